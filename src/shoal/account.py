@@ -1,0 +1,203 @@
+"""What an owner wants of one account, and what is happening to it: frozen values, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from shoal.errors import InvalidInput
+
+MAX_ID_CHARACTERS = 64
+MAX_RULES = 5_000
+MAX_KEYWORD_CHARACTERS = 200
+MAX_REPLY_CHARACTERS = 4_000
+MAX_PAUSE_MINUTES = 60
+MAX_DEBOUNCE_SECONDS = 30.0
+RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
+_FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def check_account_id(account_id: str) -> str:
+    """Return the id unchanged, or raise ``InvalidInput`` that says what is wrong with it.
+
+    The dot segments are refused because HTTP clients fold ``/cookies/..`` away before it is sent.
+    """
+    if not 1 <= len(account_id) <= MAX_ID_CHARACTERS or account_id.strip() != account_id:
+        raise InvalidInput("an account id has 1 to 64 characters and no outer blanks", code="bad_account_id")
+    if _FORBIDDEN_IN_ID.search(account_id) or account_id in {".", ".."}:
+        raise InvalidInput("an account id has no / ? # % and no control characters", code="bad_account_id")
+    if account_id in RESERVED_IDS:
+        raise InvalidInput(f"{account_id!r} is a reserved word", code="reserved_account_id")
+    return account_id
+
+
+def fingerprint(secret: str) -> str:
+    """The first 8 hex digits of SHA-256: enough to compare, useless to a thief."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+class AccountState(StrEnum):
+    """What is happening to an account. Each member says what comes next and who must act."""
+
+    STOPPED = "stopped"
+    """Not wanted. Nothing happens until the owner enables it."""
+    WAITING = "waiting"
+    """Wanted, queued behind the start limiter. Starts by itself."""
+    STARTING = "starting"
+    """Fetching a token, connecting, registering. Becomes running, retrying or parked by itself."""
+    RUNNING = "running"
+    """Registered *and* heartbeats answered. Nobody need act."""
+    RETRYING = "retrying"
+    """Failed; the next attempt is at a known time. Nobody need act."""
+    PARKED = "parked"
+    """The owner must act (see the reason): no cookie, login expired, risk control, kicked out."""
+    STOPPING = "stopping"
+    """Told to stop and not ended yet. It is never started over while in this state."""
+    ELSEWHERE = "elsewhere"
+    """Another machine owns it. This one does nothing."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether a caller who waits for a start or stop need wait no longer."""
+        return self not in {AccountState.STARTING, AccountState.STOPPING}
+
+    @property
+    def needs_owner(self) -> bool:
+        """Whether only a person can move the account out of this state."""
+        return self is AccountState.PARKED
+
+
+class ParkReason(StrEnum):
+    """Why an account is parked: each is something only its owner can mend."""
+
+    NO_COOKIE = "no_cookie"
+    LOGIN_EXPIRED = "login_expired"
+    RISK_CONTROL = "risk_control"
+    KICKED_OUT = "kicked_out"
+
+
+class RuleKind(StrEnum):
+    """What a rule answers with."""
+
+    TEXT = "text"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One keyword and its answer. ``item_id`` binds it to one item; ``None`` means every item.
+
+    Rules are asked in the order of ``position`` (then id). An empty ``reply`` means: matched, say nothing.
+    """
+
+    id: str
+    keyword: str
+    reply: str = ""
+    item_id: str | None = None
+    kind: RuleKind = RuleKind.TEXT
+    image_url: str = ""
+    position: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What must be unique among an account's rules: keyword and item (empty for general)."""
+        return (self.keyword, self.item_id or "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemSetting:
+    """What the owner wants for one item: its reply, and what a buyer gets after paying.
+
+    ``nothing_to_send`` is the owner's word that a paid order of this item needs no message, so that the
+    shipment may be confirmed without one.
+    """
+
+    item_id: str
+    reply: str = ""
+    paid_message: str = ""
+    nothing_to_send: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One immutable snapshot of everything an owner wants of one account.
+
+    ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
+    last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
+    """
+
+    id: str
+    owner_id: int
+    unb: str
+    cookie: str = field(repr=False)
+    cookie_version: int = 1
+    enabled: bool = True
+    auto_confirm: bool = False
+    remark: str = ""
+    pause_duration: int = 10
+    debounce_seconds: float | None = None
+    paid_message: str = ""
+    default_reply_enabled: bool = False
+    default_reply: str = ""
+    default_reply_once: bool = False
+    restart_nonce: int = 0
+    keywords: tuple[Rule, ...] = ()
+    items: tuple[ItemSetting, ...] = ()
+    created_at_ms: int = 0
+    generation: int = 0
+    rev: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """What may be shown of the cookie."""
+        return fingerprint(self.cookie)
+
+    @property
+    def run_key(self) -> tuple[int, int]:
+        """What a running connection was started for: it must be renewed when, and only when, this changes."""
+        return (self.cookie_version, self.restart_nonce)
+
+    def evolve(self, **changes: Any) -> Self:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def item(self, item_id: str | None) -> ItemSetting | None:
+        """What the owner set for that item, if anything."""
+        return next((item for item in self.items if item.item_id == item_id), None)
+
+
+SCALAR_FIELDS = tuple(
+    entry.name for entry in fields(Account) if entry.name not in {"id", "keywords", "items", "generation", "rev"}
+)
+"""The fields of an account that live in its own row, in order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """What is happening to an account, as its task reports it. ``next_attempt_at_ms`` only when retrying.
+
+    The park record stands apart from the state: an account that is switched off while parked is ``stopped``,
+    and parked again when a batch switches it on. It holds while the account's ``run_key`` is ``parked_for``.
+    """
+
+    state: AccountState = AccountState.STOPPED
+    reason: str = ""
+    detail: str = ""
+    since_ms: int = 0
+    next_attempt_at_ms: int | None = None
+    observed_generation: int = 0
+    crash_loop: bool = False
+    parked_reason: str = ""
+    parked_for: tuple[int, int] | None = None
+    parked_since_ms: int | None = None
+    action_url: str = ""
+    connected_at_ms: int | None = None
+    last_heartbeat_at_ms: int | None = None
+    last_message_at_ms: int | None = None
+
+    def evolve(self, **changes: Any) -> Self:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)

@@ -1,0 +1,119 @@
+"""The journal: one entry per committed change, from which every account can be folded again.
+
+A cookie appears as its fingerprint only; rules and item settings appear as what was added, removed and edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Rule
+
+Changes = dict[str, Any]
+"""``{field: [old, new]}``; for ``keywords`` and ``items`` ``{"added", "removed", "edited"}``."""
+
+_HIDDEN = {"cookie"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalEntry:
+    """One committed change: who changed what of which account, when, and at which position."""
+
+    rev: int
+    account_id: str
+    owner_id: int
+    generation: int
+    changes: Changes
+    actor: str
+    op_id: str
+    at_ms: int
+
+
+def changes_between(old: Account | None, new: Account | None) -> Changes:
+    """What differs between two snapshots. ``old is None`` is a creation, ``new is None`` a deletion."""
+    if new is None:
+        return {"deleted": [False, True]}
+    changes: Changes = {}
+    for name in SCALAR_FIELDS:
+        before, after = _shown(old, name), _shown(new, name)
+        if old is None or before != after:
+            changes[name] = [before, after]
+    for name, key in (("keywords", _rule_key), ("items", _item_key)):
+        delta = _delta(getattr(old, name) if old else (), getattr(new, name), key)
+        if delta:
+            changes[name] = delta
+    return changes
+
+
+def _shown(account: Account | None, name: str) -> Any:
+    if account is None:
+        return None
+    return account.fingerprint if name in _HIDDEN else getattr(account, name)
+
+
+def _rule_key(rule: Rule) -> str:
+    return rule.id
+
+
+def _item_key(item: ItemSetting) -> str:
+    return item.item_id
+
+
+def _delta(before: Iterable[Any], after: Iterable[Any], key: Callable[[Any], str]) -> dict[str, list[Any]]:
+    old, new = {key(row): row for row in before}, {key(row): row for row in after}
+    delta: dict[str, list[Any]] = {
+        "added": [asdict(row) for name, row in new.items() if name not in old],
+        "removed": [asdict(row) for name, row in old.items() if name not in new],
+        "edited": [[asdict(old[name]), asdict(row)] for name, row in new.items() if old.get(name, row) != row],
+    }
+    return {kind: rows for kind, rows in delta.items() if rows}
+
+
+def projection(account: Account) -> dict[str, Any]:
+    """An account as the journal can know it: everything but the cookie, whose fingerprint stands for it."""
+    return {
+        "generation": account.generation,
+        "rev": account.rev,
+        **{name: _shown(account, name) for name in SCALAR_FIELDS},
+        "keywords": {rule.id: asdict(rule) for rule in account.keywords},
+        "items": {item.item_id: asdict(item) for item in account.items},
+    }
+
+
+def fold(entries: Iterable[JournalEntry]) -> dict[str, dict[str, Any]]:
+    """Replay entries (in order of ``rev``) to the projection of every account that lives at the end.
+
+    Raises ``ValueError`` where a generation is missing or an old value does not meet its predecessor.
+    """
+    living: dict[str, dict[str, Any]] = {}
+    generations: dict[str, int] = {}
+    for entry in entries:
+        if entry.generation != generations.get(entry.account_id, 0) + 1:
+            raise ValueError(f"generation gap at rev {entry.rev} of {entry.account_id}")
+        generations[entry.account_id] = entry.generation
+        if "deleted" in entry.changes:
+            living.pop(entry.account_id, None)
+            continue
+        row = living.setdefault(entry.account_id, {"keywords": {}, "items": {}})
+        _apply(row, entry.changes, entry.rev)
+        row["generation"], row["rev"] = entry.generation, entry.rev
+    return living
+
+
+def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
+    for name, change in changes.items():
+        if name in {"keywords", "items"}:
+            key = "id" if name == "keywords" else "item_id"
+            for gone in change.get("removed", ()):
+                del row[name][gone[key]]
+            for added in change.get("added", ()):
+                row[name][added[key]] = added
+            for _, after in change.get("edited", ()):
+                row[name][after[key]] = after
+        else:
+            before, after = change
+            if row.get(name) != before:
+                raise ValueError(f"rev {rev}: {name} was {row.get(name)!r}, not {before!r}")
+            row[name] = after
