@@ -1,0 +1,264 @@
+"""Cookie strings: what owners paste, what we keep (one header line), what is missing in it (docs/protocol.md §1)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from shoal.errors import InvalidInput
+
+MAX_COOKIE_BYTES = 64 * 1024
+"""The longest text that is looked at, in bytes of UTF-8."""
+
+REQUIRED = ("unb", "cookie2")
+"""Without these nobody is logged in."""
+
+RENEWABLE = ("_m_h5_tk", "_m_h5_tk_enc")
+"""The site sends these again by itself when they are missing or stale (§2.2)."""
+
+SITE_DOMAIN = "goofish.com"
+
+_NAME = re.compile(r"[^\s;,=\"\x00-\x20\x7f-\uffff]+")
+_REFUSED_IN_VALUE = re.compile(r"[;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_DIGITS = re.compile(r"[0-9]{1,32}")
+_HEADER_PREFIX = re.compile(r"cookie\s*:", re.IGNORECASE)
+_CURL = re.compile(r"curl(\.exe)?\s", re.IGNORECASE)
+_ANSI_QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'", re.DOTALL)
+_ANSI_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ANSI_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
+_NETSCAPE_FIELDS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class CookieCheck:
+    """What a cookie string holds. ``header`` is the normal form and secret; the rest may be shown."""
+
+    header: str = field(repr=False)
+    unb: str
+    missing_required: tuple[str, ...]
+    missing_renewable: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One pair as it stood in the text; ``domain`` is empty when the text named none."""
+
+    name: str
+    value: str = field(repr=False)
+    domain: str = ""
+
+
+def parse_cookie(text: str) -> dict[str, str]:
+    """Read the pairs of a cookie in any form that browsers and their extensions hand out.
+
+    Accepted: a header line with or without ``Cookie:``, Copy-as-cURL (bash and Windows cmd), the JSON of the
+    usual extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and a Netscape
+    cookie file. Of several domains only the site's own count. The last of two equal names wins.
+
+    Raises ``InvalidInput`` with code ``malformed_cookie`` for anything else.
+    """
+    if len(text) > MAX_COOKIE_BYTES or len(text.encode(errors="surrogatepass")) > MAX_COOKIE_BYTES:
+        raise _malformed("the text is longer than 64 KiB")
+    found = _read(text.strip().removeprefix("\ufeff"))
+    pairs: dict[str, str] = {}
+    for item in _of_the_site(found):
+        _check_pair(item.name, item.value)
+        pairs[item.name] = item.value
+    if not pairs:
+        raise _malformed("no name=value pair was found")
+    return pairs
+
+
+def format_cookie(pairs: Mapping[str, str]) -> str:
+    """Return the header line of ``pairs``, in their order."""
+    return "; ".join(f"{name}={value}" for name, value in pairs.items())
+
+
+def missing_names(pairs: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the needed names that are absent or empty, the required ones first."""
+    return tuple(name for name in REQUIRED + RENEWABLE if not pairs.get(name))
+
+
+def check_cookie(text: str) -> CookieCheck:
+    """Read a cookie and say what is missing. Raises as ``parse_cookie``, and for a ``unb`` that is no number."""
+    pairs = parse_cookie(text)
+    unb = pairs.get("unb", "")
+    if unb and not _DIGITS.fullmatch(unb):
+        raise _malformed("unb is not a number")
+    header = format_cookie(pairs)
+    missing = missing_names(pairs)
+    return CookieCheck(
+        header=header,
+        unb=unb,
+        missing_required=tuple(name for name in missing if name in REQUIRED),
+        missing_renewable=tuple(name for name in missing if name in RENEWABLE),
+        fingerprint=fingerprint(header),
+    )
+
+
+def require_cookie(text: str) -> CookieCheck:
+    """Read a cookie that can log in.
+
+    Raises ``InvalidInput`` with code ``cookie_incomplete`` and ``missing`` (a list of names), else as
+    ``check_cookie``.
+    """
+    check = check_cookie(text)
+    if check.missing_required:
+        missing = list(check.missing_required)
+        raise InvalidInput(f"the cookie lacks {', '.join(missing)}", code="cookie_incomplete", missing=missing)
+    return check
+
+
+def merge(header: str, updates: Mapping[str, str]) -> str:
+    """Return ``header`` with the site's new values: order kept, new names last, empty values dropped.
+
+    Raises ``InvalidInput`` (``malformed_cookie``) when the header or an update cannot stand in a header line.
+    """
+    pairs = parse_cookie(header) if header.strip() else {}
+    for name, value in updates.items():
+        _check_pair(name, value)
+        if value and value != "deleted":
+            pairs[name] = value
+        else:
+            pairs.pop(name, None)
+    return format_cookie(pairs)
+
+
+def is_pair(name: str, value: str) -> bool:
+    """Tell whether a name and value can stand in a header line."""
+    return bool(_NAME.fullmatch(name)) and not _REFUSED_IN_VALUE.search(value)
+
+
+def fingerprint(header: str) -> str:
+    """Return 8 hex digits of the header's SHA-256: tells two cookies apart without showing either."""
+    return hashlib.sha256(header.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def _malformed(why: str) -> InvalidInput:
+    return InvalidInput(f"the cookie cannot be read: {why}", code="malformed_cookie", reason=why)
+
+
+def _check_pair(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise _malformed("a name holds a character that cookies cannot carry")
+    if _REFUSED_IN_VALUE.search(value):
+        raise _malformed("a value holds a line break, control character or semicolon")
+
+
+def _read(text: str) -> Iterable[_Found]:
+    if text.startswith(("{", "[")):
+        return _read_json(text)
+    if _CURL.match(text):
+        return _read_curl(text)
+    if text.startswith(("# Netscape", "# HTTP Cookie File")) or _netscape_lines(text):
+        return _read_netscape(text)
+    return _read_header(text)
+
+
+def _of_the_site(found: Iterable[_Found]) -> list[_Found]:
+    items = list(found)
+    ours = [item for item in items if _is_site_domain(item.domain)]
+    return ours or items
+
+
+def _is_site_domain(domain: str) -> bool:
+    bare = domain.lower().lstrip(".")
+    return bare == SITE_DOMAIN or bare.endswith("." + SITE_DOMAIN)
+
+
+def _read_header(text: str) -> list[_Found]:
+    prefix = _HEADER_PREFIX.match(text)
+    body = text[prefix.end() :] if prefix else text
+    found = []
+    for part in body.split(";"):
+        if not part.strip(" "):
+            continue
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise _malformed("a part between semicolons has no equals sign")
+        found.append(_Found(name.strip(" "), value.strip(" ")))
+    return found
+
+
+def _read_json(text: str) -> list[_Found]:
+    try:
+        parsed: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _malformed("it looks like JSON but is not") from None
+    if isinstance(parsed, dict) and isinstance(parsed.get("cookies"), list):
+        parsed = parsed["cookies"]
+    if isinstance(parsed, dict):
+        return [_json_pair(name, value, "") for name, value in parsed.items()]
+    if isinstance(parsed, list):
+        return [_json_entry(entry) for entry in parsed]
+    raise _malformed("the JSON is neither a list nor an object")
+
+
+def _json_entry(entry: object) -> _Found:
+    if not isinstance(entry, dict):
+        raise _malformed("an entry of the JSON list is not an object")
+    domain = entry.get("domain", "")
+    return _json_pair(entry.get("name"), entry.get("value"), domain if isinstance(domain, str) else "")
+
+
+def _json_pair(name: object, value: object, domain: str) -> _Found:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise _malformed("a name or value in the JSON is not text")
+    return _Found(name, value, domain)
+
+
+def _netscape_lines(text: str) -> list[list[str]]:
+    lines = (line.removeprefix("#HttpOnly_") for line in text.splitlines())
+    rows = (line.split("\t") for line in lines if line and not line.startswith("#"))
+    return [row for row in rows if len(row) == _NETSCAPE_FIELDS]
+
+
+def _read_netscape(text: str) -> list[_Found]:
+    return [_Found(name=row[5], value=row[6].strip(" "), domain=row[0]) for row in _netscape_lines(text)]
+
+
+def _read_curl(text: str) -> list[_Found]:
+    unfolded = _undo_cmd(text) if '^"' in text else re.sub(r"\\\r?\n", " ", text)
+    quoted = _ANSI_QUOTED.sub(lambda match: shlex.quote(_undo_ansi(match[1])), unfolded)
+    try:
+        words = shlex.split(re.sub(r"\^\r?\n", " ", quoted))
+    except ValueError:
+        raise _malformed("a quote in the curl command is not closed") from None
+    found = [pair for header in _curl_headers(words) for pair in _read_header(header)]
+    if not found:
+        raise _malformed("the curl command carries no cookie")
+    return found
+
+
+def _undo_cmd(text: str) -> str:
+    """Undo the escaping of the Windows command prompt: a caret before each special character."""
+    joined = re.sub(r"\^\r?\n", " ", text)
+    return re.sub(r"\^(.)", r"\1", joined, flags=re.DOTALL)
+
+
+def _undo_ansi(body: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        escape = match[1]
+        if len(escape) > 1:
+            return chr(int(escape[1:], 16))
+        return _ANSI_LETTERS.get(escape, escape)
+
+    return _ANSI_ESCAPE.sub(one, body)
+
+
+def _curl_headers(words: list[str]) -> Iterable[str]:
+    for position, word in enumerate(words):
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if word in {"-b", "--cookie"}:
+            yield following
+        elif word.startswith("--cookie="):
+            yield word.removeprefix("--cookie=")
+        elif word in {"-H", "--header"} and _HEADER_PREFIX.match(following):
+            yield following

@@ -1,0 +1,165 @@
+"""Bytes and payloads: base64, JSON and the old MessagePack of the site (docs/protocol.md §3.5, §3.6).
+
+Whatever comes in, decoding either returns an object with text keys or raises ``UndecodableFrame``. Depth, width
+and length are bounded, so that no input can exhaust the stack or the memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+
+import msgpack  # type: ignore[import-untyped]  # the package ships no types
+import msgspec
+
+from shoal.errors import ShoalError
+
+MAX_ENTRY_CHARACTERS = 1024 * 1024
+"""The longest ``data`` text of one push entry."""
+
+MAX_DEPTH = 64
+"""How deep containers may stand in each other; real payloads reach 10."""
+
+MAX_CONTAINER_ITEMS = 4096
+"""How many items one MessagePack container may announce: it bounds what the decoder reserves in advance."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SPACE = re.compile(r"\s+")
+_ALL_DIGITS = re.compile(r"0|[1-9][0-9]{0,8}")
+_TO_STANDARD_BASE64 = str.maketrans("-_", "+/")
+
+
+class UndecodableFrame(ShoalError):
+    """Bytes that are none of the site's forms, or deeper or larger than anything it sends."""
+
+    code = "undecodable_frame"
+
+
+def parse_json_object(text: str | bytes) -> dict[str, object]:
+    """Parse a JSON object from a frame or a reply. Half emoji become U+FFFD. Raises ``UndecodableFrame``."""
+    return _tidy_object(_load_json(text))
+
+
+def decode_entry(data_b64: object) -> dict[str, object]:
+    """Decode one ``data[i].data`` of a push.
+
+    Tried in order: base64 of a JSON object, base64 of MessagePack, a plain JSON object. Integer keys become
+    text. Raises ``UndecodableFrame``, and nothing else, for any other input.
+    """
+    if not isinstance(data_b64, str):
+        raise UndecodableFrame("an entry is not text")
+    if len(data_b64) > MAX_ENTRY_CHARACTERS:
+        raise UndecodableFrame("an entry is longer than anything the site sends")
+    raw = _base64_bytes(data_b64)
+    if raw is None:
+        return parse_json_object(data_b64)
+    return _tidy_object(_load_json_or_msgpack(raw))
+
+
+def pack(payload: object) -> bytes:
+    """Return the site's MessagePack of a payload, byte for byte (§3.6).
+
+    The old specification: no str8, no bin. Keys that are all digits become integers again.
+    """
+    packed: bytes | None = msgpack.packb(_with_integer_keys(payload, 0), use_bin_type=False)
+    return packed or b""
+
+
+def encode_entry(payload: object) -> str:
+    """Return a payload as the text of ``data[i].data``: base64 of ``pack``."""
+    return base64.b64encode(pack(payload)).decode("ascii")
+
+
+def _base64_bytes(text: str) -> bytes | None:
+    bare = _SPACE.sub("", text).translate(_TO_STANDARD_BASE64).rstrip("=")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _load_json_or_msgpack(raw: bytes) -> object:
+    """Take JSON when the bytes are an object in JSON, else MessagePack: its first byte is never valid UTF-8."""
+    if raw[:1].isspace() or raw.startswith(b"{"):
+        return _load_json(raw)
+    try:
+        loaded: object = msgpack.unpackb(
+            raw,
+            raw=False,
+            strict_map_key=False,
+            unicode_errors="replace",
+            max_array_len=MAX_CONTAINER_ITEMS,
+            max_map_len=MAX_CONTAINER_ITEMS,
+        )
+    except (ValueError, TypeError, RecursionError, OverflowError) as refusal:
+        raise UndecodableFrame("an entry is neither JSON nor MessagePack") from refusal
+    return loaded
+
+
+def _load_json(text: str | bytes) -> object:
+    try:
+        fast: object = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return _load_json_leniently(text)
+    return fast
+
+
+def _load_json_leniently(text: str | bytes) -> object:
+    """Parse what the strict parser refuses but the site sends: half of a surrogate pair where a text was cut."""
+    try:
+        loaded: object = json.loads(text)
+    except (ValueError, RecursionError) as refusal:
+        raise UndecodableFrame("the text is not JSON") from refusal
+    return loaded
+
+
+def _tidy_object(loaded: object) -> dict[str, object]:
+    if not isinstance(loaded, dict):
+        raise UndecodableFrame("the payload is not an object")
+    return _tidy_mapping(loaded, 0)
+
+
+def _tidy_mapping(mapping: Mapping[object, object], depth: int) -> dict[str, object]:
+    return {_key(key): _tidy(value, depth + 1) for key, value in mapping.items()}
+
+
+def _tidy(value: object, depth: int) -> object:
+    """Return the value with text keys and sound text; binary and extension values, which mean nothing here, go."""
+    if depth > MAX_DEPTH:
+        raise UndecodableFrame("the payload is nested deeper than anything the site sends")
+    match value:
+        case str():
+            return _SURROGATE.sub("\ufffd", value)
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            return _tidy_mapping(value, depth)
+        case list():
+            return [_tidy(item, depth + 1) for item in value]
+        case _:
+            return None
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return _SURROGATE.sub("\ufffd", key)
+    if isinstance(key, int) and not isinstance(key, bool):
+        return str(key)
+    raise UndecodableFrame("a key is neither text nor a whole number")
+
+
+def _with_integer_keys(value: object, depth: int) -> object:
+    if depth > MAX_DEPTH:
+        raise UndecodableFrame("the payload is nested deeper than anything the site sends")
+    if isinstance(value, dict):
+        return {_packed_key(key): _with_integer_keys(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_integer_keys(item, depth + 1) for item in value]
+    return value
+
+
+def _packed_key(key: object) -> object:
+    return int(key) if isinstance(key, str) and _ALL_DIGITS.fullmatch(key) else key
