@@ -1,0 +1,148 @@
+"""One FIFO lock per account: whose turn it is, for how long already, and how long anybody may wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import structlog
+
+from shoal.errors import LockTimeout
+
+log = structlog.get_logger("shoal.locks")
+
+
+@dataclass(slots=True, eq=False)
+class _Turns:
+    """The lock of one account. It lives as long as anybody holds it or waits for it, and no longer."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+    holder: Hold | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockFigures:
+    """What the locks have been doing since start. Seconds are sums unless named otherwise."""
+
+    held: int
+    waiting: int
+    acquired_total: int
+    timeouts_total: int
+    wait_seconds_total: float
+    hold_seconds_total: float
+    longest_wait_seconds: float
+    longest_hold_seconds: float
+    oldest_account: str
+    oldest_operation: str
+    oldest_held_seconds: float
+
+
+class Hold:
+    """A turn that was given. ``release`` ends it; ending it twice is harmless."""
+
+    def __init__(self, locks: AccountLocks, account_id: str, operation: str, turns: _Turns) -> None:
+        self._locks = locks
+        self._turns = turns
+        self._released = False
+        self.account_id = account_id
+        self.operation = operation
+        self.since = time.monotonic()
+        self._warning = asyncio.get_running_loop().call_later(locks.slow_seconds, self._warn)
+
+    @property
+    def held_seconds(self) -> float:
+        """How long the turn has lasted."""
+        return time.monotonic() - self.since
+
+    def release(self) -> None:
+        """Let the next one in."""
+        if not self._released:
+            self._released = True
+            self._warning.cancel()
+            self._locks._leave(self, self._turns)  # noqa: SLF001  the hold is the locks' own other half
+
+    def _warn(self) -> None:
+        log.warning(
+            "account lock held long",
+            account=self.account_id,
+            operation=self.operation,
+            held_seconds=round(self.held_seconds, 1),
+        )
+
+
+class AccountLocks:
+    """The map of locks. It never breaks a lock: the database's own deadline ends every hold."""
+
+    def __init__(self, *, wait_seconds: float = 30.0, slow_seconds: float = 5.0) -> None:
+        self._wait_seconds = wait_seconds
+        self.slow_seconds = slow_seconds
+        self._turns: dict[str, _Turns] = {}
+        self._acquired = self._timeouts = 0
+        self._wait_total = self._hold_total = self._longest_wait = self._longest_hold = 0.0
+
+    async def acquire(self, account_id: str, operation: str, *, wait_seconds: float | None = None) -> Hold:
+        """Wait for the account's turn, first come first served.
+
+        Raises ``LockTimeout`` (nothing was touched) when it does not come within the limit; the limit covers only the
+        wait, never the work that follows.
+        """
+        turns = self._turns.setdefault(account_id, _Turns())
+        turns.users += 1
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._wait_seconds if wait_seconds is None else wait_seconds):
+                await turns.lock.acquire()
+        except BaseException as error:
+            holder = turns.holder
+            self._forget(account_id, turns)
+            if isinstance(error, TimeoutError):
+                self._timeouts += 1
+                raise LockTimeout(
+                    f"{account_id} is busy",
+                    operation=holder.operation if holder else "",
+                    held_seconds=round(holder.held_seconds, 1) if holder else 0.0,
+                ) from None
+            raise
+        waited = time.monotonic() - began
+        self._acquired += 1
+        self._wait_total += waited
+        self._longest_wait = max(self._longest_wait, waited)
+        turns.holder = Hold(self, account_id, operation, turns)
+        return turns.holder
+
+    def _leave(self, hold: Hold, turns: _Turns) -> None:
+        self._hold_total += hold.held_seconds
+        self._longest_hold = max(self._longest_hold, hold.held_seconds)
+        turns.holder = None
+        turns.lock.release()
+        self._forget(hold.account_id, turns)
+
+    def _forget(self, account_id: str, turns: _Turns) -> None:
+        turns.users -= 1
+        if turns.users == 0:
+            del self._turns[account_id]
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def figures(self) -> LockFigures:
+        """What to show of the locks now."""
+        holders: list[Hold] = [turns.holder for turns in self._turns.values() if turns.holder is not None]
+
+        oldest = min(holders, key=attrgetter("since"), default=None)
+        return LockFigures(
+            held=len(holders),
+            waiting=sum(turns.users for turns in self._turns.values()) - len(holders),
+            acquired_total=self._acquired,
+            timeouts_total=self._timeouts,
+            wait_seconds_total=round(self._wait_total, 3),
+            hold_seconds_total=round(self._hold_total, 3),
+            longest_wait_seconds=round(self._longest_wait, 3),
+            longest_hold_seconds=round(self._longest_hold, 3),
+            oldest_account=oldest.account_id if oldest else "",
+            oldest_operation=oldest.operation if oldest else "",
+            oldest_held_seconds=round(oldest.held_seconds, 3) if oldest else 0.0,
+        )

@@ -1,0 +1,54 @@
+"""How long to wait before trying again: a value that learns from failures, without any I/O of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackoffLimits:
+    """The bounds of a growing wait.
+
+    More than ``crash_loop_failures`` within ``crash_loop_window_seconds`` means a crash loop: from then on the wait is
+    always the longest one.
+    """
+
+    first_seconds: float = 1.0
+    longest_seconds: float = 300.0
+    stable_seconds: float = 60.0
+    crash_loop_failures: int = 8
+    crash_loop_window_seconds: float = 600.0
+
+
+class Backoff:
+    """Exponential, with full jitter so that a thousand accounts that fell together do not rise together."""
+
+    def __init__(self, limits: BackoffLimits, rng: Random) -> None:
+        self._limits = limits
+        self._rng = rng
+        self._attempt = 0
+        self._failures: deque[float] = deque(maxlen=limits.crash_loop_failures + 1)
+        self.crash_loop = False
+
+    def failed(self, now: float, *, ran_seconds: float) -> float:
+        """Count a failure after ``ran_seconds`` of health; return how many seconds to wait."""
+        if ran_seconds >= self._limits.stable_seconds:
+            self._attempt = 0
+        self._failures.append(now)
+        self.crash_loop = (
+            len(self._failures) > self._limits.crash_loop_failures
+            and now - self._failures[0] <= self._limits.crash_loop_window_seconds
+        )
+        if self.crash_loop:
+            return self._limits.longest_seconds
+        ceiling = min(self._limits.longest_seconds, self._limits.first_seconds * 2.0 ** min(self._attempt, 60))
+        self._attempt += 1
+        return self._rng.uniform(0.0, ceiling)
+
+    def forget(self) -> None:
+        """Start afresh: the owner changed something."""
+        self._attempt = 0
+        self._failures.clear()
+        self.crash_loop = False

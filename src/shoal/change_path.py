@@ -1,0 +1,304 @@
+"""The one path of every change: lock, compare, memory (an invisible draft), database, publish.
+
+Publishing and unlocking belong to the database writer's completion (``_settle``), not to the request: a caller who
+goes away, a time-out or a cancellation cannot separate a commit from its publication.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import structlog
+
+from shoal.account import Account
+from shoal.account_locks import AccountLocks, Hold
+from shoal.account_task import now_ms
+from shoal.errors import AccountExists, DuplicateUnb, OutcomeUnknown, StaleGeneration, UnknownAccount
+from shoal.events import AccountChanged, EventBus
+from shoal.journal import JournalEntry
+from shoal.store import AccountStore, Change, Committed, Contents, Op, Refused, Settlement, Unsettled
+from shoal.wishes import Wish
+
+log = structlog.get_logger("shoal.changes")
+
+STALE_RETRIES = 3
+"""How often a change is built anew when the row moved under it (another machine wrote it)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who asks, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait."""
+
+    actor: str
+    op_id: str = ""
+    if_match: int | None = None
+    wait_seconds: float | None = None
+
+    def op(self, suffix: str = "") -> Op:
+        """The op of this call, with an id made here when the caller gave none."""
+        op_id = f"{self.op_id}{suffix}" if self.op_id else uuid.uuid4().hex
+        return Op(op_id=op_id, actor=self.actor, at_ms=now_ms())
+
+
+class ChangePath:
+    """Owns the published snapshots; nobody else writes them."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        locks: AccountLocks,
+        events: EventBus,
+        *,
+        deadline_seconds: float,
+        published_now: Callable[[str, Account | None], None],
+    ) -> None:
+        """``published_now`` is told of each new snapshot (``None``: deleted), right after its event went out."""
+        self._store = store
+        self._locks = locks
+        self._events = events
+        self._deadline_seconds = deadline_seconds
+        self._published_now = published_now
+        self._published: dict[str, Account] = {}
+        self._pending: dict[str, Account | None] = {}
+        self._by_unb: dict[str, str] = {}
+        self._unsettled: set[str] = set()
+        self.newest_rev = 0
+        self.published: Mapping[str, Account] = MappingProxyType(self._published)
+        self.pending: Mapping[str, Account | None] = MappingProxyType(self._pending)
+
+    def load(self, contents: Contents) -> None:
+        """Publish what was read at start, without events."""
+        self.newest_rev = contents.newest_rev
+        for account_id, account in contents.accounts.items():
+            self._put(account_id, account)
+
+    def current(self, account_id: str) -> Account:
+        """The published snapshot. Raises ``UnknownAccount``."""
+        account = self._published.get(account_id)
+        if account is None:
+            raise UnknownAccount(account_id)
+        return account
+
+    def is_stale(self, account_id: str) -> bool:
+        """Whether a change of the account is unsettled, so that what is shown may be old."""
+        return account_id in self._unsettled
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    async def create(self, account: Account, caller: Caller) -> tuple[Account, Op]:
+        """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was touched."""
+        op = caller.op()
+        hold = await self._locks.acquire(account.id, "add_cookie")
+        try:
+            self._refuse_taken(account)
+        except BaseException:
+            hold.release()
+            raise
+        await self._commit([Change(old=None, new=account, op=op)], [hold])
+        return self._published.get(account.id, account), op
+
+    async def change(self, account_id: str, operation: str, wish: Wish, caller: Caller) -> tuple[Account, bool, Op]:
+        """Commit and publish what ``wish`` makes of the account: ``(the new snapshot, changed, op)``."""
+        op = caller.op()
+        for _ in range(STALE_RETRIES):
+            hold = await self._locks.acquire(account_id, operation)
+            try:
+                old = self._matching(account_id, caller)
+                change = _built(old, wish(old), op)
+            except BaseException:
+                hold.release()
+                raise
+            log.debug("draft made", account=account_id, operation=operation, op_id=op.op_id)
+            if await self._committed_fresh([change], [hold], caller):
+                return self._published.get(account_id, change.new or old), not change.is_noop, op
+        raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
+
+    async def delete(self, account_id: str, caller: Caller) -> tuple[Account, Op]:
+        """Commit a tombstone; the account is invisible from then on. Returns its last snapshot."""
+        op = caller.op()
+        for _ in range(STALE_RETRIES):
+            hold = await self._locks.acquire(account_id, "remove_cookie")
+            try:
+                old = self._matching(account_id, caller)
+            except BaseException:
+                hold.release()
+                raise
+            if await self._committed_fresh([Change(old=old, new=None, op=op)], [hold], caller):
+                return old, op
+        raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
+
+    async def change_all(
+        self, wishes: Mapping[str, Wish], operation: str, caller: Caller, *, wait_seconds: float
+    ) -> dict[str, tuple[Account, bool]]:
+        """Change many accounts, all or none. Locks are taken in sorted order under one wait limit."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + wait_seconds
+        holds: list[Hold] = []
+        try:
+            for account_id in sorted(wishes):
+                remaining = max(0.0, ends_at - loop.time())
+                hold = await self._locks.acquire(account_id, operation, wait_seconds=remaining)
+                holds.append(hold)
+            changes = [
+                _built(old := self.current(account_id), wish(old), caller.op(f":{account_id}"))
+                for account_id, wish in wishes.items()
+            ]
+        except BaseException:
+            for hold in holds:
+                hold.release()
+            raise
+        if not await self._committed_fresh(changes, holds, caller):
+            raise StaleGeneration("an account of the batch was changed elsewhere meanwhile")
+        return {
+            change.account_id: (self._published[change.account_id], not change.is_noop)
+            for change in changes
+            if change.account_id in self._published
+        }
+
+    def _refuse_taken(self, account: Account) -> None:
+        if account.id in self._published:
+            raise AccountExists(f"{account.id} exists", id=account.id)
+        other = self._by_unb.get(account.unb)
+        if other is not None:
+            raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
+
+    def _matching(self, account_id: str, caller: Caller) -> Account:
+        account = self.current(account_id)
+        if caller.if_match is not None and caller.if_match != account.generation:
+            raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
+        return account
+
+    async def _committed_fresh(self, changes: Sequence[Change], holds: Sequence[Hold], caller: Caller) -> bool:
+        """Commit; false when a row had moved on elsewhere (what is stored is published then, to build on)."""
+        try:
+            await self._commit(changes, holds)
+        except StaleGeneration:
+            for change in changes:
+                await self.refresh(change.account_id)
+            if caller.if_match is not None:
+                raise
+            return False
+        return True
+
+    async def _commit(self, changes: Sequence[Change], holds: Sequence[Hold]) -> None:
+        """Hand the changes to the store and wait for the outcome, at most the database deadline."""
+        settled: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+        for change in changes:
+            self._pending[change.account_id] = change.new
+
+        def settle(settlement: Settlement) -> None:
+            self._settle(changes, holds, settlement)
+            if not settled.done():
+                settled.set_result(settlement)
+
+        try:
+            self._store.submit(changes, settle)
+        except BaseException:
+            self._drop(changes, holds)
+            raise
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                settlement = await asyncio.shield(settled)
+        except TimeoutError:
+            self._unsettled.update(change.account_id for change in changes)
+            raise OutcomeUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
+        if not isinstance(settlement, Committed):
+            raise settlement.error
+
+    # -- the writer's completion ---------------------------------------------------------------------------------
+
+    def _settle(self, changes: Sequence[Change], holds: Sequence[Hold], settlement: Settlement) -> None:
+        """Called by the store, on the loop, in commit order: publish or drop, then let the next one in."""
+        if isinstance(settlement, Unsettled):
+            self._unsettled.update(change.account_id for change in changes)
+            log.error("outcome unknown", accounts=[change.account_id for change in changes])
+            return
+        if isinstance(settlement, Committed):
+            entries = {entry.account_id: entry for entry in settlement.entries}
+            for change in changes:
+                entry = entries.get(change.account_id)
+                if entry is not None:
+                    self._publish(change, entry)
+        elif isinstance(settlement, Refused):
+            log.warning("change refused", accounts=[change.account_id for change in changes], why=settlement.error.code)
+        self._drop(changes, holds)
+
+    def _drop(self, changes: Sequence[Change], holds: Sequence[Hold]) -> None:
+        for change in changes:
+            self._pending.pop(change.account_id, None)
+            self._unsettled.discard(change.account_id)
+        for hold in holds:
+            hold.release()
+
+    def _publish(self, change: Change, entry: JournalEntry) -> None:
+        account_id = change.account_id
+        new = None if change.new is None else change.new.evolve(generation=entry.generation, rev=entry.rev)
+        self._put(account_id, new)
+        self._fan_out(entry)
+        log.info(
+            "change committed",
+            account=account_id,
+            generation=entry.generation,
+            rev=entry.rev,
+            fields=sorted(entry.changes),
+            actor=entry.actor,
+        )
+        self._published_now(account_id, new)
+
+    def _put(self, account_id: str, account: Account | None) -> None:
+        old = self._published.get(account_id)
+        if old is not None and self._by_unb.get(old.unb) == account_id:
+            del self._by_unb[old.unb]
+        if account is None:
+            self._published.pop(account_id, None)
+        else:
+            self._published[account_id] = account
+            self._by_unb[account.unb] = account_id
+
+    def _fan_out(self, entry: JournalEntry) -> None:
+        self.newest_rev = max(self.newest_rev, entry.rev)
+        self._events.publish(AccountChanged(entry=entry))
+
+    # -- what others wrote ---------------------------------------------------------------------------------------
+
+    async def reload(self) -> int:
+        """Read the whole store again and publish what differs. Returns how many accounts differed."""
+        contents = await self._store.load()
+        differing = [
+            account_id
+            for account_id in sorted({*contents.accounts, *self._published})
+            if _version(contents.accounts.get(account_id)) != _version(self._published.get(account_id))
+        ]
+        for account_id in differing:
+            await self.refresh(account_id)
+        return len(differing)
+
+    async def refresh(self, account_id: str) -> None:
+        """Publish what is stored for one account, with the events that were missed. Takes its turn for it."""
+        hold = await self._locks.acquire(account_id, "reload_from_db")
+        try:
+            old = self._published.get(account_id)
+            stored = await self._store.load_account(account_id)
+            if _version(stored) == _version(old):
+                return
+            missed = await self._store.journal(account_id=account_id, after_rev=old.rev if old else self.newest_rev)
+            self._put(account_id, stored)
+            for entry in missed:
+                self._fan_out(entry)
+            self._published_now(account_id, stored)
+        finally:
+            hold.release()
+
+
+def _version(account: Account | None) -> tuple[int, int]:
+    return (0, 0) if account is None else (account.generation, account.rev)
+
+
+def _built(old: Account, new: Account, op: Op) -> Change:
+    if new is old:
+        return Change(old=old, new=old, op=op)
+    return Change(old=old, new=new.evolve(generation=old.generation + 1), op=op)

@@ -1,0 +1,102 @@
+"""Every setting, declared once: unit, default, bounds and a sentence. Read at start, never later."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from shoal.errors import ConfigError
+
+PREFIX = "SHOAL_"
+_NOT_SETTINGS = {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_CONFIG", "SHOAL_TOKEN"}
+"""Variables that the command line reads when it talks to a server; they are no settings of the server."""
+
+
+class Settings(BaseSettings):
+    """The server's settings, from the environment (``SHOAL_…``) over ``shoal.toml`` over the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=None)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("shoal")),
+        description="Directory of the database, the key file and the lock. Made with mode 0700.",
+    )
+    database_url: SecretStr | None = Field(
+        None, description="postgresql+psycopg://… instead of the SQLite file in the data directory."
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="32 bytes in base64 or hex that encrypt cookies; else a key file in the data directory."
+    )
+    admin_password: SecretStr | None = Field(
+        None, min_length=8, description="First administrator's password; generated and printed once when unset."
+    )
+    site_mtop_url: str = Field("https://h5api.m.goofish.com", description="Where mtop calls go.")
+    site_ws_url: str = Field("wss://wss-goofish.dingtalk.com/", description="Where the message socket is.")
+    site_passport_url: str = Field("https://passport.goofish.com", description="Where the login keep-alive is.")
+    site_upload_url: str = Field("https://stream-upload.goofish.com", description="Where pictures are uploaded.")
+    lock_wait_seconds: float = Field(30.0, gt=0, le=300, description="Longest wait for an account's turn.")
+    database_deadline_seconds: float = Field(10.0, gt=0, le=60, description="Longest wait for a commit.")
+    start_wait_seconds: float = Field(5.0, ge=0, le=60, description="How long an answer waits for a start.")
+    stop_wait_seconds: float = Field(10.0, ge=0, le=60, description="How long an answer waits for a stop.")
+    starts_per_second: float = Field(20.0, gt=0, le=1000, description="First connections per second.")
+    reconnects_per_second: float = Field(200.0, gt=0, le=5000, description="Reconnects per second.")
+    token_calls_per_second: float = Field(1.0, gt=0, le=1000, description="Risk-sensitive token calls per second.")
+    resync_seconds: float = Field(300.0, gt=0, le=3600, description="How often every account is looked at again.")
+    heartbeat_seconds: float = Field(15.0, gt=0, le=60, description="Heartbeat interval.")
+    heartbeat_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for a heartbeat's answer.")
+    site_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for one answer of the site.")
+    send_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Longest wait for a message's receipt.")
+    reply_debounce_seconds: float = Field(
+        0.5, ge=0, le=30, description="How long a shop waits for a burst to end, unless the shop says otherwise."
+    )
+    message_age_seconds: float = Field(300.0, gt=0, le=86400, description="Older messages get no automatic reply.")
+    session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts.")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
+    log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  fixed by pydantic-settings
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get("SHOAL_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise ConfigError(f"SHOAL_CONFIG names {named}, which is not a file.")
+        return Path(named)
+    return Path("shoal.toml") if Path("shoal.toml").is_file() else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check the settings; ``None`` overrides are left out.
+
+    Raises ``ConfigError`` with a sentence that names the setting: unknown, of the wrong type or out of bounds.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise ConfigError(f"{unknown[0]} is not a setting of Shoal. The settings are listed in docs/operating.md.")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"The setting {name} ({PREFIX}{name.upper()}): {first['msg']}.") from None
+    except ValueError as error:  # a shoal.toml that is not TOML
+        raise ConfigError(f"shoal.toml cannot be read: {error}.") from None

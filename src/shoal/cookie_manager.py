@@ -1,0 +1,350 @@
+"""The one writer of account state: keeps every account the same in memory, in the database and in its task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, TypeVar
+
+from shoal import wishes
+from shoal.account import Account, Observation, Rule, check_account_id
+from shoal.account_locks import AccountLocks
+from shoal.account_task import AccountTask, Connect, now_ms
+from shoal.backoff import BackoffLimits
+from shoal.change_path import Caller, ChangePath
+from shoal.config import Settings
+from shoal.errors import AccountVanishing, InvalidInput, ShoalError, UnknownAccount
+from shoal.events import EventBus
+from shoal.keywords import KeywordRow
+from shoal.ownership import Ownership
+from shoal.store import AccountStore, Op
+from shoal.task_manager import TaskManager
+from shoal.wishes import Wish
+from shoal.xianyu.cookie_string import require_cookie
+
+ATOMIC_BATCH_LIMIT = 500
+LONGEST_WAIT_SECONDS = 60.0
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a change: the account as it is now (of a removal: as it was) and how its task stands."""
+
+    changed: bool
+    account: Account
+    observation: Observation
+    op_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchResult:
+    """One account's part of a batch. ``outcome`` is ``changed``, ``unchanged``, ``would_change`` or ``failed``."""
+
+    account_id: str
+    outcome: str
+    error: ShoalError | None = None
+    account: Account | None = None
+    observation: Observation | None = None
+
+
+class PublishedView(Mapping[str, Value]):
+    """One field of every published account, by account id. Nobody can write through it."""
+
+    def __init__(self, published: Mapping[str, Account], field: Callable[[Account], Value]) -> None:
+        self._published = published
+        self._field = field
+
+    def __getitem__(self, account_id: str) -> Value:
+        return self._field(self._published[account_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._published)
+
+    def __len__(self) -> int:
+        return len(self._published)
+
+
+class CookieManager:
+    """Every change of an account goes through here, and so does every question about one.
+
+    All methods live on one event loop; another thread may use ``asyncio.run_coroutine_threadsafe``.
+    """
+
+    def __init__(
+        self,
+        store: AccountStore,
+        connect: Connect,
+        settings: Settings,
+        *,
+        events: EventBus | None = None,
+        ownership: Ownership | None = None,
+        rng: Random | None = None,
+        backoff: BackoffLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self.events = events or EventBus()
+        self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
+        self._path = ChangePath(
+            store,
+            self._task_locks,
+            self.events,
+            deadline_seconds=settings.database_deadline_seconds,
+            published_now=self._published_now,
+        )
+        published = self._path.published
+        self._task_manager = TaskManager(
+            store, connect, settings, self.events, published.get, ownership=ownership, rng=rng, backoff=backoff
+        )
+        self.accounts: Mapping[str, Account] = published
+        self.cookies: Mapping[str, str] = PublishedView(published, lambda account: account.cookie)
+        self.keywords: Mapping[str, tuple[Rule, ...]] = PublishedView(published, lambda account: account.keywords)
+        self.cookie_status: Mapping[str, bool] = PublishedView(published, lambda account: account.enabled)
+        self.auto_confirm_settings: Mapping[str, bool] = PublishedView(published, lambda account: account.auto_confirm)
+        self.tasks: Mapping[str, AccountTask] = self._task_manager.tasks
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Load everything, then start what is wanted. Raises ``StoreError``, and then nothing was started."""
+        await self._load_from_db()
+        for account_id in self.accounts:
+            self._start_cookie_task(account_id)
+
+    async def close(self) -> None:
+        """End every connection within the stop wait. The wishes stay as they are."""
+        await self._task_manager.close()
+
+    async def _load_from_db(self) -> None:
+        contents = await self._store.load()
+        self._path.load(contents)
+        seen = {name: contents.observations.get(name, Observation()) for name in contents.accounts}
+        self._task_manager.open(seen)
+        for account_id, tombstone in contents.tombstones.items():
+            if not tombstone.purged:
+                self._task_manager.vanish(account_id)
+
+    async def reload_from_db(self) -> int:
+        """Read the store again, publish what differs and bring the tasks along. Returns how many differed."""
+        return await self._path.reload()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get_cookie_status(self, account_id: str) -> bool:
+        """Whether the owner wants the account on, from the published snapshot. Raises ``UnknownAccount``."""
+        return self.account(account_id).enabled
+
+    def account(self, account_id: str) -> Account:
+        """The published snapshot. Raises ``UnknownAccount``."""
+        return self._path.current(account_id)
+
+    def observation(self, account_id: str) -> Observation:
+        """What is happening to the account. Raises ``UnknownAccount``."""
+        if account_id not in self.accounts:
+            raise UnknownAccount(account_id)
+        return self._task_manager.task(account_id).observation
+
+    def is_stale(self, account_id: str) -> bool:
+        """Whether a change of the account is still unsettled, so that what is shown may be old."""
+        return self._path.is_stale(account_id)
+
+    @property
+    def locks(self) -> AccountLocks:
+        """The per-account locks, to be watched."""
+        return self._task_locks
+
+    @property
+    def pending(self) -> Mapping[str, Account | None]:
+        """The drafts of changes in progress: empty at rest, to be watched."""
+        return self._path.pending
+
+    @property
+    def newest_rev(self) -> int:
+        """The journal position up to which everything is published."""
+        return self._path.newest_rev
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    async def add_cookie(
+        self, account_id: str, cookie: str, *, owner_id: int, caller: Caller, remark: str = ""
+    ) -> Outcome:
+        """Create an account, enabled, and start it.
+
+        Raises ``InvalidInput`` (id or cookie), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
+        """
+        check_account_id(account_id)
+        checked = require_cookie(cookie)
+        fresh = Account(
+            id=account_id, owner_id=owner_id, unb=checked.unb, cookie=checked.header, created_at_ms=now_ms()
+        )
+        account = wishes.settings({"remark": remark})(fresh)
+        if self._task_manager.is_vanishing(account_id):
+            raise AccountVanishing(f"{account_id} is being deleted", id=account_id)
+        created, op = await self._path.create(account, caller)
+        return await self._answer(created, op, caller, changed=True, wait=self._settings.start_wait_seconds)
+
+    async def update_cookie(self, account_id: str, cookie: str, *, caller: Caller) -> Outcome:
+        """Replace the cookie. A running account reconnects once; a parked one tries again.
+
+        Raises ``OtherUnb`` when the new cookie belongs to another platform user.
+        """
+        wish = wishes.cookie(require_cookie(cookie))
+        return await self._change(account_id, "update_cookie", wish, caller, wait=self._settings.start_wait_seconds)
+
+    async def update_cookie_status(self, account_id: str, enabled: bool, *, caller: Caller) -> Outcome:
+        """Switch the account on or off, as a person asks.
+
+        Saying ``True`` again revives a dead task and skips a back-off. Switching a parked account off and on is the
+        owner's word to try once more; saying ``True`` to a parked one that is on is not.
+        """
+        wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
+        return await self._change(
+            account_id, "update_cookie_status", self._switch(enabled, by_person=True), caller, wait=wait, revive=enabled
+        )
+
+    async def update_auto_confirm_setting(self, account_id: str, auto_confirm: bool, *, caller: Caller) -> Outcome:
+        """Switch automatic shipment confirmation. A running connection reads it at the moment it decides."""
+        return await self._change(account_id, "update_auto_confirm_setting", wishes.auto_confirm(auto_confirm), caller)
+
+    async def update_keywords(self, account_id: str, kw_list: Sequence[tuple[str, str]], *, caller: Caller) -> Outcome:
+        """Replace the general text rules; item-bound and image rules stay. Applies to the very next message."""
+        return await self._change(account_id, "update_keywords", wishes.general_keywords(kw_list), caller)
+
+    async def update_text_keywords(self, account_id: str, rows: Sequence[KeywordRow], *, caller: Caller) -> Outcome:
+        """Replace every text rule, general and item-bound; image rules stay."""
+        return await self._change(account_id, "update_keywords", wishes.text_keywords(rows), caller)
+
+    async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
+        """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
+        return await self._change(account_id, "remove_keyword", wishes.no_keyword(which), caller)
+
+    async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
+        """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field."""
+        return await self._change(account_id, "update_settings", wishes.settings(values), caller)
+
+    async def update_item(
+        self, account_id: str, item_id: str, values: Mapping[str, Any] | None, *, caller: Caller
+    ) -> Outcome:
+        """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
+        return await self._change(account_id, "update_item", wishes.item(item_id, values), caller)
+
+    async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
+        """Try again after the owner acted: un-parks and reconnects."""
+        return await self._change(account_id, "resume", wishes.resume, caller, wait=self._settings.start_wait_seconds)
+
+    async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
+        """Delete the account: invisible at once, then its task is stopped, then its rows are purged."""
+        old, op = await self._path.delete(account_id, caller)
+        return await self._answer(old, op, caller, changed=True, wait=self._settings.stop_wait_seconds)
+
+    async def batch_update_cookie_status(
+        self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
+    ) -> list[BatchResult]:
+        """Switch many accounts; one result per account, in the order asked.
+
+        ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); else each stands
+        alone. Either goes through the one change path. A batch never un-parks.
+        """
+        if dry_run:
+            return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
+        if atomic:
+            return await self._batch_atomic(updates, caller)
+        each = (self._batch_each(account_id, enabled, caller) for account_id, enabled in updates.items())
+        return list(await asyncio.gather(*each))
+
+    def _preview(self, account_id: str, enabled: bool) -> BatchResult:
+        account = self.accounts.get(account_id)
+        if account is None:
+            return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount(account_id))
+        outcome = "unchanged" if account.enabled == enabled else "would_change"
+        return BatchResult(
+            account_id=account_id, outcome=outcome, account=account, observation=self.observation(account_id)
+        )
+
+    async def _batch_each(self, account_id: str, enabled: bool, caller: Caller) -> BatchResult:
+        one = Caller(actor=caller.actor, op_id=f"{caller.op_id}:{account_id}" if caller.op_id else "")
+        wish = self._switch(enabled, by_person=False)
+        try:
+            outcome = await self._change(account_id, "batch_update_cookie_status", wish, one, revive=enabled)
+        except ShoalError as error:
+            return BatchResult(account_id=account_id, outcome="failed", error=error)
+        return self._batch_result(outcome.account, outcome.changed)
+
+    async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
+        if len(updates) > ATOMIC_BATCH_LIMIT:
+            raise InvalidInput(
+                f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
+                code="batch_too_large",
+                limit=ATOMIC_BATCH_LIMIT,
+            )
+        changed = await self._path.change_all(
+            {account_id: self._switch(enabled, by_person=False) for account_id, enabled in updates.items()},
+            "batch_update_cookie_status",
+            caller,
+            wait_seconds=self._settings.lock_wait_seconds,
+        )
+        for account_id, (_, is_changed) in changed.items():
+            if updates[account_id] and not is_changed:
+                self._start_cookie_task(account_id, skip_backoff=True)
+        return [self._batch_result(account, is_changed) for account, is_changed in changed.values()]
+
+    def _batch_result(self, account: Account, changed: bool) -> BatchResult:
+        return BatchResult(
+            account_id=account.id,
+            outcome="changed" if changed else "unchanged",
+            account=account,
+            observation=self._task_manager.task(account.id).observation,
+        )
+
+    def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
+        def wish(account: Account) -> Account:
+            if account.enabled == enabled:
+                return account
+            again = enabled and by_person and self._task_manager.task(account.id).is_parked(account)
+            return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again))
+
+        return wish
+
+    async def _change(
+        self,
+        account_id: str,
+        operation: str,
+        wish: Wish,
+        caller: Caller,
+        *,
+        wait: float = 0.0,
+        revive: bool = False,
+    ) -> Outcome:
+        account, changed, op = await self._path.change(account_id, operation, wish, caller)
+        if revive and not changed:
+            self._start_cookie_task(account_id, skip_backoff=True)
+        return await self._answer(account, op, caller, changed=changed, wait=wait)
+
+    async def _answer(self, account: Account, op: Op, caller: Caller, *, changed: bool, wait: float) -> Outcome:
+        """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
+        task = self.tasks.get(account.id)
+        if task is None:  # removed, and purged already
+            return Outcome(changed=changed, account=account, observation=Observation(), op_id=op.op_id)
+        limit = wait if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
+        observation = await task.settled(limit) if wait and limit else task.observation
+        return Outcome(changed=changed, account=account, observation=observation, op_id=op.op_id)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------
+
+    def _published_now(self, account_id: str, account: Account | None) -> None:
+        if account is None:
+            self._stop_cookie_task(account_id)
+        else:
+            self._start_cookie_task(account_id)
+
+    def _start_cookie_task(self, account_id: str, *, skip_backoff: bool = False) -> None:
+        """Let the account's task look at what is published, and start, renew or stop its connection."""
+        self._task_manager.wake(account_id, skip_backoff=skip_backoff)
+
+    def _stop_cookie_task(self, account_id: str) -> None:
+        """See a deleted account off: its connection is stopped, then its rows are purged."""
+        self._task_manager.vanish(account_id)

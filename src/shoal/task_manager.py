@@ -1,0 +1,153 @@
+"""The task manager: one ``AccountTask`` per account, what they observe kept and told, the deleted ones seen off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from random import Random
+from types import MappingProxyType
+
+import structlog
+
+from shoal.account import Account, Observation
+from shoal.account_task import AccountTask, Connect, Limiters, TaskSurroundings, now_ms
+from shoal.backoff import BackoffLimits
+from shoal.config import Settings
+from shoal.errors import StoreError
+from shoal.events import AccountStateChanged, EventBus
+from shoal.ownership import LocalOwnership, Ownership
+from shoal.store import AccountStore
+
+log = structlog.get_logger("shoal.tasks")
+
+
+class TaskManager:
+    """Lets tasks look at what is published; stores and fans out what they report."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        connect: Connect,
+        settings: Settings,
+        events: EventBus,
+        published: Callable[[str], Account | None],
+        *,
+        ownership: Ownership | None = None,
+        rng: Random | None = None,
+        backoff: BackoffLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._published = published
+        self._stop_wait_seconds = settings.stop_wait_seconds
+        self._resync_seconds = settings.resync_seconds
+        self._tasks: dict[str, AccountTask] = {}
+        self._vanishing: dict[str, asyncio.Task[None]] = {}
+        self._dirty: dict[str, Observation] = {}
+        self._dirt = asyncio.Event()
+        self._house: list[asyncio.Task[None]] = []
+        self._closed = False
+        self._around = TaskSurroundings(
+            connect=connect,
+            published=published,
+            owns=(ownership or LocalOwnership()).owns,
+            report=self._report,
+            limiters=Limiters(
+                first_per_second=settings.starts_per_second, again_per_second=settings.reconnects_per_second
+            ),
+            backoff=backoff or BackoffLimits(),
+            rng=rng or Random(),  # noqa: S311  jitter, not a secret
+        )
+        self.tasks: Mapping[str, AccountTask] = MappingProxyType(self._tasks)
+
+    def open(self, seen: Mapping[str, Observation]) -> None:
+        """Remember what was observed before the restart, and begin to keep house."""
+        self._tasks.update({name: AccountTask(name, self._around, observed) for name, observed in seen.items()})
+        self._house = [
+            asyncio.create_task(self._keep_observations(), name="observations"),
+            asyncio.create_task(self._resync(), name="resync"),
+        ]
+
+    async def close(self) -> None:
+        """End every connection (at most the stop wait) and store what was observed last."""
+        self._closed = True
+        ended = await asyncio.gather(*(task.close(self._stop_wait_seconds) for task in self._tasks.values()))
+        for account_id, in_time in zip(self._tasks, ended, strict=True):
+            if not in_time:
+                log.warning("connection did not end in time", account=account_id)
+        owned = [*self._house, *self._vanishing.values()]
+        for task in owned:
+            task.cancel()
+        await asyncio.gather(*owned, return_exceptions=True)
+        with suppress(StoreError):
+            await self._store.observe(self._dirty)
+
+    def task(self, account_id: str) -> AccountTask:
+        """The account's task, made at need."""
+        task = self._tasks.get(account_id)
+        if task is None:
+            task = self._tasks[account_id] = AccountTask(account_id, self._around)
+        return task
+
+    def wake(self, account_id: str, *, skip_backoff: bool = False) -> None:
+        """Let the account's task look at what is published and act on it."""
+        if not self._closed:
+            self.task(account_id).wake(skip_backoff=skip_backoff)
+
+    def is_vanishing(self, account_id: str) -> bool:
+        """Whether a deletion of that account has not ended yet."""
+        return account_id in self._vanishing
+
+    def vanish(self, account_id: str) -> None:
+        """Stop a deleted account, then purge its rows. Goes on after a restart."""
+        if account_id not in self._vanishing and not self._closed:
+            self.wake(account_id)
+            self._vanishing[account_id] = asyncio.create_task(self._purge(account_id), name=f"purge:{account_id}")
+
+    async def _purge(self, account_id: str) -> None:
+        await self.task(account_id).ended()
+        wait = 1.0
+        while True:
+            try:
+                await self._store.purge(account_id)
+                break
+            except StoreError as error:
+                log.warning("purge failed, trying again", account=account_id, why=error.code, wait_seconds=wait)
+                await asyncio.sleep(wait)
+                wait = min(60.0, wait * 2)
+        self._tasks.pop(account_id, None)
+        self._dirty.pop(account_id, None)
+        del self._vanishing[account_id]
+        log.info("account purged", account=account_id)
+
+    def _report(self, account_id: str, observation: Observation, is_new: bool) -> None:
+        self._dirty[account_id] = observation
+        self._dirt.set()
+        account = self._published(account_id)
+        if is_new and account is not None:
+            event = AccountStateChanged(
+                account_id=account_id, owner_id=account.owner_id, observation=observation, at_ms=now_ms()
+            )
+            self._events.publish(event)
+
+    async def _keep_observations(self) -> None:
+        """Store observations as they come, many at a time; the latest wins."""
+        while True:
+            await self._dirt.wait()
+            self._dirt.clear()
+            batch, self._dirty = self._dirty, {}
+            try:
+                await self._store.observe(batch)
+            except StoreError as error:
+                self._dirty = batch | self._dirty
+                self._dirt.set()
+                log.warning("observations not stored", why=error.code)
+                await asyncio.sleep(1.0)
+
+    async def _resync(self) -> None:
+        """Look at every account again now and then: a lost wake-up must not last."""
+        while True:
+            await asyncio.sleep(self._resync_seconds)
+            for account_id in list(self._tasks):
+                self.wake(account_id)

@@ -1,0 +1,144 @@
+"""What an owner may wish: each wish turns one snapshot into the next, or refuses with a sentence.
+
+A wish that changes nothing returns the very same object, by which the change path knows that nothing is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLY_CHARACTERS, Account, ItemSetting
+from shoal.errors import InvalidInput, OtherUnb
+from shoal.keywords import KeywordRow, replace_general, replace_text, without_index, without_rule
+from shoal.xianyu.cookie_string import CookieCheck
+
+Wish = Callable[[Account], Account]
+MAX_REMARK_CHARACTERS = 200
+
+
+def cookie(checked: CookieCheck) -> Wish:
+    """Replace the cookie by another one of the same seller. Raises ``OtherUnb`` for somebody else's."""
+
+    def wish(account: Account) -> Account:
+        if checked.unb != account.unb:
+            raise OtherUnb("the cookie belongs to another seller", expected=account.unb, found=checked.unb)
+        if checked.header == account.cookie:
+            return account
+        return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1)
+
+    return wish
+
+
+def auto_confirm(value: bool) -> Wish:
+    """Switch automatic shipment confirmation."""
+    return lambda account: _set(account, auto_confirm=value)
+
+
+def resume(account: Account) -> Account:
+    """Try again after the owner acted."""
+    return account.evolve(restart_nonce=account.restart_nonce + 1)
+
+
+def general_keywords(pairs: Sequence[tuple[str, str]]) -> Wish:
+    """Replace the general text rules. Refuses bad input at once, before any lock is taken."""
+    replace_general((), pairs)
+    return lambda account: _set(account, keywords=replace_general(account.keywords, pairs))
+
+
+def text_keywords(rows: Sequence[KeywordRow]) -> Wish:
+    """Replace every text rule, general and item-bound. Refuses bad input at once."""
+    replace_text((), rows)
+    return lambda account: _set(account, keywords=replace_text(account.keywords, rows))
+
+
+def no_keyword(which: int | str) -> Wish:
+    """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
+    if isinstance(which, int):
+        return lambda account: _set(account, keywords=without_index(account.keywords, which))
+    return lambda account: _set(account, keywords=without_rule(account.keywords, which))
+
+
+def settings(values: Mapping[str, Any]) -> Wish:
+    """Set some of the plain settings of ``SETTINGS``. Raises ``InvalidInput`` that names the field."""
+    unknown = sorted(set(values) - set(SETTINGS))
+    if unknown:
+        raise InvalidInput(f"{unknown[0]} is no setting of an account", code="unknown_setting", field=unknown[0])
+    checked = {name: SETTINGS[name](value, name) for name, value in values.items()}
+    return lambda account: _set(account, **checked)
+
+
+def item(item_id: str, values: Mapping[str, Any] | None) -> Wish:
+    """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
+    if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
+        raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
+    checks: dict[str, Callable[[Any, str], Any]] = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag}
+    checked = None if values is None else {name: checks[name](value, name) for name, value in values.items()}
+
+    def wish(account: Account) -> Account:
+        others = tuple(entry for entry in account.items if entry.item_id != item_id)
+        if checked is None:
+            return _set(account, items=others)
+        before = account.item(item_id) or ItemSetting(item_id=item_id)
+        merged = ItemSetting(
+            item_id=item_id,
+            reply=checked.get("reply", before.reply),
+            paid_message=checked.get("paid_message", before.paid_message),
+            nothing_to_send=checked.get("nothing_to_send", before.nothing_to_send),
+        )
+        return _set(account, items=tuple(sorted((*others, merged), key=lambda entry: entry.item_id)))
+
+    return wish
+
+
+def _set(account: Account, **values: Any) -> Account:
+    """The account with those values, or the same object when nothing differs."""
+    if all(getattr(account, name) == value for name, value in values.items()):
+        return account
+    return account.evolve(**values)
+
+
+def _text(value: Any, name: str, limit: int) -> str:
+    if not isinstance(value, str) or len(value) > limit:
+        raise InvalidInput(f"{name} is a text of at most {limit} characters", code="text_too_long", limit=limit)
+    return value
+
+
+def _remark(value: Any, name: str) -> str:
+    return _text(value, name, MAX_REMARK_CHARACTERS)
+
+
+def _reply(value: Any, name: str) -> str:
+    return _text(value, name, MAX_REPLY_CHARACTERS)
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name} is true or false", code="not_a_flag", field=name)
+    return value
+
+
+def _pause(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PAUSE_MINUTES:
+        raise InvalidInput(f"{name} is 0 to {MAX_PAUSE_MINUTES} minutes", code="bad_pause_duration")
+    return value
+
+
+def _debounce(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DEBOUNCE_SECONDS:
+        raise InvalidInput(f"{name} is 0 to {MAX_DEBOUNCE_SECONDS:g} seconds", code="bad_debounce")
+    return float(value)
+
+
+SETTINGS: dict[str, Callable[[Any, str], Any]] = {
+    "remark": _remark,
+    "pause_duration": _pause,
+    "debounce_seconds": _debounce,
+    "paid_message": _reply,
+    "default_reply_enabled": _flag,
+    "default_reply": _reply,
+    "default_reply_once": _flag,
+}
+"""The settings that are one value each, with their checks."""

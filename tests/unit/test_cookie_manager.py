@@ -1,0 +1,420 @@
+"""The manager keeps wish, memory, store and task the same. Rows of the known defects are named by their number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shoal.account import Account, AccountState
+from shoal.account_task import Link
+from shoal.change_path import Caller
+from shoal.errors import (
+    AccountExists,
+    AccountVanishing,
+    DuplicateUnb,
+    InvalidInput,
+    LockTimeout,
+    NeedsOwner,
+    NotApplied,
+    OtherUnb,
+    StaleGeneration,
+    UnknownAccount,
+)
+from shoal.journal import fold, projection
+from shoal.keywords import KeywordRow
+from shoal.store import Change, MemoryStore, Refused, Settle
+from standins import ANN, FakeSite, cookie_of, managing, until
+
+
+class RefusingStore(MemoryStore):
+    """Refuses as many writes as it is told to."""
+
+    refusals = 0
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            asyncio.get_running_loop().call_soon(settle, Refused(NotApplied("database is locked")))
+        else:
+            super().submit(changes, settle)
+
+
+async def in_step(store: MemoryStore, manager: object) -> None:
+    """Published, stored and folded are the same for every account."""
+    from shoal.cookie_manager import CookieManager
+
+    assert isinstance(manager, CookieManager)
+    contents = await store.load()
+    assert dict(manager.accounts) == dict(contents.accounts)
+    assert fold(await store.journal()) == {name: projection(account) for name, account in manager.accounts.items()}
+    assert not manager.pending
+    assert len(manager.locks) == 0
+
+
+async def test_a_new_account_is_enabled_runs_and_does_not_confirm_by_itself() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        outcome = await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        assert outcome.changed
+        assert outcome.account.generation == 1
+        assert outcome.observation.state is AccountState.RUNNING
+        assert not outcome.account.auto_confirm
+        await in_step(store, manager)
+
+
+async def test_a1_a_refused_write_leaves_every_side_old_and_the_repeat_makes_every_side_new() -> None:
+    site, store = FakeSite(), RefusingStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        store.refusals = 1
+        with pytest.raises(NotApplied):
+            await manager.update_cookie_status("shop", False, caller=ANN)
+        assert manager.get_cookie_status("shop")
+        assert site.live["shop"] == 1
+        await in_step(store, manager)
+        outcome = await manager.update_cookie_status("shop", False, caller=ANN)
+        assert outcome.observation.state is AccountState.STOPPED
+        assert site.live["shop"] == 0
+        await in_step(store, manager)
+
+
+async def test_a2_a3_saying_enabled_again_revives_an_ended_connection() -> None:
+    site = FakeSite()
+    async with managing(site) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        ended = asyncio.Event()
+
+        async def crash(account: Account, link: Link) -> None:
+            if not ended.is_set():
+                ended.set()
+                raise RuntimeError("boom")
+            link.running()
+            await asyncio.Event().wait()
+
+        site.behave = crash
+        await manager.resume("shop", caller=ANN)
+        outcome = await manager.update_cookie_status("shop", True, caller=ANN)
+        assert not outcome.changed
+        await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert site.most_at_once["shop"] == 1
+
+
+async def test_a3_a_crashed_connection_is_started_again_by_itself() -> None:
+    site = FakeSite()
+    crashes = 3
+
+    async def behave(account: Account, link: Link) -> None:
+        nonlocal crashes
+        if crashes:
+            crashes -= 1
+            raise RuntimeError("boom")
+        link.running()
+        await asyncio.Event().wait()
+
+    site.behave = behave
+    async with managing(site) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert site.ever["shop"] == 4
+        assert manager.get_cookie_status("shop"), "a failure never edits a wish"
+
+
+async def test_a4_a_new_cookie_on_a_disabled_account_connects_only_once_it_is_enabled() -> None:
+    site = FakeSite()
+    async with managing(site) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        await manager.update_cookie("shop", cookie_of(1, secret="new"), caller=ANN)
+        await asyncio.sleep(0.05)
+        assert site.ever["shop"] == 1
+        await manager.update_cookie_status("shop", True, caller=ANN)
+        assert site.cookies[-1] == ("shop", cookie_of(1, secret="new"))
+
+
+async def test_a8_a9_off_and_on_leaves_every_other_setting_alone() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.update_settings("shop", {"remark": "mine", "pause_duration": 3}, caller=ANN)
+        await manager.update_auto_confirm_setting("shop", True, caller=ANN)
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        await manager.update_cookie_status("shop", True, caller=ANN)
+        account = manager.account("shop")
+        assert (account.remark, account.pause_duration, account.auto_confirm) == ("mine", 3, True)
+        assert manager.auto_confirm_settings["shop"]
+        await in_step(store, manager)
+
+
+async def test_a10_a12_flapping_ends_where_the_owner_wants_it_with_one_connection_at_most() -> None:
+    site, store = FakeSite(), MemoryStore()
+    site.farewell_seconds = 0.05
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        quick = Caller(actor="user:ann", wait_seconds=0)
+        flaps = [manager.update_cookie_status("shop", bool(turn % 2), caller=quick) for turn in range(60)]
+        await asyncio.gather(*flaps)
+        await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert site.live["shop"] == 1
+        assert site.most_at_once["shop"] == 1
+        await in_step(store, manager)
+
+
+async def test_a12_a_slow_farewell_is_reported_as_stopping_and_never_doubled() -> None:
+    site = FakeSite()
+    async with managing(site, stop_wait_seconds=0.05) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        site.farewell_seconds = 0.4
+        outcome = await manager.update_cookie_status("shop", False, caller=ANN)
+        assert outcome.observation.state is AccountState.STOPPING
+        outcome = await manager.update_cookie_status("shop", True, caller=ANN)
+        await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert site.most_at_once["shop"] == 1
+        site.farewell_seconds = 0.0
+
+
+async def test_a11_add_remove_add_at_once_never_makes_two_connections() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+
+        async def add() -> None:
+            try:
+                await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+            except (AccountExists, AccountVanishing, DuplicateUnb):
+                pass
+
+        async def remove() -> None:
+            try:
+                await manager.remove_cookie("shop", caller=ANN)
+            except UnknownAccount:
+                pass
+
+        await asyncio.gather(*(step() for _ in range(20) for step in (add, remove, add)))
+        await until(lambda: site.live["shop"] == ("shop" in manager.accounts))
+        assert site.most_at_once["shop"] == 1
+        await in_step(store, manager)
+
+
+async def test_a14_a_refused_keyword_write_leaves_both_sides_old() -> None:
+    site, store = FakeSite(), RefusingStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.update_keywords("shop", [("hi", "hello")], caller=ANN)
+        store.refusals = 1
+        with pytest.raises(NotApplied):
+            await manager.update_keywords("shop", [("hi", "changed")], caller=ANN)
+        assert [rule.reply for rule in manager.keywords["shop"]] == ["hello"]
+        await in_step(store, manager)
+
+
+async def test_a15_replacing_general_keywords_keeps_item_rules() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        rows = [
+            KeywordRow(keyword="size", reply="L", item_id="800000000001"),
+            KeywordRow(keyword="old", reply="1"),
+        ]
+        await manager.update_text_keywords("shop", rows, caller=ANN)
+        await manager.update_keywords("shop", [("new", "2")], caller=ANN)
+        kept = [(rule.keyword, rule.item_id) for rule in manager.keywords["shop"]]
+        assert kept == [("size", "800000000001"), ("new", None)]
+        await in_step(store, manager)
+
+
+async def test_a20_a_deleted_id_comes_back_as_a_new_account() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        await manager.remove_cookie("shop", caller=ANN)
+        await until(lambda: "shop" not in manager.tasks)
+        outcome = await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        assert outcome.account.enabled
+        assert outcome.observation.state is AccountState.RUNNING
+        assert outcome.account.generation == 4
+        await in_step(store, manager)
+
+
+async def test_a21_a_refused_creation_or_deletion_is_an_error_and_changes_nothing() -> None:
+    site, store = FakeSite(), RefusingStore()
+    async with managing(site, store) as manager:
+        store.refusals = 1
+        with pytest.raises(NotApplied):
+            await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        assert "shop" not in manager.accounts
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        store.refusals = 1
+        with pytest.raises(NotApplied):
+            await manager.remove_cookie("shop", caller=ANN)
+        assert site.live["shop"] == 1
+        await in_step(store, manager)
+
+
+async def test_a23_one_seller_under_two_ids_is_refused() -> None:
+    async with managing(FakeSite()) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        with pytest.raises(DuplicateUnb):
+            await manager.add_cookie("twin", cookie_of(1), owner_id=1, caller=ANN)
+        with pytest.raises(OtherUnb):
+            await manager.update_cookie("shop", cookie_of(2), caller=ANN)
+
+
+async def test_a_parked_account_stays_parked_until_its_owner_acts() -> None:
+    site = FakeSite()
+
+    async def refuse(account: Account, link: Link) -> None:
+        raise NeedsOwner("risk_control", action_url="https://site.example/verify")
+
+    site.behave = refuse
+    async with managing(site) as manager:
+        outcome = await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        assert outcome.observation.state is AccountState.PARKED
+        assert outcome.observation.action_url == "https://site.example/verify"
+        site.behave = None
+        again = await manager.update_cookie_status("shop", True, caller=ANN)
+        assert again.observation.state is AccountState.PARKED
+        batch = {"shop": False}
+        await manager.batch_update_cookie_status(batch, caller=ANN)
+        await manager.batch_update_cookie_status({"shop": True}, caller=ANN)
+        await until(lambda: manager.observation("shop").state is AccountState.PARKED)
+        assert site.ever["shop"] == 1
+        outcome = await manager.resume("shop", caller=ANN)
+        assert outcome.observation.state is AccountState.RUNNING
+
+
+async def test_off_and_on_by_a_person_unparks() -> None:
+    site = FakeSite()
+
+    async def refuse(account: Account, link: Link) -> None:
+        raise NeedsOwner("login_expired")
+
+    site.behave = refuse
+    async with managing(site) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        site.behave = None
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        outcome = await manager.update_cookie_status("shop", True, caller=ANN)
+        assert outcome.observation.state is AccountState.RUNNING
+
+
+async def test_a_park_record_survives_a_restart() -> None:
+    site, store = FakeSite(), MemoryStore()
+
+    async def refuse(account: Account, link: Link) -> None:
+        raise NeedsOwner("login_expired")
+
+    site.behave = refuse
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+    async with managing(site, store) as manager:
+        await until(lambda: manager.observation("shop").state is AccountState.PARKED)
+        assert manager.observation("shop").reason == "login_expired"
+        assert site.ever["shop"] == 1
+
+
+async def test_an_unchanged_value_is_a_success_without_a_generation() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        outcome = await manager.update_auto_confirm_setting("shop", False, caller=Caller(actor="ann", op_id="op-1"))
+        assert not outcome.changed
+        record = await store.op("op-1")
+        assert record is not None
+        assert not record.changed
+        assert len(await store.journal()) == 1
+
+
+async def test_a_stale_if_match_changes_nothing() -> None:
+    async with managing(FakeSite()) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.update_settings("shop", {"remark": "a"}, caller=Caller(actor="ann", if_match=1))
+        with pytest.raises(StaleGeneration):
+            await manager.update_settings("shop", {"remark": "b"}, caller=Caller(actor="ann", if_match=1))
+        assert manager.account("shop").remark == "a"
+
+
+async def test_a_caller_who_leaves_does_not_part_commit_from_publish() -> None:
+    site, store = FakeSite(), MemoryStore(delay_seconds=0.05)
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        change = asyncio.create_task(manager.update_settings("shop", {"remark": "kept"}, caller=ANN))
+        await asyncio.sleep(0.01)
+        change.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await change
+        await until(lambda: manager.account("shop").remark == "kept")
+        await in_step(store, manager)
+
+
+async def test_waiting_for_a_turn_has_a_limit_that_touches_nothing() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store, lock_wait_seconds=0.05) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        store.delay_seconds = 0.3
+        first = asyncio.create_task(manager.update_settings("shop", {"remark": "first"}, caller=ANN))
+        await asyncio.sleep(0)
+        with pytest.raises(LockTimeout) as caught:
+            await manager.update_settings("shop", {"remark": "second"}, caller=ANN)
+        assert caught.value.params["operation"] == "update_settings"
+        await first
+        assert manager.account("shop").remark == "first"
+        await in_step(store, manager)
+
+
+async def test_an_atomic_batch_changes_all_or_none() -> None:
+    site, store = FakeSite(), RefusingStore()
+    async with managing(site, store) as manager:
+        for number in range(3):
+            await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
+        off = {f"shop{number}": False for number in range(3)}
+        with pytest.raises(UnknownAccount):
+            await manager.batch_update_cookie_status({**off, "nobody": False}, caller=ANN, atomic=True)
+        store.refusals = 1
+        with pytest.raises(NotApplied):
+            await manager.batch_update_cookie_status(off, caller=ANN, atomic=True)
+        assert all(manager.cookie_status.values())
+        preview = await manager.batch_update_cookie_status(off, caller=ANN, dry_run=True)
+        assert {result.outcome for result in preview} == {"would_change"}
+        results = await manager.batch_update_cookie_status(off, caller=ANN, atomic=True)
+        assert {result.outcome for result in results} == {"changed"}
+        await until(lambda: not any(site.live.values()))
+        await in_step(store, manager)
+
+
+async def test_a_batch_gives_each_account_its_own_result() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        results = await manager.batch_update_cookie_status({"shop": False, "nobody": True}, caller=ANN)
+        assert [result.outcome for result in results] == ["changed", "failed"]
+        await in_step(store, manager)
+
+
+async def test_what_another_writer_stored_is_published_and_built_upon() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager, managing(FakeSite(), store) as other:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await other.reload_from_db()
+        await other.update_settings("shop", {"remark": "theirs"}, caller=ANN)
+        await manager.update_settings("shop", {"pause_duration": 1}, caller=ANN)
+        account = manager.account("shop")
+        assert (account.remark, account.pause_duration, account.generation) == ("theirs", 1, 3)
+
+
+@pytest.mark.parametrize("account_id", ["", "a/b", "a?b", "a#b", "a%b", "details", "a\nb", "x" * 65, " a", ".."])
+async def test_bad_ids_are_refused_before_anything_is_touched(account_id: str) -> None:
+    async with managing(FakeSite()) as manager:
+        with pytest.raises(InvalidInput):
+            await manager.add_cookie(account_id, cookie_of(1), owner_id=1, caller=ANN)
+        assert not manager.accounts
+
+
+async def test_ten_thousand_keywords_are_refused_and_nothing_is_lost() -> None:
+    async with managing(FakeSite()) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.update_keywords("shop", [("hi", "hello")], caller=ANN)
+        with pytest.raises(InvalidInput, match="at most"):
+            await manager.update_keywords("shop", [(f"k{n}", "v") for n in range(10_000)], caller=ANN)
+        assert [rule.keyword for rule in manager.keywords["shop"]] == ["hi"]
