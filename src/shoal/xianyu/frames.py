@@ -26,7 +26,7 @@ _ECHOED_HEADERS = ("app-key", "ua", "dt")
 
 def encode(frame: Mapping[str, object]) -> str:
     """Return the text of a frame."""
-    return json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(frame, separators=(",", ":"))
 
 
 def mid_of(frame: Mapping[str, object]) -> str:
@@ -69,7 +69,7 @@ def entries_of(push: Mapping[str, object]) -> tuple[object, ...]:
 def wants_position(push: Mapping[str, object]) -> bool:
     """Tell whether a push asks us to fetch the sync position and send it back (§3.3)."""
     extra = body_of(push).get("syncExtraType")
-    return isinstance(extra, dict) and extra.get("type") in {1, 2}
+    return isinstance(extra, dict) and extra.get("type") in (1, 2)
 
 
 def registration(mid: str, token: str, device_id: str) -> Frame:

@@ -1,17 +1,41 @@
-"""The message socket: register, ask, send, acknowledge, and read what is pushed (docs/protocol.md §3, §4)."""
+"""The message socket: register, ask, send, acknowledge, and read what is pushed (docs/protocol.md §3, §4).
+
+One reader task, owned by ``connect``, takes every incoming frame: replies go to whoever waits for their mid,
+pushes to a bounded queue, anything else is dropped and never answered.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 
-from shoal.errors import ShoalError, TemporaryFailure
+from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.xianyu import frames
+from shoal.xianyu.frames import Frame
+from shoal.xianyu.identity import FrameNames, mid_key, strip_address
+from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.site_session import require_no_cookie_jar
 
 DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
+MAX_WAITING_PUSHES = 512
+MAX_WAITING_BYTES = 8 * 1024 * 1024
+WRITE_LIMIT_SECONDS = 10.0
+"""How long one write may wait for a site that does not read; then the link counts as dead."""
+
+CLOSE_LIMIT_SECONDS = 2.0
+"""How long the farewell may take."""
+
+_CLEAN_CLOSE_CODES = frozenset({1000, 1001})
+_TOKEN_REASONS = ("invalid token", "token invalid", "not auth", "device id or appkey is not equal")
+_BACK_OFF_REASONS = ("connect limit", "too many", "session remove")
+_KICKED_OUT_REASONS = ("kickout", "kick out", "kicked")
+_MAX_SITE_TEXT = 200
 
 
 class TokenRefused(TemporaryFailure):
@@ -44,7 +68,7 @@ class GateClosed(ShoalError):
 
 
 class SendRefused(ShoalError):
-    """The site refused a message; it was not delivered."""
+    """The site refused a message; it was not delivered. ``site_code`` and ``message`` are the site's."""
 
     code = "send_refused"
 
@@ -56,7 +80,7 @@ class SendRefused(ShoalError):
 
 
 class SendUncertain(TemporaryFailure):
-    """The frame went out but no reply came: send again only with the same ``uuid``, and watch for the echo."""
+    """The frame may have gone out but no reply came: send again only with the same ``uuid``, and watch for the echo."""
 
     code = "send_uncertain"
 
@@ -67,7 +91,7 @@ class SendUncertain(TemporaryFailure):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The site's answer to ``/reg``."""
+    """The site's answer to ``/reg``: our user id without suffix, and the site's clock in ms (0 when not said)."""
 
     session_id: str
     user_id: str
@@ -76,7 +100,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class SendReceipt:
-    """The site took a message under this id."""
+    """The site took a message. ``message_id`` is empty when the reply names none; the echo will."""
 
     message_id: str
     uuid: str
@@ -97,34 +121,182 @@ async def connect(
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
     connect_timeout_seconds: float = 20.0,
 ) -> AsyncIterator[LiveSocket]:
-    """Open the socket for the length of an ``async with``."""
-    yield LiveSocket()
+    """Open the socket for the length of an ``async with``; leaving it ends the reader and says farewell.
+
+    ``gate`` is asked before every frame that goes out, ``/reg`` included: ``False`` keeps it back (``GateClosed``).
+
+    Raises ``TemporaryFailure`` (``unreachable`` or ``handshake_refused`` with ``status``) when it cannot be opened.
+    """
+    require_no_cookie_jar(session)
+    link = await _open(session, url, _headers(cookie_header, user_agent), max_frame_bytes, connect_timeout_seconds)
+    socket = LiveSocket(link, gate)
+    socket.start()
+    try:
+        yield socket
+    finally:
+        await socket.close()
+
+
+async def _open(
+    session: aiohttp.ClientSession, url: str, headers: dict[str, str], max_frame_bytes: int, timeout_seconds: float
+) -> aiohttp.ClientWebSocketResponse:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await session.ws_connect(
+                url,
+                headers=headers,
+                compress=0,
+                max_msg_size=max_frame_bytes,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_SECONDS),
+            )
+    except aiohttp.WSServerHandshakeError as refusal:
+        # "from None", here and below: what aiohttp raises refers to the request, and so to the cookie.
+        raise TemporaryFailure(
+            f"the message socket refused the handshake: HTTP {refusal.status}",
+            code="handshake_refused",
+            status=refusal.status,
+        ) from None
+    except (aiohttp.ClientError, OSError) as failure:
+        raise TemporaryFailure(
+            f"the message socket cannot be reached ({type(failure).__name__})", code="unreachable"
+        ) from None
+
+
+def _headers(cookie_header: str, user_agent: str) -> dict[str, str]:
+    """Return the headers of §3.1; ``Host`` and ``Connection`` are the library's to send, once."""
+    return {
+        "Cookie": cookie_header,
+        "Origin": "https://www.goofish.com",
+        "User-Agent": user_agent,
+        "Pragma": "no-cache",
+        "Cache-Control": "no-cache",
+        "Accept-Encoding": "gzip, deflate, br, zstd",
+        "Accept-Language": "zh-CN,zh;q=0.9",
+    }
 
 
 class LiveSocket:
-    """One open message socket. Made by ``connect``."""
+    """One open message socket. Made and ended by ``connect``."""
+
+    __slots__ = (
+        "_arrived",
+        "_ending",
+        "_gate",
+        "_link",
+        "_pushes",
+        "_reader",
+        "_waiting",
+        "_waiting_bytes",
+        "dropped_frames",
+        "names",
+    )
+
+    def __init__(self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool]) -> None:
+        self.names = FrameNames()
+        """Makes the mids and uuids of this connection."""
+        self.dropped_frames = 0
+        """How many incoming frames were neither reply nor push, or not readable."""
+        self._link = link
+        self._gate = gate
+        self._reader: asyncio.Task[None] | None = None
+        self._ending: Callable[[], ShoalError] | None = None
+        self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
+        self._pushes: deque[tuple[int, Frame]] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+
+    # ── life ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Start the reader."""
+        self._reader = asyncio.create_task(self._read(), name="live socket reader")
+
+    async def close(self) -> None:
+        """End the reader and say farewell, within ``CLOSE_LIMIT_SECONDS``. Whoever waits is told at once."""
+        self._end(lambda: SocketClosed(1000, clean=True))
+        try:
+            if self._reader is not None:
+                self._reader.cancel()
+                await asyncio.wait({self._reader})
+        finally:
+            await self._link.close()
+        if self._reader is not None and not self._reader.cancelled():
+            self._reader.result()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still come and go."""
+        return self._ending is None
+
+    # ── asking ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def register(self, token: str, device_id: str, *, timeout_seconds: float = 10.0) -> Registration:
-        """Log in to the socket."""
-        raise NotImplementedError
+        """Log in to the socket (§3.2).
 
-    async def request(self, frame: dict[str, object], timeout_seconds: float = 10.0) -> dict[str, object]:
-        """Send a frame and return the reply with the same mid, whatever its code."""
-        raise NotImplementedError
+        Raises ``TokenRefused`` (get a new token), ``TemporaryFailure`` (``connect_limit``: back off;
+        ``register_refused``: another reason), ``NeedsOwner("kicked_out")``, and as ``request``.
+        """
+        reply = await self.request(frames.registration(self.names.mid(), token, device_id), timeout_seconds)
+        if reply.get("code") != 200:
+            raise _refusal(reply, "register_refused")
+        headers, body = frames.headers_of(reply), frames.body_of(reply)
+        timestamp = body.get("timestamp")
+        return Registration(
+            session_id=_text(headers.get("sid")),
+            user_id=strip_address(_text(headers.get("reg-uid"))),
+            server_time_ms=timestamp if isinstance(timestamp, int) else 0,
+        )
+
+    async def request(self, frame: Frame, timeout_seconds: float = 10.0) -> Frame:
+        """Send a frame and return the reply with the same mid, whatever its code.
+
+        Raises ``ReplyTimeout``, ``GateClosed``, or whatever ended the socket (``SocketClosed``, …).
+        """
+        key = mid_key(frames.mid_of(frame))
+        if not key or key in self._waiting:
+            raise ValueError("a request needs a mid of its own")
+        waiter: asyncio.Future[Frame | None] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = waiter
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._write(frame)
+                reply = await waiter
+        except TimeoutError:
+            raise ReplyTimeout(f"no reply within {timeout_seconds:g} s", lwp=frame.get("lwp")) from None
+        finally:
+            del self._waiting[key]
+        if reply is None:
+            raise self._ended()
+        return reply
 
     async def heartbeat(self, timeout_seconds: float = 5.0) -> None:
-        """Send one heartbeat and wait for its answer."""
-        raise NotImplementedError
+        """Send one heartbeat and wait for its answer (§3.4). Raises as ``register`` and ``request``."""
+        reply = await self.request(frames.heartbeat(self.names.mid()), timeout_seconds)
+        if reply.get("code") != 200:
+            raise _refusal(reply, "heartbeat_refused")
 
-    async def ack(self, push: dict[str, object]) -> None:
-        """Acknowledge a push, once its content is safe."""
-        raise NotImplementedError
+    async def ack(self, push: Frame) -> None:
+        """Acknowledge a push, once its content is safe. Raises ``GateClosed`` or what ended the socket."""
+        await self._write(frames.ack_of(push))
 
     async def send_text(
-        self, chat_id: str, to_id: str, my_id: str, text: str, *, uuid: str | None = None, timeout_seconds: float = 10.0
+        self,
+        chat_id: str,
+        to_id: str,
+        my_id: str,
+        text: str,
+        *,
+        uuid: str | None = None,
+        timeout_seconds: float = 10.0,
     ) -> SendReceipt:
-        """Send a text message."""
-        raise NotImplementedError
+        """Send a text message and wait until the site has taken it (§4). Ids are bare or addresses.
+
+        Raises ``GateClosed`` or what ended the socket when nothing went out, ``SendRefused`` when the site refused,
+        and ``SendUncertain`` when nobody knows. Give the same ``uuid`` to send that message again.
+        """
+        uuid = uuid or self.names.uuid()
+        frame = frames.send_text(self.names.mid(), uuid, chat_id, to_id, my_id, text)
+        return await self._send(frame, uuid, timeout_seconds)
 
     async def send_image(
         self,
@@ -138,9 +310,148 @@ class LiveSocket:
         uuid: str | None = None,
         timeout_seconds: float = 10.0,
     ) -> SendReceipt:
-        """Send an uploaded image."""
-        raise NotImplementedError
+        """Send a picture that has been uploaded, sizes in pixels. Raises as ``send_text``."""
+        uuid = uuid or self.names.uuid()
+        frame = frames.send_image(
+            self.names.mid(), uuid, chat_id, to_id, my_id, url=image_url, width=width, height=height
+        )
+        return await self._send(frame, uuid, timeout_seconds)
 
-    def pushes(self) -> AsyncIterator[dict[str, object]]:
-        """Yield push frames until the socket ends, then raise the reason."""
-        raise NotImplementedError
+    async def pushes(self) -> AsyncIterator[Frame]:
+        """Yield pushes in order of arrival; when the socket ends, yield what has come, then raise why it ended.
+
+        Raises ``SocketClosed``, ``NeedsOwner("kicked_out")`` or ``TemporaryFailure`` (``session_removed``;
+        ``push_overflow`` when the caller takes pushes more slowly than they come). For one reader at a time.
+        """
+        while True:
+            while self._pushes:
+                size, push = self._pushes.popleft()
+                self._waiting_bytes -= size
+                yield push
+            if self._ending is not None:
+                raise self._ended()
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _send(self, frame: Frame, uuid: str, timeout_seconds: float) -> SendReceipt:
+        if self._ending is not None:
+            raise self._ended()
+        try:
+            reply = await self.request(frame, timeout_seconds)
+        except (TemporaryFailure, NeedsOwner):
+            raise SendUncertain(uuid) from None
+        body = frames.body_of(reply)
+        if reply.get("code") != 200 or "reason" in body:
+            raise _send_refusal(reply)
+        return SendReceipt(message_id=_text(body.get("messageId")), uuid=uuid)
+
+    async def _write(self, frame: Frame) -> None:
+        """Write one frame if the gate allows it.
+
+        Between the gate's answer and the write nothing else runs: without compression aiohttp hands the bytes to
+        the transport before it first gives way to the loop.
+        """
+        if self._ending is not None:
+            raise self._ended()
+        text = frames.encode(frame)
+        if not self._gate():
+            raise GateClosed("the account may not send at the moment", lwp=frame.get("lwp", "ack"))
+        try:
+            async with asyncio.timeout(WRITE_LIMIT_SECONDS):
+                await self._link.send_str(text)
+        except (aiohttp.ClientError, OSError):
+            self._end(SocketClosed)
+            raise self._ended() from None
+
+    async def _read(self) -> None:
+        try:
+            while self._ending is None:
+                message = await self._link.receive()
+                if message.type not in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+                    break
+                self._take(message.data)
+        finally:
+            code = self._link.close_code
+            self._end(lambda: SocketClosed(code, clean=code in _CLEAN_CLOSE_CODES))
+
+    def _take(self, data: str | bytes) -> None:
+        try:
+            frame = parse_json_object(data)
+        except UndecodableFrame:
+            self.dropped_frames += 1
+            return
+        if frames.is_push(frame):
+            self._take_push(frame, len(data))
+        elif frames.is_reply(frame):
+            self._take_reply(frame)
+        else:
+            self.dropped_frames += 1
+
+    def _take_reply(self, frame: Frame) -> None:
+        waiter = self._waiting.get(mid_key(frames.mid_of(frame)))
+        if waiter is None or waiter.done():
+            self.dropped_frames += 1
+        else:
+            waiter.set_result(frame)
+
+    def _take_push(self, frame: Frame, size: int) -> None:
+        match frame["lwp"]:
+            case frames.KICKOUT:
+                self._end(lambda: NeedsOwner("kicked_out"))
+            case frames.SESSION_REMOVED:
+                self._end(lambda: TemporaryFailure("the site has ended the session", code="session_removed"))
+            case _ if len(self._pushes) >= MAX_WAITING_PUSHES or self._waiting_bytes + size > MAX_WAITING_BYTES:
+                self._end(lambda: TemporaryFailure("pushes come faster than they are taken", code="push_overflow"))
+            case _:
+                self._pushes.append((size, frame))
+                self._waiting_bytes += size
+                self._arrived.set()
+
+    def _end(self, why: Callable[[], ShoalError]) -> None:
+        """Note the first reason why the socket has ended and wake everybody who waits."""
+        if self._ending is not None:
+            return
+        self._ending = why
+        for waiter in self._waiting.values():
+            if not waiter.done():
+                waiter.set_result(None)
+        self._arrived.set()
+
+    def _ended(self) -> ShoalError:
+        return self._ending() if self._ending is not None else SocketClosed()
+
+
+def _refusal(reply: Frame, otherwise: str) -> ShoalError:
+    """Return what a refused ``/reg`` or heartbeat means (§3.2). The site's own words are not repeated."""
+    code = reply.get("code")
+    body = frames.body_of(reply)
+    said = " ".join(_text(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
+    for reasons, error in (
+        (_KICKED_OUT_REASONS, NeedsOwner("kicked_out")),
+        (_BACK_OFF_REASONS, TemporaryFailure("the site wants us to come back later", code="connect_limit")),
+        (_TOKEN_REASONS, TokenRefused("the site does not accept the token")),
+    ):
+        if any(reason in said for reason in reasons):
+            return error
+    if code == 401:
+        return TokenRefused("the site does not accept the token")
+    return TemporaryFailure(f"the site refused (code {str(code)[:16]})", code=otherwise)
+
+
+def _send_refusal(reply: Frame) -> SendRefused:
+    body = frames.body_of(reply)
+    site_code = body.get("code", reply.get("code"))
+    words = [_text(body.get(name)) for name in ("developerMessage", "moreInfo")]
+    return SendRefused(
+        reason=str(body.get("reason") or f"code {reply.get('code')}")[:_MAX_SITE_TEXT],
+        site_code=str(site_code)[:_MAX_SITE_TEXT],
+        message=" ".join(word for word in words if word)[:_MAX_SITE_TEXT],
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""

@@ -1,16 +1,38 @@
-"""Signed HTTP calls to the site (docs/protocol.md §2)."""
+"""Signed HTTP calls to the site (docs/protocol.md §2).
+
+No exception, message or ``repr`` of this file carries a cookie or a token.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
+from urllib.parse import quote
 
 import aiohttp
 
-from shoal.errors import ShoalError, TemporaryFailure
+from shoal.errors import InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.xianyu.cookie_string import is_pair, parse_cookie
+from shoal.xianyu.identity import APP_KEY
+from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge
+from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
+from shoal.xianyu.site_session import require_no_cookie_jar
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
+MAX_REPLY_BYTES = 2 * 1024 * 1024
+OBSERVED_TOKEN_SECONDS = 7200.0
+"""How long a socket token was seen to last; used when the site does not say."""
+
+_MAX_SITE_TEXT = 200
+_SHORTEST_SECRET = 6
+_DIGITS = re.compile(r"[0-9]{1,32}")
+_CHUNK_BYTES = 64 * 1024
+_JSON_TYPES = frozenset({"application/json", "text/json"})
 
 
 class CookieSource(Protocol):
@@ -21,7 +43,11 @@ class CookieSource(Protocol):
         ...
 
     async def rotated(self, updates: dict[str, str]) -> None:
-        """Take over cookies that the site has set; an empty value deletes. ``header()`` shows them afterwards."""
+        """Take over cookies that the site has set; an empty value deletes.
+
+        ``header()`` shows them afterwards. Must not raise when they cannot be saved: the call that brought them
+        may have done something that its caller has to hear about.
+        """
         ...
 
 
@@ -29,6 +55,11 @@ class MtopRefused(ShoalError):
     """The site refused a call for a reason of its own; the same call would be refused again."""
 
     code = "site_refused"
+
+    def __init__(self, api: str, ret_code: str, ret_text: str) -> None:
+        super().__init__(f"{api} was refused: {ret_code} {ret_text}", api=api, ret_code=ret_code, ret_text=ret_text)
+        self.ret_code = ret_code
+        self.ret_text = ret_text
 
 
 class OutcomeUncertain(TemporaryFailure):
@@ -46,8 +77,38 @@ class ImToken:
     lifetime_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call, before it is signed."""
+
+    api: str
+    version: str
+    data_text: str = field(repr=False)
+    extra_query: Mapping[str, str]
+    irreversible: bool
+
+    def broken_off(self, why: str) -> TemporaryFailure:
+        """Return the failure to raise when the request may have reached the site."""
+        kind = OutcomeUncertain if self.irreversible else TemporaryFailure
+        return kind(f"{self.api}: {why}", api=self.api, why=why)
+
+    def unanswered(self, why: str, code: str) -> TemporaryFailure:
+        """Return the failure to raise when the site certainly did nothing."""
+        return TemporaryFailure(f"{self.api}: {why}", code=code, api=self.api)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back, before it is understood. ``body`` is None when it was too large."""
+
+    status: int
+    content_type: str
+    location: str = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+
 class MtopClient:
-    """One account's signed calls, over a session that all accounts share."""
+    """One account's signed calls, over a session that all accounts share (``open_site_session``)."""
 
     def __init__(
         self,
@@ -57,8 +118,15 @@ class MtopClient:
         *,
         user_agent: str,
         timeout_seconds: float = 20.0,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        raise NotImplementedError
+        require_no_cookie_jar(session)
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._cookies = cookies
+        self._user_agent = user_agent
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._clock_ms = clock_ms
 
     async def call(
         self,
@@ -69,29 +137,211 @@ class MtopClient:
         *,
         irreversible: bool = False,
     ) -> dict[str, object]:
-        """Make one call and return its ``data`` object."""
-        raise NotImplementedError
+        """Make one call and return its ``data``, an empty object when the reply has none.
+
+        A stale signing token is renewed from the reply and the call repeated once: the site refused the first one.
+        Cookies that any reply sets go to ``CookieSource.rotated``.
+
+        Raises ``NeedsOwner`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
+        ``TemporaryFailure``. When an ``irreversible`` call may have reached the site without a readable answer, the
+        failure is ``OutcomeUncertain``.
+        """
+        call = _Call(api, version, data_text, extra_query or {}, irreversible)
+        reply, verdict = await self._ask(call)
+        if verdict.meaning is Meaning.TOKEN:
+            reply, verdict = await self._ask(call)
+        if verdict.meaning is not Meaning.OK:
+            self._raise_for(call, verdict)
+        data = reply.get("data")
+        return data if isinstance(data, dict) else {}
 
     async def im_token(self, device_id: str) -> ImToken:
-        """Ask for a message socket token: the most risk-sensitive call, so keep the answer."""
-        raise NotImplementedError
+        """Ask for a message socket token: the most risk-sensitive call, so keep the answer (§2.4)."""
+        api = "mtop.taobao.idlemessage.pc.login.token"
+        data = await self.call(api, _compact({"appKey": APP_KEY, "deviceId": device_id}))
+        access, refresh = data.get("accessToken"), data.get("refreshToken")
+        if not isinstance(access, str) or not access:
+            raise TemporaryFailure(f"{api}: the reply has no token", code="bad_reply", api=api)
+        return ImToken(
+            access_token=access,
+            refresh_token=refresh if isinstance(refresh, str) else "",
+            lifetime_seconds=_lifetime_seconds(data.get("accessTokenExpiredTime")),
+        )
 
     async def login_user(self) -> dict[str, object]:
-        """Ask who is logged in: a cheap check."""
-        raise NotImplementedError
+        """Ask who is logged in: a cheap check (§2.5)."""
+        return await self.call("mtop.taobao.idlemessage.pc.loginuser.get", "{}")
 
     async def item_detail(self, item_id: str) -> dict[str, object]:
-        """Return an item's page."""
-        raise NotImplementedError
+        """Return an item's page; its facts are under ``itemDO`` (§2.5)."""
+        return await self.call("mtop.taobao.idle.pc.detail", _compact({"itemId": _digits(item_id)}))
 
     async def item_list(self, user_id: str, page: int = 1) -> dict[str, object]:
-        """Return one page of a seller's items on sale."""
-        raise NotImplementedError
+        """Return one page (20, the first is 1) of a seller's items on sale, under ``cardList`` (§2.5)."""
+        data_text = _compact(
+            {
+                "needGroupInfo": False,
+                "pageNumber": page,
+                "pageSize": 20,
+                "groupName": "在售",
+                "groupId": "58877261",
+                "defaultGroup": True,
+                "userId": _digits(user_id),
+            }
+        )
+        return await self.call("mtop.idle.web.xyh.item.list", data_text)
 
     async def confirm_shipment(self, order_id: str) -> None:
-        """Mark an order of virtual goods as shipped. Irreversible."""
-        raise NotImplementedError
+        """Mark an order of virtual goods as shipped (§2.5). Irreversible: see ``OutcomeUncertain``."""
+        data_text = f'{{"orderId":"{_digits(order_id)}", "tradeText":"","picList":[],"newUnconsign":true}}'
+        await self.call("mtop.taobao.idle.logistic.consign.dummy", data_text, irreversible=True)
 
     async def free_shipping(self, order_id: str, item_id: str, buyer_id: str) -> None:
-        """Complete a group-price order. Irreversible."""
-        raise NotImplementedError
+        """Complete a group-price order (§2.5). Irreversible: see ``OutcomeUncertain``."""
+        data_text = f'{{"bizOrderId":"{_digits(order_id)}", "itemId":{_digits(item_id)},"buyerId":{_digits(buyer_id)}}}'
+        await self.call("mtop.idle.groupon.activity.seller.freeshipping", data_text, irreversible=True)
+
+    async def _ask(self, call: _Call) -> tuple[dict[str, object], Verdict]:
+        answer = await self._exchange(call)
+        reply = _readable(call, answer)
+        return reply, judge(reply)
+
+    async def _exchange(self, call: _Call) -> _Answer:
+        header = self._cookies.header()
+        before = parse_cookie(header) if header.strip() else {}
+        changed: dict[str, str] = {}
+        try:
+            return await self._post(call, header, token_of(before), changed)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
+            # "from None": what aiohttp raises refers to the request, and so to the cookie.
+            raise call.unanswered(f"no connection ({type(failure).__name__})", "unreachable") from None
+        except (aiohttp.ClientError, OSError) as failure:
+            raise call.broken_off(f"no answer ({type(failure).__name__})") from None
+        finally:
+            updates = {name: value for name, value in changed.items() if before.get(name, "") != value}
+            if updates:
+                await self._cookies.rotated(updates)
+
+    async def _post(self, call: _Call, header: str, token: str, changed: dict[str, str]) -> _Answer:
+        t = str(self._clock_ms())
+        async with self._session.post(
+            f"{self._base_url}/h5/{quote(call.api)}/{quote(call.version)}/",
+            params=_query(call, t, sign(token, t, call.data_text)),
+            data={"data": call.data_text},
+            headers=self._headers(header),
+            allow_redirects=False,
+            timeout=self._timeout,
+        ) as response:
+            changed.update(_set_cookies(response))
+            return _Answer(
+                status=response.status,
+                content_type=response.content_type,
+                location=response.headers.get("Location", ""),
+                body=await _bounded_body(response),
+            )
+
+    def _headers(self, cookie: str) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Language": "zh-CN,zh;q=0.9",
+            "Cache-Control": "no-cache",
+            "Origin": "https://www.goofish.com",
+            "Pragma": "no-cache",
+            "Referer": "https://www.goofish.com/",
+            "Sec-Fetch-Dest": "empty",
+            "Sec-Fetch-Mode": "cors",
+            "Sec-Fetch-Site": "same-site",
+            "User-Agent": self._user_agent,
+        }
+        return headers | {"Cookie": cookie} if cookie else headers
+
+    def _raise_for(self, call: _Call, verdict: Verdict) -> NoReturn:
+        match verdict.meaning:
+            case Meaning.RISK:
+                raise NeedsOwner("risk_control", action_url=verdict.url)
+            case Meaning.SESSION:
+                raise NeedsOwner("login_expired")
+            case Meaning.TOKEN:
+                raise call.unanswered("the site rejects the token that it has just renewed", "token_rejected")
+            case Meaning.BUSY:
+                raise call.unanswered("the site has no room", "rate_limited")
+            case Meaning.REFUSED:
+                raise MtopRefused(call.api, self._harmless(verdict.code), self._harmless(verdict.text))
+            case _:
+                raise call.broken_off("the site's answer has no clear verdict")
+
+    def _harmless(self, site_text: str) -> str:
+        """Return the site's words, shortened and without anything that stands in the cookie."""
+        for part in self._cookies.header().split(";"):
+            secret = part.partition("=")[2].strip()
+            for piece in (secret, secret.partition("_")[0]):
+                if len(piece) >= _SHORTEST_SECRET:
+                    site_text = site_text.replace(piece, "…")
+        return site_text[:_MAX_SITE_TEXT]
+
+
+def _query(call: _Call, t: str, signature: str) -> dict[str, str]:
+    return {
+        "jsv": "2.7.2",
+        "appKey": MTOP_APP_KEY,
+        "t": t,
+        "sign": signature,
+        "v": call.version,
+        "type": "originaljson",
+        "accountSite": "xianyu",
+        "dataType": "json",
+        "timeout": "20000",
+        "api": call.api,
+        "sessionOption": "AutoLoginOnly",
+        **call.extra_query,
+    }
+
+
+def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
+    """Return the reply's object, or raise for an answer that is none."""
+    if 300 <= answer.status < 400 and is_risk_url(answer.location):
+        raise NeedsOwner("risk_control", action_url=answer.location)
+    if answer.status == 429:
+        raise call.unanswered("the site has no room (HTTP 429)", "rate_limited")
+    if answer.status >= 500 or answer.status < 200 or 300 <= answer.status < 400:
+        raise call.broken_off(f"HTTP {answer.status}")
+    if answer.content_type not in _JSON_TYPES or answer.body is None:
+        raise call.broken_off("the answer is too large" if answer.body is None else "the answer is not JSON")
+    try:
+        return parse_json_object(answer.body)
+    except UndecodableFrame:
+        raise call.broken_off("the answer is not JSON") from None
+
+
+def _set_cookies(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the cookies that a reply sets, a deleted one with an empty value."""
+    changed: dict[str, str] = {}
+    for name, morsel in response.cookies.items():
+        value = "" if morsel["max-age"] in {"0", 0} else morsel.coded_value
+        if is_pair(name, value):
+            changed[name] = value
+    return changed
+
+
+async def _bounded_body(response: aiohttp.ClientResponse) -> bytes | None:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            return None
+    return bytes(body)
+
+
+def _lifetime_seconds(milliseconds: object) -> float:
+    text = str(milliseconds)
+    return int(text) / 1000 if _DIGITS.fullmatch(text) and int(text) > 0 else OBSERVED_TOKEN_SECONDS
+
+
+def _compact(data: dict[str, object]) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+def _digits(text: str) -> str:
+    if not _DIGITS.fullmatch(text):
+        raise InvalidInput("an id of the site is a number", code="malformed_id")
+    return text

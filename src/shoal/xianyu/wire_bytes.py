@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Mapping
 
@@ -133,7 +134,9 @@ def _tidy(value: object, depth: int) -> object:
     match value:
         case str():
             return _SURROGATE.sub("\ufffd", value)
-        case None | bool() | int() | float():
+        case float():
+            return value if math.isfinite(value) else None
+        case None | bool() | int():
             return value
         case dict():
             return _tidy_mapping(value, depth)

@@ -1,0 +1,109 @@
+"""What the site's answer to a signed call means (docs/protocol.md §2.3)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Meaning(enum.Enum):
+    """Every meaning an answer can have, in the order in which they are looked for."""
+
+    RISK = "the site wants a person to prove that a person is there"
+    SESSION = "the login is gone"
+    TOKEN = "the signing token is stale; its successor came with the answer"  # noqa: S105 - a sentence
+    BUSY = "the site has no room at the moment and did nothing"
+    FAULT = "something inside the site broke; it may have done what was asked"
+    REFUSED = "the site refuses this call for a reason of its own"
+    OK = "done"
+    UNREADABLE = "the answer has no verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The meaning of an answer. ``code`` and ``text`` are of the entry that decided; ``url`` is where to act."""
+
+    meaning: Meaning
+    code: str = ""
+    text: str = ""
+    url: str = field(default="", repr=False)
+
+
+_RISK_CODES = frozenset({"FAIL_SYS_USER_VALIDATE", "RGV587_ERROR", "FAIL_SYS_ILLEGAL_ACCESS"})
+_RISK_TEXTS = ("被挤爆", "挤爆了", "captcha", "punish?x5secdata")
+_RISK_URLS = ("punish", "captcha", "validate")
+_SESSION_CODES = frozenset({"FAIL_SYS_SESSION_EXPIRED"})
+_SESSION_TEXTS = ("会话过期", "Session过期")
+_TOKEN_CODES = frozenset({"FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAIL_SYS_TOKEN_EXPIRED"})
+_BUSY_WORDS = ("FLOWLIMIT", "TRAFFIC_LIMIT")
+_FAULT_WORDS = ("TIMEOUT", "FAULT")
+_MAX_URL_CHARACTERS = 8192
+
+
+def judge(reply: Mapping[str, object]) -> Verdict:
+    """Say what an answer means, looking at every entry of ``ret``: risk first, then session, then token.
+
+    ``请稍后重试`` alone is no sign of risk control: business errors say it too. The address in ``data`` counts
+    only when no entry reports success, since an item's own page may link anywhere.
+    """
+    entries = _entries(reply.get("ret"))
+    succeeded = any(code == "SUCCESS" for code, _ in entries) and not any(
+        code.startswith("FAIL") for code, _ in entries
+    )
+    url = "" if succeeded else _url(reply.get("data"))
+    for meaning, matches in (
+        (Meaning.RISK, _is_risk),
+        (Meaning.SESSION, _is_session),
+        (Meaning.TOKEN, _is_token),
+    ):
+        for code, text in entries:
+            if matches(code, text):
+                return Verdict(meaning, code, text, url)
+    if is_risk_url(url):
+        return Verdict(Meaning.RISK, url=url)
+    if succeeded:
+        return Verdict(Meaning.OK)
+    return _business(entries)
+
+
+def is_risk_url(url: str) -> bool:
+    """Tell whether an address leads to the site's check for people."""
+    return any(word in url for word in _RISK_URLS)
+
+
+def _business(entries: list[tuple[str, str]]) -> Verdict:
+    failures = [entry for entry in entries if entry[0] != "SUCCESS"]
+    if not failures:
+        return Verdict(Meaning.UNREADABLE)
+    code, text = failures[0]
+    if code.startswith("FAIL_SYS_") and any(word in code for word in _BUSY_WORDS):
+        return Verdict(Meaning.BUSY, code, text)
+    if code.startswith("FAIL_SYS_") and any(word in code for word in _FAULT_WORDS):
+        return Verdict(Meaning.FAULT, code, text)
+    return Verdict(Meaning.REFUSED, code, text)
+
+
+def _entries(ret: object) -> list[tuple[str, str]]:
+    texts = ret if isinstance(ret, list) else [ret]
+    halves = [text.partition("::") for text in texts if isinstance(text, str) and text.strip()]
+    return [(code.strip(), text) for code, _, text in halves]
+
+
+def _url(data: object) -> str:
+    url = data.get("url") if isinstance(data, dict) else None
+    if not isinstance(url, str) or len(url) > _MAX_URL_CHARACTERS:
+        return ""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+def _is_risk(code: str, text: str) -> bool:
+    return code in _RISK_CODES or any(word in code or word in text for word in _RISK_TEXTS)
+
+
+def _is_session(code: str, text: str) -> bool:
+    return code in _SESSION_CODES or any(word in code or word in text for word in _SESSION_TEXTS)
+
+
+def _is_token(code: str, _text: str) -> bool:
+    return code in _TOKEN_CODES
