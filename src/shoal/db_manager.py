@@ -1,0 +1,212 @@
+"""``DBManager``: the ``AccountStore`` on a database, with the seed's names for single-field reads and writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, not_, select, update
+
+from shoal.account import Account, Observation, Rule
+from shoal.account_rows import AccountRows, newest_rev, read_observations, read_op, write_observations
+from shoal.database import Database
+from shoal.errors import ConfigError, StoreError, UnknownAccount
+from shoal.journal import JournalEntry
+from shoal.schema import account_tables, accounts, journal
+from shoal.store import Change, Committed, Contents, Op, OpRecord, Refused, Settle, Settlement, Tombstone
+from shoal.vault import Vault
+
+_CHECK_COLUMN = "store_meta.key_check"
+_CHECK_TEXT = "the right key opens this"
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
+    """Load the keys for an open database, and prove on a stored value that they are the right ones.
+
+    A new database gets a new key file when there is none. Raises ``ConfigError`` that says what to do.
+    """
+    stored = await database.fact("key_check")
+    vault = Vault.load(key_file, secret_key, create=stored is None and not await database.has_sealed_values())
+    sealed = vault.seal(_CHECK_TEXT, account_id="", column=_CHECK_COLUMN)
+    stored = await database.remember("key_check", sealed.hex())
+    with contextlib.suppress(StoreError, ValueError):
+        if vault.open(bytes.fromhex(stored), account_id="", column=_CHECK_COLUMN) == _CHECK_TEXT:
+            if not vault.is_current(bytes.fromhex(stored)):
+                await database.replace_fact("key_check", sealed.hex())
+            return vault
+    raise ConfigError(
+        f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "
+        "or into SHOAL_SECRET_KEY",
+        code="wrong_secret_key",
+    )
+
+
+class DBManager:
+    """Accounts in a database. Reads raise ``StoreError``; a failure never turns into a default."""
+
+    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = _wall_clock_ms) -> None:
+        self._database = database
+        self._rows = AccountRows(vault)
+        self._now_ms = now_ms
+        database.write_changes_with(self._rows)
+
+    # ── AccountStore ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        """Write the changes in one transaction and settle (see ``AccountStore``)."""
+        self._database.submit(changes, settle)
+
+    async def load(self) -> Contents:
+        """Read everything from one snapshot; one unreadable row raises, naming the account."""
+
+        def job(connection: Connection) -> Contents:
+            columns = select(accounts.c.id, accounts.c.generation, accounts.c.purged).where(accounts.c.deleted)
+            return Contents(
+                accounts=self._rows.read(connection),
+                observations=read_observations(connection),
+                tombstones={
+                    row.id: Tombstone(account_id=row.id, generation=row.generation, purged=row.purged)
+                    for row in connection.execute(columns)
+                },
+                newest_rev=newest_rev(connection),
+            )
+
+        return await self._database.read(job)
+
+    async def load_account(self, account_id: str) -> Account | None:
+        """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
+        return await self._database.read(lambda connection: self._rows.read(connection, account_id).get(account_id))
+
+    async def observe(self, observations: Mapping[str, Observation]) -> None:
+        """Store what tasks observed. Rows of accounts that do not exist are left out."""
+        seen = dict(observations)
+        if seen:
+            await self._database.write(lambda connection: write_observations(connection, seen))
+
+    async def purge(self, account_id: str) -> None:
+        """Remove every row of a deleted account but its journal, its ops and its bare tombstone.
+
+        Raises ``UnknownAccount`` when there is no such tombstone.
+        """
+
+        def job(connection: Connection) -> None:
+            tombstone = (accounts.c.id == account_id) & accounts.c.deleted
+            bare = dict.fromkeys(("unb", "cookie_fingerprint", "remark", "paid_message", "default_reply"), "")
+            emptied = connection.execute(
+                update(accounts).where(tombstone).values(cookie_sealed=None, purged=True, **bare)
+            )
+            if emptied.rowcount != 1:
+                raise UnknownAccount(account_id)
+            for table in account_tables():
+                connection.execute(delete(table).where(table.c.account_id == account_id))
+
+        await self._database.write(job)
+
+    async def journal(
+        self,
+        *,
+        after_rev: int = 0,
+        account_id: str | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[JournalEntry]:
+        """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0)."""
+        query = select(*(journal.c[name] for name in _ENTRY_FIELDS)).limit(limit)
+        if newest_first:
+            query = query.order_by(journal.c.rev.desc())
+            query = query.where(journal.c.rev < after_rev) if after_rev else query
+        else:
+            query = query.order_by(journal.c.rev).where(journal.c.rev > after_rev)
+        if account_id is not None:
+            query = query.where(journal.c.account_id == account_id)
+
+        def job(connection: Connection) -> list[JournalEntry]:
+            return [
+                JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
+                for row in connection.execute(query).mappings()
+            ]
+
+        return await self._database.read(job)
+
+    async def op(self, op_id: str) -> OpRecord | None:
+        """What became of an op, or ``None``: it was never applied."""
+        return await self._database.read(lambda connection: read_op(connection, op_id))
+
+    # ── the seed's names ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def save_cookie_status(self, cookie_id: str, enabled: bool, *, actor: str = "store") -> None:
+        """Store whether the account is wanted, with its journal row."""
+        await self._save(cookie_id, actor, enabled=enabled)
+
+    async def get_cookie_status(self, cookie_id: str) -> bool:
+        """Whether the account is wanted. Raises ``UnknownAccount``; there is no default."""
+        return (await self._stored(cookie_id)).enabled
+
+    async def save_auto_confirm(self, cookie_id: str, auto_confirm: bool, *, actor: str = "store") -> None:
+        """Store whether paid orders are confirmed by themselves, with its journal row."""
+        await self._save(cookie_id, actor, auto_confirm=auto_confirm)
+
+    async def get_auto_confirm(self, cookie_id: str) -> bool:
+        """Whether paid orders are confirmed by themselves. Raises ``UnknownAccount``."""
+        return (await self._stored(cookie_id)).auto_confirm
+
+    async def save_keywords(self, cookie_id: str, keywords: Sequence[Rule], *, actor: str = "store") -> None:
+        """Store the account's rules, with their journal row."""
+        await self._save(cookie_id, actor, keywords=tuple(keywords))
+
+    async def get_keywords(self, cookie_id: str) -> tuple[Rule, ...]:
+        """The account's rules, in order. Raises ``UnknownAccount``."""
+        return (await self._stored(cookie_id)).keywords
+
+    async def get_cookie_details(self, cookie_id: str) -> Account:
+        """The whole account as it is stored now. Raises ``UnknownAccount``."""
+        return await self._stored(cookie_id)
+
+    async def list_living(self) -> list[str]:
+        """The ids of every account that is not deleted, in order; reads no cookie."""
+        query = select(accounts.c.id).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
+        return await self._database.read(lambda connection: list(connection.scalars(query)))
+
+    async def _stored(self, account_id: str) -> Account:
+        account = await self.load_account(account_id)
+        if account is None:
+            raise UnknownAccount(account_id)
+        return account
+
+    async def _save(self, account_id: str, actor: str, **values: Any) -> None:
+        old = await self._stored(account_id)
+        new = old.evolve(**values)
+        new = old if new == old else new.evolve(generation=old.generation + 1)
+        await commit(
+            self, [Change(old=old, new=new, op=Op(op_id=str(uuid.uuid4()), actor=actor, at_ms=self._now_ms()))]
+        )
+
+
+_ENTRY_FIELDS = ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms")
+
+
+async def commit(store: DBManager, changes: Sequence[Change]) -> tuple[JournalEntry, ...]:
+    """Submit and wait for the first settlement. Raises what refused the changes, or ``OutcomeUnknown``."""
+    future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+
+    def settle(settlement: Settlement) -> None:
+        if not future.done():
+            future.set_result(settlement)
+
+    store.submit(changes, settle)
+    settlement = await future
+    if isinstance(settlement, Committed):
+        return settlement.entries
+    if isinstance(settlement, Refused):
+        raise settlement.error
+    raise settlement.error

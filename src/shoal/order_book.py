@@ -1,0 +1,240 @@
+"""Orders with their time line, and the intents that keep an irreversible act from happening twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, update
+
+from shoal.database import Database
+from shoal.schema import insert_or, intents, order_events, orders
+
+COMPLETED = "completed"
+CANCELLED = "cancelled"
+_ENDS = (COMPLETED, CANCELLED)
+
+
+class IntentState(StrEnum):
+    """What became of an irreversible act."""
+
+    INTENDED = "intended"
+    """About to be done, or being done."""
+    DONE = "done"
+    FAILED = "failed"
+    """It certainly did not happen."""
+    UNCERTAIN = "uncertain"
+    """Nobody knows. The site or the owner is asked; it is never repeated blindly."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """One order as it was last heard of."""
+
+    account_id: str
+    order_id: str
+    item_id: str | None = None
+    buyer_id: str = ""
+    chat_id: str = ""
+    status: str = ""
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+
+    @property
+    def cursor(self) -> tuple[int, str, str]:
+        """Where this order stands in a list, newest first."""
+        return (self.created_at_ms, self.account_id, self.order_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderEvent:
+    """One change of an order's status, and who told of it."""
+
+    account_id: str
+    order_id: str
+    status: str
+    source: str
+    at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intent:
+    """One irreversible act on one order: it exists once, for ever."""
+
+    account_id: str
+    order_id: str
+    action: str
+    state: IntentState
+    detail: str
+    created_at_ms: int
+    settled_at_ms: int | None
+    owner: str = ""
+    epoch: int = 0
+
+
+class OrderBook:
+    """The orders, their events and the intents of every account."""
+
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._database = database
+        self._now_ms = now_ms
+
+    async def upsert(
+        self,
+        account_id: str,
+        order_id: str,
+        *,
+        status: str,
+        source: str,
+        item_id: str | None = None,
+        buyer_id: str = "",
+        chat_id: str = "",
+    ) -> bool:
+        """Store what was heard of an order; returns whether its status changed (then the time line says so).
+
+        An order that is completed or cancelled stays so. Empty values never replace known ones.
+        """
+        now = self._now_ms()
+        key = and_(orders.c.account_id == account_id, orders.c.order_id == order_id)
+        row = {"account_id": account_id, "order_id": order_id, "status": "", "created_at_ms": now, "updated_at_ms": now}
+        known = {
+            name: value for name, value in (("item_id", item_id), ("buyer_id", buyer_id), ("chat_id", chat_id)) if value
+        }
+
+        def job(connection: Connection) -> bool:
+            statement = insert_or(connection, orders)
+            connection.execute(
+                statement.on_conflict_do_nothing(index_elements=[orders.c.account_id, orders.c.order_id]), [row]
+            )
+            before = connection.execute(select(orders.c.status).where(key).with_for_update()).scalar_one()
+            changed = before != status and before not in _ENDS
+            if changed:
+                event = {"account_id": account_id, "order_id": order_id, "status": status, "source": source}
+                connection.execute(order_events.insert().values(**event, at_ms=now))
+                known["status"] = status
+            if known:
+                connection.execute(update(orders).where(key).values(**known, updated_at_ms=now))
+            return changed
+
+        return await self._database.write(job)
+
+    async def order(self, account_id: str, order_id: str) -> Order | None:
+        """One order."""
+        query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id)
+        return await self._database.read(lambda connection: _first_order(connection.execute(query).mappings().first()))
+
+    async def orders(
+        self,
+        account_ids: Collection[str],
+        *,
+        cursor: tuple[int, str, str] | None = None,
+        limit: int = 50,
+        status: str | None = None,
+    ) -> list[Order]:
+        """Orders, newest first. ``cursor`` is that of the last one seen."""
+        query = select(orders).where(orders.c.account_id.in_(list(account_ids)))
+        if status is not None:
+            query = query.where(orders.c.status == status)
+        if cursor is not None:
+            created, account_id, order_id = cursor
+            later = or_(
+                orders.c.account_id > account_id,
+                and_(orders.c.account_id == account_id, orders.c.order_id > order_id),
+            )
+            query = query.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
+        query = query.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
+        return await self._database.read(
+            lambda connection: [_order(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def events(self, account_id: str, order_id: str) -> list[OrderEvent]:
+        """The time line of an order, oldest first."""
+        names = [entry.name for entry in fields(OrderEvent)]
+        query = (
+            select(*(order_events.c[name] for name in names))
+            .where(order_events.c.account_id == account_id, order_events.c.order_id == order_id)
+            .order_by(order_events.c.id)
+        )
+        return await self._database.read(
+            lambda connection: [OrderEvent(**row) for row in connection.execute(query).mappings()]
+        )
+
+    # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin_intent(
+        self, account_id: str, order_id: str, action: str, *, owner: str = "", epoch: int = 0
+    ) -> bool:
+        """Announce an irreversible act. True: durable, act now. False: it was announced before; do not act."""
+        row = {
+            "account_id": account_id,
+            "order_id": order_id,
+            "action": action,
+            "state": IntentState.INTENDED.value,
+            "created_at_ms": self._now_ms(),
+            "owner": owner,
+            "epoch": epoch,
+        }
+
+        def job(connection: Connection) -> bool:
+            columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
+            statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
+            return connection.execute(statement.values(**row)).rowcount == 1
+
+        return await self._database.write(job)
+
+    async def settle_intent(
+        self, account_id: str, order_id: str, action: str, state: IntentState, detail: str = ""
+    ) -> bool:
+        """Say what became of an act. False when that is settled (only ``uncertain`` may still change)."""
+        open_still = intents.c.state.in_([IntentState.INTENDED.value, IntentState.UNCERTAIN.value])
+        statement = (
+            update(intents)
+            .where(_intent_key(account_id, order_id, action), open_still)
+            .values(state=state.value, detail=detail, settled_at_ms=self._now_ms())
+        )
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def intents(
+        self, account_id: str, order_id: str | None = None, *, state: IntentState | None = None
+    ) -> list[Intent]:
+        """The intents of an account or of one order, oldest first."""
+        query = select(intents).where(intents.c.account_id == account_id)
+        if order_id is not None:
+            query = query.where(intents.c.order_id == order_id)
+        if state is not None:
+            query = query.where(intents.c.state == state.value)
+        query = query.order_by(intents.c.created_at_ms, intents.c.order_id, intents.c.action)
+        return await self._database.read(
+            lambda connection: [_intent(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def uncertain_after_crash(self, account_id: str) -> list[Intent]:
+        """Turn acts that were under way when the program ended into ``uncertain``; returns them."""
+        statement = (
+            update(intents)
+            .where(intents.c.account_id == account_id, intents.c.state == IntentState.INTENDED.value)
+            .values(state=IntentState.UNCERTAIN.value, detail="restart", settled_at_ms=self._now_ms())
+            .returning(*intents.columns)
+        )
+        return await self._database.write(
+            lambda connection: [_intent(row) for row in connection.execute(statement).mappings()]
+        )
+
+
+def _intent_key(account_id: str, order_id: str, action: str) -> ColumnElement[bool]:
+    return and_(intents.c.account_id == account_id, intents.c.order_id == order_id, intents.c.action == action)
+
+
+def _order(row: RowMapping) -> Order:
+    return Order(**{entry.name: row[entry.name] for entry in fields(Order)})
+
+
+def _first_order(row: RowMapping | None) -> Order | None:
+    return None if row is None else _order(row)
+
+
+def _intent(row: RowMapping) -> Intent:
+    values = {entry.name: row[entry.name] for entry in fields(Intent)}
+    return Intent(**{**values, "state": IntentState(row["state"])})

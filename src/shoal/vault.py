@@ -1,0 +1,174 @@
+"""Secrets at rest: AES-256-GCM, each value bound to the account and the column that it was sealed for."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shoal.errors import ConfigError, StoreError
+
+KEY_BYTES = 32
+_VERSION = b"\x01"
+_KEY_ID_BYTES = 8
+_NONCE_BYTES = 12
+_HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
+_READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Vault:
+    """Seals and opens secrets. The first key seals; every key opens what its id stands in.
+
+    A sealed value is version (1 byte), key id (8), nonce (12), then ciphertext and tag.
+    """
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ConfigError(f"a vault needs at least one key, and each has {KEY_BYTES} bytes", code="bad_secret_key")
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self._newest = _key_id(keys[0])
+
+    def __repr__(self) -> str:
+        return f"<Vault with {len(self._ciphers)} key(s)>"
+
+    @classmethod
+    def load(cls, path: Path, secret_key: str | None = None, *, create: bool) -> Self:
+        """Read the keys: ``secret_key`` (the setting) first, then the key file, newest first, if there is one.
+
+        With ``create`` (the database holds nothing sealed) a missing file is made, mode 0600. Raises ``ConfigError``
+        when there is no key at all, when a key cannot be read, or when others may read the file.
+        """
+        keys = parse_keys(secret_key, origin="SHOAL_SECRET_KEY") if secret_key else []
+        if not keys and create:
+            _create_key_file(path)
+        keys += _read_key_file(path, required=not keys)
+        return cls(list(dict.fromkeys(keys)))
+
+    def seal(self, plaintext: str, *, account_id: str, column: str) -> bytes:
+        """Encrypt for one account and one column."""
+        header = _VERSION + self._newest + os.urandom(_NONCE_BYTES)
+        nonce = header[-_NONCE_BYTES:]
+        bound = _bound_to(header, account_id, column)
+        return header + self._ciphers[self._newest].encrypt(nonce, plaintext.encode(), bound)
+
+    def open(self, sealed: bytes, *, account_id: str, column: str) -> str:
+        """Decrypt. Raises ``StoreError`` when the value is damaged, moved, or sealed with a key that is not here."""
+        header, body = bytes(sealed[:_HEADER_BYTES]), bytes(sealed[_HEADER_BYTES:])
+        if len(header) != _HEADER_BYTES or header[:1] != _VERSION:
+            raise StoreError(f"the {column} of account {account_id} is not a sealed value", code="unreadable_secret")
+        cipher = self._ciphers.get(header[1 : 1 + _KEY_ID_BYTES])
+        if cipher is None:
+            raise StoreError(
+                f"the {column} of account {account_id} was sealed with a key that is not loaded; "
+                "put the old key back into the key file",
+                code="missing_key",
+            )
+        try:
+            return cipher.decrypt(header[-_NONCE_BYTES:], body, _bound_to(header, account_id, column)).decode()
+        except (InvalidTag, UnicodeDecodeError):
+            raise StoreError(
+                f"the {column} of account {account_id} is damaged or belongs to another row", code="unreadable_secret"
+            ) from None
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether the value was sealed with the newest key (else sealing it again would renew it)."""
+        return sealed[1 : 1 + _KEY_ID_BYTES] == self._newest
+
+
+def parse_keys(text: str, *, origin: str) -> list[bytes]:
+    """The keys in a text, one per word (hex or base64 of 32 bytes; ``#`` starts a remark), newest first."""
+    keys = []
+    for line in text.splitlines():
+        for word in line.partition("#")[0].replace(",", " ").split():
+            key = _parse_key(word)
+            if key is None:
+                raise ConfigError(
+                    f"{origin} holds something that is not {KEY_BYTES} bytes in base64 or hex; "
+                    "`openssl rand -base64 32` makes one",
+                    code="bad_secret_key",
+                )
+            keys.append(key)
+    if not keys:
+        raise ConfigError(f"{origin} holds no key; `openssl rand -base64 32` makes one", code="bad_secret_key")
+    return keys
+
+
+def _parse_key(word: str) -> bytes | None:
+    if re.fullmatch(r"[0-9a-fA-F]{64}", word):
+        return bytes.fromhex(word)
+    with contextlib.suppress(binascii.Error, ValueError):
+        key = base64.b64decode(word.translate(str.maketrans("-_", "+/")) + "=" * (-len(word) % 4), validate=True)
+        if len(key) == KEY_BYTES:
+            return key
+    return None
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(b"shoal key id" + key).digest()[:_KEY_ID_BYTES]
+
+
+def _bound_to(header: bytes, account_id: str, column: str) -> bytes:
+    return header[: 1 + _KEY_ID_BYTES] + f"{len(account_id)}:{account_id}:{column}".encode()
+
+
+def _read_key_file(path: Path, *, required: bool) -> list[bytes]:
+    try:
+        mode = path.stat().st_mode
+        if mode & _READABLE_BY_OTHERS:
+            raise ConfigError(
+                f"the key file {path} can be used by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}",
+                code="key_file_open_to_others",
+            )
+        return parse_keys(path.read_text(encoding="ascii"), origin=f"the key file {path}")
+    except FileNotFoundError:
+        if not required:
+            return []
+        raise ConfigError(
+            f"the key file {path} is missing, and the database holds secrets that only its key opens; "
+            "put the file back from your backup, or set SHOAL_SECRET_KEY",
+            code="key_file_missing",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the key file {path} cannot be read ({type(error).__name__}); mend the file or its permissions",
+            code="key_file_unreadable",
+        ) from None
+
+
+def _create_key_file(path: Path) -> None:
+    """Make the file whole or not at all: it is written aside, then linked to its name, which fails when taken."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write("# The key of this Shoal's secrets. Keep a copy apart from the database.\n")
+                file.write(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(aside)
+        finally:
+            aside.unlink()
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise ConfigError(
+            f"the key file {path} cannot be created ({error.strerror}); make its directory writable",
+            code="key_file_unwritable",
+        ) from None
