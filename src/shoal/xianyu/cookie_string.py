@@ -22,7 +22,7 @@ RENEWABLE = ("_m_h5_tk", "_m_h5_tk_enc")
 
 SITE_DOMAIN = "goofish.com"
 
-_NAME = re.compile(r"[^\s;,=\"\x00-\x20\x7f-\uffff]+")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REFUSED_IN_VALUE = re.compile(r"[;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _HEADER_PREFIX = re.compile(r"cookie\s*:", re.IGNORECASE)

@@ -56,7 +56,7 @@ _MAX_IMAGES = 32
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _ITEM_ID = re.compile(r"[?&]itemId=([0-9]+)")
 _PEER_ID = re.compile(r"[?&]peerUserId=([0-9]+)")
-_UPDATE_KEY_ORDER = re.compile(r"[^:]*:([0-9]{10,32}):")
+_UPDATE_KEY_ORDER = re.compile(r":([0-9]{10,32}):")
 _BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})")
 _TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})")
 _ANYWHERE_ORDER = (

@@ -76,6 +76,8 @@ def test_numbers_in_json_become_text() -> None:
         "a=\ud800",
         "a b=c",
         "名=c",
+        '{"[a": "b"}',
+        '{"cookie:a": "b"}',
         "{",
         "[1]",
         '"text"',

@@ -402,3 +402,14 @@ def test_plain_pushes_are_read() -> None:
 @pytest.mark.parametrize("payload", [{}, {"1": 5}, {"1": "x"}, {"1": []}, {"1": {}}, {"operation": {}}, [], "x", None])
 def test_unknown_shapes_are_named_without_their_content(payload: object) -> None:
     assert isinstance(read_event(payload, ME), packets.UnknownEvent)
+
+
+@pytest.mark.parametrize(
+    "long", ["1" * 500_000, "a:" * 250_000, '"id" ' * 100_000, "orderId" * 70_000, "?itemId" * 70_000]
+)
+@pytest.mark.timeout(5)
+def test_long_texts_are_searched_in_linear_time(long: str) -> None:
+    read_event(update_payload(contentType="26", updateKey=long), ME)
+    read_event(card_payload(long, card(long, button=long, target=long)), ME)
+    read_event(chat_payload(long, url=long), ME)
+    is_system_text(long)
