@@ -1,0 +1,12 @@
+"""A faithful local Xianyu: mtop, passport, upload and the IM socket on one port, with levers to break things.
+
+Existing open clients run against it with only their URLs changed. It imports nothing from the rest of the package,
+so that a mistake of the client cannot hide in shared code.
+"""
+
+from shoal.sandbox.clock import Clock
+from shoal.sandbox.script import Script
+from shoal.sandbox.server import build_sandbox, serve_sandbox
+from shoal.sandbox.world import Policy, World
+
+__all__ = ["Clock", "Policy", "Script", "World", "build_sandbox", "serve_sandbox"]

@@ -1,0 +1,60 @@
+"""``python -m shoal.sandbox``: serve a local Xianyu and print one line with its address when it is ready."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+
+from shoal.sandbox.clock import Clock
+from shoal.sandbox.script import Script
+from shoal.sandbox.server import build_sandbox, serve_sandbox
+from shoal.sandbox.world import World
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m shoal.sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument("--seed", type=int, default=0, help="what ids and cookies follow from")
+    parser.add_argument("--shops", type=int, default=3, help="sellers to begin with (default %(default)s)")
+    parser.add_argument("--script", action="store_true", help="let scripted buyers talk and pay")
+    parser.add_argument("--buyers", type=int, help="how many scripted buyers; means --script (default 5)")
+    parser.add_argument("--interval", type=float, default=4.0, help="mean seconds between scripted lines")
+    parser.add_argument("--quiet", action="store_true", help="do not list the sellers on stderr")
+    return parser.parse_args()
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    script: bool | Script = False
+    if arguments.script or arguments.buyers is not None:
+        buyers = 5 if arguments.buyers is None else arguments.buyers
+        script = Script(interval_seconds=arguments.interval, buyers=buyers)
+    world = World(seed=arguments.seed, shops=arguments.shops, clock=Clock())
+    task = asyncio.current_task()
+    if task:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+    def ready(url: str) -> None:
+        if not arguments.quiet:
+            for seller in world.sellers.values():
+                sys.stderr.write(f"{seller.nick}\t{world.cookie_header(seller)}\n")
+        sys.stdout.write(f"SANDBOX {json.dumps({'url': url})}\n")
+        sys.stdout.flush()
+
+    app = build_sandbox(world, script=script)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serve_sandbox(arguments.host, arguments.port, app=app, ready=ready)
+
+
+def main() -> None:
+    """Run until SIGINT or SIGTERM."""
+    asyncio.run(_run(_arguments()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What the control routes take: strict bodies, checked before anything happens."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shoal.sandbox.faults import API_NAMES, KINDS
+
+_WHICH: Final = frozenset(API_NAMES.values())
+
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Digits = Annotated[str, Field(pattern=r"^\d{1,24}$")]
+CardKind = Literal["not_paid", "paid", "group", "shipped", "completed", "closed"]
+
+
+class Body(BaseModel):
+    """Strict: no unknown fields, no ``"1"`` for 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SayBody(Body):
+    """A buyer says something. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text."""
+
+    account: Digits
+    buyer: Name
+    item: Digits | None = None
+    text: Text
+    message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
+    image_url: Text | None = None
+    system: bool = False
+    times: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class TypedBody(Body):
+    """The seller says something in the app, not through the client."""
+
+    account: Digits
+    buyer: Name
+    item: Digits | None = None
+    text: Text
+
+
+class PayBody(Body):
+    """A buyer takes an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist."""
+
+    account: Digits
+    buyer: Name
+    item: Digits | None = None
+    card: CardKind | Literal["both", "none"] = "both"
+    order_id: Digits | None = None
+    price_fen: Annotated[int, Field(ge=0)] | None = None
+    message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
+    mark: bool = True
+    as_update: bool = False
+
+
+class MarkBody(Body):
+    """Push an order mark, such as ``等待卖家发货``."""
+
+    account: Digits
+    buyer: Name
+    red_reminder: Text
+
+
+class PushBody(Body):
+    """Push something that is no message; ``raw`` sends ``data`` untouched."""
+
+    account: Digits
+    buyer: Name = "买家小鱼"
+    shape: Literal["typing", "read_receipt", "new_message", "session_arouse", "json_text", "raw"]
+    text: Text = "还在吗"
+    message_ids: list[str] = Field(default_factory=list)
+    data: str = ""
+
+
+class FaultBody(Body):
+    """Lay a fault out; without ``account`` for everybody. ``until_seconds`` counts on the site's clock."""
+
+    kind: str
+    account: Digits | None = None
+    times: Annotated[int, Field(ge=1)] | None = None
+    until_seconds: Annotated[float, Field(gt=0)] | None = None
+    which: str | None = None
+    seconds: Annotated[float, Field(ge=0, le=3600)] | None = None
+    code: Annotated[int, Field(ge=1000, le=4999)] | None = None
+    when: str | None = None
+    reason: Text | None = None
+    more_info: Text | None = None
+    order: Literal["validate_first", "rgv_first"] | None = None
+    heartbeats: bool | None = None
+    sticky: bool | None = None
+    copies: Annotated[int, Field(ge=1, le=100)] | None = None
+    size: Annotated[int, Field(ge=2, le=100)] | None = None
+    data: str | None = None
+    delivered: bool | None = None
+    name: Name | None = None
+    value: Text | None = None
+    drop_old: bool | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> FaultBody:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        for name in ("which", "when"):
+            value = getattr(self, name)
+            if value is not None and value not in _WHICH and (name, value) != ("when", "now"):
+                raise ValueError(f"{name} must be one of {', '.join(sorted(_WHICH))}")
+        if self.kind in ("delay", "hold") and self.which is None:
+            raise ValueError(f"a {self.kind} needs which")
+        return self
+
+
+class ReleaseBody(Body):
+    """Let held answers go: one fault, or those of an account or call, or all."""
+
+    id: int | None = None
+    account: Digits | None = None
+    which: str | None = None
+
+
+class ClearBody(Body):
+    """Take faults away: all, one account's, one kind's."""
+
+    account: Digits | None = None
+    kind: str | None = None
+
+
+class ClockBody(Body):
+    """Move the site's time: exactly one of the three."""
+
+    set: Annotated[int, Field(ge=0)] | None = None
+    advance: float | None = None
+    real: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> ClockBody:
+        if sum(value is not None for value in (self.set, self.advance, self.real)) != 1:
+            raise ValueError("give exactly one of set (ms), advance (seconds), real (true)")
+        return self
+
+
+class SellerBody(Body):
+    """Open a shop; with the ``unb`` of one that exists, log it in anew."""
+
+    nick: Name | None = None
+    unb: Digits | None = None
+    items: Annotated[int, Field(ge=0, le=1000)] = 3
+
+
+class ExpireBody(Body):
+    """End every login of a seller for good, or let his IM tokens or ``_m_h5_tk`` run out now."""
+
+    account: Digits
+    what: Literal["login", "im_token", "tk"]
+
+
+class QrBody(Body):
+    """Move a QR login on, as the app does that scans it."""
+
+    ck: Name
+    status: Literal["SCANNED", "CONFIRMED", "EXPIRED"]
+    account: Digits | None = None
+
+    @model_validator(mode="after")
+    def _who(self) -> QrBody:
+        if self.status == "CONFIRMED" and self.account is None:
+            raise ValueError("a confirmed login needs account")
+        return self
+
+
+class PolicyBody(Body):
+    """Change how the site behaves where nobody knows for certain; see ``world.Policy``."""
+
+    tk_seconds: Annotated[int, Field(gt=0)] | None = None
+    im_token_seconds: Annotated[int, Field(gt=0)] | None = None
+    dedupe_uuid: bool | None = None
+    new_token_makes_zombie: bool | None = None
+    expired_token_makes_zombie: bool | None = None
+    push_to_latest_only: bool | None = None

@@ -1,0 +1,198 @@
+"""Everything that can go wrong on the site, on demand: one account or all, a number of times, or until a time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shoal.sandbox.clock import Clock
+
+API_NAMES: Final[dict[str, str]] = {
+    "mtop.taobao.idlemessage.pc.login.token": "token",
+    "mtop.taobao.idlemessage.pc.loginuser.get": "loginuser",
+    "mtop.taobao.idle.pc.detail": "detail",
+    "mtop.idle.web.xyh.item.list": "items",
+    "mtop.taobao.idle.logistic.consign.dummy": "consign",
+    "mtop.idle.groupon.activity.seller.freeshipping": "freeshipping",
+    "hasLogin.do": "haslogin",
+    "upload.api": "upload",
+    "/reg": "reg",
+    "/!": "heartbeat",
+    "/r/SyncStatus/ackDiff": "ackdiff",
+    "/r/SyncStatus/getState": "getstate",
+    "/r/MessageSend/sendByReceiverScope": "send",
+    "/r/SingleChatConversation/create": "create",
+    "/r/MessageManager/listUserMessages": "history",
+    "/r/Conversation/listNewestPagination": "conversations",
+    "/r/MessageStatus/read": "read",
+    "/r/MessageManager/recallMessage": "recall",
+}
+"""short names of what can be asked, as the faults name them"""
+
+KINDS: Final[dict[str, int | None]] = {
+    "token_expired": 1,
+    "session_expired": None,
+    "risk_control": None,
+    "token_refused": None,
+    "connect_limit": None,
+    "close": None,
+    "silent_zombie": None,
+    "duplicate_push": 1,
+    "batch_push": 1,
+    "undecodable_push": 1,
+    "delay": None,
+    "send_refused": None,
+    "send_timeout": 1,
+    "rotate_cookie": 1,
+    "http_500": 1,
+    "html_answer": 1,
+    "kickout": 1,
+    "hold": None,
+}
+"""every kind, with how often it plays if the order does not say (None: until cleared)"""
+
+
+def short_name(path: str) -> str:
+    """Return the faults' short name of an mtop api or lwp path; an unnamed one keeps its own."""
+    return API_NAMES.get(path, path)
+
+
+@dataclass(slots=True, eq=False)
+class Fault:
+    """One fault that is laid out. ``left`` counts down; ``until_ms`` is a time of the site's clock."""
+
+    id: int
+    kind: str
+    account: str | None
+    left: int | None
+    until_ms: int | None
+    options: dict[str, Any]
+    played: int = 0
+    held: int = 0
+    """answers that wait for the release right now"""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def concerns(self, account: str | None, which: str | None) -> bool:
+        """Say whether this fault is about the account and the call; an option ``which`` narrows it."""
+        if self.account is not None and self.account != account:
+            return False
+        wanted = self.options.get("which")
+        return wanted is None or which is None or wanted == which
+
+    def open_at(self, now_ms: int) -> bool:
+        """Say whether it may play again at this time."""
+        in_time = self.until_ms is None or self.until_ms > now_ms
+        return in_time and self.left != 0 and not self.released.is_set()
+
+    def view(self) -> dict[str, Any]:
+        """Return the fault as JSON."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "account": self.account,
+            "left": self.left,
+            "until_ms": self.until_ms,
+            "played": self.played,
+            "held": self.held,
+            **{name: value for name, value in self.options.items() if not name.startswith("_")},
+        }
+
+
+class Faults:
+    """The faults laid out at the moment; the oldest that fits plays first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._by_kind: dict[str, list[Fault]] = {}
+        self._next_id = 1
+
+    def lay(
+        self,
+        kind: str,
+        account: str | None = None,
+        *,
+        times: int | None = None,
+        until_ms: int | None = None,
+        **options: Any,
+    ) -> Fault:
+        """Lay a fault out. Without ``times`` it plays as often as ``KINDS`` says, with ``until_ms`` till then."""
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of fault: {kind}")
+        left = times if times is not None else None if until_ms is not None else KINDS[kind]
+        fault = Fault(self._next_id, kind, account, left, until_ms, options)
+        self._next_id += 1
+        self._by_kind.setdefault(kind, []).append(fault)
+        return fault
+
+    def find(self, kind: str, account: str | None, which: str | None = None) -> Fault | None:
+        """Return the fault that would play now, without playing it."""
+        faults = self._by_kind.get(kind)
+        if not faults:
+            return None
+        now = self._clock.now_ms()
+        if any(not fault.held and not fault.open_at(now) for fault in faults):
+            self._by_kind[kind] = faults = [fault for fault in faults if fault.held or fault.open_at(now)]
+        return next((fault for fault in faults if fault.open_at(now) and fault.concerns(account, which)), None)
+
+    def take(self, kind: str, account: str | None, which: str | None = None) -> Fault | None:
+        """Play a fault once: return it and count it."""
+        fault = self.find(kind, account, which)
+        if fault:
+            self.play(fault)
+        return fault
+
+    def play(self, fault: Fault) -> None:
+        """Count one playing of a fault."""
+        fault.played += 1
+        if fault.left is not None:
+            fault.left -= 1
+
+    async def detain(self, account: str | None, which: str) -> None:
+        """Wait as the faults ``delay`` (real seconds) and ``hold`` (until released) want it."""
+        delay = self.take("delay", account, which)
+        if delay:
+            await asyncio.sleep(float(delay.options.get("seconds", 1)))
+        hold = self.take("hold", account, which)
+        if hold:
+            hold.held += 1
+            try:
+                await hold.released.wait()
+            finally:
+                hold.held -= 1
+
+    def detains(self, account: str | None, which: str) -> bool:
+        """Say whether an answer would have to wait."""
+        return any(self.find(kind, account, which) for kind in ("delay", "hold"))
+
+    def release(self, fault_id: int | None = None, account: str | None = None, which: str | None = None) -> list[Fault]:
+        """Let held answers go: one fault by id, or those of an account and call, or all."""
+        let_go = [
+            fault
+            for fault in self.all()
+            if fault_id in (None, fault.id)
+            and (account is None or fault.account == account)
+            and (which is None or fault.options.get("which") == which)
+            and fault.kind == "hold"
+        ]
+        for fault in let_go:
+            fault.released.set()
+        return let_go
+
+    def clear(self, account: str | None = None, kind: str | None = None) -> list[Fault]:
+        """Take faults away (all, one account's, one kind's) and return them; held answers go."""
+        gone = [
+            fault
+            for fault in self.all()
+            if (account is None or fault.account == account) and (kind is None or fault.kind == kind)
+        ]
+        for fault in gone:
+            fault.released.set()
+            self._by_kind[fault.kind].remove(fault)
+        return gone
+
+    def all(self) -> list[Fault]:
+        """Return every fault that is still laid out, oldest first; held ones stay until they are released."""
+        now = self._clock.now_ms()
+        faults = (fault for faults in self._by_kind.values() for fault in faults)
+        return sorted((fault for fault in faults if fault.held or fault.open_at(now)), key=lambda fault: fault.id)

@@ -1,0 +1,95 @@
+"""The passport of the site: is the login alive, and QR logins (docs/protocol.md §2)."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
+from shoal.sandbox.site import Site
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = (await request.body()).decode("utf-8", "replace")
+    return dict(request.query_params) | dict(parse_qsl(body, keep_blank_values=True))
+
+
+async def has_login_endpoint(request: Request) -> Response:
+    """Say whether the login lives, and renew the small cookies around it (docs/protocol.md §2.2)."""
+    site: Site = request.app.state.site
+    form = await _form(request)
+    cookies = parse_cookies(request.headers.get("cookie", ""))
+    account = cookies.get("unb", "")
+    broken = broken_answer(site, account, "haslogin")
+    if broken:
+        return broken
+    session = site.world.session_of(cookies)
+    expired = site.faults.find("session_expired", account, "haslogin")
+    gone = expired is not None and cookies.get("cookie2") in expired.options.get("_logins", ())
+    good = (
+        session is not None
+        and not gone
+        and (form.get("hid"), form.get("hsiz"))
+        == (
+            session.unb,
+            session.cookie2,
+        )
+    )
+    log_call(site, "hasLogin.do", cookies, "SUCCESS" if good else "FAIL")
+    await site.faults.detain(account, "haslogin")
+    if not good or session is None:
+        return JSONResponse({"content": {"success": False, "status": 0, "data": {}}, "hasError": False})
+    response = JSONResponse(
+        {"content": {"success": True, "status": 0, "data": {"loginResult": "success"}}, "hasError": False}
+    )
+    set_cookies(response, site.world.rotate_cookie(session, "_tb_token_", site.world.hex(13), drop_old=False))
+    return response
+
+
+async def mini_login_endpoint(request: Request) -> Response:
+    """Serve the page a QR login starts from; the form data stands in ``window.viewData``."""
+    site: Site = request.app.state.site
+    data = {
+        "appName": "xianyu",
+        "appEntrance": "web",
+        "_csrf_token": site.world.hex(22),
+        "umidToken": site.world.hex(40),
+        "isMobile": False,
+        "lang": "zh_CN",
+        "returnUrl": "",
+        "fromSite": 77,
+    }
+    view = json.dumps({"loginFormData": data})
+    return HTMLResponse(f"<html><body><script>window.viewData = {view};</script></body></html>")
+
+
+async def qr_generate_endpoint(request: Request) -> Response:
+    """Begin a QR login (docs/protocol.md §2.3)."""
+    site: Site = request.app.state.site
+    t, ck = str(site.clock.now_ms()), site.world.hex(32)
+    site.qr_logins[ck] = {"t": t, "status": "NEW", "unb": ""}
+    while len(site.qr_logins) > 1_000:
+        del site.qr_logins[next(iter(site.qr_logins))]
+    code = f"https://passport.goofish.com/qrcodeCheck.htm?lgToken={ck}&_from=havana"
+    data = {"t": int(t), "ck": ck, "codeContent": code, "resultCode": 100}
+    return JSONResponse({"content": {"data": data, "status": 0, "success": True}, "hasError": False})
+
+
+async def qr_query_endpoint(request: Request) -> Response:
+    """Say how far a QR login has come; when confirmed, the cookies come by Set-Cookie."""
+    site: Site = request.app.state.site
+    form = await _form(request)
+    login = site.qr_logins.get(form.get("ck", ""))
+    known = login is not None and login["t"] == form.get("t")
+    status = login["status"] if login and known else "EXPIRED"
+    content = {"data": {"qrCodeStatus": status, "resultCode": 100}, "status": 0, "success": True}
+    response = JSONResponse({"content": content, "hasError": False})
+    if login and status == "CONFIRMED":
+        seller = site.world.seller(login["unb"])
+        site.world.login(seller)
+        set_cookies(response, seller.jar)
+        login["status"] = "EXPIRED"
+    return response

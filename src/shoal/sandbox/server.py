@@ -1,0 +1,161 @@
+"""The sandbox as one ASGI application, and as a server on one port of the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from asyncio import BaseTransport, Transport
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Final, cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from shoal.sandbox import mtop_site, passport, pictures
+from shoal.sandbox.clock import Clock
+from shoal.sandbox.control import control_routes
+from shoal.sandbox.im_socket import FRAME_BYTES, im_endpoint
+from shoal.sandbox.script import Script
+from shoal.sandbox.site import Site
+from shoal.sandbox.world import World
+
+STOP_SECONDS: Final = 2
+
+
+def build_sandbox(
+    world: World | None = None, *, seed: int = 0, script: bool | Script = False, clock: Clock | None = None
+) -> Starlette:
+    """Build a site of its own; ``app.state.site`` is its inside. ``seed`` and ``clock`` are for a world made here."""
+    site = Site(world or World(seed=seed, clock=clock))
+    story = Script() if script is True else script
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(story.run(site), name="sandbox-script") if story else None
+        try:
+            yield
+        finally:
+            site.close()
+            if task:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    routes = [
+        Route("/h5/{api}/{version}/", mtop_site.mtop_endpoint, methods=["GET", "POST"]),
+        Route("/h5/{api}/{version}", mtop_site.mtop_endpoint, methods=["GET", "POST"]),
+        Route("/newlogin/hasLogin.do", passport.has_login_endpoint, methods=["GET", "POST"]),
+        Route("/newlogin/qrcode/generate.do", passport.qr_generate_endpoint, methods=["GET", "POST"]),
+        Route("/newlogin/qrcode/query.do", passport.qr_query_endpoint, methods=["GET", "POST"]),
+        Route("/mini_login.htm", passport.mini_login_endpoint),
+        Route("/api/upload.api", pictures.upload_endpoint, methods=["POST"]),
+        *control_routes(),
+        WebSocketRoute("/", im_endpoint),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.site = site
+    app.state.world = site.world
+    return app
+
+
+class _Protocol(WebSocketsSansIOProtocol):
+    """Gives the application a way to drop the connection without a close frame (1006)."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": cast("Transport", transport).abort}
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it, and sends waiting readers home before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+        super().__init__(config)
+        self.site = site
+        self.up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.site.close()
+        await super().shutdown(sockets)
+
+
+async def serve_sandbox(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    world: World | None = None,
+    seed: int = 0,
+    script: bool | Script = False,
+    clock: Clock | None = None,
+    ready: Callable[[str], object] | asyncio.Future[str] | None = None,
+    app: Starlette | None = None,
+) -> None:
+    """Serve a sandbox until cancelled; ``ready`` learns the URL, such as ``http://127.0.0.1:40123``.
+
+    ``port`` 0 takes a free one. Only loopback addresses are served: the site believes everybody. ``app`` serves one
+    that ``build_sandbox`` made before; then ``world``, ``seed``, ``script`` and ``clock`` are not used.
+    """
+    app = app or build_sandbox(world, seed=seed, script=script, clock=clock)
+    listener = _listen(host, port)
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        app,
+        http="httptools",  # accepts a handshake that carries Host and Connection twice (docs/protocol.md §3)
+        ws=_Protocol,
+        ws_ping_interval=None,
+        ws_max_size=FRAME_BYTES,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = _Server(config, app.state.site)
+    serving = asyncio.create_task(server.serve([listener]), name="sandbox-server")
+    up = asyncio.create_task(server.up.wait(), name="sandbox-server-up")
+    try:
+        await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
+        if server.up.is_set():
+            _tell(ready, url)
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        up.cancel()
+        await asyncio.gather(serving, up, return_exceptions=True)
+        listener.close()
+
+
+def _tell(ready: Callable[[str], object] | asyncio.Future[str] | None, url: str) -> None:
+    if isinstance(ready, asyncio.Future):
+        if not ready.done():
+            ready.set_result(url)
+    elif ready:
+        ready(url)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    if not address.is_loopback:
+        raise ValueError(f"the sandbox serves loopback addresses only, not {host}")
+    listener = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((str(address), port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,306 @@
+"""One running site: the world, what is connected to it, what goes wrong, and the logs of all that happened."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from shoal.sandbox import codec
+from shoal.sandbox.clock import wall_ms
+from shoal.sandbox.codec import OrderStatus
+from shoal.sandbox.faults import Fault, Faults
+from shoal.sandbox.journal import Journal, Line
+from shoal.sandbox.world import Chat, Message, Order, World
+
+BACKLOG: Final = 256
+"""entries an account's feed remembers for replay"""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One thing pushed to an account. ``pts`` is its place in the feed, in microseconds (docs/protocol.md §3)."""
+
+    pts: int
+    at_ms: int
+    data: str
+    acked: bool = False
+
+
+class Connection(Protocol):
+    """A registered socket, as the site sees it."""
+
+    unb: str
+    device_id: str
+    token_number: int
+    zombie: bool
+    mute: bool
+    in_flight: dict[str, list[Entry]]
+
+    def push(self, entries: list[Entry], lwp: str = "/s/sync", **extra: Any) -> None:
+        """Send entries in one push."""
+
+    def notify(self, lwp: str, body: dict[str, Any]) -> None:
+        """Send a push that is no sync package."""
+
+    def close(self, code: int) -> None:
+        """End the socket; 1006 drops the connection without a close frame."""
+
+
+@dataclass(slots=True)
+class Feed:
+    """What an account was or will be pushed, and how its sockets did."""
+
+    entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=BACKLOG))
+    gathered: list[Entry] = field(default_factory=list)
+    last_pts: int = 0
+    sockets: list[Connection] = field(default_factory=list)
+    handshakes: int = 0
+    registrations: int = 0
+    refusals: int = 0
+    most_at_once: int = 0
+    cookie: str = ""
+    """the cookie header of the newest handshake"""
+
+    def add(self, data: str, now_ms: int) -> Entry:
+        """Append an entry at a place of its own."""
+        self.last_pts = max(self.last_pts + 1, now_ms * 1000)
+        entry = Entry(self.last_pts, now_ms, data)
+        self.entries.append(entry)
+        return entry
+
+    @property
+    def acked_pts(self) -> int:
+        """Return the place up to which everything is acked, in microseconds."""
+        unacked = next((entry.pts for entry in self.entries if not entry.acked), self.last_pts + 1)
+        return unacked - 1
+
+
+class Site:
+    """Everything one sandbox holds. Two of them in one process know nothing of each other."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.clock = world.clock
+        self.faults = Faults(world.clock)
+        self.frames = Journal(20_000)
+        self.calls = Journal(10_000)
+        self.events = Journal(5_000)
+        self.feeds: dict[str, Feed] = {}
+        self.images: dict[str, tuple[str, bytes]] = {}
+        self.qr_logins: dict[str, dict[str, str]] = {}
+        self.socket_numbers = itertools.count(1)
+
+    def close(self) -> None:
+        """Let every waiting reader and held answer go; the site is about to end."""
+        self.faults.clear()
+        for journal in (self.frames, self.calls, self.events):
+            journal.close()
+
+    def feed(self, unb: str) -> Feed:
+        """Return the feed of an account."""
+        return self.feeds.setdefault(unb, Feed())
+
+    # -- logs -----------------------------------------------------------------------------------------------------
+
+    def happened(self, kind: str, account: str, *, buyer: str = "", text: str = "", **more: Any) -> Line:
+        """Write a line into the log of events; ``at`` is the site's time, ``wall_ms`` the machine's."""
+        seller = self.world.sellers.get(account)
+        return self.events.add(
+            at=self.clock.now_ms(),
+            wall_ms=wall_ms(),
+            account=account,
+            kind=kind,
+            buyer=buyer,
+            seller=seller.nick if seller else account,
+            text=text,
+            **more,
+        )
+
+    # -- pushing --------------------------------------------------------------------------------------------------
+
+    def push(self, unb: str, data: str) -> None:
+        """Push one entry (base64, or plain text for a broken one) to an account, as the faults allow."""
+        feed = self.feed(unb)
+        entries = [feed.add(data, self.clock.now_ms())]
+        batch = self.faults.find("batch_push", unb)
+        if batch:
+            feed.gathered += entries
+            if len(feed.gathered) < int(batch.options.get("size", 3)):
+                return
+            self.faults.play(batch)
+            entries, feed.gathered = feed.gathered, []
+        elif feed.gathered:
+            entries, feed.gathered = feed.gathered + entries, []
+        twice = self.faults.take("duplicate_push", unb)
+        for socket in self._listeners(feed):
+            socket.push(entries)
+            for _ in range(int(twice.options.get("copies", 1)) if twice else 0):
+                socket.push(entries)
+
+    def push_payload(self, unb: str, payload: codec.Payload) -> None:
+        """Push one MessagePack payload to an account."""
+        self.push(unb, codec.encode(payload))
+
+    def _listeners(self, feed: Feed) -> list[Connection]:
+        live = [socket for socket in feed.sockets if not self.is_zombie(socket)]
+        return live[-1:] if self.world.policy.push_to_latest_only else live
+
+    def is_zombie(self, socket: Connection) -> bool:
+        """Say whether a socket only looks alive: by a fault, or because its token is old (docs/protocol.md §5)."""
+        policy = self.world.policy
+        newest = self.world.newest_token.get((socket.unb, socket.device_id))
+        if socket.zombie or newest is None:
+            return socket.zombie
+        if policy.new_token_makes_zombie and newest.number > socket.token_number:
+            return True
+        return policy.expired_token_makes_zombie and newest.expires_ms <= self.clock.now_ms()
+
+    # -- sockets --------------------------------------------------------------------------------------------------
+
+    def connected(self, socket: Connection) -> None:
+        """Take a socket in that has registered; one with the same token is kicked (docs/protocol.md §5)."""
+        feed = self.feed(socket.unb)
+        for other in list(feed.sockets):
+            if other.device_id == socket.device_id and other.token_number == socket.token_number:
+                self.kick(other)
+        feed.registrations += 1
+        feed.sockets.append(socket)
+        feed.most_at_once = max(feed.most_at_once, len(feed.sockets))
+        self.happened("connected", socket.unb)
+
+    def disconnected(self, socket: Connection) -> None:
+        """Forget a socket."""
+        feed = self.feed(socket.unb)
+        if socket in feed.sockets:
+            feed.sockets.remove(socket)
+            self.happened("disconnected", socket.unb)
+
+    def kick(self, socket: Connection) -> None:
+        """Log a socket out because the account is at home elsewhere."""
+        socket.notify("/push/kickout", {"reason": "kickout", "message": "您的账号在其他设备登录"})
+        socket.close(1000)
+
+    def sockets_of(self, account: str | None) -> Iterable[Connection]:
+        """Return the registered sockets of an account, or all."""
+        feeds = self.feeds.values() if account is None else [self.feed(account)]
+        return [socket for feed in feeds for socket in feed.sockets]
+
+    # -- chat -----------------------------------------------------------------------------------------------------
+
+    def chat_line(self, chat: Chat, message: Message, **changes: Any) -> codec.ChatLine:
+        """Return a message as the codec wants it."""
+        seller = self.world.seller(chat.seller_id)
+        from_buyer = message.sender_id == chat.buyer.id
+        fields: dict[str, Any] = {
+            "message_id": message.id,
+            "cid": chat.cid,
+            "sender_id": message.sender_id,
+            "sender_nick": chat.buyer.nick if from_buyer else seller.nick,
+            "peer_id": chat.buyer.id,
+            "peer_mask": chat.buyer.mask,
+            "item_id": message.item_id,
+            "created_ms": message.at,
+            "hex_id": message.hex_id,
+            "summary": message.text,
+            "content": message.content,
+            "content_type": message.content_type,
+        }
+        return codec.ChatLine(**(fields | changes))
+
+    def say(
+        self,
+        chat: Chat,
+        text: str,
+        *,
+        message_id: str | None = None,
+        content: str | None = None,
+        content_type: int = codec.TEXT,
+        need_push: bool = True,
+    ) -> Message:
+        """Let the buyer say something: a line in the chat, pushed to the seller."""
+        buyer = chat.buyer
+        content = content or codec.text_content(text)
+        message = self.world.write(chat, buyer.id, text, content, content_type, message_id=message_id)
+        self.happened("said", chat.seller_id, buyer=buyer.nick, text=text, message_id=message.id)
+        line = self.chat_line(chat, message, need_push=need_push)
+        self.push_payload(chat.seller_id, codec.chat_message(line))
+        return message
+
+    def answer(
+        self,
+        chat: Chat,
+        text: str,
+        content: str,
+        content_type: int,
+        *,
+        uuid: str = "",
+        kind: str = "replied",
+        echo: bool = True,
+    ) -> Message:
+        """Let the seller say something: the buyer sees it, and the seller's sockets get the echo."""
+        message = self.world.write(chat, chat.seller_id, text, content, content_type, uuid=uuid)
+        self.happened(kind, chat.seller_id, buyer=chat.buyer.nick, text=text, message_id=message.id)
+        payload = codec.chat_message(self.chat_line(chat, message))
+        if echo:
+            self.push_payload(chat.seller_id, payload)
+        if chat.buyer.id in self.world.sellers:
+            self.push_payload(chat.buyer.id, payload)
+        return message
+
+    # -- trade ----------------------------------------------------------------------------------------------------
+
+    def card(
+        self, order: Order, kind: str, *, message_id: str | None = None, mark: bool = True, as_update: bool = False
+    ) -> Message:
+        """Push a trade card about an order to its seller, and the order mark of the chat with it."""
+        chat = self.chat_of(order)
+        card = codec.CARDS[kind]
+        sender_id = order.seller_id if card.from_seller else order.buyer_id
+        content = codec.card_content(kind, order.id)
+        message = self.world.write(chat, sender_id, card.reminder, content, codec.TRADE_CARD, message_id=message_id)
+        message.item_id = order.item_id
+        extra = codec.card_extra(kind, order.id, cid=chat.cid, hex_id=message.hex_id, receiver_id=order.seller_id)
+        line = self.chat_line(chat, message, extra=extra)
+        self.push_payload(order.seller_id, codec.card_update(line) if as_update else codec.chat_message(line))
+        if mark:
+            self.push_payload(order.seller_id, codec.order_mark(chat.cid, card.red_reminder, message.at))
+        return message
+
+    def chat_of(self, order: Order) -> Chat:
+        """Return the chat an order belongs to."""
+        world = self.world
+        return world.chat(world.seller(order.seller_id), world.buyer(order.buyer_id), order.item_id)
+
+    def move_order(self, order: Order, status: OrderStatus) -> None:
+        """Give an order a new status and tell the log."""
+        order.move(status, self.clock.now_ms())
+        kind = {"processing": "ordered", "pending_ship": "paid", "group_pending": "group_bought"}.get(status, status)
+        buyer = self.world.buyer(order.buyer_id)
+        self.happened(kind, order.seller_id, buyer=buyer.nick, text=order.id, order_id=order.id)
+
+    # -- faults that act at once ----------------------------------------------------------------------------------
+
+    def strike(self, fault: Fault) -> None:
+        """Let a fault act on what is connected now, if it is of that kind."""
+        account, options = fault.account, fault.options
+        if fault.kind == "session_expired":
+            fault.options["_logins"] = {
+                session.cookie2 for session in self.world.sessions.values() if account in (None, session.unb)
+            }
+        elif fault.kind == "silent_zombie":
+            for socket in self.sockets_of(account):
+                socket.zombie, socket.mute = True, not options.get("heartbeats", True)
+        elif fault.kind == "undecodable_push":
+            for unb in [account] if account else list(self.feeds):
+                self.faults.play(fault)
+                self.push(unb, str(options.get("data") or "/////w=="))
+        elif fault.kind == "kickout" or (fault.kind == "close" and options.get("when", "now") == "now"):
+            for socket in self.sockets_of(account):
+                if fault.kind == "kickout":
+                    self.kick(socket)
+                else:
+                    socket.close(int(options.get("code", 1000)))
+            fault.played, fault.left = fault.played + 1, 0
