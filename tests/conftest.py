@@ -12,4 +12,4 @@ import pytest
 def _no_environment_of_ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("SHOAL_")]:
         monkeypatch.delenv(name)
-    yield
+    return

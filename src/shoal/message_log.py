@@ -26,7 +26,7 @@ class Direction(StrEnum):
     """The seller, in the site's own client."""
 
 
-class Outcome(StrEnum):
+class SendOutcome(StrEnum):
     """What became of a sending."""
 
     SENDING = "sending"
@@ -62,6 +62,8 @@ class IncomingMessage:
     content_type: str = "text"
     text: str = ""
     created_at_ms: int = 0
+    handled: bool = False
+    """Whether it needs nothing (more): answered, rightly not answered, or nothing to answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +88,7 @@ class Sending:
 
     id: int
     row: OutboxRow
-    outcome: Outcome
+    outcome: SendOutcome
     reason: str
     site_message_id: str | None
     created_at_ms: int
@@ -101,7 +103,6 @@ class LoggedMessage:
     account_id: str
     message: IncomingMessage
     received_at_ms: int
-    handled: bool
     sendings: tuple[Sending, ...] = ()
 
     @property
@@ -141,13 +142,16 @@ class MessageLog:
 
     async def mark_handled(self, account_id: str, message_ids: Collection[str]) -> None:
         """Say that these messages need nothing more: answered, or rightly not answered."""
-        if message_ids:
-            statement = (
-                update(messages)
-                .where(messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids)))
-                .values(handled=True)
-            )
-            await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        await self._database.write(lambda connection: _set_handled(connection, account_id, message_ids, handled=True))
+
+    async def mark_human(self, account_id: str, message_id: str) -> None:
+        """Say that a message of ours was written by the seller in the site's own client."""
+        statement = (
+            update(messages)
+            .where(messages.c.account_id == account_id, messages.c.message_id == message_id)
+            .values(direction=Direction.HUMAN.value)
+        )
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def unhandled(self, account_id: str, newer_than_ms: int) -> list[LoggedMessage]:
         """Buyers' messages that nobody handled and that were written after ``newer_than_ms``, oldest first."""
@@ -167,11 +171,15 @@ class MessageLog:
 
     # ── outgoing ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def queue(self, row: OutboxRow) -> int:
-        """Store something that is about to be sent; returns its id. Send only after this returned."""
-        values = {**_plain(row), "outcome": Outcome.SENDING.value, "created_at_ms": self._now_ms()}
+    async def queue(self, row: OutboxRow, *, answers: Collection[str] = ()) -> int:
+        """Store something that is about to be sent; returns its id. Send only after this returned.
+
+        The messages that it ``answers`` are handled from then on, in the same transaction.
+        """
+        values = {**_plain(row), "outcome": SendOutcome.SENDING.value, "created_at_ms": self._now_ms()}
 
         def job(connection: Connection) -> int:
+            _set_handled(connection, row.account_id, answers, handled=True)
             statement = insert_or(connection, outbox).values(**values).returning(outbox.c.id)
             stored: int = connection.execute(statement).scalar_one()
             return stored
@@ -179,23 +187,37 @@ class MessageLog:
         return await self._database.write(job)
 
     async def settle(
-        self, sending_id: int, outcome: Outcome, reason: str = "", site_message_id: str | None = None
+        self, sending_id: int, outcome: SendOutcome, reason: str = "", site_message_id: str | None = None
     ) -> bool:
         """Say what became of a sending. False when that was settled before (only ``uncertain`` may still change)."""
         values: dict[str, Any] = {"outcome": outcome.value, "reason": reason, "settled_at_ms": self._now_ms()}
         if site_message_id is not None:
             values["site_message_id"] = site_message_id
-        open_still = outbox.c.outcome.in_([Outcome.SENDING.value, Outcome.UNCERTAIN.value])
+        open_still = outbox.c.outcome.in_([SendOutcome.SENDING.value, SendOutcome.UNCERTAIN.value])
         statement = update(outbox).where(outbox.c.id == sending_id, open_still).values(**values)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
+    async def take_back(self, account_id: str, sending_id: int, reason: str, *, answers: Collection[str]) -> None:
+        """Say that something certainly never left, so that the messages it answers wait for an answer again."""
+        statement = (
+            update(outbox)
+            .where(outbox.c.id == sending_id)
+            .values(outcome=SendOutcome.DROPPED.value, reason=reason, settled_at_ms=self._now_ms())
+        )
+
+        def job(connection: Connection) -> None:
+            connection.execute(statement)
+            _set_handled(connection, account_id, answers, handled=False)
+
+        await self._database.write(job)
+
     async def uncertain_after_crash(self, account_id: str) -> list[Sending]:
         """Turn what was on its way when the program ended into ``uncertain``; returns those sendings."""
-        mine = and_(outbox.c.account_id == account_id, outbox.c.outcome == Outcome.SENDING.value)
+        mine = and_(outbox.c.account_id == account_id, outbox.c.outcome == SendOutcome.SENDING.value)
         statement = (
             update(outbox)
             .where(mine)
-            .values(outcome=Outcome.UNCERTAIN.value, reason="restart", settled_at_ms=self._now_ms())
+            .values(outcome=SendOutcome.UNCERTAIN.value, reason="restart", settled_at_ms=self._now_ms())
             .returning(*outbox.columns)
         )
         return await self._database.write(
@@ -303,7 +325,7 @@ class MessageLog:
 
         def job(connection: Connection) -> int:
             connection.execute(
-                outbox.delete().where(outbox.c.created_at_ms < moment_ms, outbox.c.outcome != Outcome.SENDING.value)
+                outbox.delete().where(outbox.c.created_at_ms < moment_ms, outbox.c.outcome != SendOutcome.SENDING.value)
             )
             return connection.execute(messages.delete().where(messages.c.received_at_ms < moment_ms)).rowcount
 
@@ -312,6 +334,15 @@ class MessageLog:
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))
 _OUTBOX_FIELDS = tuple(entry.name for entry in fields(OutboxRow))
+
+
+def _set_handled(connection: Connection, account_id: str, message_ids: Collection[str], *, handled: bool) -> None:
+    if message_ids:
+        connection.execute(
+            update(messages)
+            .where(messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids)))
+            .values(handled=handled)
+        )
 
 
 def _plain(value: IncomingMessage | OutboxRow) -> dict[str, Any]:
@@ -342,7 +373,6 @@ def _logged(row: RowMapping, sendings: tuple[Sending, ...]) -> LoggedMessage:
         account_id=row["account_id"],
         message=IncomingMessage(**{**values, "direction": Direction(row["direction"])}),
         received_at_ms=row["received_at_ms"],
-        handled=row["handled"],
         sendings=sendings,
     )
 
@@ -352,7 +382,7 @@ def _sending(row: RowMapping) -> Sending:
     return Sending(
         id=row["id"],
         row=OutboxRow(**{**values, "kind": OutboxKind(row["kind"])}),
-        outcome=Outcome(row["outcome"]),
+        outcome=SendOutcome(row["outcome"]),
         reason=row["reason"],
         site_message_id=row["site_message_id"],
         created_at_ms=row["created_at_ms"],

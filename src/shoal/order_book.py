@@ -17,9 +17,22 @@ CANCELLED = "cancelled"
 _ENDS = (COMPLETED, CANCELLED)
 
 
+class Act(StrEnum):
+    """The irreversible acts on an order."""
+
+    PAID_MESSAGE = "paid_message"
+    """Send the shop's word for a paid order."""
+    CONFIRM = "confirm"
+    """Tell the site that the order is shipped."""
+
+
 class IntentState(StrEnum):
     """What became of an irreversible act."""
 
+    PENDING = "pending"
+    """Due, and not begun: the only state from which it may begin."""
+    NOT_NEEDED = "not_needed"
+    """The owner wants it not done, or it need not be."""
     INTENDED = "intended"
     """About to be done, or being done."""
     DONE = "done"
@@ -91,10 +104,12 @@ class OrderBook:
         item_id: str | None = None,
         buyer_id: str = "",
         chat_id: str = "",
+        paid: bool = False,
     ) -> bool:
         """Store what was heard of an order; returns whether its status changed (then the time line says so).
 
-        An order that is completed or cancelled stays so. Empty values never replace known ones.
+        An order that is completed or cancelled stays so. Empty values never replace known ones. ``paid`` makes the
+        shop's word for it due, in the same transaction, unless it was due before.
         """
         now = self._now_ms()
         key = and_(orders.c.account_id == account_id, orders.c.order_id == order_id)
@@ -104,6 +119,8 @@ class OrderBook:
         }
 
         def job(connection: Connection) -> bool:
+            if paid:
+                self._due(connection, account_id, order_id)
             statement = insert_or(connection, orders)
             connection.execute(
                 statement.on_conflict_do_nothing(index_elements=[orders.c.account_id, orders.c.order_id]), [row]
@@ -161,40 +178,109 @@ class OrderBook:
             lambda connection: [OrderEvent(**row) for row in connection.execute(query).mappings()]
         )
 
+    async def unfinished(self, account_id: str, newer_than_ms: int) -> list[Order]:
+        """Orders paid after that moment whose shop's word, or the confirmation after it, has not been begun."""
+        said = intents.alias("said")
+        confirmed = intents.alias("confirmed")
+        query = (
+            select(orders)
+            .join(said, and_(said.c.account_id == orders.c.account_id, said.c.order_id == orders.c.order_id))
+            .outerjoin(
+                confirmed,
+                and_(
+                    confirmed.c.account_id == orders.c.account_id,
+                    confirmed.c.order_id == orders.c.order_id,
+                    confirmed.c.action == Act.CONFIRM.value,
+                ),
+            )
+            .where(
+                orders.c.account_id == account_id,
+                orders.c.status.not_in(_ENDS),
+                said.c.action == Act.PAID_MESSAGE.value,
+                said.c.created_at_ms > newer_than_ms,
+                or_(
+                    said.c.state == IntentState.PENDING.value,
+                    and_(
+                        said.c.state.in_([IntentState.DONE.value, IntentState.NOT_NEEDED.value]),
+                        or_(confirmed.c.state.is_(None), confirmed.c.state == IntentState.PENDING.value),
+                    ),
+                ),
+            )
+            .order_by(orders.c.created_at_ms)
+        )
+        return await self._database.read(
+            lambda connection: [_order(row) for row in connection.execute(query).mappings()]
+        )
+
     # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def begin_intent(
-        self, account_id: str, order_id: str, action: str, *, owner: str = "", epoch: int = 0
-    ) -> bool:
-        """Announce an irreversible act. True: durable, act now. False: it was announced before; do not act."""
-        row = {
+    def _due(self, connection: Connection, account_id: str, order_id: str) -> None:
+        columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
+        statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
+        connection.execute(statement.values(**self._intent_row(account_id, order_id, Act.PAID_MESSAGE)))
+
+    def _intent_row(self, account_id: str, order_id: str, act: Act) -> dict[str, str | int]:
+        return {
             "account_id": account_id,
             "order_id": order_id,
-            "action": action,
-            "state": IntentState.INTENDED.value,
+            "action": act.value,
+            "state": IntentState.PENDING.value,
             "created_at_ms": self._now_ms(),
-            "owner": owner,
-            "epoch": epoch,
         }
+
+    async def begin_intent(self, account_id: str, order_id: str, act: Act, *, owner: str = "", epoch: int = 0) -> bool:
+        """Announce an irreversible act. True: durable, act now. False: it was begun or settled before; do not act."""
+        begin = (
+            update(intents)
+            .where(_intent_key(account_id, order_id, act), intents.c.state == IntentState.PENDING.value)
+            .values(state=IntentState.INTENDED.value, owner=owner, epoch=epoch)
+        )
 
         def job(connection: Connection) -> bool:
             columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
             statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
-            return connection.execute(statement.values(**row)).rowcount == 1
+            connection.execute(statement.values(**self._intent_row(account_id, order_id, act)))
+            return connection.execute(begin).rowcount == 1
 
         return await self._database.write(job)
 
     async def settle_intent(
-        self, account_id: str, order_id: str, action: str, state: IntentState, detail: str = ""
+        self, account_id: str, order_id: str, act: Act, state: IntentState, detail: str = ""
     ) -> bool:
-        """Say what became of an act. False when that is settled (only ``uncertain`` may still change)."""
-        open_still = intents.c.state.in_([IntentState.INTENDED.value, IntentState.UNCERTAIN.value])
+        """Say what became of an act. False when that is settled (only ``uncertain`` may still change).
+
+        ``PENDING`` puts it back: it certainly was not done and may begin again.
+        """
+        open_states = [IntentState.PENDING.value, IntentState.INTENDED.value, IntentState.UNCERTAIN.value]
+        settled_at_ms = None if state is IntentState.PENDING else self._now_ms()
         statement = (
             update(intents)
-            .where(_intent_key(account_id, order_id, action), open_still)
-            .values(state=state.value, detail=detail, settled_at_ms=self._now_ms())
+            .where(_intent_key(account_id, order_id, act), intents.c.state.in_(open_states))
+            .values(state=state.value, detail=detail, settled_at_ms=settled_at_ms)
         )
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def decline_intent(self, account_id: str, order_id: str, act: Act, detail: str) -> None:
+        """Say that an act that was not begun shall not be done: ``not_needed``, for ever."""
+        row = {
+            **self._intent_row(account_id, order_id, act),
+            "state": IntentState.NOT_NEEDED.value,
+            "detail": detail,
+            "settled_at_ms": self._now_ms(),
+        }
+
+        def job(connection: Connection) -> None:
+            columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
+            statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
+            connection.execute(statement.values(**row))
+
+        await self._database.write(job)
+
+    async def intent_state(self, account_id: str, order_id: str, act: Act) -> IntentState | None:
+        """How far an act has come; ``None`` when it was never due."""
+        query = select(intents.c.state).where(_intent_key(account_id, order_id, act))
+        state = await self._database.read(lambda connection: connection.scalar(query))
+        return None if state is None else IntentState(state)
 
     async def intents(
         self, account_id: str, order_id: str | None = None, *, state: IntentState | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from shoal.account import Account, AccountState
 from shoal.account_task import Link
 from shoal.change_path import Caller
+from shoal.cookie_manager import CookieManager
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
@@ -41,11 +43,8 @@ class RefusingStore(MemoryStore):
             super().submit(changes, settle)
 
 
-async def in_step(store: MemoryStore, manager: object) -> None:
+async def in_step(store: MemoryStore, manager: CookieManager) -> None:
     """Published, stored and folded are the same for every account."""
-    from shoal.cookie_manager import CookieManager
-
-    assert isinstance(manager, CookieManager)
     contents = await store.load()
     assert dict(manager.accounts) == dict(contents.accounts)
     assert fold(await store.journal()) == {name: projection(account) for name, account in manager.accounts.items()}
@@ -179,16 +178,12 @@ async def test_a11_add_remove_add_at_once_never_makes_two_connections() -> None:
     async with managing(site, store) as manager:
 
         async def add() -> None:
-            try:
+            with contextlib.suppress(AccountExists, AccountVanishing, DuplicateUnb):
                 await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
-            except (AccountExists, AccountVanishing, DuplicateUnb):
-                pass
 
         async def remove() -> None:
-            try:
+            with contextlib.suppress(UnknownAccount):
                 await manager.remove_cookie("shop", caller=ANN)
-            except UnknownAccount:
-                pass
 
         await asyncio.gather(*(step() for _ in range(20) for step in (add, remove, add)))
         await until(lambda: site.live["shop"] == ("shop" in manager.accounts))

@@ -27,7 +27,7 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
     newer than this program or is not one of Shoal's.
     """
     config = _config()
-    head = ScriptDirectory.from_config(config).get_current_head()
+    head = _head(config)
     with engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":  # nodes that start together migrate one after the other
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -47,6 +47,10 @@ def _config() -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _head(config: Config) -> str | None:
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def _check(connection: Connection, config: Config, found: str | None) -> None:

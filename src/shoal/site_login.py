@@ -1,0 +1,100 @@
+"""What an account shows at the site's door: its cookie with what the site rotated, its device id, its socket token."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from random import Random
+
+import structlog
+
+from shoal.account import Account
+from shoal.account_task import now_ms
+from shoal.credentials import Credentials
+from shoal.errors import StoreError
+from shoal.xianyu.cookie_string import merge
+from shoal.xianyu.identity import device_id as make_device_id
+from shoal.xianyu.mtop import ImToken
+
+log = structlog.get_logger("shoal.login")
+
+TOKEN_MARGIN_MS = 5 * 60_000
+"""A token that ends sooner than this is not used any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketToken:
+    """What ``/reg`` wants. ``is_cached``: it was not fetched just now, so the site may have forgotten it."""
+
+    access_token: str = field(repr=False)
+    device_id: str
+    expires_at_ms: int
+    is_cached: bool
+
+
+class SiteLogin:
+    """One connection's login. It is made for one cookie version and never writes over a newer one."""
+
+    def __init__(self, account: Account, credentials: Credentials, jar: dict[str, str] | None) -> None:
+        self._account = account
+        self._credentials = credentials
+        self._jar = dict(jar or {})
+
+    @classmethod
+    async def open(cls, account: Account, credentials: Credentials) -> SiteLogin:
+        """Read the jar that belongs to the account's cookie. Raises ``StoreError``."""
+        return cls(account, credentials, await credentials.jar(account))
+
+    def header(self) -> str:
+        """The owner's cookie, with what the site has set since."""
+        return merge(self._account.cookie, self._jar)
+
+    async def rotated(self, updates: dict[str, str]) -> None:
+        """The site set cookies: use them at once, and keep them unless the owner has brought a newer cookie.
+
+        It never raises: a jar that could not be kept must not hide what became of the call that brought it.
+        """
+        self._jar.update(updates)
+        try:
+            kept = await self._credentials.save_jar(self._account.id, self._jar, self._account.cookie_version)
+        except StoreError as error:
+            log.warning("rotated cookies not kept", account=self._account.id, why=error.code)
+            return
+        log.debug("cookies rotated", account=self._account.id, names=sorted(updates), kept=kept)
+
+    async def device_id(self) -> str:
+        """The account's device id, the same for ever."""
+        return await self._credentials.device_id(self._account.id, self._new_device_id)
+
+    def _new_device_id(self) -> str:
+        return make_device_id(self._account.unb, Random(secrets.randbits(128)))  # noqa: S311  seeded by the system
+
+    async def cached_token(self) -> SocketToken | None:
+        """The token of an earlier connection, while it is good and belongs to this cookie."""
+        stored = await self._credentials.token(self._account)
+        if stored is None or stored.expires_at_ms - TOKEN_MARGIN_MS <= now_ms():
+            return None
+        return SocketToken(
+            access_token=stored.access_token,
+            device_id=stored.device_id,
+            expires_at_ms=stored.expires_at_ms,
+            is_cached=True,
+        )
+
+    async def keep_token(self, token: ImToken, device_id: str) -> SocketToken:
+        """Keep a token that was fetched just now."""
+        expires_at_ms = now_ms() + round(token.lifetime_seconds * 1000)
+        await self._credentials.save_token(
+            self._account.id,
+            device_id=device_id,
+            access_token=token.access_token,
+            expires_at_ms=expires_at_ms,
+            based_on=self._account.cookie_version,
+        )
+        return SocketToken(
+            access_token=token.access_token, device_id=device_id, expires_at_ms=expires_at_ms, is_cached=False
+        )
+
+    async def forget_token(self) -> None:
+        """The site refused the token; the device id stays."""
+        await self._credentials.forget_token(self._account.id)
