@@ -1,0 +1,148 @@
+"""A real sandbox on a real socket, a real database in a file, and a manager whose connections are ``XianyuLive``."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+from aiolimiter import AsyncLimiter
+
+from shoal.account import Account
+from shoal.account_task import Link
+from shoal.config import Settings
+from shoal.cookie_manager import CookieManager
+from shoal.credentials import Credentials
+from shoal.database import Database
+from shoal.db_manager import DBManager, open_vault
+from shoal.message_log import MessageLog
+from shoal.order_book import OrderBook
+from shoal.sandbox import World
+from shoal.xianyu.site_session import open_site_session
+from shoal.xianyu_live import LiveSurroundings, XianyuLive
+from standins import ANN, QUICK
+
+QUICK_SITE: dict[str, Any] = {
+    "reply_debounce_seconds": 0.05,
+    "heartbeat_seconds": 0.5,
+    "heartbeat_timeout_seconds": 1.0,
+    "site_timeout_seconds": 3.0,
+    "send_timeout_seconds": 1.0,
+    "token_calls_per_second": 100.0,
+}
+
+
+class Sandbox:
+    """The control routes of a running sandbox."""
+
+    def __init__(self, url: str, world: World, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.world = world
+        self._http = http
+
+    async def do(self, action: str, **body: Any) -> dict[str, Any]:
+        """POST a control route."""
+        async with self._http.post(f"{self.url}/_sandbox/{action}", json=body) as response:
+            answer: dict[str, Any] = await response.json()
+            assert response.status < 300, answer
+            return answer
+
+    async def get(self, what: str, **query: str) -> dict[str, Any]:
+        """GET a control route."""
+        async with self._http.get(f"{self.url}/_sandbox/{what}", params=query) as response:
+            assert response.status == 200, await response.text()
+            answer: dict[str, Any] = await response.json()
+            return answer
+
+    async def seen(self, account: str, buyer: str) -> list[str]:
+        """What the shop said in a chat, as the buyer sees it."""
+        chat = await self.get(f"chats/{account}/{buyer}")
+        return [line["text"] for line in chat["seen"]]
+
+    async def seen_soon(self, account: str, buyer: str, count: int, *, seconds: float = 5.0) -> list[str]:
+        """The same, once there are so many lines."""
+        async with asyncio.timeout(seconds):
+            while len(lines := await self.seen(account, buyer)) < count:
+                await asyncio.sleep(0.02)
+        return lines
+
+    async def calls(self, api: str, account: str) -> list[dict[str, Any]]:
+        """The mtop calls of an account whose name ends so."""
+        items = (await self.get("calls", account=account))["items"]
+        return [call for call in items if str(call["api"]).endswith(api)]
+
+    async def sockets(self, account: str) -> dict[str, Any]:
+        """Socket counts of an account."""
+        counts: dict[str, Any] = (await self.get("sockets", account=account)).get(account, {})
+        return {"now": 0, "max": 0, "total": 0, **counts}
+
+
+class Shoal:
+    """A manager over a database that can be closed and opened again, as a restart would."""
+
+    def __init__(self, sandbox: Sandbox, data_dir: Path) -> None:
+        self.sandbox = sandbox
+        self.data_dir = data_dir
+        self.manager: CookieManager
+        self.log: MessageLog
+        self.book: OrderBook
+        self.store: DBManager
+        self.credentials: Credentials
+        self._stack = AsyncExitStack()
+
+    async def open(self, **settings: Any) -> None:
+        """Start everything."""
+        url = self.sandbox.url
+        values = {
+            "site_mtop_url": url,
+            "site_passport_url": url,
+            "site_upload_url": url,
+            "site_ws_url": f"{url.replace('http', 'ws', 1)}/",
+            **QUICK_SITE,
+            **settings,
+        }
+        config = Settings(**values)
+        database = await Database(self.data_dir).open()
+        self._stack.push_async_callback(database.close)
+        vault = await open_vault(database, self.data_dir / "key")
+        self.store = DBManager(database, vault)
+        self.log, self.book, self.credentials = MessageLog(database), OrderBook(database), Credentials(database, vault)
+        session = open_site_session()
+        self._stack.push_async_callback(session.close)
+        around = LiveSurroundings(
+            session=session,
+            settings=config,
+            credentials=self.credentials,
+            message_log=self.log,
+            order_book=self.book,
+            token_calls=AsyncLimiter(config.token_calls_per_second, 1.0),
+        )
+
+        async def connect(account: Account, link: Link) -> None:
+            await XianyuLive(account, link, around).main()
+
+        self.manager = CookieManager(self.store, connect, config, rng=Random(3), backoff=QUICK)
+        await self.manager.open()
+        self._stack.push_async_callback(self.manager.close)
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    async def add(self, account_id: str = "shop", *, number: int = 0, keywords: dict[str, str] | None = None) -> str:
+        """Add one of the sandbox's sellers; returns its unb."""
+        seller = list(self.sandbox.world.sellers.values())[number]
+        cookie = self.sandbox.world.cookie_header(seller)
+        outcome = await self.manager.add_cookie(account_id, cookie, owner_id=1, caller=ANN)
+        assert outcome.observation.state == "running", outcome.observation
+        if keywords:
+            await self.manager.update_keywords(account_id, list(keywords.items()), caller=ANN)
+        return seller.unb
+
+    def item_of(self, unb: str) -> str:
+        """One item of a seller."""
+        return next(iter(self.sandbox.world.seller(unb).items))
