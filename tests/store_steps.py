@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from shoal.account import Account
+from shoal.database import Database
 from shoal.journal import JournalEntry
 from shoal.store import AccountStore, Change, Committed, Op, Settlement, Unsettled
+
+
+@dataclass
+class Place:
+    """Where a database is kept: enough to open it again, or a second time."""
+
+    data_dir: Path
+    url: str
+    open_again: Callable[..., Awaitable[Database]]
+
 
 _numbers = itertools.count(1)
 

@@ -243,7 +243,8 @@ class MessageLog:
         def job(connection: Connection) -> bool:
             columns = [once_replies.c.account_id, once_replies.c.chat_id]
             statement = insert_or(connection, once_replies).on_conflict_do_nothing(index_elements=columns)
-            return connection.execute(statement.values(**row)).rowcount == 1
+            stored = connection.execute(statement.values(**row).returning(once_replies.c.chat_id))
+            return stored.first() is not None
 
         return await self._database.write(job)
 

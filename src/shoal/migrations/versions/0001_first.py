@@ -318,7 +318,7 @@ def _outbox() -> None:
         sa.Column("settled_at_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_outbox_account_id_accounts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
-        sa.UniqueConstraint("account_id", "uuid", name=op.f("uq_outbox_account_id")),
+        sa.UniqueConstraint("account_id", "uuid", name=op.f("uq_outbox_account_id_uuid")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_outbox_answered", "outbox", ["account_id", "message_id"], unique=False)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import stat
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from shoal import migrations
+from shoal.account import SCALAR_FIELDS, ItemSetting, Observation, Rule
+from shoal.database import DATABASE_FILE, Database
+from shoal.db_manager import DBManager, open_vault
+from shoal.errors import ConfigError
+from shoal.schema import account_tables, accounts, item_settings, metadata, observed, rules, shard_of
+from store_steps import Place, an_account, created
+
+pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
+
+
+def differences(connection: Connection) -> list[Any]:
+    def is_ours(_found: object, name: str | None, kind: str, _reflected: object, _twin: object) -> bool:
+        return (kind, name) != ("column", "xid8")
+
+    exact_defaults = connection.dialect.name == "postgresql"  # SQLite gives them back in other words
+    context = MigrationContext.configure(
+        connection, opts={"include_object": is_ours, "compare_type": True, "compare_server_default": exact_defaults}
+    )
+    found: list[Any] = compare_metadata(context, metadata)
+    return found
+
+
+async def test_the_migrated_database_is_the_one_the_program_knows(database: Database) -> None:
+    assert await database.read(differences) == []
+
+
+async def test_only_postgresql_stamps_the_journal_with_its_transaction(database: Database) -> None:
+    def columns(connection: Connection) -> set[str]:
+        return {column["name"] for column in inspect(connection).get_columns("journal")}
+
+    assert ("xid8" in await database.read(columns)) is not database.is_sqlite
+
+
+async def test_opening_again_changes_nothing(place: Place) -> None:
+    for _ in range(2):
+        database = await place.open_again()
+        await database.close()
+    assert not list(place.data_dir.glob("*.before-*"))
+
+
+def test_every_field_of_the_values_has_a_column() -> None:
+    assert set(SCALAR_FIELDS) - {"cookie"} <= set(accounts.columns.keys())
+    assert {entry.name for entry in fields(Rule)} <= set(rules.columns.keys())
+    assert {entry.name for entry in fields(ItemSetting)} <= set(item_settings.columns.keys())
+    assert {entry.name for entry in fields(Observation)} - {"parked_for"} <= set(observed.columns.keys())
+
+
+def test_a_purge_reaches_every_table_of_an_account() -> None:
+    with_account = {name for name, table in metadata.tables.items() if "account_id" in table.columns}
+    assert {table.name for table in account_tables()} == with_account - {"journal", "ops"}
+
+
+@pytest.mark.parametrize(("name", "shard"), [("shop", 61), ("春天", 92)])
+def test_shards_are_fixed_for_ever(name: str, shard: int) -> None:
+    assert shard_of(name) == shard
+
+
+async def test_a_database_with_data_is_copied_before_it_is_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database(tmp_path) as database:
+        await created(DBManager(database, await open_vault(database, tmp_path / "secret.key")), an_account())
+    monkeypatch.setattr(migrations, "_head", lambda _config: "0002")
+    monkeypatch.setattr("shoal.migrations.command.upgrade", lambda _config, _revision: None)
+    async with Database(tmp_path):
+        pass
+    (copy,) = tmp_path.glob(f"{DATABASE_FILE}.before-0001-*")  # noqa: ASYNC240 - a test may wait for the disk
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT id FROM accounts").fetchall() == [("shop",)]
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_copy_that_cannot_be_made_stops_the_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Database(tmp_path):
+        pass
+    monkeypatch.setattr(migrations, "_head", lambda _config: "0002")
+    (tmp_path / f"{DATABASE_FILE}.before-0001-now").touch()
+    monkeypatch.setattr("shoal.migrations.time.strftime", lambda *_: "now")
+    with pytest.raises(ConfigError) as caught:
+        await Database(tmp_path).open()
+    assert caught.value.code == "no_copy_before_upgrade"
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES ('9999')"))
+        with pytest.raises(ConfigError):
+            migrations.migrate(engine)
+        with engine.connect() as connection:
+            assert inspect(connection).get_table_names() == ["alembic_version"]
+    finally:
+        engine.dispose()

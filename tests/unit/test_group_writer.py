@@ -1,0 +1,342 @@
+"""The group writer on a real SQLite file, with faults at the points where a disk has them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from shoal import database as database_module
+from shoal.database import DATABASE_FILE, Database
+from shoal.db_manager import DBManager
+from shoal.errors import NotApplied, OutcomeUnknown, StoreError, UnknownAccount
+from shoal.journal import fold, projection
+from shoal.store import Committed, Refused, Unsettled
+from shoal.vault import Vault
+from store_steps import Settlements, an_account, committed, created, creation, edit, living, settled, submitted
+
+
+class Faults:
+    """Raises at chosen points, as often as told."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, int] = {}
+        self.hold: threading.Event | None = None
+
+    def __call__(self, point: str) -> None:
+        if point == "begin" and self.hold is not None:
+            self.hold.wait(10)
+        if self.left.get(point, 0) > 0:
+            self.left[point] -= 1
+            raise sqlite3.OperationalError(f"disk I/O error at {point}")
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@asynccontextmanager
+async def opened(path: Path, faults: Faults | None = None) -> AsyncIterator[tuple[Database, DBManager]]:
+    database = Database(path, fault_point=faults, settle_seconds=0.3, reopen_seconds=(0.05, 0.2))
+    async with database:
+        yield database, DBManager(database, Vault([b"k" * 32]))
+
+
+@pytest.fixture
+async def store(tmp_path: Path, faults: Faults) -> AsyncIterator[DBManager]:
+    async with opened(tmp_path, faults) as (_, manager):
+        yield manager
+
+
+@pytest.fixture
+async def database(tmp_path: Path, faults: Faults) -> AsyncIterator[Database]:
+    async with opened(tmp_path, faults) as (database, _):
+        yield database
+
+
+async def assert_whole(store: DBManager) -> None:
+    contents = await store.load()
+    assert fold(await store.journal()) == {name: projection(account) for name, account in contents.accounts.items()}
+
+
+async def test_a_commit_that_raises_although_it_was_applied_is_settled_as_committed(
+    store: DBManager, faults: Faults
+) -> None:
+    accounts = await created(store, an_account("one"), an_account("two"))
+    faults.left["committed"] = 1
+    first, second = await asyncio.gather(*(settled(store, edit(account, remark="x")) for account in accounts))
+    assert isinstance(first, Committed)
+    assert isinstance(second, Committed)
+    assert [(await living(store, name)).generation for name in ("one", "two")] == [2, 2]
+    assert (await living(store, "one")).rev == first.entries[0].rev
+    await assert_whole(store)
+
+
+async def test_a_commit_that_raises_and_was_not_applied_is_settled_as_refused(store: DBManager, faults: Faults) -> None:
+    (account,) = await created(store, an_account())
+    faults.left["commit"] = 1
+    change = edit(account, remark="x")
+    settlement = await settled(store, change)
+    assert isinstance(settlement, Refused)
+    assert isinstance(settlement.error, NotApplied)
+    assert await store.op(change.op.op_id) is None
+    assert await living(store, "shop") == account
+    await committed(store, edit(account, remark="y"))
+    await assert_whole(store)
+
+
+@pytest.mark.parametrize(("point", "applied"), [("committed", True), ("commit", False)])
+async def test_a_barrier_that_fails_at_first_is_tried_again(
+    store: DBManager, faults: Faults, point: str, applied: bool
+) -> None:
+    (account,) = await created(store, an_account())
+    faults.left |= {point: 1, "barrier": 2}
+    assert isinstance(await settled(store, edit(account, remark="x")), Committed) is applied
+    await assert_whole(store)
+
+
+@pytest.mark.parametrize(("point", "applied"), [("committed", True), ("commit", False)])
+async def test_the_store_degrades_while_nobody_knows_and_recovers(
+    tmp_path: Path, faults: Faults, point: str, applied: bool
+) -> None:
+    async with opened(tmp_path, faults) as (database, store):
+        heard: list[bool] = []
+        database.on_degraded(heard.append)
+        one, two = await created(store, an_account("one"), an_account("two"))
+        faults.left |= {point: 1, "barrier": 1_000_000}
+        settlements = Settlements(store)
+        settlements.submit("one", [edit(one, remark="x")])
+        ((_, first),) = await settlements.wait_for(1)
+        assert isinstance(first, Unsettled)
+        assert isinstance(first.error, OutcomeUnknown)
+
+        refused = await settled(store, edit(two, remark="x"))
+        assert isinstance(refused, Refused)
+        assert (type(refused.error), refused.error.code) == (NotApplied, "store_degraded")
+        with pytest.raises(NotApplied):
+            await database.write(lambda connection: None)
+        assert (await living(store, "two")).generation == 1  # reads go on
+
+        faults.left["barrier"] = 0
+        seen = await settlements.wait_for(2)
+        assert isinstance(seen[1][1], Committed) is applied
+        assert isinstance(seen[1][1], Refused) is not applied
+        assert (await living(store, "one")).remark == ("x" if applied else "")
+        await committed(store, edit(two, remark="y"))
+        assert not database.degraded
+        assert heard == [True, False]
+        await assert_whole(store)
+
+
+async def test_work_that_waits_while_the_store_degrades_is_refused(store: DBManager, faults: Faults) -> None:
+    accounts = await created(store, *(an_account(f"shop{number}") for number in range(3)))
+    faults.left |= {"commit": 1, "barrier": 4}
+    first = submitted(store, edit(accounts[0], remark="x"))
+    await asyncio.sleep(0.1)  # the writer is asking the database by now
+    second = submitted(store, edit(accounts[1], remark="x"))
+    assert not isinstance(await first, Committed)
+    settlement = await second
+    assert isinstance(settlement, Refused | Committed)  # refused when the store degraded, written when it was quick
+    await assert_whole(store)
+
+
+async def test_a_job_whose_commit_is_unknown_raises_that(tmp_path: Path, faults: Faults) -> None:
+    async with opened(tmp_path, faults) as (database, _):
+        faults.left |= {"commit": 1, "barrier": 1_000_000}
+        with pytest.raises(OutcomeUnknown):
+            await database.write(lambda connection: 1)
+
+
+@pytest.mark.parametrize("point", ["begin", "statement"])
+async def test_a_failure_before_commit_is_certainly_not_applied(store: DBManager, faults: Faults, point: str) -> None:
+    (account,) = await created(store, an_account())
+    faults.left[point] = 2  # a failed group is tried once more, work by work
+    change = edit(account, remark="x")
+    settlement = await settled(store, change)
+    assert isinstance(settlement, Refused)
+    assert isinstance(settlement.error, NotApplied)
+    assert await store.op(change.op.op_id) is None
+    faults.left.clear()
+    await committed(store, edit(account, remark="x"))
+    await assert_whole(store)
+
+
+async def test_a_database_locked_by_another_program_is_not_applied_within_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "WRITER_BUSY_SECONDS", 0.3)
+    async with opened(tmp_path) as (_, store):
+        (account,) = await created(store, an_account())
+        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            begun = time.monotonic()
+            settlement = await settled(store, edit(account, remark="x"))
+            assert time.monotonic() - begun < 2
+            assert isinstance(settlement, Refused)
+            assert isinstance(settlement.error, NotApplied)
+            assert settlement.error.params["reason"] == "SQLITE_BUSY"
+            assert (await living(store, "shop")).remark == ""
+            other.execute("ROLLBACK")
+        await committed(store, edit(account, remark="x"))
+        await assert_whole(store)
+
+
+async def test_a_full_database_refuses_and_works_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (database, store):
+        (account,) = await created(store, an_account())
+        pages = await database.read(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar())
+
+        def limit(pages: int) -> Callable[[Connection], object]:
+            return lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar()
+
+        await database.write(limit(int(pages or 0)))
+        settlement = await settled(store, edit(account, remark="x" * 1_000_000))
+        assert isinstance(settlement, Refused)
+        assert isinstance(settlement.error, NotApplied)
+        assert settlement.error.params["reason"] == "SQLITE_FULL"
+        await database.write(limit(1_000_000))
+        await committed(store, edit(account, remark="x" * 1_000_000))
+        await assert_whole(store)
+
+
+async def test_a_job_returns_its_result_and_its_error(database: Database) -> None:
+    def unknown(_: Connection) -> None:
+        raise UnknownAccount("x")
+
+    def wrong(_: Connection) -> None:
+        raise ZeroDivisionError
+
+    def bad_statement(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO store_meta (key, value) VALUES ('a', 'b')"))
+        connection.execute(text("SELECT canary FROM nowhere WHERE x = :secret"), {"secret": "hidden"})
+
+    assert await database.write(lambda connection: connection.scalar(text("SELECT 7"))) == 7
+    with pytest.raises(UnknownAccount):
+        await database.write(unknown)
+    with pytest.raises(ZeroDivisionError):
+        await database.write(wrong)
+    with pytest.raises(NotApplied) as caught:
+        await database.write(bad_statement)
+    assert "canary" not in str(caught.value)
+    assert "hidden" not in str(caught.value)
+    assert await database.fact("a") is None  # rolled back to its savepoint
+
+
+async def test_a_job_that_fails_harms_no_other_in_its_group(database: Database, faults: Faults) -> None:
+    def job(number: int) -> Callable[[Connection], int]:
+        def run(connection: Connection) -> int:
+            connection.execute(text("INSERT INTO store_meta (key, value) VALUES (:key, 'x')"), {"key": str(number)})
+            if number % 3 == 0:
+                connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+            return number
+
+        return run
+
+    faults.hold = threading.Event()
+    waiting = asyncio.gather(*(database.write(job(number)) for number in range(12)), return_exceptions=True)
+    await asyncio.sleep(0.05)
+    groups = database.group_writer.groups_committed
+    faults.hold.set()
+    results = await waiting
+    assert [type(result) for result in results] == [NotApplied if number % 3 == 0 else int for number in range(12)]
+    assert database.group_writer.groups_committed - groups <= 2
+    kept = await database.read(
+        lambda connection: connection.scalars(text("SELECT key FROM store_meta WHERE value = 'x'")).all()
+    )
+    assert sorted(map(int, kept)) == [number for number in range(12) if number % 3]
+
+
+async def test_works_that_wait_are_committed_as_one_group(tmp_path: Path, faults: Faults) -> None:
+    async with opened(tmp_path, faults) as (database, store):
+        accounts = await created(store, *(an_account(f"shop{number}") for number in range(40)))
+        faults.hold = threading.Event()
+        blocked = submitted(store, edit(accounts[0], remark="x"))
+        await asyncio.sleep(0.05)
+        groups = database.group_writer.groups_committed
+        waiting = [submitted(store, edit(account, remark="x")) for account in accounts[1:]]
+        faults.hold.set()
+        assert all(isinstance(settlement, Committed) for settlement in await asyncio.gather(blocked, *waiting))
+        assert database.group_writer.groups_committed - groups == 2
+
+
+async def test_the_loop_turns_while_the_database_hangs(store: DBManager, faults: Faults) -> None:
+    (account,) = await created(store, an_account())
+    faults.hold = threading.Event()
+    pending = submitted(store, edit(account, remark="x"))
+    worst, until = 0.0, time.monotonic() + 0.3
+    while time.monotonic() < until:
+        begun = time.monotonic()
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.monotonic() - begun)
+    assert not pending.done()
+    faults.hold.set()
+    assert isinstance(await pending, Committed)
+    assert worst < 0.2
+
+
+async def test_closing_writes_what_waits_and_refuses_what_comes_later(tmp_path: Path, faults: Faults) -> None:
+    async with opened(tmp_path, faults) as (database, store):
+        accounts = await created(store, *(an_account(f"shop{number}") for number in range(5)))
+        waiting = [submitted(store, edit(account, remark="x")) for account in accounts]
+        writer = database.group_writer
+        await database.close()
+        assert all(isinstance(settlement, Committed) for settlement in await asyncio.gather(*waiting))
+        with pytest.raises(StoreError):
+            store.submit([creation(an_account("late"))], lambda _: None)
+        late: list[object] = []
+        writer.submit([creation(an_account("late"))], late.append)
+        await asyncio.sleep(0)
+        assert isinstance(late[0], Refused)
+    async with opened(tmp_path) as (_, store):
+        assert {account.remark for account in (await store.load()).accounts.values()} == {"x"}
+        assert len((await store.load()).accounts) == 5
+
+
+async def test_closing_a_degraded_store_does_not_hang(tmp_path: Path, faults: Faults) -> None:
+    async with opened(tmp_path, faults) as (database, store):
+        (account,) = await created(store, an_account())
+        faults.left |= {"committed": 1, "barrier": 1_000_000}
+        change = edit(account, remark="x")
+        assert isinstance(await settled(store, change), Unsettled)
+        async with asyncio.timeout(5):
+            await database.close()
+    async with opened(tmp_path) as (_, store):
+        assert await store.op(change.op.op_id) is not None  # what became of it is read after the restart
+
+
+async def test_a_listener_that_raises_keeps_no_other_from_its_settlement(
+    store: DBManager, faults: Faults, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = await created(store, an_account("one"), an_account("two"))
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    faults.hold = threading.Event()
+    store.submit([edit(one, remark="x")], broken)
+    pending = submitted(store, edit(two, remark="x"))
+    faults.hold.set()
+    assert isinstance(await pending, Committed)
+    assert "a settlement was not taken" in caplog.text
+
+
+async def test_a_value_the_database_cannot_hold_is_refused_alone(store: DBManager, faults: Faults) -> None:
+    one, two = await created(store, an_account("one"), an_account("two"))
+    faults.hold = threading.Event()
+    bad = submitted(store, edit(one, remark="\ud800"))
+    good = submitted(store, edit(two, remark="x"))
+    faults.hold.set()
+    refused = await bad
+    assert isinstance(refused, Refused)
+    assert isinstance(refused.error, NotApplied)
+    assert isinstance(await good, Committed)
+    await assert_whole(store)
