@@ -122,6 +122,8 @@ def _history(site: Site, socket: Connection, body: Any) -> Answer:
     before, limit = int(body[2]), min(int(body[3]), 100)
     older = [line for line in reversed(chat.lines) if line.at < before and not line.recalled]
     page = older[:limit]
+    # the cursor is a time: lines of one millisecond belong on one page
+    page += [line for line in older[limit:] if line.at == page[-1].at]
     return 200, {
         "hasMore": int(len(older) > len(page)),
         "nextCursor": page[-1].at if page else before,
