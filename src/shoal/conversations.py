@@ -13,6 +13,7 @@ from shoal.account_task import Link, now_ms
 from shoal.message_log import IncomingMessage, MessageLog
 from shoal.outbox import Letter, Outbox
 from shoal.replies import Answer, AnswerSource, Asked, choose_answer
+from shoal.work_group import WorkGroup
 
 log = structlog.get_logger("shoal.conversations")
 
@@ -30,7 +31,10 @@ class _Burst:
 
 
 class Conversations:
-    """Answers the chats of one connection. Its tasks live in the connection's group and end with it."""
+    """Answers the chats of one connection.
+
+    Waiting for a burst to end dies with the connection (``tasks``); an answer under way may end first (``work``).
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Conversations:
         outbox: Outbox,
         message_log: MessageLog,
         tasks: asyncio.TaskGroup,
+        work: WorkGroup,
         *,
         account_id: str,
         debounce_seconds: float,
@@ -47,6 +52,7 @@ class Conversations:
         self._outbox = outbox
         self._log = message_log
         self._tasks = tasks
+        self._work = work
         self._account_id = account_id
         self._debounce_seconds = debounce_seconds
         self._message_age_ms = round(message_age_seconds * 1000)
@@ -65,14 +71,14 @@ class Conversations:
             if burst is None:
                 burst = self._bursts[message.chat_id] = _Burst(began=now)
                 self._tasks.create_task(
-                    self._answer_when_quiet(message.chat_id, burst), name=f"reply:{self._account_id}:{message.chat_id}"
+                    self._answer_when_quiet(message.chat_id, burst), name=f"burst:{self._account_id}:{message.chat_id}"
                 )
             burst.messages.append(message)
             burst.grew = now
 
     def said_by_us(self, chat_id: str, message_id: str) -> None:
         """A message of ours was seen: an echo of what we sent, or the owner speaking for himself."""
-        self._tasks.create_task(self._tell_apart(chat_id, message_id), name=f"echo:{self._account_id}:{chat_id}")
+        self._work.start(self._tell_apart(chat_id, message_id), name=f"echo:{self._account_id}:{chat_id}")
 
     async def _tell_apart(self, chat_id: str, message_id: str) -> None:
         if not await self._outbox.is_ours(chat_id, message_id):
@@ -86,7 +92,7 @@ class Conversations:
         while (rest := min(burst.grew + quiet, ends_at) - loop.time()) > 0:  # noqa: ASYNC110  it waits for quiet
             await asyncio.sleep(rest)
         del self._bursts[chat_id]
-        await self._answer(chat_id, burst.messages)
+        self._work.start(self._answer(chat_id, burst.messages), name=f"reply:{self._account_id}:{chat_id}")
 
     def _quiet_seconds(self) -> float:
         account = self._link.current()

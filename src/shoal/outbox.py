@@ -88,7 +88,8 @@ class Outbox:
         try:
             receipt = await self._hand_over(letter, uuid)
         except GateClosed:
-            return await self._settled(row_id, Sent(SendOutcome.DROPPED, "disabled"))
+            await self._log.take_back(self._account_id, row_id, "disabled", answers=letter.answers)
+            return Sent(SendOutcome.DROPPED, "disabled")
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=letter.chat_id, reason=refusal.reason)
             return await self._settled(row_id, Sent(SendOutcome.REFUSED, refusal.reason))

@@ -21,6 +21,7 @@ from shoal.order_book import Order, OrderBook
 from shoal.orders import Orders
 from shoal.outbox import Outbox
 from shoal.site_login import TOKEN_MARGIN_MS, SiteLogin, SocketToken
+from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout, TokenRefused, connect
 from shoal.xianyu.mtop import MtopClient
@@ -36,6 +37,9 @@ from shoal.xianyu.packets import (
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 
 log = structlog.get_logger("shoal.live")
+
+FAREWELL_SECONDS = 1.0
+"""How long a send or a confirmation that has left already may wait for its answer when the connection goes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,22 +130,28 @@ class XianyuLive:
         outbox = Outbox(
             self._account, socket, self._around.message_log, send_timeout_seconds=self._settings.send_timeout_seconds
         )
-        async with asyncio.TaskGroup() as tasks:
-            conversations = Conversations(
-                self._link,
-                outbox,
-                self._around.message_log,
-                tasks,
-                account_id=self._account.id,
-                debounce_seconds=self._settings.reply_debounce_seconds,
-                message_age_seconds=self._settings.message_age_seconds,
-            )
-            orders = Orders(self._link, outbox, mtop, self._around.order_book, account_id=self._account.id)
-            tasks.create_task(self._keep_beating(socket, token), name=f"heartbeat:{self._account.id}")
-            tasks.create_task(orders.take_up(), name=f"orders:{self._account.id}")
-            await conversations.take_up()
-            async for push in socket.pushes():
-                await self._take(push, socket, conversations, orders, tasks)
+        work = WorkGroup()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                conversations = Conversations(
+                    self._link,
+                    outbox,
+                    self._around.message_log,
+                    tasks,
+                    work,
+                    account_id=self._account.id,
+                    debounce_seconds=self._settings.reply_debounce_seconds,
+                    message_age_seconds=self._settings.message_age_seconds,
+                )
+                orders = Orders(self._link, outbox, mtop, self._around.order_book, account_id=self._account.id)
+                tasks.create_task(work.failure(), name=f"work:{self._account.id}")
+                tasks.create_task(self._keep_beating(socket, token), name=f"heartbeat:{self._account.id}")
+                work.start(orders.take_up(), name=f"orders:{self._account.id}")
+                await conversations.take_up()
+                async for push in socket.pushes():
+                    await self._take(push, socket, conversations, orders, work)
+        finally:
+            await work.finish(FAREWELL_SECONDS)
 
     async def _keep_beating(self, socket: LiveSocket, token: SocketToken) -> None:
         while True:
@@ -162,7 +172,7 @@ class XianyuLive:
         socket: LiveSocket,
         conversations: Conversations,
         orders: Orders,
-        tasks: asyncio.TaskGroup,
+        work: WorkGroup,
     ) -> None:
         """Store what a push holds, acknowledge it, then act: a crash in between loses nothing."""
         events = self._read(push)
@@ -180,7 +190,7 @@ class XianyuLive:
                 conversations.said_by_us(message.chat_id, message.message_id)
         conversations.heard(new[m.message_id] for m in said if _is_question(m) and m.message_id in new)
         for order in paid:
-            tasks.create_task(orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
+            work.start(orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
 
     def _read(self, push: frames.Frame) -> list[Event]:
         events = []
