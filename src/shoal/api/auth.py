@@ -1,0 +1,130 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
+from shoal.api.caller import Administrator, BearerToken, MaybeSession, TheServer
+from shoal.api.documented import problems
+from shoal.api.shapes import example
+from shoal.errors import Forbidden
+from shoal.users import Role, User
+
+routes = APIRouter(tags=["session"])
+
+_SIGNED_IN = "登录成功"
+_WRONG_NAME = "用户名或密码错误"
+_WRONG_EMAIL = "邮箱或密码错误"
+_WRONG_CODE = "验证码错误或已过期"
+_NOTHING_GIVEN = "请提供有效的登录信息"
+
+
+class LoginAnswer(BaseModel):
+    """Whether the sign-in worked, and the token when it did."""
+
+    model_config = example(
+        success=True, token="wK3…", message=_SIGNED_IN, user_id=1, username="admin", is_admin=True  # noqa: S106  an example
+    )  # fmt: skip
+    success: bool
+    token: str | None = None
+    message: str
+    user_id: int | None = None
+    username: str | None = None
+    is_admin: bool | None = None
+
+
+class VerifyAnswer(BaseModel):
+    """Who is signed in."""
+
+    model_config = example(authenticated=True, user_id=1, username="admin", is_admin=True)
+    authenticated: bool
+    user_id: int | None = None
+    username: str | None = None
+    is_admin: bool | None = None
+
+
+class MessageAnswer(BaseModel):
+    """A sentence."""
+
+    model_config = example(message="已登出")
+    message: str
+
+
+class PasswordAnswer(BaseModel):
+    """Whether the password was changed."""
+
+    model_config = example(success=True, message="密码修改成功")
+    success: bool
+    message: str
+
+
+def is_admin(user: User) -> bool:
+    """Whether the person administers the server."""
+    return user.role is Role.ADMIN
+
+
+@routes.post("/login", summary="Sign in", responses=problems(413, 422, 503))
+async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
+    """Sign in. A wrong name or password is answered with 200 and `success: false`."""
+    response.headers["Cache-Control"] = "no-store"
+    name = body.username or body.email
+    if not name or not (body.password or body.verification_code):
+        return LoginAnswer(success=False, message=_NOTHING_GIVEN)
+    if body.password is None:
+        return LoginAnswer(success=False, message=_WRONG_CODE if body.email else _NOTHING_GIVEN)
+    user = await server.users.verify(name, body.password.get_secret_value())
+    if user is None:
+        return LoginAnswer(success=False, message=_WRONG_NAME if body.username else _WRONG_EMAIL)
+    token = await server.users.open_session(
+        user.id,
+        server.settings.session_hours * 3600,
+        user_agent=request.headers.get("user-agent", ""),
+        address=request.client.host if request.client else "",
+    )
+    return LoginAnswer(
+        success=True,
+        token=token,
+        message=_SIGNED_IN,
+        user_id=user.id,
+        username=user.username,
+        is_admin=is_admin(user),
+    )
+
+
+@routes.get("/verify", summary="Who am I", response_model_exclude_none=True, responses=problems(503))
+async def verify(session: MaybeSession) -> VerifyAnswer:
+    """Say who is signed in with this token. Never 401."""
+    if session is None:
+        return VerifyAnswer(authenticated=False)
+    user = session.user
+    return VerifyAnswer(authenticated=True, user_id=user.id, username=user.username, is_admin=is_admin(user))
+
+
+@routes.post("/logout", summary="Sign out", responses=problems(503))
+async def logout(server: TheServer, token: BearerToken) -> MessageAnswer:
+    """End the session of this token. Also says so when there is none."""
+    if token is not None:
+        await server.users.close_session(token.credentials)
+    return MessageAnswer(message="已登出")
+
+
+@routes.post(
+    "/change-admin-password", summary="Change the administrator's password", responses=problems(401, 403, 413, 422, 503)
+)
+async def change_admin_password(
+    body: ChangePasswordBody, server: TheServer, me: Administrator, token: BearerToken
+) -> PasswordAnswer:
+    """Replace the caller's password. Every other session of theirs ends."""
+    if await server.users.verify(me.username, body.current_password.get_secret_value()) is None:
+        return PasswordAnswer(success=False, message="当前密码错误")
+    kept = token.credentials if token else None
+    await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_token=kept)
+    return PasswordAnswer(success=True, message="密码修改成功")
+
+
+@routes.post("/register", summary="Register (closed)", status_code=403, responses=problems(403, 413, 422))
+async def register(_: RegisterBody) -> None:
+    """Always refused: the administrator makes accounts."""
+    raise Forbidden("registration is closed", code="registration_closed")

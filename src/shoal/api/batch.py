@@ -1,0 +1,101 @@
+"""Many accounts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+
+from shoal.account import AccountState
+from shoal.api.bodies import BatchStatusBody
+from shoal.api.caller import Me, TheCaller, TheServer
+from shoal.api.documented import CHANGING
+from shoal.api.op_ids import shown_op_id
+from shoal.api.shapes import example
+from shoal.cookie_manager import BatchResult
+from shoal.errors import UnknownAccount
+from shoal.server import Server
+from shoal.users import User
+
+routes = APIRouter(tags=["accounts"])
+
+_ROW = {
+    "id": "my-shop", "outcome": "changed", "code": "", "generation": 8, "state": "starting", "op_id": "nightly:my-shop",
+}  # fmt: skip
+
+
+class BatchRow(BaseModel):
+    """What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code."""
+
+    id: str
+    outcome: Literal["changed", "unchanged", "would_change", "failed"]
+    code: str
+    generation: int | None
+    state: AccountState | None
+    op_id: str
+
+
+class BatchAnswer(BaseModel):
+    """One result for each account, in the order that was sent."""
+
+    model_config = example(results=[_ROW])
+    results: list[BatchRow]
+
+
+@routes.put(
+    "/cookies/status",
+    summary="Switch many accounts on or off",
+    responses={207: {"model": BatchAnswer, "description": "Some of the accounts failed"}, **CHANGING},
+)
+async def batch_update_cookie_status(
+    body: BatchStatusBody,
+    server: TheServer,
+    me: Me,
+    caller: TheCaller,
+    response: Response,
+    *,
+    mode: Annotated[Literal["each", "atomic"], Query(description="`atomic`: all of them or none.")] = "each",
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+) -> BatchAnswer:
+    """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one."""
+    mine = {name: enabled for name, enabled in body.updates.items() if _is_own(server, me, name)}
+    atomic = mode == "atomic"
+    if atomic and len(mine) != len(body.updates) and not dry_run:
+        raise UnknownAccount("an account of the batch is not the caller's")
+    results = await server.manager.batch_update_cookie_status(
+        mine, caller=replace(caller, if_match=None), atomic=atomic, dry_run=dry_run
+    )
+    by_id = {result.account_id: result for result in results}
+    unknown = UnknownAccount()
+    rows = [
+        _row(by_id.get(name) or BatchResult(account_id=name, outcome="failed", error=unknown), caller.op_id)
+        for name in body.updates
+    ]
+    response.status_code = 207 if _any_failed(rows) else 200
+    return BatchAnswer(results=rows)
+
+
+def _is_own(server: Server, me: User, account_id: str) -> bool:
+    account = server.manager.accounts.get(account_id)
+    return account is not None and account.owner_id == me.id
+
+
+def _any_failed(rows: Sequence[BatchRow]) -> bool:
+    return any(row.outcome == "failed" for row in rows)
+
+
+def _row(result: BatchResult, op_id: str) -> BatchRow:
+    seen = result.observation
+    return BatchRow.model_validate(
+        {
+            "id": result.account_id,
+            "outcome": result.outcome,
+            "code": result.error.code if result.error else "",
+            "generation": result.account.generation if result.account else None,
+            "state": seen.state if seen else None,
+            "op_id": shown_op_id(f"{op_id}:{result.account_id}"),
+        }
+    )

@@ -1,0 +1,168 @@
+"""What callers send: strict shapes, with an example each. Nothing is converted, and no unknown field is swallowed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+MAX_BATCH = 5_000
+
+
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def _storable(text: str) -> str:
+    if _UNSTORABLE.search(text):
+        raise ValueError("a text holds no NUL character and no half of a surrogate pair")
+    return text
+
+
+def _storable_secret(secret: SecretStr) -> SecretStr:
+    _storable(secret.get_secret_value())
+    return secret
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Secret = Annotated[SecretStr, AfterValidator(_storable_secret)]
+
+
+def _example(**body: Any) -> ConfigDict:
+    return ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [body]}, hide_input_in_errors=True)
+
+
+# ── people ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LoginBody(BaseModel):
+    """Name or e-mail address, and password. A verification code is accepted and never right: none are sent."""
+
+    model_config = _example(username="admin", password="correct horse battery")  # noqa: S106  an example
+    username: Text | None = None
+    email: Text | None = None
+    password: Secret | None = None
+    verification_code: Text | None = None
+
+
+class ChangePasswordBody(BaseModel):
+    """The password as it is, and as it shall be."""
+
+    model_config = _example(
+        current_password="correct horse battery",  # noqa: S106  an example
+        new_password="staple battery horse",  # noqa: S106  an example
+    )
+    current_password: Secret
+    new_password: Secret = Field(min_length=8, max_length=1024)
+
+
+class RegisterBody(BaseModel):
+    """What other systems ask of a new person. Registration is closed here."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"username": "ann"}]})
+
+
+# ── accounts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_COOKIE = "unb=2200000000001; cookie2=1f0e…; _m_h5_tk=…"
+
+
+class CookieBody(BaseModel):
+    """An account's id and its whole cookie, as the browser shows it."""
+
+    model_config = _example(id="my-shop", value=_COOKIE)
+    id: Text
+    value: Text
+
+
+class StatusBody(BaseModel):
+    """Whether the account shall run."""
+
+    model_config = _example(enabled=True)
+    enabled: bool
+
+
+class BatchStatusBody(BaseModel):
+    """Which accounts shall run, by id."""
+
+    model_config = _example(updates={"my-shop": True, "other-shop": False})
+    updates: dict[Text, bool] = Field(max_length=MAX_BATCH)
+
+
+class AutoConfirmBody(BaseModel):
+    """Whether paid orders are confirmed as shipped without a person."""
+
+    model_config = _example(auto_confirm=False)
+    auto_confirm: bool
+
+
+class RemarkBody(BaseModel):
+    """A note for the owner's eyes."""
+
+    model_config = _example(remark="phone cases")
+    remark: Text
+
+
+class PauseBody(BaseModel):
+    """How long the program keeps silent after a person answered: minutes, 0 to 60."""
+
+    model_config = _example(pause_duration=10)
+    pause_duration: int
+
+
+class AccountInfoBody(BaseModel):
+    """Any of these. Platform name, password and ``show_browser`` are accepted for old scripts and never stored."""
+
+    model_config = _example(value=_COOKIE)
+    value: Text | None = None
+    username: Text | None = None
+    password: Text | None = None
+    show_browser: bool | None = None
+
+
+class SettingsBody(BaseModel):
+    """Some settings of an account; those left out stay. ``debounce_seconds: null`` means the server's setting."""
+
+    model_config = _example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
+    remark: Text = ""
+    pause_duration: int = 10
+    debounce_seconds: float | None = Field(None, allow_inf_nan=False)
+    paid_message: Text = ""
+    default_reply_enabled: bool = False
+    default_reply: Text = ""
+    default_reply_once: bool = False
+
+
+class ItemBody(BaseModel):
+    """Some settings of one item; those left out stay."""
+
+    model_config = _example(reply="这款今天发货", paid_message="感谢购买！提取码在这里", nothing_to_send=False)
+    reply: Text = ""
+    paid_message: Text = ""
+    nothing_to_send: bool = False
+
+
+# ── keywords ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class KeywordsBody(BaseModel):
+    """Every general text rule: keyword and reply. An empty reply means: matched, say nothing."""
+
+    model_config = _example(keywords={"在吗": "在的", "包邮吗": "全国包邮"})
+    keywords: dict[Text, Text]
+
+
+class KeywordRowBody(BaseModel):
+    """One text rule. Rows that were read before may be sent back as they are: other fields are left aside."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    keyword: Text
+    reply: Text
+    item_id: Text | None = None
+
+
+class KeywordRowsBody(BaseModel):
+    """Every text rule, general (``item_id`` empty or null) and item-bound."""
+
+    model_config = _example(keywords=[{"keyword": "尺寸", "reply": "长 20 厘米", "item_id": "700000000001"}])
+    keywords: list[KeywordRowBody]

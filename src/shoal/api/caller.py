@@ -1,0 +1,127 @@
+"""Who calls, about which account, and under which conditions: the dependencies of the routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, cast
+
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from shoal.account import Account
+from shoal.api.op_ids import new_op_id
+from shoal.change_path import Caller
+from shoal.cookie_manager import LONGEST_WAIT_SECONDS
+from shoal.errors import Forbidden, InvalidInput, Unauthenticated, UnknownAccount
+from shoal.server import Server
+from shoal.users import Role, Session, User
+
+_ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
+_bearer = HTTPBearer(auto_error=False, description="The token that POST /login gave.")
+
+
+async def server_of(request: Request) -> Server:
+    """The living parts of the server."""
+    return cast("Server", request.app.state.server)
+
+
+TheServer = Annotated[Server, Depends(server_of)]
+BearerToken = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def maybe_session(server: TheServer, token: BearerToken) -> Session | None:
+    """The session of the request's token, if it has one."""
+    return None if token is None else await server.users.session(token.credentials)
+
+
+MaybeSession = Annotated[Session | None, Depends(maybe_session)]
+
+
+async def signed_in(session: MaybeSession) -> User:
+    """The person who calls. Raises ``Unauthenticated``."""
+    if session is None:
+        raise Unauthenticated
+    return session.user
+
+
+Me = Annotated[User, Depends(signed_in)]
+
+
+async def administrator(me: Me) -> User:
+    """The person who calls, an administrator. Raises ``Forbidden``."""
+    if me.role is not Role.ADMIN:
+        raise Forbidden
+    return me
+
+
+Administrator = Annotated[User, Depends(administrator)]
+
+
+async def caller_of(
+    request: Request,
+    me: Me,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="The op id of this change, chosen by the caller: `GET /ops/{op_id}` tells what became of it."
+        ),
+    ] = None,
+    if_match: Annotated[
+        str | None, Header(description="The ETag that was read: the change is refused (412) when it no longer holds.")
+    ] = None,
+    wait: Annotated[
+        float | None,
+        Query(
+            ge=0,
+            le=LONGEST_WAIT_SECONDS,
+            allow_inf_nan=False,
+            description="Seconds to wait for the account to start or stop; 0 does not wait.",
+        ),
+    ] = None,
+) -> Caller:
+    """Who asks for a change, under which op id, and what they assume."""
+    op_id = request.state.op_id = new_op_id(me.id, idempotency_key)
+    return Caller(actor=f"user:{me.username}", op_id=op_id, if_match=_generation(if_match), wait_seconds=wait)
+
+
+TheCaller = Annotated[Caller, Depends(caller_of)]
+
+
+def _generation(if_match: str | None) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = _ETAG.fullmatch(if_match.strip())
+    if found is None:
+        raise InvalidInput("If-Match is an ETag of ours", code="bad_if_match")
+    return int(found[1])
+
+
+def _own_account(variant: str) -> Callable[..., Awaitable[Account]]:
+    """A dependency: the account of the path, which is the caller's. Unknown and foreign are the same answer."""
+
+    async def own_account(
+        request: Request,
+        server: TheServer,
+        me: Me,
+        cid: Annotated[str, Path(description="The account's id.", examples=["my-shop"])],
+    ) -> Account:
+        request.state.unknown_account = f"unknown_account{variant}"
+        account = server.manager.accounts.get(cid)
+        if account is None or account.owner_id != me.id:
+            raise UnknownAccount(cid)
+        return account
+
+    return own_account
+
+
+AccountToChange = Annotated[Account, Depends(_own_account("/change"))]
+AccountToRead = Annotated[Account, Depends(_own_account("/read"))]
+AccountOfRules = Annotated[Account, Depends(_own_account("/rules"))]
+OwnAccount = Annotated[Account, Depends(_own_account(""))]
+
+
+def own_accounts(server: Server, me: User) -> list[Account]:
+    """The caller's accounts, oldest first."""
+    mine = (account for account in server.manager.accounts.values() if account.owner_id == me.id)
+    return sorted(mine, key=lambda account: (account.created_at_ms, account.id))

@@ -1,0 +1,72 @@
+"""What every change does around the manager's call: the facts of its answer, the ETag, the state on a conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from fastapi import Response
+from fastapi.encoders import jsonable_encoder
+
+from shoal.account import Account
+from shoal.api.op_ids import shown_op_id
+from shoal.api.shapes import account_body, etag_of
+from shoal.change_path import Caller
+from shoal.cookie_manager import Outcome
+from shoal.errors import StaleGeneration, StoreError
+from shoal.server import Server
+
+Shown = Callable[[Account], Any]
+
+
+async def changed(
+    server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
+) -> dict[str, Any]:
+    """Await a change and return the fields of ``ChangeFacts``; the new ETag goes into the response.
+
+    A ``StaleGeneration`` leaves with the account as it is now, in the form of ``shown``.
+    """
+    try:
+        outcome = await change
+    except StaleGeneration as error:
+        _add_current(server, account_id, error, shown)
+        raise
+    response.headers["ETag"] = etag_of(outcome.account)
+    return facts_of(outcome)
+
+
+async def removed(server: Server, account: Account, caller: Caller) -> dict[str, Any]:
+    """Remove an account and return the fields of ``ChangeFacts``, with the generation of its tombstone."""
+    try:
+        outcome = await server.manager.remove_cookie(account.id, caller=caller)
+    except StaleGeneration as error:
+        _add_current(server, account.id, error, None)
+        raise
+    facts = facts_of(outcome) | {"generation": outcome.account.generation + 1, "rev": server.manager.newest_rev}
+    with suppress(StoreError):  # the removal is durable, whether or not its place in the journal can be read
+        record = await server.store.op(outcome.op_id)
+        if record is not None and record.account_id == account.id:
+            facts |= {"generation": record.generation, "rev": record.rev}
+    return facts
+
+
+def facts_of(outcome: Outcome) -> dict[str, Any]:
+    """The fields of ``ChangeFacts``."""
+    return {
+        "changed": outcome.changed,
+        "generation": outcome.account.generation,
+        "rev": outcome.account.rev,
+        "state": outcome.observation.state,
+        "op_id": shown_op_id(outcome.op_id),
+    }
+
+
+def _add_current(server: Server, account_id: str, error: StaleGeneration, shown: Shown | None) -> None:
+    account = server.manager.accounts.get(account_id)
+    if account is None:
+        return
+    current = shown(account) if shown else account_body(server.manager, account)
+    error.params["current"] = jsonable_encoder(current)
+    error.params["generation"] = account.generation
+    error.params["etag"] = etag_of(account)

@@ -1,0 +1,184 @@
+"""The accounts ("cookies"): list, look at, add, renew, switch, resume, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from shoal.account import AccountState
+from shoal.api.bodies import CookieBody, StatusBody
+from shoal.api.caller import AccountToChange, Me, OwnAccount, TheCaller, TheServer, own_accounts
+from shoal.api.changes import changed, removed
+from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
+from shoal.api.shapes import CHANGE_EXAMPLE, AccountBody, ChangeFacts, account_body, etag_of, example
+from shoal.change_path import Caller
+from shoal.cookie_manager import Outcome
+from shoal.errors import AccountExists, DuplicateUnb, InvalidInput, StaleGeneration
+from shoal.server import Server
+from shoal.users import User
+
+routes = APIRouter(tags=["accounts"])
+
+
+class DetailRow(BaseModel):
+    """One account in the list. ``value`` is always empty: the cookie never leaves the server."""
+
+    model_config = example(
+        id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
+        state="running", reason="", generation=7, fingerprint="1f0e9a3c",
+    )  # fmt: skip
+    id: str
+    value: str = ""
+    enabled: bool
+    auto_confirm: bool
+    remark: str
+    pause_duration: int
+    state: AccountState
+    reason: str
+    generation: int
+    fingerprint: str
+
+
+class CheckAnswer(BaseModel):
+    """Whether any of the caller's accounts can be used."""
+
+    model_config = example(success=True, hasValidCookies=True, validCount=1, enabledCount=2, totalCount=3)
+    success: bool = True
+    hasValidCookies: bool  # noqa: N815  the name that scripts read
+    validCount: int  # noqa: N815
+    enabledCount: int  # noqa: N815
+    totalCount: int  # noqa: N815
+
+
+class MsgAnswer(ChangeFacts):
+    """A change that was made."""
+
+    model_config = example(msg="success", **CHANGE_EXAMPLE)
+    msg: str
+
+
+class StatusAnswer(ChangeFacts):
+    """The account was switched."""
+
+    model_config = example(msg="status updated", enabled=True, **CHANGE_EXAMPLE)
+    msg: str = "status updated"
+    enabled: bool
+
+
+@routes.get("/cookies", summary="List account ids", responses=READING)
+async def list_cookies(server: TheServer, me: Me) -> list[str]:
+    """The ids of the caller's accounts."""
+    return [account.id for account in own_accounts(server, me)]
+
+
+@routes.get("/cookies/details", summary="List accounts", responses=READING)
+async def list_cookie_details(server: TheServer, me: Me) -> list[DetailRow]:
+    """The caller's accounts: what is wanted, and what is really happening."""
+    rows = []
+    for account in own_accounts(server, me):
+        seen = server.manager.observation(account.id)
+        rows.append(
+            DetailRow(
+                id=account.id,
+                enabled=account.enabled,
+                auto_confirm=account.auto_confirm,
+                remark=account.remark,
+                pause_duration=account.pause_duration,
+                state=seen.state,
+                reason=seen.reason,
+                generation=account.generation,
+                fingerprint=account.fingerprint,
+            )
+        )
+    return rows
+
+
+@routes.get("/cookies/check", summary="Is any account usable", responses=READING)
+async def check_cookies(server: TheServer, me: Me) -> CheckAnswer:
+    """Count the caller's accounts; usable are those that are on and need nobody to act."""
+    mine = own_accounts(server, me)
+    enabled = [account for account in mine if account.enabled]
+    valid = [account for account in enabled if not server.manager.observation(account.id).state.needs_owner]
+    return CheckAnswer(
+        hasValidCookies=bool(valid), validCount=len(valid), enabledCount=len(enabled), totalCount=len(mine)
+    )
+
+
+@routes.get("/cookies/{cid}", summary="Look at an account", responses=READING_ONE)
+async def get_cookie(account: OwnAccount, server: TheServer, response: Response) -> AccountBody:
+    """Wish and fact side by side. The `ETag` stands for everything that the owner wants of the account."""
+    response.headers["ETag"] = etag_of(account)
+    return account_body(server.manager, account)
+
+
+@routes.post("/cookies", summary="Add an account, or renew its cookie", responses=CHANGING)
+async def add_cookie(body: CookieBody, server: TheServer, me: Me, caller: TheCaller, response: Response) -> MsgAnswer:
+    """A new id becomes an account that is on; an id of the caller's gets the new cookie and stays on or off."""
+    require_secret(body.value, "value")
+    facts = await changed(server, response, body.id, _add_or_renew(server, me, body, caller))
+    return MsgAnswer(msg="success", **facts)
+
+
+@routes.put("/cookies/{cid}", summary="Renew an account's cookie", responses=CHANGING_COMPAT)
+async def update_cookie(
+    body: CookieBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+) -> MsgAnswer:
+    """Replace the cookie by a newer one of the same seller. The connection is renewed only if it differs."""
+    require_secret(body.value, "value")
+    change = server.manager.update_cookie(account.id, body.value, caller=caller)
+    return MsgAnswer(msg="updated", **await changed(server, response, account.id, change))
+
+
+@routes.delete("/cookies/{cid}", summary="Remove an account", responses=CHANGING_COMPAT)
+async def remove_cookie(account: AccountToChange, server: TheServer, caller: TheCaller) -> MsgAnswer:
+    """Stop the account and forget everything of it but its history."""
+    return MsgAnswer(msg="removed", **await removed(server, account, caller))
+
+
+@routes.put("/cookies/{cid}/status", summary="Switch an account on or off", responses=CHANGING_COMPAT)
+async def update_cookie_status(
+    body: StatusBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+) -> StatusAnswer:
+    """Say whether the account shall run. Saying `true` again revives one that died or waits for its next attempt."""
+    change = server.manager.update_cookie_status(account.id, body.enabled, caller=caller)
+    return StatusAnswer(enabled=body.enabled, **await changed(server, response, account.id, change))
+
+
+@routes.post("/cookies/{cid}/resume", summary="Try again after acting", responses=CHANGING)
+async def resume_cookie(account: OwnAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
+    """Un-park the account and connect anew, after its owner did what was asked."""
+    change = server.manager.resume(account.id, caller=caller)
+    return MsgAnswer(msg="resumed", **await changed(server, response, account.id, change))
+
+
+def require_secret(value: str, field: str) -> None:
+    """Refuse an empty secret: answers show it empty, so a script that sends back what it read would erase it."""
+    if not value:
+        raise InvalidInput(f"{field} must not be empty", code="empty_secret", field=field)
+
+
+def _add_or_renew(server: Server, me: User, body: CookieBody, caller: Caller) -> Awaitable[Outcome]:
+    known = server.manager.accounts.get(body.id)
+    if known is None:
+        return _add(server, me, body, caller)
+    if known.owner_id != me.id:
+        raise AccountExists(f"{body.id} is somebody else's", code="account_exists/foreign")
+    return server.manager.update_cookie(body.id, body.value, caller=caller)
+
+
+async def _add(server: Server, me: User, body: CookieBody, caller: Caller) -> Outcome:
+    if caller.if_match is not None:
+        raise StaleGeneration(f"there is no {body.id}")
+    try:
+        return await server.manager.add_cookie(body.id, body.value, owner_id=me.id, caller=caller)
+    except DuplicateUnb as error:
+        other = server.manager.accounts.get(str(error.params.get("id", "")))
+        if other is not None and other.owner_id == me.id:
+            raise
+        raise DuplicateUnb("this seller is somebody else's", code="duplicate_unb/foreign") from None
+    except AccountExists:
+        if server.manager.accounts.get(body.id) is None:
+            raise
+        return await _add_or_renew(server, me, body, caller)  # it was added while this one waited for its turn

@@ -1,0 +1,80 @@
+"""How failures stand in the OpenAPI document: one shape, with the statuses that each route may answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ProblemBody(BaseModel):
+    """What went wrong. ``detail`` is for a person to read, ``code`` for a program."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"detail": "没有这个账号，请检查账号ID", "code": "unknown_account", "params": {}}]
+        }
+    )
+    detail: str
+    code: str
+    params: dict[str, Any]
+    op_id: str = ""
+    current: Any = None
+
+
+class ShapeProblem(BaseModel):
+    """One place of a body that has the wrong shape."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class InvalidBody(BaseModel):
+    """The body, or a parameter, cannot be used: a sentence, or the places that have the wrong shape."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "detail": [{"type": "bool_type", "loc": ["body", "enabled"], "msg": "Should be a boolean"}],
+                    "code": "invalid_body",
+                    "params": {},
+                }
+            ]
+        }
+    )
+    detail: str | list[ShapeProblem]
+    code: str
+    params: dict[str, Any]
+
+
+_SENTENCES = {
+    400: "What was sent cannot be used",
+    401: "Not signed in",
+    403: "Not allowed, or not an account of the caller's",
+    404: "There is no such thing, or it is not the caller's",
+    409: "This does not fit the present state",
+    412: "If-Match does not hold; `current` is how it is now",
+    413: "The body is too large",
+    422: "What was sent has the wrong shape, or a value that cannot be used",
+    503: "The database did not do it, or nobody knows yet",
+}
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(*statuses: int) -> Responses:
+    """The ``responses`` of a route that may fail with those statuses."""
+    return {
+        status: {"model": InvalidBody if status == 422 else ProblemBody, "description": _SENTENCES[status]}
+        for status in sorted(statuses)
+    }
+
+
+READING = problems(401, 422, 503)
+READING_COMPAT = problems(401, 403, 422, 503)
+READING_ONE = problems(401, 404, 422, 503)
+CHANGING = problems(400, 401, 404, 409, 412, 413, 422, 503)
+CHANGING_COMPAT = problems(400, 401, 403, 409, 412, 413, 422, 503)
+CHANGING_RULES = problems(400, 401, 403, 404, 409, 412, 413, 422, 503)

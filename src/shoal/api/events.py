@@ -1,0 +1,99 @@
+"""The stream of events as server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+from starlette.types import Send
+
+from shoal.api.caller import BearerToken, Me, TheServer
+from shoal.api.documented import READING
+from shoal.api.event_feed import Told, account_events
+from shoal.errors import StoreError
+from shoal.server import Server
+
+routes = APIRouter(tags=["events"])
+
+BEAT_SECONDS = 15.0
+_OPENING = b"retry: 2000\n\n"
+_BEAT = b": still here\n\n"
+_EXAMPLE = (
+    'id: 120\ndata: {"type":"snapshot","rev":120,"accounts":[]}\n\n'
+    'id: 121\ndata: {"type":"change","rev":121,"account":"my-shop","generation":8,"changes":{"enabled":[true,false]},'
+    '"actor":"user:admin","at":"2026-01-02T03:04:05.000Z"}\n\n'
+)
+
+
+class EventStream(StreamingResponse):
+    """A stream of events that stops listening as soon as the reader is gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], status_code: int = 200) -> None:
+        super().__init__(chunks, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._chunks = chunks
+
+    async def stream_response(self, send: Send) -> None:
+        """Send until the stream ends or the reader leaves."""
+        async with aclosing(self._chunks):
+            await super().stream_response(send)
+
+
+@routes.get(
+    "/events",
+    summary="Follow changes and states",
+    response_class=EventStream,
+    responses={
+        200: {"description": "Server-sent events", "content": {"text/event-stream": {"example": _EXAMPLE}}},
+        **READING,
+    },
+)
+async def get_events(
+    server: TheServer,
+    me: Me,
+    token: BearerToken,
+    after: Annotated[int | None, Query(ge=0, description="Resume after this `rev`.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it; it wins.")] = None,
+) -> EventStream:
+    """A snapshot, then every later change in order (`id` is its `rev`) and the latest state of each account.
+
+    Only of the caller's accounts. `reset` says that events were lost; a new snapshot follows.
+    """
+    cursor = after if last_event_id is None else _cursor(last_event_id)
+    return EventStream(_chunks(server, me.id, token.credentials if token else "", cursor))
+
+
+def _cursor(last_event_id: str) -> int | None:
+    """The rev of an event id; one that is not ours counts as lost, so that the reader gets a reset."""
+    text = last_event_id.strip()
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 2**62
+
+
+async def _chunks(server: Server, user_id: int, token: str, cursor: int | None) -> AsyncGenerator[bytes, None]:
+    yield _OPENING
+    async with aclosing(account_events(server, user_id, cursor, beat_seconds=BEAT_SECONDS)) as events:
+        async for told in events:
+            if told is not None:
+                yield _chunk(told)
+            elif await _signed_out(server, token):
+                return
+            else:
+                yield _BEAT
+
+
+def _chunk(told: Told) -> bytes:
+    identity = "" if told.rev is None else f"id: {told.rev}\n"
+    return f"{identity}data: {json.dumps(told.body, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+
+
+async def _signed_out(server: Server, token: str) -> bool:
+    with suppress(StoreError):  # a database that does not answer signs nobody out
+        return await server.users.session(token) is None
+    return False

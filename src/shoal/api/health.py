@@ -1,0 +1,182 @@
+"""Whether the server is well, and what its locks are doing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Literal
+
+import psutil
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from shoal.api.caller import Me, TheServer
+from shoal.api.documented import READING
+from shoal.api.shapes import example, rfc3339
+from shoal.errors import StoreError
+from shoal.server import Server
+
+routes = APIRouter(tags=["system"])
+
+PROBE_SECONDS = 2.0
+LONGEST_SOUND_HOLD_SECONDS = 60.0
+"""A lock that is held longer than any deadline of ours means that the manager hangs."""
+
+Word = Literal["ok", "error"]
+
+
+class Services(BaseModel):
+    """Each part's word."""
+
+    cookie_manager: Word
+    database: Word
+
+
+class SystemFigures(BaseModel):
+    """The machine's load; memory in bytes."""
+
+    cpu_percent: float
+    memory_percent: float
+    memory_available: int
+
+
+class HealthAnswer(BaseModel):
+    """Whether the server is well. ``timestamp`` is seconds since 1970."""
+
+    model_config = example(
+        status="healthy",
+        timestamp=1767323045.123,
+        services={"cookie_manager": "ok", "database": "ok"},
+        system={"cpu_percent": 3.1, "memory_percent": 41.0, "memory_available": 8_000_000_000},
+    )
+    status: Literal["healthy", "unhealthy"]
+    timestamp: float
+    services: Services
+    system: SystemFigures
+
+
+class LiveAnswer(BaseModel):
+    """The process answers."""
+
+    model_config = example(status="alive", started_at="2026-01-01T00:00:00.000Z")
+    status: Literal["alive"] = "alive"
+    started_at: str
+
+
+class ReadyAnswer(BaseModel):
+    """Whether changes are accepted."""
+
+    model_config = example(ready=True, services={"cookie_manager": "ok", "database": "ok"})
+    ready: bool
+    services: Services
+
+
+class LocksAnswer(BaseModel):
+    """The account locks since start. The oldest holder is named only to its owner."""
+
+    model_config = example(
+        held=0, waiting=0, acquired_total=120, timeouts_total=0, wait_seconds_total=0.4, hold_seconds_total=1.9,
+        longest_wait_seconds=0.1, longest_hold_seconds=0.2, oldest_account="", oldest_operation="",
+        oldest_held_seconds=0.0,
+    )  # fmt: skip
+    held: int
+    waiting: int
+    acquired_total: int
+    timeouts_total: int
+    wait_seconds_total: float
+    hold_seconds_total: float
+    longest_wait_seconds: float
+    longest_hold_seconds: float
+    oldest_account: str
+    oldest_operation: str
+    oldest_held_seconds: float
+
+
+class ReloadAnswer(BaseModel):
+    """What is stored was read again; ``differed`` accounts were not as they were shown."""
+
+    model_config = example(message="系统缓存已刷新", success=True, differed=0)
+    message: str = "系统缓存已刷新"
+    success: bool = True
+    differed: int
+
+
+@routes.get(
+    "/health",
+    summary="Is the server well",
+    responses={503: {"model": HealthAnswer, "description": "The database or the manager is not well"}},
+)
+async def get_health(server: TheServer, response: Response) -> HealthAnswer:
+    """Ask the database and the manager. 503 when either is not well; never waits longer than 2 s."""
+    services = await _services(server)
+    well = _all_ok(services)
+    response.status_code = 200 if well else 503
+    memory = psutil.virtual_memory()
+    return HealthAnswer(
+        status="healthy" if well else "unhealthy",
+        timestamp=time.time(),
+        services=services,
+        system=SystemFigures(
+            cpu_percent=psutil.cpu_percent(interval=None),
+            memory_percent=memory.percent,
+            memory_available=memory.available,
+        ),
+    )
+
+
+@routes.get("/health/live", summary="Does the process answer")
+async def get_live(server: TheServer) -> LiveAnswer:
+    """The event loop turns. Asks nothing else."""
+    return LiveAnswer(started_at=rfc3339(server.started_at_ms))
+
+
+@routes.get(
+    "/health/ready",
+    summary="Are changes accepted",
+    responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
+)
+async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
+    """Whether a change that is sent now can be stored."""
+    services = await _services(server)
+    ready = _all_ok(services)
+    response.status_code = 200 if ready else 503
+    return ReadyAnswer(ready=ready, services=services)
+
+
+@routes.get("/system/locks", summary="What the account locks do", responses=READING)
+async def get_locks(server: TheServer, me: Me) -> LocksAnswer:
+    """Holders, waiters and times since start."""
+    figures = asdict(server.manager.locks.figures())
+    account = server.manager.accounts.get(figures["oldest_account"])
+    if account is None or account.owner_id != me.id:
+        figures["oldest_account"] = ""
+    return LocksAnswer(**figures)
+
+
+@routes.post("/system/reload-cache", summary="Read the database again", responses=READING)
+async def reload_cache(server: TheServer, _: Me) -> ReloadAnswer:
+    """Read what is stored, publish what differs, and bring the connections along."""
+    return ReloadAnswer(differed=await server.manager.reload_from_db())
+
+
+async def _services(server: Server) -> Services:
+    held = server.manager.locks.figures().oldest_held_seconds
+    return Services(
+        cookie_manager="ok" if held < LONGEST_SOUND_HOLD_SECONDS else "error",
+        database="ok" if await _database_answers(server) else "error",
+    )
+
+
+def _all_ok(services: Services) -> bool:
+    return services.cookie_manager == services.database == "ok"
+
+
+async def _database_answers(server: Server) -> bool:
+    if server.database.degraded:
+        return False
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await server.database.fact("site") is not None
+    except (StoreError, TimeoutError):
+        return False

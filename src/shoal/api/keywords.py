@@ -1,0 +1,179 @@
+"""An account's rules, in the three forms that scripts read, and the ways to change them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel
+
+from shoal.account import Account, Rule, RuleKind
+from shoal.api.bodies import KeywordRowsBody, KeywordsBody
+from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
+from shoal.api.changes import changed
+from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
+from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
+from shoal.keywords import KeywordRow
+
+routes = APIRouter(tags=["keywords"])
+
+
+class KeywordShape(BaseModel):
+    """One rule; ``type`` says whether it is bound to an item."""
+
+    keyword: str
+    reply: str
+    item_id: str | None
+    type: Literal["item", "normal"]
+    id: str
+
+
+class KeywordWithItemShape(BaseModel):
+    """One rule; ``item_id`` is empty when it holds for every item."""
+
+    keyword: str
+    reply: str
+    item_id: str
+    type: RuleKind
+    image_url: str | None
+    id: str
+
+
+class KeywordWithTypeShape(BaseModel):
+    """One rule; ``item_id`` is null when it holds for every item."""
+
+    keyword: str
+    reply: str
+    item_id: str | None
+    type: RuleKind
+    image_url: str | None
+    id: str
+
+
+class KeywordsChanged(ChangeFacts):
+    """The rules were replaced; ``count`` is how many were sent."""
+
+    model_config = example(msg="updated", count=2, **CHANGE_EXAMPLE)
+    msg: str = "updated"
+    count: int
+
+
+class KeywordRemoved(ChangeFacts):
+    """One rule is gone."""
+
+    model_config = example(msg="删除成功", **CHANGE_EXAMPLE)
+    msg: str = "删除成功"
+
+
+@routes.get("/keywords/{cid}", summary="List rules", responses=READING_COMPAT)
+async def list_keywords(account: AccountToRead, response: Response) -> list[KeywordShape]:
+    """Every rule in the order in which they are asked; a rule with a picture has an empty reply."""
+    response.headers["ETag"] = etag_of(account)
+    return _plain(account)
+
+
+@routes.get("/keywords-with-item-id/{cid}", summary="List rules with item ids", responses=READING_COMPAT)
+async def list_keywords_with_item_id(account: AccountToRead, response: Response) -> list[KeywordWithItemShape]:
+    """Every rule; `item_id` is empty when it holds for every item."""
+    response.headers["ETag"] = etag_of(account)
+    return _with_items(account)
+
+
+@routes.get("/keywords-with-type/{cid}", summary="List rules with types", responses=READING_ONE)
+async def list_keywords_with_type(account: AccountOfRules, response: Response) -> list[KeywordWithTypeShape]:
+    """Every rule; `item_id` is null when it holds for every item."""
+    response.headers["ETag"] = etag_of(account)
+    return _with_types(account)
+
+
+@routes.post("/keywords/{cid}", summary="Replace the general text rules", responses=CHANGING_COMPAT)
+async def update_keywords(
+    body: KeywordsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+) -> KeywordsChanged:
+    """Replace the general text rules; item-bound rules and those with a picture stay."""
+    change = server.manager.update_keywords(account.id, list(body.keywords.items()), caller=caller)
+    facts = await changed(server, response, account.id, change, _plain)
+    return KeywordsChanged(count=len(body.keywords), **facts)
+
+
+@routes.post("/keywords-with-item-id/{cid}", summary="Replace every text rule", responses=CHANGING_COMPAT)
+async def update_keywords_with_item_id(
+    body: KeywordRowsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+) -> KeywordsChanged:
+    """Replace every text rule, general and item-bound; those with a picture stay. Outer blanks are cut."""
+    rows = [
+        KeywordRow(keyword=row.keyword.strip(), reply=row.reply.strip(), item_id=row.item_id) for row in body.keywords
+    ]
+    change = server.manager.update_text_keywords(account.id, rows, caller=caller)
+    return KeywordsChanged(count=len(rows), **await changed(server, response, account.id, change, _with_items))
+
+
+@routes.delete("/keywords/{cid}/{index}", summary="Remove the rule at a place", responses=CHANGING_RULES)
+async def remove_keyword_at(
+    index: Annotated[int, Path(description="Its place in the lists, from 0.", examples=[0])],
+    account: AccountOfRules,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+) -> KeywordRemoved:
+    """Remove the rule at that place of the lists. With `If-Match` no edit meanwhile shifts the places."""
+    change = server.manager.remove_keyword(account.id, index, caller=caller)
+    return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
+
+
+@routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Remove a rule by its id", responses=CHANGING_RULES)
+async def remove_keyword_rule(
+    rule_id: Annotated[str, Path(description="The rule's `id` in the lists.", examples=["5f2b9c0d1e3a4b6c"])],
+    account: AccountOfRules,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+) -> KeywordRemoved:
+    """Remove one rule, whatever place it stands at by now."""
+    change = server.manager.remove_keyword(account.id, rule_id, caller=caller)
+    return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
+
+
+def _reply(rule: Rule) -> str:
+    return "" if rule.kind is RuleKind.IMAGE else rule.reply
+
+
+def _plain(account: Account) -> list[KeywordShape]:
+    return [
+        KeywordShape(
+            keyword=rule.keyword,
+            reply=_reply(rule),
+            item_id=rule.item_id,
+            type="item" if rule.item_id else "normal",
+            id=rule.id,
+        )
+        for rule in account.keywords
+    ]
+
+
+def _with_items(account: Account) -> list[KeywordWithItemShape]:
+    return [
+        KeywordWithItemShape(
+            keyword=rule.keyword,
+            reply=_reply(rule),
+            item_id=rule.item_id or "",
+            type=rule.kind,
+            image_url=rule.image_url or None,
+            id=rule.id,
+        )
+        for rule in account.keywords
+    ]
+
+
+def _with_types(account: Account) -> list[KeywordWithTypeShape]:
+    return [
+        KeywordWithTypeShape(
+            keyword=rule.keyword,
+            reply=_reply(rule),
+            item_id=rule.item_id,
+            type=rule.kind,
+            image_url=rule.image_url or None,
+            id=rule.id,
+        )
+        for rule in account.keywords
+    ]

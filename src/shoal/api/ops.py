@@ -1,0 +1,65 @@
+"""What became of a change, by its op id: for a caller whose connection broke."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel
+
+from shoal.api.caller import Me, TheServer, own_accounts
+from shoal.api.documented import problems
+from shoal.api.op_ids import stored_op_id
+from shoal.api.shapes import example
+from shoal.server import Server
+from shoal.users import User
+
+routes = APIRouter(tags=["history"])
+
+
+class OpAnswer(BaseModel):
+    """`applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell."""
+
+    model_config = example(state="applied", generation=7, rev=120)
+    state: Literal["applied", "not_applied", "unknown"]
+    generation: int | None = None
+    rev: int | None = None
+
+
+@routes.get("/ops/{op_id}", summary="What became of a change", responses=problems(401, 422, 503))
+async def get_op(
+    op_id: Annotated[
+        str,
+        Path(
+            max_length=200,
+            pattern=r"^[^\x00-\x1f]+$",
+            description="The `op_id` of an answer, or the Idempotency-Key that was sent.",
+            examples=["7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41"],
+        ),
+    ],
+    server: TheServer,
+    me: Me,
+) -> OpAnswer:
+    """Look a change up. `not_applied` is final unless the request is repeated."""
+    undecided = _undecided(server, me)  # asked first: what is decided meanwhile is found below
+    record = await server.store.op(stored_op_id(me.id, op_id))
+    if record is not None:
+        return OpAnswer(state="applied", generation=record.generation, rev=record.rev)
+    return OpAnswer(state="unknown" if undecided else "not_applied")
+
+
+def _undecided(server: Server, me: User) -> bool:
+    """Whether any change of this person's accounts is still on its way."""
+    manager = server.manager
+    if server.database.degraded or any(manager.is_stale(account.id) for account in own_accounts(server, me)):
+        return True
+    return any(
+        owner == me.id
+        for account_id, draft in manager.pending.items()
+        if (owner := _owner(server, account_id, draft.owner_id if draft else None)) is not None
+    )
+
+
+def _owner(server: Server, account_id: str, of_draft: int | None) -> int | None:
+    account = server.manager.accounts.get(account_id)
+    return account.owner_id if account is not None else of_draft

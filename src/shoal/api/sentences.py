@@ -1,0 +1,233 @@
+"""The one table of what can go wrong: code, HTTP status, and a sentence in Chinese and English.
+
+A code may carry a variant after a slash (``unknown_account/change``): another status or sentence for the same code, as
+the compatible routes need it. The variant is never shown.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.api.language import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row. Only the params that a sentence names, and those in ``params``, are ever shown."""
+
+    status: int
+    zh: str
+    en: str
+    params: tuple[str, ...] = ()
+
+    def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
+        """The sentence for a person to read, filled in."""
+        shown = {name: _shown(value) for name, value in params.items()}
+        return string.Formatter().vformat(getattr(self, language.value), (), _Forgiving(shown))
+
+    def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The params that may leave the server."""
+        named = {name for text in (self.zh, self.en) for _, name, _, _ in string.Formatter().parse(text) if name}
+        return {name: value for name, value in params.items() if name in named or name in self.params}
+
+
+class _Forgiving(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+PROBLEMS: dict[str, Problem] = {
+    # ── who asks ──
+    "unauthenticated": Problem(401, "未授权访问", "Sign in first, and send the token as “Authorization: Bearer …”."),
+    "forbidden": Problem(403, "需要管理员权限", "Only the administrator may do this."),
+    "registration_closed": Problem(
+        403,
+        "未开放注册，请联系管理员开通账号",
+        "Registration is closed. Ask the administrator for an account.",
+    ),
+    "bad_password": Problem(
+        422,
+        "密码不可用：新密码需要 8 到 1024 个字符",
+        "This password cannot be used: a new one has 8 to 1024 characters.",
+    ),
+    "username_taken": Problem(409, "该用户名已被使用，请换一个", "That user name is taken; choose another one."),
+    "email_taken": Problem(409, "该邮箱已被使用，请换一个", "That address is taken; use another one."),
+    # ── which account ──
+    "unknown_account": Problem(404, "没有这个账号，请检查账号ID", "There is no such account; check its id."),
+    "unknown_account/change": Problem(403, "无权限操作该Cookie", "There is no such account among yours to change."),
+    "unknown_account/read": Problem(403, "无权限访问该Cookie", "There is no such account among yours to look at."),
+    "unknown_account/rules": Problem(404, "账号不存在或无权限", "There is no such account among yours."),
+    "bad_account_id": Problem(
+        422,
+        "账号ID不可用：需要 1 到 64 个字符，首尾无空格，不能含 / ? # % 和控制字符，也不能是 . 或 ..",
+        "This account id cannot be used: 1 to 64 characters, no outer blanks, none of / ? # %, no control characters, "
+        "not . or ..",
+    ),
+    "reserved_account_id": Problem(
+        422,
+        "账号ID不能是 details、check、status 或 batch，请换一个",
+        "details, check, status and batch are reserved; choose another account id.",
+    ),
+    "account_exists": Problem(409, "该账号ID已存在，请换一个", "That account id is taken; choose another one."),
+    "account_exists/foreign": Problem(400, "该Cookie ID已被其他用户使用", "Somebody else uses that account id."),
+    "account_vanishing": Problem(
+        409,
+        "该账号正在删除，请稍后再试",
+        "That account is just being deleted; try again in a moment.",
+    ),
+    "duplicate_unb": Problem(
+        409,
+        "这个闲鱼号已经以账号“{id}”添加过，请更新那个账号的 Cookie，不要重复添加",
+        "This seller already stands under the account “{id}”; update its cookie instead of adding it twice.",
+    ),
+    "duplicate_unb/foreign": Problem(
+        409,
+        "这个闲鱼号已由其他用户添加，同一个闲鱼号不能添加两次",
+        "Somebody else has added this seller already; a seller can be added only once.",
+    ),
+    "other_unb": Problem(
+        409,
+        "这个 Cookie 属于另一个闲鱼号（应为 {expected}，实为 {found}），请换用本账号的 Cookie，或另外添加账号",
+        "This cookie belongs to another seller (expected {expected}, found {found}); take this account's own cookie, "
+        "or add another account.",
+    ),
+    "stale_generation": Problem(
+        412,
+        "账号已被修改，您看到的不是最新内容。请刷新后再改",
+        "The account has changed since you read it. Look at it again, then repeat your change.",
+        params=("id", "generation"),
+    ),
+    "stale_generation/busy": Problem(
+        409,
+        "账号同时在别处被修改，请重试",
+        "The account was changed elsewhere at the same time; try again.",
+        params=("id",),
+    ),
+    "conflict": Problem(409, "与当前状态冲突，请刷新后再试", "This no longer fits; look again, then repeat it."),
+    # ── what was sent ──
+    "invalid": Problem(422, "提交的内容不可用，请检查后重试", "What was sent cannot be used; check it and try again."),
+    "invalid_body": Problem(422, "提交的内容格式不对", "What was sent has the wrong shape."),
+    "bad_body": Problem(
+        400,
+        "提交的内容无法读取，请以 UTF-8 编码的 JSON 提交",
+        "What was sent cannot be read; send JSON in UTF-8.",
+    ),
+    "body_too_large": Problem(
+        413,
+        "提交的内容太大，最多 {limit} 字节，请分批提交",
+        "What was sent is too large: at most {limit} bytes. Send it in parts.",
+    ),
+    "empty_secret": Problem(
+        422,
+        "{field} 不能为空。页面上不显示原值：不修改就不要提交这一项",
+        "{field} must not be empty. Its value is never shown: leave it out to keep it.",
+    ),
+    "malformed_cookie": Problem(
+        422,
+        "Cookie 无法识别，请从浏览器重新复制整段 Cookie",
+        "The cookie cannot be read ({reason}); copy the whole of it from the browser again.",
+    ),
+    "cookie_incomplete": Problem(
+        422,
+        "Cookie 不完整，缺少 {missing}。请登录闲鱼后重新复制整段 Cookie",
+        "The cookie lacks {missing}. Sign in to the site, then copy the whole cookie again.",
+    ),
+    "nothing_given": Problem(
+        400, "没有要修改的内容，请至少提交一项", "There is nothing to change; send at least one field."
+    ),
+    "text_too_long": Problem(422, "文字太长，最多 {limit} 个字符", "The text is too long: at most {limit} characters."),
+    "not_a_flag": Problem(422, "{field} 只能是 true 或 false", "{field} is true or false."),
+    "unknown_setting": Problem(422, "没有 {field} 这一项设置", "There is no setting {field}."),
+    "bad_pause_duration": Problem(
+        400,
+        "暂停时间必须在0-60分钟之间（0表示不暂停）",
+        "The pause is 0 to 60 minutes (0: never pause).",
+    ),
+    "bad_debounce": Problem(
+        422, "合并等待时间必须在 0 到 30 秒之间", "The wait for the end of a burst is 0 to 30 seconds."
+    ),
+    "bad_item_id": Problem(422, "商品ID只能是 1 到 64 位字母或数字", "An item id has 1 to 64 letters or digits."),
+    "unknown_item": Problem(404, "该商品还没有设置", "Nothing is set for that item."),
+    "empty_keyword": Problem(400, "关键词不能为空", "A keyword must not be empty."),
+    "duplicate_keyword": Problem(
+        400,
+        "关键词 '{keyword}' （通用关键词） 在当前提交中重复",
+        "The keyword '{keyword}' (for every item) stands twice in what was sent.",
+    ),
+    "duplicate_keyword/item": Problem(
+        400,
+        "关键词 '{keyword}' （商品ID: {item}） 在当前提交中重复",
+        "The keyword '{keyword}' (item {item}) stands twice in what was sent.",
+    ),
+    "image_keyword_exists": Problem(
+        400,
+        "关键词 '{keyword}' 已是图片关键词，请先删除图片关键词，或换一个关键词",
+        "'{keyword}' is already a keyword with a picture; delete that one first, or choose another keyword.",
+    ),
+    "keyword_too_long": Problem(
+        422,
+        "关键词 '{keyword}' 或其回复太长：关键词最多 {keyword_limit} 个字符，回复最多 {reply_limit} 个字符",
+        "The keyword '{keyword}' or its reply is too long: at most {keyword_limit} and {reply_limit} characters.",
+    ),
+    "too_many_keywords": Problem(
+        422, "关键词太多：每个账号最多 {limit} 条", "Too many keywords: at most {limit} for one account."
+    ),
+    "bad_keyword_index": Problem(400, "关键词索引无效", "There is no keyword at that place; look at the list again."),
+    "unknown_rule": Problem(404, "这条关键词已不存在，请刷新列表", "That keyword is gone; look at the list again."),
+    "batch_too_large": Problem(
+        422,
+        "一次最多修改 {limit} 个账号，请分批提交",
+        "At most {limit} accounts at once; send them in parts.",
+    ),
+    "bad_cursor": Problem(
+        422, "翻页标记无效，请从头读取列表", "This cursor is not ours; read the list from its start."
+    ),
+    "bad_if_match": Problem(
+        422, 'If-Match 应为读取时得到的 ETag，例如 "g12"', 'If-Match is the ETag that was read, such as "g12".'
+    ),
+    "bad_idempotency_key": Problem(
+        422,
+        "Idempotency-Key 只能含 1 到 128 个字母、数字或 . _ ~ -",
+        "An Idempotency-Key has 1 to 128 letters, digits or . _ ~ -",
+    ),
+    # ── the store ──
+    "lock_timeout": Problem(
+        503,
+        "账号正忙：“{operation}”已执行 {held_seconds} 秒。未做任何修改，请稍后重试",
+        "The account is busy: “{operation}” has been at it for {held_seconds} s. Nothing was changed; try again soon.",
+    ),
+    "not_applied": Problem(
+        503,
+        "数据库未能保存，未做任何修改，请稍后重试",
+        "The database could not store this. Nothing was changed; try again soon.",
+    ),
+    "outcome_unknown": Problem(
+        503,
+        "数据库没有回应，暂时不知道修改是否已保存。请稍后用操作编号查询结果，不要直接重复",
+        "The database has not answered, so nobody knows yet whether this was stored. Look the operation up by its id "
+        "before you repeat it.",
+    ),
+    "store_error": Problem(
+        503,
+        "数据库暂时不可用，请稍后重试",
+        "The database cannot be used at the moment; try again soon.",
+    ),
+    # ── the rest ──
+    "temporary_failure": Problem(503, "暂时失败，请稍后重试", "This failed for now; try again soon."),
+    "needs_owner": Problem(409, "需要您先处理该账号", "This account needs you to act first."),
+    "not_found": Problem(404, "没有这个地址，请检查路径", "There is nothing at this path; check it."),
+    "method_not_allowed": Problem(405, "该地址不支持这种请求方法", "This path does not know that method."),
+    "internal_error": Problem(
+        500,
+        "服务器内部错误，请重试；若再次出现，请查看服务器日志",
+        "Something went wrong inside the server. Try again; if it happens again, look into the server's log.",
+    ),
+}
+"""Every code that an answer may carry."""

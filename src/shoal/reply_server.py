@@ -1,0 +1,181 @@
+"""The server: what it is made of, how it starts and ends, and the application that answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+import psutil
+import structlog
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from shoal import __version__
+from shoal.account_task import Connect, now_ms
+from shoal.api import (
+    auth,
+    batch,
+    cookie_settings,
+    cookies,
+    events,
+    health,
+    history,
+    items,
+    keywords,
+    messages,
+    ops,
+)
+from shoal.api.body_limit import BodyLimit
+from shoal.api.problems import answer_problems
+from shoal.config import Settings
+from shoal.cookie_manager import CookieManager
+from shoal.database import Database
+from shoal.db_manager import DBManager, open_vault
+from shoal.errors import ConfigError, StoreError
+from shoal.message_log import MessageLog
+from shoal.order_book import OrderBook
+from shoal.server import Server
+from shoal.users import Users
+from shoal.vault import Vault
+
+log = structlog.get_logger("shoal.server")
+
+KEY_FILE = "secret.key"
+CLOSE_SECONDS = 15.0
+"""The longest that any one part may take to close."""
+
+_ROUTES = [
+    auth.routes,
+    batch.routes,
+    cookies.routes,
+    cookie_settings.routes,
+    items.routes,
+    keywords.routes,
+    history.routes,
+    messages.routes,
+    ops.routes,
+    events.routes,
+    health.routes,
+]
+"""In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
+
+
+def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
+    """The application of one server. Nothing is opened before its lifespan begins; two may live side by side.
+
+    While it lives, ``app.state.server`` holds its parts, and ``app.state.first_password`` the administrator's password
+    when this very start made it up (else ``None``).
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as closing:
+            app.state.server, app.state.first_password = await _open(settings, connect, closing)
+            yield
+
+    app = FastAPI(
+        title="Shoal",
+        version=__version__,
+        summary="Keeps many Xianyu seller accounts connected, answering and in step.",
+        lifespan=lifespan,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
+    for routes in _ROUTES:
+        app.include_router(routes)
+    app.add_middleware(BodyLimit)
+    answer_problems(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitStack) -> tuple[Server, str | None]:
+    """Open every part; what was opened is closed in reverse, also when a later one fails."""
+    psutil.cpu_percent(interval=None)  # the first answer is always 0
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    database = await Database(settings.data_dir, url=url).open()
+    closing.push_async_callback(_bounded, "database", database.close)
+    await database.remember_site(settings.site_ws_url)
+    key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
+    users = Users(database)
+    closing.push_async_callback(_bounded, "users", users.close)
+    first_password = await _first_password(users, settings)
+    store, message_log, order_book = DBManager(database, vault), MessageLog(database), OrderBook(database)
+    if connect is None:
+        connect = await closing.enter_async_context(_site_connect(settings, database, vault, message_log, order_book))
+    manager = CookieManager(store, connect, settings)
+    closing.push_async_callback(_bounded, "manager", manager.close)
+    await manager.open()
+    closing.push_async_callback(_rereading(database, manager))
+    server = Server(
+        settings=settings,
+        database=database,
+        store=store,
+        manager=manager,
+        users=users,
+        message_log=message_log,
+        order_book=order_book,
+        started_at_ms=now_ms(),
+    )
+    log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
+    return server, first_password
+
+
+def _site_connect(
+    settings: Settings,  # noqa: ARG001  the parts that a connection to the site is made of
+    database: Database,  # noqa: ARG001
+    vault: Vault,  # noqa: ARG001
+    message_log: MessageLog,  # noqa: ARG001
+    order_book: OrderBook,  # noqa: ARG001
+) -> AbstractAsyncContextManager[Connect]:
+    """The connection to the real site, open as long as the context: with what every account's connection shares."""
+    raise ConfigError("this build cannot connect to the site yet; give build_app a connect")
+
+
+async def _first_password(users: Users, settings: Settings) -> str | None:
+    """Make the administrator on a first start; the password is returned only if it was made up here."""
+    chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
+    made = await users.ensure_admin(chosen)
+    return None if chosen else made
+
+
+def _rereading(database: Database, manager: CookieManager) -> Callable[[], Awaitable[None]]:
+    """Read everything again each time the database has recovered; returns what ends that."""
+    running: set[asyncio.Task[None]] = set()
+
+    def on_degraded(degraded: bool) -> None:
+        if not degraded:
+            task = asyncio.create_task(_reread(manager), name="reread")
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+    async def end() -> None:
+        tasks = list(running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    database.on_degraded(on_degraded)
+    return end
+
+
+async def _reread(manager: CookieManager) -> None:
+    try:
+        differed = await manager.reload_from_db()
+    except StoreError as error:
+        log.warning("could not read the database again", why=error.code)
+    else:
+        log.info("database read again", differed=differed)
+
+
+async def _bounded(part: str, close: Callable[[], Awaitable[object]]) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await close()
+    except TimeoutError:
+        log.warning("did not close in time", part=part, seconds=CLOSE_SECONDS)

@@ -1,0 +1,33 @@
+"""The living parts of one running server, together in one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoal.config import Settings
+from shoal.cookie_manager import CookieManager
+from shoal.database import Database
+from shoal.events import EventBus
+from shoal.message_log import MessageLog
+from shoal.order_book import OrderBook
+from shoal.store import AccountStore
+from shoal.users import Users
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """What the routes may use. Made when the application starts, gone when it ends."""
+
+    settings: Settings
+    database: Database
+    store: AccountStore
+    manager: CookieManager
+    users: Users
+    message_log: MessageLog
+    order_book: OrderBook
+    started_at_ms: int
+
+    @property
+    def events(self) -> EventBus:
+        """Where committed changes and new states are told."""
+        return self.manager.events
