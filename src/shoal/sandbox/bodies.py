@@ -23,7 +23,10 @@ class Body(BaseModel):
 
 
 class SayBody(Body):
-    """A buyer says something. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text."""
+    """A buyer says something. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text.
+
+    ``system`` sends it as a system message (``needPush`` false), ``tip`` as a marketing tip of the site.
+    """
 
     account: Digits
     buyer: Name
@@ -32,6 +35,7 @@ class SayBody(Body):
     message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
     image_url: Text | None = None
     system: bool = False
+    tip: bool = False
     times: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
@@ -67,11 +71,23 @@ class MarkBody(Body):
 
 
 class PushBody(Body):
-    """Push something that is no message; ``raw`` sends ``data`` untouched."""
+    """Push something that is no message; ``raw`` sends ``data`` untouched.
+
+    ``session_remove`` is the push that asks to back off, ``resync`` the one that asks for a new sync position.
+    """
 
     account: Digits
     buyer: Name = "买家小鱼"
-    shape: Literal["typing", "read_receipt", "new_message", "session_arouse", "json_text", "raw"]
+    shape: Literal[
+        "typing",
+        "read_receipt",
+        "new_message",
+        "session_arouse",
+        "json_text",
+        "raw",
+        "session_remove",
+        "resync",
+    ]
     text: Text = "还在吗"
     message_ids: list[str] = Field(default_factory=list)
     data: str = ""

@@ -137,6 +137,11 @@ def reminder(line: ChatLine) -> dict[str, str]:
     return plain | line.extra
 
 
+def tip_extra(hex_id: str) -> dict[str, str]:
+    """Return what a marketing tip of the site changes in map 10 (§3)."""
+    return {"extJson": compact({"messageId": hex_id, "msgArg1": "MsgTips", "contentType": str(TIPS)})}
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """The words of one kind of trade card."""

@@ -34,6 +34,8 @@ from shoal.sandbox.site import Site
 from shoal.sandbox.world import Chat, Item, Message, Seller, UnknownThing
 
 MAX_WAIT_SECONDS: Final = 60.0
+_STAGES: Final = ("processing", "group_pending", "pending_ship", "shipped", "completed", "cancelled")
+"""a card moves its order forward only: an old card that comes again changes nothing"""
 BodyT = TypeVar("BodyT", bound=Body)
 
 
@@ -49,6 +51,8 @@ def _say(site: Site, body: SayBody) -> dict[str, Any]:
     content, content_type = None, codec.TEXT
     if body.image_url:
         content, content_type = codec.image_content(body.image_url), codec.IMAGE
+    elif body.tip:
+        content_type = codec.TIPS
     said = [
         site.say(
             chat,
@@ -57,6 +61,7 @@ def _say(site: Site, body: SayBody) -> dict[str, Any]:
             content=content,
             content_type=content_type,
             need_push=not body.system,
+            tip=body.tip,
         )
         for _ in range(body.times)
     ]
@@ -86,7 +91,7 @@ def _pay(site: Site, body: PayBody) -> dict[str, Any]:
     messages = []
     for kind in cards:
         status = codec.STATUS_AFTER[kind]
-        if order.status != status and not (kind == "not_paid" or order.status in ("shipped", "completed")):
+        if _STAGES.index(status) > _STAGES.index(order.status):
             site.move_order(order, status)
         message = site.card(order, kind, message_id=body.message_id, mark=body.mark, as_update=body.as_update)
         messages.append(message.id)
@@ -103,17 +108,24 @@ def _order_mark(site: Site, body: MarkBody) -> dict[str, Any]:
 def _push(site: Site, body: PushBody) -> dict[str, Any]:
     chat = _chat(site, body.account, body.buyer)
     now, ids = site.clock.now_ms(), body.message_ids or [line.id for line in chat.lines][-1:]
-    shapes: dict[str, Callable[[], str]] = {
-        "typing": lambda: codec.encode(codec.typing(chat.cid, chat.buyer.id)),
-        "read_receipt": lambda: codec.encode(codec.read_receipt(chat.cid, ids, now)),
-        "new_message": lambda: codec.encode(codec.new_message_mark(chat.cid, "".join(ids[-1:]), now)),
-        "session_arouse": lambda: codec.encode_json(
-            codec.session_arouse(chat.cid, chat.buyer.id, chat.item_id, body.text)
-        ),
-        "json_text": lambda: codec.encode_json(codec.json_text(chat.cid, chat.buyer.id, chat.item_id, body.text)),
-        "raw": lambda: body.data,
-    }
-    site.push(body.account, shapes[body.shape]())
+    if body.shape == "typing":
+        site.whisper(body.account, codec.typing(chat.cid, chat.buyer.id))
+    elif body.shape == "session_remove":
+        for socket in site.sockets_of(body.account):
+            socket.notify("/s/session/remove", {"reason": "session remove"})
+    elif body.shape == "resync":
+        for socket in site.sockets_of(body.account):
+            socket.push([], "/s/vulcan", syncExtraType={"type": 1})
+    else:
+        about = (chat.cid, chat.buyer.id, chat.item_id, body.text)
+        shapes: dict[str, Callable[[], str]] = {
+            "read_receipt": lambda: codec.encode(codec.read_receipt(chat.cid, ids, now)),
+            "new_message": lambda: codec.encode(codec.new_message_mark(chat.cid, "".join(ids[-1:]), now)),
+            "session_arouse": lambda: codec.encode_json(codec.session_arouse(*about)),
+            "json_text": lambda: codec.encode_json(codec.json_text(*about)),
+            "raw": lambda: body.data,
+        }
+        site.push(body.account, shapes[body.shape]())
     return {"cid": chat.cid}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -39,7 +38,7 @@ class Socket:
     cookie_unb: str
     abort: Callable[[], None] | None
     device_id: str = ""
-    token_number: int = 0
+    token: ImToken | None = None
     registered: bool = False
     zombie: bool = False
     mute: bool = False
@@ -59,14 +58,17 @@ class Socket:
         """Read until the socket ends; then everything that belongs to it ends too."""
         writer = asyncio.create_task(self._write(), name=f"sandbox-socket-{self.number}-writer")
         try:
-            async for text in self.websocket.iter_text():
-                self._receive(text)
+            while (event := await self.websocket.receive())["type"] == "websocket.receive":
+                self._receive(event.get("text") or "")
         finally:
             self.site.disconnected(self)
             mine = [writer, *self.tasks]
             for task in mine:
                 task.cancel()
-            await asyncio.gather(*mine, return_exceptions=True)
+            ends = await asyncio.gather(*mine, return_exceptions=True)
+        for failure in ends:
+            if isinstance(failure, Exception):
+                raise failure
 
     async def _write(self) -> None:
         while True:
@@ -189,7 +191,7 @@ class Socket:
         except Refused:
             feed.refusals += 1
             raise
-        self.unb, self.device_id, self.token_number = token.unb, token.device_id, token.number
+        self.unb, self.device_id, self.token = token.unb, token.device_id, token
         if self.registered:
             self.site.disconnected(self)
         self.registered = True
@@ -263,10 +265,7 @@ async def im_endpoint(websocket: WebSocket) -> None:
     site: Site = websocket.app.state.site
     await websocket.accept()
     header = websocket.headers.get("cookie", "")
-    try:
-        unb = parse_cookies(header).get("unb", "")
-    except binascii.Error:
-        unb = ""
+    unb = parse_cookies(header).get("unb", "")
     feed = site.feed(unb)
     feed.handshakes += 1
     feed.cookie = header

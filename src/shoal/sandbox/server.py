@@ -30,6 +30,8 @@ def build_sandbox(
     world: World | None = None, *, seed: int = 0, script: bool | Script = False, clock: Clock | None = None
 ) -> Starlette:
     """Build a site of its own; ``app.state.site`` is its inside. ``seed`` and ``clock`` are for a world made here."""
+    if world and clock and world.clock is not clock:
+        raise ValueError("the world brings its own clock")
     site = Site(world or World(seed=seed, clock=clock))
     story = Script() if script is True else script
 
@@ -108,7 +110,8 @@ async def serve_sandbox(
     """
     app = app or build_sandbox(world, seed=seed, script=script, clock=clock)
     listener = _listen(host, port)
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         app,
         http="httptools",  # accepts a handshake that carries Host and Connection twice (docs/protocol.md §3)

@@ -13,7 +13,7 @@ from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
-from shoal.sandbox.world import Chat, Message, Order, World
+from shoal.sandbox.world import Chat, ImToken, Message, Order, World
 
 BACKLOG: Final = 256
 """entries an account's feed remembers for replay"""
@@ -34,7 +34,7 @@ class Connection(Protocol):
 
     unb: str
     device_id: str
-    token_number: int
+    token: ImToken | None
     zombie: bool
     mute: bool
     in_flight: dict[str, list[Entry]]
@@ -144,19 +144,26 @@ class Site:
         """Push one MessagePack payload to an account."""
         self.push(unb, codec.encode(payload))
 
+    def whisper(self, unb: str, payload: codec.Payload) -> None:
+        """Push something of the moment, such as typing: it is not kept and never comes again."""
+        feed = self.feed(unb)
+        entry = Entry(feed.last_pts, self.clock.now_ms(), codec.encode(payload))
+        for socket in self._listeners(feed):
+            socket.push([entry], "/s/para")
+
     def _listeners(self, feed: Feed) -> list[Connection]:
         live = [socket for socket in feed.sockets if not self.is_zombie(socket)]
         return live[-1:] if self.world.policy.push_to_latest_only else live
 
     def is_zombie(self, socket: Connection) -> bool:
         """Say whether a socket only looks alive: by a fault, or because its token is old (docs/protocol.md §5)."""
-        policy = self.world.policy
-        newest = self.world.newest_token.get((socket.unb, socket.device_id))
-        if socket.zombie or newest is None:
+        policy, token = self.world.policy, socket.token
+        if socket.zombie or token is None:
             return socket.zombie
-        if policy.new_token_makes_zombie and newest.number > socket.token_number:
+        newest = self.world.newest_token.get((socket.unb, socket.device_id), token)
+        if policy.new_token_makes_zombie and newest.number > token.number:
             return True
-        return policy.expired_token_makes_zombie and newest.expires_ms <= self.clock.now_ms()
+        return policy.expired_token_makes_zombie and token.expires_ms <= self.clock.now_ms()
 
     # -- sockets --------------------------------------------------------------------------------------------------
 
@@ -164,7 +171,7 @@ class Site:
         """Take a socket in that has registered; one with the same token is kicked (docs/protocol.md §5)."""
         feed = self.feed(socket.unb)
         for other in list(feed.sockets):
-            if other.device_id == socket.device_id and other.token_number == socket.token_number:
+            if other.token is socket.token:
                 self.kick(other)
         feed.registrations += 1
         feed.sockets.append(socket)
@@ -219,13 +226,15 @@ class Site:
         content: str | None = None,
         content_type: int = codec.TEXT,
         need_push: bool = True,
+        tip: bool = False,
     ) -> Message:
         """Let the buyer say something: a line in the chat, pushed to the seller."""
         buyer = chat.buyer
         content = content or codec.text_content(text)
         message = self.world.write(chat, buyer.id, text, content, content_type, message_id=message_id)
         self.happened("said", chat.seller_id, buyer=buyer.nick, text=text, message_id=message.id)
-        line = self.chat_line(chat, message, need_push=need_push)
+        extra = codec.tip_extra(message.hex_id) if tip else {}
+        line = self.chat_line(chat, message, need_push=need_push, extra=extra)
         self.push_payload(chat.seller_id, codec.chat_message(line))
         return message
 

@@ -399,7 +399,10 @@ class World:
         message_id: str | None = None,
         uuid: str = "",
     ) -> Message:
-        """Add a line to a chat; ``message_id`` repeats a given id instead of drawing the next."""
+        """Add a line to a chat. With the ``message_id`` of a line that says the same, that line comes again."""
+        for known in reversed(chat.lines) if message_id else ():
+            if known.id == message_id and known.content == content:
+                return known
         if message_id is None:
             message_id = f"{self._next_message}.PNM"
             self._next_message += 1

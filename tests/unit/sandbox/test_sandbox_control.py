@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import signal
 import sys
 import time
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+import shoal.sandbox as sandbox_package
 from sandbox_driver import START_MS, sandbox
 from shoal.sandbox import Clock, Script, serve_sandbox
 from shoal.sandbox.faults import KINDS, Faults
@@ -114,6 +117,15 @@ async def test_it_stops_with_sockets_open_and_readers_waiting() -> None:
         await asyncio.gather(serving, return_exceptions=True)
         assert time.monotonic() - began < 2
         await asyncio.gather(held, waiting, return_exceptions=True)
+
+
+def test_it_shares_no_code_with_the_client() -> None:
+    for path in Path(sandbox_package.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module]
+            for name in names:
+                assert not name.startswith("shoal") or name.startswith("shoal.sandbox"), path
 
 
 async def test_only_the_loopback_is_served() -> None:

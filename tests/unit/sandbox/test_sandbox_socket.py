@@ -106,6 +106,7 @@ async def test_heartbeats_strangers_and_nonsense() -> None:
         assert (await im.ask("/r/No/such"))["code"] == 404
         assert (await im.ask("/r/MessageSend/sendByReceiverScope", [{"cid": 1}]))["code"] == 400
         await im.websocket.send_str("not json")
+        await im.websocket.send_bytes(b"\x00")
         await im.websocket.send_json({"code": 200, "headers": {"mid": "any 0"}})
         assert await im.silence()
 
@@ -119,9 +120,12 @@ async def test_what_a_buyer_says_is_pushed() -> None:
         assert message[10]["reminderTitle"] == BUYER
         assert message[10]["senderUserId"] == said["buyer_id"]
         assert "itemId=800000000002&" in message[10]["reminderUrl"]
+        box.world.clock.advance(1)
         again = await box.post("say", account=im.shop.unb, buyer=BUYER, text="在吗", message_id=said["message_id"])
         assert again["message_id"] == said["message_id"]
-        assert (await im.payload())[1][3] == said["message_id"]
+        repeated = (await im.payload())[1]
+        assert (repeated[3], repeated[5]) == (said["message_id"], START_MS)
+        assert len((await box.get(f"chats/{im.shop.unb}/{BUYER}"))["lines"]) == 1
 
 
 async def test_a_reply_is_confirmed_echoed_and_seen_by_the_buyer() -> None:
@@ -364,7 +368,18 @@ async def test_marks_and_notices_are_pushed_on_demand() -> None:
         await box.post("order_mark", red_reminder="交易关闭", **who)
         assert (await im.payload())[3]["redReminder"] == "交易关闭"
         await box.post("push", shape="typing", **who)
-        assert "@goofish" in (await im.payload())[1][0][1]
+        typing = await im.push()
+        assert typing["lwp"] == "/s/para"
+        (entry,) = typing["body"]["syncPushPackage"]["data"]
+        assert "@goofish" in unpack(entry["data"])[1][0][1]
+        await box.post("push", shape="new_message", message_ids=["1.PNM"], **who)
+        assert (await im.payload())[3] == "1.PNM"
+        await box.post("push", shape="json_text", **who)
+        assert (await im.payload())["operation"]["content"]["contentType"] == 1
+        await box.post("push", shape="resync", **who)
+        assert (await im.frame())["body"]["syncExtraType"] == {"type": 1}
+        await box.post("push", shape="session_remove", **who)
+        assert (await im.frame())["lwp"] == "/s/session/remove"
         await box.post("push", shape="read_receipt", message_ids=["1.PNM"], **who)
         assert (await im.payload())[1] == ["1.PNM"]
         await box.post("push", shape="session_arouse", **who)
@@ -373,6 +388,11 @@ async def test_marks_and_notices_are_pushed_on_demand() -> None:
         assert await im.payload() == {}
         await box.post("say", text="系统", system=True, **who)
         assert (await im.payload())[3] == {"needPush": "false"}
+        await box.post("say", text="闲鱼小贴士", tip=True, **who)
+        tip = (await im.payload())[1]
+        assert (tip[6][3][4], json.loads(tip[10]["extJson"])["msgArg1"]) == (14, "MsgTips")
+        await box.post("say", text="图", image_url="https://img.example/x.jpg", **who)
+        assert json.loads((await im.payload())[1][6][3][5])["image"]["pics"][0]["url"].endswith("x.jpg")
 
 
 async def test_answers_of_the_socket_may_be_slow_or_held() -> None:
