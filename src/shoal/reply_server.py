@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import psutil
 import structlog
+from aiolimiter import AsyncLimiter
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from shoal import __version__
-from shoal.account_task import Connect, now_ms
+from shoal.account import Account
+from shoal.account_task import Connect, Link, now_ms
 from shoal.api import (
     auth,
     batch,
@@ -30,14 +32,17 @@ from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
+from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
-from shoal.errors import ConfigError, StoreError
+from shoal.errors import StoreError
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.server import Server
 from shoal.users import Users
 from shoal.vault import Vault
+from shoal.xianyu.site_session import open_site_session
+from shoal.xianyu_live import LiveSurroundings, XianyuLive
 
 log = structlog.get_logger("shoal.server")
 
@@ -126,15 +131,28 @@ async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitS
     return server, first_password
 
 
-def _site_connect(
-    settings: Settings,  # noqa: ARG001  the parts that a connection to the site is made of
-    database: Database,  # noqa: ARG001
-    vault: Vault,  # noqa: ARG001
-    message_log: MessageLog,  # noqa: ARG001
-    order_book: OrderBook,  # noqa: ARG001
-) -> AbstractAsyncContextManager[Connect]:
+@asynccontextmanager
+async def _site_connect(
+    settings: Settings, database: Database, vault: Vault, message_log: MessageLog, order_book: OrderBook
+) -> AsyncIterator[Connect]:
     """The connection to the real site, open as long as the context: with what every account's connection shares."""
-    raise ConfigError("this build cannot connect to the site yet; give build_app a connect")
+    session = open_site_session()
+    around = LiveSurroundings(
+        session=session,
+        settings=settings,
+        credentials=Credentials(database, vault),
+        message_log=message_log,
+        order_book=order_book,
+        token_calls=AsyncLimiter(settings.token_calls_per_second, 1.0),
+    )
+
+    async def connect(account: Account, link: Link) -> None:
+        await XianyuLive(account, link, around).main()
+
+    try:
+        yield connect
+    finally:
+        await session.close()
 
 
 async def _first_password(users: Users, settings: Settings) -> str | None:
