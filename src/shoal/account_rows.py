@@ -143,9 +143,7 @@ class AccountRows:
         entries: dict[int, JournalEntry],
         tombstones: dict[str, int],
     ) -> None:
-        deletions: list[Row] = []
-        plain: list[Row] = []
-        with_cookie: list[Row] = []
+        by_shape: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
         again: list[Row] = []
         fresh: list[Row] = []
         for change in real:
@@ -153,30 +151,33 @@ class AccountRows:
             key = {"b_id": change.account_id, "b_generation": entry.generation - 1}
             stamp = {"generation": entry.generation, "rev": entry.rev}
             if new is None:
-                deletions.append({**key, **stamp, "deleted": True, "purged": False})
+                by_shape["deleted",].append({**key, **stamp, "deleted": True, "purged": False})
                 continue
-            row: Row = {**stamp, **{name: getattr(new, name) for name in _PLAIN_FIELDS}}
-            if old is not None and old.cookie == new.cookie:
-                plain.append({**key, **row})
-                continue
-            row["cookie_sealed"] = self._vault.seal(new.cookie, account_id=new.id, column=COOKIE_COLUMN)
-            row["cookie_fingerprint"] = new.fingerprint
+            changed = self._changed_columns(old, new)
             if old is not None:
-                with_cookie.append({**key, **row})
+                by_shape[tuple(changed)].append({**key, **stamp, **changed})
             elif new.id in tombstones:
-                again.append({**key, **row, "deleted": False, "purged": False})
+                again.append({**key, **stamp, **changed, "deleted": False, "purged": False})
             else:
-                fresh.append({**row, "id": new.id, "shard": shard_of(new.id), "deleted": False, "purged": False})
-        for statement, rows in (
-            (_UPDATE_LIVING, deletions),
-            (_UPDATE_LIVING, plain),
-            (_UPDATE_LIVING, with_cookie),
-            (_UPDATE_TOMBSTONE, again),
-        ):
+                fresh.append({**stamp, **changed, "id": new.id, "shard": shard_of(new.id)})
+        living = sorted(by_shape.items(), key=lambda item: item[0] != ("deleted",))  # deletions free their unb first
+        for statement, rows in (*((_UPDATE_LIVING, rows) for _, rows in living), (_UPDATE_TOMBSTONE, again)):
             if rows and connection.execute(statement, rows).rowcount != len(rows):
                 raise StaleGeneration("a row has moved on")
         if fresh:
             connection.execute(insert(accounts), fresh)
+
+    def _changed_columns(self, old: Account | None, new: Account) -> Row:
+        """The columns of the account's own row that differ, the cookie sealed."""
+        row: Row = {
+            name: getattr(new, name)
+            for name in _PLAIN_FIELDS
+            if old is None or getattr(old, name) != getattr(new, name)
+        }
+        if old is None or old.cookie != new.cookie:
+            row["cookie_sealed"] = self._vault.seal(new.cookie, account_id=new.id, column=COOKIE_COLUMN)
+            row["cookie_fingerprint"] = new.fingerprint
+        return row
 
     @staticmethod
     def _check(connection: Connection, changes: ChangeSet) -> None:

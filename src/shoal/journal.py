@@ -37,10 +37,11 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
         return {"deleted": [False, True]}
     changes: Changes = {}
     for name in SCALAR_FIELDS:
-        before, after = _shown(old, name), _shown(new, name)
-        if old is None or before != after:
-            changes[name] = [before, after]
+        if old is None or getattr(old, name) != getattr(new, name):
+            changes[name] = [_shown(old, name), _shown(new, name)]
     for name, key in (("keywords", _rule_key), ("items", _item_key)):
+        if old is not None and getattr(old, name) is getattr(new, name):
+            continue
         delta = _delta(getattr(old, name) if old else (), getattr(new, name), key)
         if delta:
             changes[name] = delta

@@ -17,7 +17,7 @@ from shoal.journal import JournalEntry, fold, projection
 from shoal.schema import account_tables, accounts, metadata, observed, ops, rules
 from shoal.store import Committed
 from shoal.vault import Vault
-from store_steps import Place, an_account, committed, created, deletion, edit, living, submitted
+from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted
 
 
 async def test_the_seeds_names_read_and_write_with_a_journal_row_each(manager: DBManager) -> None:
@@ -156,6 +156,26 @@ async def test_an_op_reserved_for_an_idempotency_key_is_filled_in(database: Data
     record = await manager.op(change.op.op_id)
     assert record is not None
     assert record.generation == 2
+
+
+@pytest.mark.parametrize(("point", "applied"), [("commit", False), ("committed", True)])
+async def test_a_failed_commit_is_settled_by_asking_the_database(place: Place, point: str, applied: bool) -> None:
+    faults: list[str] = []
+
+    def fail(here: str) -> None:
+        if here in faults:
+            faults.remove(here)
+            raise OSError(here)
+
+    database = await place.open_again(fault_point=fail)
+    store = DBManager(database, Vault([b"k" * 32]))
+    (account,) = await created(store, an_account())
+    faults.append(point)
+    change = edit(account, remark="x")
+    assert isinstance(await settled(store, change), Committed) is applied
+    assert (await store.op(change.op.op_id) is not None) is applied
+    assert (await living(store, "shop")).remark == ("x" if applied else "")
+    await committed(store, edit(await living(store, "shop"), remark="y"))
 
 
 class TestOnPostgresql:
