@@ -1,0 +1,157 @@
+"""Nothing secret reaches a log, whoever writes it and however it is written."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from shoal.logs import configure_logging, redact_event, redact_text
+
+SECRETS = ("1f0e7c2d9a3b4c5d", "a1b2c3d4e5f6_1766000000000", "2200000000001", "correct-horse")
+COOKIE = f"cna=xyz; unb={SECRETS[2]}; cookie2={SECRETS[0]}; _m_h5_tk={SECRETS[1]}; _m_h5_tk_enc=99887766aabb"
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    names = ("", "shoal", "uvicorn", "uvicorn.error", "uvicorn.access")
+    before = {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in names}
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    for name, (level, handlers) in before.items():
+        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).handlers[:] = handlers
+
+
+@pytest.fixture
+def json_log(restored: None) -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging(level="DEBUG", json=True, stream=stream)
+    return stream
+
+
+def rows(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def assert_clean(text: str) -> None:
+    for secret in SECRETS:
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        COOKIE,
+        f"Cookie: {COOKIE}",
+        f"set-cookie: cookie2={SECRETS[0]}; Path=/",
+        f"{{'Cookie': '{COOKIE}'}}",
+        f"Authorization: Bearer {SECRETS[0]}",
+        f"curl -H 'authorization: bearer {SECRETS[0]}'",
+        f'{{"accessToken": "{SECRETS[0]}", "password": "{SECRETS[3]}"}}',
+        f"/x?token={SECRETS[0]}&password={SECRETS[3]}",
+        f"postgresql+psycopg://shoal:{SECRETS[3]}@db:5432/shoal",
+        f"x-xsrf-token={SECRETS[0]}",
+        f"unb={SECRETS[2]};",
+    ],
+)
+def test_a_text_loses_what_looks_like_a_secret(text: str) -> None:
+    cleaned = redact_text(text)
+    assert_clean(cleaned)
+    assert redact_text(cleaned) == cleaned
+
+
+def test_an_ordinary_text_stays_as_it_is() -> None:
+    for text in (
+        "account running",
+        "shop 木子数码: 3 rules, 2 tokens left",
+        "number=5; bookmark=7",
+        "GET /cookies/details",
+    ):
+        assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("key", ["cookie", "Cookie", "set-cookie", "accessToken", "token", "Authorization", "unb"])
+def test_a_field_with_a_secret_name_shows_a_fingerprint(key: str) -> None:
+    shown = redact_event(None, "info", {"event": "x", key: SECRETS[0]})[key]
+    assert shown.startswith("#")
+    assert len(shown) == 9
+
+
+@pytest.mark.parametrize("key", ["password", "admin_password", "passwd", "PWD"])
+def test_of_a_password_nothing_is_shown(key: str) -> None:
+    assert redact_event(None, "info", {"event": "x", key: SECRETS[3]})[key] == "***"
+
+
+def test_numbers_ids_and_counts_beside_secrets_stay_readable() -> None:
+    event = {"event": "x", "cookie_version": 3, "token_count": "7", "cookie_fingerprint": "1f0e9a3c", "account": "shop"}
+    assert redact_event(None, "info", dict(event)) == event
+
+
+def test_secrets_are_found_at_any_depth_and_in_any_shape() -> None:
+    event: dict[str, Any] = {
+        "event": "x",
+        "headers": {"Cookie": COOKIE, "X": [f"unb={SECRETS[2]}", {"password": SECRETS[3]}]},
+        "cookies": {"cookie2": SECRETS[0]},
+        "jar": [{"name": "ok", "token": SECRETS[0].encode()}],
+        "why": ValueError(f"bad cookie2={SECRETS[0]}"),
+    }
+    assert_clean(repr(redact_event(None, "info", event)))
+
+
+def test_structlog_and_the_standard_library_go_the_same_way(json_log: io.StringIO) -> None:
+    structlog.get_logger("shoal.test").info("state changed", account="shop", cookie=COOKIE)
+    logging.getLogger("shoal.group_writer").warning("retry with token=%s", SECRETS[0])
+    logging.getLogger("aiohttp.client").warning("sent Cookie: %s", COOKIE)
+    assert_clean(json_log.getvalue())
+    first, second, third = rows(json_log)
+    assert (first["event"], first["account"], first["level"]) == ("state changed", "shop", "info")
+    assert second["logger"] == "shoal.group_writer"
+    assert third["level"] == "warning"
+
+
+def test_a_traceback_is_kept_without_its_secrets(json_log: io.StringIO) -> None:
+    def send() -> None:
+        raise RuntimeError(f"while sending {COOKIE}")
+
+    try:
+        send()
+    except RuntimeError:
+        structlog.get_logger("shoal.test").exception("broken")
+        logging.getLogger("shoal.other").exception("broken too")
+    assert_clean(json_log.getvalue())
+    for row in rows(json_log):
+        assert "RuntimeError" in row["exception"]
+
+
+def test_the_line_about_a_request_has_no_query_string(json_log: io.StringIO) -> None:
+    logging.getLogger("uvicorn.access").info(
+        '%s - "%s %s HTTP/%s" %d', "127.0.0.1:5", "GET", f"/events?after=3&whatever={SECRETS[0]}", "1.1", 200
+    )
+    [row] = rows(json_log)
+    assert_clean(json_log.getvalue())
+    assert (row["method"], row["path"], row["status"]) == ("GET", "/events", 200)
+
+
+def test_libraries_are_quiet_and_our_level_holds(restored: None) -> None:
+    stream = io.StringIO()
+    configure_logging(level="WARNING", json=True, stream=stream)
+    logging.getLogger("alembic").info("noise")
+    structlog.get_logger("shoal.test").info("noise")
+    logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', "a", "GET", "/", "1.1", 200)
+    structlog.get_logger("shoal.test").warning("heard")
+    assert [row["event"] for row in rows(stream)] == ["heard"]
+
+
+def test_a_text_line_cannot_be_forged_or_colour_the_terminal(restored: None) -> None:
+    stream = io.StringIO()
+    configure_logging(stream=stream)
+    structlog.get_logger("shoal.test").info("said", text="one\n2026 [info] two \x1b[31mred")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "\x1b" not in stream.getvalue()
