@@ -1,0 +1,187 @@
+"""The real processes, started as an owner would, for benchmarks and for the tests from outside: sandbox and server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+PASSWORD = "correct horse 9 staple"
+QUICK_ENVIRONMENT = {
+    "SHOAL_STARTS_PER_SECOND": "500",
+    "SHOAL_RECONNECTS_PER_SECOND": "500",
+    "SHOAL_TOKEN_CALLS_PER_SECOND": "500",
+    "SHOAL_REPLY_DEBOUNCE_SECONDS": "0",
+}
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment(**values: str) -> dict[str, str]:
+    """This environment without Shoal's own settings, plus ``values``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+    return {**kept, "PYTHONUNBUFFERED": "1", **values}
+
+
+async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 15.0) -> None:
+    """Wait until something holds; fails the test when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not await what():
+            await asyncio.sleep(0.02)
+
+
+class Process:
+    """A child that is always ended, by its own id."""
+
+    def __init__(self, log_file: Path) -> None:
+        self.log_file = log_file
+        self._child: asyncio.subprocess.Process | None = None
+
+    async def spawn(self, *arguments: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
+        """Start ``python`` with arguments; what it writes to stderr goes to the log file."""
+        with self.log_file.open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
+        return self._child
+
+    @property
+    def child(self) -> asyncio.subprocess.Process:
+        """The running child."""
+        assert self._child is not None, "not started"
+        return self._child
+
+    async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20.0) -> int:
+        """Send a signal and wait; after the limit the child is killed."""
+        if self._child is None:
+            return 0
+        child, self._child = self._child, None
+        with suppress(ProcessLookupError):
+            child.send_signal(number)
+        drain = asyncio.create_task(child.communicate())
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(drain)
+        except TimeoutError:
+            child.kill()
+            await drain
+            raise
+        code = child.returncode
+        assert code is not None
+        return code
+
+
+class SandboxProcess(Process):
+    """The local site."""
+
+    url = ""
+
+    async def start(self, *, shops: int = 3) -> Self:
+        """Start it on a free port and wait until it is ready."""
+        child = await self.spawn(
+            "-m", "shoal.sandbox", "--shops", str(shops), "--quiet", environment=clean_environment()
+        )
+        assert child.stdout is not None
+        async with asyncio.timeout(30):
+            line = (await child.stdout.readline()).decode()
+        assert line.startswith("SANDBOX "), line
+        self.url = json.loads(line.removeprefix("SANDBOX "))["url"]
+        return self
+
+    async def do(self, action: str, **body: Any) -> dict[str, Any]:
+        """POST a control route."""
+        async with httpx.AsyncClient() as http:
+            response = await http.post(f"{self.url}/_sandbox/{action}", json=body)
+        assert response.status_code < 300, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def get(self, what: str, **query: str) -> dict[str, Any]:
+        """GET a control route."""
+        async with httpx.AsyncClient() as http:
+            response = await http.get(f"{self.url}/_sandbox/{what}", params=query)
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def seen(self, account: str, buyer: str) -> list[str]:
+        """What a shop said in a chat, as the buyer sees it."""
+        return [line["text"] for line in (await self.get(f"chats/{account}/{buyer}"))["seen"]]
+
+    async def sockets(self, account: str) -> dict[str, Any]:
+        """Socket counts of an account."""
+        counts: dict[str, Any] = (await self.get("sockets", account=account)).get(account, {})
+        return {"now": 0, "max": 0, "total": 0, **counts}
+
+
+class ServerProcess(Process):
+    """``shoal serve`` on a data directory, against a sandbox."""
+
+    def __init__(self, data_dir: Path, sandbox_url: str, **environment: str) -> None:
+        super().__init__(data_dir.parent / f"{data_dir.name}.log")
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = clean_environment(
+            SHOAL_DATA_DIR=str(data_dir),
+            SHOAL_PORT=str(self.port),
+            SHOAL_ADMIN_PASSWORD=PASSWORD,
+            SHOAL_SITE_MTOP_URL=sandbox_url,
+            SHOAL_SITE_PASSPORT_URL=sandbox_url,
+            SHOAL_SITE_UPLOAD_URL=sandbox_url,
+            SHOAL_SITE_WS_URL=sandbox_url.replace("http", "ws", 1) + "/",
+            **{**QUICK_ENVIRONMENT, **environment},
+        )
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=40)
+
+    async def start(self) -> Self:
+        """Start it, wait until it is ready, sign in."""
+        child = await self.spawn("-m", "shoal", "serve", environment=self.environment)
+
+        async def ready() -> bool:
+            assert child.returncode is None, self.log_file.read_text()[-2000:]
+            try:
+                return (await self.http.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await soon(ready, seconds=30)
+        answer = (await self.http.post("/login", json={"username": "admin", "password": PASSWORD})).json()
+        assert answer["success"], answer
+        self.http.headers["Authorization"] = f"Bearer {answer['token']}"
+        return self
+
+    async def close(self) -> None:
+        """End the server and the client."""
+        await self.http.aclose()
+        await self.end()
+
+    async def add(self, account_id: str, cookie: str, *, wait: float = 5) -> dict[str, Any]:
+        """Add an account."""
+        answer: dict[str, Any] = await self.ok("POST", f"/cookies?wait={wait}", {"id": account_id, "value": cookie})
+        return answer
+
+    async def ok(self, method: str, path: str, body: Any = None) -> Any:
+        """A call that must succeed; returns its body."""
+        response = await self.http.request(method, path, json=body)
+        assert response.status_code in {200, 207}, f"{method} {path}: {response.status_code} {response.text}"
+        return response.json()
+
+    async def state(self, account_id: str) -> str:
+        """The state of an account."""
+        return str((await self.ok("GET", f"/cookies/{account_id}"))["state"])
