@@ -1,0 +1,57 @@
+"""Write the table of settings in ``docs/operating.md`` anew: ``python scripts/settings_table.py``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from shoal.config import PREFIX, Settings
+
+PAGE = Path(__file__).parent.parent / "docs" / "operating.md"
+BEGIN, END = "<!-- settings: made by scripts/settings_table.py -->", "<!-- end of settings -->"
+
+
+def table() -> str:
+    """The table, one row per setting, in the order of declaration."""
+    rows = ["| environment | `shoal.toml` | default | bounds | what it is |", "|---|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(
+            f"| `{PREFIX}{name.upper()}` | `{name}` | {_default(field)} | {_bounds(field)} | {field.description} |"
+        )
+    return "\n".join(rows)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "the system's place for application data"
+    return "unset" if field.default is None else f"`{field.default}`"
+
+
+def _bounds(field: FieldInfo) -> str:
+    signs = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
+    words = []
+    for rule in field.metadata:
+        for kind, (sign, attribute) in signs.items():
+            if isinstance(rule, kind):
+                words.append(f"{sign} {getattr(rule, attribute):g}")
+        if isinstance(rule, MinLen):
+            words.append(f"≥ {rule.min_length} characters")
+        if isinstance(rule, MaxLen):
+            words.append(f"≤ {rule.max_length} characters")
+    return ", ".join(words) or "–"
+
+
+def page_with_table(page: str) -> str:
+    """The page with its table replaced."""
+    head, rest = page.split(BEGIN, 1)
+    tail = rest.split(END, 1)[1]
+    return f"{head}{BEGIN}\n{table()}\n{END}{tail}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_table(PAGE.read_text()))
+    sys.stdout.write(f"wrote {PAGE.name}\n")

@@ -1,0 +1,71 @@
+"""Settings are declared once and checked at the door."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from shoal.config import Settings, load_settings
+from shoal.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_defaults_hold_and_listen_on_loopback_only() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8080)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shoal.toml").write_text('port = 9000\nlog_level = "DEBUG"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOAL_PORT", "9001")
+    settings = load_settings()
+    assert (settings.port, settings.log_level) == (9001, "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("SHOAL_PROT", "1", "SHOAL_PROT"),
+        ("SHOAL_PORT", "70000", "SHOAL_PORT"),
+        ("SHOAL_PORT", "eighty", "SHOAL_PORT"),
+        ("SHOAL_LOG_LEVEL", "LOUD", "SHOAL_LOG_LEVEL"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=named):
+        load_settings()
+
+
+def test_an_unknown_name_in_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shoal.toml").write_text("prot = 1\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="prot"):
+        load_settings()
+
+
+def test_a_broken_file_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shoal.toml").write_text("port = = 1\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"shoal\.toml"):
+        load_settings()
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_SECRET_KEY", "k" * 64)
+    assert "kkkk" not in repr(load_settings())
+
+
+def test_the_page_lists_every_setting_as_it_is_declared() -> None:
+    spec = importlib.util.spec_from_file_location("settings_table", ROOT / "scripts" / "settings_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "operating.md").read_text()
+    assert module.page_with_table(page) == page, "run: python scripts/settings_table.py"
+    assert all(f"`{name}`" in page for name in Settings.model_fields)
