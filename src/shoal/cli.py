@@ -1,0 +1,200 @@
+"""The command line: ``shoal serve``, ``demo``, ``sandbox``, ``login``, ``logout`` and ``accounts``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from fastapi import FastAPI
+
+from shoal import __version__
+from shoal.api_client import ApiClient, NoServer, Refused
+from shoal.cli_accounts import accounts
+from shoal.cli_session import Url, chosen_url, run
+from shoal.config import load_settings
+from shoal.demo import run_demo
+from shoal.errors import ConfigError, ShoalError
+from shoal.listener import serve as serve_app
+from shoal.logs import configure_logging
+from shoal.reply_server import build_app
+from shoal.sandbox.clock import Clock
+from shoal.sandbox.script import Script
+from shoal.sandbox.server import build_sandbox, serve_sandbox
+from shoal.sandbox.world import World
+from shoal.shell_words import words
+from shoal.token_file import TokenFile
+
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 the server refused or does not answer, or something failed; "
+    "2 a wrong option or setting, an address in use, a data directory that cannot be used; 130 ended by Ctrl-C."
+)
+
+app = typer.Typer(
+    name="shoal",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Keep many Xianyu seller accounts connected, answering and in step.",
+    epilog=_EXIT_CODES,
+)
+app.add_typer(accounts, name="accounts")
+
+
+def main() -> None:
+    """Run the command line. Errors that we know become one sentence and an exit code."""
+    try:
+        app()
+    except ShoalError as error:
+        typer.echo(f"shoal: {error}", err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"shoal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def shoal(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Keep many Xianyu seller accounts connected, answering and in step."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; over SHOAL_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port, 0 for a free one; over SHOAL_PORT.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Data directory; over SHOAL_DATA_DIR.")] = None,
+) -> None:
+    """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens.
+
+    On an empty database it makes the user admin and prints his password, once. Settings come from SHOAL_… variables
+    and shoal.toml; docs/operating.md lists them.
+    """
+    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    configure_logging(level=settings.log_level, json=settings.log_format == "json")
+    serve_app(build_app(settings), settings.host, settings.port, _announce)
+
+
+def _announce(application: FastAPI, url: str) -> None:
+    password = application.state.first_password
+    if password is not None:
+        typer.echo(
+            words(
+                "This is a new database. Sign in as admin with this password; it is shown only now:",
+                "这是一个新数据库。请用 admin 和以下密码登录，密码只显示这一次：",
+            )
+        )
+        typer.echo(f"\n    {password}\n")
+    typer.echo(words(f"Shoal is listening at {url}", f"Shoal 已启动：{url}"))
+
+
+@app.command()
+def demo() -> None:
+    """Show everything at once: a server, a local stand-in for the site, six shops and buyers who talk and pay.
+
+    It works in a fresh directory .demo (or SHOAL_DATA_DIR), prints one line READY {…} for scripts, and ends with
+    Ctrl-C. Nothing leaves this machine.
+    """
+    raise typer.Exit(run_demo())
+
+
+@app.command()
+def sandbox(
+    *,
+    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="What ids and cookies follow from.")] = 0,
+    shops: Annotated[int, typer.Option(min=0, max=10_000, help="Sellers to begin with.")] = 3,
+    script: Annotated[bool, typer.Option("--script", help="Let scripted buyers talk and pay.")] = False,
+    buyers: Annotated[int, typer.Option(min=1, max=1_000, help="How many scripted buyers.")] = 5,
+    interval: Annotated[float, typer.Option(min=0.05, help="Mean seconds between their lines.")] = 4.0,
+) -> None:
+    """Run a local stand-in for the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
+    world = World(seed=seed, shops=shops, clock=Clock())
+    story = Script(interval_seconds=interval, buyers=buyers) if script else False
+
+    def ready(url: str) -> None:
+        typer.echo(words(f"The sandbox is listening at {url}", f"沙盒已启动：{url}"))
+        typer.echo(
+            words("Let a server use it with these settings:", "让服务使用它的设置：")
+            + f"\n  SHOAL_SITE_MTOP_URL={url} SHOAL_SITE_PASSPORT_URL={url} SHOAL_SITE_UPLOAD_URL={url}"
+            f" SHOAL_SITE_WS_URL={url.replace('http', 'ws', 1)}/"
+        )
+        for seller in world.sellers.values():
+            typer.echo(f"\n{seller.nick}\n  {world.cookie_header(seller)}")
+
+    try:
+        asyncio.run(serve_sandbox(host, port, app=build_sandbox(world, script=story), ready=ready))
+    except KeyboardInterrupt:
+        return
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(f"{host} port {port} cannot be used ({error.strerror}); choose another --port") from None
+
+
+@app.command()
+def login(
+    url: Url = None,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="The user's name; else you are asked.")] = None,
+) -> None:
+    """Sign in to a server and keep the session for later commands, in a file that only you can read.
+
+    The password is asked for, or taken from SHOAL_PASSWORD.
+    """
+    address = chosen_url(url)
+    run(_reach(address))
+    name = user or os.environ.get("SHOAL_USER") or typer.prompt(words("User", "用户名"), default="admin", err=True)
+    password = os.environ.get("SHOAL_PASSWORD") or typer.prompt(words("Password", "密码"), hide_input=True, err=True)
+    run(_login(address, name, password))
+
+
+@app.command()
+def logout(url: Url = None) -> None:
+    """End the stored session of a server, there and here."""
+    run(_logout(chosen_url(url)))
+
+
+async def _reach(url: str) -> None:
+    """Nobody types a password for a server that is not there."""
+    async with ApiClient(url) as client:
+        await client.call("GET", "verify")
+
+
+async def _login(url: str, user: str, password: str) -> None:
+    async with ApiClient(url) as client:
+        token = await client.sign_in(user, password)
+    TokenFile().put(url, user=user, token=token)
+    typer.echo(words(f"Signed in to {url} as {user}.", f"已以 {user} 登录 {url}。"))
+
+
+async def _logout(url: str) -> None:
+    token = TokenFile().get(url)
+    if token is None:
+        typer.echo(words(f"You were not signed in to {url}.", f"尚未登录 {url}。"))
+        return
+    TokenFile().drop(url)
+    async with ApiClient(url, token) as client:
+        try:
+            await client.call("POST", "logout")
+        except (NoServer, Refused) as error:
+            typer.echo(words(f"Forgotten here only: {error}", f"仅在本机退出：{error}"), err=True)
+            return
+    typer.echo(words(f"Signed out of {url}.", f"已退出 {url}。"))
+
+
+if __name__ == "__main__":
+    main()

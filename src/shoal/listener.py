@@ -1,0 +1,128 @@
+"""The listening socket and the server behind it: one process, one loop, and an end that is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from shoal.errors import ConfigError
+
+log = structlog.get_logger("shoal.listener")
+
+GRACE_SECONDS = 5
+"""How long requests that are under way, and streams, may go on after the signal."""
+_BACKLOG = 2048
+
+Announce = Callable[[FastAPI, str], None]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address, without listening yet. Raises ``ConfigError`` with a sentence."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise ConfigError(f"{host} is not an address of this machine; set SHOAL_HOST to another") from None
+    taken = socket.socket(family, kind, protocol)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        taken.bind(address)
+    except OSError as error:
+        taken.close()
+        raise _unusable(host, port, error) from None
+    taken.setblocking(False)
+    return taken
+
+
+def reachable_url(host: str, port: int) -> str:
+    """The address to type into a browser on this machine."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: FastAPI, host: str, port: int, announce: Announce) -> None:
+    """Serve until SIGINT or SIGTERM; ``announce`` is called once, when connections are really accepted.
+
+    Raises what the application's start raises, and ``ConfigError`` when the address cannot be used.
+    """
+    with contextlib.closing(bind(host, port)) as taken, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, host, taken, announce))
+
+
+async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announce) -> None:
+    url = reachable_url(host, taken.getsockname()[1])
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="off",  # it is entered here, so that its errors reach the person who started us
+        log_config=None,
+        log_level=None,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = _Server(config, lambda: announce(app, url))
+    starting = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if server.started:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+        elif starting and not server.should_exit:
+            server.should_exit = True
+            starting.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    try:
+        async with app.router.lifespan_context(app):
+            try:
+                await server.serve([taken])
+            except OSError as error:  # somebody else began to listen there while we opened the database
+                raise _unusable(host, taken.getsockname()[1], error) from None
+            log.info("stopping")
+    except asyncio.CancelledError:
+        if not server.should_exit:
+            raise
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+
+def _unusable(host: str, port: int, error: OSError) -> ConfigError:
+    if isinstance(error, PermissionError):
+        return ConfigError(f"port {port} needs more rights than this user has; set SHOAL_PORT to one above 1023")
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"port {port} on {host} is in use; set SHOAL_PORT to another one, or to 0 for a free one")
+    return ConfigError(f"{host} port {port} cannot be used ({error.strerror}); set SHOAL_HOST and SHOAL_PORT")
