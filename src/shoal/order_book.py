@@ -249,9 +249,11 @@ class OrderBook:
     ) -> bool:
         """Say what became of an act. False when that is settled (only ``uncertain`` may still change).
 
-        ``PENDING`` puts it back: it certainly was not done and may begin again.
+        ``PENDING`` puts back what was begun: it certainly was not done and may begin again.
         """
-        open_states = [IntentState.PENDING.value, IntentState.INTENDED.value, IntentState.UNCERTAIN.value]
+        open_states = [IntentState.INTENDED.value]
+        if state is not IntentState.PENDING:
+            open_states += [IntentState.PENDING.value, IntentState.UNCERTAIN.value]
         settled_at_ms = None if state is IntentState.PENDING else self._now_ms()
         statement = (
             update(intents)
