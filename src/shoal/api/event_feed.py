@@ -40,17 +40,21 @@ async def account_events(
             # Listening began before the snapshot is taken, on the same turn of the loop: nothing falls between.
             rev = server.manager.newest_rev
             snapshot = _snapshot(server, user_id, rev)
+            told_already: set[int] = set()
             if cursor is not None:
                 async for told in _missed(server, user_id, cursor, rev):
+                    told_already.update({told.rev} if told.rev is not None else ())
                     yield told
             yield snapshot
-            async for told_or_beat in _live(subscription, user_id, rev, beat_seconds):
-                yield told_or_beat
+            async for told_or_beat in _live(subscription, user_id, beat_seconds):
+                # Another machine's change stands in the journal before it is published, and so is told, here.
+                if told_or_beat is None or told_or_beat.rev not in told_already:
+                    yield told_or_beat
         yield Told({"type": "reset"})
         cursor = None
 
 
-async def _live(subscription: Subscription, user_id: int, rev: int, beat_seconds: float) -> AsyncIterator[Told | None]:
+async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -> AsyncIterator[Told | None]:
     """What happens from now on; ends when events were lost."""
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
@@ -65,7 +69,7 @@ async def _live(subscription: Subscription, user_id: int, rev: int, beat_seconds
         if not events:
             return
         for event in events:
-            if event.owner_id == user_id and not (isinstance(event, AccountChanged) and event.entry.rev <= rev):
+            if event.owner_id == user_id:
                 yield _told(event)
 
 

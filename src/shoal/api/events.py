@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
 from shoal.api.caller import BearerToken, Me, TheServer
-from shoal.api.documented import READING
+from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
 from shoal.errors import StoreError
 from shoal.server import Server
@@ -44,13 +44,24 @@ class EventStream(StreamingResponse):
             await super().stream_response(send)
 
 
+def _as_json(failures: Responses) -> Responses:
+    """A failure of this route is JSON, although its success is not."""
+    return {
+        status: {
+            "description": failure["description"],
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{failure['model'].__name__}"}}},
+        }
+        for status, failure in failures.items()
+    }
+
+
 @routes.get(
     "/events",
     summary="Follow changes and states",
     response_class=EventStream,
     responses={
         200: {"description": "Server-sent events", "content": {"text/event-stream": {"example": _EXAMPLE}}},
-        **READING,
+        **_as_json(READING),
     },
 )
 async def get_events(

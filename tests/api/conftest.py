@@ -1,0 +1,18 @@
+"""What the tests of the API share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from doors import Door, open_door
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """A server with one account, ``shop``."""
+    async with open_door(tmp_path / "data") as opened:
+        await opened.add()
+        yield opened

@@ -1,0 +1,213 @@
+"""Accounts over the API: what a change promises, whose they are, and what is really happening to them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from doors import Door, another_person
+from shoal.account import Account
+from shoal.account_task import Link
+from shoal.errors import NeedsOwner
+from standins import cookie_of, until
+
+
+async def test_a5_renewing_a_disabled_account_by_post_does_not_connect_it(door: Door) -> None:
+    await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    connections = door.site.ever["shop"]
+    body = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie_of(1, secret="s2")})
+    assert body["state"] == "stopped"
+    assert door.site.ever["shop"] == connections
+    body = await door.call("PUT", "/cookies/shop/status", json={"enabled": True})
+    assert body["state"] == "running"
+    assert door.site.cookies[-1] == ("shop", cookie_of(1, secret="s2"))
+
+
+async def test_a8_switching_off_and_on_keeps_every_setting(door: Door) -> None:
+    await door.call("PUT", "/cookies/shop/auto-confirm", json={"auto_confirm": True})
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "kept"})
+    await door.call("PUT", "/cookies/shop/pause-duration", json={"pause_duration": 3})
+    for enabled in (False, True):
+        await door.call("PUT", "/cookies/shop/status", json={"enabled": enabled})
+    (row,) = await door.call("GET", "/cookies/details")
+    assert (row["auto_confirm"], row["remark"], row["pause_duration"]) == (True, "kept", 3)
+
+
+async def test_a20_a_removed_account_can_be_added_again_and_runs(door: Door) -> None:
+    await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    gone = await door.call("DELETE", "/cookies/shop")
+    assert gone["generation"] == 3
+    await until(lambda: "shop" not in door.server.manager.tasks)
+    body = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie_of(1)})
+    assert (body["state"], body["generation"]) == ("running", 4)
+
+
+async def test_an_account_that_is_still_vanishing_cannot_be_added(door: Door) -> None:
+    door.site.farewell_seconds = 0.3
+    await door.call("DELETE", "/cookies/shop", params={"wait": 0})
+    body = await door.call("POST", "/cookies", 409, json={"id": "shop", "value": cookie_of(1)})
+    assert body["code"] == "account_vanishing"
+    await until(lambda: "shop" not in door.server.manager.tasks)
+
+
+async def test_a23_the_same_seller_cannot_be_added_twice(door: Door) -> None:
+    body = await door.call("POST", "/cookies", 409, json={"id": "again", "value": cookie_of(1)})
+    assert (body["code"], body["params"]) == ("duplicate_unb", {"id": "shop"})
+    assert "shop" in body["detail"]
+    async with another_person(door) as bob:
+        body = await bob.call("POST", "/cookies", 409, json={"id": "mine", "value": cookie_of(1)})
+        assert (body["code"], body["params"]) == ("duplicate_unb", {})
+        assert "shop" not in body["detail"]
+
+
+async def test_another_sellers_cookie_is_refused(door: Door) -> None:
+    for method, path in (("PUT", "/cookies/shop"), ("POST", "/cookies"), ("POST", "/cookie/shop/account-info")):
+        sent = {"id": "shop", "value": cookie_of(2)} if "cookies" in path else {"value": cookie_of(2)}
+        body = await door.call(method, path, 409, json=sent)
+        assert body["code"] == "other_unb"
+
+
+async def test_a24_details_say_what_is_wanted_and_what_really_happens(door: Door) -> None:
+    async def expire(account: Account, link: Link) -> None:
+        raise NeedsOwner("risk_control", action_url="https://example.org/slider")
+
+    door.site.behave = expire
+    body = await door.call("POST", "/cookies/shop/resume")
+    assert body["state"] == "parked"
+    (row,) = await door.call("GET", "/cookies/details")
+    assert (row["enabled"], row["state"], row["reason"]) == (True, "parked", "risk_control")
+    account = await door.call("GET", "/cookies/shop")
+    assert account["action_url"] == "https://example.org/slider"
+    assert account["desired"]["enabled"] is True
+    assert account["observed"]["parked_since"].endswith("Z")
+    assert (await door.call("GET", "/cookies/check"))["hasValidCookies"] is False
+    door.site.behave = None
+    again = await door.call("PUT", "/cookies/shop/status", json={"enabled": True})
+    assert again["state"] == "parked", "saying true again does not un-park"
+    assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "running"
+    assert (await door.call("GET", "/cookies/check"))["validCount"] == 1
+
+
+async def test_each_person_sees_the_own_accounts_only(door: Door) -> None:
+    async with another_person(door) as bob:
+        await bob.add("bobs", 2)
+        assert await bob.call("GET", "/cookies") == ["bobs"]
+        assert await door.call("GET", "/cookies") == ["shop"], "the administrator too"
+        assert [row["id"] for row in await bob.call("GET", "/cookies/details")] == ["bobs"]
+        assert (await bob.call("GET", "/cookies/check"))["totalCount"] == 1
+
+
+async def test_an_etag_guards_a_change(door: Door) -> None:
+    etag = await door.etag("/cookies/shop")
+    assert etag == '"g1"'
+    answer = await door.client.put("/cookies/shop/remark", json={"remark": "a"}, headers={"If-Match": etag})
+    assert answer.headers["etag"] == '"g2"'
+    answer = await door.client.put("/cookies/shop/remark", json={"remark": "b"}, headers={"If-Match": etag})
+    assert answer.status_code == 412
+    assert answer.headers["etag"] == '"g2"'
+    body = answer.json()
+    assert body["code"] == "stale_generation"
+    assert body["current"]["remark"] == "a"
+    assert body["current"] == await door.call("GET", "/cookies/shop")
+    await door.call("DELETE", "/cookies/shop", 412, headers={"If-Match": etag})
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "c"}, headers={"If-Match": "*"})
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "d"}, headers={"If-Match": 'W/"g3"'})
+    body = await door.call("PUT", "/cookies/shop/remark", 422, json={"remark": "e"}, headers={"If-Match": "soon"})
+    assert body["code"] == "bad_if_match"
+    sent = {"id": "new", "value": cookie_of(2)}
+    await door.call("POST", "/cookies", 412, json=sent, headers={"If-Match": '"g1"'})
+
+
+async def test_of_two_changes_with_the_same_etag_one_wins(door: Door) -> None:
+    headers = {"If-Match": '"g1"'}
+    answers = await asyncio.gather(
+        *(door.client.put("/cookies/shop/remark", json={"remark": text}, headers=headers) for text in "abcde")
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
+
+
+async def test_an_unchanged_value_is_success_without_a_generation(door: Door) -> None:
+    body = await door.call("PUT", "/cookies/shop/remark", json={"remark": ""})
+    assert (body["changed"], body["generation"], body["rev"]) == (False, 1, 1)
+    assert (await door.call("GET", f"/ops/{body['op_id']}")) == {"state": "applied", "generation": 1, "rev": 1}
+
+
+async def test_an_answer_waits_for_the_task_only_as_long_as_told(door: Door) -> None:
+    door.site.farewell_seconds = 0.5
+    body = await door.call("PUT", "/cookies/shop/status", params={"wait": 0}, json={"enabled": False})
+    assert body["state"] in {"running", "stopping"}
+    body = await door.call("PUT", "/cookies/shop/status", params={"wait": 5}, json={"enabled": False})
+    assert body["state"] == "stopped"
+    for wait in ("-1", "61", "nan", "soon"):
+        await door.call("PUT", "/cookies/shop/status", 422, params={"wait": wait}, json={"enabled": False})
+
+
+async def test_the_key_of_a_change_finds_its_outcome_and_is_nobody_elses(door: Door) -> None:
+    headers = {"Idempotency-Key": "order-66"}
+    body = await door.call("PUT", "/cookies/shop/remark", json={"remark": "x"}, headers=headers)
+    assert body["op_id"] == "order-66"
+    assert await door.call("GET", "/ops/order-66") == {"state": "applied", "generation": 2, "rev": 2}
+    nowhere = {"state": "not_applied", "generation": None, "rev": None}
+    assert await door.call("GET", "/ops/never") == nowhere
+    async with another_person(door) as bob:
+        await bob.add("bobs", 2)
+        assert await bob.call("GET", "/ops/order-66") == nowhere
+        body = await bob.call("PUT", "/cookies/bobs/remark", json={"remark": "y"}, headers=headers)
+        assert (body["changed"], body["op_id"]) == (True, "order-66")
+        assert (await bob.call("GET", "/ops/order-66"))["rev"] == body["rev"]
+    assert (await door.call("GET", "/ops/order-66"))["rev"] == 2
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a/b", "a:b", "x" * 129])
+async def test_keys_have_plain_characters(door: Door, key: str) -> None:
+    body = await door.call("PUT", "/cookies/shop/remark", 422, json={"remark": "x"}, headers={"Idempotency-Key": key})
+    assert body["code"] == "bad_idempotency_key"
+    assert door.account().remark == ""
+
+
+async def test_adding_the_same_id_twice_at_once_makes_one_account(door: Door) -> None:
+    sent = {"id": "two", "value": cookie_of(2)}
+    answers = await asyncio.gather(*(door.client.post("/cookies", json=sent) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(answer.json()["changed"] for answer in answers) == 1
+    assert door.site.most_at_once["two"] == 1
+
+
+async def test_settings_are_changed_all_at_once_and_the_others_stay(door: Door) -> None:
+    sent = {"debounce_seconds": 2, "default_reply_enabled": True, "default_reply": "稍等", "remark": "r"}
+    body = await door.call("PATCH", "/cookies/shop/settings", json=sent)
+    assert body["generation"] == 2
+    assert body["settings"] == (await door.call("GET", "/cookies/shop"))["desired"]
+    assert body["settings"]["debounce_seconds"] == 2.0
+    body = await door.call("PATCH", "/cookies/shop/settings", json={"debounce_seconds": None})
+    assert body["settings"]["debounce_seconds"] is None
+    assert body["settings"]["default_reply"] == "稍等"
+    body = await door.call("PATCH", "/cookies/shop/settings", json={})
+    assert body["changed"] is False
+    for wrong, code in (
+        ({"debounce_seconds": 31.0}, "bad_debounce"),
+        ({"default_reply": "x" * 4001}, "text_too_long"),
+        ({"remark": "ok", "debounce_seconds": -1.0}, "bad_debounce"),
+    ):
+        refused = await door.call("PATCH", "/cookies/shop/settings", 422, json=wrong)
+        assert refused["code"] == code
+    assert door.account().remark == "r"
+
+
+async def test_items(door: Door) -> None:
+    path = "/cookies/shop/items"
+    assert await door.call("GET", path) == {"items": [], "next": None}
+    assert (await door.call("GET", f"{path}/7001", 404))["code"] == "unknown_item"
+    body = await door.call("PUT", f"{path}/7001", json={"reply": "有货"})
+    assert body["item"] == {"item_id": "7001", "reply": "有货", "paid_message": "", "nothing_to_send": False}
+    body = await door.call("PUT", f"{path}/7001", json={"nothing_to_send": True})
+    assert body["item"]["reply"] == "有货"
+    assert await door.call("GET", f"{path}/7001") == body["item"]
+    assert await door.call("GET", path) == {"items": [body["item"]], "next": None}
+    etag = await door.etag(path)
+    refused = await door.call("PUT", f"{path}/7001", 412, json={"reply": "x"}, headers={"If-Match": '"g1"'})
+    assert refused["current"]["desired"]["item_count"] == 1
+    assert (await door.call("DELETE", f"{path}/7001", headers={"If-Match": etag}))["changed"] is True
+    assert (await door.call("DELETE", f"{path}/7001"))["changed"] is False
+    assert (await door.call("PUT", f"{path}/a-b", 422, json={}))["code"] == "bad_item_id"

@@ -1,0 +1,72 @@
+"""Many accounts at once: each for itself, or all or none."""
+
+from __future__ import annotations
+
+from doors import Door, another_person
+from standins import until
+
+
+async def _three(door: Door) -> None:
+    await door.add("two", 2)
+    await door.add("three", 3)
+
+
+async def test_each_account_gets_its_own_result(door: Door) -> None:
+    await _three(door)
+    async with another_person(door) as bob:
+        await bob.add("bobs", 9)
+        updates = {"shop": False, "nobody": False, "bobs": False, "two": True}
+        body = await door.call("PUT", "/cookies/status", 207, json={"updates": updates})
+        assert [(row["id"], row["outcome"], row["code"]) for row in body["results"]] == [
+            ("shop", "changed", ""),
+            ("nobody", "failed", "unknown_account"),
+            ("bobs", "failed", "unknown_account"),
+            ("two", "unchanged", ""),
+        ]
+        assert bob.account("bobs").enabled
+        assert body["results"][0]["generation"] == 2
+        op_id = body["results"][0]["op_id"]
+        assert (await door.call("GET", f"/ops/{op_id}"))["state"] == "applied"
+    await until(lambda: door.site.live["shop"] == 0)
+
+
+async def test_all_well_is_200_and_an_empty_batch_is_nothing(door: Door) -> None:
+    await _three(door)
+    body = await door.call("PUT", "/cookies/status", json={"updates": {"two": False, "three": False}})
+    assert [row["outcome"] for row in body["results"]] == ["changed", "changed"]
+    assert await door.call("PUT", "/cookies/status", json={"updates": {}}) == {"results": []}
+
+
+async def test_a_dry_run_changes_nothing(door: Door) -> None:
+    await _three(door)
+    before = dict(door.server.manager.accounts)
+    for mode, status in (("each", 207), ("atomic", 207)):
+        params = {"mode": mode, "dry_run": "1"}
+        sent = {"updates": {"shop": False, "two": True, "nobody": True}}
+        body = await door.call("PUT", "/cookies/status", status, params=params, json=sent)
+        assert [row["outcome"] for row in body["results"]] == ["would_change", "unchanged", "failed"]
+    assert dict(door.server.manager.accounts) == before
+
+
+async def test_atomic_is_all_or_none(door: Door) -> None:
+    await _three(door)
+    params = {"mode": "atomic"}
+    before = dict(door.server.manager.accounts)
+    sent = {"updates": {"shop": False, "nobody": False}}
+    assert (await door.call("PUT", "/cookies/status", 404, params=params, json=sent))["code"] == "unknown_account"
+    async with another_person(door) as bob:
+        await bob.call("PUT", "/cookies/status", 404, params=params, json={"updates": {"shop": False}})
+    assert dict(door.server.manager.accounts) == before
+    sent = {"updates": {"shop": False, "two": False, "three": True}}
+    body = await door.call("PUT", "/cookies/status", params=params, json=sent)
+    assert [row["outcome"] for row in body["results"]] == ["changed", "changed", "unchanged"]
+    assert not door.account("two").enabled
+
+
+async def test_an_atomic_batch_has_a_limit(door: Door) -> None:
+    sent = {"updates": {f"shop{number}": True for number in range(501)}}
+    body = await door.call("PUT", "/cookies/status", 404, params={"mode": "atomic"}, json=sent)
+    assert body["code"] == "unknown_account"
+    sent = {"updates": {f"shop{number}": True for number in range(5_001)}}
+    assert (await door.call("PUT", "/cookies/status", 422, json=sent))["code"] == "invalid_body"
+    await door.call("PUT", "/cookies/status", 422, params={"mode": "some"}, json={"updates": {}})

@@ -1,0 +1,127 @@
+"""The OpenAPI document is complete, and the server answers as it says."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from shoal.reply_server import build_app
+from standins import FakeSite, cookie_of, quick_settings
+
+PASSWORD = "correct horse battery"
+LEFT_OUT = {"get_events", "logout", "change_admin_password"}
+"""An endless answer, and two calls that would sign the test out."""
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> dict[str, Any]:
+    return build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect).openapi()
+
+
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for methods in document["paths"].values() for operation in methods.values()]
+
+
+def test_every_operation_has_a_readable_name_of_its_own_and_a_summary(document: dict[str, Any]) -> None:
+    names = Counter(operation["operationId"] for operation in _operations(document))
+    assert max(names.values()) == 1
+    for operation in _operations(document):
+        assert operation["operationId"].isidentifier()
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["tags"]
+
+
+def test_every_body_that_is_sent_has_an_example(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for operation in _operations(document):
+        if "requestBody" in operation:
+            reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            assert schemas[reference.rpartition("/")[2]]["examples"], operation["operationId"]
+
+
+def test_every_success_has_a_shape(document: dict[str, Any]) -> None:
+    for operation in _operations(document):
+        if operation["operationId"] not in {"get_events", "register"}:
+            assert operation["responses"]["200"]["content"]["application/json"]["schema"], operation["operationId"]
+
+
+def test_every_failure_has_the_shape_of_a_problem(document: dict[str, Any]) -> None:
+    for operation in _operations(document):
+        for status, answer in operation["responses"].items():
+            if status >= "400" and operation["operationId"] not in {"get_health", "get_ready"}:
+                reference = answer["content"]["application/json"]["schema"]["$ref"]
+                assert reference.endswith("/InvalidBody" if status == "422" else "/ProblemBody")
+
+
+def test_every_operation_but_the_open_ones_asks_for_a_token(document: dict[str, Any]) -> None:
+    open_ones = {operation["operationId"] for operation in _operations(document) if "security" not in operation}
+    assert open_ones == {"login", "register", "get_health", "get_live", "get_ready"}
+
+
+@contextmanager
+def _running(data_dir: Path) -> Iterator[str]:
+    """The server in a thread of its own, with one account."""
+    app = build_app(quick_settings(data_dir=data_dir, admin_password=PASSWORD), connect=FakeSite().connect)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, name="served")
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+            assert thread.is_alive()
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.mark.timeout(120)
+def test_the_server_answers_as_its_document_says(tmp_path: Path) -> None:
+    with _running(tmp_path) as url:
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+        login = schema["/login"]["POST"].Case(body={"username": "admin", "password": PASSWORD}).call()
+        headers = {"Authorization": f"Bearer {login.json()['token']}"}
+        schema["/cookies"]["POST"].Case(body={"id": "my-shop", "value": cookie_of(1)}).call(headers=headers)
+        for found in schema.get_all_operations():
+            operation: Any = found.ok()  # type: ignore[union-attr]
+            if operation.definition.raw["operationId"] not in LEFT_OUT:
+                _check(operation, headers)
+
+
+def _check(operation: Any, headers: dict[str, str]) -> None:
+    checks = [
+        not_a_server_error,
+        status_code_conformance,
+        content_type_conformance,
+        response_schema_conformance,
+    ]
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=15,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def answers(case: Any) -> None:
+        case.call_and_validate(headers=headers, checks=checks)
+
+    answers()

@@ -1,0 +1,148 @@
+"""History, messages, locks and health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from doors import Door, another_person, client_of
+from shoal.errors import StoreError
+from shoal.message_log import IncomingMessage, OutboxRow, SendOutcome
+from standins import cookie_of
+
+
+async def test_history_is_read_in_pages_newest_first(door: Door) -> None:
+    for number in range(5):
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": f"r{number}"})
+    seen: list[dict[str, Any]] = []
+    params: dict[str, Any] = {"limit": 2}
+    while True:
+        page = await door.call("GET", "/cookies/shop/history", params=params)
+        seen += page["items"]
+        if page["next"] is None:
+            break
+        params["cursor"] = page["next"]
+    assert [row["generation"] for row in seen] == [6, 5, 4, 3, 2, 1]
+    assert seen[0]["changes"] == {"remark": ["r3", "r4"]}
+    assert seen[0]["actor"] == "user:admin"
+    assert seen[-1]["changes"]["cookie"] == [None, door.account().fingerprint]
+
+
+@pytest.mark.parametrize("cursor", ["x", "!!", "bnVsbA", "WyJhIl0", "Wy0xXQ", "WzFlOTld", "W3RydWVd", "é"])
+async def test_cursors_of_nobody_are_refused(door: Door, cursor: str) -> None:
+    for path in ("/cookies/shop/history", "/messages"):
+        body = await door.call("GET", path, 422, params={"cursor": cursor})
+        assert body["code"] == "bad_cursor"
+
+
+async def test_a_former_owners_history_is_not_shown(door: Door) -> None:
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "private"})
+    await door.call("DELETE", "/cookies/shop")
+    async with asyncio.timeout(5):
+        while "shop" in door.server.manager.tasks:
+            await asyncio.sleep(0.01)
+    async with another_person(door) as bob:
+        await bob.add("shop", 7)
+        page = await bob.call("GET", "/cookies/shop/history")
+        assert [row["generation"] for row in page["items"]] == [4]
+
+
+async def test_messages_with_what_was_answered(door: Door) -> None:
+    await door.add("two", 2)
+    log = door.server.message_log
+    for number in range(3):
+        message = IncomingMessage(
+            message_id=f"m{number}", chat_id="c1", item_id="7001", sender_id="22", sender_name="Ann",
+            text=f"在吗 {number} 100%", created_at_ms=1_767_323_045_000 + number,
+        )  # fmt: skip
+        await log.store_incoming("shop", [message])
+    other = IncomingMessage(message_id="x", chat_id="c2", text="hello", created_at_ms=5)
+    await log.store_incoming("two", [other])
+    sending = await log.queue(OutboxRow(account_id="shop", chat_id="c1", uuid="u1", message_id="m2", text="在的"))
+    await log.settle(sending, SendOutcome.SENT)
+    async with another_person(door) as bob:
+        assert await bob.call("GET", "/messages") == {"items": [], "next": None}
+    page = await door.call("GET", "/messages", params={"limit": 2})
+    assert [row["message_id"] for row in page["items"]] == ["m2", "m1"]
+    newest = page["items"][0]
+    assert newest["at"] == "2026-01-02T03:04:05.002Z"
+    assert newest["answers"][0]["text"] == "在的"
+    assert newest["answers"][0]["outcome"] == "sent"
+    rest = await door.call("GET", "/messages", params={"limit": 2, "cursor": page["next"]})
+    assert [row["message_id"] for row in rest["items"]] == ["m0", "x"]
+    assert rest["next"] is None
+    for params, found in (
+        ({"cid": "two"}, ["x"]),
+        ({"chat": "c2"}, ["x"]),
+        ({"q": "1 100%"}, ["m1"]),
+        ({"q": "ann", "cid": "shop"}, ["m2", "m1", "m0"]),
+        ({"q": "%%"}, []),
+    ):
+        rows = (await door.call("GET", "/messages", params=params))["items"]
+        assert [row["message_id"] for row in rows] == found
+    await door.call("GET", "/messages", 422, params={"q": "a\x00"})
+    await door.call("GET", "/messages", 422, params={"limit": 201})
+
+
+async def test_locks_name_the_holder_to_its_owner_only(door: Door) -> None:
+    hold = await door.server.manager.locks.acquire("shop", "update_keywords")
+    mine = await door.call("GET", "/system/locks")
+    assert (mine["held"], mine["oldest_account"], mine["oldest_operation"]) == (1, "shop", "update_keywords")
+    async with another_person(door) as bob:
+        theirs = await bob.call("GET", "/system/locks")
+        assert (theirs["held"], theirs["oldest_account"]) == (1, "")
+    hold.release()
+
+
+async def test_d4_health_is_honest_and_quick(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client_of(door.app) as anybody:
+        began = time.monotonic()
+        for _ in range(10):
+            assert (await anybody.get("/health")).status_code == 200
+        assert time.monotonic() - began < 5
+        assert (await anybody.get("/health/ready")).json()["ready"] is True
+
+        async def broken(key: str) -> None:
+            raise StoreError(f"{key} cannot be read")
+
+        monkeypatch.setattr(door.server.database, "fact", broken)
+        answer = await anybody.get("/health")
+        assert answer.status_code == 503
+        assert answer.json()["status"] == "unhealthy"
+        assert answer.json()["services"] == {"cookie_manager": "ok", "database": "error"}
+        answer = await anybody.get("/health/ready")
+        assert (answer.status_code, answer.json()["ready"]) == (503, False)
+        assert (await anybody.get("/health/live")).status_code == 200
+
+
+async def test_health_does_not_wait_for_a_hanging_database(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_: str) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("shoal.api.health.PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(door.server.database, "fact", hang)
+    assert (await door.call("GET", "/health/ready", 503))["services"]["database"] == "error"
+
+
+async def test_health_tells_of_a_manager_that_hangs(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.api.health.LONGEST_SOUND_HOLD_SECONDS", 0.0)
+    hold = await door.server.manager.locks.acquire("shop", "update_keywords")
+    await asyncio.sleep(0.01)
+    assert (await door.call("GET", "/health", 503))["services"]["cookie_manager"] == "error"
+    hold.release()
+
+
+async def test_reloading_publishes_what_another_wrote(door: Door) -> None:
+    await door.server.store.save_auto_confirm("shop", True)  # type: ignore[attr-defined]
+    assert not door.account().auto_confirm
+    assert (await door.call("POST", "/system/reload-cache"))["differed"] == 1
+    assert door.account().auto_confirm
+
+
+async def test_the_answer_to_a_new_account_is_what_everybody_reads_next(door: Door) -> None:
+    body = await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2)})
+    read = await door.call("GET", "/cookies/two")
+    assert (read["generation"], read["rev"], read["state"]) == (body["generation"], body["rev"], body["state"])

@@ -1,0 +1,83 @@
+"""The canary: a cookie that was sent appears in no answer, no header and no log, whatever the route and the mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from doors import Door
+from standins import cookie_of
+
+CANARY = "canary5d1f77"
+COOKIE = cookie_of(1, secret=CANARY)
+PLATFORM_PASSWORD = "hunter2canary"
+
+
+def _routes(door: Door) -> list[tuple[str, str]]:
+    """Every method and path of the document."""
+    paths = door.app.openapi()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() for method in methods if path != "/events"]
+
+
+def _filled(path: str, account_id: str) -> str:
+    values = {"cid": account_id, "index": "0", "rule_id": "x", "item_id": "7001", "op_id": "x"}
+    return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
+
+
+def _bodies() -> list[dict[str, Any]]:
+    """What scripts send rightly, and what they send by mistake: the cookie in every wrong place."""
+    right: dict[str, Any] = {"json": {"id": "shop", "value": COOKIE}}
+    mistakes: list[dict[str, Any]] = [
+        {"json": {"value": COOKIE, "password": PLATFORM_PASSWORD, "username": "u"}},
+        {"json": {"id": COOKIE, "value": 5}},
+        {"json": {"id": [COOKIE], "value": [COOKIE], "enabled": COOKIE, "keywords": COOKIE, "updates": COOKIE}},
+        {"json": {COOKIE: COOKIE, "keywords": {COOKIE: 1}, "updates": {COOKIE: 1}}},
+        {"json": {"id": "shop", "value": COOKIE + "; broken\nline=1"}},
+        {"json": {"id": "shop", "value": COOKIE.replace("unb=", "un=")}},
+        {"json": {"id": "shop", "value": cookie_of(2, secret=CANARY)}},
+        {"json": COOKIE},
+        {"content": json.dumps({"value": COOKIE})[:-1].encode(), "headers": {"Content-Type": "application/json"}},
+        {"content": COOKIE.encode(), "headers": {"Content-Type": "text/plain"}},
+    ]
+    return [right, *mistakes]
+
+
+async def test_a_cookie_leaves_by_no_route(
+    door: Door, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
+    await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2, secret=CANARY)})
+    answers: list[httpx.Response] = []
+    for method, path in _routes(door):
+        if path in {"/logout", "/cookies/{cid}"} and method != "GET":
+            continue
+        bodies = _bodies() if method in {"POST", "PUT", "PATCH"} else [{}]
+        for account_id in ("shop", "nobody"):
+            answers += [await door.client.request(method, _filled(path, account_id), **body) for body in bodies]
+    for body in _bodies():
+        answers.append(await door.client.put("/cookies/shop", **body))
+    answers.append(await door.client.delete("/cookies/two"))
+    answers.append(await door.client.get("/openapi.json"))
+    assert not [answer.request.url.path for answer in answers if answer.status_code == 500]
+    assert {200, 400, 403, 404, 409, 422} <= {answer.status_code for answer in answers}
+    written = capfd.readouterr()
+    told = [json.dumps(entry.changes) for entry in await door.server.store.journal()]
+    everything = [written.out, written.err, caplog.text, *told]
+    everything += [f"{answer.headers} {answer.text}" for answer in answers]
+    assert "change committed" in written.out
+    for text in everything:
+        assert CANARY not in text
+        assert PLATFORM_PASSWORD not in text
+
+
+async def test_a_cookie_and_a_password_lie_in_no_file_in_clear(door: Door) -> None:
+    await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
+    await door.call("POST", "/cookie/shop/account-info", json={"password": PLATFORM_PASSWORD})
+    token = door.client.headers["authorization"].removeprefix("Bearer ")
+    raw = b"".join(path.read_bytes() for path in door.server.settings.data_dir.iterdir() if path.is_file())
+    for secret in (CANARY, PLATFORM_PASSWORD, token, door.app.state.first_password):
+        assert secret.encode() not in raw

@@ -1,0 +1,66 @@
+"""The life of a server: what it refuses to start on, and what it leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doors import open_door
+from shoal.errors import ConfigError
+from shoal.reply_server import build_app
+from standins import FakeSite, cookie_of, quick_settings, until
+
+
+async def test_two_servers_live_side_by_side(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "a") as one, open_door(tmp_path / "b") as other:
+        await one.add("shop", 1)
+        assert await other.call("GET", "/cookies") == []
+        await other.add("shop", 2)
+        assert one.account().unb != other.account().unb
+
+
+async def test_a_data_directory_is_for_one_server_at_a_time(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
+        with pytest.raises(ConfigError):
+            async with app.router.lifespan_context(app):
+                pass
+        await door.call("GET", "/cookies")
+
+
+async def test_a_data_directory_remembers_its_site_and_refuses_another(tmp_path: Path) -> None:
+    async with open_door(tmp_path):
+        pass
+    with pytest.raises(ConfigError, match="another data directory"):
+        async with open_door(tmp_path, site_ws_url="ws://127.0.0.1:9/"):
+            pass
+    async with open_door(tmp_path):
+        pass
+
+
+async def test_after_a_restart_everything_is_as_it_was(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        await door.add("shop", 1)
+        await door.call("POST", "/keywords/shop", json={"keywords": {"a": "b"}})
+        await door.call("POST", "/cookies", json={"id": "off", "value": cookie_of(2)})
+        await door.call("PUT", "/cookies/off/status", json={"enabled": False})
+        before = dict(door.server.manager.accounts)
+        token = door.client.headers["authorization"]
+    async with open_door(tmp_path) as door:
+        assert dict(door.server.manager.accounts) == before
+        await until(lambda: door.site.live.get("shop") == 1)
+        assert "off" not in door.site.ever
+        answer = await door.client.get("/cookies", headers={"Authorization": token})
+        assert answer.status_code == 200, "a sign-in outlives the server"
+
+
+async def test_when_the_database_has_recovered_it_is_read_again(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        await door.add("shop", 1)
+        await door.server.store.save_auto_confirm("shop", True)  # type: ignore[attr-defined]
+        recovered = door.server.database.group_writer.on_degraded
+        assert recovered is not None
+        recovered(True)
+        recovered(False)
+        await until(lambda: door.account().auto_confirm)

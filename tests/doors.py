@@ -1,0 +1,109 @@
+"""A whole server for tests of the API: the real database, an invented site, a signed-in client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from shoal.account import Account
+from shoal.reply_server import build_app
+from shoal.server import Server
+from standins import FakeSite, cookie_of, quick_settings, until
+
+FACTS = {"changed", "generation", "rev", "state", "op_id"}
+"""What stands in every answer to a change, beside the compatible body."""
+
+
+@dataclass
+class Door:
+    """One person's way in."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    site: FakeSite
+
+    @property
+    def server(self) -> Server:
+        """The living parts."""
+        server: Server = self.app.state.server
+        return server
+
+    def account(self, account_id: str = "shop") -> Account:
+        """The published snapshot."""
+        return self.server.manager.account(account_id)
+
+    async def call(self, method: str, path: str, status: int = 200, **request: Any) -> Any:
+        """Ask, expect a status, return the body."""
+        answer = await self.client.request(method, path, **request)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def compat(self, method: str, path: str, status: int = 200, **request: Any) -> Any:
+        """Ask, and return the body without the facts of a change."""
+        body = await self.call(method, path, status, **request)
+        return {name: value for name, value in body.items() if name not in FACTS}
+
+    async def add(self, account_id: str = "shop", number: int = 1) -> None:
+        """Add an account over the API."""
+        await self.call("POST", "/cookies", json={"id": account_id, "value": cookie_of(number)})
+
+    async def etag(self, path: str) -> str:
+        """The ETag of a GET."""
+        return (await self.client.get(path)).headers["etag"]
+
+
+def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
+    """A client that talks to the application without a socket."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://shoal.test", headers=headers)
+
+
+@asynccontextmanager
+async def open_door(data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
+    """A server with its administrator signed in; closed at the end."""
+    site = FakeSite()
+    app = build_app(quick_settings(data_dir=data_dir, **settings), connect=site.connect)
+    async with app.router.lifespan_context(app):
+        token = await app.state.server.users.open_session(1, 3600)
+        async with client_of(app, token) as client:
+            yield Door(app, client, site)
+        store = app.state.server.store
+        vanishing = [name for name, stone in (await store.load()).tombstones.items() if not stone.purged]
+        manager = app.state.server.manager
+        await until(lambda: not any(name in manager.tasks for name in vanishing))
+
+
+@asynccontextmanager
+async def another_person(door: Door, name: str = "bob") -> AsyncIterator[Door]:
+    """Somebody else on the same server."""
+    users = door.server.users
+    person = await users.create(name, "a password of theirs")
+    async with client_of(door.app, await users.open_session(person.id, 3600)) as client:
+        yield Door(door.app, client, door.site)
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
+    """The application on a real socket; yields its URL."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, ws="none", timeout_graceful_shutdown=1, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started or serving.done())
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving
