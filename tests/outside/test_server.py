@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, clean_environment, free_port, soon
 
 pytestmark = pytest.mark.outside
