@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.account import Account
 from shoal.reply_server import build_app
@@ -77,10 +77,8 @@ async def open_door(data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
         token = await app.state.server.users.open_session(1, 3600)
         async with client_of(app, token) as client:
             yield Door(app, client, site)
-        store = app.state.server.store
-        vanishing = [name for name, stone in (await store.load()).tombstones.items() if not stone.purged]
         manager = app.state.server.manager
-        await until(lambda: not any(name in manager.tasks for name in vanishing))
+        await until(lambda: set(manager.tasks) <= set(manager.accounts))  # what was removed has been seen off
 
 
 @asynccontextmanager
@@ -90,6 +88,23 @@ async def another_person(door: Door, name: str = "bob") -> AsyncIterator[Door]:
     person = await users.create(name, "a password of theirs")
     async with client_of(door.app, await users.open_session(person.id, 3600)) as client:
         yield Door(door.app, client, door.site)
+
+
+@asynccontextmanager
+async def served(door: Door) -> AsyncIterator[str]:
+    """The same server on a socket. Its parts are those of the door: the lifespan does not run twice."""
+    app = door.app
+
+    async def without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await app(scope, receive, send)
+
+    async with listening(without_lifespan) as url:
+        yield url
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import Door, another_person, listening
+from doors import Door, another_person, served
 from shoal.api.event_feed import Told, account_events
 from standins import until
 
@@ -70,23 +70,6 @@ async def reading(url: str, door: Door, **request: Any) -> AsyncIterator[Reader]
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Reader(answer)
-
-
-@asynccontextmanager
-async def served(door: Door) -> AsyncIterator[str]:
-    """The same server on a socket. Its parts are those of the door: the lifespan does not run twice."""
-    app = door.app
-
-    async def without_lifespan(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            while (await receive())["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
-            await send({"type": "lifespan.shutdown.complete"})
-        else:
-            await app(scope, receive, send)
-
-    async with listening(without_lifespan) as url:
-        yield url
 
 
 async def _remark(door: Door, text: str) -> int:

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import shoal
-from doors import Door, open_door
+from doors import Door, open_door, served
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
 from shoal.api.sentences import PROBLEMS
@@ -146,6 +147,19 @@ async def test_a_body_of_ten_megabytes_is_refused_before_it_is_read(door: Door) 
         assert body["code"] == "body_too_large"
         assert body["params"] == {"limit": 2 * 1024 * 1024}
         assert "at most 2097152 bytes" in body["detail"]
+
+
+async def test_a_large_body_is_refused_on_a_real_connection_too(door: Door) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(160):
+            yield b"x" * 65_536
+
+    headers = {"Content-Type": "application/json", "Authorization": door.client.headers["authorization"]}
+    async with served(door) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as client:
+        for content in (b"x" * 10_000_000, parts()):
+            answer = await client.put("/cookies/shop/remark", content=content)
+            assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        assert (await client.get("/cookies")).json() == ["shop"]
 
 
 async def test_a_body_of_unannounced_length_is_read(door: Door) -> None:
