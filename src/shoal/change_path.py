@@ -31,9 +31,13 @@ STALE_RETRIES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who asks, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait."""
+    """Who asks, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait.
+
+    ``owner_id``: the account must be that person's when its turn comes, not only when the request arrived.
+    """
 
     actor: str
+    owner_id: int | None = None
     op_id: str = ""
     if_match: int | None = None
     wait_seconds: float | None = None
@@ -144,7 +148,7 @@ class ChangePath:
                 hold = await self._locks.acquire(account_id, operation, wait_seconds=remaining)
                 holds.append(hold)
             changes = [
-                _built(old := self.current(account_id), wish(old), caller.op(f":{account_id}"))
+                _built(old := self._owned(account_id, caller), wish(old), caller.op(f":{account_id}"))
                 for account_id, wish in wishes.items()
             ]
         except BaseException:
@@ -167,9 +171,15 @@ class ChangePath:
             raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
 
     def _matching(self, account_id: str, caller: Caller) -> Account:
-        account = self.current(account_id)
+        account = self._owned(account_id, caller)
         if caller.if_match is not None and caller.if_match != account.generation:
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
+        return account
+
+    def _owned(self, account_id: str, caller: Caller) -> Account:
+        account = self.current(account_id)
+        if caller.owner_id is not None and account.owner_id != caller.owner_id:
+            raise UnknownAccount(account_id)  # deleted, and made anew by somebody else, during the wait
         return account
 
     async def _committed_fresh(self, changes: Sequence[Change], holds: Sequence[Hold], caller: Caller) -> bool:

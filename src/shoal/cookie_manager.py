@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -266,7 +266,8 @@ class CookieManager:
         )
 
     async def _batch_each(self, account_id: str, enabled: bool, caller: Caller) -> BatchResult:
-        one = Caller(actor=caller.actor, op_id=f"{caller.op_id}:{account_id}" if caller.op_id else "")
+        op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
+        one = replace(caller, op_id=op_id, if_match=None)
         wish = self._switch(enabled, by_person=False)
         try:
             outcome = await self._change(account_id, "batch_update_cookie_status", wish, one, revive=enabled)

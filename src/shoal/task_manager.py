@@ -72,8 +72,9 @@ class TaskManager:
     async def close(self) -> None:
         """End every connection (at most the stop wait) and store what was observed last."""
         self._closed = True
-        ended = await asyncio.gather(*(task.close(self._stop_wait_seconds) for task in self._tasks.values()))
-        for account_id, in_time in zip(self._tasks, ended, strict=True):
+        tasks = dict(self._tasks)  # a purge that ends meanwhile takes its task out of the other
+        ended = await asyncio.gather(*(task.close(self._stop_wait_seconds) for task in tasks.values()))
+        for account_id, in_time in zip(tasks, ended, strict=True):
             if not in_time:
                 log.warning("connection did not end in time", account=account_id)
         owned = [*self._house, *self._vanishing.values()]

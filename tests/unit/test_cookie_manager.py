@@ -413,3 +413,29 @@ async def test_ten_thousand_keywords_are_refused_and_nothing_is_lost() -> None:
         with pytest.raises(InvalidInput, match="at most"):
             await manager.update_keywords("shop", [(f"k{n}", "v") for n in range(10_000)], caller=ANN)
         assert [rule.keyword for rule in manager.keywords["shop"]] == ["hi"]
+
+
+async def test_a_change_lands_on_no_other_owner_who_took_the_id_during_the_wait() -> None:
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.remove_cookie("shop", caller=ANN)
+        await until(lambda: "shop" not in manager.tasks)
+        await manager.add_cookie("shop", cookie_of(2), owner_id=2, caller=ANN)
+        late = Caller(actor="user:ann", owner_id=1)
+        with pytest.raises(UnknownAccount):
+            await manager.update_cookie_status("shop", False, caller=late)
+        with pytest.raises(UnknownAccount):
+            await manager.batch_update_cookie_status({"shop": False}, caller=late, atomic=True)
+        assert (await manager.batch_update_cookie_status({"shop": False}, caller=late))[0].outcome == "failed"
+        assert manager.get_cookie_status("shop")
+
+
+async def test_a_purge_that_ends_during_the_close_disturbs_nothing() -> None:
+    site, store = FakeSite(), MemoryStore()
+    site.farewell_seconds = 0.05
+    async with managing(site, store) as manager:
+        for number in range(3):
+            await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
+        await manager.remove_cookie("shop1", caller=Caller(actor="ann", wait_seconds=0))
+    assert site.live == {"shop0": 0, "shop1": 0, "shop2": 0}

@@ -82,7 +82,9 @@ async def caller_of(
 ) -> Caller:
     """Who asks for a change, under which op id, and what they assume."""
     op_id = request.state.op_id = new_op_id(me.id, idempotency_key)
-    return Caller(actor=f"user:{me.username}", op_id=op_id, if_match=_generation(if_match), wait_seconds=wait)
+    return Caller(
+        actor=f"user:{me.username}", owner_id=me.id, op_id=op_id, if_match=_generation(if_match), wait_seconds=wait
+    )
 
 
 TheCaller = Annotated[Caller, Depends(caller_of)]
