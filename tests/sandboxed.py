@@ -9,10 +9,9 @@ from random import Random
 from typing import Any
 
 import aiohttp
-from aiolimiter import AsyncLimiter
 
 from shoal.account import Account
-from shoal.account_task import Link
+from shoal.account_task import Link, evenly
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
@@ -118,7 +117,7 @@ class Shoal:
             credentials=self.credentials,
             message_log=self.log,
             order_book=self.book,
-            token_calls=AsyncLimiter(config.token_calls_per_second, 1.0),
+            token_calls=evenly(config.token_calls_per_second),
         )
 
         async def connect(account: Account, link: Link) -> None:

@@ -49,8 +49,19 @@ class Limiters:
     """How fast connections may start: a shop's first one slowly, a reconnect faster."""
 
     def __init__(self, *, first_per_second: float = 20.0, again_per_second: float = 200.0) -> None:
-        self.first = AsyncLimiter(first_per_second, 1.0)
-        self.again = AsyncLimiter(again_per_second, 1.0)
+        self.first = _in_bursts(first_per_second)
+        self.again = _in_bursts(again_per_second)
+
+
+def _in_bursts(per_second: float) -> AsyncLimiter:
+    """At most so many per second; a second's worth may come at once."""
+    burst = max(1.0, per_second)
+    return AsyncLimiter(burst, burst / per_second)
+
+
+def evenly(per_second: float) -> AsyncLimiter:
+    """One at a time, evenly spaced: for what the site watches closely."""
+    return AsyncLimiter(1.0, 1.0 / per_second)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

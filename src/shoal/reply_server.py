@@ -8,13 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import psutil
 import structlog
-from aiolimiter import AsyncLimiter
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from shoal import __version__
 from shoal.account import Account
-from shoal.account_task import Connect, Link, now_ms
+from shoal.account_task import Connect, Link, evenly, now_ms
 from shoal.api import (
     auth,
     batch,
@@ -143,7 +142,7 @@ async def _site_connect(
         credentials=Credentials(database, vault),
         message_log=message_log,
         order_book=order_book,
-        token_calls=AsyncLimiter(settings.token_calls_per_second, 1.0),
+        token_calls=evenly(settings.token_calls_per_second),
     )
 
     async def connect(account: Account, link: Link) -> None:
