@@ -157,9 +157,15 @@ def login(
     """
     address = chosen_url(url)
     run(_reach(address))
-    name = user or os.environ.get("SHOAL_USER") or typer.prompt(words("User", "用户名"), default="admin", err=True)
-    password = os.environ.get("SHOAL_PASSWORD") or typer.prompt(words("Password", "密码"), hide_input=True, err=True)
-    run(_login(address, name, password))
+    name, password = user or os.environ.get("SHOAL_USER"), os.environ.get("SHOAL_PASSWORD")
+    if password is None:
+        if not sys.stdin.isatty():
+            raise ConfigError(
+                words("set SHOAL_PASSWORD to sign in without being asked", "非交互环境请设置 SHOAL_PASSWORD")
+            )
+        name = name or typer.prompt(words("User", "用户名"), default="admin", err=True)
+        password = typer.prompt(words("Password", "密码"), hide_input=True, err=True)
+    run(_login(address, name or "admin", password))
 
 
 @app.command()

@@ -26,6 +26,7 @@ AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id."
 AccountIds = Annotated[list[str], typer.Argument(metavar="ID...", help="One or more account ids.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 _SPARE_LINES = 6
+_WIDE = 1_000
 
 
 @accounts.command("list")
@@ -118,10 +119,8 @@ async def _list(url: str | None, *, as_json: bool) -> None:
         typer.echo(
             words("No accounts yet. Add one with: shoal accounts add ID", "还没有账号。添加：shoal accounts add ID")
         )
-    elif sys.stdout.isatty():
-        Console().print(account_table(found))
     else:
-        Console(width=1000).print(account_table(found, plain=True))
+        _console().print(account_table(found, plain=not sys.stdout.isatty()))
 
 
 async def _watch(url: str | None, *, as_json: bool) -> None:
@@ -172,7 +171,7 @@ async def _show(url: str | None, account_id: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(account, ensure_ascii=False, indent=2))
     else:
-        Console().print(account_facts(account))
+        _console().print(account_facts(account))
 
 
 async def _add(url: str | None, account_id: str, cookie: str, remark: str | None) -> None:
@@ -211,6 +210,11 @@ async def _remove(url: str | None, account_id: str) -> None:
 
 async def _tell(client: ApiClient, account_id: str) -> None:
     typer.echo(_line(await client.call("GET", "cookies", account_id)))
+
+
+def _console() -> Console:
+    """As wide as the terminal; elsewhere wide enough to cut nothing."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 
 def _line(account: dict[str, Any]) -> str:

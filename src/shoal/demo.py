@@ -22,7 +22,7 @@ from shoal.child_process import ChildDied, ChildProcess
 from shoal.config import PREFIX, load_settings
 from shoal.demo_directory import demo_directory
 from shoal.demo_screen import DemoScreen
-from shoal.demo_shops import SHOPS, add_shops
+from shoal.demo_shops import add_shops
 from shoal.errors import ShoalError, TemporaryFailure
 from shoal.listener import bind
 from shoal.shell_words import words
@@ -77,7 +77,8 @@ class _Demo:
             return 0
         finally:
             _progress(words("Ending the demo …", "正在结束演示……"))
-            await asyncio.gather(self._server.stop(), self._sandbox.stop())
+            await self._server.stop()
+            await self._sandbox.stop()
 
     async def _work(self) -> None:
         _progress(words("Starting the sandbox …", "正在启动沙盒……"))
@@ -89,7 +90,7 @@ class _Demo:
             client = await stack.enter_async_context(ApiClient(url))
             await client.sign_in(_USER, self._password)
             _progress(words("Adding the shops …", "正在添加店铺……"))
-            await add_shops(client, await http.cookies())
+            await add_shops(client, http.open_shop)
             ready = {"url": url, "user": _USER, "password": self._password, "sandbox": sandbox}
             typer.echo(f"READY {json.dumps(ready)}")
             board = AccountBoard(client)
@@ -106,7 +107,7 @@ class _Demo:
     async def _start_sandbox(self) -> str:
         return await self._sandbox.start(
             "shoal.sandbox",
-            *("--host", "127.0.0.1", "--port", "0", "--seed", _SEED, "--shops", str(len(SHOPS))),
+            *("--host", "127.0.0.1", "--port", "0", "--seed", _SEED, "--shops", "0"),
             *("--script", "--interval", "2.5", "--quiet"),
             env=_plain_environment(),
             cwd=self._directory,
@@ -154,19 +155,22 @@ class _Sandbox:
         """Close the connections."""
         await self._http.close()
 
-    async def cookies(self) -> list[str]:
-        """Each seller's cookie."""
-        return [seller["cookie"] for seller in (await self._get("sellers"))["items"]]
+    async def open_shop(self, name: str) -> str:
+        """Let a seller open a shop on the site; returns his cookie."""
+        return str((await self._ask("POST", "sellers", body={"nick": name}))["cookie"])
 
     async def events(self, after: int) -> tuple[list[dict[str, Any]], int]:
         """What happened after a place, and the next place; waits for the first."""
-        answer = await self._get("events", after=str(after), wait=str(LONG_POLL_SECONDS))
+        query = {"after": str(after), "wait": str(LONG_POLL_SECONDS)}
+        answer = await self._ask("GET", "events", query=query)
         items: list[dict[str, Any]] = answer["items"]
         return items, items[-1]["seq"] if items else after
 
-    async def _get(self, what: str, **query: str) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, what: str, *, query: dict[str, str] | None = None, body: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         try:
-            async with self._http.get(f"{self._url}/{what}", params=query) as response:
+            async with self._http.request(method, f"{self._url}/{what}", params=query, json=body) as response:
                 answer: dict[str, Any] = await response.json()
                 return answer
         except (aiohttp.ClientError, TimeoutError):

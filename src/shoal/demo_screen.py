@@ -16,10 +16,13 @@ from rich.text import Text
 
 from shoal.account_board import AccountBoard
 from shoal.account_tables import summary
+from shoal.demo_shops import SHOPS
 from shoal.shell_words import ago, printable, state_text, state_word, words
 
 Event = dict[str, Any]
 _CHAT_LINES: Final = 200
+_NAMES: Final = {shop.id: shop.name for shop in SHOPS}
+_NAMES_WIDTH: Final = 24
 _FEWEST_CHAT_LINES: Final = 4
 _ORDER_WORDS: Final[dict[str, tuple[str, str]]] = {
     "ordered": ("placed an order", "已下单"),
@@ -38,7 +41,7 @@ class ChatLine:
     text: str
     by_shop: bool
     after_seconds: float | None = None
-    """how long the buyer waited for this answer"""
+    """from the buyer's last line to this answer"""
 
 
 class DemoScreen:
@@ -80,7 +83,7 @@ class DemoScreen:
         shop, at = printable(event["seller"]), _clock(event["wall_ms"])
         if kind == "said":
             self._messages[unb] = self._messages.get(unb, 0) + 1
-            self._asked_ms.setdefault((unb, buyer), event["wall_ms"])
+            self._asked_ms[unb, buyer] = event["wall_ms"]
             self._add(ChatLine(at, buyer, shop, text, by_shop=False))
         elif kind in {"replied", "typed"}:
             asked = self._asked_ms.pop((unb, buyer), None)
@@ -109,7 +112,7 @@ class DemoScreen:
         for account in self._board.accounts:
             unb = account["unb"]
             shop = Text(printable(account["id"]), style="bold")
-            shop.append(f" {printable(account['remark'])}", style="not bold")
+            shop.append(f" {_NAMES.get(account['id'], printable(account['remark']))}", style="not bold")
             reply = self._last_reply.get(unb)
             table.add_row(
                 shop,
@@ -125,8 +128,8 @@ class DemoScreen:
     def _talk(self, lines: int) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(no_wrap=True, style="bright_black")
-        table.add_column(no_wrap=True, ratio=2, overflow="ellipsis")
-        table.add_column(no_wrap=True, ratio=5, overflow="ellipsis")
+        table.add_column(no_wrap=True, width=_NAMES_WIDTH, overflow="ellipsis")
+        table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         table.add_column(no_wrap=True, justify="right", style="bright_black")
         for line in list(self._chat)[-lines:]:
             style = "green" if line.by_shop else ""

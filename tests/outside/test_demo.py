@@ -1,0 +1,272 @@
+"""The demo as a newcomer starts it: one command, one READY line, shops that answer, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(180), pytest.mark.xdist_group("demo")]
+
+T = TypeVar("T")
+READY_SECONDS = 60.0
+
+
+class Demo:
+    """``python -m shoal demo`` in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.began = time.monotonic()
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
+        self.environment = {**plain, "SHOAL_PORT": "0", "XDG_CONFIG_HOME": str(directory / "config")}
+        self.output = (directory / "stdout").open("wb")
+        self.errors = (directory / "stderr").open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "shoal", "demo"],
+            cwd=directory, env=self.environment, stdout=self.output, stderr=self.errors, start_new_session=True,
+        )  # fmt: skip
+        self.ready: dict[str, str] = json.loads(self._first_line().removeprefix("READY "))
+        self.ready_seconds = time.monotonic() - self.began
+        self.children = psutil.Process(self.process.pid).children(recursive=True)
+        answer = httpx.post(
+            f"{self.ready['url']}/login", json={"username": self.ready["user"], "password": self.ready["password"]}
+        )
+        self.http = httpx.Client(
+            base_url=self.ready["url"], headers={"Authorization": f"Bearer {answer.json()['token']}"}, timeout=30
+        )
+        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=30)
+
+    def lines(self) -> list[str]:
+        """What it printed so far."""
+        return (self.directory / "stdout").read_text().splitlines()
+
+    def get(self, path: str) -> Any:
+        """GET from the server."""
+        response = self.http.get(path)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def states(self) -> dict[str, str]:
+        """Each shop's state."""
+        return {row["id"]: row["state"] for row in self.get("/cookies/details")}
+
+    def shell(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Another ``shoal`` command that talks to the demo's server."""
+        return subprocess.run(
+            [sys.executable, "-m", "shoal", *words],
+            env={**self.environment, "SHOAL_URL": self.ready["url"], **environment},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send a signal; returns the exit code."""
+        self.http.close()
+        self.site.close()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(40)
+        finally:
+            self.process.kill()
+            self.output.close()
+            self.errors.close()
+
+    def alive(self) -> list[psutil.Process]:
+        """The children that still run."""
+        return [child for child in self.children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+    def _first_line(self) -> str:
+        while time.monotonic() < self.began + READY_SECONDS:
+            lines = (self.directory / "stdout").read_text().splitlines()
+            if lines:
+                return lines[0]
+            assert self.process.poll() is None, (self.directory / "stderr").read_text()
+            time.sleep(0.05)
+        raise TimeoutError((self.directory / "stderr").read_text())
+
+
+def soon(question: Callable[[], T], *, seconds: float = 20.0) -> T:
+    """The first true answer."""
+    limit = time.monotonic() + seconds
+    while not (answer := question()):
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.1)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One demo for the tests that only look at it."""
+    running = Demo(tmp_path_factory.mktemp("demo"))
+    yield running
+    running.end()
+
+
+def test_it_is_ready_within_a_minute_and_says_so_in_one_line(demo: Demo) -> None:
+    assert demo.ready_seconds < READY_SECONDS
+    assert set(demo.ready) == {"url", "user", "password", "sandbox"}
+    assert [line for line in demo.lines() if line.startswith("READY ")] == demo.lines()[:1]
+    assert (demo.directory / ".demo" / "shoal.db").is_file()
+
+
+def test_every_shop_that_shall_run_runs(demo: Demo) -> None:
+    wanted = {row["id"]: row["enabled"] for row in demo.get("/cookies/details")}
+    assert len(wanted) == 6
+    assert list(wanted.values()).count(False) == 1
+    expected = {name: "running" if enabled else "stopped" for name, enabled in wanted.items()}
+    soon(lambda: demo.states() == expected)
+    counts = demo.site.get("/sockets").json()
+    assert sum(count["now"] for count in counts.values()) == 5
+
+
+def test_a_buyer_sees_the_answer_of_the_shop(demo: Demo) -> None:
+    unb = demo.get("/cookies/muzi")["unb"]
+    said = {"account": unb, "buyer": "外面来的买家", "text": "请问包邮吗"}
+    assert demo.site.post("/say", json=said).status_code == 200
+    seen = soon(lambda: demo.site.get(f"/chats/{unb}/外面来的买家").json()["seen"])
+    assert [line["text"] for line in seen] == ["全国包邮，偏远地区补 5 元。"]
+    soon(lambda: any("外面来的买家: 全国包邮" in line for line in demo.lines()))
+
+
+def test_a_paid_order_gets_its_message_and_is_confirmed_where_the_owner_wants_it(demo: Demo) -> None:
+    unb = demo.get("/cookies/xiaoyu")["unb"]
+    paid = demo.site.post("/pay", json={"account": unb, "buyer": "爽快的买家"}).json()
+    order = soon(
+        lambda: next(
+            (
+                order
+                for order in demo.site.get("/orders", params={"account": unb}).json()["items"]
+                if order["id"] == paid["order_id"] and order["status"] == "shipped"
+            ),
+            None,
+        )
+    )
+    assert order is not None
+    seen = demo.site.get(f"/chats/{unb}/爽快的买家").json()["seen"]
+    assert any("提取码" in line["text"] for line in seen)
+
+
+def test_the_shell_works_against_it(demo: Demo) -> None:
+    refused = demo.shell("accounts", "list")
+    assert refused.returncode == 1
+    assert "shoal login" in refused.stderr
+    wrong = demo.shell("login", SHOAL_PASSWORD="not the password")
+    assert wrong.returncode == 1
+    assert "wrong" in wrong.stderr
+    assert demo.shell("login", SHOAL_PASSWORD=demo.ready["password"]).returncode == 0
+    listed = demo.shell("accounts", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "jumao" in listed.stdout
+    assert demo.shell("accounts", "disable", "nanfeng").stdout == "nanfeng: off\n"
+    assert demo.states()["nanfeng"] == "stopped"
+    assert demo.shell("accounts", "enable", "nanfeng").stdout == "nanfeng: running\n"
+    rows = json.loads(demo.shell("accounts", "list", "--json").stdout)
+    assert {row["id"]: row["state"] for row in rows} == demo.states()
+    unknown = demo.shell("accounts", "show", "nobody", LANG="zh_CN.UTF-8")
+    assert (unknown.returncode, unknown.stderr) == (1, "shoal: 没有这个账号，请检查账号ID\n")
+    assert "Signed out" in demo.shell("logout").stdout
+    assert demo.shell("accounts", "list").returncode == 1
+
+
+def test_an_account_is_added_from_standard_input_and_removed(demo: Demo) -> None:
+    signed_in = {"SHOAL_PASSWORD": demo.ready["password"]}
+    cookie = demo.site.post("/sellers", json={"nick": "新开的店"}).json()["cookie"]
+    (demo.directory / "cookie").write_text(cookie)
+    added = demo.shell("accounts", "add", "new", "--cookie-file", str(demo.directory / "cookie"), **signed_in)
+    assert added.stdout == "new was added.\nnew: running\n", added.stderr
+    assert cookie not in added.stdout + added.stderr
+    assert demo.shell("accounts", "remove", "new", **signed_in).returncode == 2
+    assert demo.shell("accounts", "remove", "new", "--yes", **signed_in).stdout == "new was removed.\n"
+    assert "new" not in demo.states()
+
+
+def test_watching_prints_each_change_as_it_happens(demo: Demo) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "shoal", "accounts", "list", "--watch"],
+        env={**demo.environment, "SHOAL_URL": demo.ready["url"], "SHOAL_PASSWORD": demo.ready["password"]},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watching.stdout is not None
+    try:
+        snapshot = [watching.stdout.readline() for _ in range(6)]
+        assert "jumao: off\n" in snapshot
+        demo.http.put("/cookies/afu/status", json={"enabled": False}).raise_for_status()
+        while "afu: off" not in watching.stdout.readline():
+            pass
+        demo.http.put("/cookies/afu/status", json={"enabled": True}).raise_for_status()
+    finally:
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=20)
+    assert watching.returncode == 0
+
+
+def test_nothing_secret_is_in_the_logs(demo: Demo) -> None:
+    secrets = [demo.ready["password"]]
+    for seller in demo.site.get("/sellers").json()["items"]:
+        pairs = dict(part.split("=", 1) for part in seller["cookie"].split("; "))
+        secrets += [pairs["cookie2"], pairs["_m_h5_tk"]]
+    for name in ("server.log", "sandbox.log"):
+        text = (demo.directory / ".demo" / name).read_text()
+        assert [secret for secret in secrets if secret in text] == []
+
+
+def test_ctrl_c_ends_both_children_and_the_next_demo_starts_afresh(tmp_path: Path) -> None:
+    first = Demo(tmp_path)
+    assert len(first.children) == 2
+    assert first.end() == 0
+    assert first.alive() == []
+    second = Demo(tmp_path)
+    assert second.ready["password"] != first.ready["password"]
+    assert second.end(signal.SIGTERM) == 0
+    assert second.alive() == []
+
+
+def test_a_child_that_dies_ends_the_demo_and_is_named(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    server = next(child for child in demo.children if "serve" in child.cmdline())
+    server.kill()
+    assert demo.process.wait(30) == 1
+    demo.end()
+    assert demo.alive() == []
+    said = (tmp_path / "stderr").read_text()
+    assert "the server has ended (exit code -9)" in said
+    assert "server| " in said
+    assert "Traceback" not in said
+
+
+def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    assert demo.end(signal.SIGKILL) == -signal.SIGKILL
+    soon(lambda: not demo.alive(), seconds=25)
+
+
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "shoal", "demo"],
+        env={**plain, "SHOAL_DATA_DIR": str(tmp_path), "SHOAL_PORT": "0"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "does not touch" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_make_demo_runs_this_very_command() -> None:
+    makefile = Path(__file__).parents[2] / "Makefile"
+    assert "shoal demo" in makefile.read_text()
+    assert shutil.which("shoal", path=str(Path(sys.executable).parent)) is not None
