@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,12 +30,11 @@ class Demo:
         self.began = time.monotonic()
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
         self.environment = {**plain, "SHOAL_PORT": "0", "XDG_CONFIG_HOME": str(directory / "config")}
-        self.output = (directory / "stdout").open("wb")
-        self.errors = (directory / "stderr").open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "shoal", "demo"],
-            cwd=directory, env=self.environment, stdout=self.output, stderr=self.errors, start_new_session=True,
-        )  # fmt: skip
+        with (directory / "stdout").open("wb") as output, (directory / "stderr").open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "shoal", "demo"],
+                cwd=directory, env=self.environment, stdout=output, stderr=errors, start_new_session=True,
+            )  # fmt: skip
         self.ready: dict[str, str] = json.loads(self._first_line().removeprefix("READY "))
         self.ready_seconds = time.monotonic() - self.began
         self.children = psutil.Process(self.process.pid).children(recursive=True)
@@ -80,8 +78,6 @@ class Demo:
             return self.process.wait(40)
         finally:
             self.process.kill()
-            self.output.close()
-            self.errors.close()
 
     def alive(self) -> list[psutil.Process]:
         """The children that still run."""
@@ -264,9 +260,3 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "does not touch" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_make_demo_runs_this_very_command() -> None:
-    makefile = Path(__file__).parents[2] / "Makefile"
-    assert "shoal demo" in makefile.read_text()
-    assert shutil.which("shoal", path=str(Path(sys.executable).parent)) is not None
