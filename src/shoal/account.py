@@ -65,6 +65,11 @@ class AccountState(StrEnum):
         return self not in {AccountState.STARTING, AccountState.STOPPING}
 
     @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs and nothing is tried, so that a server's end changes nothing about it."""
+        return self in {AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
+
+    @property
     def needs_owner(self) -> bool:
         """Whether only a person can move the account out of this state."""
         return self is AccountState.PARKED
@@ -77,6 +82,15 @@ class ParkReason(StrEnum):
     LOGIN_EXPIRED = "login_expired"
     RISK_CONTROL = "risk_control"
     KICKED_OUT = "kicked_out"
+
+
+class StopReason(StrEnum):
+    """Why a wanted account is stopped all the same. An account that is not wanted is stopped without a reason."""
+
+    SERVER_STOPPED = "server_stopped"
+    """The server ended in good order."""
+    SERVER_DOWN = "server_down"
+    """The server ended without a farewell; the moment is that of its last sign of life."""
 
 
 class RuleKind(StrEnum):
@@ -201,3 +215,13 @@ class Observation:
     def evolve(self, **changes: Any) -> Self:
         """A copy with some fields replaced."""
         return replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateMove:
+    """One step of an account's history: from ``at_ms`` (since 1970) on it was in this state, for this reason."""
+
+    account_id: str
+    state: AccountState
+    reason: str = ""
+    at_ms: int = 0

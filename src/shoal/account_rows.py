@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, func, insert, not_, select, text, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, insert, not_, select, text, update
 
 from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Observation, Rule, RuleKind
 from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, NotApplied, StaleGeneration, StoreError
@@ -352,8 +352,3 @@ def write_observations(connection: Connection, seen: dict[str, Observation]) -> 
     statement = insert_or(connection, observed)
     renewed = {name: statement.excluded[name] for name in rows[0] if name != "account_id"}
     connection.execute(statement.on_conflict_do_update(index_elements=[observed.c.account_id], set_=renewed), rows)
-
-
-def newest_rev(connection: Connection) -> int:
-    """The position of the last journal entry, 0 when there is none."""
-    return connection.scalar(select(func.coalesce(func.max(journal.c.rev), 0))) or 0

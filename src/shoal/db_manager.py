@@ -10,16 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, delete, not_, select, update
 
-from shoal.account import Account, Observation, Rule
-from shoal.account_rows import AccountRows, newest_rev, read_observations, read_op, write_observations
+from shoal.account import Account, Observation, Rule, StateMove
+from shoal.account_rows import AccountRows, read_observations, read_op, write_observations
 from shoal.database import Database
 from shoal.errors import ConfigError, StoreError, UnknownAccount
-from shoal.journal import JournalEntry
-from shoal.schema import account_tables, accounts, journal
-from shoal.store import Change, Committed, Contents, Op, OpRecord, Refused, Settle, Settlement, Tombstone
+from shoal.history_rows import (
+    last_rev_before,
+    newest_rev,
+    oldest_rev,
+    prune_journal,
+    prune_moves,
+    prune_ops,
+    read_baselines,
+    read_journal,
+    read_timeline,
+    write_moves,
+)
+from shoal.journal import Baseline, JournalEntry
+from shoal.schema import account_tables, accounts
+from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
 from shoal.vault import Vault
 
 _CHECK_COLUMN = "store_meta.key_check"
@@ -87,14 +98,23 @@ class DBManager:
         """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
         return await self._database.read(lambda connection: self._rows.read(connection, account_id).get(account_id))
 
-    async def observe(self, observations: Mapping[str, Observation]) -> None:
-        """Store what tasks observed. Rows of accounts that do not exist are left out."""
-        seen = dict(observations)
-        if seen:
-            await self._database.write(lambda connection: write_observations(connection, seen))
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        """Store what tasks observed and the moves that led there, in one transaction (see ``AccountStore``)."""
+        seen, made = dict(observations), tuple(moves)
+
+        def job(connection: Connection) -> None:
+            write_observations(connection, seen)
+            write_moves(connection, made)
+
+        if seen or made:
+            await self._database.write(job)
+
+    async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
+        """The account's moves, oldest first, with the last one before ``since_ms``; with ``limit`` the newest."""
+        return await self._database.read(lambda connection: read_timeline(connection, account_id, since_ms, limit))
 
     async def purge(self, account_id: str) -> None:
-        """Remove every row of a deleted account but its journal, its ops and its bare tombstone.
+        """Remove every row of a deleted account but its journal, its baseline, its ops and its bare tombstone.
 
         Raises ``UnknownAccount`` when there is no such tombstone.
         """
@@ -121,26 +141,39 @@ class DBManager:
         newest_first: bool = False,
     ) -> list[JournalEntry]:
         """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0)."""
-        query = select(*(journal.c[name] for name in _ENTRY_FIELDS)).limit(limit)
-        if newest_first:
-            query = query.order_by(journal.c.rev.desc())
-            query = query.where(journal.c.rev < after_rev) if after_rev else query
-        else:
-            query = query.order_by(journal.c.rev).where(journal.c.rev > after_rev)
-        if account_id is not None:
-            query = query.where(journal.c.account_id == account_id)
-
-        def job(connection: Connection) -> list[JournalEntry]:
-            return [
-                JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
-                for row in connection.execute(query).mappings()
-            ]
-
-        return await self._database.read(job)
+        return await self._database.read(
+            lambda connection: read_journal(
+                connection, after_rev=after_rev, account_id=account_id, limit=limit, newest_first=newest_first
+            )
+        )
 
     async def op(self, op_id: str) -> OpRecord | None:
         """What became of an op, or ``None``: it was never applied."""
         return await self._database.read(lambda connection: read_op(connection, op_id))
+
+    async def baselines(self) -> dict[str, Baseline]:
+        """From where the journal that is left is to be folded, by account id."""
+        return await self._database.read(read_baselines)
+
+    async def oldest_rev(self) -> int:
+        """The smallest cursor after which the journal is still complete."""
+        return await self._database.read(oldest_rev)
+
+    async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
+        """Remove what is old, step by step, so that changes are written in between (see ``AccountStore``)."""
+        up_to = await self._database.read(lambda connection: last_rev_before(connection, journal_before_ms))
+        return Pruned(
+            entries=await self._in_steps(lambda connection: prune_journal(connection, up_to)),
+            ops=await self._in_steps(lambda connection: prune_ops(connection, ops_before_ms)),
+            moves=await self._in_steps(lambda connection: prune_moves(connection, moves_before_ms)),
+        )
+
+    async def _in_steps(self, step: Callable[[Connection], int]) -> int:
+        """Repeat a step, each in a transaction of its own, until it finds nothing to do; returns the sum."""
+        total = 0
+        while done := await self._database.write(step):
+            total += done
+        return total
 
     # ── the seed's names ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,9 +223,6 @@ class DBManager:
         await commit(
             self, [Change(old=old, new=new, op=Op(op_id=str(uuid.uuid4()), actor=actor, at_ms=self._now_ms()))]
         )
-
-
-_ENTRY_FIELDS = ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms")
 
 
 async def commit(store: DBManager, changes: Sequence[Change]) -> tuple[JournalEntry, ...]:

@@ -1,12 +1,14 @@
 """The journal: one entry per committed change, from which every account can be folded again.
 
+Old entries are folded into a baseline for each account and dropped; the fold goes on from there.
+
 A cookie appears as its fingerprint only; rules and item settings appear as what was added, removed and edited.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Rule
@@ -29,6 +31,21 @@ class JournalEntry:
     actor: str
     op_id: str
     at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """What an account's entries up to ``rev`` fold to. ``projection`` is ``None`` when the last one deleted it."""
+
+    account_id: str
+    rev: int
+    generation: int
+    projection: dict[str, Any] | None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the account was deleted at that position."""
+        return self.projection is None
 
 
 def changes_between(old: Account | None, new: Account | None) -> Changes:
@@ -83,24 +100,41 @@ def projection(account: Account) -> dict[str, Any]:
     }
 
 
-def fold(entries: Iterable[JournalEntry]) -> dict[str, dict[str, Any]]:
+def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) -> dict[str, dict[str, Any]]:
     """Replay entries (in order of ``rev``) to the projection of every account that lives at the end.
 
-    Raises ``ValueError`` where a generation is missing or an old value does not meet its predecessor.
+    ``baselines`` stand for the entries that were pruned; an entry that a baseline contains already is passed over, so
+    read the journal first and the baselines after it. Raises ``ValueError`` where a generation is missing or an old
+    value does not meet its predecessor.
     """
-    living: dict[str, dict[str, Any]] = {}
-    generations: dict[str, int] = {}
+    ends = advance(baselines, entries)
+    return {name: end.projection for name, end in ends.items() if end.projection is not None}
+
+
+def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> dict[str, Baseline]:
+    """The baselines with later entries folded in, one for each account named by either. Raises as ``fold`` does."""
+    starts = {baseline.account_id: baseline for baseline in baselines}
+    ends: dict[str, Baseline] = dict(starts)
     for entry in entries:
-        if entry.generation != generations.get(entry.account_id, 0) + 1:
-            raise ValueError(f"generation gap at rev {entry.rev} of {entry.account_id}")
-        generations[entry.account_id] = entry.generation
-        if "deleted" in entry.changes:
-            living.pop(entry.account_id, None)
+        before = ends.get(entry.account_id, Baseline(account_id=entry.account_id, rev=0, generation=0, projection=None))
+        start = starts.get(entry.account_id)
+        if start is not None and entry.rev <= start.rev:
             continue
-        row = living.setdefault(entry.account_id, {"keywords": {}, "items": {}})
-        _apply(row, entry.changes, entry.rev)
-        row["generation"], row["rev"] = entry.generation, entry.rev
-    return living
+        if entry.generation != before.generation + 1:
+            raise ValueError(f"generation gap at rev {entry.rev} of {entry.account_id}")
+        row = None
+        if "deleted" not in entry.changes:
+            row = _copy(before.projection) if before is start else before.projection or _copy(None)
+            _apply(row, entry.changes, entry.rev)
+            row["generation"], row["rev"] = entry.generation, entry.rev
+        ends[entry.account_id] = replace(before, rev=entry.rev, generation=entry.generation, projection=row)
+    return ends
+
+
+def _copy(row: dict[str, Any] | None) -> dict[str, Any]:
+    """A row of our own to write in: that of a baseline stays as it is."""
+    row = row or {"keywords": {}, "items": {}}
+    return {**row, "keywords": dict(row["keywords"]), "items": dict(row["items"])}
 
 
 def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:

@@ -173,6 +173,17 @@ journal = Table(
     sqlite_autoincrement=True,
 )
 
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("rev", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    _text("projection"),
+    _flag("deleted"),
+    Index("ix_baselines_rev", "rev"),
+)
+
 journal_xid8 = column("xid8", Text)
 """The transaction of a journal row. PostgreSQL only, filled in by its default; hence no part of the metadata."""
 
@@ -193,6 +204,7 @@ ops = Table(
     Column("answer", Text, nullable=True),
     _time("at_ms"),
     _maybe_time("expires_at_ms"),
+    Index("ix_ops_at_ms", "at_ms"),
     Index("ix_ops_expires_at_ms", "expires_at_ms"),
     Index(
         "uq_ops_idem_key",
@@ -227,6 +239,20 @@ observed = Table(
     _maybe_time("last_message_at_ms"),
     _text("owner"),
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+)
+
+state_moves = Table(
+    "state_moves",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    _account(),
+    _text("state"),
+    _text("reason"),
+    _time("at_ms"),
+    UniqueConstraint("account_id", "at_ms", "state"),
+    Index("ix_state_moves_account", "account_id", "id"),
+    Index("ix_state_moves_at_ms", "at_ms"),
+    sqlite_autoincrement=True,
 )
 
 messages = Table(
@@ -370,11 +396,11 @@ store_meta = Table(
     Column("counter", BigInteger, nullable=False, server_default=text("0")),
 )
 
-_OUTLIVE_A_PURGE = frozenset({"journal", "ops"})
+_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops"})
 
 
 def account_tables() -> list[Table]:
-    """Every table a purge must empty of an account: all that name one, but the journal and the ops."""
+    """Every table a purge must empty of an account: all that name one, but the journal, its baselines and the ops."""
     return [
         table
         for table in reversed(metadata.sorted_tables)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from shoal.account import Account, Observation
+from shoal.account import Account, Observation, StateMove
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
@@ -16,12 +16,12 @@ from shoal.errors import (
     StaleGeneration,
     UnknownAccount,
 )
-from shoal.journal import Changes, JournalEntry, changes_between
+from shoal.journal import Baseline, Changes, JournalEntry, advance, changes_between
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Op:
-    """Who asked, and under which id the outcome can be looked up for ever after."""
+    """Who asked, and under which id the outcome can be looked up for as long as ops are kept."""
 
     op_id: str
     actor: str
@@ -116,6 +116,15 @@ class Contents:
     newest_rev: int = 0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned:
+    """How many rows a pruning removed."""
+
+    entries: int = 0
+    ops: int = 0
+    moves: int = 0
+
+
 class AccountStore(Protocol):
     """What the manager asks of a store. Every failure raises ``StoreError`` (or a ``Conflict``); none is guessed away.
 
@@ -139,11 +148,25 @@ class AccountStore(Protocol):
     async def load_account(self, account_id: str) -> Account | None:
         """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
 
-    async def observe(self, observations: Mapping[str, Observation]) -> None:
-        """Store what tasks observed. Rows of accounts that do not exist are left out."""
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        """Store what tasks observed and the moves that led there, in one transaction.
+
+        Those of accounts that do not exist are left out. An account has one move into a state at a millisecond: the
+        same move again is left out too, so that a caller who does not know what became of his call may repeat it.
+        """
+
+    async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
+        """The account's moves in the order in which they were stored, from ``since_ms`` on.
+
+        The last move before ``since_ms`` comes first, so that the state at that moment is known. With ``limit`` only
+        the newest moves. Empty for an account that does not exist.
+        """
 
     async def purge(self, account_id: str) -> None:
-        """Remove every row of a deleted account but its journal and its tombstone. Repeating it is harmless."""
+        """Remove every row of a deleted account but its journal, its baseline and its tombstone.
+
+        Repeating it is harmless.
+        """
 
     async def journal(
         self,
@@ -158,6 +181,23 @@ class AccountStore(Protocol):
     async def op(self, op_id: str) -> OpRecord | None:
         """What became of an op, or ``None``: it was never applied."""
 
+    async def baselines(self) -> dict[str, Baseline]:
+        """From where the journal that is left is to be folded, by account id; only accounts with pruned entries.
+
+        Read the journal first and then these: ``fold`` passes over what both contain.
+        """
+
+    async def oldest_rev(self) -> int:
+        """The smallest cursor after which the journal is still complete: the position of the last pruned entry."""
+
+    async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
+        """Remove what is older than these moments, in steps of which each leaves the store whole.
+
+        Journal entries go in order of ``rev`` into the baselines, up to the first that is not older. Of an account's
+        moves the last old one stays: it says what the state was. An op stays while its idempotency key is valid.
+        Raises ``StoreError``; what earlier steps removed stays removed then.
+        """
+
 
 class MemoryStore:
     """An ``AccountStore`` that forgets at exit: for tests, and the shortest statement of what a store promises."""
@@ -167,6 +207,9 @@ class MemoryStore:
         self._observations: dict[str, Observation] = {}
         self._tombstones: dict[str, Tombstone] = {}
         self._journal: list[JournalEntry] = []
+        self._newest_rev = 0
+        self._baselines: dict[str, Baseline] = {}
+        self._moves: dict[str, list[StateMove]] = {}
         self._ops: dict[str, OpRecord] = {}
         self.delay_seconds = delay_seconds
 
@@ -208,7 +251,7 @@ class MemoryStore:
             self._record(change.op, account, account.generation, account.rev, changed=False)
             return None
         generation = self._next_generation(change)
-        rev = len(self._journal) + 1
+        rev = self._newest_rev = self._newest_rev + 1
         entry = JournalEntry(
             rev=rev, account_id=account.id, owner_id=account.owner_id, generation=generation, changes=change.changes,
             actor=change.op.actor, op_id=change.op.op_id, at_ms=change.op.at_ms,
@@ -242,16 +285,27 @@ class MemoryStore:
         """Read everything at once."""
         return Contents(
             accounts=dict(self._accounts), observations=dict(self._observations),
-            tombstones=dict(self._tombstones), newest_rev=len(self._journal),
+            tombstones=dict(self._tombstones), newest_rev=self._newest_rev,
         )  # fmt: skip
 
     async def load_account(self, account_id: str) -> Account | None:
         """Read one account."""
         return self._accounts.get(account_id)
 
-    async def observe(self, observations: Mapping[str, Observation]) -> None:
-        """Store what tasks observed."""
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        """Store what tasks observed, and the moves that led there."""
         self._observations.update({name: seen for name, seen in observations.items() if name in self._accounts})
+        for move in (move for move in moves if move.account_id in self._accounts):
+            known = self._moves.setdefault(move.account_id, [])
+            if all((move.at_ms, move.state) != (other.at_ms, other.state) for other in known):
+                known.append(move)
+
+    async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
+        """The account's moves in order."""
+        moves = self._moves.get(account_id, [])
+        before = [place for place, move in enumerate(moves) if move.at_ms < since_ms]
+        moves = moves[before[-1] if before else 0 :]
+        return moves if limit is None else moves[max(0, len(moves) - limit) :]
 
     async def purge(self, account_id: str) -> None:
         """Forget a deleted account."""
@@ -259,6 +313,7 @@ class MemoryStore:
         if tombstone is None:
             raise UnknownAccount(account_id)
         self._observations.pop(account_id, None)
+        self._moves.pop(account_id, None)
         self._tombstones[account_id] = Tombstone(
             account_id=account_id, generation=tombstone.generation, purged=True
         )  # fmt: skip
@@ -283,3 +338,28 @@ class MemoryStore:
     async def op(self, op_id: str) -> OpRecord | None:
         """What became of an op."""
         return self._ops.get(op_id)
+
+    async def baselines(self) -> dict[str, Baseline]:
+        """From where the journal is to be folded."""
+        return dict(self._baselines)
+
+    async def oldest_rev(self) -> int:
+        """The position of the last pruned entry."""
+        return max((baseline.rev for baseline in self._baselines.values()), default=0)
+
+    async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
+        """Remove what is old."""
+        young = (place for place, entry in enumerate(self._journal) if entry.at_ms >= journal_before_ms)
+        cut = next(young, len(self._journal))
+        self._baselines = advance(self._baselines.values(), self._journal[:cut])
+        self._journal = self._journal[cut:]
+        old_ops = [op_id for op_id, record in self._ops.items() if record.at_ms < ops_before_ms]
+        for op_id in old_ops:
+            del self._ops[op_id]
+        moves = 0
+        for name, known in self._moves.items():
+            old = [place for place, move in enumerate(known) if move.at_ms < moves_before_ms]
+            gone = set(old[:-1])
+            self._moves[name] = [move for place, move in enumerate(known) if place not in gone]
+            moves += len(gone)
+        return Pruned(entries=cut, ops=len(old_ops), moves=moves)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
@@ -20,6 +21,7 @@ from shoal.errors import ConfigError
 from shoal.schema import account_tables, accounts, item_settings, metadata, observed, rules, shard_of
 from store_steps import Place, an_account, created
 
+HEAD = migrations._head(migrations._config())
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 
 
@@ -53,6 +55,24 @@ async def test_opening_again_changes_nothing(place: Place) -> None:
     assert not list(place.data_dir.glob("*.before-*"))
 
 
+async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr("shoal.migrations.command.upgrade", lambda config, _revision: upgrade(config, "0001"))
+        database = await place.open_again()
+        manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
+        (account,) = await created(manager, an_account())
+        await database.close()
+    database = await place.open_again()
+    assert await database.read(differences) == []
+    manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
+    assert await manager.load_account("shop") == account
+    assert (await manager.oldest_rev(), await manager.timeline("shop")) == (0, [])
+    assert len(list(place.data_dir.glob("*.before-0001-*"))) == int(database.is_sqlite)
+
+
 def test_every_field_of_the_values_has_a_column() -> None:
     assert set(SCALAR_FIELDS) - {"cookie"} <= set(accounts.columns.keys())
     assert {entry.name for entry in fields(Rule)} <= set(rules.columns.keys())
@@ -62,7 +82,7 @@ def test_every_field_of_the_values_has_a_column() -> None:
 
 def test_a_purge_reaches_every_table_of_an_account() -> None:
     with_account = {name for name, table in metadata.tables.items() if "account_id" in table.columns}
-    assert {table.name for table in account_tables()} == with_account - {"journal", "ops"}
+    assert {table.name for table in account_tables()} == with_account - {"journal", "baselines", "ops"}
 
 
 @pytest.mark.parametrize(("name", "shard"), [("shop", 61), ("春天", 92)])
@@ -75,11 +95,11 @@ async def test_a_database_with_data_is_copied_before_it_is_migrated(
 ) -> None:
     async with Database(tmp_path) as database:
         await created(DBManager(database, await open_vault(database, tmp_path / "secret.key")), an_account())
-    monkeypatch.setattr(migrations, "_head", lambda _config: "0002")
+    monkeypatch.setattr(migrations, "_head", lambda _config: "9999")
     monkeypatch.setattr("shoal.migrations.command.upgrade", lambda _config, _revision: None)
     async with Database(tmp_path):
         pass
-    (copy,) = tmp_path.glob(f"{DATABASE_FILE}.before-0001-*")  # noqa: ASYNC240 - a test may wait for the disk
+    (copy,) = tmp_path.glob(f"{DATABASE_FILE}.before-{HEAD}-*")  # noqa: ASYNC240 - a test may wait for the disk
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with contextlib.closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT id FROM accounts").fetchall() == [("shop",)]
@@ -89,8 +109,8 @@ async def test_a_database_with_data_is_copied_before_it_is_migrated(
 async def test_a_copy_that_cannot_be_made_stops_the_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Database(tmp_path):
         pass
-    monkeypatch.setattr(migrations, "_head", lambda _config: "0002")
-    (tmp_path / f"{DATABASE_FILE}.before-0001-now").touch()
+    monkeypatch.setattr(migrations, "_head", lambda _config: "9999")
+    (tmp_path / f"{DATABASE_FILE}.before-{HEAD}-now").touch()
     monkeypatch.setattr("shoal.migrations.time.strftime", lambda *_: "now")
     with pytest.raises(ConfigError) as caught:
         await Database(tmp_path).open()
