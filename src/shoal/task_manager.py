@@ -17,6 +17,7 @@ from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.events import AccountStateChanged, EventBus
 from shoal.ownership import LocalOwnership, Ownership
+from shoal.state_history import StateHistory
 from shoal.store import AccountStore
 
 log = structlog.get_logger("shoal.tasks")
@@ -45,6 +46,7 @@ class TaskManager:
         self._tasks: dict[str, AccountTask] = {}
         self._vanishing: dict[str, asyncio.Task[None]] = {}
         self._dirty: dict[str, Observation] = {}
+        self._history = StateHistory()
         self._dirt = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []
         self._closed = False
@@ -64,6 +66,7 @@ class TaskManager:
     def open(self, seen: Mapping[str, Observation]) -> None:
         """Remember what was observed before the restart, and begin to keep house."""
         self._tasks.update({name: AccountTask(name, self._around, observed) for name, observed in seen.items()})
+        self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
         self._house = [
             asyncio.create_task(self._keep_observations(), name="observations"),
             asyncio.create_task(self._resync(), name="resync"),
@@ -81,8 +84,21 @@ class TaskManager:
         for task in owned:
             task.cancel()
         await asyncio.gather(*owned, return_exceptions=True)
+        self._end_history()
         with suppress(StoreError):
-            await self._store.observe(self._dirty)
+            await self._store.observe(self._dirty, self._history.take())
+
+    def _end_history(self) -> None:
+        """Say of every account that was not at rest that it stopped with the server."""
+        for account_id, task in self._tasks.items():
+            account = self._published(account_id)
+            move = self._history.end(account, now_ms()) if account is not None else None
+            if move is not None:
+                self._dirty[account_id] = task.observation.evolve(state=move.state, reason=move.reason)
+
+    def _is_wanted(self, account_id: str) -> bool:
+        account = self._published(account_id)
+        return account is not None and account.enabled
 
     def task(self, account_id: str) -> AccountTask:
         """The account's task, made at need."""
@@ -119,6 +135,7 @@ class TaskManager:
                 wait = min(60.0, wait * 2)
         self._tasks.pop(account_id, None)
         self._dirty.pop(account_id, None)
+        self._history.forget(account_id)
         del self._vanishing[account_id]
         log.info("account purged", account=account_id)
 
@@ -126,6 +143,8 @@ class TaskManager:
         self._dirty[account_id] = observation
         self._dirt.set()
         account = self._published(account_id)
+        if account is not None and not self._closed:
+            self._history.saw(account_id, observation, now_ms())
         if is_new and account is not None:
             event = AccountStateChanged(
                 account_id=account_id, owner_id=account.owner_id, observation=observation, at_ms=now_ms()
@@ -133,22 +152,31 @@ class TaskManager:
             self._events.publish(event)
 
     async def _keep_observations(self) -> None:
-        """Store observations as they come, many at a time; the latest wins."""
+        """Store observations as they come, many at a time, the latest of each account, with every move."""
         while True:
             await self._dirt.wait()
             self._dirt.clear()
             batch, self._dirty = self._dirty, {}
+            moves = self._history.take()
             try:
-                await self._store.observe(batch)
+                await self._store.observe(batch, moves)
+                self._history.stored()
             except StoreError as error:
                 self._dirty = batch | self._dirty
+                self._history.put_back(moves)
                 self._dirt.set()
                 log.warning("observations not stored", why=error.code)
                 await asyncio.sleep(1.0)
 
     async def _resync(self) -> None:
-        """Look at every account again now and then: a lost wake-up must not last."""
+        """Look at every account again now and then: a lost wake-up must not last.
+
+        What runs is stored as seen now, so that after a crash its last sign of life is known.
+        """
         while True:
             await asyncio.sleep(self._resync_seconds)
-            for account_id in list(self._tasks):
+            for account_id, task in list(self._tasks.items()):
                 self.wake(account_id)
+                if task.alive:
+                    self._dirty[account_id] = task.observation
+                    self._dirt.set()
