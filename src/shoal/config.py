@@ -58,6 +58,14 @@ class Settings(BaseSettings):
     )
     message_age_seconds: float = Field(300.0, gt=0, le=86400, description="Older messages get no automatic reply.")
     session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts.")
+    journal_days: int = Field(180, ge=1, le=36500, description="How long changes are kept in the history, in days.")
+    op_days: int = Field(
+        180, ge=1, le=36500, description="How long the outcome of a request can be looked up by its id, in days."
+    )
+    state_history_days: int = Field(
+        30, ge=1, le=36500, description="How long an account's past states (time line, uptime) are kept, in days."
+    )
+    message_days: int = Field(90, ge=1, le=36500, description="How long messages are kept, in days.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
     log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")
 

@@ -37,6 +37,7 @@ from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.retention import Retention
 from shoal.server import Server
 from shoal.users import Users
 from shoal.vault import Vault
@@ -116,6 +117,9 @@ async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitS
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
     closing.push_async_callback(_rereading(database, manager))
+    retention = Retention(store, message_log, settings)
+    closing.push_async_callback(_bounded, "retention", retention.close)
+    retention.start()
     server = Server(
         settings=settings,
         database=database,

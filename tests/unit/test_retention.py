@@ -1,0 +1,112 @@
+"""Once a day what is old is removed, and nothing that goes wrong on one day ends the housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from shoal.config import Settings
+from shoal.database import Database
+from shoal.db_manager import DBManager, open_vault
+from shoal.errors import NotApplied, StoreError
+from shoal.message_log import IncomingMessage, MessageLog
+from shoal.retention import Retention
+from shoal.store import MemoryStore, Pruned
+from standins import quick_settings, until
+from store_steps import an_account, committed, creation
+
+DAY_MS = 86_400_000
+NOW = 1_000 * DAY_MS
+
+
+class RecordingStore(MemoryStore):
+    """Remembers what it was asked to prune; raises what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[dict[str, int]] = []
+        self.error: Exception | None = None
+
+    async def prune(self, **moments: int) -> Pruned:
+        self.asked.append(moments)
+        if self.error is not None:
+            raise self.error
+        return await super().prune(**moments)
+
+
+class RecordingLog(MessageLog):
+    """A message log without a database."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.error: StoreError | None = None
+
+    async def forget_older_than(self, moment_ms: int) -> int:
+        self.asked.append(moment_ms)
+        if self.error is not None:
+            raise self.error
+        return 3
+
+
+def a_retention(store: MemoryStore, message_log: MessageLog, settings: Settings | None = None) -> Retention:
+    chosen = settings or quick_settings()
+    return Retention(store, message_log, chosen, now_ms=lambda: NOW, first_after_seconds=0.0, every_seconds=0.01)
+
+
+async def test_each_kind_has_its_own_age() -> None:
+    store, messages = RecordingStore(), RecordingLog()
+    settings = quick_settings(journal_days=10, op_days=20, state_history_days=30, message_days=40)
+    await committed(store, creation(an_account()))
+    with capture_logs() as logs:
+        await a_retention(store, messages, settings).prune()
+    assert store.asked == [
+        {
+            "journal_before_ms": NOW - 10 * DAY_MS,
+            "ops_before_ms": NOW - 20 * DAY_MS,
+            "moves_before_ms": NOW - 30 * DAY_MS,
+        }
+    ]
+    assert messages.asked == [NOW - 40 * DAY_MS]
+    assert {entry["event"]: entry for entry in logs}["messages pruned"]["messages"] == 3
+
+
+@pytest.mark.parametrize("error", [NotApplied("locked"), RuntimeError("a defect")])
+async def test_it_goes_on_day_after_day_whatever_happened(error: Exception) -> None:
+    store, messages = RecordingStore(), RecordingLog()
+    store.error = error
+    retention = a_retention(store, messages)
+    retention.start()
+    await until(lambda: len(store.asked) >= 3)
+    await retention.close()
+    asked = len(store.asked)
+    await asyncio.sleep(0.05)
+    assert len(store.asked) == asked
+
+
+async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> None:
+    store, messages = RecordingStore(), RecordingLog()
+    store.error, messages.error = NotApplied("locked"), NotApplied("locked")
+    with capture_logs() as logs:
+        await a_retention(store, messages).prune()
+    assert [entry["event"] for entry in logs] == ["store not pruned", "messages not pruned"]
+
+
+async def test_closing_what_never_began_is_harmless() -> None:
+    await a_retention(RecordingStore(), RecordingLog()).close()
+
+
+async def test_old_messages_go_and_young_ones_stay(tmp_path: Path) -> None:
+    async with Database(tmp_path) as database:
+        at = NOW - 91 * DAY_MS
+        messages = MessageLog(database, now_ms=lambda: at)
+        store = DBManager(database, await open_vault(database, tmp_path / "secret.key"))
+        await committed(store, creation(an_account()))
+        await messages.store_incoming("shop", [IncomingMessage(message_id="old", chat_id="c", text="旧")])
+        at = NOW - 89 * DAY_MS
+        await messages.store_incoming("shop", [IncomingMessage(message_id="young", chat_id="c", text="新")])
+        await Retention(store, messages, quick_settings(), now_ms=lambda: NOW).prune()
+        left = await messages.list_messages(["shop"])
+        assert [logged.message.message_id for logged in left] == ["young"]
