@@ -12,11 +12,8 @@ import typer
 from fastapi import FastAPI
 
 from shoal import __version__
-from shoal.api_client import ApiClient, NoServer, Refused
-from shoal.cli_accounts import accounts
-from shoal.cli_session import Url, chosen_url, run
 from shoal.config import load_settings
-from shoal.demo import run_demo
+from shoal.demo.run import run_demo
 from shoal.errors import ConfigError, ShoalError
 from shoal.listener import serve as serve_app
 from shoal.logs import configure_logging
@@ -25,8 +22,11 @@ from shoal.sandbox.clock import Clock
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.world import World
-from shoal.shell_words import words
-from shoal.token_file import TokenFile
+from shoal.shell.accounts import accounts
+from shoal.shell.api_client import ApiClient, NoServer, Refused
+from shoal.shell.session import Url, chosen_url, run
+from shoal.shell.token_file import TokenFile
+from shoal.shell.words import words
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 the server refused or does not answer, or something failed; "

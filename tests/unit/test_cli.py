@@ -20,14 +20,14 @@ from rich.console import Console
 
 from shoal import __version__
 from shoal.account import AccountState, ParkReason
-from shoal.account_tables import account_facts, account_table, summary
-from shoal.api_client import EventParser, server_url
 from shoal.cli import main
 from shoal.errors import ConfigError
-from shoal.hidden_prompt import ask_hidden
 from shoal.listener import bind, reachable_url
-from shoal.shell_words import ago, is_chinese, printable, reason_words, state_text, state_word
-from shoal.token_file import TokenFile
+from shoal.shell.api_client import EventParser, server_url
+from shoal.shell.hidden_prompt import ask_hidden
+from shoal.shell.tables import account_facts, account_table, summary
+from shoal.shell.token_file import TokenFile
+from shoal.shell.words import ago, is_chinese, printable, reason_words, state_text, state_word
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

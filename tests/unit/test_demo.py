@@ -13,14 +13,14 @@ import pytest
 from rich.console import Console
 
 from shoal.account import check_account_id
-from shoal.account_board import AccountBoard
-from shoal.api_client import ApiClient
-from shoal.child_process import ChildDied, ChildProcess
 from shoal.database import Database
-from shoal.demo_directory import DEMO_MARKER, demo_directory
-from shoal.demo_screen import DemoScreen
-from shoal.demo_shops import SHOPS
+from shoal.demo.child_process import ChildDied, ChildProcess
+from shoal.demo.directory import DEMO_MARKER, demo_directory
+from shoal.demo.screen import DemoScreen
+from shoal.demo.shops import SHOPS
 from shoal.errors import ConfigError
+from shoal.shell.api_client import ApiClient
+from shoal.shell.board import AccountBoard
 
 READY = r'^SANDBOX \{"url": "([^"]+)"'
 
@@ -162,7 +162,7 @@ async def test_a_child_ends_with_its_starter_however_that_ends(tmp_path: Path) -
 
 _STARTER = f"""
 import asyncio, os, pathlib
-from shoal.child_process import ChildProcess
+from shoal.demo.child_process import ChildProcess
 
 async def main():
     child = ChildProcess("sandbox", pathlib.Path("sandbox.log"))

@@ -1,0 +1,1 @@
+"""The demo: a sandbox, a server, shops and talk, all as real processes."""

@@ -1,0 +1,255 @@
+"""``shoal accounts …``: a running server's accounts, over its API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from shoal.errors import ConfigError
+from shoal.shell.api_client import ApiClient
+from shoal.shell.board import AccountBoard
+from shoal.shell.hidden_prompt import MAX_BYTES, ask_hidden
+from shoal.shell.session import Url, run, signed_in
+from shoal.shell.tables import account_facts, account_table, why
+from shoal.shell.words import printable, state_word, words
+
+accounts = typer.Typer(no_args_is_help=True, help="List, add, switch, look at and remove accounts of a running server.")
+
+AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id.", show_default=False)]
+AccountIds = Annotated[list[str], typer.Argument(metavar="ID...", help="One or more account ids.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+_SPARE_LINES = 6
+_WIDE = 1_000
+
+
+@accounts.command("list")
+def list_accounts(
+    url: Url = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show every change as it happens.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the accounts: what is happening to each, since when, and why.
+
+    With --watch and --json: each event of the server's stream, one JSON object per line.
+    """
+    if watch:
+        run(_watch(url, as_json=as_json), interrupted=0)
+    else:
+        run(_list(url, as_json=as_json))
+
+
+@accounts.command("show")
+def show_account(account_id: AccountId, url: Url = None, as_json: AsJson = False) -> None:
+    """Show everything about one account, except its cookie, which never leaves the server."""
+    run(_show(url, account_id, as_json=as_json))
+
+
+@accounts.command("add")
+def add_account(
+    account_id: AccountId,
+    cookie_file: Annotated[
+        str | None,
+        typer.Option(
+            "--cookie-file",
+            "-f",
+            metavar="FILE",
+            help="Read the cookie from a file, or from standard input with -. Without it you are asked.",
+            show_default=False,
+        ),
+    ] = None,
+    remark: Annotated[str | None, typer.Option("--remark", help="A note for your own eyes.")] = None,
+    url: Url = None,
+) -> None:
+    """Add an account and start it; an id that is there already gets the new cookie.
+
+    The cookie may be a header line, a cURL command, a JSON or a Netscape export. It is never an argument: those stay
+    in the shell's history, and everybody on the machine can see them.
+    """
+    run(_add(url, account_id, _cookie(cookie_file), remark))
+
+
+@accounts.command("enable")
+def enable_account(account_ids: AccountIds, url: Url = None) -> None:
+    """Switch accounts on, and wait up to 5 seconds for each to start."""
+    run(_switch(url, account_ids, enabled=True))
+
+
+@accounts.command("disable")
+def disable_account(account_ids: AccountIds, url: Url = None) -> None:
+    """Switch accounts off, and wait up to 10 seconds for each to stop."""
+    run(_switch(url, account_ids, enabled=False))
+
+
+@accounts.command("resume")
+def resume_account(account_id: AccountId, url: Url = None) -> None:
+    """Let an account that waits for you try again, after you did what was asked."""
+    run(_resume(url, account_id))
+
+
+@accounts.command("remove")
+def remove_account(
+    account_id: AccountId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = None,
+) -> None:
+    """Stop an account and forget its cookie, rules and messages."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError(words("say --yes to remove an account without being asked", "非交互环境请加 --yes"))
+        question = words(
+            "Remove {} with its cookie, rules and messages?", "删除账号 {} 以及它的 Cookie、关键词和消息？"
+        )
+        typer.confirm(question.format(printable(account_id)), abort=True)
+    run(_remove(url, account_id))
+
+
+async def _list(url: str | None, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        found = await client.snapshot()
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    elif not found:
+        typer.echo(
+            words("No accounts yet. Add one with: shoal accounts add ID", "还没有账号。添加：shoal accounts add ID")
+        )
+    else:
+        _console().print(account_table(found, plain=not sys.stdout.isatty()))
+
+
+async def _watch(url: str | None, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        board = AccountBoard(client)
+        if as_json or not sys.stdout.isatty():
+            await _watch_lines(board, as_json=as_json)
+        else:
+            await _watch_table(board)
+
+
+async def _watch_lines(board: AccountBoard, *, as_json: bool) -> None:
+    told = ""
+    async with aclosing(board.follow()) as events:
+        async for event in events:
+            if board.trouble != told:
+                told = board.trouble
+                if told:
+                    typer.echo(told, err=True)
+            if event and as_json:
+                typer.echo(json.dumps(event, ensure_ascii=False))
+            elif event.get("type") == "snapshot":
+                for account in board.accounts:
+                    typer.echo(_line(account))
+            elif changed := board.get(event.get("account", "")):
+                typer.echo(_line(changed))
+
+
+async def _watch_table(board: AccountBoard) -> None:
+    console = Console()
+
+    def table() -> Any:
+        drawn = account_table(board.accounts, rows=max(3, console.height - _SPARE_LINES))
+        if board.trouble:
+            drawn.caption = f"{board.trouble} {words('Trying again …', '正在重连……')}"
+            drawn.caption_style = "yellow"
+        return drawn
+
+    with Live(get_renderable=table, console=console, refresh_per_second=2):
+        async with aclosing(board.follow()) as events:
+            async for _ in events:
+                pass
+
+
+async def _show(url: str | None, account_id: str, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        account = await client.call("GET", "cookies", account_id)
+    if as_json:
+        typer.echo(json.dumps(account, ensure_ascii=False, indent=2))
+    else:
+        _console().print(account_facts(account))
+
+
+async def _add(url: str | None, account_id: str, cookie: str, remark: str | None) -> None:
+    async with signed_in(url) as client:
+        answer = await client.call("POST", "cookies", body={"id": account_id, "value": cookie})
+        if remark is not None:
+            await client.call("PUT", "cookies", account_id, "remark", body={"remark": remark})
+        name = printable(account_id)
+        if answer["generation"] == 1:
+            typer.echo(words(f"{name} was added.", f"已添加 {name}。"))
+        elif answer["changed"]:
+            typer.echo(words(f"{name} has the new cookie.", f"{name} 已换用新 Cookie。"))
+        else:
+            typer.echo(words(f"{name} has this cookie already.", f"{name} 已在使用这个 Cookie。"))
+        await _tell(client, account_id)
+
+
+async def _switch(url: str | None, account_ids: list[str], *, enabled: bool) -> None:
+    async with signed_in(url) as client:
+        for account_id in account_ids:
+            await client.call("PUT", "cookies", account_id, "status", body={"enabled": enabled})
+            await _tell(client, account_id)
+
+
+async def _resume(url: str | None, account_id: str) -> None:
+    async with signed_in(url) as client:
+        await client.call("POST", "cookies", account_id, "resume")
+        await _tell(client, account_id)
+
+
+async def _remove(url: str | None, account_id: str) -> None:
+    async with signed_in(url) as client:
+        await client.call("DELETE", "cookies", account_id)
+    typer.echo(words(f"{printable(account_id)} was removed.", f"已删除 {printable(account_id)}。"))
+
+
+async def _tell(client: ApiClient, account_id: str) -> None:
+    typer.echo(_line(await client.call("GET", "cookies", account_id)))
+
+
+def _console() -> Console:
+    """As wide as the terminal; elsewhere wide enough to cut nothing."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+
+
+def _line(account: dict[str, Any]) -> str:
+    reason = why(account)
+    line = f"{printable(account['id'])}: {state_word(account['state'])}"
+    return f"{line} ({reason})" if reason else line
+
+
+def _cookie(source: str | None) -> str:
+    if source is None:
+        if not sys.stdin.isatty():
+            raise ConfigError(
+                words(
+                    "give the cookie with --cookie-file FILE, or - for standard input",
+                    "请用 --cookie-file 文件 提供 Cookie（- 表示标准输入）",
+                )
+            )
+        try:
+            return ask_hidden(
+                words("Paste the cookie (it is not shown), then Enter: ", "粘贴 Cookie（不显示），然后回车：")
+            )
+        except EOFError:
+            raise ConfigError(words("no cookie was given", "没有输入 Cookie")) from None
+    try:
+        raw = sys.stdin.buffer.read(MAX_BYTES + 1) if source == "-" else _file(Path(source))
+        text = raw.decode("utf-8-sig").strip()
+    except OSError as error:
+        raise ConfigError(f"{source} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{source} is not a text in UTF-8") from None
+    if not text or len(raw) > MAX_BYTES:
+        raise ConfigError(f"{source} is {'larger than a cookie can be' if text else 'empty'}")
+    return text
+
+
+def _file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)

@@ -1,0 +1,91 @@
+"""The words of the shell: its two languages, states and times for people, and texts that cannot harm a terminal."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.text import Text
+
+_STATES: Final[dict[str, tuple[str, str, str]]] = {
+    "stopped": ("off", "已停用", "bright_black"),
+    "waiting": ("waiting", "排队中", "cyan"),
+    "starting": ("starting", "启动中", "cyan"),
+    "running": ("running", "运行中", "green"),
+    "retrying": ("retrying", "重试中", "yellow"),
+    "parked": ("needs you", "需处理", "bold red"),
+    "stopping": ("stopping", "停止中", "cyan"),
+    "elsewhere": ("elsewhere", "在别的机器", "magenta"),
+}
+_REASONS: Final[dict[str, tuple[str, str]]] = {
+    "no_cookie": ("it has no cookie", "没有 Cookie"),
+    "login_expired": ("its login has expired; add it again with a new cookie", "登录已失效，请用新的 Cookie 重新添加"),
+    "risk_control": (
+        "the site wants a check; pass it there, then resume",
+        "平台要求验证，请在浏览器中完成后再恢复",
+    ),
+    "kicked_out": ("it was signed in elsewhere; resume when you are done there", "已在别处登录，那边用完后再恢复"),
+}
+_STEPS: Final = (
+    (90, 1, "{} s ago", "{} 秒前"),
+    (90 * 60, 60, "{} min ago", "{} 分钟前"),
+    (36 * 3600, 3600, "{} h ago", "{} 小时前"),
+)
+
+
+def is_chinese() -> bool:
+    """Whether the person's locale is Chinese: ``LC_ALL``, else ``LC_MESSAGES``, else ``LANG``."""
+    chosen = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+    return chosen.lower().startswith("zh")
+
+
+def words(english: str, chinese: str) -> str:
+    """One sentence in the person's language."""
+    return chinese if is_chinese() else english
+
+
+def state_word(state: str) -> str:
+    """A state as people say it."""
+    english, chinese, _ = _STATES.get(state, (state, state, ""))
+    return words(english, chinese)
+
+
+def state_text(state: str) -> Text:
+    """A state in a word, with its colour."""
+    return Text(state_word(state), style=_STATES.get(state, ("", "", ""))[2])
+
+
+def reason_words(reason: str) -> str:
+    """Why an account is as it is, and what to do. Reasons without a sentence are shown as they are."""
+    known = _REASONS.get(reason)
+    return words(*known) if known else printable(reason.replace("_", " "))
+
+
+def ago(moment: str | None, now: datetime | None = None) -> str:
+    """How long ago an RFC 3339 time was. Empty for none, and for the beginning of time."""
+    if not moment:
+        return ""
+    then = datetime.fromisoformat(moment)
+    if then.timestamp() <= 0:
+        return ""
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    if seconds < 3:
+        return words("just now", "刚刚")
+    for limit, unit, english, chinese in _STEPS:
+        if seconds < limit:
+            return words(english, chinese).format(round(seconds / unit))
+    return words("{} days ago", "{} 天前").format(round(seconds / 86_400))
+
+
+def printable(text: str) -> str:
+    """A stranger's text on one line, without anything that moves a cursor or turns the writing direction."""
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in {"Zs", "Zl", "Zp"} or character in "\t\n\r":
+        return " "
+    return "" if category[0] == "C" else character
