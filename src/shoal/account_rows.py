@@ -84,16 +84,14 @@ class AccountRows:
     def write(self, connection: Connection, sets: Sequence[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
         """Write sets of changes (each account at most once) in bulk; raises when any row does not fit."""
         noops = [change for changes in sets for change in changes if change.is_noop]
-        real = sorted(
-            (change for changes in sets for change in changes if not change.is_noop),
-            key=lambda change: change.account_id,  # one order on every node: no deadlocks
-        )
+        asked = [change for changes in sets for change in changes if not change.is_noop]
+        real = sorted(asked, key=lambda change: change.account_id)  # one order on every node: no deadlocks
         if len({change.account_id for change in real}) != len(real):
             raise NotApplied("one set of changes touches an account twice")
         entries: dict[int, JournalEntry] = {}
         if real:
             tombstones = self._tombstones(connection, [change.account_id for change in real if change.old is None])
-            entries = self._write_journal(connection, real, tombstones)
+            entries = self._write_journal(connection, asked, tombstones)  # in the order in which they will be settled
             self._write_accounts(connection, real, entries, tombstones)
             _write_rules(connection, real)
             _write_items(connection, real)
@@ -111,8 +109,9 @@ class AccountRows:
 
     @staticmethod
     def _write_journal(
-        connection: Connection, real: list[Change], tombstones: dict[str, int]
+        connection: Connection, asked: list[Change], tombstones: dict[str, int]
     ) -> dict[int, JournalEntry]:
+        """One row for each change; their positions rise in the order of the changes."""
         if connection.dialect.name == "postgresql":
             # Held until the commit is visible: positions become visible in order, on every node.
             connection.execute(_LOCK_JOURNAL, {"key": _JOURNAL_LOCK})
@@ -126,14 +125,15 @@ class AccountRows:
                 "op_id": change.op.op_id,
                 "at_ms": change.op.at_ms,
             }
-            for change in real
+            for change in asked
         ]
         rows = [{**draft, "changes": msgspec.json.encode(draft["changes"]).decode()} for draft in drafts]
-        result = connection.execute(insert(journal).returning(journal.c.account_id, journal.c.rev), rows)
+        statement = insert(journal).returning(journal.c.account_id, journal.c.rev, sort_by_parameter_order=True)
+        result = connection.execute(statement, rows)
         revs = {row.account_id: row.rev for row in result}
         return {
             id(change): JournalEntry(rev=revs[change.account_id], **draft)
-            for change, draft in zip(real, drafts, strict=True)
+            for change, draft in zip(asked, drafts, strict=True)
         }
 
     def _write_accounts(

@@ -287,6 +287,20 @@ async def test_settlements_come_in_commit_order(store: AccountStore) -> None:
     assert len(set(revs)) == 50
 
 
+async def test_positions_rise_in_the_order_of_the_settlements(store: AccountStore) -> None:
+    """Else a reader of the stream who is cut off between two changes of one group resumes beyond one of them."""
+    names = ["m", "z", "a", "y", "b", "x", "c", "w"]
+    accounts = await created(store, *map(an_account, names))
+    settlements = Settlements(store)
+    for number in range(0, len(accounts), 2):
+        settlements.submit(names[number], [edit(account, remark="x") for account in accounts[number : number + 2]])
+    seen = [settlement for _, settlement in await settlements.wait_for(len(names) // 2)]
+    revs = [entry.rev for settlement in seen if isinstance(settlement, Committed) for entry in settlement.entries]
+    assert revs == sorted(revs)
+    entries = await store.journal(after_rev=revs[0] - 1)
+    assert [(entry.rev, entry.account_id) for entry in entries] == list(zip(revs, names, strict=True))
+
+
 async def test_changes_of_one_account_that_follow_each_other_are_all_applied(store: AccountStore) -> None:
     (account,) = await created(store, an_account())
     settlements = Settlements(store)
