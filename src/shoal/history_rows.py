@@ -18,7 +18,7 @@ from shoal.schema import accounts, baselines, insert_or, journal, ops, state_mov
 
 STEP_ROWS = 2_000
 """How many rows a step of pruning removes at most."""
-STEP_CHARACTERS = 4_000_000
+STEP_CHARACTERS = 1_000_000
 """How much text a step folds at most (but always one entry)."""
 _PRUNING_LOCK = 0x53686F616C01  # as for the journal's lock: any number that every node uses
 _ENTRY_COLUMNS = tuple(
