@@ -157,10 +157,9 @@ def _conversations(site: Site, socket: Connection, body: Any) -> Answer:
 
 def _user_conversation(site: Site, chat: Chat) -> Frame:
     last = chat.lines[-1] if chat.lines else None
-    unread = sum(not line.read and line.sender_id != chat.seller_id for line in chat.lines)
     return {
         "singleChatConversation": _conversation(chat),
-        "redPoint": unread,
+        "redPoint": chat.unread,
         "modifyTime": last.at if last else 0,
         "lastMessage": {"message": _model(site, chat, last)} if last else None,
     }

@@ -15,10 +15,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.faults import short_name
 from shoal.sandbox.site import Site
-from shoal.sandbox.world import Order, Session, UnknownThing
+from shoal.sandbox.world import Chat, Order, Seller, Session, UnknownThing
 
 IM_APP_KEY: Final = "444e9908a51d1cb236a27862abc769c9"
 MTOP_APP_KEY: Final = "34839810"
+COOKIE_DOMAIN: Final = ".goofish.com"
 
 SUCCESS: Final = "SUCCESS::调用成功"
 TOKEN_EMPTY: Final = "FAIL_SYS_TOKEN_EMPTY::令牌为空"  # noqa: S105 - a return code
@@ -178,6 +179,37 @@ def _free_shipping(call: Call, session: Session) -> dict[str, Any]:
     return {}
 
 
+def _sessions(call: Call, session: Session) -> dict[str, Any]:
+    """Return the chats, the one with the youngest line first; clients list their conversations by it."""
+    wanted = max(1, int(call.data.get("fetchNum", 20)))
+    seller = call.site.world.seller(session.unb)
+    chats = call.site.world.chats_of(session.unb)
+    return {"sessions": [_session(seller, chat) for chat in chats[:wanted]], "hasMore": len(chats) > wanted}
+
+
+def _session(seller: Seller, chat: Chat) -> dict[str, Any]:
+    last = chat.lines[-1] if chat.lines else None
+    return {
+        "session": {
+            "sessionId": chat.cid,
+            "sessionType": 1,
+            "userInfo": {"userId": chat.buyer.id, "nick": chat.buyer.nick},
+            "ownerInfo": {"userId": seller.unb, "nick": seller.nick},
+        },
+        "message": {
+            "summary": {
+                "unread": chat.unread,
+                "summary": last.text if last else "",
+                "ts": last.at if last else 0,
+            },
+        },
+    }
+
+
+def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
+    return {"module": {"base": {"displayName": call.site.world.seller(session.unb).nick}}}
+
+
 def _nothing(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have one shape
     return {}
 
@@ -185,6 +217,8 @@ def _nothing(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - 
 _APIS: Final[dict[str, Callable[[Call, Session], dict[str, Any]]]] = {
     "mtop.taobao.idlemessage.pc.login.token": _token,
     "mtop.taobao.idlemessage.pc.loginuser.get": _login_user,
+    "mtop.taobao.idlemessage.pc.session.sync": _sessions,
+    "mtop.idle.web.user.page.nav": _who_am_i,
     "mtop.taobao.idle.pc.detail": _detail,
     "mtop.idle.web.xyh.item.list": _items,
     "mtop.taobao.idle.logistic.consign.dummy": _consign,
@@ -285,7 +319,7 @@ async def mtop_endpoint(request: Request) -> Response:
     site.calls.add(**_call_line(call, ret))
     await site.faults.detain(call.account, which)
     response = JSONResponse({"api": api, "data": data, "ret": ret, "v": version})
-    set_cookies(response, call.set_cookies)
+    set_cookies(request, response, call.set_cookies)
     return response
 
 
@@ -310,10 +344,15 @@ def _call_line(call: Call, ret: list[str]) -> dict[str, Any]:
     }
 
 
-def set_cookies(response: Response, cookies: Mapping[str, str]) -> None:
-    """Set cookies raw and without a domain, so that clients keep them whatever name the sandbox answers to."""
+def set_cookies(request: Request, response: Response, cookies: Mapping[str, str]) -> None:
+    """Set cookies raw: by a name of the site for all its names, by any other (such as 127.0.0.1) without a domain.
+
+    A client that keeps them by host must find at the gateway what the passport has set.
+    """
+    host = request.headers.get("host", "").partition(":")[0].lower()
+    domain = f"Domain={COOKIE_DOMAIN};" if host.endswith(COOKIE_DOMAIN) else ""
     for name, value in cookies.items():
-        response.headers.append("set-cookie", f"{name}={value};Path=/;Max-Age=604800")
+        response.headers.append("set-cookie", f"{name}={value};{domain}Path=/;Max-Age=604800")
 
 
 def log_call(site: Site, api: str, cookies: Mapping[str, str], ret: str) -> None:

@@ -45,7 +45,7 @@ async def has_login_endpoint(request: Request) -> Response:
     response = JSONResponse(
         {"content": {"success": True, "status": 0, "data": {"loginResult": "success"}}, "hasError": False}
     )
-    set_cookies(response, site.world.rotate_cookie(session, "_tb_token_", site.world.hex(13), drop_old=False))
+    set_cookies(request, response, site.world.rotate_cookie(session, "_tb_token_", site.world.hex(13), drop_old=False))
     return response
 
 
@@ -90,6 +90,6 @@ async def qr_query_endpoint(request: Request) -> Response:
     if login and status == "CONFIRMED":
         seller = site.world.seller(login["unb"])
         site.world.login(seller)
-        set_cookies(response, seller.jar)
+        set_cookies(request, response, seller.jar)
         login["status"] = "EXPIRED"
     return response

@@ -138,6 +138,11 @@ class Chat:
     item_id: str
     lines: deque[Message] = field(default_factory=lambda: deque(maxlen=CHAT_LINES))
 
+    @property
+    def unread(self) -> int:
+        """Return how many lines of the buyer the seller has not read."""
+        return sum(not line.read and line.sender_id != self.seller_id for line in self.lines)
+
 
 @dataclass(slots=True)
 class Attempt:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 import aiohttp
+import aiohttp.abc
 import pytest
 
 from sandbox_driver import CONSIGN_API, IM_APP_KEY, TOKEN_API, Shop, sandbox
@@ -223,6 +225,86 @@ async def test_has_login_tells_a_living_login_and_renews_small_cookies() -> None
             assert reply.headers["set-cookie"].startswith("_tb_token_=")
         async with box.http.post(url, data=form | {"hsiz": "x"}, headers={"cookie": shop.cookie}) as reply:
             assert (await reply.json())["content"]["success"] is False
+
+
+async def test_cookies_are_for_all_names_of_the_site_or_for_the_one_it_answers_to() -> None:
+    async with sandbox() as box:
+        shop = box.shop()
+        await box.post("expire", account=shop.unb, what="tk")
+        domains = {}
+        for host in ("h5api.m.goofish.com", "passport.goofish.com:8443", "notgoofish.com", "127.0.0.1"):
+            headers = {"cookie": shop.cookie, "host": host}
+            async with box.http.post(f"{box.url}/h5/{USER_API}/1.0/", data={"data": "{}"}, headers=headers) as reply:
+                domains[host] = {
+                    line.partition(";Path")[0].partition(";")[2] for line in reply.headers.getall("set-cookie")
+                }
+        assert domains == {
+            "h5api.m.goofish.com": {"Domain=.goofish.com"},
+            "passport.goofish.com:8443": {"Domain=.goofish.com"},
+            "notgoofish.com": {""},
+            "127.0.0.1": {""},
+        }
+
+
+async def test_a_browser_that_knows_the_site_by_its_names_takes_the_cookies_from_one_to_the_other() -> None:
+    async with sandbox() as box:
+        shop, port = box.shop(), box.url.rpartition(":")[2]
+        passport, gateway = f"http://passport.goofish.com:{port}", f"http://h5api.m.goofish.com:{port}"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Loopback())) as browser:
+            async with browser.get(f"{passport}/newlogin/qrcode/generate.do") as reply:
+                data = (await reply.json())["content"]["data"]
+            await box.post("qr", ck=data["ck"], status="CONFIRMED", account=shop.unb)
+            ask = {"t": data["t"], "ck": data["ck"]}
+            async with browser.post(f"{passport}/newlogin/qrcode/query.do", data=ask) as reply:
+                assert (await reply.json())["content"]["data"]["qrCodeStatus"] == "CONFIRMED"
+            tk = next(cookie.value for cookie in browser.cookie_jar if cookie.key == "_m_h5_tk").partition("_")[0]
+            query = {"appKey": "34839810", "t": "1", "sign": mtop_site.sign(tk, "1", "{}")}
+            async with browser.post(f"{gateway}/h5/{USER_API}/1.0/", params=query, data={"data": "{}"}) as reply:
+                assert (await reply.json())["ret"] == SUCCESS
+
+
+class _Loopback(aiohttp.abc.AbstractResolver):
+    """Every name is this machine."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        flags = socket.AI_NUMERICHOST
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": flags}]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+async def test_the_chats_are_listed_with_what_was_said_last() -> None:
+    async with sandbox() as box:
+        shop = box.shop()
+        api = "mtop.taobao.idlemessage.pc.session.sync"
+        assert (await shop.mtop(api, {"fetchNum": 5}))["data"] == {"sessions": [], "hasMore": False}
+        for buyer in ("豆豆妈", "晚安喵"):
+            await box.post("say", account=shop.unb, buyer=buyer, text=f"{buyer}在问", times=2)
+            box.world.clock.advance(1)
+        both = (await shop.mtop(api, {"fetchNum": 5}))["data"]
+        assert [entry["session"]["userInfo"]["nick"] for entry in both["sessions"]] == ["晚安喵", "豆豆妈"]
+        chat = box.world.chats_of(shop.unb)[0]
+        assert both["sessions"][0] == {
+            "session": {
+                "sessionId": chat.cid,
+                "sessionType": 1,
+                "userInfo": {"userId": chat.buyer.id, "nick": "晚安喵"},
+                "ownerInfo": {"userId": shop.unb, "nick": shop.seller.nick},
+            },
+            "message": {"summary": {"unread": 2, "summary": "晚安喵在问", "ts": chat.lines[-1].at}},
+        }
+        one = (await shop.mtop(api, {"fetchNum": 1}))["data"]
+        assert (len(one["sessions"]), one["hasMore"]) == (1, True)
+
+
+async def test_a_login_learns_its_own_name() -> None:
+    async with sandbox() as box:
+        shop = box.shop()
+        nav = await shop.mtop("mtop.idle.web.user.page.nav", {})
+        assert nav["data"]["module"]["base"]["displayName"] == shop.seller.nick
 
 
 async def test_a_picture_comes_back_as_it_went_up() -> None:
