@@ -1,0 +1,312 @@
+"""``kill -9`` again and again on the real server, in the middle of whatever it does; and what must hold each time.
+
+After each kill the files are looked at before anything else touches them, then the server starts on them by itself:
+
+- acknowledged ⊆ durable ⊆ acknowledged ∪ unanswered, by op id, in the file and over the API;
+- the journal folds to the rows, without a gap in any generation;
+- what anybody read, and what the stream told, was committed and stays so;
+- within 10 s every account runs or not as its owner wants, with never more than one socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
+from faults.durable import KEY_FILE, Durable, durable_in
+from faults.storm import Book, Storm, made_by
+from shoal.api.op_ids import shown_op_id
+
+CONVERGE_SECONDS = 10.0
+START_SECONDS = 30.0
+CYCLES_OF_A_LIFE = 25
+"""After so many kills a new data directory is begun: its birth is killed too, and the journal stays short."""
+_KILLS = ("storm", "start", "stop", "first breath")
+_KILL_WEIGHTS = (65, 17, 8, 10)
+
+
+@dataclass
+class Figures:
+    """What a run of the loop did and found."""
+
+    cycles: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    acknowledged: int = 0
+    refused: int = 0
+    unanswered: int = 0
+    unanswered_and_durable: int = 0
+    journal_entries: int = 0
+    reads_checked: int = 0
+    stream_changes_checked: int = 0
+    longest_convergence_seconds: float = 0.0
+    longest_start_seconds: float = 0.0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        """As a line for the file of figures."""
+        return {**vars(self), "kills": dict(self.kills), "seconds": round(self.seconds, 1)}
+
+
+class _BrokenError(Exception):
+    """The server did not do what it must, and the life cannot go on."""
+
+
+class KillLoop:
+    """Lives of a server, each ended again and again. Everything random comes from the seed."""
+
+    def __init__(self, directory: Path, sandbox: SandboxProcess, *, seed: int, clients: int = 5) -> None:
+        self._directory = directory
+        self._sandbox = sandbox
+        self._clients = clients
+        self._chance = random.Random(seed)
+        self._http = httpx.AsyncClient(timeout=40, trust_env=False)
+        self._lives = 0
+        self.figures = Figures()
+
+    async def run(self, cycles: int, *, seconds: float = float("inf")) -> Figures:
+        """Kill so many times, or until the time is up; what broke stands in the figures."""
+        began = time.monotonic()
+        try:
+            while self.figures.cycles < cycles and time.monotonic() - began < seconds:
+                self._lives += 1
+                life = _Life(self, self._directory / f"life{self._lives}")
+                await life.run(min(CYCLES_OF_A_LIFE, cycles - self.figures.cycles), began + seconds)
+        finally:
+            await self._http.aclose()
+        self.figures.seconds = time.monotonic() - began
+        return self.figures
+
+    async def accounts(self) -> dict[str, tuple[str, str]]:
+        """The ids that accounts get here, each with its seller's ``unb`` and cookie."""
+        items = (await self.site("sellers"))["items"]
+        return {f"shop{number}": (seller["unb"], seller["cookie"]) for number, seller in enumerate(items)}
+
+    async def site(self, what: str) -> dict[str, Any]:
+        """Look at the sandbox."""
+        answer: dict[str, Any] = (await self._http.get(f"{self._sandbox.url}/_sandbox/{what}")).json()
+        return answer
+
+
+class _Life:
+    """One data directory from its birth to its last kill."""
+
+    def __init__(self, loop: KillLoop, data_dir: Path) -> None:
+        self._loop = loop
+        self._chance = loop._chance
+        self._figures = loop.figures
+        self._data_dir = data_dir
+        self._server = ServerProcess(data_dir, loop._sandbox.url)
+        self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=40, trust_env=False)
+        self._book = Book()
+        self._usual_start = 1.5
+        self._durable: Durable | None = None
+        self._accounts: dict[str, tuple[str, str]] = {}
+        self._spawned = self._ready_at = 0.0
+        self._known: set[str] = set()
+
+    async def run(self, cycles: int, until: float) -> None:
+        broken_before = len(self._figures.violations)
+        try:
+            self._accounts = await self._loop.accounts()
+            for number in range(cycles):
+                if time.monotonic() > until:
+                    break
+                await self._cycle("birth" if number == 0 else self._chance.choices(_KILLS, _KILL_WEIGHTS)[0])
+            await self._open()
+            await self._in_step()
+        except (_BrokenError, AssertionError, httpx.HTTPError, TimeoutError) as error:
+            self._broke(f"{type(error).__name__}: {error}")
+        finally:
+            await self._server.http.aclose()
+            await self._server.end(signal.SIGKILL)
+            self._count()
+        if len(self._figures.violations) == broken_before:
+            shutil.rmtree(self._data_dir)
+            self._server.log_file.unlink(missing_ok=True)
+
+    def _broke(self, sentence: str) -> None:
+        if sentence in self._known:  # every look finds it again
+            return
+        self._known.add(sentence)
+        self._figures.violations.append(f"{self._data_dir.name}, kill {self._figures.cycles}: {sentence}")
+
+    async def _cycle(self, how: str) -> None:
+        """One start and one kill."""
+        if how in {"birth", "start"}:
+            await self._spawn()
+            await asyncio.sleep(self._chance.uniform(0, 1.2 * self._usual_start))
+        else:
+            await self._open()
+            if how != "first breath":  # else the storm begins while the connections do
+                await self._in_step()
+            await self._storm(how)
+        await self._server.end(signal.SIGKILL)
+        await self._look()
+        self._figures.cycles += 1
+        self._figures.kills[how] += 1
+
+    async def _open(self) -> None:
+        """Start the server; it shows what the files held after the last kill."""
+        await self._spawn()
+        await self._ready()
+        if self._durable is not None:
+            await self._compare(self._durable)
+
+    async def _spawn(self) -> None:
+        self._spawned = time.monotonic()
+        await self._server.spawn("-m", "shoal", "serve", environment=self._server.environment)
+
+    async def _ready(self) -> None:
+        child = self._server.child
+        while not await self._answers():
+            if child.returncode is not None:
+                raise _BrokenError(f"it does not start: {self._server.log_file.read_text()[-2000:]}")
+            if time.monotonic() - self._spawned > START_SECONDS:
+                raise _BrokenError("it does not become ready")
+            await asyncio.sleep(0.02)
+        self._ready_at = time.monotonic()
+        self._usual_start = self._ready_at - self._spawned
+        self._figures.longest_start_seconds = max(self._figures.longest_start_seconds, self._usual_start)
+        if "Authorization" not in self._server.http.headers:
+            said = {"username": "admin", "password": PASSWORD}
+            answer = (await self._server.http.post("/login", json=said)).json()
+            self._server.http.headers["Authorization"] = f"Bearer {answer['token']}"  # a session outlives every kill
+
+    async def _answers(self) -> bool:
+        try:
+            return (await self._server.http.get("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def _storm(self, how: str) -> None:
+        cookies = {name: cookie for name, (_, cookie) in self._accounts.items()}
+        storm = Storm(self._server.http, cookies, self._book, self._chance)
+        raging = asyncio.create_task(storm.rage(self._loop._clients))
+        answers = self._chance.randrange(80)
+        while storm.answers < answers and not raging.done():
+            storm.tick.clear()
+            await storm.tick.wait()
+        await asyncio.sleep(self._chance.uniform(0, 0.02))
+        if how == "stop":
+            self._server.child.send_signal(signal.SIGTERM)
+            await asyncio.sleep(self._chance.uniform(0, 0.3))
+        if self._server.child.returncode is None:
+            os.kill(self._server.child.pid, signal.SIGKILL)
+        await raging
+        await self._server.child.wait()
+
+    async def _look(self) -> None:
+        """What the files hold after the kill, before the server looks at them again."""
+        if not (self._data_dir / KEY_FILE).exists():  # killed before anything could be stored
+            if self._book.count("acknowledged"):
+                self._broke("the key is gone")
+            return
+        self._durable = durable = await durable_in(self._data_dir, self._data_dir.with_name("aside"))
+        for sentence in self._book.broken_by(durable):
+            self._broke(sentence)
+
+    def _count(self) -> None:
+        figures, durable = self._figures, self._durable
+        figures.acknowledged += self._book.count("acknowledged")
+        figures.refused += self._book.count("refused")
+        figures.unanswered += self._book.count("unanswered")
+        figures.reads_checked += len(self._book.reads)
+        figures.stream_changes_checked += sum(map(len, self._book.told))
+        if durable is not None:
+            made = made_by(durable)
+            figures.journal_entries += len(durable.journal)
+            figures.unanswered_and_durable += sum(
+                asked.outcome == "unanswered" and asked.op_id in made for asked in self._book.asked
+            )
+
+    # ── after the kill ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _compare(self, durable: Durable) -> None:
+        rows = {row["id"]: row for row in await self._get("/cookies/details")}
+        shown = {name: (row["generation"], row["enabled"], row["remark"]) for name, row in rows.items()}
+        stored = {name: (row["generation"], row["enabled"], row["remark"]) for name, row in durable.rows.items()}
+        if shown != stored:
+            self._broke(f"the API shows {shown}, the file held {stored}")
+        await self._compare_ops(durable)
+        if rows:
+            await self._compare_history(durable, self._chance.choice(list(rows)))
+
+    async def _get(self, path: str) -> Any:
+        response = await self._server.http.get(path)
+        if response.status_code != 200:
+            raise _BrokenError(f"GET {path}: {response.status_code} {response.text}")
+        return response.json()
+
+    async def _compare_ops(self, durable: Durable) -> None:
+        """Whoever got no answer can ask what became of it, and gets the truth."""
+        made = made_by(durable)
+        open_ones = [asked for asked in self._book.asked if asked.outcome == "unanswered"][-20:]
+        others = [asked for asked in self._book.asked if asked.outcome != "unanswered"]
+        for asked in [*open_ones, *self._chance.sample(others, min(5, len(others)))]:
+            generation = made.get(asked.op_id)
+            answer = await self._get(f"/ops/{asked.op_id}")
+            expected = ("not_applied" if generation is None else "applied", generation)
+            if (answer["state"], answer["generation"]) != expected:
+                self._broke(f"GET /ops/{asked.op_id} says {answer}, the file {expected}")
+
+    async def _compare_history(self, durable: Durable, account: str) -> None:
+        history = (await self._get(f"/cookies/{account}/history?limit=200"))["items"]
+        entries = [entry for entry in reversed(durable.journal) if entry.account_id == account][:200]
+        said = [(row["rev"], row["generation"], row["op_id"], row["changes"]) for row in history]
+        if said != [(entry.rev, entry.generation, shown_op_id(entry.op_id), entry.changes) for entry in entries]:
+            self._broke(f"the history of {account} is not its journal")
+
+    async def _in_step(self) -> None:
+        """Wait until what runs is what is wanted: 10 s after it was ready at most."""
+        difference = await self._difference()
+        while difference:
+            if time.monotonic() - self._ready_at > CONVERGE_SECONDS:
+                raise _BrokenError(f"after {CONVERGE_SECONDS:g} s not as wanted: {difference}")
+            await asyncio.sleep(0.03)
+            difference = await self._difference()
+        figures = self._figures
+        figures.longest_convergence_seconds = max(
+            figures.longest_convergence_seconds, time.monotonic() - self._ready_at
+        )
+
+    async def _difference(self) -> dict[str, Any]:
+        rows = {row["id"]: row for row in await self._get("/cookies/details")}
+        sockets = await self._loop.site("sockets")
+        difference: dict[str, Any] = {}
+        for name, (unb, _) in self._accounts.items():
+            counts = sockets.get(unb, {"now": 0, "max": 0})
+            wanted = name in rows and rows[name]["enabled"]
+            state = rows[name]["state"] if name in rows else "stopped"
+            if counts["max"] > 1:
+                raise _BrokenError(f"{name} had {counts['max']} sockets at once")
+            if counts["now"] != int(wanted) or state != ("running" if wanted else "stopped"):
+                difference[name] = (wanted, state, counts["now"])
+        return difference
+
+
+async def kill_loop(cycles: int, *, seed: int, shops: int = 4, seconds: float = float("inf")) -> Figures:
+    """Run the loop with a sandbox of its own. The files of a life that broke are kept, and named."""
+    directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
+    sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
+    try:
+        figures = await KillLoop(directory, sandbox, seed=seed).run(cycles, seconds=seconds)
+    finally:
+        await sandbox.end()
+    if figures.violations:
+        figures.violations.append(f"the files are in {directory}")
+    else:
+        shutil.rmtree(directory)
+    return figures

@@ -1,0 +1,268 @@
+"""A storm of changes over HTTP, and the book of what was asked for and what was answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from faults.durable import Durable, Version
+from shoal.api.op_ids import shown_op_id
+
+REFUSALS = {403, 404, 409, 412, 503}
+"""What may be answered to a change that is not made. Anything else is a violation."""
+Check = Callable[[Version], bool]
+
+
+@dataclass(kw_only=True)
+class Asked:
+    """One change that was asked for under an op id, and what was said to that."""
+
+    op_id: str
+    account: str
+    wanted: Check | None
+    """Whether a version shows the wish; ``None`` for a removal."""
+    outcome: str = "unanswered"
+    """``unanswered``, ``acknowledged`` or ``refused``."""
+    generation: int = 0
+    changed: bool = False
+    answer: str = ""
+
+    def told(self, status: int, generation: int | None, *, changed: bool, answer: str) -> None:
+        """Note the answer. A change whose outcome the server could not tell stays unanswered."""
+        self.answer = f"{status} {answer}"
+        if status == 503 and "outcome_unknown" in answer:
+            return
+        self.outcome = "acknowledged" if status == 200 else "refused"
+        self.generation, self.changed = generation or 0, changed
+
+
+@dataclass
+class Book:
+    """All that was ever asked and seen of one data directory."""
+
+    asked: list[Asked] = field(default_factory=list)
+    reads: list[tuple[str, Version]] = field(default_factory=list)
+    """What ``GET /cookies/{cid}`` showed: the account's id and its wishes, with the generation."""
+    told: list[list[dict[str, Any]]] = field(default_factory=list)
+    """The changes that each event stream told, in order, one list for each connection."""
+    surprises: list[str] = field(default_factory=list)
+    """Answers that nobody may get."""
+
+    def count(self, outcome: str) -> int:
+        """How many changes had that outcome."""
+        return sum(asked.outcome == outcome for asked in self.asked)
+
+    def broken_by(self, durable: Durable) -> list[str]:
+        """Each promise of ours that the durable state breaks, as a sentence."""
+        return [*self.surprises, *self._broken_answers(durable), *self._broken_reads(durable)]
+
+    def _broken_answers(self, durable: Durable) -> list[str]:
+        broken: list[str] = []
+        entries = {shown_op_id(entry.op_id): entry for entry in durable.journal}
+        made = made_by(durable)
+        broken += [f"op {op_id} was never asked for" for op_id in set(made) - {asked.op_id for asked in self.asked}]
+        for asked in self.asked:
+            entry, generation = entries.get(asked.op_id), made.get(asked.op_id)
+            if asked.outcome == "refused" and (generation is not None or entry is not None):
+                broken.append(f"{asked.op_id}: refused ({asked.answer}), and applied all the same")
+            if asked.outcome == "acknowledged" and generation != asked.generation:
+                broken.append(f"{asked.op_id}: acknowledged as {asked.generation}, durable as {generation}")
+            if asked.outcome == "acknowledged" and (entry is not None) != asked.changed:
+                broken.append(f"{asked.op_id}: acknowledged with changed={asked.changed}, the journal differs")
+            if asked.outcome == "acknowledged" and not _shows(
+                durable.versions.get((asked.account, asked.generation)), asked
+            ):
+                broken.append(f"{asked.op_id}: acknowledged, and its generation {asked.generation} is another wish")
+            if entry is not None and not _shows(durable.versions[entry.account_id, entry.generation], asked):
+                broken.append(f"{asked.op_id}: the journal's version is not what was asked for")
+        return broken
+
+    def _broken_reads(self, durable: Durable) -> list[str]:
+        broken: list[str] = []
+        for account, read in self.reads:
+            version = durable.versions.get((account, read["generation"]))
+            if version is None:
+                broken.append(f"{account}: generation {read['generation']} was read and is not durable")
+            elif any(version[name] != value for name, value in read.items()):
+                broken.append(f"{account}: what was read at generation {read['generation']} was never committed")
+        entries = {entry.rev: entry for entry in durable.journal}
+        for changes in self.told:
+            revs = [change["rev"] for change in changes]
+            durable_revs = [rev for rev in entries if revs and revs[0] <= rev <= revs[-1]]
+            if revs != durable_revs:
+                broken.append(f"the stream told {revs}, durable are {durable_revs}")
+            for change in changes:
+                entry = entries.get(change["rev"])
+                if entry is not None and (entry.account_id, entry.changes) != (change["account"], change["changes"]):
+                    broken.append(f"the stream told something else of rev {change['rev']} than the journal")
+        return broken
+
+
+def made_by(durable: Durable) -> dict[str, int]:
+    """The generation that each op made (or found), by the id that its owner knows."""
+    return {shown_op_id(op_id): generation for op_id, generation in durable.ops.items()}
+
+
+def _shows(version: Version | None, asked: Asked) -> bool:
+    if version is None or asked.wanted is None:
+        return version is None and asked.wanted is None
+    return asked.wanted(version)
+
+
+class Storm:
+    """Several clients that change a few accounts as fast as they are answered, until the server is gone."""
+
+    def __init__(self, http: httpx.AsyncClient, cookies: dict[str, str], book: Book, chance: random.Random) -> None:
+        self._http = http
+        self._cookies = cookies
+        self._book = book
+        self._chance = chance
+        self._generations: dict[str, int] = {}
+        self.answers = 0
+        self.tick = asyncio.Event()
+
+    async def rage(self, clients: int) -> None:
+        """Run until every client has lost the server."""
+        numbers = iter(range(10**9))
+        prefix = f"{self._chance.getrandbits(48):012x}"
+
+        async def client() -> None:
+            try:
+                while True:
+                    await self._one(f"{prefix}-{next(numbers)}")
+            except httpx.TransportError:
+                return
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(client())
+            group.create_task(self._read())
+            group.create_task(self._listen())
+
+    async def _one(self, key: str) -> None:
+        account = self._chance.choice(list(self._cookies))
+        if self._chance.random() < 0.06:
+            await self._batch(key)
+            return
+        method, path, body, wanted = self._a_change(key, account)
+        asked = Asked(op_id=key, account=account, wanted=wanted)
+        self._book.asked.append(asked)
+        headers = {"Idempotency-Key": key}
+        if account in self._generations and self._chance.random() < 0.1:
+            headers["If-Match"] = f'"g{self._generations[account]}"'
+        response = await self._http.request(method, path, json=body, headers=headers)
+        answer = self._answered(response)
+        facts = answer if response.status_code == 200 else {}
+        asked.told(
+            response.status_code, facts.get("generation"), changed=facts.get("changed", False), answer=response.text
+        )
+        if facts:
+            self._generations[account] = facts["generation"]
+
+    def _a_change(  # noqa: PLR0911  one return for each kind of change
+        self, key: str, account: str
+    ) -> tuple[str, str, Any, Check | None]:
+        number = self._chance.randrange(61)
+        flag = self._chance.random() < 0.6
+        place = f"/cookies/{account}"
+        match self._chance.choices(range(9), [30, 20, 10, 10, 6, 6, 4, 2, 12])[0]:
+            case 0:
+                return "PUT", f"{place}/status?wait=0", {"enabled": flag}, _has(enabled=flag)
+            case 1:
+                words = {f"word {n}": f"{key} {n}" for n in range(self._chance.randrange(1, 6))}
+                return "POST", f"/keywords/{account}", {"keywords": words}, _has_general(words)
+            case 2:
+                values: dict[str, Any] = {"default_reply": key, "default_reply_enabled": flag}
+                return "PATCH", f"{place}/settings", values, _has(**values)
+            case 3:
+                return "PUT", f"{place}/remark", {"remark": key}, _has(remark=key)
+            case 4:
+                return "PUT", f"{place}/pause-duration", {"pause_duration": number}, _has(pause_duration=number)
+            case 5:
+                return "PUT", f"{place}/auto-confirm", {"auto_confirm": flag}, _has(auto_confirm=flag)
+            case 6:
+                cookie = f"{self._cookies[account]}; extra={number}"
+                return "PUT", f"{place}?wait=0", {"id": account, "value": cookie}, lambda _: True
+            case 7:
+                return "DELETE", f"{place}?wait=0", None, None
+            case _:
+                body = {"id": account, "value": self._cookies[account]}
+                return "POST", "/cookies?wait=0", body, lambda _: True
+
+    async def _batch(self, key: str) -> None:
+        mode = self._chance.choice(["each", "atomic"])
+        names = self._chance.sample(list(self._cookies), self._chance.randrange(2, len(self._cookies) + 1))
+        updates = {name: self._chance.random() < 0.6 for name in names}
+        asked = {
+            name: Asked(op_id=f"{key}:{name}", account=name, wanted=_has(enabled=enabled))
+            for name, enabled in updates.items()
+        }
+        self._book.asked += asked.values()
+        response = await self._http.put(
+            f"/cookies/status?mode={mode}&wait=0", json={"updates": updates}, headers={"Idempotency-Key": key}
+        )
+        answer = self._answered(response)
+        if response.status_code not in {200, 207}:
+            for one in asked.values():
+                one.told(response.status_code, None, changed=False, answer=response.text)
+            return
+        for row in answer["results"]:
+            made = row["outcome"] in {"changed", "unchanged"}
+            asked[row["id"]].told(
+                200 if made else 503 if row["code"] == "outcome_unknown" else 409,
+                row["generation"], changed=row["outcome"] == "changed", answer=row["code"],
+            )  # fmt: skip
+
+    def _answered(self, response: httpx.Response) -> dict[str, Any]:
+        self.answers += 1
+        self.tick.set()
+        if response.status_code not in {200, 207, *REFUSALS}:
+            self._book.surprises.append(f"{response.request.method} {response.request.url.path}: {response.text}")
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    async def _read(self) -> None:
+        """Read accounts all the time: what is shown must have been committed."""
+        names = list(self._cookies)
+        try:
+            while True:
+                account = self._chance.choice(names)
+                response = await self._http.get(f"/cookies/{account}")
+                if response.status_code == 200:
+                    body = response.json()
+                    wishes = {name: value for name, value in body["desired"].items() if not name.endswith("_count")}
+                    self._book.reads.append((account, {**wishes, "generation": body["generation"], "rev": body["rev"]}))
+                await asyncio.sleep(0.01)
+        except httpx.TransportError:
+            return
+
+    async def _listen(self) -> None:
+        """Follow the stream: what is told must be durable, in order, and whole."""
+        changes: list[dict[str, Any]] = []
+        self._book.told.append(changes)
+        try:
+            async with self._http.stream("GET", "/events") as response:
+                async for line in response.aiter_lines():
+                    if line.startswith("data: "):
+                        event = json.loads(line.removeprefix("data: "))
+                        if event["type"] == "change":
+                            changes.append(event)
+                        elif event["type"] == "reset":
+                            changes = []
+                            self._book.told.append(changes)
+        except (httpx.TransportError, ValueError):
+            return
+
+
+def _has(**values: Any) -> Check:
+    return lambda version: all(version[name] == value for name, value in values.items())
+
+
+def _has_general(words: dict[str, str]) -> Check:
+    return lambda version: {rule["keyword"]: rule["reply"] for rule in version["keywords"].values()} == words

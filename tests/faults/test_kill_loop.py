@@ -1,0 +1,19 @@
+"""``kill -9`` in the middle: nothing that was acknowledged is lost, nothing that was refused is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from faults.kill_loop import kill_loop
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
+
+
+async def test_nothing_acknowledged_is_lost_and_nothing_refused_is_found_whenever_it_is_killed() -> None:
+    figures = await kill_loop(24, seed=20, seconds=35)
+    assert not figures.violations, "\n".join(figures.violations)
+    assert figures.cycles >= 8  # a machine that is busy does fewer
+    assert figures.acknowledged > 10 * figures.cycles
+    assert figures.unanswered > 0
+    assert figures.reads_checked > 0
+    assert figures.stream_changes_checked > 0
