@@ -17,10 +17,18 @@ import structlog
 from shoal.account import Account
 from shoal.account_locks import AccountLocks, Hold
 from shoal.account_task import now_ms
-from shoal.errors import AccountExists, DuplicateUnb, OutcomeUnknown, StaleGeneration, UnknownAccount
+from shoal.errors import (
+    AccountExists,
+    AccountVanishing,
+    AlreadyRemoved,
+    DuplicateUnb,
+    OutcomeUnknown,
+    StaleGeneration,
+    UnknownAccount,
+)
 from shoal.events import AccountChanged, EventBus
 from shoal.journal import JournalEntry
-from shoal.store import AccountStore, Change, Committed, Contents, Op, Refused, Settlement, Unsettled
+from shoal.store import AccountStore, Change, Committed, Contents, Op, OpRecord, Refused, Settlement, Unsettled
 from shoal.wishes import Wish
 
 log = structlog.get_logger("shoal.changes")
@@ -34,11 +42,13 @@ class Caller:
     """Who asks, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait.
 
     ``owner_id``: the account must be that person's when its turn comes, not only when the request arrived.
+    ``repeats``: this op may have been tried before; what it did then is not done again.
     """
 
     actor: str
     owner_id: int | None = None
     op_id: str = ""
+    repeats: bool = False
     if_match: int | None = None
     wait_seconds: float | None = None
 
@@ -46,6 +56,17 @@ class Caller:
         """The op of this call, with an id made here when the caller gave none."""
         op_id = f"{self.op_id}{suffix}" if self.op_id else uuid.uuid4().hex
         return Op(op_id=op_id, actor=self.actor, at_ms=now_ms())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What an op came to: the generation and rev that it made, and the account as it is now (removed: as it was)."""
+
+    account: Account
+    changed: bool
+    generation: int
+    rev: int
+    op_id: str
 
 
 class ChangePath:
@@ -59,13 +80,18 @@ class ChangePath:
         *,
         deadline_seconds: float,
         published_now: Callable[[str, Account | None], None],
+        is_vanishing: Callable[[str], bool],
     ) -> None:
-        """``published_now`` is told of each new snapshot (``None``: deleted), right after its event went out."""
+        """``published_now`` is told of each new snapshot (``None``: deleted), right after its event went out.
+
+        ``is_vanishing`` says whether a deletion has not ended yet: asked only by who has the account's turn.
+        """
         self._store = store
         self._locks = locks
         self._events = events
         self._deadline_seconds = deadline_seconds
         self._published_now = published_now
+        self._is_vanishing = is_vanishing
         self._published: dict[str, Account] = {}
         self._pending: dict[str, Account | None] = {}
         self._by_unb: dict[str, str] = {}
@@ -93,79 +119,139 @@ class ChangePath:
 
     # -- changes -------------------------------------------------------------------------------------------------
 
-    async def create(self, account: Account, caller: Caller) -> tuple[Account, Op]:
+    async def create(self, account: Account, caller: Caller) -> Done:
         """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was touched."""
         op = caller.op()
         hold = await self._locks.acquire(account.id, "add_cookie")
         try:
-            self._refuse_taken(account)
+            before = await self._done_before(account.id, op, caller.repeats)
+            if before is None:
+                self._refuse_taken(account)
         except BaseException:
             hold.release()
             raise
-        await self._commit([Change(old=None, new=account, op=op)], [hold])
-        return self._published.get(account.id, account), op
+        if before is not None:
+            hold.release()
+            return self._as_before(before, caller)
+        change = Change(old=None, new=account, op=op)
+        return self._done(change, await self._commit([change], [hold]))
 
-    async def change(self, account_id: str, operation: str, wish: Wish, caller: Caller) -> tuple[Account, bool, Op]:
-        """Commit and publish what ``wish`` makes of the account: ``(the new snapshot, changed, op)``."""
+    async def change(self, account_id: str, operation: str, wish: Wish, caller: Caller) -> Done:
+        """Commit and publish what ``wish`` makes of the account."""
         op = caller.op()
-        for _ in range(STALE_RETRIES):
+        for attempt in range(STALE_RETRIES):
             hold = await self._locks.acquire(account_id, operation)
             try:
-                old = self._matching(account_id, caller)
-                change = _built(old, wish(old), op)
+                before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
+                if before is None:
+                    old = self._matching(account_id, caller)
+                    change = _built(old, wish(old), op)
             except BaseException:
                 hold.release()
                 raise
+            if before is not None:
+                hold.release()
+                return self._as_before(before, caller)
             log.debug("draft made", account=account_id, operation=operation, op_id=op.op_id)
-            if await self._committed_fresh([change], [hold], caller):
-                return self._published.get(account_id, change.new or old), not change.is_noop, op
+            entries = await self._committed_fresh([change], [hold], caller)
+            if entries is not None:
+                return self._done(change, entries)
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
 
-    async def delete(self, account_id: str, caller: Caller) -> tuple[Account, Op]:
-        """Commit a tombstone; the account is invisible from then on. Returns its last snapshot."""
+    async def delete(self, account_id: str, caller: Caller) -> Done:
+        """Commit a tombstone; the account is invisible from then on.
+
+        Raises ``AlreadyRemoved`` when this very op did so before.
+        """
         op = caller.op()
-        for _ in range(STALE_RETRIES):
+        for attempt in range(STALE_RETRIES):
             hold = await self._locks.acquire(account_id, "remove_cookie")
             try:
-                old = self._matching(account_id, caller)
+                before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
+                if before is None:
+                    old = self._matching(account_id, caller)
             except BaseException:
                 hold.release()
                 raise
-            if await self._committed_fresh([Change(old=old, new=None, op=op)], [hold], caller):
-                return old, op
+            if before is not None:
+                hold.release()
+                raise AlreadyRemoved(account_id, generation=before.generation, rev=before.rev)
+            change = Change(old=old, new=None, op=op)
+            entries = await self._committed_fresh([change], [hold], caller)
+            if entries is not None:
+                return self._done(change, entries)
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
 
     async def change_all(
         self, wishes: Mapping[str, Wish], operation: str, caller: Caller, *, wait_seconds: float
-    ) -> dict[str, tuple[Account, bool]]:
+    ) -> dict[str, Done]:
         """Change many accounts, all or none. Locks are taken in sorted order under one wait limit."""
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + wait_seconds
         holds: list[Hold] = []
+        ops = {account_id: caller.op(f":{account_id}") for account_id in wishes}
         try:
             for account_id in sorted(wishes):
                 remaining = max(0.0, ends_at - loop.time())
                 hold = await self._locks.acquire(account_id, operation, wait_seconds=remaining)
                 holds.append(hold)
+            before = await self._all_done_before(ops, caller)
             changes = [
-                _built(old := self._owned(account_id, caller), wish(old), caller.op(f":{account_id}"))
+                _built(old := self._owned(account_id, caller), wish(old), ops[account_id])
                 for account_id, wish in wishes.items()
+                if account_id not in before
             ]
         except BaseException:
             for hold in holds:
                 hold.release()
             raise
-        if not await self._committed_fresh(changes, holds, caller):
+        if before:  # all or none: what was not done then is not done now
+            for hold in holds:
+                hold.release()
+            return {account_id: self._as_before(record, caller) for account_id, record in before.items()}
+        entries = await self._committed_fresh(changes, holds, caller)
+        if entries is None:
             raise StaleGeneration("an account of the batch was changed elsewhere meanwhile")
         return {
-            change.account_id: (self._published[change.account_id], not change.is_noop)
-            for change in changes
-            if change.account_id in self._published
+            change.account_id: self._done(change, entries) for change in changes if change.account_id in self._published
         }
+
+    async def _done_before(self, account_id: str, op: Op, look: bool) -> OpRecord | None:
+        """What this op did to the account when it was tried before. To be asked in the account's turn."""
+        record = await self._store.op(op.op_id) if look else None
+        return record if record is not None and record.account_id == account_id else None
+
+    async def _all_done_before(self, ops: Mapping[str, Op], caller: Caller) -> dict[str, OpRecord]:
+        found = [(await self._done_before(account_id, op, caller.repeats)) for account_id, op in ops.items()]
+        return {record.account_id: record for record in found if record is not None}
+
+    def _as_before(self, record: OpRecord, caller: Caller) -> Done:
+        return Done(
+            account=self._owned(record.account_id, caller),
+            changed=record.changed,
+            generation=record.generation,
+            rev=record.rev,
+            op_id=record.op_id,
+        )
+
+    def _done(self, change: Change, entries: Mapping[str, JournalEntry]) -> Done:
+        account = change.old if change.new is None else self._published.get(change.account_id, change.new)
+        if account is None:
+            raise ValueError("a change has an old or a new account")
+        stamp = entries.get(change.account_id, account)
+        return Done(
+            account=account,
+            changed=not change.is_noop,
+            generation=stamp.generation,
+            rev=stamp.rev,
+            op_id=change.op.op_id,
+        )
 
     def _refuse_taken(self, account: Account) -> None:
         if account.id in self._published:
             raise AccountExists(f"{account.id} exists", id=account.id)
+        if self._is_vanishing(account.id):
+            raise AccountVanishing(f"{account.id} is being deleted", id=account.id)
         other = self._by_unb.get(account.unb)
         if other is not None:
             raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
@@ -182,20 +268,21 @@ class ChangePath:
             raise UnknownAccount(account_id)  # deleted, and made anew by somebody else, during the wait
         return account
 
-    async def _committed_fresh(self, changes: Sequence[Change], holds: Sequence[Hold], caller: Caller) -> bool:
-        """Commit; false when a row had moved on elsewhere (what is stored is published then, to build on)."""
+    async def _committed_fresh(
+        self, changes: Sequence[Change], holds: Sequence[Hold], caller: Caller
+    ) -> Mapping[str, JournalEntry] | None:
+        """Commit; ``None`` when a row had moved on elsewhere (what is stored is published then, to build on)."""
         try:
-            await self._commit(changes, holds)
+            return await self._commit(changes, holds)
         except StaleGeneration:
             for change in changes:
                 await self.refresh(change.account_id)
             if caller.if_match is not None:
                 raise
-            return False
-        return True
+            return None
 
-    async def _commit(self, changes: Sequence[Change], holds: Sequence[Hold]) -> None:
-        """Hand the changes to the store and wait for the outcome, at most the database deadline."""
+    async def _commit(self, changes: Sequence[Change], holds: Sequence[Hold]) -> Mapping[str, JournalEntry]:
+        """Hand the changes to the store and wait, at most the database deadline, for the entries they made."""
         settled: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
         for change in changes:
             self._pending[change.account_id] = change.new
@@ -218,6 +305,7 @@ class ChangePath:
             raise OutcomeUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
         if not isinstance(settlement, Committed):
             raise settlement.error
+        return {entry.account_id: entry for entry in settlement.entries}
 
     # -- the writer's completion ---------------------------------------------------------------------------------
 

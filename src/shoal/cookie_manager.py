@@ -13,13 +13,13 @@ from shoal.account import Account, Observation, Rule, check_account_id
 from shoal.account_locks import AccountLocks
 from shoal.account_task import AccountTask, Connect, now_ms
 from shoal.backoff import BackoffLimits
-from shoal.change_path import Caller, ChangePath
+from shoal.change_path import Caller, ChangePath, Done
 from shoal.config import Settings
-from shoal.errors import AccountVanishing, InvalidInput, ShoalError, UnknownAccount
+from shoal.errors import InvalidInput, ShoalError, UnknownAccount
 from shoal.events import EventBus
 from shoal.keywords import KeywordRow
 from shoal.ownership import Ownership
-from shoal.store import AccountStore, Op
+from shoal.store import AccountStore
 from shoal.task_manager import TaskManager
 from shoal.wishes import Wish
 from shoal.xianyu.cookie_string import require_cookie
@@ -32,10 +32,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of a change: the account as it is now (of a removal: as it was) and how its task stands."""
+    """What became of a change: the account as it is now (of a removal: as it was) and how its task stands.
+
+    ``generation`` and ``rev`` are those that the change made (one that changed nothing: those it found).
+    """
 
     changed: bool
     account: Account
+    generation: int
+    rev: int
     observation: Observation
     op_id: str
 
@@ -48,6 +53,7 @@ class BatchResult:
     outcome: str
     error: ShoalError | None = None
     account: Account | None = None
+    generation: int | None = None
     observation: Observation | None = None
 
 
@@ -95,6 +101,7 @@ class CookieManager:
             self.events,
             deadline_seconds=settings.database_deadline_seconds,
             published_now=self._published_now,
+            is_vanishing=lambda account_id: self._task_manager.is_vanishing(account_id),  # noqa: PLW0108  made below
         )
         published = self._path.published
         self._task_manager = TaskManager(
@@ -182,10 +189,8 @@ class CookieManager:
             id=account_id, owner_id=owner_id, unb=checked.unb, cookie=checked.header, created_at_ms=now_ms()
         )
         account = wishes.settings({"remark": remark})(fresh)
-        if self._task_manager.is_vanishing(account_id):
-            raise AccountVanishing(f"{account_id} is being deleted", id=account_id)
-        created, op = await self._path.create(account, caller)
-        return await self._answer(created, op, caller, changed=True, wait=self._settings.start_wait_seconds)
+        created = await self._path.create(account, caller)
+        return await self._answer(created, caller, wait=self._settings.start_wait_seconds)
 
     async def update_cookie(self, account_id: str, cookie: str, *, caller: Caller) -> Outcome:
         """Replace the cookie. A running account reconnects once; a parked one tries again.
@@ -237,9 +242,12 @@ class CookieManager:
         return await self._change(account_id, "resume", wishes.resume, caller, wait=self._settings.start_wait_seconds)
 
     async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
-        """Delete the account: invisible at once, then its task is stopped, then its rows are purged."""
-        old, op = await self._path.delete(account_id, caller)
-        return await self._answer(old, op, caller, changed=True, wait=self._settings.stop_wait_seconds)
+        """Delete the account: invisible at once, then its task is stopped, then its rows are purged.
+
+        Raises ``AlreadyRemoved`` when this very op did so before.
+        """
+        removed = await self._path.delete(account_id, caller)
+        return await self._answer(removed, caller, wait=self._settings.stop_wait_seconds)
 
     async def batch_update_cookie_status(
         self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
@@ -262,7 +270,11 @@ class CookieManager:
             return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount(account_id))
         outcome = "unchanged" if account.enabled == enabled else "would_change"
         return BatchResult(
-            account_id=account_id, outcome=outcome, account=account, observation=self.observation(account_id)
+            account_id=account_id,
+            outcome=outcome,
+            account=account,
+            generation=account.generation,
+            observation=self.observation(account_id),
         )
 
     async def _batch_each(self, account_id: str, enabled: bool, caller: Caller) -> BatchResult:
@@ -273,7 +285,7 @@ class CookieManager:
             outcome = await self._change(account_id, "batch_update_cookie_status", wish, one, revive=enabled)
         except ShoalError as error:
             return BatchResult(account_id=account_id, outcome="failed", error=error)
-        return self._batch_result(outcome.account, outcome.changed)
+        return self._batch_result(outcome)
 
     async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
         if len(updates) > ATOMIC_BATCH_LIMIT:
@@ -288,17 +300,18 @@ class CookieManager:
             caller,
             wait_seconds=self._settings.lock_wait_seconds,
         )
-        for account_id, (_, is_changed) in changed.items():
-            if updates[account_id] and not is_changed:
+        for account_id, done in changed.items():
+            if updates[account_id] and not done.changed:
                 self._start_cookie_task(account_id, skip_backoff=True)
-        return [self._batch_result(account, is_changed) for account, is_changed in changed.values()]
+        return [self._batch_result(done) for done in changed.values()]
 
-    def _batch_result(self, account: Account, changed: bool) -> BatchResult:
+    def _batch_result(self, done: Done | Outcome) -> BatchResult:
         return BatchResult(
-            account_id=account.id,
-            outcome="changed" if changed else "unchanged",
-            account=account,
-            observation=self._task_manager.task(account.id).observation,
+            account_id=done.account.id,
+            outcome="changed" if done.changed else "unchanged",
+            account=done.account,
+            generation=done.generation,
+            observation=self._task_manager.task(done.account.id).observation,
         )
 
     def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
@@ -320,19 +333,27 @@ class CookieManager:
         wait: float = 0.0,
         revive: bool = False,
     ) -> Outcome:
-        account, changed, op = await self._path.change(account_id, operation, wish, caller)
-        if revive and not changed:
+        done = await self._path.change(account_id, operation, wish, caller)
+        if revive and not done.changed:
             self._start_cookie_task(account_id, skip_backoff=True)
-        return await self._answer(account, op, caller, changed=changed, wait=wait)
+        return await self._answer(done, caller, wait=wait)
 
-    async def _answer(self, account: Account, op: Op, caller: Caller, *, changed: bool, wait: float) -> Outcome:
+    async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
         """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
-        task = self.tasks.get(account.id)
-        if task is None:  # removed, and purged already
-            return Outcome(changed=changed, account=account, observation=Observation(), op_id=op.op_id)
+        task = self.tasks.get(done.account.id)
         limit = wait if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
-        observation = await task.settled(limit) if wait and limit else task.observation
-        return Outcome(changed=changed, account=account, observation=observation, op_id=op.op_id)
+        if task is None:  # removed, and purged already
+            observation = Observation()
+        else:
+            observation = await task.settled(limit) if wait and limit else task.observation
+        return Outcome(
+            changed=done.changed,
+            account=done.account,
+            generation=done.generation,
+            rev=done.rev,
+            observation=observation,
+            op_id=done.op_id,
+        )
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
     │   ├── Unauthenticated     the caller must sign in
     │   └── Forbidden           the caller may not do this
     ├── UnknownAccount          there is no such account (or it is not the caller's)
+    │   └── AlreadyRemoved      … since the very same op removed it before
     ├── Conflict                the world differs from what the caller assumed
     │   ├── AccountExists       the id is taken
     │   ├── AccountVanishing    the id is being deleted; try again when that has ended
@@ -67,6 +68,10 @@ class UnknownAccount(ShoalError):
     """There is no such account, or it belongs to somebody else (the answer is the same)."""
 
     code = "unknown_account"
+
+
+class AlreadyRemoved(UnknownAccount):
+    """There is no such account any more: this op, now tried again, removed it. ``generation`` and ``rev`` say when."""
 
 
 class Conflict(ShoalError):

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from shoal import __version__
 from shoal.account import Account
 from shoal.account_task import Connect, Link, evenly, now_ms
+from shoal.answers import Answers
 from shoal.api import (
     auth,
     batch,
@@ -128,6 +129,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitS
         users=users,
         message_log=message_log,
         order_book=order_book,
+        answers=Answers(database, wait_seconds=settings.lock_wait_seconds),
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.database import Database
@@ -25,6 +26,7 @@ class Server:
     users: Users
     message_log: MessageLog
     order_book: OrderBook
+    answers: Answers
     started_at_ms: int
 
     @property

@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from shoal.account import AccountState
 from shoal.api.bodies import BatchStatusBody
 from shoal.api.caller import Me, TheCaller, TheServer
 from shoal.api.documented import CHANGING
+from shoal.api.idempotency import ChangingRoute, leave_open
 from shoal.api.op_ids import shown_op_id
 from shoal.api.shapes import example
 from shoal.cookie_manager import BatchResult
-from shoal.errors import UnknownAccount
+from shoal.errors import StoreError, UnknownAccount
 from shoal.server import Server
 from shoal.users import User
 
-routes = APIRouter(tags=["accounts"])
+routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
 _ROW = {
     "id": "my-shop", "outcome": "changed", "code": "", "generation": 8, "state": "starting", "op_id": "nightly:my-shop",
@@ -55,6 +56,7 @@ async def batch_update_cookie_status(
     server: TheServer,
     me: Me,
     caller: TheCaller,
+    request: Request,
     response: Response,
     *,
     mode: Annotated[Literal["each", "atomic"], Query(description="`atomic`: all of them or none.")] = "each",
@@ -74,6 +76,8 @@ async def batch_update_cookie_status(
         _row(by_id.get(name) or BatchResult(account_id=name, outcome="failed", error=unknown), caller.op_id)
         for name in body.updates
     ]
+    if any(isinstance(result.error, StoreError) for result in results):
+        leave_open(request)
     response.status_code = 207 if _any_failed(rows) else 200
     return BatchAnswer(results=rows)
 
@@ -94,7 +98,7 @@ def _row(result: BatchResult, op_id: str) -> BatchRow:
             "id": result.account_id,
             "outcome": result.outcome,
             "code": result.error.code if result.error else "",
-            "generation": result.account.generation if result.account else None,
+            "generation": result.generation,
             "state": seen.state if seen else None,
             "op_id": shown_op_id(f"{op_id}:{result.account_id}"),
         }

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shoal.account import Account
+from shoal.answers import Reservation
 from shoal.api.op_ids import new_op_id
 from shoal.change_path import Caller
 from shoal.cookie_manager import LONGEST_WAIT_SECONDS
@@ -35,6 +36,11 @@ async def maybe_session(server: TheServer, token: BearerToken) -> Session | None
     return None if token is None else await server.users.session(token.credentials)
 
 
+async def session_of(request: Request) -> Session | None:
+    """The same, for who has no more than the request."""
+    return await maybe_session(await server_of(request), await _bearer(request))
+
+
 MaybeSession = Annotated[Session | None, Depends(maybe_session)]
 
 
@@ -58,13 +64,19 @@ async def administrator(me: Me) -> User:
 Administrator = Annotated[User, Depends(administrator)]
 
 
+def actor_of(user: User) -> str:
+    """The person as the journal names them."""
+    return f"user:{user.username}"
+
+
 async def caller_of(
     request: Request,
     me: Me,
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="The op id of this change, chosen by the caller: `GET /ops/{op_id}` tells what became of it."
+            description="1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key "
+            "is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it."
         ),
     ] = None,
     if_match: Annotated[
@@ -81,9 +93,16 @@ async def caller_of(
     ] = None,
 ) -> Caller:
     """Who asks for a change, under which op id, and what they assume."""
-    op_id = request.state.op_id = new_op_id(me.id, idempotency_key)
+    if idempotency_key is None:
+        request.state.op = Reservation(op_id=new_op_id(me.id), is_new=True)
+    op: Reservation = request.state.op
     return Caller(
-        actor=f"user:{me.username}", owner_id=me.id, op_id=op_id, if_match=_generation(if_match), wait_seconds=wait
+        actor=actor_of(me),
+        owner_id=me.id,
+        op_id=op.op_id,
+        repeats=not op.is_new,
+        if_match=_generation(if_match),
+        wait_seconds=wait,
     )
 
 
@@ -117,6 +136,24 @@ def _own_account(variant: str) -> Callable[..., Awaitable[Account]]:
     return own_account
 
 
+async def id_to_remove(
+    request: Request,
+    server: TheServer,
+    me: Me,
+    caller: TheCaller,
+    cid: Annotated[str, Path(description="The account's id.", examples=["my-shop"])],
+) -> str:
+    """The id of the path: of the caller's account, or of one that this same request removed before."""
+    request.state.unknown_account = "unknown_account/change"
+    account = server.manager.accounts.get(cid)
+    if account is None or account.owner_id != me.id:
+        before = await server.store.op(caller.op_id) if caller.repeats else None
+        if before is None or before.account_id != cid:
+            raise UnknownAccount(cid)
+    return cid
+
+
+IdToRemove = Annotated[str, Depends(id_to_remove)]
 AccountToChange = Annotated[Account, Depends(_own_account("/change"))]
 AccountToRead = Annotated[Account, Depends(_own_account("/read"))]
 AccountOfRules = Annotated[Account, Depends(_own_account("/rules"))]

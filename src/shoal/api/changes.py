@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from fastapi import Response
 from fastapi.encoders import jsonable_encoder
 
-from shoal.account import Account
+from shoal.account import Account, AccountState
 from shoal.api.op_ids import shown_op_id
-from shoal.api.shapes import account_body, etag_of
+from shoal.api.shapes import account_body, etag, etag_of
 from shoal.change_path import Caller
 from shoal.cookie_manager import Outcome
-from shoal.errors import StaleGeneration, StoreError
+from shoal.errors import AlreadyRemoved, StaleGeneration
 from shoal.server import Server
 
 Shown = Callable[[Account], Any]
@@ -32,31 +31,33 @@ async def changed(
     except StaleGeneration as error:
         _add_current(server, account_id, error, shown)
         raise
-    response.headers["ETag"] = etag_of(outcome.account)
+    response.headers["ETag"] = etag(outcome.generation)
     return facts_of(outcome)
 
 
-async def removed(server: Server, account: Account, caller: Caller) -> dict[str, Any]:
+async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, Any]:
     """Remove an account and return the fields of ``ChangeFacts``, with the generation of its tombstone."""
     try:
-        outcome = await server.manager.remove_cookie(account.id, caller=caller)
+        return facts_of(await server.manager.remove_cookie(account_id, caller=caller))
     except StaleGeneration as error:
-        _add_current(server, account.id, error, None)
+        _add_current(server, account_id, error, None)
         raise
-    facts = facts_of(outcome) | {"generation": outcome.account.generation + 1, "rev": server.manager.newest_rev}
-    with suppress(StoreError):  # the removal is durable, whether or not its place in the journal can be read
-        record = await server.store.op(outcome.op_id)
-        if record is not None and record.account_id == account.id:
-            facts |= {"generation": record.generation, "rev": record.rev}
-    return facts
+    except AlreadyRemoved as before:
+        return {
+            "changed": True,
+            "generation": before.params["generation"],
+            "rev": before.params["rev"],
+            "state": AccountState.STOPPED,
+            "op_id": shown_op_id(caller.op_id),
+        }
 
 
 def facts_of(outcome: Outcome) -> dict[str, Any]:
     """The fields of ``ChangeFacts``."""
     return {
         "changed": outcome.changed,
-        "generation": outcome.account.generation,
-        "rev": outcome.account.rev,
+        "generation": outcome.generation,
+        "rev": outcome.rev,
         "state": outcome.observation.state,
         "op_id": shown_op_id(outcome.op_id),
     }

@@ -10,10 +10,11 @@ from shoal.api.caller import AccountToChange, AccountToRead, OwnAccount, TheCall
 from shoal.api.changes import changed
 from shoal.api.cookies import require_secret
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING_COMPAT
+from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, DesiredBody, desired_body, example, rfc3339
 from shoal.errors import InvalidInput
 
-routes = APIRouter(tags=["account settings"])
+routes = APIRouter(tags=["account settings"], route_class=ChangingRoute)
 
 
 class AutoConfirmAnswer(BaseModel):

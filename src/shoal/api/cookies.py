@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from shoal.account import AccountState
 from shoal.api.bodies import CookieBody, StatusBody
-from shoal.api.caller import AccountToChange, Me, OwnAccount, TheCaller, TheServer, own_accounts
+from shoal.api.caller import AccountToChange, IdToRemove, Me, OwnAccount, TheCaller, TheServer, own_accounts
 from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
+from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, AccountBody, ChangeFacts, account_body, etag_of, example
 from shoal.change_path import Caller
 from shoal.cookie_manager import Outcome
@@ -19,7 +20,7 @@ from shoal.errors import AccountExists, DuplicateUnb, InvalidInput, StaleGenerat
 from shoal.server import Server
 from shoal.users import User
 
-routes = APIRouter(tags=["accounts"])
+routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
 
 class DetailRow(BaseModel):
@@ -132,9 +133,9 @@ async def update_cookie(
 
 
 @routes.delete("/cookies/{cid}", summary="Remove an account", responses=CHANGING_COMPAT)
-async def remove_cookie(account: AccountToChange, server: TheServer, caller: TheCaller) -> MsgAnswer:
+async def remove_cookie(account_id: IdToRemove, server: TheServer, caller: TheCaller) -> MsgAnswer:
     """Stop the account and forget everything of it but its history."""
-    return MsgAnswer(msg="removed", **await removed(server, account, caller))
+    return MsgAnswer(msg="removed", **await removed(server, account_id, caller))
 
 
 @routes.put("/cookies/{cid}/status", summary="Switch an account on or off", responses=CHANGING_COMPAT)

@@ -12,10 +12,11 @@ from shoal.api.bodies import ItemBody
 from shoal.api.caller import OwnAccount, TheCaller, TheServer
 from shoal.api.changes import changed
 from shoal.api.documented import CHANGING, READING_ONE
+from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, ItemShape, etag_of, example, item_shape
 from shoal.errors import InvalidInput
 
-routes = APIRouter(tags=["items"])
+routes = APIRouter(tags=["items"], route_class=ChangingRoute)
 
 ItemId = Annotated[str, Path(description="The item's id on the site.", examples=["700000000001"])]
 

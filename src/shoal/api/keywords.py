@@ -12,10 +12,11 @@ from shoal.api.bodies import KeywordRowsBody, KeywordsBody
 from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
 from shoal.api.changes import changed
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
+from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.keywords import KeywordRow
 
-routes = APIRouter(tags=["keywords"])
+routes = APIRouter(tags=["keywords"], route_class=ChangingRoute)
 
 
 class KeywordShape(BaseModel):

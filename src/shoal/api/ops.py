@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
-from shoal.api.caller import Me, TheServer, own_accounts
+from shoal.api.caller import Me, TheServer, actor_of, own_accounts
 from shoal.api.documented import problems
 from shoal.api.op_ids import stored_op_id
 from shoal.api.shapes import example
@@ -18,7 +18,10 @@ routes = APIRouter(tags=["history"])
 
 
 class OpAnswer(BaseModel):
-    """`applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell."""
+    """`applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell.
+
+    Of a batch, ask for each account's own `op_id`: the whole has no generation, and one begun is `unknown`.
+    """
 
     model_config = example(state="applied", generation=7, rev=120)
     state: Literal["applied", "not_applied", "unknown"]
@@ -42,9 +45,16 @@ async def get_op(
 ) -> OpAnswer:
     """Look a change up. `not_applied` is final unless the request is repeated."""
     undecided = _undecided(server, me)  # asked first: what is decided meanwhile is found below
-    record = await server.store.op(stored_op_id(me.id, op_id))
+    key, colon, part = op_id.partition(":")
+    keyed = await server.answers.newest(me.id, actor_of(me), key)
+    stored = stored_op_id(me.id, op_id) if keyed is None else keyed.op_id + colon + part
+    record = await server.store.op(stored)
     if record is not None:
         return OpAnswer(state="applied", generation=record.generation, rev=record.rev)
+    if keyed is not None and not colon:  # of a batch each part has an op, the whole an answer at most
+        if keyed.answer is not None and keyed.answer.status < 300:
+            return OpAnswer(state="applied")
+        undecided = undecided or await server.answers.begun(stored)
     return OpAnswer(state="unknown" if undecided else "not_applied")
 
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shoal.answers import Reservation
 from shoal.api.language import language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.sentences import PROBLEMS, Problem
@@ -68,14 +69,18 @@ def variant_of(error: ShoalError, request: Request) -> str:
 
 
 async def _shoal_error(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, ShoalError):
-        return await _last_resort(request, error)
+    return answer_to(error, request) if isinstance(error, ShoalError) else await _last_resort(request, error)
+
+
+def answer_to(error: ShoalError, request: Request) -> JSONResponse:
+    """The answer to a request that ended with one of our errors."""
     params = dict(error.params)
     code = variant_of(error, request)
     headers = {}
     more: dict[str, Any] = {}
     if isinstance(error, StoreError):
-        op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else getattr(request.state, "op_id", None)
+        reserved: Reservation | None = getattr(request.state, "op", None)
+        op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else reserved and reserved.op_id
         more |= {"op_id": shown_op_id(op_id)} if op_id else {}
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, LockTimeout):

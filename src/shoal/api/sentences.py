@@ -197,6 +197,12 @@ PROBLEMS: dict[str, Problem] = {
         "Idempotency-Key 只能含 1 到 128 个字母、数字或 . _ ~ -",
         "An Idempotency-Key has 1 to 128 letters, digits or . _ ~ -",
     ),
+    "idempotency_mismatch": Problem(
+        422,
+        "这个 Idempotency-Key 已用于另一个请求（地址相同，内容不同）。请为新的请求换一个新的 Key",
+        "This Idempotency-Key belongs to another request to the same path, with other contents. Take a new key for a "
+        "new request.",
+    ),
     # ── the store ──
     "lock_timeout": Problem(
         503,

@@ -23,9 +23,14 @@ def maybe_rfc3339(at_ms: int | None) -> str | None:
     return None if at_ms is None else rfc3339(at_ms)
 
 
+def etag(generation: int) -> str:
+    """The version of everything an owner wants of an account."""
+    return f'"g{generation}"'
+
+
 def etag_of(account: Account) -> str:
-    """The version of everything an owner wants of the account."""
-    return f'"g{account.generation}"'
+    """The version of the account as it is now."""
+    return etag(account.generation)
 
 
 def example(**body: Any) -> ConfigDict:

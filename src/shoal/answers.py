@@ -1,0 +1,174 @@
+"""Answers to requests that carry an idempotency key: a row is reserved before anything is done, and answered once.
+
+The change fills in the same row with what it made, in its own transaction. So after a crash between the change and its
+answer, whoever finds the row without an answer knows from it whether the change was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, exists, or_, select, update
+
+from shoal.database import Database
+from shoal.errors import InvalidInput, LockTimeout
+from shoal.schema import insert_or, ops
+
+KEPT_MS = 24 * 3600 * 1000
+"""How long a key stands for its request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyedRequest:
+    """A request with an idempotency key. One person's key on one path by one method stands for one ``request_hash``."""
+
+    user_id: int
+    actor: str
+    key: str
+    method: str
+    path: str
+    request_hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A final answer, to be given again byte for byte."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reservation:
+    """The op of a request. ``is_new``: it was never tried before. ``answer``: what it was answered."""
+
+    op_id: str
+    is_new: bool
+    answer: Answer | None = None
+
+
+class Answers:
+    """The requests with keys, and what they were answered."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        wait_seconds: float,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """``wait_seconds``: how long a request waits for its twin that is being answered."""
+        self._database = database
+        self._wait_seconds = wait_seconds
+        self._now_ms = now_ms
+        self._turns: WeakValueDictionary[tuple[int, str, str, str], asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, request: KeyedRequest) -> AsyncIterator[None]:
+        """One at a time for each key, first come first served. Raises ``LockTimeout``; the limit covers the wait."""
+        scope = (request.user_id, request.key, request.method, request.path)
+        lock = self._turns.setdefault(scope, asyncio.Lock())
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await lock.acquire()
+        except TimeoutError:
+            raise LockTimeout(
+                "the first request with this key is not answered yet",
+                operation=f"{request.method} {request.path}",
+                held_seconds=round(time.monotonic() - began, 1),
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def reserve(self, request: KeyedRequest, op_id: str) -> Reservation:
+        """The op of the request: ``op_id`` when its key is new, or was used longer than ``KEPT_MS`` ago.
+
+        Raises ``InvalidInput`` (``idempotency_mismatch``) when the key belongs to another request.
+        """
+        now = self._now_ms()
+        row = {
+            "op_id": op_id,
+            "actor": request.actor,
+            "idem_key": _scoped(request.user_id, request.key),
+            "method": request.method,
+            "path": request.path,
+            "request_hash": request.request_hash,
+            "at_ms": now,
+            "expires_at_ms": now + KEPT_MS,
+        }
+
+        def job(connection: Connection) -> Reservation:
+            found = _find(connection, row)
+            if found is not None and found.expires_at_ms <= now:
+                released = {"idem_key": None, "status": None, "answer": None}
+                connection.execute(update(ops).where(ops.c.op_id == found.op_id).values(**released))
+                found = None
+            if found is None:
+                statement = insert_or(connection, ops).values(**row).on_conflict_do_nothing().returning(ops.c.op_id)
+                if connection.execute(statement).first() is not None:
+                    return Reservation(op_id=op_id, is_new=True)
+                found = _find(connection, row)  # another node was faster
+            if found is None or found.request_hash != request.request_hash:
+                raise InvalidInput("this key belongs to another request", code="idempotency_mismatch")
+            return Reservation(op_id=found.op_id, is_new=False, answer=_answer_of(found))
+
+        return await self._database.write(job)
+
+    async def keep(self, op_id: str, answer: Answer) -> None:
+        """Store the final answer of a reserved op. The first one stands."""
+        packed = msgspec.json.encode({"headers": answer.headers, "body": answer.body}).decode()
+        statement = (
+            update(ops).where(ops.c.op_id == op_id, ops.c.status.is_(None)).values(status=answer.status, answer=packed)
+        )
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def release(self, op_id: str) -> None:
+        """Give the key back: its request could not even be read."""
+        statement = delete(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_(None), ops.c.status.is_(None))
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def begun(self, op_id: str) -> bool:
+        """Whether anything of that op was applied: the op itself, or a part of its batch."""
+        applied = ops.c.account_id.is_not(None)
+        mine = or_(ops.c.op_id == op_id, ops.c.op_id.startswith(f"{op_id}:", autoescape=True))
+        query = select(exists().where(applied, mine))
+        return await self._database.read(lambda connection: bool(connection.scalar(query)))
+
+    async def newest(self, user_id: int, actor: str, key: str) -> Reservation | None:
+        """The last request of that person with that key, on whatever path."""
+        query = (
+            select(ops)
+            .where(ops.c.actor == actor, ops.c.idem_key == _scoped(user_id, key))
+            .order_by(ops.c.at_ms.desc(), ops.c.op_id)
+            .limit(1)
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return None if row is None else Reservation(op_id=row.op_id, is_new=False, answer=_answer_of(row))
+
+
+def _scoped(user_id: int, key: str) -> str:
+    return f"u{user_id}:{key}"
+
+
+def _find(connection: Connection, row: dict[str, Any]) -> Row[Any] | None:
+    scope = (ops.c[name] == row[name] for name in ("actor", "idem_key", "method", "path"))
+    return connection.execute(select(ops).where(*scope)).one_or_none()
+
+
+def _answer_of(row: Row[Any]) -> Answer | None:
+    if row.status is None:
+        return None
+    packed = msgspec.json.decode(row.answer)
+    headers = tuple((name, value) for name, value in packed["headers"])
+    return Answer(status=row.status, headers=headers, body=packed["body"])

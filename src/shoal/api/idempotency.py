@@ -1,0 +1,112 @@
+"""Requests with an ``Idempotency-Key``: each is carried out once, and its twins get the same answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from shoal.answers import Answer, KeyedRequest
+from shoal.api.caller import actor_of, session_of
+from shoal.api.op_ids import check_key, new_op_id
+from shoal.api.problems import answer_to
+from shoal.errors import Forbidden, OutcomeUnknown, ShoalError, StoreError, Unauthenticated
+from shoal.server import Server
+from shoal.users import User
+
+log = structlog.get_logger("shoal.idempotency")
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ChangingRoute(APIRoute):
+    """A route that heeds the ``Idempotency-Key`` of a signed-in person.
+
+    The key is reserved, durably, before the route runs. A final answer is stored and given again: with 2xx, or a
+    refusal of what was asked. Not final are 5xx, a missing permission, and a body that could not be read. A request
+    whose key was reserved and not answered runs again under the same op, which does nothing twice.
+    """
+
+    def get_route_handler(self) -> Handle:
+        """The handler of the route, asked at most once for each key."""
+        handle = super().get_route_handler()
+
+        async def once(request: Request) -> Response:
+            key = request.headers.get(HEADER)
+            if key is None or request.method not in CHANGING_METHODS:
+                return await handle(request)
+            server: Server = request.app.state.server
+            session = await session_of(request)
+            if session is None:
+                return await handle(request)  # which refuses it
+            keyed = await _keyed(request, session.user, check_key(key))
+            async with server.answers.turn(keyed):
+                return await _answered(server, keyed, request, handle)
+
+        return once
+
+
+def leave_open(request: Request) -> None:
+    """The answer is not final: the same request with the same key goes on where this one could not."""
+    request.state.is_final = False
+
+
+async def _keyed(request: Request, user: User, key: str) -> KeyedRequest:
+    content = hashlib.sha256(request.url.query.encode() + b"\n" + await request.body())
+    return KeyedRequest(
+        user_id=user.id,
+        actor=actor_of(user),
+        key=key,
+        method=request.method,
+        path=request.url.path,
+        request_hash=content.hexdigest(),
+    )
+
+
+async def _answered(server: Server, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
+    reserved = await server.answers.reserve(keyed, new_op_id(keyed.user_id, keyed.key))
+    if reserved.answer is not None:
+        return _again(reserved.answer)
+    request.state.op = reserved
+    begun = not reserved.is_new and await server.answers.begun(reserved.op_id)
+    try:
+        response = await handle(request)
+    except (RequestValidationError, HTTPException):
+        await server.answers.release(reserved.op_id)
+        raise
+    except (StoreError, Unauthenticated, Forbidden):
+        raise
+    except ShoalError as error:
+        response = answer_to(error, request)
+    if response.status_code < 500 and getattr(request.state, "is_final", True):
+        await _keep(server, reserved.op_id, response)
+    if begun:
+        response.headers[REPLAYED] = "true"
+    return response
+
+
+async def _keep(server: Server, op_id: str, response: Response) -> None:
+    """Store the answer. If that fails, the op itself still tells a twin what was done."""
+    headers = tuple((name, value) for name, value in response.headers.items() if name != "content-length")
+    answer = Answer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
+    try:
+        async with asyncio.timeout(server.settings.database_deadline_seconds):
+            await server.answers.keep(op_id, answer)
+    except (StoreError, TimeoutError) as error:
+        why = error.code if isinstance(error, StoreError) else OutcomeUnknown.code
+        log.warning("answer not stored", op_id=op_id, why=why)
+
+
+def _again(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, headers={**dict(answer.headers), REPLAYED: "true"})
