@@ -1,0 +1,194 @@
+"""A state machine over the real manager: groups of calls at once, under every kind of fault, against a model.
+
+``SHOAL_PROVE=1`` spends more and prints what was explored.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from state.faulty_stores import Fate, FaultySqlite, FaultyStore, Weather
+from state.model import Call
+from state.world import ACCOUNTS, NUMBERS, Climate, Figures, World
+
+PROVE = bool(os.environ.get("SHOAL_PROVE"))
+
+RULES = st.sets(st.sampled_from(["a", "b", "c"]), max_size=3).flatmap(
+    lambda words: st.permutations(sorted(words)).flatmap(
+        lambda order: st.tuples(*(st.tuples(st.just(word), st.sampled_from(["x", "y"])) for word in order))
+    )
+)
+KINDS = [
+    *["status"] * 4, *["remark"] * 2, "auto_confirm", "keywords", "remove_keyword", "cookie", "resume",
+    *["add"] * 3, *["remove"] * 2, *["batch"] * 2, *["atomic"] * 2,
+]  # fmt: skip
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    """One call of one person."""
+    kind = draw(st.sampled_from(KINDS))
+    account = draw(st.sampled_from(ACCOUNTS))
+    values: dict[str, Any] = {"flag": draw(st.booleans())}
+    match kind:
+        case "remark":
+            values["text"] = draw(st.sampled_from(["", "p", "q"]))
+        case "keywords":
+            values["rules"] = draw(RULES)
+        case "remove_keyword":
+            values["number"] = draw(st.integers(0, 2))
+        case "cookie" | "add":
+            own = draw(st.integers(0, 7)) > 0
+            values["number"] = NUMBERS[account if own else draw(st.sampled_from(ACCOUNTS))]
+            values["text"] = draw(st.sampled_from(["s1", "s2"]))
+        case "batch" | "atomic":
+            values["others"] = tuple(draw(st.sets(st.sampled_from(ACCOUNTS), max_size=3)) - {account})
+    if kind not in {"add", "batch", "atomic"} and draw(st.integers(0, 5)) == 0:
+        values["if_match"] = draw(st.integers(1, 6))
+    if draw(st.integers(0, 4)) == 0:
+        values |= {"cancel_at": draw(st.integers(1, 6)), "late": draw(st.booleans())}
+    return Call(kind=kind, account=account, **values)
+
+
+WEATHER = st.builds(
+    Weather,
+    fate=st.sampled_from(Fate),
+    seconds=st.sampled_from([0.0, 0.0, 0.01, 1.0, 12.0, 40.0]),
+    unknown_seconds=st.sampled_from([0.01, 3.0, 50.0]),
+)
+CLIMATE = st.builds(
+    Climate,
+    mode=st.sampled_from(["fine", "fine", "crash", "temporary", "owner", "end", "hang"]),
+    start_seconds=st.sampled_from([0.0, 0.0, 2.0, 20.0]),
+    farewell_seconds=st.sampled_from([0.0, 0.0, 3.0, 30.0]),
+    stuck=st.sampled_from([False, False, True]),
+)
+POINTS = st.sampled_from(["begin", "statement", "commit", "committed"])
+
+
+class OnMemory(RuleBasedStateMachine):
+    """The manager on a store in memory that fails in every way there is."""
+
+    figures: ClassVar[Figures] = Figures()
+    world: World
+
+    @initialize(seed=st.none() | st.integers(0, 2**32))
+    def begin(self, seed: int | None) -> None:
+        self.world = self.made(seed)
+        first = [Call(kind="add", account=name, number=NUMBERS[name]) for name in ACCOUNTS[:3]]
+        self.world.run(self.world.group(first))
+
+    def made(self, seed: int | None) -> World:
+        return World(self.figures, seed)
+
+    @rule(group=st.lists(calls(), min_size=2, max_size=8))
+    def call_together(self, group: list[Call]) -> None:
+        self.world.run(self.world.group(group))
+
+    @rule(group=st.lists(calls(), min_size=1, max_size=4), seconds=st.sampled_from([0.0, 0.5, 35.0]))
+    def call_and_go_on(self, group: list[Call], seconds: float) -> None:
+        self.world.run(self.world.group_begun(group, seconds))
+
+    @rule()
+    def reload(self) -> None:
+        self.world.run(self.world.reload())
+
+    @rule(name=st.sampled_from(ACCOUNTS), climate=CLIMATE)
+    def climate_changes(self, name: str, climate: Climate) -> None:
+        self.world.site.set_climate(name, climate)
+
+    @rule(name=st.sampled_from(ACCOUNTS))
+    def link_breaks(self, name: str) -> None:
+        self.world.site.break_link(name)
+
+    @rule(weather=st.lists(WEATHER, min_size=1, max_size=4))
+    def store_fails(self, weather: list[Weather]) -> None:
+        assert isinstance(self.world.store, FaultyStore)
+        self.world.store.weather.extend(weather)
+
+    @rule(reads=st.integers(0, 1), observations=st.integers(0, 2))
+    def more_fails(self, reads: int, observations: int) -> None:
+        assert isinstance(self.world.store, FaultyStore)
+        self.world.store.read_failures += reads
+        self.world.store.observe_failures += observations
+
+    @rule(seconds=st.sampled_from([0.01, 1.0, 61.0, 400.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.run(self.world.pass_time(seconds))
+
+    @rule()
+    def restart(self) -> None:
+        self.world.run(self.world.restart())
+
+    @rule()
+    def rest(self) -> None:
+        self.world.run(self.world.rest())
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            if not self.world.broken:
+                self.world.run(self.world.rest())
+        finally:
+            self.world.close()
+
+
+class OnSqlite(OnMemory):
+    """The same on a file, through the real writer, with faults at the points of its transactions."""
+
+    figures: ClassVar[Figures] = Figures()
+    places: ClassVar[Path]
+    _numbers: ClassVar[itertools.count[int]] = itertools.count()
+
+    def made(self, seed: int | None) -> World:
+        directory = self.places / str(next(self._numbers))
+        return World(self.figures, seed, lambda loop: FaultySqlite(directory / "data", loop))
+
+    @rule(points=st.lists(POINTS, min_size=1, max_size=3), barriers=st.integers(0, 2))
+    def store_fails(self, points: list[str], barriers: int) -> None:
+        assert isinstance(self.world.store, FaultySqlite)
+        self.world.store.fail_at([*points, *["barrier"] * barriers])
+
+    @rule()
+    def more_fails(self) -> None:
+        """Reads of the real store are not made to fail here."""
+
+
+def explore(machine: type[OnMemory], examples: int, steps: int) -> None:
+    budget = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        derandomize=not PROVE,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=budget)
+    if PROVE:
+        print(f"\n{machine.__name__}: {examples} runs of at most {steps} rules: {machine.figures}")  # noqa: T201
+
+
+@pytest.mark.timeout(0 if PROVE else 120)
+def test_on_memory() -> None:
+    explore(OnMemory, *((3000, 30) if PROVE else (120, 12)))
+
+
+@pytest.mark.timeout(0 if PROVE else 120)
+def test_on_sqlite() -> None:
+    OnSqlite.places = Path(mkdtemp())
+    try:
+        explore(OnSqlite, *((150, 20) if PROVE else (8, 8)))
+    finally:
+        shutil.rmtree(OnSqlite.places)
