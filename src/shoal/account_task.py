@@ -304,11 +304,11 @@ class AccountTask:
         self._connection = self._link = None
         error = None if connection.cancelled() else connection.exception()
         stopped_by_us, self._stopping = self._stopping, False
-        if stopped_by_us:
+        if isinstance(error, NeedsOwner):  # also while stopping: what only an owner can mend must not be tried again
+            self._park(error)
+        elif stopped_by_us:
             if error is not None and not isinstance(error, ShoalError):
                 log.error("connection broke while stopping", account=self.account_id, exc_info=error)
-        elif isinstance(error, NeedsOwner):
-            self._park(error)
         else:
             self._failed(error)
         if self._closed:
