@@ -73,6 +73,8 @@ async def test_a_restart_is_seen_as_a_gap_in_which_the_account_was_wanted() -> N
         await manager.add_cookie("off", cookie_of(2), owner_id=1, caller=ANN)
         await manager.update_cookie_status("off", False, caller=ANN)
     off = await line(store, "off")
+    stored = (await store.load()).observations
+    assert [(stored[name].state, stored[name].reason) for name in ("shop", "off")] == [GOODBYE, (S.STOPPED, "")]
     await asyncio.sleep(0.05)
     async with managing(FakeSite(), store) as manager:
         await until(lambda: manager.observation("shop").state is S.RUNNING)
@@ -163,13 +165,20 @@ async def test_a_store_that_fails_to_the_end_does_not_keep_the_server_from_closi
 
 
 async def test_a_deleted_account_leaves_no_moves_to_its_successor() -> None:
-    store = MemoryStore()
-    async with managing(FakeSite(), store) as manager:
+    site, store = FakeSite(), MemoryStore()
+
+    async def never_ready(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    site.behave = never_ready
+    async with managing(site, store, start_wait_seconds=0) as manager:
         await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await until(lambda: site.ever == {"shop": 1})
         await manager.remove_cookie("shop", caller=ANN)
         await until(lambda: not manager._task_manager.is_vanishing("shop"))
         await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
-    assert await line(store) == [*LIFE, GOODBYE]
+        await until(lambda: site.ever == {"shop": 2})
+    assert await line(store) == [(S.STARTING, ""), GOODBYE]
 
 
 def test_only_so_many_moves_wait_and_the_loss_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
