@@ -17,10 +17,12 @@ from shoal.change_path import Caller, ChangePath, Done
 from shoal.config import Settings
 from shoal.errors import InvalidInput, ShoalError, UnknownAccount
 from shoal.events import EventBus
+from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
 from shoal.ownership import Ownership
 from shoal.store import AccountStore
 from shoal.task_manager import TaskManager
+from shoal.undo import undo
 from shoal.wishes import Wish
 from shoal.xianyu.cookie_string import require_cookie
 
@@ -240,6 +242,13 @@ class CookieManager:
     async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
         """Try again after the owner acted: un-parks and reconnects."""
         return await self._change(account_id, "resume", wishes.resume, caller, wait=self._settings.start_wait_seconds)
+
+    async def undo(self, entry: JournalEntry, *, caller: Caller) -> Outcome:
+        """Put back what a journal entry changed, as a new change. Raises what ``shoal.undo.undo`` says."""
+        wish = undo(entry)
+        enabled = entry.changes.get("enabled", [None])[0]
+        waits = {True: self._settings.start_wait_seconds, False: self._settings.stop_wait_seconds}
+        return await self._change(entry.account_id, "undo", wish, caller, wait=waits.get(enabled, 0.0))
 
     async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
         """Delete the account: invisible at once, then its task is stopped, then its rows are purged.

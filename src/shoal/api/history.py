@@ -1,18 +1,27 @@
-"""What was changed of an account, by whom and when."""
+"""What was changed of an account, by whom and when; and how to take it back."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
-from shoal.api.caller import Me, OwnAccount, TheServer
+from shoal.account import Account
+from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
+from shoal.api.changes import changed
 from shoal.api.cursors import cursor_of, place_of
-from shoal.api.documented import READING_ONE
-from shoal.api.shapes import HistoryRow, example, history_row
+from shoal.api.documented import CHANGING, READING_ONE
+from shoal.api.idempotency import ChangingRoute
+from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
+from shoal.change_path import Caller
+from shoal.errors import InvalidInput, StaleGeneration
+from shoal.journal import JournalEntry, changes_between
+from shoal.server import Server
+from shoal.undo import undo
+from shoal.users import User
 
-routes = APIRouter(tags=["history"])
+routes = APIRouter(tags=["history"], route_class=ChangingRoute)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
@@ -34,6 +43,20 @@ class HistoryList(BaseModel):
     next: str | None
 
 
+class Undone(ChangeFacts):
+    """The change was taken back; ``rev`` is that of the new change."""
+
+    model_config = example(msg="undone", **CHANGE_EXAMPLE)
+    msg: str = "undone"
+
+
+class UndoPreview(BaseModel):
+    """What undoing would change, as the history would say it; empty when nothing would."""
+
+    model_config = example(changes={"remark": ["new", "old"]})
+    changes: dict[str, Any]
+
+
 @routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)
 async def get_history(
     account: OwnAccount, server: TheServer, me: Me, cursor: Cursor = None, limit: Limit = 50
@@ -44,3 +67,42 @@ async def get_history(
     page = entries[:limit]
     rows = [history_row(entry) for entry in page if entry.owner_id == me.id]
     return HistoryList(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
+
+
+@routes.post("/history/{rev}/undo", summary="Take a change back", responses=CHANGING)
+async def undo_change(
+    rev: Annotated[int, Path(ge=1, le=2**63 - 1, description="The change's `rev` in the history.", examples=[120])],
+    server: TheServer,
+    me: Me,
+    caller: TheCaller,
+    response: Response,
+    *,
+    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+) -> Undone | UndoPreview:
+    """Put back the old values of one change, as a new change; 409 when any of them was changed again since.
+
+    A cookie, an account's addition and its removal cannot be undone. Rules and items return with the ids they had.
+    """
+    entry, account = await _own_entry(server, me, rev)
+    if dry_run:
+        return _preview(entry, account, caller, response)
+    return Undone(**await changed(server, response, account.id, server.manager.undo(entry, caller=caller)))
+
+
+async def _own_entry(server: Server, me: User, rev: int) -> tuple[JournalEntry, Account]:
+    """A change of an account that is, and was then, the caller's."""
+    entries = await server.store.journal(after_rev=rev - 1, limit=1)
+    if not entries or entries[0].rev != rev or entries[0].owner_id != me.id:
+        raise InvalidInput("there is no such change", code="unknown_entry")
+    account = server.manager.accounts.get(entries[0].account_id)
+    if account is None or account.owner_id != me.id:
+        raise InvalidInput("the account of that change is gone", code="unknown_entry")
+    return entries[0], account
+
+
+def _preview(entry: JournalEntry, account: Account, caller: Caller, response: Response) -> UndoPreview:
+    if caller.if_match not in {None, account.generation}:
+        raise StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
+    response.headers["ETag"] = etag_of(account)
+    new = undo(entry)(account)
+    return UndoPreview(changes={} if new is account else changes_between(account, new))

@@ -111,6 +111,19 @@ PROBLEMS: dict[str, Problem] = {
         params=("id",),
     ),
     "conflict": Problem(409, "与当前状态冲突，请刷新后再试", "This no longer fits; look again, then repeat it."),
+    "unknown_entry": Problem(
+        404, "没有这条修改记录，请刷新记录列表", "There is no such change in your history; read the history again."
+    ),
+    "not_undoable": Problem(
+        422,
+        "这条修改不能撤销：Cookie 的更换、账号的添加和删除、重新连接都没有可以恢复的旧值",
+        "This cannot be undone: of a new cookie, an account added or removed, or a reconnection no old value is kept.",
+    ),
+    "undo_conflict": Problem(
+        409,
+        "以下内容之后又被修改过：{fields}。未做任何修改，请核对后手动更改",
+        "This was changed again since: {fields}. Nothing was changed; look at it, then change it by hand.",
+    ),
     # ── what was sent ──
     "invalid": Problem(422, "提交的内容不可用，请检查后重试", "What was sent cannot be used; check it and try again."),
     "invalid_body": Problem(422, "提交的内容格式不对", "What was sent has the wrong shape."),

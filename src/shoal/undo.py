@@ -1,0 +1,124 @@
+"""Undoing a journal entry: a wish that puts back what the entry changed, where nobody changed it since.
+
+All or nothing: one field that was changed since refuses the whole. What has its old value already needs nothing, so
+that undoing twice changes nothing the second time. An undo is a change like any other, and can be undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from shoal.account import MAX_RULES, SCALAR_FIELDS, Account, ItemSetting, Rule, RuleKind
+from shoal.errors import Conflict, InvalidInput
+from shoal.journal import JournalEntry
+from shoal.wishes import Wish
+
+NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
+"""They only count: an old number would be taken for an old connection."""
+_SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK
+
+Part = TypeVar("Part", Rule, ItemSetting)
+
+
+def undo(entry: JournalEntry) -> Wish:
+    """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could.
+
+    A cookie does not stand in the journal, and so neither a new cookie, nor a creation, nor a deletion can be undone.
+    The wish raises ``Conflict`` (``undo_conflict``) that names what was changed since.
+    """
+    changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
+    if not changes or "cookie" in changes or not changes.keys() <= _SCALARS | {"keywords", "items"}:
+        raise InvalidInput("this change cannot be undone", code="not_undoable")
+
+    def wish(account: Account) -> Account:
+        if account.created_at_ms > entry.at_ms:
+            raise InvalidInput("this change is of an earlier account with that id", code="not_undoable")
+        conflicts: list[str] = []
+        values = {
+            name: _scalar(account, name, change, conflicts) for name, change in changes.items() if name in _SCALARS
+        }
+        if "keywords" in changes:
+            values["keywords"] = _rules_back(account.keywords, changes["keywords"], conflicts)
+        if "items" in changes:
+            values["items"] = _items_back(account.items, changes["items"], conflicts)
+        if conflicts:
+            raise Conflict("it was changed again since", code="undo_conflict", fields=conflicts)
+        if all(getattr(account, name) == value for name, value in values.items()):
+            return account
+        return account.evolve(**values)
+
+    return wish
+
+
+def _scalar(account: Account, name: str, change: list[Any], conflicts: list[str]) -> Any:
+    before, after = change
+    if getattr(account, name) not in (before, after):
+        conflicts.append(name)
+    return before
+
+
+def _rules_back(rules: tuple[Rule, ...], delta: Mapping[str, Any], conflicts: list[str]) -> tuple[Rule, ...]:
+    lost: list[Rule] = []
+    back = _parts_back({rule.id: rule for rule in rules}, delta, _rule, lost)
+    keys: dict[tuple[str, str], Rule] = {}
+    for rule in back.values():
+        twin = keys.setdefault(rule.key, rule)
+        if twin is not rule:
+            lost.append(rule)  # somebody gave its keyword to another rule since
+    conflicts += _named("keywords", (rule.keyword for rule in lost))
+    if len(back) > MAX_RULES:
+        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    return tuple(sorted(back.values(), key=lambda rule: (rule.position, rule.id)))
+
+
+def _items_back(
+    items: tuple[ItemSetting, ...], delta: Mapping[str, Any], conflicts: list[str]
+) -> tuple[ItemSetting, ...]:
+    lost: list[ItemSetting] = []
+    back = _parts_back({item.item_id: item for item in items}, delta, _item, lost)
+    conflicts += _named("items", (item.item_id for item in lost))
+    return tuple(sorted(back.values(), key=lambda item: item.item_id))
+
+
+def _parts_back(
+    present: dict[str, Part],
+    delta: Mapping[str, Any],
+    parse: Callable[[Mapping[str, Any]], tuple[str, Part]],
+    lost: list[Part],
+) -> dict[str, Part]:
+    """The parts with a delta taken back; those that were changed since are collected in ``lost``."""
+    back = dict(present)
+    for row in delta.get("added", ()):
+        key, added = parse(row)
+        if back.get(key, added) == added:
+            back.pop(key, None)
+        else:
+            lost.append(added)
+    for row in delta.get("removed", ()):
+        key, removed = parse(row)
+        if back.setdefault(key, removed) != removed:
+            lost.append(removed)
+    for old_row, new_row in delta.get("edited", ()):
+        (key, old), (_, new) = parse(old_row), parse(new_row)
+        if back.get(key) in (old, new):
+            back[key] = old
+        else:
+            lost.append(new)
+    return back
+
+
+def _rule(row: Mapping[str, Any]) -> tuple[str, Rule]:
+    values = {entry.name: row[entry.name] for entry in fields(Rule) if entry.name in row}
+    rule = Rule(**{**values, "kind": RuleKind(row["kind"])})
+    return rule.id, rule
+
+
+def _item(row: Mapping[str, Any]) -> tuple[str, ItemSetting]:
+    item = ItemSetting(**{entry.name: row[entry.name] for entry in fields(ItemSetting) if entry.name in row})
+    return item.item_id, item
+
+
+def _named(field: str, names: Iterable[str]) -> list[str]:
+    return [f"{field}: {name}" for name in dict.fromkeys(names)]
