@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, not_, or_, select, update
 
 from shoal.database import Database
 from shoal.schema import insert_or, messages, once_replies, outbox
@@ -321,16 +321,24 @@ class MessageLog:
         )
         return await self._database.read(lambda connection: connection.scalar(query))
 
-    async def forget_older_than(self, moment_ms: int) -> int:
-        """Delete messages and settled sendings from before that moment; returns how many messages."""
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
+        """Delete messages and settled sendings from before that moment; returns how many messages.
 
-        def job(connection: Connection) -> int:
-            connection.execute(
-                outbox.delete().where(outbox.c.created_at_ms < moment_ms, outbox.c.outcome != SendOutcome.SENDING.value)
-            )
-            return connection.execute(messages.delete().where(messages.c.received_at_ms < moment_ms)).rowcount
+        In steps of so many rows, so that no step holds the writer for long.
+        """
+        old_messages = messages.c.received_at_ms < moment_ms
+        old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome != SendOutcome.SENDING.value)
+        await self._forget(outbox, old_sendings, rows)
+        return await self._forget(messages, old_messages, rows)
 
-        return await self._database.write(job)
+    async def _forget(self, table: Table, old: ColumnElement[bool], rows: int) -> int:
+        step = table.delete().where(table.c.id.in_(select(table.c.id).where(old).order_by(table.c.id).limit(rows)))
+        forgotten = 0
+        while True:
+            deleted: int = await self._database.write(lambda connection: connection.execute(step).rowcount)
+            forgotten += deleted
+            if deleted < rows:
+                return forgotten
 
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))
