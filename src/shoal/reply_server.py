@@ -27,6 +27,7 @@ from shoal.api import (
     keywords,
     messages,
     ops,
+    timeline,
 )
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
@@ -59,6 +60,7 @@ _ROUTES = [
     items.routes,
     keywords.routes,
     history.routes,
+    timeline.routes,
     messages.routes,
     ops.routes,
     events.routes,
