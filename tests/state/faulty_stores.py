@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +23,7 @@ from shoal.database import Database
 from shoal.db_manager import DBManager
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
 from shoal.journal import JournalEntry
-from shoal.store import Change, Committed, Contents, MemoryStore, Refused, Settle, Settlement, Unsettled
+from shoal.store import Change, Committed, Contents, MemoryStore, OpRecord, Refused, Settle, Settlement, Unsettled
 from shoal.vault import Vault
 from state.virtual_loop import VirtualLoop
 
@@ -222,6 +222,9 @@ class FaultyStore(MemoryStore):
             super().journal(after_rev=after_rev, account_id=account_id, limit=limit, newest_first=newest_first)
         )
 
+    async def op(self, op_id: str) -> OpRecord | None:
+        return await self._read(super().op(op_id))
+
     async def _read(self, job: Coroutine[Any, Any, T]) -> T:
         try:
             if self.read_failures:
@@ -279,6 +282,14 @@ class FaultySqlite(DBManager):
     def idle(self) -> bool:
         """Whether nothing is on its way."""
         return self._on_the_way == 0
+
+    def rows(self) -> dict[str, tuple[int, int, bool]]:
+        """Generation, rev and wish of every living account, by a connection that knows nothing of ours."""
+        file = self.database.file
+        assert file is not None
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            query = "SELECT id, generation, rev, enabled FROM accounts WHERE NOT deleted"
+            return {row[0]: (row[1], row[2], bool(row[3])) for row in connection.execute(query)}
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         self._on_the_way += 1

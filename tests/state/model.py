@@ -32,7 +32,8 @@ FOOTPRINTS: dict[str, frozenset[str]] = {
 class Call:
     """One thing that a person asks of one account (of several: a ``batch`` or ``atomic`` one).
 
-    ``cancel_at`` is the suspension at which the caller goes away, 0: it stays; ``late`` is how it goes.
+    The caller goes away at its suspension ``cancel_at`` (``late``: when what it waits for has just come), or after
+    ``cancel_step`` callbacks of the loop; with 0 it stays. ``again``: it asks once more, under the same op.
     """
 
     kind: str
@@ -45,6 +46,8 @@ class Call:
     others: tuple[str, ...] = ()
     cancel_at: int = 0
     late: bool = False
+    cancel_step: int = 0
+    again: bool = False
 
     @property
     def accounts(self) -> tuple[str, ...]:

@@ -149,33 +149,45 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 @types.coroutine
-def interrupted(work: Coroutine[Any, Any, T], at: int, *, late: bool = False) -> Generator[Any, Any, T]:
-    """Run ``work`` and cancel the running task at its ``at``-th suspension (counted from 1).
+def interrupted(
+    work: Coroutine[Any, Any, T], at: int, *, late: bool = False, suspended: Callable[[int], None] = lambda _: None
+) -> Generator[Any, Any, T]:
+    """Run ``work`` and cancel the running task at its ``at``-th suspension (counted from 1; each is told of).
 
     ``late`` cancels when what is awaited has come, but before the task is told: the moment that is easiest to forget.
     """
     task = asyncio.current_task()
     assert task is not None
+    inside = True
+
+    def cancel(_: object = None) -> None:
+        if inside:
+            task.cancel()
+
     suspensions = 0
     step: Callable[[], Any] = lambda: work.send(None)  # noqa: E731
-    while True:
-        try:
-            awaited = step()
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        suspensions += 1
-        if suspensions == at:
-            if late and awaited is not None:
-                awaited.add_done_callback(lambda _: task.cancel())
-                awaited._asyncio_future_blocking = True
+    try:
+        while True:
+            try:
+                awaited = step()
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            suspensions += 1
+            suspended(suspensions)
+            if suspensions == at:
+                if late and awaited is not None:
+                    awaited.add_done_callback(cancel)
+                    awaited._asyncio_future_blocking = True
+                else:
+                    cancel()
+            try:
+                yield awaited
+            except BaseException as error:  # noqa: BLE001
+                step = _thrower(work, error)
             else:
-                task.cancel()
-        try:
-            yield awaited
-        except BaseException as error:  # noqa: BLE001
-            step = _thrower(work, error)
-        else:
-            step = lambda: work.send(None)  # noqa: E731
+                step = lambda: work.send(None)  # noqa: E731
+    finally:
+        inside = False
 
 
 def _thrower(work: Coroutine[Any, Any, T], error: BaseException) -> Callable[[], Any]:

@@ -245,6 +245,9 @@ class World:
         self._ids = itertools.count()
         self._clock = itertools.count()
         self._calls: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[Any], int] = {}
+        self.suspensions = 0
+        self.stamps: dict[str, tuple[int, int]] = {}
         self.said: list[Said] = []
         self.reads: list[tuple[str, int, Account | None]] = []
         self._last_seen: dict[str, Account] = {}
@@ -370,26 +373,41 @@ class World:
     async def _perform(self, call: Call) -> None:
         self.figures.calls += 1
         op_id = f"{call.kind}-{next(self._ids)}"
+        caller = Caller(actor="user:ann", op_id=op_id, if_match=call.if_match)
         began = next(self._clock)
         self._note_reads()
-        work = self._told(call, op_id)
-        answers: dict[str, Hashable]
-        try:
-            answers = await (interrupted(work, call.cancel_at, late=call.late) if call.cancel_at else work)
-        except asyncio.CancelledError:
-            demand(call.cancel_at, "a call was cancelled that nobody cancelled")
-            self.figures.cancellations += 1
-            answers = dict.fromkeys(call.accounts, "gone")
+        answers = await self._attempt(call, caller)
+        if call.again:
+            again = await self._attempt(replace(call, cancel_at=0, cancel_step=0), replace(caller, repeats=True))
+            answers = {name: _told_twice(op_id, answers[name], again[name]) for name in call.accounts}
         self._note_reads()
         ended = next(self._clock)
-        for account in call.accounts:
-            answer = answers[account]
+        for account, answer in answers.items():
             self.figures.answers[str(answer)] = self.figures.answers.get(str(answer), 0) + 1
             one = f"{op_id}:{account}" if call.kind in {"batch", "atomic"} else op_id
             self.said.append(Said(call, account, one, answer, began, ended))
 
-    async def _told(self, call: Call, op_id: str) -> dict[str, Hashable]:
-        caller = Caller(actor="user:ann", op_id=op_id, if_match=call.if_match)
+    async def _attempt(self, call: Call, caller: Caller) -> dict[str, Hashable]:
+        work = self._told(call, caller)
+        task = asyncio.current_task()
+        assert task is not None
+        if call.cancel_step:
+            self._leaving[task] = self.loop.steps + call.cancel_step
+        try:
+            if call.cancel_at:
+                return await interrupted(work, call.cancel_at, late=call.late, suspended=self._suspended)
+            return await work
+        except asyncio.CancelledError:
+            demand(call.cancel_at or call.cancel_step, "a call was cancelled that nobody cancelled")
+            self.figures.cancellations += 1
+            return dict.fromkeys(call.accounts, GONE)
+        finally:
+            self._leaving.pop(task, None)
+
+    def _suspended(self, count: int) -> None:
+        self.suspensions = count
+
+    async def _told(self, call: Call, caller: Caller) -> dict[str, Hashable]:
         try:
             if call.kind in {"batch", "atomic"}:
                 return await self._batch(call, caller)
@@ -397,6 +415,8 @@ class World:
         except ShoalError as error:
             return dict.fromkeys(call.accounts, error.code)
         self.returned.append(outcome.account)
+        if outcome.changed:
+            self.stamps[caller.op_id] = (outcome.generation, outcome.rev)
         return {call.account: CHANGED if outcome.changed else UNCHANGED}
 
     async def _batch(self, call: Call, caller: Caller) -> dict[str, Hashable]:
@@ -409,7 +429,7 @@ class World:
             result.account_id: result.outcome if result.error is None else result.error.code for result in results
         }
         for account in set(updates) - set(answers):
-            answers[account] = "removed_meanwhile"
+            answers[account] = GONE  # removed meanwhile
         return answers
 
     def _dispatch(self, call: Call, caller: Caller) -> Coroutine[Any, Any, Outcome]:
@@ -448,6 +468,9 @@ class World:
         accounts = self.manager.accounts
         self.figures.reads += 1
         demand(not self.site.offences, "; ".join(self.site.offences))
+        for task in [task for task, at in self._leaving.items() if self.loop.steps >= at]:
+            del self._leaving[task]
+            task.cancel()
         for name, account in accounts.items():
             if self._last_seen.get(name) is not account:
                 self._last_seen[name] = account
@@ -549,9 +572,13 @@ class World:
         demand(accounts == dict(contents.accounts), "what is published is not what is stored")
         folded = fold(journal)
         demand(
-            folded == {name: _plain(projection(account)) for name, account in accounts.items()},
+            folded == {name: projection(account) for name, account in accounts.items()},
             "what is published is not what the journal says",
         )
+        demand(len({entry.op_id for entry in journal}) == len(journal), "an op was carried out twice")
+        if isinstance(self.store, FaultySqlite):
+            rows = {name: (account.generation, account.rev, account.enabled) for name, account in accounts.items()}
+            demand(self.store.rows() == rows, "the rows are not what is published")
         demand([entry.rev for entry in journal] == sorted({entry.rev for entry in journal}), "revs do not rise")
         demand(self.manager.newest_rev == max((entry.rev for entry in journal), default=0), "the newest rev is old")
         for name, seen in contents.observations.items():
@@ -562,6 +589,9 @@ class World:
         )
         self._check_stream(journal, followed=True)
         self._check_footprints(journal)
+        made = {entry.op_id: (entry.generation, entry.rev) for entry in journal}
+        demand(all(made.get(op_id) == stamp for op_id, stamp in self.stamps.items()), "an answer names another change")
+        self.stamps.clear()
         self._check_versions(journal)
         await self._check_answers({entry.op_id: entry for entry in journal})
         self._check_histories(accounts, journal)
@@ -601,7 +631,7 @@ class World:
         for account in [*(account for _, _, account in self.reads if account is not None), *self.returned]:
             committed = versions.get((account.id, account.generation))
             demand(
-                committed == _plain(projection(account)),
+                committed == projection(account),
                 f"{account.id} was shown at generation {account.generation} as it never was",
             )
         self.returned.clear()
@@ -614,9 +644,7 @@ class World:
         for said in self.said:
             record = await self.store.op(said.op_id)
             applied = record is not None
-            if said.answer == "removed_meanwhile":
-                said.answer = CHANGED if record is not None and record.changed else UNCHANGED
-            if said.answer in {"gone", "outcome_unknown"}:
+            if said.answer in UNSURE:
                 said.ended = now
                 if record is not None:
                     said.answer = CHANGED if record.changed else UNCHANGED
@@ -661,13 +689,22 @@ class World:
         self.reads.clear()
 
 
+def _told_twice(op_id: str, first: Hashable, second: Hashable) -> Hashable:
+    """What both answers to one op come to."""
+    if first in {CHANGED, UNCHANGED}:
+        allowed = second in {first, "unknown_account"} or second in _NO_VERDICT or second in UNSURE
+        demand(allowed, f"{op_id} was answered {first}, and then {second}")
+        return first
+    if second in {CHANGED, UNCHANGED} or (first == second and first not in _NO_VERDICT):
+        return second
+    return GONE
+
+
+GONE = "gone"
+"""Nobody was told anything."""
+UNSURE = frozenset({GONE, "outcome_unknown"})
 _NO_VERDICT = {"not_applied", "lock_timeout", "store_degraded", "store_closed", "store_error"}
 """Answers that any call may get at any time."""
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """As JSON would have it."""
-    return row
 
 
 def _told(operations: list[Operation[Call | Read]]) -> str:
