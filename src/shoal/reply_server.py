@@ -20,6 +20,7 @@ from shoal.api import (
     batch,
     cookie_settings,
     cookies,
+    diagnosis,
     events,
     health,
     history,
@@ -61,6 +62,7 @@ _ROUTES = [
     keywords.routes,
     history.routes,
     timeline.routes,
+    diagnosis.routes,
     messages.routes,
     ops.routes,
     events.routes,
@@ -131,6 +133,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitS
         users=users,
         message_log=message_log,
         order_book=order_book,
+        credentials=Credentials(database, vault),
         answers=Answers(database, wait_seconds=settings.lock_wait_seconds),
         started_at_ms=now_ms(),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
+from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.events import EventBus
 from shoal.message_log import MessageLog
@@ -26,6 +27,7 @@ class Server:
     users: Users
     message_log: MessageLog
     order_book: OrderBook
+    credentials: Credentials
     answers: Answers
     started_at_ms: int
 

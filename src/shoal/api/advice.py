@@ -1,0 +1,209 @@
+"""What each finding of a diagnosis means, and what to do about it, in Chinese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.api.language import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The sentences of one finding: what is so, and what to do; the latter is empty when nothing need be done."""
+
+    zh: str
+    en: str
+    do_zh: str = ""
+    do_en: str = ""
+
+    def detail(self, language: Language, params: Mapping[str, Any]) -> str:
+        """What is so."""
+        return (self.zh if language is Language.ZH else self.en).format_map(params)
+
+    def do(self, language: Language, params: Mapping[str, Any]) -> str:
+        """What to do."""
+        return (self.do_zh if language is Language.ZH else self.do_en).format_map(params)
+
+
+_AFTERWARDS_ZH = "完成后点击“恢复”，或更新 Cookie。"
+_AFTERWARDS_EN = "Then press “resume”, or bring a new cookie."
+
+ADVICE: dict[str, Advice] = {
+    "enabled": Advice("账号已启用。", "The account is on."),
+    "disabled": Advice(
+        "账号未启用，不会连接，也不会回复。",
+        "The account is off: it does not connect and does not reply.",
+        "启用该账号。",
+        "Switch the account on.",
+    ),
+    "owned_here": Advice("账号由本机负责。", "This machine is in charge of the account."),
+    "elsewhere": Advice(
+        "账号由另一台机器负责，本机不连接。",
+        "Another machine is in charge of the account; this one does nothing.",
+        "到那台机器上查看；若它已停机，稍等片刻，本机会自动接手。",
+        "Look at that machine. If it is down, wait a moment: this one takes over by itself.",
+    ),
+    "store_well": Advice("数据库正常。", "The database is well."),
+    "store_unsettled": Advice(
+        "有一次修改尚不知道是否已保存，显示的内容可能不是最新。",
+        "Nobody knows yet whether a change was stored; what is shown may be old.",
+        "稍等片刻再查看；连接和回复不受影响。",
+        "Wait a moment and look again. Connection and replies go on.",
+    ),
+    "store_degraded": Advice(
+        "数据库暂时不能写入，消息无法保存，因此不回复。",
+        "The database cannot be written: messages cannot be stored, and so are not answered.",
+        "请管理员检查磁盘空间和数据库；恢复后会自动继续。",
+        "Ask the administrator to look at disk space and database. It goes on by itself afterwards.",
+    ),
+    "not_parked": Advice("没有需要您处理的登录问题。", "Nothing about the login needs you."),
+    "parked_no_cookie": Advice(
+        "Cookie 不可用，已停止连接。",
+        "The cookie cannot be used, so there is no connection.",
+        "登录闲鱼（{url}），复制整段 Cookie，更新到该账号。",
+        "Sign in to the site ({url}), copy the whole cookie, and set it for this account.",
+    ),
+    "parked_login_expired": Advice(
+        "登录已过期，已停止连接。",
+        "The login has expired, so there is no connection.",
+        "重新登录闲鱼（{url}），复制整段 Cookie，更新到该账号。",
+        "Sign in to the site again ({url}), copy the whole cookie, and set it for this account.",
+    ),
+    "parked_risk_control": Advice(
+        "闲鱼要求验证（风控），已停止连接。",
+        "The site asks for a verification (risk control), so there is no connection.",
+        "打开 {url} 完成验证。" + _AFTERWARDS_ZH,
+        "Open {url} and pass the verification. " + _AFTERWARDS_EN,
+    ),
+    "parked_kicked_out": Advice(
+        "账号在别处登录，本机的连接被踢下线。",
+        "The account signed in somewhere else, and this connection was put out.",
+        "关闭其他登录该账号的程序。" + _AFTERWARDS_ZH,
+        "End other programs that use this account. " + _AFTERWARDS_EN,
+    ),
+    "parked_otherwise": Advice(
+        "需要您处理（{reason}），已停止连接。",
+        "You must act ({reason}); there is no connection.",
+        "打开 {url} 查看。" + _AFTERWARDS_ZH,
+        "Look at {url}. " + _AFTERWARDS_EN,
+    ),
+    "not_retrying": Advice("没有失败后等待重连。", "It does not wait for another attempt."),
+    "retrying": Advice(
+        "连接失败（{why}），{seconds} 秒后自动重试。",
+        "The connection failed ({why}); the next attempt is in {seconds} s.",
+        "无需处理；想立即重试，就再次启用该账号。",
+        "Nothing need be done. To try at once, switch the account on again.",
+    ),
+    "crash_loop": Advice(
+        "反复失败（{why}），重试间隔已放慢，下一次在 {seconds} 秒后。",
+        "It fails again and again ({why}) and is tried less often; the next attempt is in {seconds} s.",
+        "检查网络，再查看服务器日志；若日志提示程序错误，请报告。",
+        "Check the network, then look into the server's log; report a defect that it shows.",
+    ),
+    "crash_loop_trying": Advice(
+        "反复失败，现在正在再试一次。",
+        "It fails again and again, and is just being tried once more.",
+        "检查网络，再查看服务器日志；若日志提示程序错误，请报告。",
+        "Check the network, then look into the server's log; report a defect that it shows.",
+    ),
+    "not_starting": Advice("没有正在启动或停止。", "It is neither starting nor stopping."),
+    "waiting": Advice(
+        "正在排队等待启动（已 {seconds} 秒）：为避免风控，账号逐个连接。",
+        "It waits for its turn to start ({seconds} s so far): accounts connect one after another, gently.",
+        "稍等片刻，会自动启动。",
+        "Wait a moment; it starts by itself.",
+    ),
+    "starting": Advice(
+        "正在连接（已 {seconds} 秒）。",
+        "It is connecting ({seconds} s so far).",
+        "稍等片刻再查看。",
+        "Wait a moment and look again.",
+    ),
+    "stopping": Advice(
+        "旧连接正在结束（已 {seconds} 秒），结束后才会重新连接。",
+        "The old connection is ending ({seconds} s so far); no other starts before it has.",
+        "稍等片刻；若超过一分钟，请管理员重启服务器。",
+        "Wait a moment. If it takes more than a minute, ask the administrator to restart the server.",
+    ),
+    "connected": Advice("已连接，{seconds} 秒前收到心跳。", "Connected; the last heartbeat came {seconds} s ago."),
+    "heartbeat_late": Advice(
+        "已连接，但 {seconds} 秒没有收到心跳。",
+        "Connected, but no heartbeat has come for {seconds} s.",
+        "检查网络；连接很快会自动重建。",
+        "Check the network. The connection is soon made anew by itself.",
+    ),
+    "not_connected": Advice(
+        "没有连接，收不到消息。",
+        "There is no connection: no message arrives.",
+        "先处理上面的问题；若上面都正常，等待五分钟内的自动检查，或再次启用该账号。",
+        "Mend what stands above. If all is well there, switch the account on again, or wait: it is looked at every "
+        "five minutes.",
+    ),
+    "cookie_present": Advice("已保存 Cookie。", "There is a cookie."),
+    "cookie_renewed_later": Advice(
+        "已保存 Cookie；其中的令牌还有约 {minutes} 分钟，到期会自动更新。",
+        "There is a cookie; its token lasts about {minutes} min more and is renewed by itself.",
+    ),
+    "cookie_renewed_now": Advice(
+        "已保存 Cookie；其中的令牌看来已到期，下次使用时会自动更新。",
+        "There is a cookie; its token seems to be over and is renewed by itself when it is needed.",
+    ),
+    "cookie_missing": Advice(
+        "没有 Cookie。",
+        "There is no cookie.",
+        "登录闲鱼，复制整段 Cookie，更新到该账号。",
+        "Sign in to the site, copy the whole cookie, and set it for this account.",
+    ),
+    "answers_with_default": Advice(
+        "有 {rules} 条关键词回复、{items} 个商品回复，并有默认回复。",
+        "Keyword replies: {rules}. Item replies: {items}. There is a default reply.",
+    ),
+    "answers_without_default": Advice(
+        "有 {rules} 条关键词回复、{items} 个商品回复，没有默认回复：没有匹配的消息不会得到回复。",
+        "Keyword replies: {rules}. Item replies: {items}. There is no default reply: a message that matches nothing is "
+        "not answered.",
+    ),
+    "no_answers": Advice(
+        "没有任何可用的回复：没有关键词回复、商品回复或默认回复。",
+        "There is nothing to reply with: no keyword reply, no item reply, no default reply.",
+        "添加关键词，或填写并开启默认回复。",
+        "Add a keyword, or write a default reply and switch it on.",
+    ),
+    "never_pauses": Advice("您亲自回复后不会暂停自动回复。", "It never pauses when you reply yourself."),
+    "not_paused": Advice(
+        "现在没有因您亲自回复而暂停的会话（暂停 {minutes} 分钟）。",
+        "No chat is silent because you replied yourself (which lasts {minutes} minutes).",
+    ),
+    "paused": Advice(
+        "{chats} 个会话因您亲自回复而暂停，每次 {minutes} 分钟。",
+        "Chats that are silent because you replied there yourself (for {minutes} min each time): {chats}.",
+        "这是正常的；想缩短，就修改暂停时间（0 为不暂停）。",
+        "That is as it should be. To shorten it, change the pause (0: never pause).",
+    ),
+    "sendings_well": Advice("最近 24 小时没有发送失败。", "No reply was refused or lost in the last 24 hours."),
+    "sendings_refused": Advice(
+        "最近 24 小时有 {count} 条回复没有发出或不确定；最后一条被闲鱼拒绝：{reason}",
+        "Replies that were refused or uncertain in the last 24 hours: {count}. The site refused the last one: {reason}",
+        "在消息列表中查看原因，修改回复内容（例如去掉联系方式）。",
+        "Look at the reason in the list of messages, and change the reply (contact details, for instance).",
+    ),
+    "sendings_uncertain": Advice(
+        "最近 24 小时有 {count} 条回复没有发出或不确定；最后一条没有得到闲鱼确认（{reason}），不会自动重发。",
+        "Replies that were refused or uncertain in the last 24 hours: {count}. The site did not confirm the last one "
+        "({reason}); it is not sent again by itself.",
+        "在闲鱼中查看该会话，必要时亲自回复。",
+        "Look at that chat on the site, and reply yourself if need be.",
+    ),
+    "nothing_overdue": Advice(
+        "没有超过 {seconds} 秒仍未处理的消息。", "No message has waited longer than {seconds} s."
+    ),
+    "overdue": Advice(
+        "最近 24 小时有 {count} 条消息超过 {seconds} 秒未处理，不会再自动回复。",
+        "Messages of the last 24 hours that waited longer than {seconds} s: {count}. They get no automatic reply.",
+        "请亲自回复这些买家。",
+        "Reply to these buyers yourself.",
+    ),
+}
+"""Every finding."""

@@ -1,0 +1,110 @@
+"""Why an account does not reply, in order, each with what to do."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from pydantic import BaseModel
+
+from shoal.account import Account
+from shoal.account_task import now_ms
+from shoal.api.advice import ADVICE
+from shoal.api.caller import OwnAccount, TheServer
+from shoal.api.documented import READING_ONE
+from shoal.api.language import Language, language_of
+from shoal.api.shapes import example
+from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
+from shoal.errors import StoreError
+from shoal.reply_figures import ReplyFigures, reply_figures
+from shoal.server import Server
+from shoal.xianyu.cookie_string import merge, parse_cookie
+
+routes = APIRouter(tags=["accounts"])
+
+LOOKED_BACK_MS = 24 * 3600 * 1000
+_TOKEN = re.compile(r"[^_]+_(\d{10,15})")
+
+
+class CheckShape(BaseModel):
+    """One thing that was looked at. ``do`` is empty when nothing need be done."""
+
+    name: CheckName
+    ok: bool
+    detail: str
+    do: str
+
+
+class Diagnosis(BaseModel):
+    """Whether a buyer who writes now may get a reply, and every check, in the order in which to look."""
+
+    model_config = example(
+        replying=False,
+        checks=[
+            {"name": "enabled", "ok": True, "detail": "账号已启用。", "do": ""},
+            {
+                "name": "parked", "ok": False, "detail": "登录已过期，已停止连接。",
+                "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该账号。",
+            },
+        ],
+    )  # fmt: skip
+    replying: bool
+    checks: list[CheckShape]
+
+
+@routes.get("/cookies/{cid}/diagnosis", summary="Why does it not reply", responses=READING_ONE)
+async def get_diagnosis(
+    account: OwnAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
+) -> Diagnosis:
+    """Every switch, pause, lock, back-off, limit, missing rule or expired credential in the way, in order.
+
+    Some checks concern single chats only: `replying` may be true although one of these is not ok.
+    """
+    checks = diagnose(await _facts(server, account))
+    language = language_of(accept_language)
+    return Diagnosis(replying=is_replying(checks), checks=[_shape(check, language) for check in checks])
+
+
+async def _facts(server: Server, account: Account) -> Facts:
+    now, settings = now_ms(), server.settings
+    message_age_ms = round(settings.message_age_seconds * 1000)
+    figures, jar, readable = ReplyFigures(), None, False
+    with suppress(StoreError):  # a database that cannot be read is the finding
+        figures = await reply_figures(
+            server.database,
+            account.id,
+            spoke_after_ms=now - account.pause_duration * 60_000,
+            failed_after_ms=now - LOOKED_BACK_MS,
+            too_old_before_ms=now - message_age_ms,
+        )
+        readable = True
+        jar = await server.credentials.jar(account)
+    return Facts(
+        account=account,
+        seen=server.manager.observation(account.id),
+        now_ms=now,
+        heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
+        message_age_ms=message_age_ms,
+        degraded=server.database.degraded or not readable,
+        unsettled=server.manager.is_stale(account.id),
+        token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
+        figures=figures,
+    )
+
+
+def token_expiry_ms(cookie: str) -> int | None:
+    """When the ``_m_h5_tk`` of a cookie says that it ends: a guess, for the site may think otherwise."""
+    found = _TOKEN.fullmatch(parse_cookie(cookie).get("_m_h5_tk", "")) if cookie else None
+    return int(found[1]) if found else None
+
+
+def _shape(check: Check, language: Language) -> CheckShape:
+    advice = ADVICE[check.finding]
+    return CheckShape(
+        name=check.name,
+        ok=check.ok,
+        detail=advice.detail(language, check.params),
+        do=advice.do(language, check.params),
+    )

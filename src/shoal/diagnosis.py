@@ -1,0 +1,181 @@
+"""Why an account does not reply: everything that may stand in the way, in the order in which to look. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from shoal.account import Account, AccountState, Observation, ParkReason, RuleKind
+from shoal.reply_figures import ReplyFigures
+
+SITE_URL = "https://www.goofish.com"
+"""Where to act when the site named no page."""
+
+
+class CheckName(StrEnum):
+    """What is looked at, in order."""
+
+    ENABLED = "enabled"
+    OWNED_HERE = "owned_here"
+    STORE = "store"
+    PARKED = "parked"
+    RETRYING = "retrying"
+    STARTING = "starting"
+    CONNECTED = "connected"
+    COOKIE = "cookie"
+    ANSWERS = "answers"
+    PAUSE = "pause"
+    SENDINGS = "sendings"
+    OVERDUE = "overdue"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One finding. ``finding`` names its sentences, ``params`` fill them in.
+
+    ``blocks``: while it is not ``ok``, no buyer gets a reply at all. Other findings concern some chats only.
+    """
+
+    name: CheckName
+    finding: str
+    ok: bool = True
+    blocks: bool = False
+    params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of an account at a moment."""
+
+    account: Account
+    seen: Observation
+    now_ms: int
+    heartbeat_limit_ms: int
+    """A connection whose last heartbeat is older is not alive, whatever its state says."""
+    message_age_ms: int
+    degraded: bool = False
+    unsettled: bool = False
+    token_expires_at_ms: int | None = None
+    figures: ReplyFigures = field(default_factory=ReplyFigures)
+
+
+def diagnose(facts: Facts) -> list[Check]:
+    """Every check, in order."""
+    return [check(facts) for check in _CHECKS]
+
+
+def is_replying(checks: Iterable[Check]) -> bool:
+    """Whether a buyer who writes now may get a reply."""
+    return all(check.ok or not check.blocks for check in checks)
+
+
+def _enabled(facts: Facts) -> Check:
+    on = facts.account.enabled
+    return Check(name=CheckName.ENABLED, finding="enabled" if on else "disabled", ok=on, blocks=True)
+
+
+def _owned_here(facts: Facts) -> Check:
+    here = facts.seen.state is not AccountState.ELSEWHERE
+    return Check(name=CheckName.OWNED_HERE, finding="owned_here" if here else "elsewhere", ok=here, blocks=True)
+
+
+def _store(facts: Facts) -> Check:
+    if facts.degraded:
+        return Check(name=CheckName.STORE, finding="store_degraded", ok=False, blocks=True)
+    finding = "store_unsettled" if facts.unsettled else "store_well"
+    return Check(name=CheckName.STORE, finding=finding, ok=not facts.unsettled)
+
+
+def _parked(facts: Facts) -> Check:
+    seen = facts.seen
+    if seen.state is not AccountState.PARKED:
+        return Check(name=CheckName.PARKED, finding="not_parked", blocks=True)
+    known = {reason.value for reason in ParkReason}
+    finding = f"parked_{seen.reason}" if seen.reason in known else "parked_otherwise"
+    params = {"url": seen.action_url or SITE_URL, "reason": seen.reason}
+    return Check(name=CheckName.PARKED, finding=finding, ok=False, blocks=True, params=params)
+
+
+def _retrying(facts: Facts) -> Check:
+    seen = facts.seen
+    failing = seen.state is AccountState.RETRYING
+    if not failing and not seen.crash_loop:
+        return Check(name=CheckName.RETRYING, finding="not_retrying", blocks=True)
+    due_ms = max(0, (seen.next_attempt_at_ms or facts.now_ms) - facts.now_ms)
+    params = {"reason": seen.reason, "why": seen.detail or seen.reason, "seconds": -(-due_ms // 1000)}
+    finding = "retrying" if not seen.crash_loop else "crash_loop" if failing else "crash_loop_trying"
+    return Check(name=CheckName.RETRYING, finding=finding, ok=False, blocks=failing, params=params)
+
+
+def _starting(facts: Facts) -> Check:
+    under_way = {AccountState.WAITING, AccountState.STARTING, AccountState.STOPPING}
+    state = facts.seen.state
+    if state not in under_way:
+        return Check(name=CheckName.STARTING, finding="not_starting", blocks=True)
+    params = {"seconds": max(0, facts.now_ms - facts.seen.since_ms) // 1000}
+    return Check(name=CheckName.STARTING, finding=state.value, ok=False, blocks=True, params=params)
+
+
+def _connected(facts: Facts) -> Check:
+    seen = facts.seen
+    if seen.state is not AccountState.RUNNING:
+        return Check(name=CheckName.CONNECTED, finding="not_connected", ok=False, blocks=True)
+    last = max(seen.connected_at_ms or 0, seen.last_heartbeat_at_ms or 0)
+    age_ms = max(0, facts.now_ms - last)
+    alive = age_ms <= facts.heartbeat_limit_ms
+    finding = "connected" if alive else "heartbeat_late"
+    return Check(name=CheckName.CONNECTED, finding=finding, ok=alive, blocks=True, params={"seconds": age_ms // 1000})
+
+
+def _cookie(facts: Facts) -> Check:
+    if not facts.account.cookie:
+        return Check(name=CheckName.COOKIE, finding="cookie_missing", ok=False, blocks=True)
+    expires = facts.token_expires_at_ms
+    if expires is None:
+        return Check(name=CheckName.COOKIE, finding="cookie_present", blocks=True)
+    rest_ms = expires - facts.now_ms
+    finding = "cookie_renewed_later" if rest_ms > 0 else "cookie_renewed_now"
+    return Check(name=CheckName.COOKIE, finding=finding, blocks=True, params={"minutes": max(0, rest_ms) // 60_000})
+
+
+def _answers(facts: Facts) -> Check:
+    account = facts.account
+    rules = sum(bool(rule.reply) or rule.kind is RuleKind.IMAGE for rule in account.keywords)
+    items = sum(bool(item.reply) for item in account.items)
+    default = account.default_reply_enabled and bool(account.default_reply)
+    if not rules and not items and not default:
+        return Check(name=CheckName.ANSWERS, finding="no_answers", ok=False, blocks=True)
+    finding = "answers_with_default" if default else "answers_without_default"
+    return Check(name=CheckName.ANSWERS, finding=finding, blocks=True, params={"rules": rules, "items": items})
+
+
+def _pause(facts: Facts) -> Check:
+    minutes = facts.account.pause_duration
+    if not minutes:
+        return Check(name=CheckName.PAUSE, finding="never_pauses")
+    silent = facts.figures.silent_chats
+    params = {"minutes": minutes, "chats": silent}
+    return Check(name=CheckName.PAUSE, finding="paused" if silent else "not_paused", ok=not silent, params=params)
+
+
+def _sendings(facts: Facts) -> Check:
+    figures = facts.figures
+    if figures.last_failure is None:
+        return Check(name=CheckName.SENDINGS, finding="sendings_well")
+    params = {"count": figures.failed_sendings, "reason": figures.last_failure_reason}
+    return Check(name=CheckName.SENDINGS, finding=f"sendings_{figures.last_failure}", ok=False, params=params)
+
+
+def _overdue(facts: Facts) -> Check:
+    count = facts.figures.overdue
+    params = {"count": count, "seconds": facts.message_age_ms // 1000}
+    return Check(name=CheckName.OVERDUE, finding="overdue" if count else "nothing_overdue", ok=not count, params=params)
+
+
+_CHECKS: tuple[Callable[[Facts], Check], ...] = (
+    _enabled, _owned_here, _store, _parked, _retrying, _starting,
+    _connected, _cookie, _answers, _pause, _sendings, _overdue,
+)  # fmt: skip

@@ -1,0 +1,113 @@
+"""The diagnosis over the API: what is really so, in the reader's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from doors import Door, another_person
+from shoal.account import Account
+from shoal.account_task import Link, now_ms
+from shoal.errors import NeedsOwner, StoreError
+from shoal.message_log import Direction, IncomingMessage, OutboxRow, SendOutcome
+
+EN = {"Accept-Language": "en"}
+PATH = "/cookies/shop/diagnosis"
+
+
+async def _checks(door: Door, **headers: str) -> tuple[bool, dict[str, dict[str, Any]]]:
+    body = await door.call("GET", PATH, headers=headers)
+    return body["replying"], {row["name"]: row for row in body["checks"]}
+
+
+async def test_a_new_account_has_nothing_to_say_yet(door: Door) -> None:
+    replying, checks = await _checks(door)
+    assert not replying
+    assert [name for name, row in checks.items() if not row["ok"]] == ["answers"]
+    assert "添加关键词" in checks["answers"]["do"]
+    await door.call("POST", "/keywords/shop", json={"keywords": {"a": "b"}})
+    replying, checks = await _checks(door, **EN)
+    assert replying
+    assert checks["answers"]["detail"].startswith("Keyword replies: 1.")
+    assert not any(row["do"] for row in checks.values())
+
+
+async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
+    async def expire(account: Account, link: Link) -> None:
+        raise NeedsOwner("risk_control", action_url="https://example.org/slider")
+
+    door.site.behave = expire
+    await door.call("POST", "/cookies/shop/resume")
+    replying, checks = await _checks(door)
+    assert not replying
+    assert "https://example.org/slider" in checks["parked"]["do"]
+    assert not checks["connected"]["ok"]
+
+
+async def test_a_disabled_account_says_so_first(door: Door) -> None:
+    await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    body = await door.call("GET", PATH, headers=EN)
+    assert body["checks"][0] == {
+        "name": "enabled", "ok": False, "detail": "The account is off: it does not connect and does not reply.",
+        "do": "Switch the account on.",
+    }  # fmt: skip
+
+
+def _message(number: int, chat: str, age_ms: int, direction: Direction = Direction.IN) -> IncomingMessage:
+    return IncomingMessage(
+        message_id=f"m{number}", chat_id=chat, direction=direction, created_at_ms=now_ms() - age_ms, text="x"
+    )
+
+
+async def test_what_the_messages_tell_is_counted(door: Door) -> None:
+    log = door.server.message_log
+    await log.store_incoming(
+        "shop",
+        [
+            _message(1, "c1", 60_000, Direction.HUMAN),
+            _message(2, "c1", 30_000, Direction.HUMAN),
+            _message(3, "c2", 60_000, Direction.HUMAN),
+            _message(4, "c3", 11 * 60_000, Direction.HUMAN),
+            _message(5, "c4", 301_000),
+            _message(6, "c4", 1_000),
+        ],
+    )
+    for number, (outcome, reason) in enumerate(
+        [(SendOutcome.UNCERTAIN, "no_answer"), (SendOutcome.SENT, ""), (SendOutcome.REFUSED, "含有敏感词")]
+    ):
+        row = await log.queue(OutboxRow(account_id="shop", chat_id="c1", uuid=f"u{number}"))
+        await log.settle(row, outcome, reason)
+    await door.add("two", 2)
+    await log.store_incoming("two", [_message(9, "c9", 301_000)])
+    _, checks = await _checks(door)
+    assert checks["pause"]["detail"].startswith("2 个会话")
+    assert "2 条回复" in checks["sendings"]["detail"]
+    assert "含有敏感词" in checks["sendings"]["detail"]
+    assert "1 条消息超过 300 秒" in checks["overdue"]["detail"]
+
+
+async def test_the_token_of_the_rotated_cookies_counts(door: Door) -> None:
+    account = door.account()
+    ends = now_ms() + 90 * 60_000 + 30_000
+    jar = {"_m_h5_tk": f"0f_{ends}"}
+    assert await door.server.credentials.save_jar("shop", jar, account.cookie_version)
+    _, checks = await _checks(door, **EN)
+    assert "about 90 min more" in checks["cookie"]["detail"]
+
+
+async def test_a_database_that_cannot_be_read_is_a_finding(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise StoreError("disk I/O error")
+
+    monkeypatch.setattr("shoal.api.diagnosis.reply_figures", broken)
+    replying, checks = await _checks(door)
+    assert not replying
+    assert not checks["store"]["ok"]
+
+
+async def test_it_is_for_the_owner_only_and_shows_no_cookie(door: Door) -> None:
+    async with another_person(door) as bob:
+        await bob.call("GET", PATH, 404)
+    answer = await door.client.get(PATH)
+    assert "s11" not in answer.text

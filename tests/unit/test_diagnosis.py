@@ -1,0 +1,163 @@
+"""The diagnosis finds what stands in the way, in order, and tells it in both languages."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shoal.diagnosis
+from shoal.account import Account, AccountState, ItemSetting, Observation, ParkReason, Rule, RuleKind
+from shoal.api.advice import ADVICE
+from shoal.api.diagnosis import token_expiry_ms
+from shoal.api.language import Language
+from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
+from shoal.message_log import SendOutcome
+from shoal.reply_figures import ReplyFigures
+
+NOW = 1_800_000_000_000
+SHOP = Account(
+    id="shop", owner_id=1, unb="2200000000001", cookie="unb=2200000000001; cookie2=s",
+    keywords=(Rule(id="r", keyword="a", reply="b"),),
+)  # fmt: skip
+RUNNING = Observation(state=AccountState.RUNNING, connected_at_ms=NOW - 60_000, last_heartbeat_at_ms=NOW - 5_000)
+
+
+def facts(account: dict[str, Any] | None = None, seen: dict[str, Any] | None = None, **values: Any) -> Facts:
+    given = {"now_ms": NOW, "heartbeat_limit_ms": 35_000, "message_age_ms": 300_000, **values}
+    return Facts(account=SHOP.evolve(**account or {}), seen=RUNNING.evolve(**seen or {}), **given)
+
+
+def found(asked: Facts, name: CheckName) -> Check:
+    (check,) = [check for check in diagnose(asked) if check.name is name]
+    return check
+
+
+def test_a_well_account_replies_and_nothing_need_be_done() -> None:
+    checks = diagnose(facts())
+    assert [check.name for check in checks] == list(CheckName), "in this order, each once"
+    assert all(check.ok for check in checks)
+    assert is_replying(checks)
+    assert not any(ADVICE[check.finding].do(Language.EN, check.params) for check in checks)
+
+
+BLOCKED: list[tuple[dict[str, Any], str]] = [
+    ({"account": {"enabled": False}}, "disabled"),
+    ({"seen": {"state": AccountState.ELSEWHERE}}, "elsewhere"),
+    ({"degraded": True}, "store_degraded"),
+    *(({"seen": {"state": AccountState.PARKED, "reason": why.value}}, f"parked_{why.value}") for why in ParkReason),
+    ({"seen": {"state": AccountState.PARKED, "reason": "news"}}, "parked_otherwise"),
+    ({"seen": {"state": AccountState.RETRYING, "reason": "temporary_failure"}}, "retrying"),
+    ({"seen": {"state": AccountState.RETRYING, "crash_loop": True}}, "crash_loop"),
+    ({"seen": {"state": AccountState.WAITING}}, "waiting"),
+    ({"seen": {"state": AccountState.STARTING}}, "starting"),
+    ({"seen": {"state": AccountState.STOPPING}}, "stopping"),
+    ({"seen": {"state": AccountState.STOPPED}}, "not_connected"),
+    ({"seen": {"last_heartbeat_at_ms": NOW - 35_001}}, "heartbeat_late"),
+    ({"account": {"cookie": ""}}, "cookie_missing"),
+    ({"account": {"keywords": ()}}, "no_answers"),
+    ({"account": {"keywords": (Rule(id="r", keyword="a"),)}}, "no_answers"),
+    ({"account": {"keywords": (), "default_reply": "x"}}, "no_answers"),
+    ({"account": {"keywords": (), "default_reply_enabled": True}}, "no_answers"),
+]
+
+
+@pytest.mark.parametrize(("values", "finding"), BLOCKED)
+def test_what_keeps_every_buyer_waiting_is_found(values: dict[str, Any], finding: str) -> None:
+    checks = diagnose(facts(**values))
+    first = next(check for check in checks if not check.ok)
+    assert first.finding == finding
+    assert not is_replying(checks)
+    for language in Language:
+        assert ADVICE[finding].do(language, first.params)
+
+
+BESIDES: list[tuple[dict[str, Any], str]] = [
+    ({"unsettled": True}, "store_unsettled"),
+    ({"figures": ReplyFigures(silent_chats=2)}, "paused"),
+    ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
+    ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
+    ({"figures": ReplyFigures(overdue=4)}, "overdue"),
+]
+
+
+@pytest.mark.parametrize(("values", "finding"), BESIDES)
+def test_what_concerns_single_chats_is_told_and_does_not_count_as_silence(values: dict[str, Any], finding: str) -> None:
+    checks = diagnose(facts(**values))
+    assert [check.finding for check in checks if not check.ok] == [finding]
+    assert is_replying(checks)
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        {"keywords": (Rule(id="r", keyword="a", kind=RuleKind.IMAGE, image_url="/a.png"),)},
+        {"keywords": (), "items": (ItemSetting(item_id="1", reply="x"),)},
+        {"keywords": (), "default_reply_enabled": True, "default_reply": "x"},
+    ],
+)
+def test_anything_that_says_something_is_an_answer(account: dict[str, Any]) -> None:
+    assert is_replying(diagnose(facts(account=account)))
+
+
+def test_the_next_attempt_and_the_page_to_open_are_named() -> None:
+    seen = {"state": AccountState.RETRYING, "reason": "x", "detail": "no route", "next_attempt_at_ms": NOW + 34_001}
+    check = found(facts(seen=seen), CheckName.RETRYING)
+    assert "35 s" in ADVICE[check.finding].detail(Language.EN, check.params)
+    assert "no route" in ADVICE[check.finding].detail(Language.ZH, check.params)
+    seen = {"state": AccountState.PARKED, "reason": "risk_control", "action_url": "https://example.org/slider"}
+    check = found(facts(seen=seen), CheckName.PARKED)
+    assert "https://example.org/slider" in ADVICE[check.finding].do(Language.ZH, check.params)
+
+
+def test_a_crash_loop_that_is_being_tried_is_told_beside_the_attempt() -> None:
+    checks = diagnose(facts(seen={"state": AccountState.STARTING, "crash_loop": True}))
+    assert [check.finding for check in checks if not check.ok][:2] == ["crash_loop_trying", "starting"]
+
+
+def test_the_pause_may_be_off() -> None:
+    asked = facts(account={"pause_duration": 0}, figures=ReplyFigures(silent_chats=2))
+    assert found(asked, CheckName.PAUSE).finding == "never_pauses"
+
+
+@pytest.mark.parametrize(
+    ("expires", "finding"),
+    [(None, "cookie_present"), (NOW + 600_000, "cookie_renewed_later"), (NOW - 1, "cookie_renewed_now")],
+)
+def test_the_end_of_the_token_is_only_told(expires: int | None, finding: str) -> None:
+    check = found(facts(token_expires_at_ms=expires), CheckName.COOKIE)
+    assert (check.finding, check.ok) == (finding, True)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "expires"),
+    [
+        (f"unb=1; _m_h5_tk=0f_{NOW}", NOW),
+        ("unb=1; _m_h5_tk=0f", None),
+        ("unb=1; _m_h5_tk=0f_soon", None),
+        ("unb=1", None),
+        ("", None),
+    ],
+)
+def test_the_end_of_the_token_stands_in_the_cookie(cookie: str, expires: int | None) -> None:
+    assert token_expiry_ms(cookie) == expires
+
+
+def _names(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_finding_has_its_sentences_in_both_languages() -> None:
+    for finding, advice in ADVICE.items():
+        for zh, en in ((advice.zh, advice.en), (advice.do_zh, advice.do_en)):
+            assert bool(zh) is bool(en), finding
+            assert _names(zh) == _names(en), finding
+            assert not zh or re.search(r"[\u4e00-\u9fff]", zh), finding
+            assert not re.search(r"[\u4e00-\u9fff]", en), finding
+    source = Path(shoal.diagnosis.__file__).read_text()
+    told = {finding for values, finding in BLOCKED + BESIDES} | {check.finding for check in diagnose(facts())}
+    rest = ADVICE.keys() - told
+    assert all(f'"{finding}"' in source for finding in rest), rest
