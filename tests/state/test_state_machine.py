@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -22,6 +22,7 @@ from state.model import Call
 from state.world import ACCOUNTS, NUMBERS, Climate, Figures, World
 
 PROVE = bool(os.environ.get("SHOAL_PROVE"))
+PHASES = [Phase.generate] if os.environ.get("SHOAL_NO_SHRINKING") else [Phase.generate, Phase.shrink]
 
 RULES = st.sets(st.sampled_from(["a", "b", "c"]), max_size=3).flatmap(
     lambda words: st.permutations(sorted(words)).flatmap(
@@ -179,6 +180,7 @@ def explore(machine: type[OnMemory], examples: int, steps: int) -> None:
         deadline=None,
         database=None,
         print_blob=True,
+        phases=PHASES,
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(machine, settings=budget)

@@ -1,0 +1,195 @@
+"""The defects. Each is a set of replacements in ``src/shoal``; what is replaced must stand there exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One replacement in one file."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One defect."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+    def misfits(self, source: Path) -> list[str]:
+        """What cannot be applied, and why."""
+        counts = [(edit, (source / edit.file).read_text(encoding="utf-8").count(edit.old)) for edit in self.edits]
+        return [
+            f"{self.name}: {edit.old!r} stands {count} times in {edit.file}" for edit, count in counts if count != 1
+        ]
+
+    def apply(self, source: Path) -> None:
+        """Change the files. Raises ``ValueError`` when a text does not stand there exactly once."""
+        misfits = self.misfits(source)
+        if misfits:
+            raise ValueError("; ".join(misfits))
+        for edit in self.edits:
+            file = source / edit.file
+            file.write_text(file.read_text(encoding="utf-8").replace(edit.old, edit.new), encoding="utf-8")
+
+
+def _one(name: str, file: str, old: str, new: str) -> Mutation:
+    return Mutation(name, (Edit(file, old, new),))
+
+
+MUTATIONS = (
+    Mutation(
+        "no lock",
+        (
+            Edit(
+                "account_locks.py",
+                "turns = self._turns.setdefault(account_id, _Turns())",
+                "turns = self._turns[account_id] = _Turns()",
+            ),
+            Edit("account_locks.py", "del self._turns[account_id]", "self._turns.pop(account_id, None)"),
+        ),
+    ),
+    _one(
+        "the wait for the database frees the lock",
+        "change_path.py",
+        "        except TimeoutError:\n            self._unsettled.update(",
+        "        except TimeoutError:\n            self._drop(changes, holds)\n            self._unsettled.update(",
+    ),
+    _one(
+        "publish before commit",
+        "change_path.py",
+        "            self._pending[change.account_id] = change.new\n",
+        "            self._pending[change.account_id] = change.new\n"
+        "            self._put(change.account_id, change.new)\n",
+    ),
+    Mutation(
+        "publish from the request",
+        (
+            Edit(
+                "change_path.py",
+                "                if entry is not None:\n                    self._publish(change, entry)\n",
+                "                if entry is None:\n                    log.debug('unchanged')\n",
+            ),
+            Edit(
+                "change_path.py",
+                "        return {entry.account_id: entry for entry in settlement.entries}\n",
+                "        made = {entry.account_id: entry for entry in settlement.entries}\n"
+                "        for change in changes:\n"
+                "            if change.account_id in made:\n"
+                "                self._publish(change, made[change.account_id])\n"
+                "        return made\n",
+            ),
+        ),
+    ),
+    _one(
+        "fan out, then publish",
+        "change_path.py",
+        "        self._put(account_id, new)\n        self._fan_out(entry)\n",
+        "        self._fan_out(entry)\n        self._put(account_id, new)\n",
+    ),
+    _one(
+        "no generation check in the store in memory",
+        "store.py",
+        "if stored is None or stored.generation != change.old.generation:",
+        "if stored is None:",
+    ),
+    Mutation(
+        "no generation check in the rows",
+        (
+            Edit(
+                "account_rows.py",
+                '== bindparam("b_id"), accounts.c.generation == bindparam("b_generation"))',
+                '== bindparam("b_id"))',
+            ),
+            Edit(
+                "account_rows.py",
+                "if row is None or row.deleted or row.generation != change.old.generation:",
+                "if row is None or row.deleted:",
+            ),
+        ),
+    ),
+    _one(
+        "the lock stays after a refusal by the store",
+        "change_path.py",
+        "        elif isinstance(settlement, Refused):\n",
+        "        elif isinstance(settlement, Refused):\n            return\n",
+    ),
+    _one(
+        "the lock stays after a refusal of the wish",
+        "change_path.py",
+        "                    change = _built(old, wish(old), op)\n"
+        "            except BaseException:\n"
+        "                hold.release()\n",
+        "                    change = _built(old, wish(old), op)\n            except BaseException:\n",
+    ),
+    _one(
+        "unsettled is taken for refused",
+        "change_path.py",
+        "        if isinstance(settlement, Unsettled):\n",
+        "        if isinstance(settlement, Unsettled):\n            self._drop(changes, holds)\n            return\n",
+    ),
+    _one(
+        "an op that is asked again is done again",
+        "change_path.py",
+        "record = await self._store.op(op.op_id) if look else None",
+        "record = await self._store.op(op.op_id) if look and not op.op_id else None",
+    ),
+    _one(
+        "the locks of a batch are taken in the caller's order",
+        "change_path.py",
+        "            for account_id in sorted(wishes):",
+        "            for account_id in wishes:",
+    ),
+    _one(
+        "an account is added before its deletion has ended",
+        "change_path.py",
+        "        if self._is_vanishing(account.id):\n",
+        "        if self._is_vanishing(account.id) and not account.enabled:\n",
+    ),
+    _one(
+        "a parked account is tried again",
+        "account_task.py",
+        "        if self.is_parked(account):\n            return AccountState.PARKED\n",
+        "",
+    ),
+    _one(
+        "what only an owner can mend is forgotten while stopping",
+        "account_task.py",
+        "        if isinstance(error, NeedsOwner):",
+        "        if isinstance(error, NeedsOwner) and not stopped_by_us:",
+    ),
+    _one(
+        "a new connection before the old one has ended",
+        "account_task.py",
+        "        self._connection.cancel()\n",
+        "        self._connection.cancel()\n"
+        "        self._connection = None\n"
+        "        self._stopping = False\n"
+        "        self.wake()\n",
+    ),
+    _one(
+        "the gate does not ask for enabled",
+        "account_task.py",
+        "            and account.enabled\n            and link is self._link\n",
+        "            and link is self._link\n",
+    ),
+    _one(
+        "the gate does not ask for the connection's cookie",
+        "account_task.py",
+        "            and account.run_key == self._running_for\n            and self._around",
+        "            and self._around",
+    ),
+    _one(
+        "a batch un-parks",
+        "cookie_manager.py",
+        "if_match=None)\n        wish = self._switch(enabled, by_person=False)\n",
+        "if_match=None)\n        wish = self._switch(enabled, by_person=True)\n",
+    ),
+)
+"""Every defect that the proofs must see."""
