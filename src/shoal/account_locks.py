@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 
 import structlog
@@ -43,14 +45,13 @@ class LockFigures:
 class Hold:
     """A turn that was given. ``release`` ends it; ending it twice is harmless."""
 
-    def __init__(self, locks: AccountLocks, account_id: str, operation: str, turns: _Turns) -> None:
-        self._locks = locks
-        self._turns = turns
+    def __init__(self, account_id: str, operation: str, *, leave: Callable[[Hold], None], slow_seconds: float) -> None:
+        self._leave = leave
         self._released = False
         self.account_id = account_id
         self.operation = operation
         self.since = time.monotonic()
-        self._warning = asyncio.get_running_loop().call_later(locks.slow_seconds, self._warn)
+        self._warning = asyncio.get_running_loop().call_later(slow_seconds, self._warn)
 
     @property
     def held_seconds(self) -> float:
@@ -62,7 +63,7 @@ class Hold:
         if not self._released:
             self._released = True
             self._warning.cancel()
-            self._locks._leave(self, self._turns)  # noqa: SLF001  the hold is the locks' own other half
+            self._leave(self)
 
     def _warn(self) -> None:
         log.warning(
@@ -78,7 +79,7 @@ class AccountLocks:
 
     def __init__(self, *, wait_seconds: float = 30.0, slow_seconds: float = 5.0) -> None:
         self._wait_seconds = wait_seconds
-        self.slow_seconds = slow_seconds
+        self._slow_seconds = slow_seconds
         self._turns: dict[str, _Turns] = {}
         self._acquired = self._timeouts = 0
         self._wait_total = self._hold_total = self._longest_wait = self._longest_hold = 0.0
@@ -110,10 +111,10 @@ class AccountLocks:
         self._acquired += 1
         self._wait_total += waited
         self._longest_wait = max(self._longest_wait, waited)
-        turns.holder = Hold(self, account_id, operation, turns)
+        turns.holder = Hold(account_id, operation, leave=partial(self._leave, turns), slow_seconds=self._slow_seconds)
         return turns.holder
 
-    def _leave(self, hold: Hold, turns: _Turns) -> None:
+    def _leave(self, turns: _Turns, hold: Hold) -> None:
         self._hold_total += hold.held_seconds
         self._longest_hold = max(self._longest_hold, hold.held_seconds)
         turns.holder = None
