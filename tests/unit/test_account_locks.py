@@ -1,0 +1,62 @@
+"""Locks come first come first served, are forgotten when unused, and tell who has them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shoal.account_locks import AccountLocks
+from shoal.errors import LockTimeout
+
+
+async def test_turns_come_in_the_order_of_asking_and_nothing_is_left() -> None:
+    locks = AccountLocks()
+    order: list[int] = []
+
+    async def take(number: int) -> None:
+        hold = await locks.acquire("shop", f"op{number}")
+        order.append(number)
+        await asyncio.sleep(0)
+        hold.release()
+
+    await asyncio.gather(*(take(number) for number in range(20)))
+    assert order == list(range(20))
+    assert len(locks) == 0
+
+
+async def test_a_wait_that_is_too_long_says_who_has_the_turn() -> None:
+    locks = AccountLocks(wait_seconds=0.02)
+    hold = await locks.acquire("shop", "update_cookie")
+    with pytest.raises(LockTimeout) as caught:
+        await locks.acquire("shop", "remove_cookie")
+    assert caught.value.params["operation"] == "update_cookie"
+    hold.release()
+    hold.release()
+    assert len(locks) == 0
+    assert locks.figures().timeouts_total == 1
+
+
+async def test_a_waiter_who_leaves_does_not_take_the_turn_along() -> None:
+    locks = AccountLocks()
+    hold = await locks.acquire("shop", "first")
+    second = asyncio.create_task(locks.acquire("shop", "second"))
+    third = asyncio.create_task(locks.acquire("shop", "third"))
+    await asyncio.sleep(0)
+    hold.release()
+    second.cancel()
+    (await third).release()
+    assert second.cancelled() or not second.cancel()
+    if not second.cancelled():
+        second.result().release()
+    assert len(locks) == 0
+
+
+async def test_the_oldest_holder_is_shown() -> None:
+    locks = AccountLocks()
+    first = await locks.acquire("a", "update_keywords")
+    second = await locks.acquire("b", "resume")
+    figures = locks.figures()
+    assert (figures.held, figures.waiting, figures.oldest_account) == (2, 0, "a")
+    first.release()
+    second.release()
