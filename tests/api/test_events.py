@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from doors import Door, another_person, served
+from shoal.account_task import now_ms
 from shoal.api.event_feed import Told, account_events
 from standins import until
 
@@ -148,20 +149,42 @@ async def test_a_cursor_of_nobody_gets_a_reset_and_a_snapshot(door: Door, cursor
         assert (await reader.next_of("change"))[0] == "2"
 
 
-async def test_a_cursor_older_than_the_journal_gets_a_reset(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    for text in "abc":
+async def _prune(door: Door, before_ms: int) -> int:
+    pruned = await door.server.store.prune(journal_before_ms=before_ms, ops_before_ms=0, moves_before_ms=0)
+    return pruned.entries
+
+
+async def test_a_cursor_older_than_the_journal_gets_a_reset(door: Door) -> None:
+    await _remark(door, "a")
+    await asyncio.sleep(0.005)
+    moment = now_ms()
+    for text in "bc":
         await _remark(door, text)
-    whole = door.server.store.journal
-
-    async def pruned(**asked: Any) -> Any:
-        return [entry for entry in await whole(**{**asked, "limit": None}) if entry.rev >= 3][: asked.get("limit")]
-
-    monkeypatch.setattr(door.server.store, "journal", pruned)
+    assert await _prune(door, moment) == 2
     async with aclosing(account_events(door.server, 1, 1, beat_seconds=15)) as events:
         assert (await _next(events)).body == {"type": "reset"}
         assert (await _next(events)).body["type"] == "snapshot"
     async with aclosing(account_events(door.server, 1, 2, beat_seconds=15)) as events:
         assert (await _next(events)).rev == 3
+    assert await _prune(door, now_ms() + 1_000) == 2, "nothing is left"
+    for cursor, first in ((3, {"type": "reset"}), (4, None)):
+        async with aclosing(account_events(door.server, 1, cursor, beat_seconds=15)) as events:
+            told = await _next(events)
+            assert told.body == (first or told.body)
+            assert first or (told.body["type"], told.rev) == ("snapshot", 4)
+
+
+async def test_what_is_pruned_while_it_is_being_told_ends_in_a_reset(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.api.event_feed._PAGE", 1)
+    for text in "abc":
+        await _remark(door, text)
+    async with aclosing(account_events(door.server, 1, 1, beat_seconds=15)) as events:
+        assert (await _next(events)).rev == 2
+        await _prune(door, now_ms() + 1_000)
+        assert (await _next(events)).body == {"type": "reset"}
+        assert (await _next(events)).body["type"] == "snapshot"
 
 
 async def test_a_cursor_that_is_too_far_behind_gets_a_reset(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +213,35 @@ async def test_a_reader_who_is_too_slow_gets_a_reset_and_a_new_snapshot(door: Do
         assert snapshot.body["accounts"][0]["remark"] == "e"
         await _remark(door, "f")
         assert (await _next(events)).rev == 7
+
+
+async def test_a_reader_on_a_socket_who_stops_reading_harms_nobody_and_gets_a_reset(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than every buffer between us and the reader holds; the queue has room for little more."""
+    defaults = account_events.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "queue_limit", 3)
+    async with served(door) as url, reading(url, door) as reader, reading(url, door) as brisk:
+        assert (await reader.next())[1]["type"] == "snapshot"
+        assert (await brisk.next())[1]["type"] == "snapshot"
+        for number in range(12):
+            keywords = {f"{number} {place}": "x" * 3_900 for place in range(400)}
+            await door.call("POST", "/keywords/shop", json={"keywords": keywords})
+            assert (await brisk.next_of("change"))[1]["rev"] == number + 2
+        told: list[int] = []
+        kind = ""
+        while kind != "reset":
+            _, event = await reader.next()
+            kind = event["type"]
+            if kind == "change":
+                told.append(event["rev"])
+        assert told == list(range(2, 2 + len(told))), "in order and without a gap, as far as it goes"
+        assert len(told) < 12
+        identity, event = await reader.next()
+        assert (identity, event["type"], event["rev"]) == ("13", "snapshot", 13)
+        await _remark(door, "live again")
+        assert (await reader.next_of("change"))[0] == "14"
 
 
 async def test_nothing_falls_between_snapshot_and_first_event(door: Door) -> None:

@@ -75,14 +75,15 @@ async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -
 
 async def _missed(server: Server, user_id: int, after: int, rev: int) -> AsyncIterator[Told]:
     """The changes beyond ``after`` up to ``rev``, or one reset."""
-    oldest = await server.store.journal(limit=1)
-    too_old = bool(oldest) and after < oldest[0].rev - 1
-    if too_old or after > rev or rev - after > MISSED_LIMIT:
+    if after > rev or rev - after > MISSED_LIMIT:
         yield Told({"type": "reset"})
         return
     place = after
     while place < rev:
         page = await server.store.journal(after_rev=place, limit=_PAGE)
+        if place < await server.store.oldest_rev():  # asked last: it may have been pruned just before the page was read
+            yield Told({"type": "reset"})
+            return
         for entry in page:
             if entry.rev <= rev and entry.owner_id == user_id:
                 yield Told(_change(entry), entry.rev)
