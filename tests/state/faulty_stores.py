@@ -84,6 +84,8 @@ class FaultyStore(MemoryStore):
         self.lost_observations = False
         self.durable = _Durable()
         self.unsettled: set[str] = set()
+        self.in_flight: set[str] = set()
+        """Accounts with a change that was handed in and whose end nobody was told yet."""
         self._waiting: deque[_Work] = deque()
         self._deliveries: deque[list[tuple[_Work, Settlement]]] = deque()
         self._busy = self._degraded = False
@@ -103,6 +105,7 @@ class FaultyStore(MemoryStore):
             self._apply(kept, heard.append)
             return self.durable.note(heard[0])
 
+        self.in_flight |= {change.account_id for change in kept}
         self._enqueue(_Work(kept, apply, settle))
 
     async def purge(self, account_id: str) -> None:
@@ -198,8 +201,9 @@ class FaultyStore(MemoryStore):
             ids = {change.account_id for change in work.changes}
             if isinstance(settlement, Unsettled):
                 self.unsettled |= ids
-            elif not isinstance(settlement, Refused) or settlement.error.code != "store_degraded":
+            else:
                 self.unsettled -= ids
+                self.in_flight -= ids
             work.deliver(settlement)
 
     # -- reading: what is read is a moment old when it arrives ---------------------------------------------------

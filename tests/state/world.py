@@ -488,8 +488,10 @@ class World:
         if isinstance(self.store, FaultyStore):
             for name in self.store.unsettled:
                 demand(self.manager.is_stale(name), f"{name} is unsettled, and nobody says so")
-                demand(name in self.manager.pending, f"{name} is unsettled, and its draft is gone")
-                demand(name in self.manager.locks._turns, f"{name} is unsettled, and its turn was given away")
+            for name in self.store.in_flight:
+                demand(name in self.manager.pending, f"{name} is being written, and its draft is gone")
+                turns = self.manager.locks._turns.get(name)
+                demand(turns and turns.holder, f"{name} is being written, and its turn was given away")
 
     def _event_went_out(self, event: Event) -> None:
         if not isinstance(event, AccountChanged):

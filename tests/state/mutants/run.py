@@ -50,7 +50,7 @@ def seen_by(source: Path, suite: list[str]) -> str:
         done = python(source, "-m", "pytest", *options, *suite)
     except subprocess.TimeoutExpired:
         return "(no end)"
-    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode == 0:
         return ""
     if done.returncode != 1 or failed is None:
