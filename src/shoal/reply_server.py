@@ -28,6 +28,7 @@ from shoal.api import (
     keywords,
     messages,
     ops,
+    reference,
     timeline,
 )
 from shoal.api.body_limit import BodyLimit
@@ -67,6 +68,7 @@ _ROUTES = [
     ops.routes,
     events.routes,
     health.routes,
+    reference.routes,
 ]
 """In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
 
@@ -89,6 +91,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
         version=__version__,
         summary="Keeps many Xianyu seller accounts connected, answering and in step.",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )

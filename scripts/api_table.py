@@ -1,0 +1,68 @@
+"""Write the tables in ``docs/api.md`` anew: ``python scripts/api_table.py``."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from shoal.api.reference import Operation, operations
+from shoal.api.sentences import PROBLEMS
+from shoal.config import load_settings
+from shoal.reply_server import build_app
+
+PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+CHANGE = "changed, generation, rev, state, op_id"
+BEGIN, END = "<!-- {}: made by scripts/api_table.py -->", "<!-- end of {} -->"
+
+
+def routes() -> str:
+    """A table of routes for each section, in the order of the OpenAPI document."""
+    document = build_app(load_settings()).openapi()
+    lines: list[str] = []
+    for section, rows in groupby(operations(document), key=lambda operation: operation.section):
+        lines += [f"### {section.capitalize()}", "", "| route | what it does | body | answer |", "|---|---|---|---|"]
+        lines += [_row(operation) for operation in rows]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _row(operation: Operation) -> str:
+    token = " (no token)" if operation.is_open else ""
+    refusals = ", ".join(status for status in operation.statuses if status >= "300")
+    answer = _code(operation.answer.replace(CHANGE, "…change")) or ("a stream" if "200" in operation.statuses else "–")
+    return (
+        f"| {_code(f'{operation.method} {operation.target}')}{token} | {_text(operation.description)} | "
+        f"{_code(operation.body) or '–'} | {answer}{f'; {refusals}' if refusals else ''} |"
+    )
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _text(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def errors() -> str:
+    """Every code with its status and its English sentence."""
+    lines = ["| code | status | meaning |", "|---|---|---|"]
+    for code, problem in PROBLEMS.items():
+        name, _, variant = code.partition("/")
+        lines.append(f"| `{name}`{f' ({variant})' if variant else ''} | {problem.status} | {_text(problem.en)} |")
+    return "\n".join(lines)
+
+
+def page_with_tables(page: str) -> str:
+    """The page with its tables replaced."""
+    for name, table in (("routes", routes()), ("errors", errors())):
+        begin, end = BEGIN.format(name), END.format(name)
+        head, rest = page.split(begin, 1)
+        page = f"{head}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_tables(PAGE.read_text()))
+    sys.stdout.write(f"wrote {PAGE.name}\n")

@@ -1,0 +1,51 @@
+"""The reference of the API: the page that the server shows, and the one in the repository."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from doors import Door, client_of
+from shoal.api.reference import operations
+from shoal.api.sentences import PROBLEMS
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_page_in_the_repository_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("api_table", ROOT / "scripts" / "api_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert module.page_with_tables(page) == page, "run: python scripts/api_table.py"
+    for code in PROBLEMS:
+        assert f"`{code.partition('/')[0]}`" in page
+
+
+async def test_the_page_that_is_shown_loads_and_names_nothing_from_elsewhere(door: Door) -> None:
+    async with client_of(door.app) as anybody:
+        answer = await anybody.get("/docs")
+        assert (await anybody.get("/redoc")).status_code == 404
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    page = answer.text
+    assert "//" not in page, "no other host, whatever the scheme"
+    assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\son\w+=|\ssrc=", page, re.IGNORECASE)
+    assert re.findall(r"""href=["']?([^"'> ]+)""", page) == ["openapi.json"]
+
+
+async def test_it_lists_every_route_with_its_body(door: Door) -> None:
+    document = door.app.openapi()
+    page = (await door.client.get("/docs")).text
+    listed = operations(document)
+    assert len(listed) == sum(len(methods) for methods in document["paths"].values())
+    for operation in listed:
+        assert f"<code>{operation.method} {operation.path}" in page
+    bodies = {(operation.method, operation.path): operation.body for operation in listed}
+    assert bodies["PUT", "/cookies/status"] == "{updates: {name: boolean}}"
+    assert bodies["POST", "/keywords-with-item-id/{cid}"] == "{keywords: [{keyword, reply, item_id?}]}"
+    assert bodies["GET", "/cookies"] == ""
