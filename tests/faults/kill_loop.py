@@ -26,7 +26,7 @@ import httpx
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
 from faults.durable import KEY_FILE, Durable, durable_in
-from faults.storm import Book, Storm, made_by
+from faults.storm import REFUSALS, Book, Storm, made_by
 from shoal.api.op_ids import shown_op_id
 
 CONVERGE_SECONDS = 10.0
@@ -47,6 +47,7 @@ class Figures:
     refused: int = 0
     unanswered: int = 0
     unanswered_and_durable: int = 0
+    asked_again: int = 0
     journal_entries: int = 0
     reads_checked: int = 0
     stream_changes_checked: int = 0
@@ -141,7 +142,10 @@ class _Life:
         if sentence in self._known:  # every look finds it again
             return
         self._known.add(sentence)
-        self._figures.violations.append(f"{self._data_dir.name}, kill {self._figures.cycles}: {sentence}")
+        violation = f"{self._data_dir.name}, kill {self._figures.cycles}: {sentence}"
+        self._figures.violations.append(violation)
+        with self._data_dir.with_name("violations").open("a", encoding="utf-8") as out:
+            out.write(violation + "\n")
 
     async def _cycle(self, how: str) -> None:
         """One start and one kill."""
@@ -243,6 +247,7 @@ class _Life:
         await self._compare_ops(durable)
         if rows:
             await self._compare_history(durable, self._chance.choice(list(rows)))
+        await self._ask_again()
 
     async def _get(self, path: str) -> Any:
         response = await self._server.http.get(path)
@@ -261,6 +266,21 @@ class _Life:
             expected = ("not_applied" if generation is None else "applied", generation)
             if (answer["state"], answer["generation"]) != expected:
                 self._broke(f"GET /ops/{asked.op_id} says {answer}, the file {expected}")
+
+    async def _ask_again(self) -> None:
+        """The same request under the same key: what was answered is answered alike, the rest is done once."""
+        for request in [request for request in self._book.requests if request.unanswered][-3:]:
+            response = await request.send(self._server.http)
+            self._figures.asked_again += 1
+            if response.status_code not in {200, 207, *REFUSALS}:
+                self._broke(f"{request.key}, asked again: {response.status_code} {response.text}")
+        answered = [request for request in self._book.requests if request.final_answer is not None]
+        for request in self._chance.sample(answered, min(3, len(answered))):
+            before = request.final_answer
+            response = await request.send(self._server.http)
+            self._figures.asked_again += 1
+            if before != request.final_answer or "Idempotent-Replayed" not in response.headers:
+                self._broke(f"{request.key}: was answered {before}, and now {response.status_code} {response.text}")
 
     async def _compare_history(self, durable: Durable, account: str) -> None:
         history = (await self._get(f"/cookies/{account}/history?limit=200"))["items"]

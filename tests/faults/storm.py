@@ -42,17 +42,61 @@ class Asked:
         self.generation, self.changed = generation or 0, changed
 
 
+@dataclass(kw_only=True)
+class Request:
+    """One request under an Idempotency-Key: a change of one account, or a batch."""
+
+    key: str
+    method: str
+    path: str
+    body: Any
+    headers: dict[str, str]
+    parts: dict[str, Asked]
+    is_batch: bool = False
+    final_answer: tuple[int, str] | None = None
+    """What was answered, when the same request must get the same again."""
+
+    async def send(self, http: httpx.AsyncClient) -> httpx.Response:
+        """Send it, for the first time or again, and note what is said."""
+        headers = {"Idempotency-Key": self.key, **self.headers}
+        response = await http.request(self.method, self.path, json=self.body, headers=headers)
+        if response.status_code < 500 and "outcome_unknown" not in response.text:
+            self.final_answer = response.status_code, response.text
+        answer = response.json()
+        if self.is_batch and response.status_code in {200, 207}:
+            for row in answer["results"]:
+                made = row["outcome"] in {"changed", "unchanged"}
+                status = 200 if made else 503 if row["code"] == "outcome_unknown" else 409
+                changed = row["outcome"] == "changed"
+                self.parts[row["id"]].told(status, row["generation"], changed=changed, answer=row["code"])
+        else:
+            for part in self.parts.values():
+                generation, changed = answer.get("generation"), answer.get("changed", False)
+                part.told(response.status_code, generation, changed=changed, answer=response.text)
+        return response
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nobody knows yet what became of it."""
+        return any(part.outcome == "unanswered" for part in self.parts.values())
+
+
 @dataclass
 class Book:
     """All that was ever asked and seen of one data directory."""
 
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     reads: list[tuple[str, Version]] = field(default_factory=list)
     """What ``GET /cookies/{cid}`` showed: the account's id and its wishes, with the generation."""
     told: list[list[dict[str, Any]]] = field(default_factory=list)
     """The changes that each event stream told, in order, one list for each connection."""
     surprises: list[str] = field(default_factory=list)
     """Answers that nobody may get."""
+
+    @property
+    def asked(self) -> list[Asked]:
+        """Every change that was asked for."""
+        return [part for request in self.requests for part in request.parts.values()]
 
     def count(self, outcome: str) -> int:
         """How many changes had that outcome."""
@@ -148,22 +192,22 @@ class Storm:
     async def _one(self, key: str) -> None:
         account = self._chance.choice(list(self._cookies))
         if self._chance.random() < 0.06:
-            await self._batch(key)
-            return
-        method, path, body, wanted = self._a_change(key, account)
-        asked = Asked(op_id=key, account=account, wanted=wanted)
-        self._book.asked.append(asked)
-        headers = {"Idempotency-Key": key}
-        if account in self._generations and self._chance.random() < 0.1:
-            headers["If-Match"] = f'"g{self._generations[account]}"'
-        response = await self._http.request(method, path, json=body, headers=headers)
-        answer = self._answered(response)
-        facts = answer if response.status_code == 200 else {}
-        asked.told(
-            response.status_code, facts.get("generation"), changed=facts.get("changed", False), answer=response.text
-        )
-        if facts:
-            self._generations[account] = facts["generation"]
+            request = self._a_batch(key)
+        else:
+            method, path, body, wanted = self._a_change(key, account)
+            part = Asked(op_id=key, account=account, wanted=wanted)
+            request = Request(key=key, method=method, path=path, body=body, headers={}, parts={account: part})
+            if account in self._generations and self._chance.random() < 0.1:
+                request.headers["If-Match"] = f'"g{self._generations[account]}"'
+        self._book.requests.append(request)
+        response = await request.send(self._http)
+        self.answers += 1
+        self.tick.set()
+        if response.status_code not in {200, 207, *REFUSALS}:
+            self._book.surprises.append(f"{request.method} {request.path}: {response.status_code} {response.text}")
+        for name, part in request.parts.items():
+            if part.outcome == "acknowledged":
+                self._generations[name] = part.generation
 
     def _a_change(  # noqa: PLR0911  one return for each kind of change
         self, key: str, account: str
@@ -195,37 +239,16 @@ class Storm:
                 body = {"id": account, "value": self._cookies[account]}
                 return "POST", "/cookies?wait=0", body, lambda _: True
 
-    async def _batch(self, key: str) -> None:
+    def _a_batch(self, key: str) -> Request:
         mode = self._chance.choice(["each", "atomic"])
         names = self._chance.sample(list(self._cookies), self._chance.randrange(2, len(self._cookies) + 1))
         updates = {name: self._chance.random() < 0.6 for name in names}
-        asked = {
+        parts = {
             name: Asked(op_id=f"{key}:{name}", account=name, wanted=_has(enabled=enabled))
             for name, enabled in updates.items()
         }
-        self._book.asked += asked.values()
-        response = await self._http.put(
-            f"/cookies/status?mode={mode}&wait=0", json={"updates": updates}, headers={"Idempotency-Key": key}
-        )
-        answer = self._answered(response)
-        if response.status_code not in {200, 207}:
-            for one in asked.values():
-                one.told(response.status_code, None, changed=False, answer=response.text)
-            return
-        for row in answer["results"]:
-            made = row["outcome"] in {"changed", "unchanged"}
-            asked[row["id"]].told(
-                200 if made else 503 if row["code"] == "outcome_unknown" else 409,
-                row["generation"], changed=row["outcome"] == "changed", answer=row["code"],
-            )  # fmt: skip
-
-    def _answered(self, response: httpx.Response) -> dict[str, Any]:
-        self.answers += 1
-        self.tick.set()
-        if response.status_code not in {200, 207, *REFUSALS}:
-            self._book.surprises.append(f"{response.request.method} {response.request.url.path}: {response.text}")
-        answer: dict[str, Any] = response.json()
-        return answer
+        path, body = f"/cookies/status?mode={mode}&wait=0", {"updates": updates}
+        return Request(key=key, method="PUT", path=path, body=body, headers={}, parts=parts, is_batch=True)
 
     async def _read(self) -> None:
         """Read accounts all the time: what is shown must have been committed."""

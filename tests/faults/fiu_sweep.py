@@ -1,0 +1,84 @@
+"""The n-th system call of the real writer fails, by libfiu; what it told is compared with what the file holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faults.durable import Durable, durable_in
+from faults.replay import STALE, changes_of, make_base
+
+FIU_RUN = shutil.which("fiu-run")
+MODES = ("once", "full", "dead", "kill")
+"""One error, one full disk, every call from there on, and the end of the process at that call."""
+CHILD = Path(__file__).with_name("fiu_child.py")
+
+
+@dataclass
+class FiuFigures:
+    """What a sweep did and found."""
+
+    scenario: str
+    calls: int = 0
+    fault_points: int = 0
+    told: dict[str, int] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+
+async def fiu_sweep(directory: Path, scenario: str, *, step: int = 1) -> FiuFigures:
+    """Fail at every ``step``-th call in every mode."""
+    base = directory / "base"
+    await make_base(base)
+    before = await durable_in(base, directory / "aside")
+    ops = [change.op.op_id for change in changes_of(scenario, list(before.contents.accounts.values()))]
+    figures = FiuFigures(scenario)
+    (whole,) = await _children(directory, scenario, "once", [0])
+    assert set(whole["told"].values()) <= {"acknowledged", "refused"}
+    assert [op for op, word in whole["told"].items() if word == "refused"] == [op for op in ops if op == STALE]
+    figures.calls = len(whole["calls"])
+    for shift, mode in enumerate(MODES):
+        for row in await _children(directory, scenario, mode, range(1 + shift % step, figures.calls + 1, step)):
+            figures.fault_points += 1
+            place = directory / "out" / f"{mode}-{row['fail_at']}"
+            point = (row.get("calls") or whole["calls"])[row["fail_at"] - 1]
+            try:
+                _judge(figures, row, before, await durable_in(place, directory / "aside"), ops)
+            except AssertionError as error:
+                figures.violations.append(f"{scenario}, {mode} at {row['fail_at']} ({point}): {error}")
+            shutil.rmtree(place)
+    return figures
+
+
+def _judge(figures: FiuFigures, row: dict[str, Any], before: Durable, after: Durable, ops: list[str]) -> None:
+    assert "error" not in row, row["error"]
+    assert "failed" not in row, "the process failed"
+    told: dict[str, str] = row.get("told") or dict.fromkeys(ops, "unknown")
+    for op_id, word in told.items():
+        figures.told[word] = figures.told.get(word, 0) + 1
+        assert word == "unknown" or (op_id in after.ops) is (word == "acknowledged"), f"{op_id} was {word}"
+    made = {op_id for op_id in ops if op_id in after.ops}
+    if figures.scenario != "each":
+        assert made in (set(), set(ops)), f"half of it is there: {made}"
+    assert row.get("went_on") in {None, True}, "no later change was written"
+    if not made and not row.get("went_on"):
+        assert after.rows == before.rows
+
+
+async def _children(directory: Path, scenario: str, mode: str, numbers: Any) -> list[dict[str, Any]]:
+    assert FIU_RUN is not None
+    out = directory / "out"
+    out.mkdir(exist_ok=True)
+    child = await asyncio.create_subprocess_exec(
+        FIU_RUN, "-x", "-f", "", sys.executable, str(CHILD), str(directory / "base"), str(out), scenario, mode,
+        *map(str, numbers), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    said, errors = await child.communicate()
+    assert child.returncode == 0, errors.decode()
+    return [json.loads(line) for line in said.decode().splitlines()]
