@@ -238,7 +238,7 @@ class ChangePath:
         account = change.old if change.new is None else self._published.get(change.account_id, change.new)
         if account is None:
             raise ValueError("a change has an old or a new account")
-        stamp = entries.get(change.account_id, account)
+        stamp = entries.get(change.account_id, change.new or account)  # not what was published since
         return Done(
             account=account,
             changed=not change.is_noop,

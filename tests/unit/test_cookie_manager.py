@@ -63,6 +63,28 @@ async def test_a_new_account_is_enabled_runs_and_does_not_confirm_by_itself() ->
         await in_step(store, manager)
 
 
+class PromptStore(MemoryStore):
+    """Writes the real changes at once: such a one is published before the caller before it has gone on."""
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        if any(change.is_noop for change in changes):
+            super().submit(changes, settle)
+        else:
+            self._apply(tuple(changes), settle)
+
+
+async def test_a_wish_that_changes_nothing_is_answered_with_the_generation_that_it_found() -> None:
+    """Not with that of the next change, at which the wish may hold no more."""
+    async with managing(FakeSite(), PromptStore()) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        same, other = await asyncio.gather(
+            manager.update_cookie_status("shop", True, caller=ANN),
+            manager.update_cookie_status("shop", False, caller=ANN),
+        )
+        assert (same.changed, same.generation, same.rev) == (False, 1, 1)
+        assert (other.changed, other.generation, other.rev) == (True, 2, 2)
+
+
 async def test_a1_a_refused_write_leaves_every_side_old_and_the_repeat_makes_every_side_new() -> None:
     site, store = FakeSite(), RefusingStore()
     async with managing(site, store) as manager:
