@@ -335,6 +335,16 @@ async def test_a_key_is_checked_before_anything_is_done(door: Door) -> None:
     assert door.account().generation == 1
 
 
+@pytest.mark.parametrize("account_id", ["x" * 5_000, "a%00b", "a%0Ab"])
+async def test_a_strange_path_is_no_trouble_for_the_store(door: Door, account_id: str) -> None:
+    request: Request = ("PUT", f"/cookies/{account_id}/remark", {"remark": "x"})
+    first = await _send(door, request)
+    assert first.status_code == 403
+    _same(await _send(door, request), first)
+    (row,) = await _rows(door)
+    assert len(row.path) == 64
+
+
 def test_every_route_that_changes_something_heeds_keys(door: Door) -> None:
     left_out = {"login", "logout", "register", "change_admin_password", "reload_cache"}
     for route in door.app.routes:

@@ -24,6 +24,7 @@ from shoal.users import User
 log = structlog.get_logger("shoal.idempotency")
 
 HEADER = "Idempotency-Key"
+LONGEST_PATH = 256
 REPLAYED = "Idempotent-Replayed"
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -69,9 +70,14 @@ async def _keyed(request: Request, user: User, key: str) -> KeyedRequest:
         actor=actor_of(user),
         key=key,
         method=request.method,
-        path=request.url.path,
+        path=_storable(request.url.path),
         request_hash=content.hexdigest(),
     )
+
+
+def _storable(path: str) -> str:
+    """The path, or its hash when a database might refuse it in a key: very long, or with strange characters."""
+    return path if len(path) <= LONGEST_PATH and path.isprintable() else hashlib.sha256(path.encode()).hexdigest()
 
 
 async def _answered(server: Server, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
