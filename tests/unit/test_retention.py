@@ -44,7 +44,7 @@ class RecordingLog(MessageLog):
         self.asked: list[int] = []
         self.error: StoreError | None = None
 
-    async def forget_older_than(self, moment_ms: int) -> int:
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
         self.asked.append(moment_ms)
         if self.error is not None:
             raise self.error
