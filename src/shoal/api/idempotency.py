@@ -70,7 +70,7 @@ async def _keyed(request: Request, user: User, key: str) -> KeyedRequest:
         actor=actor_of(user),
         key=key,
         method=request.method,
-        path=_storable(request.url.path),
+        path=_storable(request.scope["path"]),
         request_hash=content.hexdigest(),
     )
 
