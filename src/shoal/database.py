@@ -350,12 +350,29 @@ def _explained(database: Database) -> Iterator[None]:
         reason = translated(error)
         if reason.params["reason"] in {"SQLITE_NOTADB", "SQLITE_CORRUPT"} and database.file is not None:
             raise _damaged(database.file) from None
-        raise StoreError(f"{database!r} cannot be opened: {reason}", code="database_unusable") from None
+        remedy = _remedy(reason.params["reason"])
+        raise StoreError(f"{database!r} cannot be opened: {reason}; {remedy}", code="database_unusable") from None
     except OSError as error:
         raise ConfigError(
             f"{database!r} cannot be opened ({error.strerror}); make it readable and writable for this user",
             code="database_unusable",
         ) from None
+
+
+_REMEDIES = {
+    "SQLITE_BUSY": "end the program that uses it, and start again",
+    "SQLITE_LOCKED": "end the program that uses it, and start again",
+    "SQLITE_FULL": "make room on its disk, and start again",
+    "SQLITE_IOERR": "see to its disk, and start again",
+    "SQLITE_READONLY": "make it readable and writable for this user",
+    "SQLITE_CANTOPEN": "make it readable and writable for this user",
+}
+
+
+def _remedy(reason: str) -> str:
+    """What the operator is to do about a failure that is named so."""
+    kind = "_".join(reason.split("_")[:2])
+    return _REMEDIES.get(kind, "see that the database is well and lets this user in, and start again")
 
 
 def _damaged(path: Path) -> StoreError:

@@ -107,7 +107,23 @@ def _operation_id(route: APIRoute) -> str:
 
 
 async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitStack) -> tuple[Server, str | None]:
-    """Open every part; what was opened is closed in reverse, also when a later one fails."""
+    """Open every part, or none: nothing runs on data that cannot be read. What fails says what to do."""
+    try:
+        return await _open_parts(settings, connect, closing)
+    except StoreError as error:
+        if error.code in {"database_damaged", "database_unusable"}:
+            raise
+        raise StoreError(
+            f"{error}; nothing was started. If that comes again at the next start, keep the database as it is, and "
+            "restore your newest backup in its place",
+            code=error.code,
+        ) from None
+
+
+async def _open_parts(
+    settings: Settings, connect: Connect | None, closing: AsyncExitStack
+) -> tuple[Server, str | None]:
+    """What was opened is closed in reverse, also when a later part fails."""
     psutil.cpu_percent(interval=None)  # the first answer is always 0
     url = settings.database_url.get_secret_value() if settings.database_url else ""
     database = await Database(settings.data_dir, url=url).open()
