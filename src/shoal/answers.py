@@ -138,6 +138,15 @@ class Answers:
         statement = delete(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_(None), ops.c.status.is_(None))
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
+    async def forget_expired(self) -> int:
+        """Drop the answers whose day is over, and give their keys back; the ops stay. Returns how many."""
+        statement = (
+            update(ops)
+            .where(ops.c.expires_at_ms <= self._now_ms(), ops.c.idem_key.is_not(None))
+            .values(idem_key=None, status=None, answer=None)
+        )
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
     async def begun(self, op_id: str) -> bool:
         """Whether anything of that op was applied: the op itself, or a part of its batch."""
         applied = ops.c.account_id.is_not(None)

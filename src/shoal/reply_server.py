@@ -133,7 +133,6 @@ async def _open_parts(
     vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
     users = Users(database)
     closing.push_async_callback(_bounded, "users", users.close)
-    first_password = await _first_password(users, settings)
     store, message_log, order_book = DBManager(database, vault), MessageLog(database), OrderBook(database)
     if connect is None:
         connect = await closing.enter_async_context(_site_connect(settings, database, vault, message_log, order_book))
@@ -141,7 +140,9 @@ async def _open_parts(
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
     closing.push_async_callback(_rereading(database, manager))
-    retention = Retention(store, message_log, settings)
+    first_password = await _first_password(users, settings)  # last: a start that fails must not swallow it
+    answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
+    retention = Retention(store, message_log, answers, settings)
     closing.push_async_callback(_bounded, "retention", retention.close)
     retention.start()
     server = Server(
@@ -153,7 +154,7 @@ async def _open_parts(
         message_log=message_log,
         order_book=order_book,
         credentials=Credentials(database, vault),
-        answers=Answers(database, wait_seconds=settings.lock_wait_seconds),
+        answers=answers,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from shoal.account_task import now_ms as wall_clock_ms
+from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.message_log import MessageLog
@@ -22,12 +23,13 @@ _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Prunes the store and the messages. Owns one task, from ``start`` to ``close``."""
+    """Prunes the store, the messages and the answers to keyed requests. Owns one task, from ``start`` to ``close``."""
 
     def __init__(
         self,
         store: AccountStore,
         message_log: MessageLog,
+        answers: Answers,
         settings: Settings,
         *,
         now_ms: Callable[[], int] = wall_clock_ms,
@@ -36,6 +38,7 @@ class Retention:
     ) -> None:
         self._store = store
         self._message_log = message_log
+        self._answers = answers
         self._settings = settings
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
@@ -79,3 +82,7 @@ class Retention:
             log.info("messages pruned", messages=forgotten)
         except StoreError as error:
             log.warning("messages not pruned", why=error.code)
+        try:
+            log.info("answers pruned", answers=await self._answers.forget_expired())
+        except StoreError as error:
+            log.warning("answers not pruned", why=error.code)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
@@ -51,9 +52,22 @@ class RecordingLog(MessageLog):
         return 3
 
 
+class RecordingAnswers(Answers):
+    """Answers without a database."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def forget_expired(self) -> int:
+        self.asked += 1
+        return 1
+
+
 def a_retention(store: MemoryStore, message_log: MessageLog, settings: Settings | None = None) -> Retention:
     chosen = settings or quick_settings()
-    return Retention(store, message_log, chosen, now_ms=lambda: NOW, first_after_seconds=0.0, every_seconds=0.01)
+    return Retention(
+        store, message_log, RecordingAnswers(), chosen, now_ms=lambda: NOW, first_after_seconds=0.0, every_seconds=0.01
+    )
 
 
 async def test_each_kind_has_its_own_age() -> None:
@@ -91,7 +105,7 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
     store.error, messages.error = NotApplied("locked"), NotApplied("locked")
     with capture_logs() as logs:
         await a_retention(store, messages).prune()
-    assert [entry["event"] for entry in logs] == ["store not pruned", "messages not pruned"]
+    assert [entry["event"] for entry in logs] == ["store not pruned", "messages not pruned", "answers pruned"]
 
 
 async def test_closing_what_never_began_is_harmless() -> None:
@@ -107,6 +121,6 @@ async def test_old_messages_go_and_young_ones_stay(tmp_path: Path) -> None:
         await messages.store_incoming("shop", [IncomingMessage(message_id="old", chat_id="c", text="旧")])
         at = NOW - 89 * DAY_MS
         await messages.store_incoming("shop", [IncomingMessage(message_id="young", chat_id="c", text="新")])
-        await Retention(store, messages, quick_settings(), now_ms=lambda: NOW).prune()
+        await Retention(store, messages, RecordingAnswers(), quick_settings(), now_ms=lambda: NOW).prune()
         left = await messages.list_messages(["shop"])
         assert [logged.message.message_id for logged in left] == ["young"]
