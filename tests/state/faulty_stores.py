@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -264,6 +264,14 @@ class FaultySqlite(DBManager):
         super().__init__(self.database, Vault.load(directory.parent / "secret.key", None, create=True))
         self.durable = _Durable()
         self._on_the_way = 0
+        self._degraded = ExitStack()
+        self.database.on_degraded(self._degrade)
+
+    def _degrade(self, degraded: bool) -> None:
+        """While the writer finds out what became of a commit, which takes real time, virtual time stands still."""
+        self._degraded.close()
+        if degraded:
+            self._degraded.enter_context(self._loop.foreign_work())
 
     def fail_at(self, points: Sequence[str]) -> None:
         """Fail at these points, in this order: each is passed over until it is reached."""
@@ -285,7 +293,7 @@ class FaultySqlite(DBManager):
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way."""
-        return self._on_the_way == 0
+        return self._on_the_way == 0 and not self.database.degraded
 
     def rows(self) -> dict[str, tuple[int, int, bool]]:
         """Generation, rev and wish of every living account, by a connection that knows nothing of ours."""

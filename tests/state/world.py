@@ -140,16 +140,16 @@ class Site:
             self._broken[name].set()
 
     def set_climate(self, name: str, climate: Climate) -> None:
-        """From now on connections fare like this; those that were stuck, and need be no more, part."""
-        self.climates[name] = climate
+        """From now on connections fare like this. Those that hang are lost; those that were stuck part."""
+        before, self.climates[name] = self.climates[name], climate
+        if before.mode == "hang":
+            self.break_link(name)
         if not climate.stuck and name in self._released:
             self._released.pop(name).set()
 
     def all_well(self) -> None:
-        """No more faults. What hangs is lost."""
-        for name, climate in list(self.climates.items()):
-            if climate.mode == "hang":
-                self.break_link(name)
+        """No more faults."""
+        for name in ACCOUNTS:
             self.set_climate(name, Climate())
 
 
@@ -291,6 +291,7 @@ class World:
     async def restart(self) -> None:
         """Close the manager, whatever is going on, and open another one on the same store."""
         await self.manager.close()
+        known = set(self.site.refused)  # of what a connection learns after the close nobody is left to hear
         self.site.all_well()
         await self._until(lambda: not any(self.site.live.values()), "every connection ends when the manager closes")
         await self._calls_end()
@@ -298,6 +299,7 @@ class World:
         self._stop_faults()
         self._check_stream(await self.store.journal(), followed=False)
         await self._dismiss_follower()
+        self.site.refused &= known
         if isinstance(self.store, FaultyStore) and self.store.lost_observations:
             self.site.refused.clear()
             self.store.lost_observations = False
