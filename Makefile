@@ -23,6 +23,17 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -n 2 --dist loadgroup
 
+# The long proofs, about two hours. Each appends its figures under the label RUN; what stands there is not run again.
+RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
+KILLS ?= 1000
+PARTS ?= 8
+
+prove: $(READY)
+	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
+	$(BIN)/python scripts/prove_summary.py --run $(RUN)
+
 bench: $(READY)
 	$(BIN)/python -m benchmarks.reply_latency
 

@@ -1,0 +1,109 @@
+"""Print the figures of the last ``make prove`` as Markdown, for ``docs/consistency.md``.
+
+    python scripts/prove_summary.py [--directory .prove] [--run LABEL]
+
+Without a label the run of the newest line is taken, for each proof.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+_NO_SUMS = {"proof", "at", "run", "name", "part", "parts", "seed", "scenario", "checkpoint", "exit_code"}
+
+
+def main() -> int:
+    """Print one table for all proofs that left figures."""
+    parser = argparse.ArgumentParser(description="the figures of the last proof as a table")
+    parser.add_argument("--directory", type=Path, default=Path(".prove"))
+    parser.add_argument("--run", help="only of this run")
+    chosen = parser.parse_args()
+    rows = [row for file in sorted(chosen.directory.glob("*.jsonl")) for row in _rows(file)]
+    lines = ["| proof | run | figures | violations |", "|---|---|---|---|"]
+    for proof, told in _TELLERS.items():
+        of_it = _of_one_run([row for row in rows if row["proof"] == proof], chosen.run)
+        lines += [f"| {name} | {of_it[0]['run']} | {told_of} | {bad} |" for name, told_of, bad in told(of_it)]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _rows(file: Path) -> Iterable[Row]:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # a kill cut it short
+            continue
+
+
+def _of_one_run(rows: list[Row], run: str | None) -> list[Row]:
+    """The rows of that run, or of the newest; where something was run twice, the newer."""
+    label = run if run is not None or not rows else max(rows, key=lambda row: str(row["at"]))["run"]
+    newest = {(row.get("name"), row.get("part")): row for row in rows if row["run"] == label}
+    return list(newest.values())
+
+
+def _sums(rows: list[Row]) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for row in rows:
+        for name, value in row.items():
+            if isinstance(value, int) and name not in _NO_SUMS:
+                sums[name] += value
+    return sums
+
+
+def _words(sums: Counter[str]) -> str:
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in sums.items() if value)
+
+
+def _kills(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    if rows:
+        hours = sum(row["seconds"] for row in rows) / 3600
+        worst = max(row["longest_convergence_seconds"] for row in rows)
+        how = Counter[str]()
+        for row in rows:
+            how.update(row["kills"])
+        kinds = ", ".join(f"{name} {number}" for name, number in how.most_common())
+        told = f"{_words(_sums(rows))} ({kinds}); slowest to be in step {worst:.1f} s; {hours:.1f} h"
+        yield "`kill -9` loop", told, sum(len(row["violations"]) for row in rows)
+
+
+def _io(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        told = dict(row.get("told") or {})
+        sums = _sums([row]) + Counter({name: int(number) for name, number in told.items()})
+        yield f"I/O errors: {row['name']}", _words(sums), len(row["violations"])
+
+
+def _explored(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        yield str(row["name"]).strip(), _words(_sums([row])), 0
+
+
+def _tests(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        yield f"`{row['name']}`", f"{row.get('passed', 0)} passed", row.get("failed", 0) + row.get("error", 0)
+
+
+def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
+
+
+_TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
+    "kill loop": _kills,
+    "I/O sweep": _io,
+    "explored": _explored,
+    "tests": _tests,
+    "mutants": _mutants,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""The canary: what must stay secret was used everywhere, and stands in no answer, event, log or byte of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
+from faults.durable import KEY_FILE
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
+ADDED, RENEWED, ROTATED, MISPLACED = (f"canary{word}{word[::-1]}" for word in ("Zqadd", "Zqnew", "Zqrot", "Zqbad"))
+NEXT_PASSWORD = "canaryZqpass no one guesses"
+WRONG_PASSWORD = "canaryZqwrong nor this one"
+CONTROL = "canaryZqremark"
+"""No secret: it must be found in all of these places, else the search is blind."""
+SITE_TOKEN = "oauth_k1:"
+"""How every access token of the site begins."""
+SECRET_COOKIES = {"cookie2", "sgcookie", "_m_h5_tk", "_m_h5_tk_enc", "_tb_token_", "XSRF-TOKEN", "csg", "t"}
+
+
+def shapes_of(secret: str) -> Iterator[bytes]:
+    """A secret as it is, and as it would look in hex or in base64 at any offset."""
+    raw = secret.encode()
+    yield raw
+    yield raw.hex().encode()
+    yield raw.hex().upper().encode()
+    for lead in range(3):
+        encoded = base64.b64encode(bytes(lead) + raw)
+        yield encoded[4 if lead else 0 : -4]  # the ends depend on what stands beside it
+
+
+class Evidence:
+    """Everything that left the server."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[str, bytes]] = []
+        self.paths: set[tuple[str, str, int]] = set()
+
+    async def take(self, response: httpx.Response) -> None:
+        """Keep an answer whole; a stream is kept by who reads it, a sign-in gives its token to whom it belongs."""
+        request = response.request
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            return
+        await response.aread()
+        if request.url.path == "/login" and response.status_code == 200 and response.json()["success"]:
+            return
+        self.paths.add((request.method, request.url.path, response.status_code))
+        head = repr(response.headers.multi_items()).encode()
+        self.pieces.append((f"{request.method} {request.url.path} {response.status_code}", head + response.content))
+
+    def take_files(self, when: str, server: ServerProcess) -> None:
+        """Keep every byte of the data directory but the key, and of the log."""
+        for path in [*server.data_dir.rglob("*"), server.log_file]:
+            if path.is_file() and path.name != KEY_FILE:
+                self.pieces.append((f"{path.name} {when}", path.read_bytes()))
+
+    def finds(self, secrets: dict[str, str]) -> list[str]:
+        """Where any secret stands."""
+        return [
+            f"{name} stands in {where}"
+            for name, secret in secrets.items()
+            for shape in set(shapes_of(secret))
+            for where, content in self.pieces
+            if shape in content
+        ]
+
+
+async def listen(http: httpx.AsyncClient, evidence: Evidence) -> None:
+    """Keep all that the stream tells, until the server goes."""
+    told = bytearray()
+    try:
+        async with http.stream("GET", "/events") as response:
+            async for chunk in response.aiter_bytes():
+                told += chunk
+    except httpx.TransportError:
+        pass
+    evidence.pieces.append(("GET /events", bytes(told)))
+
+
+async def live(server: ServerProcess, sandbox: SandboxProcess, seller: dict[str, Any]) -> None:
+    """A shop's life: it is added, answers, sells, has its cookie rotated and renewed, is parked and resumed."""
+    http, unb, cookie = server.http, seller["unb"], seller["cookie"]
+    await server.add("shop", f"{cookie}; extra={ADDED}")
+    await server.ok("POST", "/keywords/shop", {"keywords": {"在吗": "在的", "包邮吗": "包邮"}})
+    await server.ok("PUT", "/cookies/shop/auto-confirm", {"auto_confirm": True})
+    await server.ok("PUT", "/cookies/shop/remark", {"remark": CONTROL})
+    item = seller["items"][0]["id"]
+    await server.ok("PUT", f"/cookies/shop/items/{item}", {"paid_message": "谢谢"})
+    await sandbox.do("fault", account=unb, kind="rotate_cookie", name="sgcookie", value=ROTATED, times=1)
+    await sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await sandbox.do("pay", account=unb, buyer="小鱼", item=item)  # the confirmation's answer rotates the cookie
+
+    async def shipped() -> bool:
+        return [order["status"] for order in (await sandbox.get("orders", account=unb))["items"]] == ["shipped"]
+
+    await soon(shipped)
+    assert await sandbox.seen(unb, "小鱼")
+    renewed = f"{cookie}; extra={RENEWED}"
+    await server.ok("PUT", "/cookies/shop", {"id": "shop", "value": renewed})
+    await server.ok("POST", "/cookie/shop/account-info", {"value": f"{renewed}; more=1", "password": NEXT_PASSWORD})
+    await sandbox.do("expire", account=unb, what="login")
+    await server.ok("PUT", "/cookies/shop/status", {"enabled": False})
+    await http.put("/cookies/shop/status", json={"enabled": True})
+    await http.post("/cookies/shop/resume?wait=1")
+
+
+async def misuse(server: ServerProcess, cookie: str) -> None:
+    """Secrets where they do not belong: every refusal is an answer too."""
+    for method, path, body in [
+        ("POST", "/cookies", {"id": "shop2", "value": f"nothing={MISPLACED}"}),
+        ("POST", "/cookies", {"id": 5, "value": [f"{cookie}; extra={MISPLACED}"]}),
+        ("POST", "/cookies", {"id": "x" * 80, "value": f"{cookie}; extra={MISPLACED}"}),
+        ("POST", "/cookies", {"id": "shop3", "value": f"{cookie}; extra={MISPLACED}"}),  # the same seller
+        ("PUT", "/cookies/shop", {"id": "shop", "value": f"{cookie}; extra={MISPLACED}".replace("unb=2", "unb=3")}),
+        ("PUT", "/cookies/nobody", {"id": "nobody", "value": f"{cookie}; extra={MISPLACED}"}),
+        ("PUT", "/cookies/shop/status", {"enabled": MISPLACED}),
+        ("POST", "/login", {"username": "admin", "password": WRONG_PASSWORD}),
+        ("POST", "/login", {"username": "admin", "password": [WRONG_PASSWORD]}),
+        ("POST", "/change-admin-password", {"current_password": WRONG_PASSWORD, "new_password": NEXT_PASSWORD}),
+        ("POST", "/change-admin-password", {"current_password": PASSWORD, "new_password": {"is": NEXT_PASSWORD}}),
+    ]:
+        response = await server.http.request(method, path, json=body)
+        assert response.status_code >= 400 or not response.json().get("success", True), (path, response.text)
+    broken = f'{{"id": "shop", "value": "{MISPLACED}'
+    assert (await server.http.post("/cookies", content=broken)).status_code == 422
+
+
+async def read_everything(server: ServerProcess, item: str) -> None:
+    """GET every route that the document names, as its owner and as nobody."""
+    document = await server.ok("GET", "/openapi.json")
+    op_id = (await server.ok("GET", "/cookies/shop/history"))["items"][0]["op_id"]
+    values = {"cid": "shop", "item_id": item, "op_id": op_id, "rev": "1"}
+    async with httpx.AsyncClient(base_url=server.url, event_hooks=server.http.event_hooks) as nobody:
+        for path, methods in document["paths"].items():
+            if "get" in methods and path != "/events":
+                filled = path.format_map(values)
+                assert (await server.http.get(filled)).status_code == 200, filled
+                await nobody.get(filled)
+                await nobody.get(filled, headers={"Authorization": f"Bearer {MISPLACED}"})
+    for path in ("/docs", "/messages?cid=shop", "/cookies/shop/history?limit=200"):
+        await server.http.get(path)
+
+
+async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: SandboxProcess, tmp_path: Path) -> None:
+    seller = (await sandbox.get("sellers"))["items"][0]
+    server = ServerProcess(tmp_path / "data", sandbox.url, SHOAL_LOG_LEVEL="DEBUG")
+    evidence = Evidence()
+    await server.start()
+    try:
+        server.http.event_hooks["response"] = [evidence.take]
+        tokens = [server.http.headers["Authorization"].removeprefix("Bearer ")]
+        listening = asyncio.create_task(listen(server.http, evidence))
+        await live(server, sandbox, seller)
+        await misuse(server, seller["cookie"])
+        await server.ok("POST", "/change-admin-password", {"current_password": PASSWORD, "new_password": NEXT_PASSWORD})
+        said = {"username": "admin", "password": NEXT_PASSWORD}
+        tokens.append((await server.http.post("/login", json=said)).json()["token"])
+        server.http.headers["Authorization"] = f"Bearer {tokens[-1]}"
+        second = asyncio.create_task(listen(server.http, evidence))
+        await read_everything(server, seller["items"][0]["id"])
+        evidence.take_files("while it runs", server)
+        await server.ok("DELETE", "/cookies/shop")
+        evidence.take_files("after the removal", server)
+        child = server.child
+        os.kill(child.pid, signal.SIGTERM)
+        assert child.stdout is not None
+        evidence.pieces.append(("stdout", await child.stdout.read()))
+        await child.wait()
+        await asyncio.gather(listening, second)
+        evidence.take_files("after the end", server)
+    finally:
+        await server.close()
+    key = (server.data_dir / KEY_FILE).read_text().splitlines()[-1]
+    parts = dict(part.split("=", 1) for part in seller["cookie"].split("; "))
+    secrets = {
+        "the added cookie": ADDED, "the renewed cookie": RENEWED, "the rotated cookie": ROTATED,
+        "a misplaced secret": MISPLACED, "the password": PASSWORD, "the next password": NEXT_PASSWORD,
+        "a wrong password": WRONG_PASSWORD, "the key": key, "a token of the site": SITE_TOKEN,
+        **{f"session {number}": token for number, token in enumerate(tokens)},
+        **{f"cookie {name}": parts[name] for name in SECRET_COOKIES & set(parts)},
+    }  # fmt: skip
+    assert not evidence.finds(secrets)
+    found = {where for where, content in evidence.pieces if CONTROL.encode() in content}
+    assert found >= {"GET /events", "GET /cookies/shop 200", "shoal.db-wal while it runs", "shoal.db after the end"}
+    assert {status for method, _, status in evidence.paths if method == "GET"} >= {200, 401}
+    files = dict(evidence.pieces)
+    assert b"debug" in files["data.log after the end"]
+    assert "shoal.db-shm while it runs" in files
