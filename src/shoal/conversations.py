@@ -12,7 +12,7 @@ from shoal.account import Account
 from shoal.account_task import Link, now_ms
 from shoal.message_log import IncomingMessage, MessageLog
 from shoal.outbox import Letter, Outbox
-from shoal.replies import Answer, AnswerSource, Asked, choose_answer
+from shoal.replies import AnswerSource, Asked, choose_answer
 from shoal.work_group import WorkGroup
 
 log = structlog.get_logger("shoal.conversations")
@@ -76,14 +76,14 @@ class Conversations:
             burst.messages.append(message)
             burst.grew = now
 
-    def said_by_us(self, chat_id: str, message_id: str) -> None:
+    def said_by_us(self, message: IncomingMessage) -> None:
         """A message of ours was seen: an echo of what we sent, or the owner speaking for himself."""
-        self._work.start(self._tell_apart(chat_id, message_id), name=f"echo:{self._account_id}:{chat_id}")
+        self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
-    async def _tell_apart(self, chat_id: str, message_id: str) -> None:
-        if not await self._outbox.is_ours(chat_id, message_id):
-            await self._log.mark_human(self._account_id, message_id)
-            log.info("owner speaks", account=self._account_id, chat=chat_id)
+    async def _tell_apart(self, message: IncomingMessage) -> None:
+        if not await self._outbox.is_ours(message):
+            await self._log.mark_human(self._account_id, message.message_id)
+            log.info("owner speaks", account=self._account_id, chat=message.chat_id)
 
     async def _answer_when_quiet(self, chat_id: str, burst: _Burst) -> None:
         loop = asyncio.get_running_loop()
@@ -116,7 +116,7 @@ class Conversations:
             return None
         asked = _joined(fresh)
         answer = choose_answer(account, asked)
-        if answer is None or answer.is_silent or await self._was_said_once(account, chat_id, answer):
+        if answer is None or answer.is_silent:
             return None
         return Letter(
             chat_id=chat_id,
@@ -125,6 +125,7 @@ class Conversations:
             image_url=answer.image_url,
             rule_id=answer.rule_id or answer.source.value,
             answers=[message.message_id for message in messages],
+            once=account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY,
         )
 
     def _is_fresh(self, message: IncomingMessage) -> bool:
@@ -135,11 +136,6 @@ class Conversations:
             return False
         last = await self._log.last_human_at_ms(self._account_id, chat_id)
         return last is not None and last >= now_ms() - account.pause_duration * 60_000
-
-    async def _was_said_once(self, account: Account, chat_id: str, answer: Answer) -> bool:
-        if answer.source is not AnswerSource.DEFAULT_REPLY or not account.default_reply_once:
-            return False
-        return not await self._log.first_once(self._account_id, chat_id)
 
 
 def _joined(messages: list[IncomingMessage]) -> Asked:

@@ -14,6 +14,11 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func,
 from shoal.database import Database
 from shoal.schema import insert_or, messages, once_replies, outbox
 
+ECHO_WINDOW_MS = 3600_000
+"""How long after a sending its echo may come and still be known by its words."""
+_PICTURE = "2"
+"""The content type of a picture (docs/protocol.md §3.7)."""
+
 
 class Direction(StrEnum):
     """Who wrote a message."""
@@ -176,15 +181,25 @@ class MessageLog:
 
         The messages that it ``answers`` are handled from then on, in the same transaction.
         """
-        values = {**_plain(row), "outcome": SendOutcome.SENDING.value, "created_at_ms": self._now_ms()}
+        return await self._database.write(lambda connection: self._queue(connection, row, answers))
 
-        def job(connection: Connection) -> int:
+    async def queue_once(self, row: OutboxRow, *, answers: Collection[str] = ()) -> int | None:
+        """As ``queue``, for a reply that a chat gets once: ``None``, and nothing to send, when it has had it."""
+
+        def job(connection: Connection) -> int | None:
+            if self._first_once(connection, row.account_id, row.chat_id):
+                return self._queue(connection, row, answers)
             _set_handled(connection, row.account_id, answers, handled=True)
-            statement = insert_or(connection, outbox).values(**values).returning(outbox.c.id)
-            stored: int = connection.execute(statement).scalar_one()
-            return stored
+            return None
 
         return await self._database.write(job)
+
+    def _queue(self, connection: Connection, row: OutboxRow, answers: Collection[str]) -> int:
+        _set_handled(connection, row.account_id, answers, handled=True)
+        values = {**_plain(row), "outcome": SendOutcome.SENDING.value, "created_at_ms": self._now_ms()}
+        statement = insert_or(connection, outbox).values(**values).returning(outbox.c.id)
+        stored: int = connection.execute(statement).scalar_one()
+        return stored
 
     async def settle(
         self, sending_id: int, outcome: SendOutcome, reason: str = "", site_message_id: str | None = None
@@ -197,8 +212,13 @@ class MessageLog:
         statement = update(outbox).where(outbox.c.id == sending_id, open_still).values(**values)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
-    async def take_back(self, account_id: str, sending_id: int, reason: str, *, answers: Collection[str]) -> None:
-        """Say that something certainly never left, so that the messages it answers wait for an answer again."""
+    async def take_back(
+        self, account_id: str, sending_id: int, reason: str, *, answers: Collection[str], once_in: str | None = None
+    ) -> None:
+        """Say that something certainly never left, so that the messages it answers wait for an answer again.
+
+        ``once_in``: the chat in which it was the once-only reply, which is due again then.
+        """
         statement = (
             update(outbox)
             .where(outbox.c.id == sending_id)
@@ -208,45 +228,64 @@ class MessageLog:
         def job(connection: Connection) -> None:
             connection.execute(statement)
             _set_handled(connection, account_id, answers, handled=False)
+            if once_in is not None:
+                said = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == once_in)
+                connection.execute(once_replies.delete().where(said))
 
         await self._database.write(job)
 
-    async def uncertain_after_crash(self, account_id: str) -> list[Sending]:
-        """Turn what was on its way when the program ended into ``uncertain``; returns those sendings."""
+    async def interrupted(self, account_id: str) -> list[Sending]:
+        """Turn what was on its way when the program or the connection ended into ``uncertain``; returns it."""
         mine = and_(outbox.c.account_id == account_id, outbox.c.outcome == SendOutcome.SENDING.value)
         statement = (
             update(outbox)
             .where(mine)
-            .values(outcome=SendOutcome.UNCERTAIN.value, reason="restart", settled_at_ms=self._now_ms())
+            .values(outcome=SendOutcome.UNCERTAIN.value, reason="interrupted", settled_at_ms=self._now_ms())
             .returning(*outbox.columns)
         )
         return await self._database.write(
             lambda connection: [_sending(row) for row in connection.execute(statement).mappings()]
         )
 
-    async def is_own(self, account_id: str, *, uuid: str | None = None, message_id: str | None = None) -> bool:
-        """Whether a message, known by our uuid or by the site's id, was sent by this program."""
-        known = []
-        if uuid:
-            known.append(outbox.c.uuid == uuid)
-        if message_id:
-            known.append(outbox.c.site_message_id == message_id)
-        if not known:
-            return False
-        query = select(outbox.c.id).where(outbox.c.account_id == account_id, or_(*known)).limit(1)
-        return await self._database.read(lambda connection: connection.scalar(query) is not None)
+    async def claim_echo(self, account_id: str, chat_id: str, message: IncomingMessage) -> bool:
+        """Whether a message of ours is the echo of something that this program sent.
 
-    async def first_once(self, account_id: str, chat_id: str) -> bool:
-        """Whether a once-only default reply is due in this chat: True the first time ever, False thereafter."""
-        row = {"account_id": account_id, "chat_id": chat_id, "at_ms": self._now_ms()}
+        Known by the site's id; else, where the site's answer never came and so its id is not known, by the words of a
+        sending that is still uncertain. It stays uncertain, but it will not be taken for another message's.
+        """
+        mine = outbox.c.account_id == account_id
+        known = select(outbox.c.id).where(mine, outbox.c.site_message_id == message.message_id).limit(1)
+        same = outbox.c.image_url != "" if message.content_type == _PICTURE else outbox.c.text == message.text
+        unclaimed = (
+            select(outbox.c.id)
+            .where(
+                mine,
+                outbox.c.chat_id == chat_id,
+                outbox.c.outcome == SendOutcome.UNCERTAIN.value,
+                outbox.c.site_message_id.is_(None),
+                outbox.c.created_at_ms > self._now_ms() - ECHO_WINDOW_MS,
+                same,
+            )
+            .order_by(outbox.c.id)
+            .limit(1)
+        )
 
         def job(connection: Connection) -> bool:
-            columns = [once_replies.c.account_id, once_replies.c.chat_id]
-            statement = insert_or(connection, once_replies).on_conflict_do_nothing(index_elements=columns)
-            stored = connection.execute(statement.values(**row).returning(once_replies.c.chat_id))
-            return stored.first() is not None
+            if connection.scalar(known) is not None:
+                return True
+            found = connection.scalar(unclaimed)
+            if found is None:
+                return False
+            connection.execute(update(outbox).where(outbox.c.id == found).values(site_message_id=message.message_id))
+            return True
 
         return await self._database.write(job)
+
+    def _first_once(self, connection: Connection, account_id: str, chat_id: str) -> bool:
+        row = {"account_id": account_id, "chat_id": chat_id, "at_ms": self._now_ms()}
+        columns = [once_replies.c.account_id, once_replies.c.chat_id]
+        statement = insert_or(connection, once_replies).on_conflict_do_nothing(index_elements=columns)
+        return connection.execute(statement.values(**row).returning(once_replies.c.chat_id)).first() is not None
 
     # ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────
 

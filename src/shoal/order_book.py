@@ -15,6 +15,8 @@ from shoal.schema import insert_or, intents, order_events, orders
 COMPLETED = "completed"
 CANCELLED = "cancelled"
 _ENDS = (COMPLETED, CANCELLED)
+_STAGES = ("", "processing", "pending_ship", "shipped")
+"""An order's way up to its end. An old card that comes again does not lead back."""
 
 
 class Act(StrEnum):
@@ -59,6 +61,11 @@ class Order:
     def cursor(self) -> tuple[int, str, str]:
         """Where this order stands in a list, newest first."""
         return (self.created_at_ms, self.account_id, self.order_id)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was completed or cancelled: nothing may be handed out for it any more."""
+        return self.status in _ENDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +115,9 @@ class OrderBook:
     ) -> bool:
         """Store what was heard of an order; returns whether its status changed (then the time line says so).
 
-        An order that is completed or cancelled stays so. Empty values never replace known ones. ``paid`` makes the
-        shop's word for it due, in the same transaction, unless it was due before.
+        An order that is completed or cancelled stays so, and a shipped one is never unshipped by an old card. Empty
+        values never replace known ones. ``paid`` makes the shop's word for it due, in the same transaction, unless it
+        was due before.
         """
         now = self._now_ms()
         key = and_(orders.c.account_id == account_id, orders.c.order_id == order_id)
@@ -126,7 +134,7 @@ class OrderBook:
                 statement.on_conflict_do_nothing(index_elements=[orders.c.account_id, orders.c.order_id]), [row]
             )
             before = connection.execute(select(orders.c.status).where(key).with_for_update()).scalar_one()
-            changed = before != status and before not in _ENDS
+            changed = before != status and before not in _ENDS and not _leads_back(before, status)
             if changed:
                 event = {"account_id": account_id, "order_id": order_id, "status": status, "source": source}
                 connection.execute(order_events.insert().values(**event, at_ms=now))
@@ -262,6 +270,15 @@ class OrderBook:
         )
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
+    async def drop_intent(self, account_id: str, order_id: str, act: Act, detail: str) -> bool:
+        """Say that an act that is due shall not be done: ``not_needed``. False when it was begun or settled before."""
+        statement = (
+            update(intents)
+            .where(_intent_key(account_id, order_id, act), intents.c.state == IntentState.PENDING.value)
+            .values(state=IntentState.NOT_NEEDED.value, detail=detail, settled_at_ms=self._now_ms())
+        )
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
     async def decline_intent(self, account_id: str, order_id: str, act: Act, detail: str) -> None:
         """Say that an act that was not begun shall not be done: ``not_needed``, for ever."""
         row = {
@@ -298,17 +315,21 @@ class OrderBook:
             lambda connection: [_intent(row) for row in connection.execute(query).mappings()]
         )
 
-    async def uncertain_after_crash(self, account_id: str) -> list[Intent]:
-        """Turn acts that were under way when the program ended into ``uncertain``; returns them."""
+    async def interrupted(self, account_id: str) -> list[Intent]:
+        """Turn acts that were under way when the program or the connection ended into ``uncertain``; returns them."""
         statement = (
             update(intents)
             .where(intents.c.account_id == account_id, intents.c.state == IntentState.INTENDED.value)
-            .values(state=IntentState.UNCERTAIN.value, detail="restart", settled_at_ms=self._now_ms())
+            .values(state=IntentState.UNCERTAIN.value, detail="interrupted", settled_at_ms=self._now_ms())
             .returning(*intents.columns)
         )
         return await self._database.write(
             lambda connection: [_intent(row) for row in connection.execute(statement).mappings()]
         )
+
+
+def _leads_back(before: str, status: str) -> bool:
+    return before in _STAGES and status in _STAGES and _STAGES.index(status) < _STAGES.index(before)
 
 
 def _intent_key(account_id: str, order_id: str, action: str) -> ColumnElement[bool]:

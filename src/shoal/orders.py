@@ -48,10 +48,21 @@ class Orders:
         """
         async with self._turn:
             account = self._link.current()
-            if account is None or not self._link.allows():
+            if account is None or not self._link.allows() or await self._has_ended(order):
                 return
             if await self._message_settled(account, order):
                 await self._confirm(order)
+
+    async def _has_ended(self, order: Order) -> bool:
+        """Whether the order was completed or cancelled meanwhile: what was not begun is then not needed any more."""
+        now = await self._book.order(self._account_id, order.order_id)
+        if now is None or not now.has_ended:
+            return False
+        detail = f"order_{now.status}"
+        if await self._book.drop_intent(self._account_id, order.order_id, Act.PAID_MESSAGE, detail):
+            log.warning("paid order ended before it was served", account=self._account_id, order=order.order_id)
+        await self._book.decline_intent(self._account_id, order.order_id, Act.CONFIRM, detail)
+        return True
 
     async def _message_settled(self, account: Account, order: Order) -> bool:
         """Whether the shop's side is done: the message was answered as sent, or the item needs none."""
@@ -97,7 +108,7 @@ class Orders:
 
     async def _confirm(self, order: Order) -> None:
         account = self._link.current()
-        if account is None or not self._link.allows():
+        if account is None or not self._link.allows() or await self._has_ended(order):
             return
         if not account.auto_confirm:
             await self._book.decline_intent(self._account_id, order.order_id, Act.CONFIRM, "auto_confirm_off")

@@ -11,7 +11,7 @@ import structlog
 
 from shoal.account import Account
 from shoal.errors import NeedsOwner, TemporaryFailure
-from shoal.message_log import MessageLog, OutboxKind, OutboxRow, SendOutcome
+from shoal.message_log import IncomingMessage, MessageLog, OutboxKind, OutboxRow, SendOutcome
 from shoal.xianyu.live_socket import GateClosed, LiveSocket, SendReceipt, SendRefused, SendUncertain
 
 log = structlog.get_logger("shoal.outbox")
@@ -29,6 +29,8 @@ class Letter:
     rule_id: str = ""
     order_id: str = ""
     answers: Sequence[str] = ()
+    once: bool = False
+    """Not to be sent if such a letter was sent in this chat before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,17 @@ class Outbox:
                 text=letter.text,
                 image_url=letter.image_url,
             )
-            row_id = await self._log.queue(row, answers=letter.answers)
+            queue = self._log.queue_once if letter.once else self._log.queue
+            row_id = await queue(row, answers=letter.answers)
+            if row_id is None:
+                return Sent(SendOutcome.DROPPED, "said_once")
             return await self._deliver(row_id, letter, uuid)
 
     async def _deliver(self, row_id: int, letter: Letter, uuid: str) -> Sent:
         try:
             receipt = await self._hand_over(letter, uuid)
         except GateClosed:
-            await self._log.take_back(self._account_id, row_id, "disabled", answers=letter.answers)
+            await self._take_back(row_id, letter, "disabled")
             return Sent(SendOutcome.DROPPED, "disabled")
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=letter.chat_id, reason=refusal.reason)
@@ -97,7 +102,7 @@ class Outbox:
             log.warning("message uncertain", account=self._account_id, chat=letter.chat_id, uuid=uuid)
             return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, "no_answer"))
         except (TemporaryFailure, NeedsOwner):
-            await self._log.take_back(self._account_id, row_id, "connection_lost", answers=letter.answers)
+            await self._take_back(row_id, letter, "connection_lost")
             raise
         return await self._settled(row_id, Sent(SendOutcome.SENT), receipt.message_id)
 
@@ -111,12 +116,16 @@ class Outbox:
             letter.chat_id, letter.buyer_id, self._my_id, letter.text, uuid=uuid, timeout_seconds=self._timeout
         )
 
+    async def _take_back(self, row_id: int, letter: Letter, reason: str) -> None:
+        once_in = letter.chat_id if letter.once else None
+        await self._log.take_back(self._account_id, row_id, reason, answers=letter.answers, once_in=once_in)
+
     async def _settled(self, row_id: int, sent: Sent, site_message_id: str | None = None) -> Sent:
         await self._log.settle(row_id, sent.outcome, sent.reason, site_message_id)
         return sent
 
-    async def is_ours(self, chat_id: str, message_id: str) -> bool:
-        """Whether a message of ours in the chat was sent from here. Waits for a letter that is on its way."""
-        turn = self._turn(chat_id)
+    async def is_ours(self, message: IncomingMessage) -> bool:
+        """Whether a message of ours was sent from here. Waits for a letter that is on its way in its chat."""
+        turn = self._turn(message.chat_id)
         async with turn:
-            return await self._log.is_own(self._account_id, message_id=message_id)
+            return await self._log.claim_echo(self._account_id, message.chat_id, message)

@@ -35,8 +35,11 @@ class WorkGroup:
         await asyncio.shield(self._failure)
         raise AssertionError("a failure has no result")
 
-    async def finish(self, grace_seconds: float) -> None:
-        """Let what is under way end, at most so long; cancel the rest and wait until it is gone."""
+    async def finish(self, grace_seconds: float) -> bool:
+        """Let what is under way end, at most so long; cancel the rest and wait until it is gone.
+
+        Returns whether something was cancelled.
+        """
         self._closed = True
         try:
             if self._tasks:
@@ -50,3 +53,4 @@ class WorkGroup:
             self._failure.cancel()
             if self._failure.done() and not self._failure.cancelled():
                 self._failure.exception()  # seen: whoever cared has awaited it
+        return bool(rest)

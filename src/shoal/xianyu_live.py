@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -15,7 +16,7 @@ from shoal.account_task import Link, now_ms
 from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import NeedsOwner, ShoalError, StoreError, TemporaryFailure
 from shoal.message_log import Direction, IncomingMessage, MessageLog
 from shoal.order_book import Order, OrderBook
 from shoal.orders import Orders
@@ -69,8 +70,7 @@ class XianyuLive:
 
         Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
-        await self._around.message_log.uncertain_after_crash(self._account.id)
-        await self._around.order_book.uncertain_after_crash(self._account.id)
+        await self._note_interrupted()
         login = await SiteLogin.open(self._account, self._around.credentials)
         mtop = MtopClient(
             self._around.session,
@@ -87,6 +87,15 @@ class XianyuLive:
             if not token.is_cached:
                 raise
             await self._stay(login, mtop, await self._new_token(login, mtop))
+
+    async def _note_interrupted(self) -> None:
+        """Say of what was under way when the program or the last connection ended that nobody knows."""
+        for sending in await self._around.message_log.interrupted(self._account.id):
+            log.warning(
+                "message uncertain", account=self._account.id, chat=sending.row.chat_id, order=sending.row.order_id
+            )
+        for intent in await self._around.order_book.interrupted(self._account.id):
+            log.warning("order uncertain", account=self._account.id, order=intent.order_id, act=intent.action)
 
     async def _new_token(self, login: SiteLogin, mtop: MtopClient) -> SocketToken:
         """The most risk-sensitive call: rationed over all accounts."""
@@ -151,7 +160,9 @@ class XianyuLive:
                 async for push in socket.pushes():
                     await self._take(push, socket, conversations, orders, work)
         finally:
-            await work.finish(FAREWELL_SECONDS)
+            if await work.finish(FAREWELL_SECONDS):
+                with suppress(StoreError):  # the next connection does it again; what ended this one matters more
+                    await self._note_interrupted()
 
     async def _keep_beating(self, socket: LiveSocket, token: SocketToken) -> None:
         while True:
@@ -187,7 +198,7 @@ class XianyuLive:
             self._link.heard(message=bool(said))
         for message in said:
             if message.is_own and message.message_id in new:
-                conversations.said_by_us(message.chat_id, message.message_id)
+                conversations.said_by_us(new[message.message_id])
         conversations.heard(new[m.message_id] for m in said if _is_question(m) and m.message_id in new)
         for order in paid:
             work.start(orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")

@@ -108,6 +108,36 @@ async def test_c4_our_own_echo_does_not_silence_the_chat_but_the_owner_does(shoa
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi", "我来了"]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoal: Shoal, *, restart: bool) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=True, times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    if restart:
+        await shoal.close()
+        await shoal.open()
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    else:
+        await asyncio.sleep(1.2)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
+    assert [sending.outcome for sending in await shoal.log.list_sendings(["shop"])][1] == "uncertain"
+
+
+async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(5):
+        while not await shoal.log.list_sendings(["shop"]):
+            await asyncio.sleep(0.01)
+    stopped = await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    assert stopped.observation.state is AccountState.STOPPED
+    (sending,) = await shoal.log.list_sendings(["shop"])
+    assert sending.outcome == "uncertain"
+
+
 async def test_an_item_rule_comes_before_a_general_one_and_others_are_not_asked(shoal: Shoal) -> None:
 
     unb = await shoal.add()
@@ -333,6 +363,45 @@ async def test_c8_a_repeated_paid_card_delivers_once_even_after_a_restart(shoal:
     words = [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
     assert len(words) == 1
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
+
+
+async def test_an_order_that_was_cancelled_while_the_shop_was_off_gets_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    await intent(shoal, paid["order_id"], Act.PAID_MESSAGE, IntentState.NOT_NEEDED)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.3)
+    assert not [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+
+
+async def test_an_order_that_is_cancelled_while_its_message_leaves_is_not_confirmed(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.5, times=1)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await asyncio.sleep(0.1)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    assert await shoal.book.intent_state("shop", paid["order_id"], Act.PAID_MESSAGE) is IntentState.DONE
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+
+
+async def test_an_old_paid_card_does_not_unship_an_order(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.3)
+    order = await shoal.book.order("shop", paid["order_id"])
+    assert order is not None
+    assert order.status == "shipped"
 
 
 async def test_auto_confirm_off_sends_the_message_and_confirms_nothing(shoal: Shoal) -> None:

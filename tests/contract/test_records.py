@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 from argon2 import PasswordHasher
@@ -12,7 +12,7 @@ from sqlalchemy import select
 from shoal.database import Database
 from shoal.db_manager import DBManager
 from shoal.errors import Conflict, InvalidInput, NotApplied
-from shoal.message_log import IncomingMessage, MessageLog, OutboxRow, SendOutcome
+from shoal.message_log import ECHO_WINDOW_MS, IncomingMessage, MessageLog, OutboxRow, SendOutcome
 from shoal.order_book import COMPLETED, Act, IntentState, OrderBook
 from shoal.schema import sessions
 from shoal.users import Role, Users
@@ -59,6 +59,10 @@ def a_message(number: int, text: str = "在吗", chat_id: str = "c") -> Incoming
     )
 
 
+def an_echo(message_id: str, text: str, *, content_type: str = "1") -> IncomingMessage:
+    return IncomingMessage(message_id=message_id, chat_id="c", text=text, content_type=content_type)
+
+
 async def test_a_message_is_new_once(log: MessageLog) -> None:
     assert await log.store_incoming("shop", []) == set()
     assert await log.store_incoming("shop", [a_message(1), a_message(2), a_message(1)]) == {"m1", "m2"}
@@ -83,14 +87,13 @@ async def test_a_sending_is_settled_once(log: MessageLog) -> None:
     await log.store_incoming("shop", [a_message(1)])
     row = OutboxRow(account_id="shop", chat_id="c", uuid="u1", message_id="m1", text="在的")
     sending = await log.queue(row)
-    assert await log.is_own("shop", uuid="u1")
-    assert not await log.is_own("other", uuid="u1")
-    assert not await log.is_own("shop")
     with pytest.raises(NotApplied):
         await log.queue(row)
     assert await log.settle(sending, SendOutcome.SENT, site_message_id="s1")
     assert not await log.settle(sending, SendOutcome.REFUSED)
-    assert await log.is_own("shop", message_id="s1")
+    assert await log.claim_echo("shop", "c", an_echo("s1", "在的"))
+    assert not await log.claim_echo("other", "c", an_echo("s1", "在的"))
+    assert not await log.claim_echo("shop", "c", an_echo("s2", "在的")), "the owner may say the same"
     (message,) = await log.list_messages(["shop"])
     assert [(found.outcome, found.row) for found in message.sendings] == [(SendOutcome.SENT, row)]
 
@@ -98,10 +101,10 @@ async def test_a_sending_is_settled_once(log: MessageLog) -> None:
 async def test_what_was_on_its_way_at_a_crash_is_uncertain(log: MessageLog) -> None:
     first = await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u1"))
     await log.queue(OutboxRow(account_id="other", chat_id="c", uuid="u2"))
-    assert [found.id for found in await log.uncertain_after_crash("shop")] == [first]
-    assert await log.uncertain_after_crash("shop") == []
+    assert [found.id for found in await log.interrupted("shop")] == [first]
+    assert await log.interrupted("shop") == []
     (found,) = await log.list_sendings(["shop"])
-    assert (found.outcome, found.reason) == (SendOutcome.UNCERTAIN, "restart")
+    assert (found.outcome, found.reason) == (SendOutcome.UNCERTAIN, "interrupted")
     assert await log.settle(first, SendOutcome.SENT)
 
 
@@ -132,11 +135,37 @@ async def test_a_search_is_literal(log: MessageLog) -> None:
     assert await found("买家") == sorted(texts)
 
 
-async def test_a_once_only_reply_is_due_once_per_chat(log: MessageLog) -> None:
-    racing = await asyncio.gather(*(log.first_once("shop", "c") for _ in range(8)))
-    assert sorted(racing) == [False] * 7 + [True]
-    assert await log.first_once("shop", "d")
-    assert await log.first_once("other", "c")
+async def test_the_echo_of_an_uncertain_sending_is_known_by_its_words_once(log: MessageLog, clock: Clock) -> None:
+    await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u1", text="在的"))
+    assert not await log.claim_echo("shop", "c", an_echo("s0", "在的")), "its answer may still come"
+    await log.interrupted("shop")
+    for account, chat, text in [("other", "c", "在的"), ("shop", "d", "在的"), ("shop", "c", "我来了")]:
+        assert not await log.claim_echo(account, chat, an_echo("s1", text))
+    assert await log.claim_echo("shop", "c", an_echo("s1", "在的"))
+    assert await log.claim_echo("shop", "c", an_echo("s1", "在的")), "the same echo again"
+    assert not await log.claim_echo("shop", "c", an_echo("s2", "在的")), "one sending has one echo"
+    (found,) = await log.list_sendings(["shop"])
+    assert (found.outcome, found.site_message_id) == (SendOutcome.UNCERTAIN, "s1")
+    await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u2", image_url="https://img.example/1.jpg"))
+    await log.interrupted("shop")
+    assert await log.claim_echo("shop", "c", an_echo("s3", "[图片]", content_type="2"))
+    await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u3", text="在的"))
+    await log.interrupted("shop")
+    clock.now += ECHO_WINDOW_MS
+    assert not await log.claim_echo("shop", "c", an_echo("s4", "在的")), "much later it is somebody else's word"
+
+
+async def test_a_once_only_reply_is_due_once_per_chat_and_again_if_it_never_left(log: MessageLog) -> None:
+    def once(number: int, account: str = "shop", chat: str = "c") -> Awaitable[int | None]:
+        return log.queue_once(OutboxRow(account_id=account, chat_id=chat, uuid=f"u{number}", text="您好"))
+
+    racing = [found for found in await asyncio.gather(*(once(number) for number in range(8))) if found is not None]
+    assert len(racing) == 1
+    assert await once(8, chat="d")
+    assert await once(9, account="other")
+    await log.take_back("shop", racing[0], "connection_lost", answers=[], once_in="c")
+    assert await once(10)
+    assert await once(11) is None
 
 
 async def test_old_messages_are_forgotten(log: MessageLog, clock: Clock) -> None:
@@ -184,7 +213,7 @@ async def test_an_irreversible_act_begins_once(book: OrderBook) -> None:
     assert await book.settle_intent("shop", "o1", Act.CONFIRM, IntentState.DONE)
     assert not await book.settle_intent("shop", "o1", Act.CONFIRM, IntentState.FAILED)
     assert not await book.begin_intent("shop", "o1", Act.CONFIRM)
-    assert [(intent.action, intent.state) for intent in await book.uncertain_after_crash("shop")] == [
+    assert [(intent.action, intent.state) for intent in await book.interrupted("shop")] == [
         (Act.PAID_MESSAGE, IntentState.UNCERTAIN)
     ]
     assert {intent.action: intent.state for intent in await book.intents("shop", "o1")} == {
