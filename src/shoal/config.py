@@ -105,6 +105,10 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"{name} in shoal.toml is not a setting of Shoal. The settings are listed in docs/operating.md."
+            ) from None
         raise ConfigError(f"The setting {name} ({PREFIX}{name.upper()}): {first['msg']}.") from None
     except ValueError as error:  # a shoal.toml that is not TOML
         raise ConfigError(f"shoal.toml cannot be read: {error}.") from None

@@ -44,7 +44,7 @@ def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch
 def test_an_unknown_name_in_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shoal.toml").write_text("prot = 1\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="prot"):
+    with pytest.raises(ConfigError, match=r"prot in shoal\.toml is not a setting"):
         load_settings()
 
 

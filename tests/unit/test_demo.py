@@ -242,3 +242,7 @@ def test_elsewhere_than_on_a_terminal_each_event_is_a_line(capsys: pytest.Captur
     assert len(lines) == 6 + 2
     assert lines[0].endswith("xiaoyu: running")
     assert lines[-1].endswith("小鱼杂货铺 → 豆豆妈: 在的 READY {}  (0.5 s)")
+    screen.happened(event("said", 3))
+    screen.happened(event("paid", 30, "4500000000000001"))
+    screen.happened(event("replied", 31, "链接"))
+    assert capsys.readouterr().out.splitlines()[-1].endswith("链接  (0.5 s)"), "counted from what it answers"

@@ -93,6 +93,8 @@ class DemoScreen:
             self._add(line)
         elif kind in _ORDER_WORDS:
             by_shop = kind == "shipped"
+            if kind == "paid":
+                self._asked_ms[unb, buyer] = event["wall_ms"]
             names = (shop, buyer) if by_shop else (buyer, shop)
             self._add(ChatLine(at, *names, f"[{words(*_ORDER_WORDS[kind])}]", by_shop=by_shop))
 
