@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, delete, not_, select, update
 
 from shoal.account import Account, Observation, Rule, StateMove
@@ -33,6 +34,8 @@ from shoal.schema import account_tables, accounts
 from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
 from shoal.vault import Vault
 
+log = structlog.get_logger("shoal.database")
+
 _CHECK_COLUMN = "store_meta.key_check"
 _CHECK_TEXT = "the right key opens this"
 
@@ -54,6 +57,9 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
         if vault.open(bytes.fromhex(stored), account_id="", column=_CHECK_COLUMN) == _CHECK_TEXT:
             if not vault.is_current(bytes.fromhex(stored)):
                 await database.replace_fact("key_check", sealed.hex())
+                log.warning(
+                    "a new key seals from now on; keep it and the old one: both are needed", key_file=str(key_file)
+                )
             return vault
     raise ConfigError(
         f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "

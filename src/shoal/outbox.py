@@ -40,11 +40,6 @@ class Sent:
     outcome: SendOutcome
     reason: str = ""
 
-    @property
-    def may_have_arrived(self) -> bool:
-        """Whether the buyer has it, or may have it."""
-        return self.outcome in {SendOutcome.SENT, SendOutcome.UNCERTAIN}
-
 
 class Outbox:
     """Sends over one connection. Letters of one chat go one after another."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from shoal.account import AccountState, Observation
 from shoal.credentials import Credentials
@@ -198,7 +199,9 @@ async def test_a_lost_key_stops_the_start_and_a_wrong_one_too(tmp_path: Path) ->
         key.write_bytes(kept)
         key.chmod(0o600)
         await open_vault(database, key)
-        rotated = await open_vault(database, key, "ab" * 32)
+        with capture_logs() as logs:
+            rotated = await open_vault(database, key, "ab" * 32)
+        assert [line["log_level"] for line in logs] == ["warning"], "from now on the old key alone opens nothing"
         assert (await DBManager(database, rotated).load()).accounts["shop"].cookie
         assert (await DBManager(database, await open_vault(database, key, "ab" * 32)).load()).accounts
 
