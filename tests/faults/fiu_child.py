@@ -34,7 +34,7 @@ _Ask = ctypes.CFUNCTYPE(
 
 
 class Faults:
-    """Counts the writer's system calls, and fails one (``once``), all from it on (``dead``), or ends the process."""
+    """Counts the writer's system calls; fails one (``once``, ``full``), all from it on (``dead``), or the process."""
 
     def __init__(self, fail_at: int, mode: str) -> None:
         self._fail_at = fail_at
@@ -73,7 +73,7 @@ def _word(settlement: Settlement) -> str:
 
 
 async def _tell(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str, Any]:
-    """Play the scenario once; then, where the disk is well again, one change more."""
+    """Play the scenario once; with ``full``, one change more."""
     faults = Faults(fail_at, mode)
     database = await Database(place, settle_seconds=0.2, reopen_seconds=(0.02, 0.1)).open()
     store = DBManager(database, await open_vault(database, place / "secret.key"))
@@ -94,7 +94,7 @@ async def _tell(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str
                 await settlements.wait_for(len(settlements.seen) + 1)
     last = {name: _word(settlement) for name, settlement in settlements.seen}
     told = {change.op.op_id: last[str(number)] for number, work in enumerate(works) for change in work}
-    went_on = None if mode == "dead" else await _goes_on(store)
+    went_on = await _goes_on(store) if mode == "full" else None
     return {"fail_at": fail_at, "mode": mode, "calls": faults.calls, "told": told, "went_on": went_on}
 
 

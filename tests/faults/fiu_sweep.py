@@ -13,10 +13,12 @@ from typing import Any
 
 from faults.durable import Durable, durable_in
 from faults.replay import STALE, changes_of, make_base
+from shoal.errors import ShoalError
 
 FIU_RUN = shutil.which("fiu-run")
 MODES = ("once", "full", "dead", "kill")
-"""One error, one full disk, every call from there on, and the end of the process at that call."""
+"""What fails: one call, and the process ends as soon as it has told what became of it; one call for want of room, and
+it goes on; every call from there on; and the process itself, at that call."""
 CHILD = Path(__file__).with_name("fiu_child.py")
 
 
@@ -31,25 +33,30 @@ class FiuFigures:
     violations: list[str] = field(default_factory=list)
 
 
-async def fiu_sweep(directory: Path, scenario: str, *, step: int = 1) -> FiuFigures:
-    """Fail at every ``step``-th call in every mode."""
+async def fiu_sweep(
+    directory: Path, scenario: str, *, step: int = 1, last: int = 0, modes: tuple[str, ...] = MODES, child: Path = CHILD
+) -> FiuFigures:
+    """Fail at every ``step``-th call in every mode; with ``last``, only at so many at the end."""
     base = directory / "base"
     await make_base(base)
     before = await durable_in(base, directory / "aside")
     ops = [change.op.op_id for change in changes_of(scenario, list(before.contents.accounts.values()))]
     figures = FiuFigures(scenario)
-    (whole,) = await _children(directory, scenario, "once", [0])
+    (whole,) = await _children(child, directory, scenario, "once", [0])
     assert set(whole["told"].values()) <= {"acknowledged", "refused"}
     assert [op for op, word in whole["told"].items() if word == "refused"] == [op for op in ops if op == STALE]
     figures.calls = len(whole["calls"])
-    for shift, mode in enumerate(MODES):
-        for row in await _children(directory, scenario, mode, range(1 + shift % step, figures.calls + 1, step)):
+    first = max(1, figures.calls - last + 1) if last else 1
+    for shift, mode in enumerate(modes):
+        for row in await _children(
+            child, directory, scenario, mode, range(first + shift % step, figures.calls + 1, step)
+        ):
             figures.fault_points += 1
             place = directory / "out" / f"{mode}-{row['fail_at']}"
             point = (row.get("calls") or whole["calls"])[row["fail_at"] - 1]
             try:
                 _judge(figures, row, before, await durable_in(place, directory / "aside"), ops)
-            except AssertionError as error:
+            except (AssertionError, ShoalError) as error:
                 figures.violations.append(f"{scenario}, {mode} at {row['fail_at']} ({point}): {error}")
             shutil.rmtree(place)
     return figures
@@ -70,12 +77,12 @@ def _judge(figures: FiuFigures, row: dict[str, Any], before: Durable, after: Dur
         assert after.rows == before.rows
 
 
-async def _children(directory: Path, scenario: str, mode: str, numbers: Any) -> list[dict[str, Any]]:
+async def _children(program: Path, directory: Path, scenario: str, mode: str, numbers: Any) -> list[dict[str, Any]]:
     assert FIU_RUN is not None
     out = directory / "out"
     out.mkdir(exist_ok=True)
     child = await asyncio.create_subprocess_exec(
-        FIU_RUN, "-x", "-f", "", sys.executable, str(CHILD), str(directory / "base"), str(out), scenario, mode,
+        FIU_RUN, "-x", "-f", "", sys.executable, str(program), str(directory / "base"), str(out), scenario, mode,
         *map(str, numbers), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip

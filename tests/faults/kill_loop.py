@@ -28,7 +28,10 @@ from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
 from faults.durable import KEY_FILE, Durable, durable_in
 from faults.storm import REFUSALS, Book, Storm, made_by
 from shoal.api.op_ids import shown_op_id
+from shoal.errors import ShoalError
 
+SERVE = ("-m", "shoal", "serve")
+"""What Python is told to run."""
 CONVERGE_SECONDS = 10.0
 START_SECONDS = 30.0
 CYCLES_OF_A_LIFE = 25
@@ -55,6 +58,8 @@ class Figures:
     longest_start_seconds: float = 0.0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
+    kept: str = ""
+    """Where the files are, when anything was broken."""
 
     def row(self) -> dict[str, Any]:
         """As a line for the file of figures."""
@@ -68,10 +73,13 @@ class _BrokenError(Exception):
 class KillLoop:
     """Lives of a server, each ended again and again. Everything random comes from the seed."""
 
-    def __init__(self, directory: Path, sandbox: SandboxProcess, *, seed: int, clients: int = 5) -> None:
+    def __init__(
+        self, directory: Path, sandbox: SandboxProcess, *, seed: int, program: tuple[str, ...], clients: int = 5
+    ) -> None:
         self._directory = directory
         self._sandbox = sandbox
         self._clients = clients
+        self._program = program
         self._chance = random.Random(seed)
         self._http = httpx.AsyncClient(timeout=40, trust_env=False)
         self._lives = 0
@@ -128,7 +136,7 @@ class _Life:
                 await self._cycle("birth" if number == 0 else self._chance.choices(_KILLS, _KILL_WEIGHTS)[0])
             await self._open()
             await self._in_step()
-        except (_BrokenError, AssertionError, httpx.HTTPError, TimeoutError) as error:
+        except (_BrokenError, AssertionError, ShoalError, httpx.HTTPError, TimeoutError) as error:
             self._broke(f"{type(error).__name__}: {error}")
         finally:
             await self._server.http.aclose()
@@ -171,7 +179,7 @@ class _Life:
 
     async def _spawn(self) -> None:
         self._spawned = time.monotonic()
-        await self._server.spawn("-m", "shoal", "serve", environment=self._server.environment)
+        await self._server.spawn(*self._loop._program, environment=self._server.environment)
 
     async def _ready(self) -> None:
         child = self._server.child
@@ -317,16 +325,18 @@ class _Life:
         return difference
 
 
-async def kill_loop(cycles: int, *, seed: int, shops: int = 4, seconds: float = float("inf")) -> Figures:
+async def kill_loop(
+    cycles: int, *, seed: int, shops: int = 4, seconds: float = float("inf"), program: tuple[str, ...] = SERVE
+) -> Figures:
     """Run the loop with a sandbox of its own. The files of a life that broke are kept, and named."""
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     try:
-        figures = await KillLoop(directory, sandbox, seed=seed).run(cycles, seconds=seconds)
+        figures = await KillLoop(directory, sandbox, seed=seed, program=program).run(cycles, seconds=seconds)
     finally:
         await sandbox.end()
     if figures.violations:
-        figures.violations.append(f"the files are in {directory}")
+        figures.kept = str(directory)
     else:
         shutil.rmtree(directory)
     return figures

@@ -51,7 +51,7 @@ def _said_by(*words: str) -> tuple[int, str]:
 
 
 def _explore(file: Path, run: str) -> bool:
-    code, said = _said_by("pytest", "tests/state", "-n", "2", "-rP", "-q")
+    code, said = _said_by("pytest", "tests/state", "tests/faults/test_bites.py", "-n", "2", "-rP", "-q")
     outcome = {word: int(number) for number, word in _SUMMARY.findall(said.splitlines()[-1] if said else "")}
     for found in _EXPLORED.finditer(said):
         counted = {name: int(number) for name, number in _FIGURE.findall(found["figures"])}

@@ -40,7 +40,7 @@ def main() -> int:
         found = asyncio.run(kill_loop(cycles, seed=FIRST_SEED + part))
         place = {"run": chosen.run, "parts": chosen.parts, "part": part, "seed": FIRST_SEED + part}
         figures.append(chosen.figures, "kill loop", {**place, **found.row()})
-        sys.stdout.write("\n  ".join([f"part {part}: {found.cycles} kills", *found.violations]) + "\n")
+        sys.stdout.write("\n  ".join([f"part {part}: {found.cycles} kills", *found.violations, found.kept]) + "\n")
         broken = broken or bool(found.violations)
     return int(broken)
 

@@ -22,6 +22,7 @@ from faults.failing_disk import FailingDisk, Fault
 from shoal.account import Account, Rule
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
+from shoal.errors import ShoalError
 from shoal.store import Change, Op, Refused
 from store_steps import an_account, created, creation, deletion, edit, submitted
 
@@ -143,18 +144,21 @@ def _op(name: str) -> Op:
 class Replay:
     """One telling of the statements to a fresh copy of the database, with one fault."""
 
-    def __init__(self, recording: Recording, *, checkpoint: int) -> None:
+    def __init__(self, recording: Recording, *, checkpoint: int, synchronous: str = "FULL") -> None:
         self._recording = recording
         self.place = recording.directory / f"replay{next(_names)}"
         shutil.copytree(recording.base, self.place)
         self.disk = FailingDisk(f"failing{next(_names)}", self.place)
         self._checkpoint = checkpoint
+        self._synchronous = synchronous
         self._connection = self._connect()
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.place / DATABASE_FILE), vfs=self.disk.name)
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
-                       "secure_delete=ON", f"wal_autocheckpoint={self._checkpoint}"):  # fmt: skip
+        for pragma in (
+            "locking_mode=EXCLUSIVE", "journal_mode=WAL", f"synchronous={self._synchronous}",
+            "foreign_keys=ON", "secure_delete=ON", f"wal_autocheckpoint={self._checkpoint}",
+        ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
@@ -253,10 +257,12 @@ class SweepFigures:
     violations: list[str] = field(default_factory=list)
 
 
-async def sweep(recording: Recording, scenario: str, *, checkpoint: int, step: int = 1, seed: int = 0) -> SweepFigures:
+async def sweep(
+    recording: Recording, scenario: str, *, checkpoint: int, step: int = 1, seed: int = 0, synchronous: str = "FULL"
+) -> SweepFigures:
     """Fail at every ``step``-th call in every way, and look at what the platter may hold afterwards."""
     figures = SweepFigures(scenario=scenario, checkpoint=checkpoint)
-    whole = Replay(recording, checkpoint=checkpoint)
+    whole = Replay(recording, checkpoint=checkpoint, synchronous=synchronous)
     assert whole.run() == "acknowledged"
     calls = whole.disk.calls
     figures.calls = len(calls)
@@ -266,10 +272,10 @@ async def sweep(recording: Recording, scenario: str, *, checkpoint: int, step: i
         for number in range(1 + chance.randrange(step), len(calls) + 1, step):
             if fault in {Fault.TORN, Fault.LATE} and not calls[number - 1].startswith(("xWrite", "xSync", "xTruncate")):
                 continue
-            replay = Replay(recording, checkpoint=checkpoint)
+            replay = Replay(recording, checkpoint=checkpoint, synchronous=synchronous)
             try:
                 await _judge(figures, recording, replay, number, fault, chance)
-            except AssertionError as error:
+            except (AssertionError, ShoalError) as error:
                 figures.violations.append(f"{scenario}, {fault} at {number} ({calls[number - 1]}): {error}")
             finally:
                 replay.end()
