@@ -26,7 +26,7 @@ unit: $(READY)
 # The long proofs, about two hours. Each appends its figures under the label RUN; what stands there is not run again.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 KILLS ?= 1000
-PARTS ?= 8
+PARTS ?= 20
 
 prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)

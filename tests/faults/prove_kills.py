@@ -1,6 +1,6 @@
 """The long kill loop, in parts that can be run one after another, or at once, and taken up again.
 
-    python -m tests.faults.prove_kills --cycles 1000 --parts 4 [--part 2] [--run LABEL] [--figures FILE]
+    python -m tests.faults.prove_kills --cycles 1000 --parts 20 [--part 2] [--run LABEL] [--figures FILE]
 
 Each part has a seed of its own and appends its figures when it has ended. A part whose figures stand in the file
 under the same label is not run again.
@@ -26,7 +26,7 @@ def main() -> int:
     """Run the parts that are missing; 1 when any promise was broken."""
     parser = argparse.ArgumentParser(description="kill -9 on the real server, many times")
     parser.add_argument("--cycles", type=int, default=1000, help="kills in all parts (default %(default)s)")
-    parser.add_argument("--parts", type=int, default=4, help="how many parts (default %(default)s)")
+    parser.add_argument("--parts", type=int, default=20, help="how many parts (default %(default)s)")
     parser.add_argument("--part", type=int, help="only this one, from 1")
     parser.add_argument("--run", default="", help="a label, such as the commit: parts are taken up under the same one")
     parser.add_argument("--figures", type=Path, default=figures.DEFAULT_DIRECTORY / "kills.jsonl")
