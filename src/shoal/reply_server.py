@@ -128,7 +128,7 @@ async def _open_parts(
     url = settings.database_url.get_secret_value() if settings.database_url else ""
     database = await Database(settings.data_dir, url=url).open()
     closing.push_async_callback(_bounded, "database", database.close)
-    await database.remember_site(settings.site_ws_url)
+    await database.remember_site(_site_of(settings))
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
     vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
     users = Users(database)
@@ -183,6 +183,12 @@ async def _site_connect(
         yield connect
     finally:
         await session.close()
+
+
+def _site_of(settings: Settings) -> str:
+    """What the data is bound to: every address to which cookies go."""
+    urls = (settings.site_ws_url, settings.site_mtop_url, settings.site_passport_url, settings.site_upload_url)
+    return " ".join(urls)
 
 
 async def _first_password(users: Users, settings: Settings) -> str | None:

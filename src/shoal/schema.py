@@ -396,11 +396,12 @@ store_meta = Table(
     Column("counter", BigInteger, nullable=False, server_default=text("0")),
 )
 
-_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops"})
+_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops", "intents"})
+"""The past, and what was done for ever: an id that is taken again must not serve an old order a second time."""
 
 
 def account_tables() -> list[Table]:
-    """Every table a purge must empty of an account: all that name one, but the journal, its baselines and the ops."""
+    """Every table a purge must empty of an account: all that name one, but those that outlive it."""
     return [
         table
         for table in reversed(metadata.sorted_tables)

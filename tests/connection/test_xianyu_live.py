@@ -454,3 +454,18 @@ async def test_an_unanswered_confirmation_is_uncertain_and_never_repeated(shoal:
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     await asyncio.sleep(0.3)
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) <= 1
+
+
+async def test_an_id_that_is_taken_again_serves_no_old_order(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await shoal.manager.remove_cookie("shop", caller=ANN)
+    await until(lambda: "shop" not in shoal.manager.tasks)
+    assert await paying_shop(shoal) == unb
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.4)
+    words = [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
+    assert len(words) == 1
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
