@@ -113,7 +113,7 @@ def _rows_of(connection: Connection, account_id: str) -> dict[str, int]:
     }
 
 
-async def test_a_purge_leaves_the_journal_the_ops_what_was_done_for_ever_and_a_bare_tombstone(database: Database, manager: DBManager) -> None:
+async def test_a_purge_leaves_what_outlives_it_and_a_bare_tombstone(database: Database, manager: DBManager) -> None:
     full = an_account(remark="secret remark", keywords=(Rule(id="r", keyword="k"),), items=(ItemSetting(item_id="1"),))
     account, _ = await created(manager, full, an_account("other"))
     for name in ("shop", "other"):
