@@ -18,6 +18,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,19 @@ class KillLoop:
         self._lives = 0
         self.figures = Figures()
 
-    async def run(self, cycles: int, *, seconds: float = float("inf")) -> Figures:
+    async def run(self, cycles: int, *, seconds: float, at_least: int) -> Figures:
         """Kill so many times, or until the time is up; what broke stands in the figures."""
         began = time.monotonic()
+
+        def is_over() -> bool:
+            late = time.monotonic() - began > seconds and self.figures.cycles >= at_least
+            return late or self.figures.cycles >= cycles
+
         try:
-            while self.figures.cycles < cycles and time.monotonic() - began < seconds:
+            while not is_over():
                 self._lives += 1
                 life = _Life(self, self._directory / f"life{self._lives}")
-                await life.run(min(CYCLES_OF_A_LIFE, cycles - self.figures.cycles), began + seconds)
+                await life.run(min(CYCLES_OF_A_LIFE, cycles - self.figures.cycles), is_over)
         finally:
             await self._http.aclose()
         self.figures.seconds = time.monotonic() - began
@@ -126,12 +132,12 @@ class _Life:
         self._spawned = self._ready_at = 0.0
         self._known: set[str] = set()
 
-    async def run(self, cycles: int, until: float) -> None:
+    async def run(self, cycles: int, is_over: Callable[[], bool]) -> None:
         broken_before = len(self._figures.violations)
         try:
             self._accounts = await self._loop.accounts()
             for number in range(cycles):
-                if time.monotonic() > until:
+                if is_over():
                     break
                 await self._cycle("birth" if number == 0 else self._chance.choices(_KILLS, _KILL_WEIGHTS)[0])
             await self._open()
@@ -326,13 +332,24 @@ class _Life:
 
 
 async def kill_loop(
-    cycles: int, *, seed: int, shops: int = 4, seconds: float = float("inf"), program: tuple[str, ...] = SERVE
+    cycles: int,
+    *,
+    seed: int,
+    shops: int = 4,
+    seconds: float = float("inf"),
+    at_least: int = 0,
+    program: tuple[str, ...] = SERVE,
 ) -> Figures:
-    """Run the loop with a sandbox of its own. The files of a life that broke are kept, and named."""
+    """Run the loop with a sandbox of its own: so many kills, or fewer but ``at_least`` when the time is up.
+
+    The files of a life that broke are kept.
+    """
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     try:
-        figures = await KillLoop(directory, sandbox, seed=seed, program=program).run(cycles, seconds=seconds)
+        figures = await KillLoop(directory, sandbox, seed=seed, program=program).run(
+            cycles, seconds=seconds, at_least=at_least
+        )
     finally:
         await sandbox.end()
     if figures.violations:

@@ -18,8 +18,9 @@ if __package__ != "faults":  # started as a script or a module of the repository
 from faults import figures
 
 ROOT = Path(__file__).parents[2]
-_EXPLORED = re.compile(r"^(?P<name>.+): Figures\((?P<figures>.*)\)$", re.MULTILINE)
-_FIGURE = re.compile(r"(\w+)=(\d+)")
+_EXPLORED = re.compile(r"^(?P<name>.+): (?P<figures>\d+ \w+(?:, \d+ \w+)*); answers", re.MULTILINE)
+"""What the proofs say of themselves (``state.world.Figures``)."""
+_FIGURE = re.compile(r"(\d+) (\w+)")
 _SUMMARY = re.compile(r"(\d+) (passed|failed|error)")
 _CAUGHT = re.compile(r"^(\d+) of (\d+) mutants caught", re.MULTILINE)
 _MUTANT = re.compile(r"^\| (?P<name>.+?) \| (?P<by>.+) \|$", re.MULTILINE)
@@ -54,7 +55,7 @@ def _explore(file: Path, run: str) -> bool:
     code, said = _said_by("pytest", "tests/state", "tests/faults/test_bites.py", "-n", "2", "-rP", "-q")
     outcome = {word: int(number) for number, word in _SUMMARY.findall(said.splitlines()[-1] if said else "")}
     for found in _EXPLORED.finditer(said):
-        counted = {name: int(number) for name, number in _FIGURE.findall(found["figures"])}
+        counted = {name: int(number) for number, name in _FIGURE.findall(found["figures"])}
         figures.append(file, "explored", {"run": run, "name": found["name"], **counted})
     figures.append(file, "tests", {"run": run, "name": "tests/state", "exit_code": code, **outcome})
     return code != 0
