@@ -14,7 +14,7 @@ from shoal.account import Account, Observation
 from shoal.account_task import AccountTask, Connect, Limiters, TaskSurroundings, now_ms
 from shoal.backoff import BackoffLimits
 from shoal.config import Settings
-from shoal.errors import StoreError
+from shoal.errors import StoreError, UnknownAccount
 from shoal.events import AccountStateChanged, EventBus
 from shoal.ownership import LocalOwnership, Ownership
 from shoal.state_history import StateHistory
@@ -128,6 +128,8 @@ class TaskManager:
         while True:
             try:
                 await self._store.purge(account_id)
+                break
+            except UnknownAccount:  # another machine purged it, and the id may be taken again already
                 break
             except StoreError as error:
                 log.warning("purge failed, trying again", account=account_id, why=error.code, wait_seconds=wait)
