@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from random import Random
 from types import MappingProxyType
 
 import structlog
 
-from shoal.account import Account, Observation
+from shoal.account import Account, Observation, StateMove
 from shoal.account_task import AccountTask, Connect, Limiters, TaskSurroundings, now_ms
 from shoal.backoff import BackoffLimits
 from shoal.config import Settings
@@ -21,6 +20,9 @@ from shoal.state_history import StateHistory
 from shoal.store import AccountStore
 
 log = structlog.get_logger("shoal.tasks")
+
+LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
+"""How long to wait before the second and the third attempt to store what was observed last."""
 
 
 class TaskManager:
@@ -85,8 +87,20 @@ class TaskManager:
             task.cancel()
         await asyncio.gather(*owned, return_exceptions=True)
         self._end_history()
-        with suppress(StoreError):
-            await self._store.observe(self._dirty, self._history.take())
+        await self._store_last()
+
+    async def _store_last(self) -> None:
+        """Store what was observed last: a reason to park that is lost here would be tried again at the next start."""
+        moves = self._history.take()
+        for wait in (*LAST_WRITE_WAITS_SECONDS, None):
+            try:
+                await self._store.observe(self._dirty, moves)
+            except StoreError as error:
+                log.warning("last observations not stored", why=error.code, accounts=len(self._dirty), again=wait)
+                if wait is not None:
+                    await asyncio.sleep(wait)
+            else:
+                return
 
     def _end_history(self) -> None:
         """Say of every account that was not at rest that it stopped with the server."""
@@ -164,11 +178,18 @@ class TaskManager:
                 await self._store.observe(batch, moves)
                 self._history.stored()
             except StoreError as error:
-                self._dirty = batch | self._dirty
-                self._history.put_back(moves)
-                self._dirt.set()
+                self._keep_for_later(batch, moves)
                 log.warning("observations not stored", why=error.code)
                 await asyncio.sleep(1.0)
+            except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write
+                self._keep_for_later(batch, moves)
+                raise
+
+    def _keep_for_later(self, batch: dict[str, Observation], moves: list[StateMove]) -> None:
+        """What was not (or not certainly) stored waits again; storing it twice does no harm."""
+        self._dirty = batch | self._dirty
+        self._history.put_back(moves)
+        self._dirt.set()
 
     async def _resync(self) -> None:
         """Look at every account again now and then: a lost wake-up must not last.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from shoal.account import Account, AccountState
+from shoal.account import Account, AccountState, Observation, StateMove
 from shoal.account_task import Link
 from shoal.change_path import Caller
 from shoal.cookie_manager import CookieManager
@@ -461,3 +461,39 @@ async def test_a_purge_that_ends_during_the_close_disturbs_nothing() -> None:
             await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
         await manager.remove_cookie("shop1", caller=Caller(actor="ann", wait_seconds=0))
     assert site.live == {"shop0": 0, "shop1": 0, "shop2": 0}
+
+
+class HesitantStore(MemoryStore):
+    """Its first write of a parked account is under way when the server closes, and comes to nothing."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        super().__init__()
+        self.under_way = asyncio.Event()
+        self.hesitate = True
+        self.refusals = refusals
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        if self.hesitate and any(seen.parked_for for seen in observations.values()):
+            self.hesitate = False
+            self.under_way.set()
+            await asyncio.Event().wait()
+        if self.under_way.is_set() and self.refusals:
+            self.refusals -= 1
+            raise NotApplied("database is locked")
+        await super().observe(observations, moves)
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+async def test_a_park_whose_write_was_under_way_at_the_close_is_not_lost(refusals: int) -> None:
+    site, store = FakeSite(), HesitantStore(refusals)
+
+    async def refuse(account: Account, link: Link) -> None:
+        raise NeedsOwner("risk_control")
+
+    site.behave = refuse
+    async with managing(site, store) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await store.under_way.wait()
+    async with managing(site, store) as manager:
+        await until(lambda: manager.observation("shop").state is AccountState.PARKED)
+    assert site.ever["shop"] == 1, "a risk-controlled login must not be tried again by itself"
