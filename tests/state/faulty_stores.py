@@ -82,6 +82,7 @@ class FaultyStore(MemoryStore):
         self.read_failures = 0
         self.observe_failures = 0
         self.lost_observations = False
+        """Whether the last write of observations failed: only then may a restart know less than the manager did."""
         self.durable = _Durable()
         self.unsettled: set[str] = set()
         self.in_flight: set[str] = set()
@@ -118,6 +119,7 @@ class FaultyStore(MemoryStore):
             raise NotApplied("database is locked")
         seen, moved = dict(observations), tuple(moves)
         await self._job(lambda: _at_once(MemoryStore.observe(self, seen, moved)), self._lose_observations)
+        self.lost_observations = False
 
     def _lose_observations(self) -> None:
         self.lost_observations = True
@@ -263,6 +265,8 @@ class FaultySqlite(DBManager):
         )
         super().__init__(self.database, Vault.load(directory.parent / "secret.key", None, create=True))
         self.durable = _Durable()
+        self.lost_observations = False
+        """As in ``FaultyStore``."""
         self._on_the_way = 0
         self._degraded = ExitStack()
         self.database.on_degraded(self._degrade)
@@ -331,4 +335,9 @@ class FaultySqlite(DBManager):
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[Any] = ()) -> None:
         with self._underway():
-            await super().observe(observations, moves)
+            try:
+                await super().observe(observations, moves)
+            except StoreError:
+                self.lost_observations = True
+                raise
+            self.lost_observations = False

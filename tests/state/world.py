@@ -77,6 +77,8 @@ class Site:
         self.refused: set[tuple[str, tuple[int, int]]] = set()
         """What only an owner can bring back: it must not come by itself."""
         self.offences: list[str] = []
+        self.parting: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
+        """How many connections are saying farewell: their accounts are about to move."""
         self._broken: dict[str, asyncio.Event] = {}
         self._released: dict[str, asyncio.Event] = {}
 
@@ -105,7 +107,11 @@ class Site:
             await asyncio.sleep(climate.start_seconds)
             await self._live(link, climate.mode, broken)
         finally:
-            await self._part(account.id, self.climates[account.id])
+            self.parting[account.id] += 1
+            try:
+                await self._part(account.id, self.climates[account.id])
+            finally:
+                self.parting[account.id] -= 1
 
     @staticmethod
     async def _live(link: Link, mode: str, broken: asyncio.Event) -> None:
@@ -300,7 +306,7 @@ class World:
         self._check_stream(await self.store.journal(), followed=False)
         await self._dismiss_follower()
         self.site.refused &= known
-        if isinstance(self.store, FaultyStore) and self.store.lost_observations:
+        if self.store.lost_observations:
             self.site.refused.clear()
             self.store.lost_observations = False
         self.loop.after_step = None
@@ -556,6 +562,8 @@ class World:
         if account is None:
             return task is None and not self.site.live[name]
         if task is None:
+            return False
+        if self.site.parting[name]:
             return False
         seen = task.observation
         if not account.enabled:
