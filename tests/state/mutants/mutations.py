@@ -165,6 +165,13 @@ MUTATIONS = (
         "        if isinstance(error, NeedsOwner) and not stopped_by_us:",
     ),
     _one(
+        "what was being stored at the close is forgotten",
+        "task_manager.py",
+        "            except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write\n"
+        "                self._keep_for_later(batch, moves)\n",
+        "            except asyncio.CancelledError:\n",
+    ),
+    _one(
         "a new connection before the old one has ended",
         "account_task.py",
         "        self._connection.cancel()\n",
