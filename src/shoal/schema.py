@@ -94,6 +94,11 @@ accounts = Table(
     _flag("default_reply_enabled"),
     _text("default_reply"),
     _flag("default_reply_once"),
+    Column("proxy_sealed", LargeBinary, nullable=True),
+    _text("timezone"),
+    Column("buyer_replies_per_hour", Integer, nullable=True),
+    Column("shop_replies_per_minute", Integer, nullable=True),
+    _flag("free_shipping"),
     _number("restart_nonce"),
     _time("created_at_ms"),
     Column("shard", SmallInteger, nullable=False),
@@ -126,6 +131,23 @@ rules = Table(
     _text("match_mode", "contains"),
     _number("priority"),
     _text("schedule"),
+    _text("words"),
+    _text("word_mode", "any"),
+    _text("item_ids"),
+    _text("parts"),
+    Column("delay_min_seconds", Double, nullable=False, server_default=text("0")),
+    Column("delay_max_seconds", Double, nullable=False, server_default=text("0")),
+    _number("cooldown_seconds"),
+    _flag("active", default=True),
+)
+
+rule_hits = Table(
+    "rule_hits",
+    metadata,
+    _account(primary_key=True),
+    Column("rule_id", Text, primary_key=True),
+    Column("hits", BigInteger, nullable=False, server_default=text("0")),
+    _time("last_hit_ms"),
 )
 
 item_settings = Table(
@@ -271,6 +293,7 @@ messages = Table(
     _time("created_at_ms"),
     _time("received_at_ms"),
     _flag("handled"),
+    _text("verdict"),
     UniqueConstraint("account_id", "message_id"),
     Index("ix_messages_chat", "account_id", "chat_id", "created_at_ms"),
     Index("ix_messages_time", "account_id", "created_at_ms"),
@@ -298,6 +321,11 @@ outbox = Table(
     Column("rule_id", Text, nullable=True),
     _text("text"),
     _text("image_url"),
+    _number("width"),
+    _number("height"),
+    _number("part"),
+    _number("resends"),
+    _text("actor"),
     _text("outcome", "sending"),
     _text("reason"),
     Column("site_message_id", Text, nullable=True),
@@ -319,6 +347,12 @@ orders = Table(
     _text("buyer_id"),
     _text("chat_id"),
     _text("status"),
+    _text("amount"),
+    _text("quantity"),
+    _text("spec_name"),
+    _text("spec_value"),
+    _flag("group_price"),
+    _text("problem"),
     _time("created_at_ms"),
     _time("updated_at_ms"),
     Index("ix_orders_time", "account_id", "created_at_ms"),
@@ -349,6 +383,39 @@ intents = Table(
     _maybe_time("settled_at_ms"),
     _text("owner"),
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+)
+
+chats = Table(
+    "chats",
+    metadata,
+    _account(primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    _text("buyer_id"),
+    _text("buyer_name"),
+    Column("item_id", Text, nullable=True),
+    _time("last_at_ms"),
+    _text("last_text"),
+    _maybe_time("read_at_ms"),
+    Index("ix_chats_time", "account_id", "last_at_ms"),
+)
+
+chat_pauses = Table(
+    "chat_pauses",
+    metadata,
+    _account(primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    _text("reason"),
+    _text("actor"),
+    _time("since_ms"),
+    _time("until_ms"),
+)
+
+sync_positions = Table(
+    "sync_positions",
+    metadata,
+    _account(primary_key=True),
+    _text("position"),
+    _time("updated_at_ms"),
 )
 
 once_replies = Table(

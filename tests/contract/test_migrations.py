@@ -11,14 +11,16 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
 from shoal import migrations
-from shoal.account import SCALAR_FIELDS, ItemSetting, Observation, Rule
+from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Observation, Rule
+from shoal.account_rows import COOKIE_COLUMN
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError
 from shoal.schema import account_tables, accounts, item_settings, metadata, observed, rules, shard_of
+from shoal.vault import Vault
 from store_steps import Place, an_account, created
 
 HEAD = migrations._head(migrations._config())
@@ -55,6 +57,24 @@ async def test_opening_again_changes_nothing(place: Place) -> None:
     assert not list(place.data_dir.glob("*.before-*"))
 
 
+def insert_as_at_first(connection: Connection, account: Account, key_file: Path) -> None:
+    vault = Vault.load(key_file, create=True)
+    row = {
+        "id": account.id,
+        "owner_id": account.owner_id,
+        "unb": account.unb,
+        "cookie_sealed": vault.seal(account.cookie, account_id=account.id, column=COOKIE_COLUMN),
+        "cookie_fingerprint": account.fingerprint,
+        "enabled": account.enabled,
+        "created_at_ms": account.created_at_ms,
+        "shard": shard_of(account.id),
+        "generation": account.generation,
+        "rev": account.rev,
+    }
+    old = table("accounts", *(column(name) for name in row))
+    connection.execute(old.insert().values(row))
+
+
 async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,8 +82,8 @@ async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
     with monkeypatch.context() as patch:
         patch.setattr("shoal.migrations.command.upgrade", lambda config, _revision: upgrade(config, "0001"))
         database = await place.open_again()
-        manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
-        (account,) = await created(manager, an_account())
+        account = an_account().evolve(generation=1, rev=1)
+        await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
         await database.close()
     database = await place.open_again()
     assert await database.read(differences) == []
