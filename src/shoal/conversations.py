@@ -10,7 +10,7 @@ import structlog
 
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
-from shoal.message_log import IncomingMessage, MessageLog
+from shoal.message_log import IncomingMessage, MessageLog, SendOutcome
 from shoal.outbox import Letter, Outbox
 from shoal.replies import AnswerSource, Asked, choose_answer
 from shoal.work_group import WorkGroup
@@ -103,30 +103,37 @@ class Conversations:
         account = self._link.current()
         if account is None or not account.enabled:
             return  # unhandled still: it is answered if the owner enables the shop before it grows old
-        letter = await self._letter(account, chat_id, messages)
-        if letter is None:
+        letters = await self._letters(account, chat_id, messages)
+        if not letters:
             await self._log.mark_handled(self._account_id, [message.message_id for message in messages])
-            return
-        sent = await self._outbox.send(letter)
-        log.info("replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, rule=letter.rule_id)
+        for letter in letters:
+            sent = await self._outbox.send(letter)
+            log.info("replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, rule=letter.rule_id)
+            if sent.outcome is SendOutcome.DROPPED:
+                return
 
-    async def _letter(self, account: Account, chat_id: str, messages: list[IncomingMessage]) -> Letter | None:
+    async def _letters(self, account: Account, chat_id: str, messages: list[IncomingMessage]) -> list[Letter]:
+        """One letter for each part of the answer; the first one answers the messages."""
         fresh = [message for message in messages if self._is_fresh(message)]
         if not fresh or await self._human_speaks(account, chat_id):
-            return None
+            return []
         asked = _joined(fresh)
         answer = choose_answer(account, asked)
-        if answer is None or answer.is_silent:
-            return None
-        return Letter(
-            chat_id=chat_id,
-            buyer_id=asked.buyer_id,
-            text=answer.text,
-            image_url=answer.image_url,
-            rule_id=answer.rule_id or answer.source.value,
-            answers=[message.message_id for message in messages],
-            once=account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY,
-        )
+        if answer is None:
+            return []
+        once = account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY
+        return [
+            Letter(
+                chat_id=chat_id,
+                buyer_id=asked.buyer_id,
+                text=part.text,
+                image_url=part.image_url,
+                rule_id=answer.rule_id or answer.source.value,
+                answers=[] if place else [message.message_id for message in messages],
+                once=once and not place,
+            )
+            for place, part in enumerate(answer.parts)
+        ]
 
     def _is_fresh(self, message: IncomingMessage) -> bool:
         return not message.created_at_ms or message.created_at_ms >= now_ms() - self._message_age_ms

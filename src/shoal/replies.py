@@ -33,18 +33,37 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One message of an answer: either a text or a picture (whose size in pixels is 0 while it is not known)."""
+
+    text: str = ""
+    image_url: str = ""
+    width: int = 0
+    height: int = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.text) == bool(self.image_url):
+            raise ValueError("a part of an answer is either a text or a picture")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What to say. Empty ``text`` and ``image_url`` mean: a rule fired that says nothing."""
+    """What to say, part after part. No parts mean: a rule fired that says nothing.
+
+    Before the first part ``delay_seconds`` are waited, a random time between the two. For ``cooldown_seconds`` after
+    it, the same rule says nothing to the same buyer.
+    """
 
     source: AnswerSource
     rule_id: str = ""
-    text: str = ""
-    image_url: str = ""
+    parts: tuple[Part, ...] = ()
+    delay_seconds: tuple[float, float] = (0, 0)
+    cooldown_seconds: int = 0
 
     @property
     def is_silent(self) -> bool:
         """Whether the owner wants nothing said."""
-        return not self.text and not self.image_url
+        return not self.parts
 
 
 def choose_answer(account: Account, asked: Asked) -> Answer | None:
@@ -57,9 +76,9 @@ def choose_answer(account: Account, asked: Asked) -> Answer | None:
         return _answer_of(rule, asked)
     item = account.item(asked.item_id)
     if item is not None and item.reply:
-        return Answer(source=AnswerSource.ITEM_REPLY, text=fill(item.reply, variables(asked)))
+        return Answer(source=AnswerSource.ITEM_REPLY, parts=_said(item.reply, asked))
     if account.default_reply_enabled and account.default_reply:
-        return Answer(source=AnswerSource.DEFAULT_REPLY, text=fill(account.default_reply, variables(asked)))
+        return Answer(source=AnswerSource.DEFAULT_REPLY, parts=_said(account.default_reply, asked))
     return None
 
 
@@ -77,8 +96,15 @@ def _first_rule(account: Account, asked: Asked) -> Rule | None:
 def _answer_of(rule: Rule, asked: Asked) -> Answer:
     source = AnswerSource.ITEM_RULE if rule.item_id else AnswerSource.GENERAL_RULE
     if rule.kind is RuleKind.IMAGE:
-        return Answer(source=source, rule_id=rule.id, image_url=rule.image_url)
-    return Answer(source=source, rule_id=rule.id, text=fill(rule.reply, variables(asked)))
+        picture = (Part(image_url=rule.image_url),) if rule.image_url else ()
+        return Answer(source=source, rule_id=rule.id, parts=picture)
+    return Answer(source=source, rule_id=rule.id, parts=_said(rule.reply, asked))
+
+
+def _said(template: str, asked: Asked) -> tuple[Part, ...]:
+    """The template filled in, as one part; none when nothing is left to say."""
+    text = fill(template, variables(asked))
+    return (Part(text=text),) if text else ()
 
 
 def variables(asked: Asked) -> dict[str, str]:

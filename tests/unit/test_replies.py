@@ -1,0 +1,36 @@
+"""Which rule answers, and with what words."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoal.account import Account, Rule, RuleKind
+from shoal.replies import Asked, Part, choose_answer
+
+
+def asked(text: str = "在吗", item_id: str | None = None) -> Asked:
+    return Asked(text=text, chat_id="c1", buyer_id="b1", buyer_name="小鱼", item_id=item_id)
+
+
+def shop(*rules: Rule) -> Account:
+    return Account(id="shop", owner_id=1, unb="2200000000001", cookie="unb=2200000000001", keywords=rules)
+
+
+@pytest.mark.parametrize("broken", [{}, {"text": "x", "image_url": "/a.png"}])
+def test_a_part_is_either_a_text_or_a_picture(broken: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="either"):
+        Part(**broken)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(id="r", keyword="在吗", reply=""),
+        Rule(id="r", keyword="在吗", reply="{item_id}"),
+        Rule(id="r", keyword="在吗", kind=RuleKind.IMAGE),
+    ],
+)
+def test_a_rule_that_has_nothing_to_say_fires_and_says_nothing(rule: Rule) -> None:
+    answer = choose_answer(shop(rule, Rule(id="later", keyword="在", reply="x")), asked())
+    assert answer is not None
+    assert (answer.rule_id, answer.is_silent) == ("r", True)
