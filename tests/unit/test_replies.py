@@ -16,10 +16,10 @@ def shop(*rules: Rule) -> Account:
     return Account(id="shop", owner_id=1, unb="2200000000001", cookie="unb=2200000000001", keywords=rules)
 
 
-@pytest.mark.parametrize("broken", [{}, {"text": "x", "image_url": "/a.png"}])
-def test_a_part_is_either_a_text_or_a_picture(broken: dict[str, str]) -> None:
+@pytest.mark.parametrize(("text", "image_url"), [("", ""), ("x", "/a.png")])
+def test_a_part_is_either_a_text_or_a_picture(text: str, image_url: str) -> None:
     with pytest.raises(ValueError, match="either"):
-        Part(**broken)
+        Part(text=text, image_url=image_url)
 
 
 @pytest.mark.parametrize(
