@@ -8,7 +8,6 @@ one has really ended, however long that takes.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from aiolimiter import AsyncLimiter
 
 from shoal.account import Account, AccountState, Observation
 from shoal.backoff import Backoff, BackoffLimits
+from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
 from shoal.errors import NeedsOwner, ShoalError
 
 log = structlog.get_logger("shoal.task")
@@ -27,11 +27,6 @@ log = structlog.get_logger("shoal.task")
 
 _AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
 """States in which nothing crashes, whatever happened before."""
-
-
-def now_ms() -> int:
-    """Wall-clock milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class Connect(Protocol):

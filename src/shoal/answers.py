@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 import msgspec
 from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 
+from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.schema import insert_or, ops
@@ -63,7 +64,7 @@ class Answers:
         database: Database,
         *,
         wait_seconds: float,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
         """``wait_seconds``: how long a request waits for its twin that is being answered."""
         self._database = database

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, not_, select, update
 
 from shoal.account import Account
+from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import NotApplied, StoreError
 from shoal.schema import accounts, cookie_jars, insert_or, tokens
@@ -36,9 +36,7 @@ class Credentials:
     Each names the ``cookie_version`` it is based on, and is worth nothing once the owner has set a newer cookie.
     """
 
-    def __init__(
-        self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    ) -> None:
+    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._vault = vault
         self._now_ms = now_ms

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, delete, not_, select, update
 
 from shoal.account import Account, Observation, Rule, StateMove
 from shoal.account_rows import AccountRows, read_observations, read_op, write_observations
+from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import ConfigError, StoreError, UnknownAccount
 from shoal.history_rows import (
@@ -38,10 +38,6 @@ log = structlog.get_logger("shoal.database")
 
 _CHECK_COLUMN = "store_meta.key_check"
 _CHECK_TEXT = "the right key opens this"
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
@@ -71,7 +67,7 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
 class DBManager:
     """Accounts in a database. Reads raise ``StoreError``; a failure never turns into a default."""
 
-    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = _wall_clock_ms) -> None:
+    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._rows = AccountRows(vault)
         self._now_ms = now_ms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, func, not_, or_, select, update
 
+from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.schema import insert_or, messages, once_replies, outbox
 
@@ -119,7 +119,7 @@ class LoggedMessage:
 class MessageLog:
     """The messages and the outbox of every account."""
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
 

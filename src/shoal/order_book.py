@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, update
 
+from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.schema import insert_or, intents, order_events, orders
 
@@ -97,7 +97,7 @@ class Intent:
 class OrderBook:
     """The orders, their events and the intents of every account."""
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
 

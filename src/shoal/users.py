@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
 
+from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import Conflict, InvalidInput
 from shoal.schema import sessions, users
@@ -73,7 +73,7 @@ class Users:
         self,
         database: Database,
         *,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int] = now_ms,
         hasher: PasswordHasher | None = None,
     ) -> None:
         self._database = database

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
+
+from shoal.clock import now_ms
 
 APP_KEY = "444e9908a51d1cb236a27862abc769c9"
 """The message socket's application key, the same for everybody."""
@@ -48,10 +49,6 @@ def mid_key(mid: str) -> str:
     return mid.partition(" ")[0]
 
 
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class FrameNames:
     """Makes mids and uuids that never repeat within one connection (§1).
 
@@ -61,7 +58,7 @@ class FrameNames:
 
     __slots__ = ("_clock_ms", "_last_ms", "_rng")
 
-    def __init__(self, rng: random.Random | None = None, clock_ms: Callable[[], int] = _wall_clock_ms) -> None:
+    def __init__(self, rng: random.Random | None = None, clock_ms: Callable[[], int] = now_ms) -> None:
         self._rng = rng or random.SystemRandom()
         self._clock_ms = clock_ms
         self._last_ms = 0

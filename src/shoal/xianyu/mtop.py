@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from shoal.clock import now_ms
 from shoal.errors import InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import is_pair, parse_cookie
 from shoal.xianyu.identity import APP_KEY
@@ -118,7 +118,7 @@ class MtopClient:
         *,
         user_agent: str,
         timeout_seconds: float = 20.0,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
         require_no_cookie_jar(session)
         self._session = session
