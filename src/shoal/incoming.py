@@ -1,0 +1,148 @@
+"""What the site pushes over one connection: read, stored, acknowledged, and only then acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from shoal.account import Account
+from shoal.account_task import now_ms
+from shoal.conversations import Conversations
+from shoal.message_log import Direction, IncomingMessage, MessageLog
+from shoal.order_book import Order, OrderBook
+from shoal.orders import Orders
+from shoal.work_group import WorkGroup
+from shoal.xianyu import frames
+from shoal.xianyu.packets import (
+    CardUpdate,
+    ChatMessage,
+    Event,
+    TradeCard,
+    UndecodableFrame,
+    decode_entry,
+    read_event,
+)
+
+log = structlog.get_logger("shoal.incoming")
+
+_STATUS_MARKS = (
+    ("待付款", "processing"),
+    ("交易成功", "completed"),
+    ("退款成功", "cancelled"),
+    ("关闭了订单", "cancelled"),
+    ("已发货", "shipped"),
+)
+"""Parts of card texts and the order status they mean (docs/protocol.md §3.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Events that are stored: what was said, which of it is new (by message id), and which orders were paid."""
+
+    said: Sequence[ChatMessage]
+    new: Mapping[str, IncomingMessage]
+    paid: Sequence[Order]
+
+
+class Incoming:
+    """Takes what one connection hears. ``read``, ``store``, then acknowledge, then ``act``."""
+
+    def __init__(
+        self,
+        account: Account,
+        message_log: MessageLog,
+        order_book: OrderBook,
+        conversations: Conversations,
+        orders: Orders,
+        work: WorkGroup,
+    ) -> None:
+        self._account = account
+        self._log = message_log
+        self._book = order_book
+        self._conversations = conversations
+        self._orders = orders
+        self._work = work
+        self.undecodable_total = 0
+
+    def read(self, push: frames.Frame) -> list[Event]:
+        """Every event of a push, in order. An entry that cannot be read is counted and left out."""
+        events = []
+        for entry in frames.entries_of(push):
+            try:
+                events.append(read_event(decode_entry(entry), self._account.unb))
+            except UndecodableFrame as error:
+                self.undecodable_total += 1
+                log.warning("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
+        return events
+
+    async def store(self, events: Sequence[Event]) -> Heard:
+        """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``."""
+        said = [event for event in events if isinstance(event, ChatMessage) and event.message_id]
+        cards = [event for event in events if isinstance(event, TradeCard | CardUpdate) and event.order_id]
+        new = await self._stored(said)
+        paid = [order for card in cards if (order := await self._booked(card)) is not None]
+        return Heard(said, new, paid)
+
+    def act(self, heard: Heard) -> None:
+        """Answer what is new and serve what was paid. What a crash prevents is taken up by the next connection."""
+        for message in heard.said:
+            if message.is_own and message.message_id in heard.new:
+                self._conversations.said_by_us(heard.new[message.message_id])
+        questions = (message.message_id for message in heard.said if _is_question(message))
+        self._conversations.heard(heard.new[message_id] for message_id in questions if message_id in heard.new)
+        for order in heard.paid:
+            self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
+
+    async def _stored(self, said: Sequence[ChatMessage]) -> dict[str, IncomingMessage]:
+        if not said:
+            return {}
+        incoming = [_logged(message) for message in said]
+        new = await self._log.store_incoming(self._account.id, incoming)
+        return {message.message_id: message for message in incoming if message.message_id in new}
+
+    async def _booked(self, card: TradeCard | CardUpdate) -> Order | None:
+        """Note what a trade card says of its order; returns it when it is paid."""
+        status = _status_of(card)
+        if card.order_id is None or not status:
+            return None
+        account_id, order_id = self._account.id, card.order_id
+        await self._book.upsert(
+            account_id,
+            order_id,
+            status=status,
+            source="card",
+            item_id=card.item_id,
+            buyer_id=card.buyer_id or "",
+            chat_id=card.chat_id,
+            paid=card.paid,
+        )
+        return await self._book.order(account_id, order_id) if card.paid else None
+
+
+def _logged(message: ChatMessage) -> IncomingMessage:
+    return IncomingMessage(
+        message_id=message.message_id,
+        chat_id=message.chat_id,
+        item_id=message.item_id,
+        sender_id=message.sender_id,
+        sender_name=message.sender_name,
+        direction=Direction.OUT if message.is_own else Direction.IN,
+        content_type=str(message.content_type),
+        text=message.text,
+        created_at_ms=message.created_at_ms or now_ms(),
+        handled=not _is_question(message),
+    )
+
+
+def _is_question(message: ChatMessage) -> bool:
+    """Whether a buyer said something that may be answered."""
+    return not message.is_own and not message.is_system and bool(message.text)
+
+
+def _status_of(card: TradeCard | CardUpdate) -> str:
+    if card.paid:
+        return "pending_ship"
+    words = f"{card.title}{card.reminder}"
+    return next((status for mark, status in _STATUS_MARKS if mark in words), "")

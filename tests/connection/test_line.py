@@ -1,0 +1,102 @@
+"""The line to the site: it is up or says why not, it comes back by itself, and nothing that came over it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.change_path import Caller
+from standins import until
+
+QUICK = Caller(actor="user:ann", wait_seconds=0)
+
+
+async def test_b1_a_refused_registration_is_not_running(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="token_refused")
+    await shoal.manager.resume("shop", caller=QUICK)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RETRYING)
+    assert shoal.manager.observation("shop").reason == "token_refused"
+    await shoal.sandbox.do("faults/clear")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+async def test_b2_unanswered_heartbeats_end_the_connection_and_it_comes_back(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="silent_zombie", heartbeats=False, times=1)
+    await until(lambda: shoal.manager.observation("shop").state is not AccountState.RUNNING)
+    await shoal.sandbox.do("faults/clear")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    assert (await shoal.sandbox.sockets(unb))["max"] == 1
+
+
+async def test_b6_a_drop_reconnects_with_the_same_token(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    before = len(await shoal.sandbox.calls("login.token", unb))
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    async with asyncio.timeout(5):
+        while (await shoal.sandbox.sockets(unb))["total"] < 2:
+            await asyncio.sleep(0.02)
+    assert len(await shoal.sandbox.calls("login.token", unb)) == before
+
+
+async def test_a_restart_reuses_the_token_and_the_device(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    devices = (await shoal.sandbox.sockets(unb))["devices"]
+    calls = len(await shoal.sandbox.calls("login.token", unb))
+    await shoal.close()
+    await shoal.open()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    assert (await shoal.sandbox.sockets(unb))["devices"] == devices
+    assert len(await shoal.sandbox.calls("login.token", unb)) == calls
+
+
+async def test_a25_token_calls_of_many_shops_are_spaced(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(token_calls_per_second=5.0)
+    shops = [(await shoal.sandbox.do("sellers"))["unb"] for _ in range(6)]
+    for number, unb in enumerate(shops):
+        cookie = shoal.sandbox.world.cookie_header(unb)
+        await shoal.manager.add_cookie(f"shop{number}", cookie, owner_id=1, caller=QUICK)
+    await until(lambda: all(shoal.manager.observation(name).state == "running" for name in shoal.manager.accounts))
+    items = (await shoal.sandbox.get("calls"))["items"]
+    moments = [call["wall_ms"] for call in items if str(call["api"]).endswith("login.token")]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert len(moments) == len(shops)
+    assert min(gaps) > 100, "evenly spaced at 200 ms, whatever the machine adds"
+
+
+async def test_a_kick_parks(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="kickout", when="now", times=1)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED)
+    assert shoal.manager.observation("shop").reason == "kicked_out"
+
+
+async def test_b15_every_entry_of_a_push_is_read(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=3)
+    for buyer in ("甲", "乙", "丙"):
+        await shoal.sandbox.do("say", account=unb, buyer=buyer, text="在吗")
+    for buyer in ("甲", "乙", "丙"):
+        assert await shoal.sandbox.seen_soon(unb, buyer, 1) == ["hi"]
+
+
+async def test_an_undecodable_push_is_acknowledged_and_harms_nothing(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("push", account=unb, shape="raw", data="%%%")
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    assert (await shoal.sandbox.sockets(unb))["unacked"] == 0
+
+
+async def test_c18_a_message_is_stored_before_it_is_acknowledged(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(5):
+        while (await shoal.sandbox.sockets(unb))["unacked"]:
+            await asyncio.sleep(0.001)
+    stored = await shoal.log.list_messages(["shop"])
+    assert [logged.message.message_id for logged in stored] == [said["message_id"]]

@@ -1,0 +1,152 @@
+"""Paid orders over the real wire: the word first, then the confirmation, each at most once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.order_book import Act, IntentState
+from standins import ANN, until
+
+
+async def intent(shoal: Shoal, order_id: str, act: Act, state: IntentState) -> None:
+    async with asyncio.timeout(5):
+        while await shoal.book.intent_state("shop", order_id, act) is not state:
+            await asyncio.sleep(0.02)
+
+
+async def paying_shop(shoal: Shoal, *, auto_confirm: bool = True, message: str = "网盘链接 {order_id}") -> str:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", {"paid_message": message}, caller=ANN)
+    await shoal.manager.update_auto_confirm_setting("shop", auto_confirm, caller=ANN)
+    return unb
+
+
+async def test_a_paid_order_gets_its_message_first_and_is_confirmed_once(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    assert (await shoal.sandbox.seen(unb, "小鱼"))[0] == f"网盘链接 {paid['order_id']}"
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
+
+
+async def test_c8_a_repeated_paid_card_delivers_once_even_after_a_restart(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await shoal.close()
+    await shoal.open()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.4)
+    words = [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
+    assert len(words) == 1
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
+
+
+async def test_an_order_that_was_cancelled_while_the_shop_was_off_gets_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    await intent(shoal, paid["order_id"], Act.PAID_MESSAGE, IntentState.NOT_NEEDED)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.3)
+    assert not [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+
+
+async def test_an_order_that_is_cancelled_while_its_message_leaves_is_not_confirmed(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.5, times=1)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await asyncio.sleep(0.1)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    assert await shoal.book.intent_state("shop", paid["order_id"], Act.PAID_MESSAGE) is IntentState.DONE
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+
+
+async def test_an_old_paid_card_does_not_unship_an_order(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.3)
+    order = await shoal.book.order("shop", paid["order_id"])
+    assert order is not None
+    assert order.status == "shipped"
+
+
+async def test_auto_confirm_off_sends_the_message_and_confirms_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal, auto_confirm=False)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+
+
+async def test_c6_c7_a_refused_paid_message_confirms_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID")
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
+    await intent(shoal, paid["order_id"], Act.PAID_MESSAGE, IntentState.FAILED)
+    await asyncio.sleep(0.2)
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+    order = await shoal.book.order("shop", paid["order_id"])
+    assert order is not None
+    assert order.status == "pending_ship"
+
+
+async def test_nothing_configured_confirms_nothing_but_nothing_to_send_does(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal, message="")
+    item = shoal.item_of(unb)
+    first = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await intent(shoal, first["order_id"], Act.PAID_MESSAGE, IntentState.FAILED)
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+    await shoal.manager.update_item("shop", item, {"nothing_to_send": True}, caller=ANN)
+    second = await shoal.sandbox.do("pay", account=unb, buyer="小虾", item=item)
+    await intent(shoal, second["order_id"], Act.CONFIRM, IntentState.DONE)
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
+
+
+async def test_c10_a_typed_trigger_text_is_no_order(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="[我已付款，等待你发货] orderId=1234567890123456789")
+    await asyncio.sleep(0.4)
+    assert not await shoal.sandbox.calls("consign.dummy", unb)
+    assert not await shoal.sandbox.seen(unb, "小鱼")
+
+
+async def test_an_unanswered_confirmation_is_uncertain_and_never_repeated(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="http_500", which="consign", times=1)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.UNCERTAIN)
+    await shoal.close()
+    await shoal.open()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    await asyncio.sleep(0.3)
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) <= 1
+
+
+async def test_an_id_that_is_taken_again_serves_no_old_order(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    item = shoal.item_of(unb)
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
+    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await shoal.manager.remove_cookie("shop", caller=ANN)
+    await until(lambda: "shop" not in shoal.manager.tasks)
+    assert await paying_shop(shoal) == unb
+    await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
+    await asyncio.sleep(0.4)
+    words = [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
+    assert len(words) == 1
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1

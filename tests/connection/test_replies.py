@@ -1,0 +1,165 @@
+"""A shop talks over the real wire: it answers, and it is silent when it shall be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.change_path import Caller
+from shoal.keywords import KeywordRow
+from standins import ANN, until
+
+QUICK = Caller(actor="user:ann", wait_seconds=0)
+
+
+async def test_a_buyer_is_answered_by_the_rule_with_the_variables_filled_literally(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "{send_user_name}您好 {send_message} {unknown}"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗{send_user_id}")
+    seen = await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    assert seen == ["小鱼您好 在吗{send_user_id} {unknown}"]
+
+
+async def test_a_keyword_change_answers_the_very_next_message_without_a_reconnect(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "old"})
+    await shoal.manager.update_keywords("shop", [("在吗", "new")], caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["new"]
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+
+
+async def test_a_disabled_shop_sends_no_frame(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await asyncio.sleep(0.01)
+    await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
+    published_ms = time.time() * 1000
+    await asyncio.sleep(1.2)
+    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
+    late = [frame for frame in frames if frame["direction"] == "in" and frame["wall_ms"] > published_ms + 1]
+    assert not late
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"], "still fresh, so answered now"
+
+
+async def test_c1_the_same_text_again_is_answered_again_and_the_same_id_never_twice(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 2)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗", message_id=said["message_id"])
+    await asyncio.sleep(0.3)
+    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 2
+
+
+async def test_c2_a_duplicate_after_a_restart_is_not_answered(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.close()
+    await shoal.open()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗", message_id=said["message_id"])
+    await asyncio.sleep(0.3)
+    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
+
+
+async def test_c3_a_burst_is_joined_and_gets_one_answer(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"多少钱": "10"})
+    for text in ("多少钱", "?", "在吗"):
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=text)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["10"]
+    await asyncio.sleep(0.3)
+    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
+
+
+async def test_c3_what_was_asked_before_the_line_dropped_is_answered_after_it_is_back(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.5}, caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await asyncio.sleep(0.1)
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+
+
+async def test_c4_our_own_echo_does_not_silence_the_chat_but_the_owner_does(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await asyncio.sleep(0.2)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 2)
+    await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
+    await asyncio.sleep(0.3)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗??")
+    await asyncio.sleep(0.4)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi", "我来了"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoal: Shoal, *, restart: bool) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=True, times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    if restart:
+        await shoal.close()
+        await shoal.open()
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    else:
+        await asyncio.sleep(1.2)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
+    assert [sending.outcome for sending in await shoal.log.list_sendings(["shop"])][1] == "uncertain"
+
+
+async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(5):
+        while not await shoal.log.list_sendings(["shop"]):
+            await asyncio.sleep(0.01)
+    stopped = await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    assert stopped.observation.state is AccountState.STOPPED
+    (sending,) = await shoal.log.list_sendings(["shop"])
+    assert sending.outcome == "uncertain"
+
+
+async def test_an_item_rule_comes_before_a_general_one_and_others_are_not_asked(shoal: Shoal) -> None:
+
+    unb = await shoal.add()
+    item = shoal.item_of(unb)
+    rows = [
+        KeywordRow(keyword="尺码", reply="general"),
+        KeywordRow(keyword="尺码", reply="bound", item_id=item),
+        KeywordRow(keyword="尺码", reply="other", item_id="899999999999"),
+    ]
+    await shoal.manager.update_text_keywords("shop", rows, caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="尺码?", item=item)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["bound"]
+
+
+async def test_a_refused_message_does_not_count_as_sent(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(5):
+        while not (sendings := await shoal.log.list_sendings(["shop"])) or sendings[0].outcome == "sending":
+            await asyncio.sleep(0.02)
+    assert (sendings[0].outcome, sendings[0].reason) == ("refused", "CSI_FORBID")
+
+
+async def test_a_silent_send_is_uncertain_and_not_repeated(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=True, times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(5):
+        while not (sendings := await shoal.log.list_sendings(["shop"])) or sendings[0].outcome == "sending":
+            await asyncio.sleep(0.05)
+    assert sendings[0].outcome == "uncertain"
+    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
