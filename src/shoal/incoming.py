@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from shoal.account import Account
-from shoal.account_task import now_ms
+from shoal.clock import now_ms
 from shoal.conversations import Conversations
 from shoal.message_log import Direction, IncomingMessage, MessageLog
 from shoal.order_book import Order, OrderBook

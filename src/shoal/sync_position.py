@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from shoal.account_task import now_ms
+from shoal.clock import now_ms
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout
 

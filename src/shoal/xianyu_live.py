@@ -11,7 +11,8 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from shoal.account import Account
-from shoal.account_task import Link, now_ms
+from shoal.account_task import Link
+from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
