@@ -28,6 +28,7 @@ from shoal.api import (
     keywords,
     messages,
     ops,
+    pictures,
     reference,
     timeline,
 )
@@ -41,6 +42,7 @@ from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.pictures import Pictures
 from shoal.retention import Retention
 from shoal.server import Server
 from shoal.users import Users
@@ -51,6 +53,7 @@ from shoal.xianyu_live import LiveSurroundings, XianyuLive
 log = structlog.get_logger("shoal.server")
 
 KEY_FILE = "secret.key"
+PICTURE_DIRECTORY = "uploads/images"
 CLOSE_SECONDS = 15.0
 """The longest that any one part may take to close."""
 
@@ -69,6 +72,7 @@ _ROUTES = [
     events.routes,
     health.routes,
     reference.routes,
+    pictures.routes,
 ]
 """In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
 
@@ -142,7 +146,8 @@ async def _open_parts(
     closing.push_async_callback(_rereading(database, manager))
     first_password = await _first_password(users, settings)  # last: a start that fails must not swallow it
     answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
-    retention = Retention(store, message_log, answers, settings)
+    kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
+    retention = Retention(store, message_log, answers, settings, pictures=kept_pictures, accounts=manager.accounts)
     closing.push_async_callback(_bounded, "retention", retention.close)
     retention.start()
     server = Server(
@@ -155,6 +160,7 @@ async def _open_parts(
         order_book=order_book,
         credentials=Credentials(database, vault),
         answers=answers,
+        pictures=kept_pictures,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from shoal.account import Account
 from shoal.account_task import now_ms as wall_clock_ms
 from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.message_log import MessageLog
+from shoal.pictures import Pictures
 from shoal.store import AccountStore
 
 log = structlog.get_logger("shoal.retention")
@@ -23,7 +25,10 @@ _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Prunes the store, the messages and the answers to keyed requests. Owns one task, from ``start`` to ``close``."""
+    """Prunes the store, messages, pictures and answers to keyed requests.
+
+    Owns one task, from ``start`` to ``close``.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,8 @@ class Retention:
         answers: Answers,
         settings: Settings,
         *,
+        pictures: Pictures,
+        accounts: Mapping[str, Account],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
         every_seconds: float = EVERY_SECONDS,
@@ -40,6 +47,8 @@ class Retention:
         self._message_log = message_log
         self._answers = answers
         self._settings = settings
+        self._pictures = pictures
+        self._accounts = accounts
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
         self._every_seconds = every_seconds
@@ -86,3 +95,8 @@ class Retention:
             log.info("answers pruned", answers=await self._answers.forget_expired())
         except StoreError as error:
             log.warning("answers not pruned", why=error.code)
+        try:
+            gone = await self._pictures.sweep(self._accounts.values(), now / 1000)
+            log.info("pictures pruned", pictures=gone)
+        except StoreError as error:
+            log.warning("pictures not pruned", why=error.code)

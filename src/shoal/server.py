@@ -12,6 +12,7 @@ from shoal.database import Database
 from shoal.events import EventBus
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.pictures import Pictures
 from shoal.store import AccountStore
 from shoal.users import Users
 
@@ -29,6 +30,7 @@ class Server:
     order_book: OrderBook
     credentials: Credentials
     answers: Answers
+    pictures: Pictures
     started_at_ms: int
 
     @property

@@ -149,6 +149,12 @@ async def test_a_body_of_ten_megabytes_is_refused_before_it_is_read(door: Door) 
         assert "at most 2097152 bytes" in body["detail"]
 
 
+async def test_a_picture_may_be_larger_than_other_bodies(door: Door) -> None:
+    for size, is_read in ((3_000_000, True), (6_000_000, False)):
+        answer = await door.client.post("/keywords/nobody/image", content=b"x" * size)
+        assert (answer.status_code != 413) == is_read
+
+
 async def test_a_large_body_is_refused_on_a_real_connection_too(door: Door) -> None:
     async def parts() -> AsyncIterator[bytes]:
         for _ in range(160):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from structlog.testing import capture_logs
 
+from picture_files import a_png
+from shoal.account import Account, Rule, RuleKind
 from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
-from shoal.errors import NotApplied, StoreError
+from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.message_log import IncomingMessage, MessageLog
+from shoal.pictures import Pictures
 from shoal.retention import Retention
-from shoal.store import MemoryStore, Pruned
+from shoal.store import AccountStore, MemoryStore, Pruned
 from standins import quick_settings, until
 from store_steps import an_account, committed, creation
 
@@ -63,10 +69,24 @@ class RecordingAnswers(Answers):
         return 1
 
 
-def a_retention(store: MemoryStore, message_log: MessageLog, settings: Settings | None = None) -> Retention:
-    chosen = settings or quick_settings()
+def a_retention(
+    store: AccountStore,
+    message_log: MessageLog,
+    settings: Settings | None = None,
+    *,
+    pictures: Path = Path("no such directory"),
+    accounts: Mapping[str, Account] = MappingProxyType({}),
+) -> Retention:
     return Retention(
-        store, message_log, RecordingAnswers(), chosen, now_ms=lambda: NOW, first_after_seconds=0.0, every_seconds=0.01
+        store,
+        message_log,
+        RecordingAnswers(),
+        settings or quick_settings(),
+        pictures=Pictures(pictures),
+        accounts=accounts,
+        now_ms=lambda: NOW,
+        first_after_seconds=0.0,
+        every_seconds=0.01,
     )
 
 
@@ -105,7 +125,23 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
     store.error, messages.error = NotApplied("locked"), NotApplied("locked")
     with capture_logs() as logs:
         await a_retention(store, messages).prune()
-    assert [entry["event"] for entry in logs] == ["store not pruned", "messages not pruned", "answers pruned"]
+    told = [entry["event"] for entry in logs]
+    assert told == ["store not pruned", "messages not pruned", "answers pruned", "pictures pruned"]
+
+
+async def test_pictures_that_no_rule_names_go(tmp_path: Path) -> None:
+    pictures = Pictures(tmp_path)
+    used, unused = [await pictures.keep(a_png()) for _ in range(2)]
+    rule = Rule(id="r", keyword="图", kind=RuleKind.IMAGE, image_url=used)
+    retention = a_retention(
+        RecordingStore(), RecordingLog(), pictures=tmp_path, accounts={"shop": an_account(keywords=(rule,))}
+    )
+    for url in (used, unused):
+        os.utime(tmp_path / url.rpartition("/")[2], (0, 0))
+    await retention.prune()
+    assert (await pictures.read(used)).data == a_png()
+    with pytest.raises(InvalidInput):
+        await pictures.read(unused)
 
 
 async def test_closing_what_never_began_is_harmless() -> None:
@@ -121,6 +157,6 @@ async def test_old_messages_go_and_young_ones_stay(tmp_path: Path) -> None:
         await messages.store_incoming("shop", [IncomingMessage(message_id="old", chat_id="c", text="旧")])
         at = NOW - 89 * DAY_MS
         await messages.store_incoming("shop", [IncomingMessage(message_id="young", chat_id="c", text="新")])
-        await Retention(store, messages, RecordingAnswers(), quick_settings(), now_ms=lambda: NOW).prune()
+        await a_retention(store, messages).prune()
         left = await messages.list_messages(["shop"])
         assert [logged.message.message_id for logged in left] == ["young"]

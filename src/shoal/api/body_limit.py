@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoal.api.problems import problem_answer
+from shoal.picture_formats import MAX_PICTURE_BYTES
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
+"""A picture, and the other fields of its form."""
+_TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image")
 
 
 class BodyLimit:
@@ -22,21 +28,22 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = MAX_PICTURE_BODY_BYTES if _TAKES_A_PICTURE.fullmatch(scope["path"]) else self._max_bytes
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+        if announced.isdecimal() and int(announced[:20]) > limit:
+            await self._refuse(scope, receive, send, limit)
             return
         if announced:
             await self._app(scope, receive, send)
             return
-        body = await self._read(receive)
+        body = await self._read(receive, limit)
         if body is None:
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, receive, send, limit)
             return
         await self._app(scope, _Replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, receive: Receive, limit: int) -> bytes | None:
         """A body of unannounced length; ``None`` when it is too large."""
         parts: list[bytes] = []
         size = 0
@@ -47,15 +54,15 @@ class BodyLimit:
                 break
             part: bytes = message.get("body", b"")
             size += len(part)
-            if size > self._max_bytes:
+            if size > limit:
                 return None
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         language = Headers(scope=scope).get("accept-language")
-        answer = problem_answer("body_too_large", language, {"limit": self._max_bytes})
+        answer = problem_answer("body_too_large", language, {"limit": limit})
         await answer(scope, receive, send)
 
 

@@ -194,6 +194,15 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bad_keyword_index": Problem(400, "关键词索引无效", "There is no keyword at that place; look at the list again."),
     "unknown_rule": Problem(404, "这条关键词已不存在，请刷新列表", "That keyword is gone; look at the list again."),
+    "bad_picture": Problem(
+        422,
+        "无法识别这张图片，请使用 JPEG、PNG、WebP 或 GIF，边长不超过 16384 像素",
+        "This picture cannot be used: it is a JPEG, PNG, WebP or GIF, and no side is longer than 16384 pixels.",
+    ),
+    "picture_too_large": Problem(
+        422, "图片太大，最多 {limit} 字节", "The picture is too large: at most {limit} bytes."
+    ),
+    "picture_missing": Problem(404, "没有这张图片，请重新上传", "There is no such picture here; upload it again."),
     "batch_too_large": Problem(
         422,
         "一次最多修改 {limit} 个账号，请分批提交",
@@ -232,6 +241,11 @@ PROBLEMS: dict[str, Problem] = {
         "数据库没有回应，暂时不知道修改是否已保存。请稍后用操作编号查询结果，不要直接重复",
         "The database has not answered, so nobody knows yet whether this was stored. Look the operation up by its id "
         "before you repeat it.",
+    ),
+    "picture_not_stored": Problem(
+        503,
+        "图片未能保存，未做任何修改，请检查磁盘空间后重试",
+        "The picture could not be stored. Nothing was changed; look at the disk space, then try again.",
     ),
     "store_error": Problem(
         503,
