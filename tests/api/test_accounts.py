@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import httpx
 import pytest
 
 from doors import Door, another_person
@@ -49,6 +51,55 @@ async def test_an_account_that_is_still_vanishing_cannot_be_added(door: Door) ->
     body = await door.call("POST", "/cookies", 409, json={"id": "shop", "value": cookie_of(1)})
     assert body["code"] == "account_vanishing"
     await until(lambda: "shop" not in door.server.manager.tasks)
+
+
+async def _in_turn(door: Door, *requests: tuple[str, str, Any]) -> list[httpx.Response]:
+    """Send requests that all wait for the account's turn, in this order, before the first one gets it."""
+    locks = door.server.manager.locks
+    hold = await locks.acquire("shop", "test")
+    sending = []
+    for number, (method, path, more) in enumerate(requests):
+        sending.append(asyncio.create_task(door.client.request(method, path, **more)))
+        await until(lambda number=number: locks.figures().waiting > number)  # type: ignore[misc]
+    hold.release()
+    return list(await asyncio.gather(*sending))
+
+
+REMOVE: tuple[str, str, Any] = ("DELETE", "/cookies/shop", {"params": {"wait": 0}})
+RENEW: tuple[str, str, Any] = ("POST", "/cookies", {"json": {"id": "shop", "value": cookie_of(1, secret="s2")}})
+
+
+async def test_a_renewal_that_waited_for_a_removal_hears_that_the_account_is_vanishing(door: Door) -> None:
+    door.site.farewell_seconds = 0.3
+    gone, renewed = await _in_turn(door, REMOVE, RENEW)
+    assert gone.status_code == 200
+    assert (renewed.status_code, renewed.json()["code"]) == (409, "account_vanishing")
+    await until(lambda: "shop" not in door.server.manager.tasks)
+    assert (await door.call(*RENEW[:2], **RENEW[2]))["generation"] == 3
+
+
+async def test_a_renewal_with_a_condition_that_waited_for_a_removal_is_refused(door: Door) -> None:
+    door.site.farewell_seconds = 0.3
+    conditional = (*RENEW[:2], {**RENEW[2], "headers": {"If-Match": '"g1"'}})
+    _, renewed = await _in_turn(door, REMOVE, conditional)
+    assert (renewed.status_code, renewed.json()["code"]) == (412, "stale_generation")
+
+
+async def test_other_changes_that_waited_for_a_removal_find_no_account(door: Door) -> None:
+    door.site.farewell_seconds = 0.3
+    remark = ("PUT", "/cookies/shop/remark", {"json": {"remark": "late"}})
+    gone, changed, again = await _in_turn(door, REMOVE, remark, REMOVE)
+    assert [answer.status_code for answer in (gone, changed, again)] == [200, 403, 403]
+
+
+async def test_a_change_of_settings_is_answered_though_a_removal_followed_at_once(door: Door) -> None:
+    settings = ("PATCH", "/cookies/shop/settings", {"json": {"remark": "last words"}})
+    item = ("PUT", "/cookies/shop/items/700000000001", {"json": {"reply": "in stock"}})
+    changed, set_, gone = await _in_turn(door, settings, item, REMOVE)
+    assert [answer.status_code for answer in (changed, set_, gone)] == [200, 200, 200]
+    assert changed.json()["settings"]["remark"] == "last words"
+    assert set_.json()["item"]["reply"] == "in stock"
+    assert gone.json()["generation"] == 4
 
 
 async def test_a23_the_same_seller_cannot_be_added_twice(door: Door) -> None:

@@ -22,9 +22,17 @@ Shown = Callable[[Account], Any]
 async def changed(
     server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
 ) -> dict[str, Any]:
-    """Await a change and return the fields of ``ChangeFacts``; the new ETag goes into the response.
+    """Await a change and return the fields of ``ChangeFacts``; else as ``made``."""
+    return facts_of(await made(server, response, account_id, change, shown))
 
-    A ``StaleGeneration`` leaves with the account as it is now, in the form of ``shown``.
+
+async def made(
+    server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
+) -> Outcome:
+    """Await a change; the new ETag goes into the response.
+
+    A ``StaleGeneration`` leaves with the account as it is now, in the form of ``shown``. What the answer shows of the
+    account comes from the outcome: the account itself may be gone by now.
     """
     try:
         outcome = await change
@@ -32,7 +40,7 @@ async def changed(
         _add_current(server, account_id, error, shown)
         raise
     response.headers["ETag"] = etag(outcome.generation)
-    return facts_of(outcome)
+    return outcome
 
 
 async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, Any]:

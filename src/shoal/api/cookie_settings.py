@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from shoal.api.bodies import AccountInfoBody, AutoConfirmBody, PauseBody, RemarkBody, SettingsBody
 from shoal.api.caller import AccountToChange, AccountToRead, OwnAccount, TheCaller, TheServer
-from shoal.api.changes import changed
+from shoal.api.changes import changed, facts_of, made
 from shoal.api.cookies import require_secret
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
@@ -190,5 +190,5 @@ async def update_settings(
     """Change the settings that are sent, all in one change; the others stay."""
     values = body.model_dump(include=body.model_fields_set)
     change = server.manager.update_settings(account.id, values, caller=caller)
-    facts = await changed(server, response, account.id, change)
-    return SettingsChanged(settings=desired_body(server.manager.account(account.id)), **facts)
+    outcome = await made(server, response, account.id, change)
+    return SettingsChanged(settings=desired_body(outcome.account), **facts_of(outcome))

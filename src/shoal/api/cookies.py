@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
@@ -16,7 +14,7 @@ from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, AccountBody, ChangeFacts, account_body, etag_of, example
 from shoal.change_path import Caller
 from shoal.cookie_manager import Outcome
-from shoal.errors import AccountExists, DuplicateUnb, InvalidInput, StaleGeneration
+from shoal.errors import AccountExists, DuplicateUnb, InvalidInput, StaleGeneration, UnknownAccount
 from shoal.server import Server
 from shoal.users import User
 
@@ -160,13 +158,23 @@ def require_secret(value: str, field: str) -> None:
         raise InvalidInput(f"{field} must not be empty", code="empty_secret", field=field)
 
 
-def _add_or_renew(server: Server, me: User, body: CookieBody, caller: Caller) -> Awaitable[Outcome]:
-    known = server.manager.accounts.get(body.id)
-    if known is None:
-        return _add(server, me, body, caller)
-    if known.owner_id != me.id:
-        raise AccountExists(f"{body.id} is somebody else's", code="account_exists/foreign")
-    return server.manager.update_cookie(body.id, body.value, caller=caller)
+async def _add_or_renew(server: Server, me: User, body: CookieBody, caller: Caller) -> Outcome:
+    """Add or renew, whichever fits when the account's turn comes: it may be added or removed during the wait.
+
+    Raises ``AccountVanishing`` when it was removed meanwhile and is not gone yet.
+    """
+    for tries_left in (2, 1, 0):
+        known = server.manager.accounts.get(body.id)
+        if known is not None and known.owner_id != me.id:
+            raise AccountExists(f"{body.id} is somebody else's", code="account_exists/foreign")
+        try:
+            if known is None:
+                return await _add(server, me, body, caller)
+            return await server.manager.update_cookie(body.id, body.value, caller=caller)
+        except (AccountExists, UnknownAccount):
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 async def _add(server: Server, me: User, body: CookieBody, caller: Caller) -> Outcome:
@@ -179,7 +187,3 @@ async def _add(server: Server, me: User, body: CookieBody, caller: Caller) -> Ou
         if other is not None and other.owner_id == me.id:
             raise
         raise DuplicateUnb("this seller is somebody else's", code="duplicate_unb/foreign") from None
-    except AccountExists:
-        if server.manager.accounts.get(body.id) is None:
-            raise
-        return await _add_or_renew(server, me, body, caller)  # it was added while this one waited for its turn

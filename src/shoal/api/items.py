@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from shoal.account import ItemSetting
 from shoal.api.bodies import ItemBody
 from shoal.api.caller import OwnAccount, TheCaller, TheServer
-from shoal.api.changes import changed
+from shoal.api.changes import changed, facts_of, made
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, ItemShape, etag_of, example, item_shape
@@ -65,9 +65,9 @@ async def put_item(
     """Set what is sent; what is left out stays as it was."""
     values = body.model_dump(include=body.model_fields_set)
     change = server.manager.update_item(account.id, item_id, values, caller=caller)
-    facts = await changed(server, response, account.id, change)
-    now = server.manager.account(account.id).item(item_id) or ItemSetting(item_id=item_id)
-    return ItemChanged(item=item_shape(now), **facts)
+    outcome = await made(server, response, account.id, change)
+    now = outcome.account.item(item_id) or ItemSetting(item_id=item_id)
+    return ItemChanged(item=item_shape(now), **facts_of(outcome))
 
 
 @routes.delete("/cookies/{cid}/items/{item_id}", summary="Forget an item's settings", responses=CHANGING)
