@@ -96,13 +96,16 @@ class ChangePath:
         self._pending: dict[str, Account | None] = {}
         self._by_unb: dict[str, str] = {}
         self._unsettled: set[str] = set()
+        self._loaded_rev = 0
+        self._gone_at: dict[str, int] = {}
+        """The rev of the deletion of each account that was told and is not there now."""
         self.newest_rev = 0
         self.published: Mapping[str, Account] = MappingProxyType(self._published)
         self.pending: Mapping[str, Account | None] = MappingProxyType(self._pending)
 
     def load(self, contents: Contents) -> None:
         """Publish what was read at start, without events."""
-        self.newest_rev = contents.newest_rev
+        self.newest_rev = self._loaded_rev = contents.newest_rev
         for account_id, account in contents.accounts.items():
             self._put(account_id, account)
 
@@ -359,6 +362,10 @@ class ChangePath:
 
     def _fan_out(self, entry: JournalEntry) -> None:
         self.newest_rev = max(self.newest_rev, entry.rev)
+        if entry.is_deletion:
+            self._gone_at[entry.account_id] = entry.rev
+        else:
+            self._gone_at.pop(entry.account_id, None)
         self._events.publish(AccountChanged(entry=entry))
 
     # -- what others wrote ---------------------------------------------------------------------------------------
@@ -383,13 +390,20 @@ class ChangePath:
             stored = await self._store.load_account(account_id)
             if _version(stored) == _version(old):
                 return
-            missed = await self._store.journal(account_id=account_id, after_rev=old.rev if old else self.newest_rev)
+            told = old.rev if old else self._gone_at.get(account_id, self._loaded_rev)
+            missed = await self._store.journal(account_id=account_id, after_rev=told)
             self._put(account_id, stored)
-            for entry in missed:
+            for entry in _up_to(stored, missed):
                 self._fan_out(entry)
             self._published_now(account_id, stored)
         finally:
             hold.release()
+
+
+def _up_to(stored: Account | None, entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
+    """The entries that led to what was read; those written while it was read are left for the next time."""
+    last = stored.rev if stored else max((entry.rev for entry in entries if entry.is_deletion), default=0)
+    return [entry for entry in entries if entry.rev <= last]
 
 
 def _version(account: Account | None) -> tuple[int, int]:

@@ -32,6 +32,11 @@ class JournalEntry:
     op_id: str
     at_ms: int
 
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the account was deleted by it."""
+        return "deleted" in self.changes
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
@@ -123,7 +128,7 @@ def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> d
         if entry.generation != before.generation + 1:
             raise ValueError(f"generation gap at rev {entry.rev} of {entry.account_id}")
         row = None
-        if "deleted" not in entry.changes:
+        if not entry.is_deletion:
             row = _copy(before.projection) if before is start else before.projection or _copy(None)
             _apply(row, entry.changes, entry.rev)
             row["generation"], row["rev"] = entry.generation, entry.rev

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
@@ -24,6 +24,7 @@ from shoal.errors import (
     StaleGeneration,
     UnknownAccount,
 )
+from shoal.events import AccountChanged, Subscription
 from shoal.journal import fold, projection
 from shoal.keywords import KeywordRow
 from shoal.store import Change, MemoryStore, Refused, Settle
@@ -418,6 +419,71 @@ async def test_what_another_writer_stored_is_published_and_built_upon() -> None:
         await manager.update_settings("shop", {"pause_duration": 1}, caller=ANN)
         account = manager.account("shop")
         assert (account.remark, account.pause_duration, account.generation) == ("theirs", 1, 3)
+
+
+async def _told(subscription: Subscription) -> list[tuple[str, int]]:
+    """What was fanned out since it was last asked: account and generation, in order."""
+    events = await subscription.take()
+    return [(event.account_id, event.entry.generation) for event in events if isinstance(event, AccountChanged)]
+
+
+async def test_what_another_writer_did_is_told_from_its_creation_on_and_once() -> None:
+    """An account unknown here tells all of its past, though later changes of others were told before."""
+    store = MemoryStore()
+    async with managing(FakeSite(), store) as manager, managing(FakeSite(), store) as other:
+        with manager.events.subscribe() as heard:
+            await other.add_cookie("theirs", cookie_of(1), owner_id=1, caller=ANN)
+            await other.update_settings("theirs", {"remark": "r"}, caller=ANN)
+            await other.add_cookie("also", cookie_of(2), owner_id=1, caller=ANN)
+            await manager.add_cookie("mine", cookie_of(3), owner_id=1, caller=ANN)
+            assert await manager.reload_from_db() == 2
+            assert await manager.reload_from_db() == 0
+            assert await _told(heard) == [("mine", 1), ("also", 1), ("theirs", 1), ("theirs", 2)]
+
+
+async def test_an_account_that_came_and_went_elsewhere_is_told_without_what_was_told_before() -> None:
+    store = MemoryStore()
+    async with managing(FakeSite(), store) as manager, managing(FakeSite(), store) as other:
+        await other.add_cookie("old", cookie_of(9), owner_id=1, caller=ANN)
+        await manager.reload_from_db()
+        with manager.events.subscribe() as heard:
+            await manager.remove_cookie("old", caller=ANN)
+            await other.reload_from_db()
+            await until(lambda: "old" not in manager.tasks and "old" not in other.tasks)
+            assert await _told(heard) == [("old", 2)]
+            await other.add_cookie("old", cookie_of(9), owner_id=1, caller=ANN)
+            await manager.reload_from_db()
+            assert await _told(heard) == [("old", 3)]
+            await other.remove_cookie("old", caller=ANN)
+            await manager.reload_from_db()
+            assert await _told(heard) == [("old", 4)]
+            assert "old" not in manager.accounts
+            await until(lambda: "old" not in manager.tasks and "old" not in other.tasks)
+
+
+class BusyStore(MemoryStore):
+    """While one account is read, somebody else goes on changing it."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def load_account(self, account_id: str) -> Account | None:
+        stored = await super().load_account(account_id)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return stored
+
+
+async def test_a_change_that_comes_while_another_writers_is_read_is_told_with_its_own_value() -> None:
+    store = BusyStore()
+    async with managing(FakeSite(), store) as manager, managing(FakeSite(), store) as other:
+        await other.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        with manager.events.subscribe() as heard:
+            store.meanwhile = lambda: other.update_settings("shop", {"remark": "late"}, caller=ANN)
+            await manager.reload_from_db()
+            assert (await _told(heard), manager.account("shop").generation) == ([("shop", 1)], 1)
+            await manager.reload_from_db()
+            assert (await _told(heard), manager.account("shop").generation) == ([("shop", 2)], 2)
 
 
 @pytest.mark.parametrize("account_id", ["", "a/b", "a?b", "a#b", "a%b", "details", "a\nb", "x" * 65, " a", ".."])
