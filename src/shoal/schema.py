@@ -34,6 +34,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 SHARDS = 1024
 """How many shards the accounts are spread over: fixed for ever."""
 
+OUTBOX_OPEN = "outcome IN ('waiting', 'sending', 'uncertain')"
+"""What of the outbox may still change; spelled out, for an index on it is used only where a query says just that."""
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -294,6 +297,9 @@ messages = Table(
     _time("received_at_ms"),
     _flag("handled"),
     _text("verdict"),
+    _text("rule_id"),
+    Column("joined_to", Text, nullable=True),
+    _number("repeats"),
     UniqueConstraint("account_id", "message_id"),
     Index("ix_messages_chat", "account_id", "chat_id", "created_at_ms"),
     Index("ix_messages_time", "account_id", "created_at_ms"),
@@ -326,6 +332,7 @@ outbox = Table(
     _number("part"),
     _number("resends"),
     _text("actor"),
+    Column("op_id", Text, nullable=True),
     _text("outcome", "sending"),
     _text("reason"),
     Column("site_message_id", Text, nullable=True),
@@ -335,6 +342,22 @@ outbox = Table(
     Index("ix_outbox_answered", "account_id", "message_id"),
     Index("ix_outbox_site_message", "account_id", "site_message_id"),
     Index("ix_outbox_chat", "account_id", "chat_id", "created_at_ms"),
+    Index("ix_outbox_buyer", "account_id", "buyer_id", "created_at_ms"),
+    Index("ix_outbox_time", "account_id", "created_at_ms"),
+    Index(
+        "ix_outbox_op_id",
+        "account_id",
+        "op_id",
+        sqlite_where=text("op_id IS NOT NULL"),
+        postgresql_where=text("op_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_outbox_open",
+        "account_id",
+        "id",
+        sqlite_where=text(OUTBOX_OPEN),
+        postgresql_where=text(OUTBOX_OPEN),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -395,6 +418,7 @@ chats = Table(
     Column("item_id", Text, nullable=True),
     _time("last_at_ms"),
     _text("last_text"),
+    _text("last_direction"),
     _maybe_time("read_at_ms"),
     Index("ix_chats_time", "account_id", "last_at_ms"),
 )

@@ -54,8 +54,20 @@ _COLUMNS: dict[str, tuple[sa.Column[Any], ...]] = {
         _number("cooldown_seconds"),
         _flag("active", default=True),
     ),
-    "messages": (_text("verdict"),),
-    "outbox": (_number("width"), _number("height"), _number("part"), _number("resends"), _text("actor")),
+    "messages": (
+        _text("verdict"),
+        _text("rule_id"),
+        sa.Column("joined_to", sa.Text(), nullable=True),
+        _number("repeats"),
+    ),
+    "outbox": (
+        _number("width"),
+        _number("height"),
+        _number("part"),
+        _number("resends"),
+        _text("actor"),
+        sa.Column("op_id", sa.Text(), nullable=True),
+    ),
     "orders": (
         _text("amount"),
         _text("quantity"),
@@ -68,9 +80,16 @@ _COLUMNS: dict[str, tuple[sa.Column[Any], ...]] = {
 
 
 def upgrade() -> None:
-    for table, columns in _COLUMNS.items():
-        for column in columns:
+    for table, added in _COLUMNS.items():
+        for column in added:
             op.add_column(table, column)
+    op.create_index("ix_outbox_buyer", "outbox", ["account_id", "buyer_id", "created_at_ms"], unique=False)
+    op.create_index("ix_outbox_time", "outbox", ["account_id", "created_at_ms"], unique=False)
+    for name, columns, where in (
+        ("ix_outbox_op_id", ["account_id", "op_id"], sa.text("op_id IS NOT NULL")),
+        ("ix_outbox_open", ["account_id", "id"], sa.text("outcome IN ('waiting', 'sending', 'uncertain')")),
+    ):
+        op.create_index(name, "outbox", columns, unique=False, sqlite_where=where, postgresql_where=where)
     _of_account(
         "rule_hits",
         [sa.Column("rule_id", sa.Text(), nullable=False)],
@@ -88,6 +107,7 @@ def upgrade() -> None:
             sa.Column("item_id", sa.Text(), nullable=True),
             _time("last_at_ms"),
             _text("last_text"),
+            _text("last_direction"),
             sa.Column("read_at_ms", sa.BigInteger(), nullable=True),
         ],
     )
