@@ -150,6 +150,7 @@ class Account:
     cookie_version: int = 1
     enabled: bool = True
     auto_confirm: bool = False
+    free_shipping: bool = False
     remark: str = ""
     pause_duration: int = 10
     debounce_seconds: float | None = None

@@ -137,6 +137,7 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "pause_duration": _pause,
     "debounce_seconds": _debounce,
     "paid_message": _reply,
+    "free_shipping": _flag,
     "default_reply_enabled": _flag,
     "default_reply": _reply,
     "default_reply_once": _flag,

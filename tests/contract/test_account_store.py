@@ -45,6 +45,7 @@ FULL: dict[str, Any] = {
     "pause_duration": 7,
     "debounce_seconds": 1.5,
     "paid_message": "谢谢",
+    "free_shipping": True,
     "default_reply_enabled": True,
     "default_reply": "在的",
     "default_reply_once": True,

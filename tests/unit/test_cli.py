@@ -89,7 +89,7 @@ def account(account_id: str = "shop", **fields: Any) -> dict[str, Any]:
         "action_url": "", "generation": 7, "created_at": "2026-01-01T00:00:00.000Z",
         "desired": {
             "keyword_count": 3, "item_count": 0, "default_reply_enabled": False, "default_reply": "",
-            "paid_message": "", "auto_confirm": False, "pause_duration": 10,
+            "paid_message": "", "auto_confirm": False, "free_shipping": False, "pause_duration": 10,
         },
         "observed": {"detail": "", "connected_at": None, "last_heartbeat_at": None, "last_message_at": None},
         **fields,

@@ -121,13 +121,17 @@ class AccountInfoBody(BaseModel):
 
 
 class SettingsBody(BaseModel):
-    """Some settings of an account; those left out stay. ``debounce_seconds: null`` means the server's setting."""
+    """Some settings of an account; those left out stay. ``debounce_seconds: null`` means the server's setting.
+
+    ``free_shipping``: complete the orders of a group price (小刀) without a person.
+    """
 
     model_config = _example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
     remark: Text = ""
     pause_duration: int = 10
     debounce_seconds: float | None = Field(None, allow_inf_nan=False)
     paid_message: Text = ""
+    free_shipping: bool = False
     default_reply_enabled: bool = False
     default_reply: Text = ""
     default_reply_once: bool = False

@@ -62,6 +62,7 @@ class DesiredBody(BaseModel):
     pause_duration: int
     debounce_seconds: float | None
     paid_message: str
+    free_shipping: bool
     default_reply_enabled: bool
     default_reply: str
     default_reply_once: bool
@@ -90,8 +91,8 @@ class AccountBody(BaseModel):
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
-            "paid_message": "", "default_reply_enabled": False, "default_reply": "", "default_reply_once": False,
-            "keyword_count": 2, "item_count": 0,
+            "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
+            "default_reply_once": False, "keyword_count": 2, "item_count": 0,
         },
         observed={
             "detail": "", "crash_loop": False, "parked_reason": "", "parked_since": None,
@@ -153,6 +154,7 @@ def desired_body(account: Account) -> DesiredBody:
         pause_duration=account.pause_duration,
         debounce_seconds=account.debounce_seconds,
         paid_message=account.paid_message,
+        free_shipping=account.free_shipping,
         default_reply_enabled=account.default_reply_enabled,
         default_reply=account.default_reply,
         default_reply_once=account.default_reply_once,

@@ -88,6 +88,7 @@ def account_facts(account: Account) -> Table:
         ("Default reply", "默认回复", printable(wanted["default_reply"]) if wanted["default_reply_enabled"] else ""),
         ("After payment", "付款后发送", printable(wanted["paid_message"])),
         ("Confirms shipment", "自动确认发货", yes[wanted["auto_confirm"]]),
+        ("Completes group prices", "小刀自动免拼发货", yes[wanted["free_shipping"]]),
         ("Silent after you wrote", "人工回复后静默", minutes.format(wanted["pause_duration"])),
         ("Generation", "版本", str(account["generation"])),
     ]
