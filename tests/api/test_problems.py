@@ -224,8 +224,10 @@ def _refusing(error: ShoalError) -> Callable[[Sequence[Change], Settle], None]:
     return submit
 
 
-async def test_a_refused_write_changes_neither_memory_nor_database(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A17 (and A14): both sides or neither."""
+async def test_a14_a17_a_refused_write_changes_neither_memory_nor_database(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both sides or neither."""
     before = door.account()
     with monkeypatch.context() as patched:
         patched.setattr(door.server.store, "submit", _refusing(NotApplied("disk full", why="internals")))

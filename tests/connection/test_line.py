@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 
 from sandboxed import Shoal
 from shoal.account import AccountState
@@ -51,21 +50,6 @@ async def test_a_restart_reuses_the_token_and_the_device(shoal: Shoal) -> None:
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     assert (await shoal.sandbox.sockets(unb))["devices"] == devices
     assert len(await shoal.sandbox.calls("login.token", unb)) == calls
-
-
-async def test_a25_token_calls_of_many_shops_are_spaced(shoal: Shoal) -> None:
-    await shoal.close()
-    await shoal.open(token_calls_per_second=5.0)
-    shops = [(await shoal.sandbox.do("sellers"))["unb"] for _ in range(6)]
-    for number, unb in enumerate(shops):
-        cookie = shoal.sandbox.world.cookie_header(unb)
-        await shoal.manager.add_cookie(f"shop{number}", cookie, owner_id=1, caller=QUICK)
-    await until(lambda: all(shoal.manager.observation(name).state == "running" for name in shoal.manager.accounts))
-    items = (await shoal.sandbox.get("calls"))["items"]
-    moments = [call["wall_ms"] for call in items if str(call["api"]).endswith("login.token")]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    assert len(moments) == len(shops)
-    assert min(gaps) > 100, "evenly spaced at 200 ms, whatever the machine adds"
 
 
 async def test_a_kick_parks(shoal: Shoal) -> None:

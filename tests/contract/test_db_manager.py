@@ -50,7 +50,7 @@ async def test_the_seeds_names_read_and_write_with_a_journal_row_each(manager: D
         lambda store: store.save_keywords("nobody", ()),
     ],
 )
-async def test_an_unknown_account_is_never_a_default(manager: DBManager, call: Any) -> None:
+async def test_a17_a18_an_unknown_account_is_never_a_default(manager: DBManager, call: Any) -> None:
     with pytest.raises(UnknownAccount):
         await call(manager)
     assert await manager.journal() == []
@@ -66,7 +66,7 @@ async def test_an_unknown_account_is_never_a_default(manager: DBManager, call: A
         update(observed).values(state="asleep"),
     ],
 )
-async def test_one_unreadable_row_makes_loading_fail_by_name(
+async def test_a18_one_unreadable_row_makes_loading_fail_by_name(
     database: Database, manager: DBManager, damage: Any
 ) -> None:
     await created(manager, an_account("fine"), an_account("shop", keywords=(Rule(id="r", keyword="k"),)))

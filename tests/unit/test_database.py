@@ -55,7 +55,7 @@ async def test_the_directory_and_every_file_are_private(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-async def test_the_durable_settings_are_on(tmp_path: Path) -> None:
+async def test_d11_the_durable_settings_are_on_for_writer_and_readers(tmp_path: Path) -> None:
     async with Database(tmp_path) as database:
 
         def pragmas(connection: object) -> dict[str, object]:
