@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ import aiohttp
 
 from shoal.account import Account
 from shoal.account_task import Link, evenly
+from shoal.backoff import BackoffLimits
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
@@ -19,6 +21,7 @@ from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.position_book import PositionBook
 from shoal.sandbox import World
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu_live import LiveSurroundings, XianyuLive
@@ -32,6 +35,23 @@ QUICK_SITE: dict[str, Any] = {
     "send_timeout_seconds": 1.0,
     "token_calls_per_second": 100.0,
 }
+
+
+class Hours:
+    """Time that a test moves on, for the site and for us alike: ``with reading(hours.now_ms)``."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._ahead_ms = 0
+
+    def now_ms(self) -> int:
+        """The machine's time and what was added to it."""
+        return time.time_ns() // 1_000_000 + self._ahead_ms
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let time pass."""
+        self._ahead_ms += round(seconds * 1000)
+        await self._sandbox.do("clock", advance=seconds)
 
 
 class Sandbox:
@@ -92,7 +112,7 @@ class Shoal:
         self.credentials: Credentials
         self._stack = AsyncExitStack()
 
-    async def open(self, **settings: Any) -> None:
+    async def open(self, *, backoff: BackoffLimits | None = QUICK, **settings: Any) -> None:
         """Start everything."""
         url = self.sandbox.url
         values = {
@@ -117,13 +137,14 @@ class Shoal:
             credentials=self.credentials,
             message_log=self.log,
             order_book=self.book,
+            positions=PositionBook(database),
             token_calls=evenly(config.token_calls_per_second),
         )
 
         async def connect(account: Account, link: Link) -> None:
             await XianyuLive(account, link, around).main()
 
-        self.manager = CookieManager(self.store, connect, config, rng=Random(3), backoff=QUICK)
+        self.manager = CookieManager(self.store, connect, config, rng=Random(3), backoff=backoff)
         await self.manager.open()
         self._stack.push_async_callback(self.manager.close)
 

@@ -20,7 +20,7 @@ from aiolimiter import AsyncLimiter
 from shoal.account import Account, AccountState, Observation
 from shoal.backoff import Backoff, BackoffLimits
 from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
-from shoal.errors import NeedsOwner, ShoalError
+from shoal.errors import ComeBackLater, NeedsOwner, ShoalError
 
 log = structlog.get_logger("shoal.task")
 
@@ -323,7 +323,7 @@ class AccountTask:
 
     def _failed(self, error: BaseException | None) -> None:
         ran = 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
-        wait = self._backoff.failed(self._loop.time(), ran_seconds=ran)
+        wait = self._backoff.failed(self._loop.time(), ran_seconds=ran, patient=isinstance(error, ComeBackLater))
         self._failed_for = self._running_for
         self._next_attempt_at = self._loop.time() + wait
         known = isinstance(error, ShoalError)

@@ -9,7 +9,7 @@ from random import Random
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackoffLimits:
-    """The bounds of a growing wait.
+    """The bounds of a growing wait. A patient one is ``patient_steps`` doublings further on.
 
     More than ``crash_loop_failures`` within ``crash_loop_window_seconds`` means a crash loop: from then on the wait is
     always the longest one.
@@ -18,6 +18,7 @@ class BackoffLimits:
     first_seconds: float = 1.0
     longest_seconds: float = 300.0
     stable_seconds: float = 60.0
+    patient_steps: int = 4
     crash_loop_failures: int = 8
     crash_loop_window_seconds: float = 600.0
 
@@ -32,8 +33,11 @@ class Backoff:
         self._failures: deque[float] = deque(maxlen=limits.crash_loop_failures + 1)
         self.crash_loop = False
 
-    def failed(self, now: float, *, ran_seconds: float) -> float:
-        """Count a failure after ``ran_seconds`` of health; return how many seconds to wait."""
+    def failed(self, now: float, *, ran_seconds: float, patient: bool = False) -> float:
+        """Count a failure after ``ran_seconds`` of health; return how many seconds to wait.
+
+        ``patient``: we were asked to come back later. The wait is then longer, and never less than half its ceiling.
+        """
         if ran_seconds >= self._limits.stable_seconds:
             self._attempt = 0
         self._failures.append(now)
@@ -43,9 +47,10 @@ class Backoff:
         )
         if self.crash_loop:
             return self._limits.longest_seconds
-        ceiling = min(self._limits.longest_seconds, self._limits.first_seconds * 2.0 ** min(self._attempt, 60))
+        steps = self._attempt + (self._limits.patient_steps if patient else 0)
+        ceiling = min(self._limits.longest_seconds, self._limits.first_seconds * 2.0 ** min(steps, 60))
         self._attempt += 1
-        return self._rng.uniform(0.0, ceiling)
+        return self._rng.uniform(ceiling / 2 if patient else 0.0, ceiling)
 
     def forget(self) -> None:
         """Start afresh: the owner changed something."""

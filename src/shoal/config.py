@@ -48,9 +48,18 @@ class Settings(BaseSettings):
     starts_per_second: float = Field(20.0, gt=0, le=1000, description="First connections per second.")
     reconnects_per_second: float = Field(200.0, gt=0, le=5000, description="Reconnects per second.")
     token_calls_per_second: float = Field(1.0, gt=0, le=1000, description="Risk-sensitive token calls per second.")
+    token_renewal_minutes: float = Field(
+        110.0, ge=10, le=1440, description="Longest use of one socket token before it is renewed, in minutes."
+    )
     resync_seconds: float = Field(300.0, gt=0, le=3600, description="How often every account is looked at again.")
     heartbeat_seconds: float = Field(15.0, gt=0, le=60, description="Heartbeat interval.")
     heartbeat_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for a heartbeat's answer.")
+    probe_seconds: float = Field(
+        300.0, gt=0, le=3600, description="How often a quiet connection is compared with what the site lists."
+    )
+    login_check_seconds: float = Field(
+        1800.0, gt=0, le=86400, description="How often the site is asked whether the login lives, which keeps it alive."
+    )
     site_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for one answer of the site.")
     send_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Longest wait for a message's receipt.")
     reply_debounce_seconds: float = Field(

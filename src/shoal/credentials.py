@@ -58,6 +58,7 @@ class Credentials:
     async def save_jar(self, account_id: str, pairs: Mapping[str, str], based_on: int) -> bool:
         """Store rotated cookies; False, and nothing is stored, when the owner has set another cookie since."""
         text = msgspec.json.encode(dict(pairs)).decode()
+        now = self._now_ms()
 
         def job(connection: Connection) -> bool:
             if not _still_based_on(connection, account_id, based_on):
@@ -74,7 +75,7 @@ class Credentials:
                         "account_id": account_id,
                         "sealed": self._vault.seal(text, account_id=account_id, column=_JAR),
                         "based_on": based_on,
-                        "updated_at_ms": self._now_ms(),
+                        "updated_at_ms": now,
                     }
                 ],
             )
@@ -105,6 +106,7 @@ class Credentials:
         self, account_id: str, *, device_id: str, access_token: str, expires_at_ms: int, based_on: int
     ) -> bool:
         """Cache a token; False, and nothing is stored, when the owner has set another cookie since."""
+        now = self._now_ms()
 
         def job(connection: Connection) -> bool:
             if not _still_based_on(connection, account_id, based_on):
@@ -121,7 +123,7 @@ class Credentials:
                         "device_id": device_id,
                         "sealed": self._vault.seal(access_token, account_id=account_id, column=_TOKEN),
                         "based_on": based_on,
-                        "obtained_at_ms": self._now_ms(),
+                        "obtained_at_ms": now,
                         "expires_at_ms": expires_at_ms,
                     }
                 ],

@@ -20,6 +20,7 @@
     │   │   └── LockTimeout     the account's turn did not come in time
     │   └── OutcomeUnknown      … and nobody can tell yet whether it did
     ├── TemporaryFailure        we try again by ourselves
+    │   └── ComeBackLater       … and the site wants us to take our time
     └── NeedsOwner              a person must act; we never retry
 """
 
@@ -138,6 +139,12 @@ class TemporaryFailure(ShoalError):
     """Something outside failed and may work again: the account's task retries with a growing wait."""
 
     code = "temporary_failure"
+
+
+class ComeBackLater(TemporaryFailure):
+    """The site has no room for us or does not want us now: we try again after a longer wait than usual."""
+
+    code = "come_back_later"
 
 
 class NeedsOwner(ShoalError):

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -184,6 +185,7 @@ class GroupWriter:
         self._settle_seconds = settle_seconds
         self._reopen_seconds = reopen_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context = copy_context()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
         self._waiting: deque[_Work] = deque()
@@ -199,6 +201,7 @@ class GroupWriter:
     def start(self) -> None:
         """Start the thread; settlements arrive on the loop that runs now."""
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         self._thread = threading.Thread(target=self._run, name="shoal-writer", daemon=True)
         self._thread.start()
 
@@ -477,7 +480,8 @@ class GroupWriter:
         if self._loop is None:
             raise RuntimeError("the group writer was not started")
         try:
-            self._loop.call_soon_threadsafe(callback, argument)
+            # in the context of whoever started us, not of this thread: what begins there reads the same clock
+            self._loop.call_soon_threadsafe(callback, argument, context=self._context.copy())
         except RuntimeError:  # the loop is closed: nobody is left to hear it
             log.warning("the event loop ended before the store was closed")
 

@@ -145,6 +145,13 @@ class MessageLog:
 
         return await self._database.write(job)
 
+    async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
+        """Which of these messages are stored."""
+        query = select(messages.c.message_id).where(
+            messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids))
+        )
+        return await self._database.read(lambda connection: set(connection.scalars(query)))
+
     async def mark_handled(self, account_id: str, message_ids: Collection[str]) -> None:
         """Say that these messages need nothing more: answered, or rightly not answered."""
         await self._database.write(lambda connection: _set_handled(connection, account_id, message_ids, handled=True))

@@ -43,6 +43,7 @@ from shoal.errors import StoreError
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
+from shoal.position_book import PositionBook
 from shoal.retention import Retention
 from shoal.server import Server
 from shoal.users import Users
@@ -179,6 +180,7 @@ async def _site_connect(
         credentials=Credentials(database, vault),
         message_log=message_log,
         order_book=order_book,
+        positions=PositionBook(database),
         token_calls=evenly(settings.token_calls_per_second),
     )
 

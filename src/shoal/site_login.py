@@ -9,7 +9,7 @@ from random import Random
 import structlog
 
 from shoal.account import Account
-from shoal.account_task import now_ms
+from shoal.clock import now_ms
 from shoal.credentials import Credentials
 from shoal.errors import StoreError
 from shoal.xianyu.cookie_string import merge
@@ -18,9 +18,6 @@ from shoal.xianyu.mtop import ImToken
 
 log = structlog.get_logger("shoal.login")
 
-TOKEN_MARGIN_MS = 5 * 60_000
-"""A token that ends sooner than this is not used any more."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketToken:
@@ -28,6 +25,7 @@ class SocketToken:
 
     access_token: str = field(repr=False)
     device_id: str
+    obtained_at_ms: int
     expires_at_ms: int
     is_cached: bool
 
@@ -44,6 +42,11 @@ class SiteLogin:
     async def open(cls, account: Account, credentials: Credentials) -> SiteLogin:
         """Read the jar that belongs to the account's cookie. Raises ``StoreError``."""
         return cls(account, credentials, await credentials.jar(account))
+
+    @property
+    def account_id(self) -> str:
+        """Whose login this is."""
+        return self._account.id
 
     def header(self) -> str:
         """The owner's cookie, with what the site has set since."""
@@ -70,20 +73,22 @@ class SiteLogin:
         return make_device_id(self._account.unb, Random(secrets.randbits(128)))  # noqa: S311  seeded by the system
 
     async def cached_token(self) -> SocketToken | None:
-        """The token of an earlier connection, while it is good and belongs to this cookie."""
+        """The token of an earlier connection, while it has not ended and belongs to this cookie."""
         stored = await self._credentials.token(self._account)
-        if stored is None or stored.expires_at_ms - TOKEN_MARGIN_MS <= now_ms():
+        if stored is None:
             return None
         return SocketToken(
             access_token=stored.access_token,
             device_id=stored.device_id,
+            obtained_at_ms=stored.obtained_at_ms,
             expires_at_ms=stored.expires_at_ms,
             is_cached=True,
         )
 
     async def keep_token(self, token: ImToken, device_id: str) -> SocketToken:
         """Keep a token that was fetched just now."""
-        expires_at_ms = now_ms() + round(token.lifetime_seconds * 1000)
+        obtained_at_ms = now_ms()
+        expires_at_ms = obtained_at_ms + round(token.lifetime_seconds * 1000)
         await self._credentials.save_token(
             self._account.id,
             device_id=device_id,
@@ -92,7 +97,11 @@ class SiteLogin:
             based_on=self._account.cookie_version,
         )
         return SocketToken(
-            access_token=token.access_token, device_id=device_id, expires_at_ms=expires_at_ms, is_cached=False
+            access_token=token.access_token,
+            device_id=device_id,
+            obtained_at_ms=obtained_at_ms,
+            expires_at_ms=expires_at_ms,
+            is_cached=False,
         )
 
     async def forget_token(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import structlog
 
 from shoal.clock import now_ms
+from shoal.errors import StoreError
+from shoal.position_book import Position, PositionBook
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout
 
@@ -12,18 +14,78 @@ log = structlog.get_logger("shoal.position")
 
 
 class SyncPosition:
-    """Asks the site where we were and tells it so; where the site does not know, begins now."""
+    """One connection's place in the feed: agreed with the site, moved on by what is stored, kept over restarts.
 
-    def __init__(self, account_id: str, socket: LiveSocket, *, timeout_seconds: float) -> None:
+    What is kept never runs ahead of what is stored: until the connection has caught up with what came while the
+    account was away, the row stays as it was.
+    """
+
+    def __init__(
+        self, account_id: str, socket: LiveSocket, book: PositionBook, last: Position | None, *, timeout_seconds: float
+    ) -> None:
+        """``last``: where the account stood when its last connection ended; ``None`` when there was none."""
         self._account_id = account_id
         self._socket = socket
+        self._book = book
         self._timeout_seconds = timeout_seconds
+        self._pts = last.pts if last else None
+        self._kept = self._pts
+        self._caught_up = last is None
 
-    async def say(self) -> None:
-        """Agree on the position. Raises what ``LiveSocket.request`` raises."""
-        position = await self._asked()
-        said = position if "pts" in position else frames.position_at(now_ms())
-        await self._socket.request(frames.ack_diff(self._socket.names.mid(), said), self._timeout_seconds)
+    async def agree(self) -> None:
+        """Tell the site where to go on: at our place or at the one it remembers, whichever is older.
+
+        What comes twice is known by its id; what is skipped is lost. A site that remembers nothing is told ours, or
+        that we begin now. Raises what ``LiveSocket.request`` raises.
+        """
+        theirs = await self._asked()
+        reply = await self._say(self._older(theirs))
+        if theirs and frames.wants_position(reply):  # ours is too long ago for the site
+            await self._say(theirs)
+
+    async def follow(self) -> None:
+        """Take over the site's place: it asked for that, and what is missing is pulled from its history.
+
+        Raises what ``LiveSocket.request`` raises.
+        """
+        await self._say(await self._asked() or self._older({}))
+
+    def passed(self, push: frames.Frame) -> None:
+        """A push is stored and acknowledged, and so is everything before it."""
+        pts = frames.place_of(push)
+        if pts is not None and pts > (self._pts or 0):
+            self._pts = pts
+
+    def caught_up(self) -> None:
+        """What came while the account was away is stored too: from here on the place may be kept."""
+        self._caught_up = True
+
+    async def keep(self) -> None:
+        """Store the place if it has moved. It never raises: the next time will do."""
+        if not self._caught_up or self._pts is None or self._pts == self._kept:
+            return
+        pts = self._pts
+        try:
+            await self._book.keep(self._account_id, pts)
+        except StoreError as error:
+            log.warning("position not kept", account=self._account_id, why=error.code)
+        else:
+            self._kept = pts
+
+    def _older(self, theirs: dict[str, object]) -> dict[str, object]:
+        pts = theirs.get("pts")
+        if not isinstance(pts, int):
+            said = frames.position_at(now_ms())
+            return said if self._pts is None else {**said, "pts": self._pts}
+        if self._pts is None:
+            self._pts = pts
+        return {**theirs, "pts": min(pts, self._pts)}
+
+    async def _say(self, position: dict[str, object]) -> frames.Frame:
+        pts = position["pts"]
+        if self._pts is None and isinstance(pts, int):
+            self._pts = pts
+        return await self._socket.request(frames.ack_diff(self._socket.names.mid(), position), self._timeout_seconds)
 
     async def _asked(self) -> dict[str, object]:
         try:
@@ -31,4 +93,5 @@ class SyncPosition:
         except ReplyTimeout:
             log.info("site gave no position", account=self._account_id)
             return {}
-        return frames.body_of(reply) if reply.get("code") == 200 else {}
+        body = frames.body_of(reply)
+        return body if reply.get("code") == 200 and isinstance(body.get("pts"), int) else {}

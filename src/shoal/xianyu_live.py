@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 
 import aiohttp
 import structlog
@@ -12,21 +13,26 @@ from aiolimiter import AsyncLimiter
 
 from shoal.account import Account
 from shoal.account_task import Link
+from shoal.catch_up import CatchUp
 from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
-from shoal.errors import NeedsOwner, ShoalError, StoreError, TemporaryFailure
+from shoal.errors import NeedsOwner, ShoalError, StoreError
 from shoal.incoming import Incoming
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.orders import Orders
 from shoal.outbox import Outbox
-from shoal.site_login import TOKEN_MARGIN_MS, SiteLogin, SocketToken
+from shoal.position_book import Position, PositionBook
+from shoal.site_login import SiteLogin, SocketToken
+from shoal.socket_tokens import SocketTokens, TokenRenewed
 from shoal.sync_position import SyncPosition
+from shoal.upkeep import DeafConnection, Upkeep
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
-from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
+from shoal.xianyu.live_socket import LiveSocket, Registration, TokenRefused, connect
+from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 
@@ -45,7 +51,19 @@ class LiveSurroundings:
     credentials: Credentials
     message_log: MessageLog
     order_book: OrderBook
+    positions: PositionBook
     token_calls: AsyncLimiter
+    rng: Random = field(default_factory=Random)
+    """Spreads what many connections do now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """What opens the site for one connection, over all the sockets that it has one after another."""
+
+    login: SiteLogin
+    mtop: MtopClient
+    tokens: SocketTokens
 
 
 class XianyuLive:
@@ -58,7 +76,7 @@ class XianyuLive:
         self._settings = around.settings
 
     async def main(self) -> None:
-        """Connect and stay until something ends it.
+        """Connect and stay until something ends it. A token that is renewed replaces the socket, and no more ends.
 
         Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
@@ -71,14 +89,23 @@ class XianyuLive:
             user_agent=DEFAULT_USER_AGENT,
             timeout_seconds=self._settings.site_timeout_seconds,
         )
-        token = await login.cached_token() or await self._new_token(login, mtop)
-        try:
-            await self._stay(login, mtop, token)
-        except TokenRefused:
-            await login.forget_token()
-            if not token.is_cached:
+        renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
+        tokens = SocketTokens(login, mtop, self._around.token_calls, renewal_ms=renewal_ms)
+        access = _Access(login, mtop, tokens)
+        while True:
+            token = await tokens.current()
+            try:
+                await self._stay(access, token)
+            except TokenRenewed:
+                continue
+            except TokenRefused:
+                await tokens.forget()
+                if not token.is_cached:
+                    raise
+            except DeafConnection:
+                if token.is_cached:  # it was given a second chance
+                    await tokens.forget()
                 raise
-            await self._stay(login, mtop, await self._new_token(login, mtop))
 
     async def _note_interrupted(self) -> None:
         """Say of what was under way when the program or the last connection ended that nobody knows."""
@@ -89,37 +116,41 @@ class XianyuLive:
         for intent in await self._around.order_book.interrupted(self._account.id):
             log.warning("order uncertain", account=self._account.id, order=intent.order_id, act=intent.action)
 
-    async def _new_token(self, login: SiteLogin, mtop: MtopClient) -> SocketToken:
-        """The most risk-sensitive call: rationed over all accounts."""
-        device_id = await login.device_id()
-        await self._around.token_calls.acquire()
-        return await login.keep_token(await mtop.im_token(device_id), device_id)
-
-    async def _stay(self, login: SiteLogin, mtop: MtopClient, token: SocketToken) -> None:
+    async def _stay(self, access: _Access, token: SocketToken) -> None:
+        timeout_seconds = self._settings.site_timeout_seconds
         try:
             async with connect(
                 self._around.session,
                 self._settings.site_ws_url,
-                login.header(),
+                access.login.header(),
                 DEFAULT_USER_AGENT,
                 gate=self._link.allows,
             ) as socket:
-                await socket.register(
-                    token.access_token, token.device_id, timeout_seconds=self._settings.site_timeout_seconds
+                registration = await socket.register(
+                    token.access_token, token.device_id, timeout_seconds=timeout_seconds
                 )
-                position = SyncPosition(self._account.id, socket, timeout_seconds=self._settings.site_timeout_seconds)
-                await position.say()
-                await self._beat(socket)
-                self._link.running()
-                await self._work(socket, position, mtop, token)
+                away = await self._around.positions.position(self._account.id)
+                position = SyncPosition(
+                    self._account.id, socket, self._around.positions, away, timeout_seconds=timeout_seconds
+                )
+                await position.agree()
+                await self._work(access, socket, registration, position, away)
         except ExceptionGroup as group:
             raise _most_telling(group) from group
 
-    async def _work(self, socket: LiveSocket, position: SyncPosition, mtop: MtopClient, token: SocketToken) -> None:
+    async def _work(
+        self,
+        access: _Access,
+        socket: LiveSocket,
+        registration: Registration,
+        position: SyncPosition,
+        away: Position | None,
+    ) -> None:
         outbox = Outbox(
             self._account, socket, self._around.message_log, send_timeout_seconds=self._settings.send_timeout_seconds
         )
         work = WorkGroup()
+        grace_seconds = FAREWELL_SECONDS
         try:
             async with asyncio.TaskGroup() as tasks:
                 conversations = Conversations(
@@ -132,42 +163,77 @@ class XianyuLive:
                     debounce_seconds=self._settings.reply_debounce_seconds,
                     message_age_seconds=self._settings.message_age_seconds,
                 )
-                orders = Orders(self._link, outbox, mtop, self._around.order_book, account_id=self._account.id)
+                orders = Orders(self._link, outbox, access.mtop, self._around.order_book, account_id=self._account.id)
                 incoming = Incoming(
                     self._account, self._around.message_log, self._around.order_book, conversations, orders, work
                 )
+                upkeep = Upkeep(
+                    self._account,
+                    self._link,
+                    self._settings,
+                    socket=socket,
+                    work=work,
+                    position=position,
+                    catch_up=CatchUp(
+                        self._account,
+                        socket,
+                        incoming,
+                        self._around.message_log,
+                        timeout_seconds=self._settings.site_timeout_seconds,
+                    ),
+                    tokens=access.tokens,
+                    check_login=lambda: self._check_login(access),
+                    away=away,
+                    site_ahead_ms=registration.server_time_ms - now_ms() if registration.server_time_ms else 0,
+                    rng=self._around.rng,
+                )
+                await upkeep.beat()
+                self._link.running()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
-                tasks.create_task(self._keep_beating(socket, token), name=f"heartbeat:{self._account.id}")
+                tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
                 await conversations.take_up()
                 async for push in socket.pushes():
-                    await self._take(push, socket, position, incoming)
+                    await self._take(push, socket, position, incoming, upkeep)
+        except* TokenRenewed:
+            grace_seconds = self._settings.send_timeout_seconds  # nothing is wrong: let what is under way end
+            raise
         finally:
-            if await work.finish(FAREWELL_SECONDS):
+            if await work.finish(grace_seconds):
                 with suppress(StoreError):  # the next connection does it again; what ended this one matters more
                     await self._note_interrupted()
+            await position.keep()
 
-    async def _take(self, push: frames.Frame, socket: LiveSocket, position: SyncPosition, incoming: Incoming) -> None:
+    async def _take(
+        self, push: frames.Frame, socket: LiveSocket, position: SyncPosition, incoming: Incoming, upkeep: Upkeep
+    ) -> None:
         """Store what a push holds, acknowledge it, then act: a crash in between loses nothing."""
         events = incoming.read(push)
         heard = await incoming.store(events)
         await socket.ack(push)
+        position.passed(push)
         if frames.wants_position(push):
-            await position.say()
+            await position.follow()
         if events:
+            upkeep.heard()
             self._link.heard(message=bool(heard.said))
         incoming.act(heard)
 
-    async def _keep_beating(self, socket: LiveSocket, token: SocketToken) -> None:
-        while True:
-            await asyncio.sleep(self._settings.heartbeat_seconds)
-            await self._beat(socket)
-            if token.expires_at_ms - TOKEN_MARGIN_MS <= now_ms():
-                raise TemporaryFailure("the token is about to end: connecting with a new one", code="token_renewal")
-
-    async def _beat(self, socket: LiveSocket) -> None:
-        await socket.heartbeat(self._settings.heartbeat_timeout_seconds)
-        self._link.heard()
+    async def _check_login(self, access: _Access) -> None:
+        """Keep the login alive. Raises ``NeedsOwner`` when it is gone, and then no further call leaves."""
+        try:
+            alive = await has_login(
+                self._around.session,
+                self._settings.site_passport_url,
+                access.login,
+                user_agent=DEFAULT_USER_AGENT,
+                timeout_seconds=self._settings.site_timeout_seconds,
+            )
+        except NeedsOwner as why:
+            access.mtop.give_up(why)
+            raise
+        if not alive:
+            await access.mtop.login_user()  # the passport alone is not believed
 
 
 def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -188,4 +254,6 @@ def _rank(error: BaseException) -> int:
         return 0
     if isinstance(error, TokenRefused):
         return 1
-    return 2 if not isinstance(error, ShoalError) else 3
+    if isinstance(error, TokenRenewed):
+        return 3
+    return 4 if isinstance(error, ShoalError) else 2

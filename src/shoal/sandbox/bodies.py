@@ -196,4 +196,5 @@ class PolicyBody(Body):
     dedupe_uuid: bool | None = None
     new_token_makes_zombie: bool | None = None
     expired_token_makes_zombie: bool | None = None
+    replays_missed: bool | None = None
     push_to_latest_only: bool | None = None

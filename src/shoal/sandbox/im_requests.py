@@ -39,7 +39,7 @@ def _ack_diff(site: Site, socket: Connection, body: Any) -> Answer:
         for entry in feed.entries
         if entry.pts > pts and id(entry) not in flying and entry not in feed.gathered and (pts == 0 or not entry.acked)
     ]
-    if missed and not site.is_zombie(socket):
+    if missed and site.world.policy.replays_missed and not site.is_zombie(socket):
         socket.push(missed)
     return 200, {"syncExtensionModel": {"fingerprint": 0}, "syncExtraType": {"type": 0}}
 

@@ -11,6 +11,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
 
+_PUNISH_URL = "//passport.goofish.com/newlogin/hasLogin.do/_____tmd_____/punish?x5secdata=sandbox&x5step=2"
+
 
 async def _form(request: Request) -> dict[str, str]:
     body = (await request.body()).decode("utf-8", "replace")
@@ -26,6 +28,9 @@ async def has_login_endpoint(request: Request) -> Response:
     broken = broken_answer(site, account, "haslogin")
     if broken:
         return broken
+    if site.faults.take("risk_control", account, "haslogin"):
+        log_call(site, "hasLogin.do", cookies, "FAIL_SYS_USER_VALIDATE")
+        return JSONResponse({"rgv587_flag": "sm", "url": _PUNISH_URL})
     session = site.world.session_of(cookies)
     expired = site.faults.find("session_expired", account, "haslogin")
     gone = expired is not None and cookies.get("cookie2") in expired.options.get("_logins", ())

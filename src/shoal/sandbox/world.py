@@ -51,6 +51,8 @@ class Policy:
     """a socket gets no more pushes once its account fetched a newer token for the same device"""
     expired_token_makes_zombie: bool = True
     """a socket gets no more pushes once its token's life is over"""
+    replays_missed: bool = True
+    """``ackDiff`` with an older place in the feed brings again what was not acknowledged since"""
     push_to_latest_only: bool = False
     """of several sockets with different devices only the youngest gets pushes"""
 

@@ -13,6 +13,7 @@ Frame = dict[str, object]
 
 KICKOUT = "/push/kickout"
 SESSION_REMOVED = "/s/session/remove"
+MOMENT = "/s/para"
 NEWEST_CURSOR = 2**53 - 1
 """The cursor that asks for the newest page of a history."""
 
@@ -66,8 +67,22 @@ def entries_of(push: Mapping[str, object]) -> tuple[object, ...]:
     return tuple(entry.get("data") for entry in data if isinstance(entry, dict))
 
 
+def place_of(push: Mapping[str, object]) -> int | None:
+    """Return the place in the feed up to which a push leads, in microseconds.
+
+    ``None`` for one without entries, and for one of the moment (typing), which has no place of its own.
+    """
+    if push.get("lwp") == MOMENT:
+        return None
+    package = body_of(push).get("syncPushPackage")
+    if not isinstance(package, dict) or not package.get("data"):
+        return None
+    pts = package.get("maxPts")
+    return pts if isinstance(pts, int) and not isinstance(pts, bool) and pts > 0 else None
+
+
 def wants_position(push: Mapping[str, object]) -> bool:
-    """Tell whether a push asks us to fetch the sync position and send it back (§3.3)."""
+    """Tell whether a push, or the reply to ``ack_diff``, asks us to fetch the sync position and send it back (§3.3)."""
     extra = body_of(push).get("syncExtraType")
     return isinstance(extra, dict) and extra.get("type") in (1, 2)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
@@ -38,8 +38,11 @@ _KICKED_OUT_REASONS = ("kickout", "kick out", "kicked")
 _MAX_SITE_TEXT = 200
 
 
-class TokenRefused(TemporaryFailure):
-    """The access token does not fit any more: ask for a new one, then connect again."""
+class TokenRefused(ComeBackLater):
+    """The access token does not fit any more: ask for a new one, then connect again.
+
+    When the new one is refused too, take time: the call for a token is the one that the site watches most.
+    """
 
     code = "token_refused"
 
@@ -233,8 +236,8 @@ class LiveSocket:
     async def register(self, token: str, device_id: str, *, timeout_seconds: float = 10.0) -> Registration:
         """Log in to the socket (§3.2).
 
-        Raises ``TokenRefused`` (get a new token), ``TemporaryFailure`` (``connect_limit``: back off;
-        ``register_refused``: another reason), ``NeedsOwner("kicked_out")``, and as ``request``.
+        Raises ``TokenRefused`` (get a new token), ``ComeBackLater`` (``connect_limit``),
+        ``TemporaryFailure`` (``register_refused``: another reason), ``NeedsOwner("kicked_out")``, and as ``request``.
         """
         reply = await self.request(frames.registration(self.names.mid(), token, device_id), timeout_seconds)
         if reply.get("code") != 200:
@@ -320,8 +323,9 @@ class LiveSocket:
     async def pushes(self) -> AsyncIterator[Frame]:
         """Yield pushes in order of arrival; when the socket ends, yield what has come, then raise why it ended.
 
-        Raises ``SocketClosed``, ``NeedsOwner("kicked_out")`` or ``TemporaryFailure`` (``session_removed``;
-        ``push_overflow`` when the caller takes pushes more slowly than they come). For one reader at a time.
+        Raises ``SocketClosed``, ``NeedsOwner("kicked_out")``, ``ComeBackLater`` (``session_removed``) or
+        ``TemporaryFailure`` (``push_overflow``: the caller takes pushes more slowly than they come). For one reader at
+        a time.
         """
         while True:
             while self._pushes:
@@ -401,7 +405,7 @@ class LiveSocket:
             case frames.KICKOUT:
                 self._end(lambda: NeedsOwner("kicked_out"))
             case frames.SESSION_REMOVED:
-                self._end(lambda: TemporaryFailure("the site has ended the session", code="session_removed"))
+                self._end(lambda: ComeBackLater("the site has ended the session", code="session_removed"))
             case _ if len(self._pushes) >= MAX_WAITING_PUSHES or self._waiting_bytes + size > MAX_WAITING_BYTES:
                 self._end(lambda: TemporaryFailure("pushes come faster than they are taken", code="push_overflow"))
             case _:
@@ -430,7 +434,7 @@ def _refusal(reply: Frame, otherwise: str) -> ShoalError:
     said = " ".join(_text(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
     for reasons, error in (
         (_KICKED_OUT_REASONS, NeedsOwner("kicked_out")),
-        (_BACK_OFF_REASONS, TemporaryFailure("the site wants us to come back later", code="connect_limit")),
+        (_BACK_OFF_REASONS, ComeBackLater("the site wants us to come back later", code="connect_limit")),
         (_TOKEN_REASONS, TokenRefused("the site does not accept the token")),
     ):
         if any(reason in said for reason in reasons):

@@ -15,23 +15,23 @@ from urllib.parse import quote
 import aiohttp
 
 from shoal.clock import now_ms
-from shoal.errors import InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
-from shoal.xianyu.cookie_string import is_pair, parse_cookie
+from shoal.errors import ComeBackLater, InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
+from shoal.xianyu.site_answer import bounded_body, cookies_set_by
 from shoal.xianyu.site_session import require_no_cookie_jar
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
-MAX_REPLY_BYTES = 2 * 1024 * 1024
 OBSERVED_TOKEN_SECONDS = 7200.0
 """How long a socket token was seen to last; used when the site does not say."""
 
+_NO_ROOM = "rate_limited"
 _MAX_SITE_TEXT = 200
 _SHORTEST_SECRET = 6
 _DIGITS = re.compile(r"[0-9]{1,32}")
-_CHUNK_BYTES = 64 * 1024
 _JSON_TYPES = frozenset({"application/json", "text/json"})
 
 
@@ -94,7 +94,8 @@ class _Call:
 
     def unanswered(self, why: str, code: str) -> TemporaryFailure:
         """Return the failure to raise when the site certainly did nothing."""
-        return TemporaryFailure(f"{self.api}: {why}", code=code, api=self.api)
+        kind = ComeBackLater if code == _NO_ROOM else TemporaryFailure
+        return kind(f"{self.api}: {why}", code=code, api=self.api)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ class MtopClient:
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._clock_ms = clock_ms
+        self._given_up: NeedsOwner | None = None
+
+    def give_up(self, why: NeedsOwner) -> None:
+        """Let no further call out: the owner must act first. Whoever asks is told the same."""
+        self._given_up = self._given_up or why
 
     async def call(
         self,
@@ -140,13 +146,21 @@ class MtopClient:
         """Make one call and return its ``data``, an empty object when the reply has none.
 
         A stale signing token is renewed from the reply and the call repeated once: the site refused the first one.
-        Cookies that any reply sets go to ``CookieSource.rotated``.
+        Cookies that any reply sets go to ``CookieSource.rotated``. After an answer that needs the owner, no call
+        leaves this client any more.
 
         Raises ``NeedsOwner`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
         ``TemporaryFailure``. When an ``irreversible`` call may have reached the site without a readable answer, the
         failure is ``OutcomeUncertain``.
         """
         call = _Call(api, version, data_text, extra_query or {}, irreversible)
+        try:
+            return await self._answered(call)
+        except NeedsOwner as why:
+            self.give_up(why)
+            raise
+
+    async def _answered(self, call: _Call) -> dict[str, object]:
         reply, verdict = await self._ask(call)
         if verdict.meaning is Meaning.TOKEN:
             reply, verdict = await self._ask(call)
@@ -202,6 +216,8 @@ class MtopClient:
         await self.call("mtop.idle.groupon.activity.seller.freeshipping", data_text, irreversible=True)
 
     async def _ask(self, call: _Call) -> tuple[dict[str, object], Verdict]:
+        if self._given_up is not None:
+            raise NeedsOwner(self._given_up.reason, action_url=self._given_up.action_url)
         answer = await self._exchange(call)
         reply = _readable(call, answer)
         return reply, judge(reply)
@@ -232,12 +248,12 @@ class MtopClient:
             allow_redirects=False,
             timeout=self._timeout,
         ) as response:
-            changed.update(_set_cookies(response))
+            changed.update(cookies_set_by(response))
             return _Answer(
                 status=response.status,
                 content_type=response.content_type,
                 location=response.headers.get("Location", ""),
-                body=await _bounded_body(response),
+                body=await bounded_body(response),
             )
 
     def _headers(self, cookie: str) -> dict[str, str]:
@@ -264,7 +280,7 @@ class MtopClient:
             case Meaning.TOKEN:
                 raise call.unanswered("the site rejects the token that it has just renewed", "token_rejected")
             case Meaning.BUSY:
-                raise call.unanswered("the site has no room", "rate_limited")
+                raise call.unanswered("the site has no room", _NO_ROOM)
             case Meaning.REFUSED:
                 raise MtopRefused(call.api, self._harmless(verdict.code), self._harmless(verdict.text))
             case _:
@@ -302,7 +318,7 @@ def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
     if 300 <= answer.status < 400 and is_risk_url(answer.location):
         raise NeedsOwner("risk_control", action_url=answer.location)
     if answer.status == 429:
-        raise call.unanswered("the site has no room (HTTP 429)", "rate_limited")
+        raise call.unanswered("the site has no room (HTTP 429)", _NO_ROOM)
     if answer.status >= 500 or answer.status < 200 or 300 <= answer.status < 400:
         raise call.broken_off(f"HTTP {answer.status}")
     if answer.content_type not in _JSON_TYPES or answer.body is None:
@@ -311,25 +327,6 @@ def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
         return parse_json_object(answer.body)
     except UndecodableFrame:
         raise call.broken_off("the answer is not JSON") from None
-
-
-def _set_cookies(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """Return the cookies that a reply sets, a deleted one with an empty value."""
-    changed: dict[str, str] = {}
-    for name, morsel in response.cookies.items():
-        value = "" if morsel["max-age"] in {"0", 0} else morsel.coded_value
-        if is_pair(name, value):
-            changed[name] = value
-    return changed
-
-
-async def _bounded_body(response: aiohttp.ClientResponse) -> bytes | None:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            return None
-    return bytes(body)
 
 
 def _lifetime_seconds(milliseconds: object) -> float:

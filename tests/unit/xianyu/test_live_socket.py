@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu import frames, live_socket
 from shoal.xianyu.live_socket import (
     GateClosed,
@@ -191,9 +191,9 @@ async def test_registering_tells_who_we_are(site: Site) -> None:
         (400, "token invalid", TokenRefused, "token_refused"),
         (400, "device id or appkey is not equal", TokenRefused, "token_refused"),
         (401, "", TokenRefused, "token_refused"),
-        (401, "Connect Limit", TemporaryFailure, "connect_limit"),
-        (429, "too many", TemporaryFailure, "connect_limit"),
-        (400, "session remove", TemporaryFailure, "connect_limit"),
+        (401, "Connect Limit", ComeBackLater, "connect_limit"),
+        (429, "too many", ComeBackLater, "connect_limit"),
+        (400, "session remove", ComeBackLater, "connect_limit"),
         (401, "kickout by other", NeedsOwner, "needs_owner"),
         (500, "oops", TemporaryFailure, "register_refused"),
     ],

@@ -1,0 +1,58 @@
+"""How far each account has heard the site's feed of pushes: one row per account (docs/protocol.md §3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from shoal.clock import now_ms
+from shoal.database import Database
+from shoal.schema import insert_or, sync_positions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``."""
+
+    pts: int
+    known_at_ms: int
+
+
+class PositionBook:
+    """The positions of every account. They are observed, not wished: no generation, no journal."""
+
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._now_ms = now_ms
+
+    async def position(self, account_id: str) -> Position | None:
+        """Where the account stood last; ``None`` when it was never connected. Raises ``StoreError``."""
+        query = select(sync_positions).where(sync_positions.c.account_id == account_id)
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            return None
+        pts = msgspec.json.decode(row.position, type=dict[str, int]).get("pts", 0)
+        return Position(pts=pts, known_at_ms=row.updated_at_ms)
+
+    async def keep(self, account_id: str, pts: int) -> None:
+        """Store that everything up to ``pts`` is stored. Raises ``StoreError``."""
+        row = {
+            "account_id": account_id,
+            "position": msgspec.json.encode({"pts": pts}).decode(),
+            "updated_at_ms": self._now_ms(),
+        }
+
+        def job(connection: Connection) -> None:
+            statement = insert_or(connection, sync_positions)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[sync_positions.c.account_id],
+                    set_={name: statement.excluded[name] for name in ("position", "updated_at_ms")},
+                ),
+                [row],
+            )
+
+        await self._database.write(job)

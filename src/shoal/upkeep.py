@@ -1,0 +1,156 @@
+"""What keeps one connection honest: heartbeats, a look for what was overlooked, the login kept, the token renewed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import structlog
+
+from shoal.account import Account
+from shoal.account_task import Link
+from shoal.catch_up import LONGEST_AWAY_MS, CatchUp
+from shoal.clock import now_ms
+from shoal.config import Settings
+from shoal.errors import TemporaryFailure
+from shoal.position_book import Position
+from shoal.socket_tokens import SocketTokens
+from shoal.sync_position import SyncPosition
+from shoal.work_group import WorkGroup
+from shoal.xianyu.live_socket import LiveSocket
+
+log = structlog.get_logger("shoal.upkeep")
+
+ON_ITS_WAY_SECONDS = 5.0
+"""How long a message that the site lists may still be on its way here by a push."""
+
+BEFORE_MS = 60_000
+"""So much earlier than the last known moment a look into the past begins: what comes twice does no harm."""
+
+
+class DeafConnection(TemporaryFailure):
+    """Heartbeats are answered and messages do not come: the socket only looks alive."""
+
+    code = "deaf_connection"
+
+
+class Upkeep:
+    """One task per connection. Each beat is waited for; what takes longer runs beside it, one of a kind at a time."""
+
+    def __init__(
+        self,
+        account: Account,
+        link: Link,
+        settings: Settings,
+        *,
+        socket: LiveSocket,
+        work: WorkGroup,
+        position: SyncPosition,
+        catch_up: CatchUp,
+        tokens: SocketTokens,
+        check_login: Callable[[], Awaitable[None]],
+        away: Position | None,
+        site_ahead_ms: int,
+        rng: Random,
+    ) -> None:
+        """``away``: where the account stood before; ``site_ahead_ms``: what the site's clock shows beyond ours."""
+        self._account_id = account.id
+        self._link = link
+        self._settings = settings
+        self._socket = socket
+        self._work = work
+        self._position = position
+        self._catch_up = catch_up
+        self._tokens = tokens
+        self._check_login = check_login
+        self._away = away
+        self._site_ahead_ms = site_ahead_ms
+        self._rng = rng
+        self._connected_ms = now_ms()
+        self._under_way: set[str] = set()
+        self._heard_since_look = False
+
+    async def beat(self) -> None:
+        """One heartbeat, answered. Raises as ``LiveSocket.heartbeat``."""
+        await self._socket.heartbeat(self._settings.heartbeat_timeout_seconds)
+        self._link.heard()
+
+    def heard(self) -> None:
+        """Something was pushed, so the socket is not deaf."""
+        self._heard_since_look = True
+
+    async def run(self) -> None:
+        """Go on until something ends the connection; pulls what came while the account was away first."""
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + self._spread(self._settings.probe_seconds)
+        login_at = loop.time() + self._spread(self._settings.login_check_seconds)
+        self._beside("catch-up", self._catch_up_once)
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_seconds)
+            await self.beat()
+            await self._position.keep()
+            if self._tokens.is_due():
+                self._beside("renewal", self._tokens.renew)
+            if loop.time() >= look_at:
+                look_at = loop.time() + self._settings.probe_seconds
+                self._beside("look", self._look)
+            if loop.time() >= login_at:
+                login_at = loop.time() + self._settings.login_check_seconds
+                self._beside("login", self._ask_login)
+
+    def _spread(self, seconds: float) -> float:
+        """A first wait that differs from account to account, so that what began together does not act together."""
+        return seconds * self._rng.uniform(0.5, 1.5)
+
+    def _beside(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
+        if name in self._under_way or not self._link.allows():
+            return
+        self._under_way.add(name)
+
+        async def acting() -> None:
+            try:
+                await act()
+            finally:
+                self._under_way.discard(name)
+
+        self._work.start(acting(), name=f"{name}:{self._account_id}")
+
+    async def _catch_up_once(self) -> None:
+        """Pull what came while the account was away. What fails for now is tried again at the next look."""
+        if self._away is None:
+            return
+        since_ms = max(self._away.known_at_ms, now_ms() - LONGEST_AWAY_MS) + self._site_ahead_ms - BEFORE_MS
+        try:
+            count = await self._catch_up.pull(since_ms)
+        except TemporaryFailure as failure:
+            log.warning("could not catch up", account=self._account_id, why=failure.code)
+            return
+        log.info("caught up", account=self._account_id, events=count)
+        self._away = None
+        self._position.caught_up()
+
+    async def _look(self) -> None:
+        """Compare what the site lists with what arrived. Raises ``DeafConnection``."""
+        if self._away is not None:
+            await self._catch_up_once()
+            return
+        quiet, self._heard_since_look = not self._heard_since_look, False
+        if not quiet:
+            return
+        since_ms = self._connected_ms + self._site_ahead_ms
+        try:
+            overlooked = await self._catch_up.overlooked(since_ms)
+        except TemporaryFailure as failure:
+            log.warning("could not look", account=self._account_id, why=failure.code)
+            return
+        if overlooked:
+            await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.probe_seconds))
+            if await self._catch_up.unknown(overlooked):
+                raise DeafConnection("messages were not pushed although heartbeats were answered")
+
+    async def _ask_login(self) -> None:
+        try:
+            await self._check_login()
+        except TemporaryFailure as failure:
+            log.warning("login not checked", account=self._account_id, why=failure.code)

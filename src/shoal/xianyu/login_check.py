@@ -1,0 +1,110 @@
+"""The passport's question "is this login alive?", which also keeps it alive (docs/protocol.md §2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aiohttp
+
+from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.xianyu.cookie_string import parse_cookie
+from shoal.xianyu.mtop import CookieSource
+from shoal.xianyu.mtop_reply import is_risk_url
+from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.site_answer import bounded_body, cookies_set_by
+
+DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
+_PATH = "/newlogin/hasLogin.do"
+
+
+async def has_login(
+    session: aiohttp.ClientSession,
+    base_url: str,
+    cookies: CookieSource,
+    *,
+    user_agent: str,
+    timeout_seconds: float = 20.0,
+) -> bool:
+    """Ask whether the login lives; cookies that the answer renews go to ``cookies.rotated``.
+
+    ``False`` is the passport's word alone: ask ``MtopClient.login_user`` before believing it. Raises ``NeedsOwner``
+    (``risk_control`` with the address to open), or ``TemporaryFailure`` when there is no readable answer.
+    """
+    header = cookies.header()
+    pairs = parse_cookie(header) if header.strip() else {}
+    changed: dict[str, str] = {}
+    try:
+        async with session.post(
+            base_url.rstrip("/") + _PATH,
+            params={"appName": "xianyu", "fromSite": "77"},
+            data=_form(pairs),
+            headers={
+                "Accept": "application/json",
+                "Cookie": header,
+                "Origin": "https://www.goofish.com",
+                "Referer": "https://www.goofish.com/",
+                "User-Agent": user_agent,
+            },
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        ) as response:
+            changed = cookies_set_by(response)
+            status, location = response.status, response.headers.get("Location", "")
+            body = await bounded_body(response)
+    except (aiohttp.ClientError, OSError) as failure:
+        # "from None": what aiohttp raises refers to the request, and so to the cookie.
+        raise _no_answer(f"no answer ({type(failure).__name__})") from None
+    finally:
+        updates = {name: value for name, value in changed.items() if pairs.get(name, "") != value}
+        if updates:
+            await cookies.rotated(updates)
+    return _verdict(status, location, body)
+
+
+def _form(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return the form as a browser fills it in; ids and tokens come from the cookie."""
+    return {
+        "hid": pairs.get("unb", ""),
+        "ltl": "true",
+        "appName": "xianyu",
+        "appEntrance": "web",
+        "_csrf_token": pairs.get("XSRF-TOKEN", ""),
+        "umidToken": "",
+        "hsiz": pairs.get("cookie2", ""),
+        "bizParams": "taobaoBizLoginFrom=web",
+        "mainPage": "false",
+        "isMobile": "false",
+        "lang": "zh_CN",
+        "returnUrl": "",
+        "fromSite": "77",
+        "isIframe": "true",
+        "documentReferer": "https://www.goofish.com/",
+        "defaultView": "hasLogin",
+        "umidTag": "SERVER",
+        "deviceId": pairs.get("cna", ""),
+    }
+
+
+def _verdict(status: int, location: str, body: bytes | None) -> bool:
+    if 300 <= status < 400 and is_risk_url(location):
+        raise NeedsOwner("risk_control", action_url=location)
+    if status != 200 or body is None:
+        raise _no_answer(f"HTTP {status}")
+    try:
+        answer = parse_json_object(body)
+    except UndecodableFrame:
+        raise _no_answer("the answer is not JSON") from None
+    url = answer.get("url")
+    if isinstance(url, str) and url.startswith("//"):
+        url = f"https:{url}"
+    if isinstance(url, str) and url.startswith("https://") and is_risk_url(url):
+        raise NeedsOwner("risk_control", action_url=url)
+    content = answer.get("content")
+    success = content.get("success") if isinstance(content, dict) else None
+    if not isinstance(success, bool):
+        raise _no_answer("the answer has no verdict")
+    return success
+
+
+def _no_answer(why: str) -> TemporaryFailure:
+    return TemporaryFailure(f"login check: {why}", code="login_check_failed", why=why)

@@ -1,0 +1,30 @@
+"""What every HTTP answer of the site is read for: the cookies it sets, and its body, within bounds."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from shoal.xianyu.cookie_string import is_pair
+
+MAX_REPLY_BYTES = 2 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+
+
+def cookies_set_by(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the cookies that a reply sets, a deleted one with an empty value."""
+    changed: dict[str, str] = {}
+    for name, morsel in response.cookies.items():
+        value = "" if morsel["max-age"] in {"0", 0} else morsel.coded_value
+        if is_pair(name, value):
+            changed[name] = value
+    return changed
+
+
+async def bounded_body(response: aiohttp.ClientResponse) -> bytes | None:
+    """Return the body, ``None`` when it is longer than ``MAX_REPLY_BYTES``."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            return None
+    return bytes(body)

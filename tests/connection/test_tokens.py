@@ -1,0 +1,159 @@
+"""The token of a shop's line: asked for seldom, kept sealed, used again, and renewed without anybody noticing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sandboxed import Hours, Shoal
+from shoal.account import AccountState
+from shoal.change_path import Caller
+from shoal.clock import reading
+from shoal.events import AccountStateChanged
+from standins import ANN, until
+
+QUICK = Caller(actor="user:ann", wait_seconds=0)
+
+
+@pytest.fixture
+async def hours(shoal: Shoal) -> Hours:
+    """Time that the test moves on; a shop whose clock ticks with every heartbeat, ten a second."""
+    return Hours(shoal.sandbox)
+
+
+async def begin(shoal: Shoal, unb_keywords: dict[str, str] | None = None) -> str:
+    """Open again with the clock that now applies, and add a shop."""
+    await shoal.close()
+    await shoal.open(heartbeat_seconds=0.05)
+    return await shoal.add(keywords=unb_keywords)
+
+
+async def token_calls(shoal: Shoal, unb: str) -> int:
+    return len(await shoal.sandbox.calls("login.token", unb))
+
+
+async def registered(shoal: Shoal, unb: str, times: int) -> None:
+    """Wait until the account has registered so often."""
+    async with asyncio.timeout(5):
+        while (await shoal.sandbox.sockets(unb))["total"] < times:
+            await asyncio.sleep(0.01)
+
+
+async def test_b3_three_hours_cost_two_token_calls_and_one_device(shoal: Shoal, hours: Hours) -> None:
+    with reading(hours.now_ms):
+        unb = await begin(shoal)
+        device = (await shoal.sandbox.sockets(unb))["devices"]
+        for _ in range(18):
+            await hours.pass_by(600)
+            await asyncio.sleep(0.1)
+        await registered(shoal, unb, 2)
+        assert await token_calls(shoal, unb) == 2, "one at the start, one after 110 minutes"
+        assert (await shoal.sandbox.sockets(unb))["devices"] == device
+        assert shoal.manager.observation("shop").state is AccountState.RUNNING
+
+
+async def test_b5_a_busy_shop_renews_its_token_all_the_same(shoal: Shoal, hours: Hours) -> None:
+    await shoal.sandbox.do("policy", im_token_seconds=3600)
+    with reading(hours.now_ms):
+        unb = await begin(shoal, {"在吗": "hi"})
+        for number in range(1, 46):
+            await hours.pass_by(240)
+            await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=f"在吗{number}")
+            await shoal.sandbox.seen_soon(unb, "小鱼", number)
+        assert await token_calls(shoal, unb) == 4, "at the start and every 55 minutes"
+        assert (await shoal.sandbox.sockets(unb))["total"] == 4
+        assert shoal.manager.observation("shop").state is AccountState.RUNNING
+
+
+async def test_a_renewal_replaces_the_socket_and_nobody_sees_it(shoal: Shoal, hours: Hours) -> None:
+    with reading(hours.now_ms):
+        unb = await begin(shoal)
+        with shoal.manager.events.subscribe() as events:
+            await hours.pass_by(111 * 60)
+            await registered(shoal, unb, 2)
+            await asyncio.sleep(0.2)
+            sockets = await shoal.sandbox.sockets(unb)
+            assert (sockets["now"], sockets["max"], sockets["zombies"]) == (1, 1, 0)
+            assert await token_calls(shoal, unb) == 2
+            await shoal.manager.update_settings("shop", {"remark": "seen"}, caller=ANN)
+            assert not [event for event in await events.take() if isinstance(event, AccountStateChanged)]
+
+
+async def test_what_is_said_while_the_token_is_renewed_is_answered_once(shoal: Shoal, hours: Hours) -> None:
+    with reading(hours.now_ms):
+        unb = await begin(shoal, {"在吗": "hi"})
+        await shoal.sandbox.do("fault", account=unb, kind="delay", which="token", seconds=0.3, times=1)
+        await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.3, times=1)
+        await shoal.sandbox.do("fault", account=unb, kind="delay", which="reg", seconds=0.3, times=1)
+        buyers = [f"buyer{number}" for number in range(12)]
+        await hours.pass_by(111 * 60)
+        for buyer in buyers:
+            await shoal.sandbox.do("say", account=unb, buyer=buyer, text="在吗")
+            await asyncio.sleep(0.08)
+        for buyer in buyers:
+            assert await shoal.sandbox.seen_soon(unb, buyer, 1) == ["hi"]
+        await registered(shoal, unb, 2)
+        await asyncio.sleep(0.3)
+        assert [await shoal.sandbox.seen(unb, buyer) for buyer in buyers] == [["hi"]] * len(buyers)
+        assert {sending.outcome for sending in await shoal.log.list_sendings(["shop"])} == {"sent"}
+
+
+async def test_a_renewal_that_fails_for_now_keeps_the_line_and_is_tried_again(shoal: Shoal, hours: Hours) -> None:
+    with reading(hours.now_ms):
+        unb = await begin(shoal, {"在吗": "hi"})
+        await shoal.sandbox.do("fault", account=unb, kind="http_500", which="token", times=1)
+        await hours.pass_by(111 * 60)
+        async with asyncio.timeout(5):
+            while await token_calls(shoal, unb) < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        assert await token_calls(shoal, unb) == 2, "not before a minute has passed"
+        assert shoal.manager.observation("shop").state is AccountState.RUNNING
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+        await hours.pass_by(61)
+        await registered(shoal, unb, 2)
+        assert await token_calls(shoal, unb) == 3
+
+
+async def test_risk_control_at_a_renewal_parks_at_once(shoal: Shoal, hours: Hours) -> None:
+    with reading(hours.now_ms):
+        unb = await begin(shoal)
+        await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="token")
+        await hours.pass_by(111 * 60)
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED)
+        assert shoal.manager.observation("shop").reason == "risk_control"
+        await hours.pass_by(3600)
+        await asyncio.sleep(0.3)
+        assert await token_calls(shoal, unb) == 2
+
+
+async def test_a_kept_token_that_the_site_refuses_costs_one_call(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.sandbox.do("expire", account=unb, what="im_token")
+    outcome = await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    assert outcome.observation.state is AccountState.RUNNING
+    assert await token_calls(shoal, unb) == 2
+
+
+async def test_new_tokens_that_are_refused_are_asked_for_ever_more_slowly(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(backoff=None)
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="token_refused")
+    await shoal.manager.resume("shop", caller=QUICK)
+    await until(lambda: shoal.manager.observation("shop").reason == "token_refused")
+    seen = shoal.manager.observation("shop")
+    assert seen.next_attempt_at_ms is not None
+    assert seen.next_attempt_at_ms - seen.since_ms >= 8000
+
+
+async def test_no_token_stands_in_the_database_in_clear(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    issued = [token.token for token in shoal.sandbox.world.tokens.values() if token.unb == unb]
+    await shoal.close()
+    raw = b"".join(path.read_bytes() for path in shoal.data_dir.iterdir() if path.is_file())
+    assert issued
+    assert not [token for token in issued if token.encode() in raw or token[9:40].encode() in raw]
