@@ -32,6 +32,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
+	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
 
 bench: $(READY)

@@ -91,6 +91,12 @@ def _tests(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"`{row['name']}`", f"{row.get('passed', 0)} passed", row.get("failed", 0) + row.get("error", 0)
 
 
+def _fuzz(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for row in rows:
+        told = f"{row['inputs']:,} inputs in {row['seconds']} s, {row['edges']} edges"
+        yield f"hostile input: {row['name']}", told, len(row["violations"])
+
+
 def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
@@ -102,6 +108,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "explored": _explored,
     "tests": _tests,
     "mutants": _mutants,
+    "fuzz": _fuzz,
 }
 
 

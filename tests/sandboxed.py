@@ -106,6 +106,7 @@ class Shoal:
         self.sandbox = sandbox
         self.data_dir = data_dir
         self.manager: CookieManager
+        self.database: Database
         self.log: MessageLog
         self.book: OrderBook
         self.store: DBManager
@@ -124,7 +125,7 @@ class Shoal:
             **settings,
         }
         config = Settings(**values)
-        database = await Database(self.data_dir).open()
+        database = self.database = await Database(self.data_dir).open()
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)

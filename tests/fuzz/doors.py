@@ -1,0 +1,75 @@
+"""The doors through which the site's bytes come in, each driven as far as decoding goes.
+
+A door takes bytes and returns how many things it read. ``UndecodableFrame`` is the one refusal allowed, and it is
+caught here; whatever else a door raises is a defect.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Final, cast
+
+import aiohttp
+
+from shoal.xianyu import frames, mtop_reply
+from shoal.xianyu.live_socket import LiveSocket
+from shoal.xianyu.packets import ChatMessage, UndecodableFrame, decode_entry, parse_json_object, read_event
+
+ME: Final = "2200000000002"
+
+Door = Callable[[bytes], int]
+
+
+def entry(data: bytes) -> int:
+    """One ``data[i].data`` of a push: decoded, understood, and fit to be stored as text."""
+    try:
+        payload = decode_entry(data.decode("latin-1"))
+    except UndecodableFrame:
+        return 0
+    json.dumps(payload).encode()
+    event = read_event(payload, ME)
+    for name, value in dataclasses.asdict(event).items():
+        if name.endswith("_id"):
+            assert value is None or isinstance(value, str)
+    if isinstance(event, ChatMessage):
+        event.text.encode()
+        event.sender_name.encode()
+    return 1
+
+
+def frame(data: bytes) -> int:
+    """A whole text frame, through a real socket object, and every entry of it."""
+    socket = LiveSocket(cast("aiohttp.ClientWebSocketResponse", None), lambda: True)
+    socket._take(data)
+    socket._take(data.decode("utf-8", "surrogateescape"))
+    read = 0
+    for _, push in socket._pushes:
+        frames.encode(frames.ack_of(push))
+        frames.wants_position(push)
+        for data_b64 in frames.entries_of(push):
+            read += entry(data_b64.encode("latin-1", "replace")) if isinstance(data_b64, str) else _other(data_b64)
+    return read
+
+
+def _other(value: object) -> int:
+    try:
+        decode_entry(value)
+    except UndecodableFrame:
+        return 0
+    raise AssertionError("an entry that is no text was decoded")
+
+
+def answer(data: bytes) -> int:
+    """The body of an answer to a signed call."""
+    try:
+        reply = parse_json_object(data)
+    except UndecodableFrame:
+        return 0
+    verdict = mtop_reply.judge(reply)
+    f"{verdict.code}{verdict.text}{verdict.url}".encode()
+    return 1
+
+
+DOORS: Final[dict[str, Door]] = {"entry": entry, "frame": frame, "answer": answer}
