@@ -12,7 +12,7 @@ class BackoffLimits:
     """The bounds of a growing wait. A patient one is ``patient_steps`` doublings further on.
 
     More than ``crash_loop_failures`` within ``crash_loop_window_seconds`` means a crash loop: from then on the wait is
-    always the longest one.
+    always the longest one, until it ran for ``stable_seconds`` (the longest waits alone would thin the failures out).
     """
 
     first_seconds: float = 1.0
@@ -40,8 +40,9 @@ class Backoff:
         """
         if ran_seconds >= self._limits.stable_seconds:
             self._attempt = 0
+            self.crash_loop = False
         self._failures.append(now)
-        self.crash_loop = (
+        self.crash_loop = self.crash_loop or (
             len(self._failures) > self._limits.crash_loop_failures
             and now - self._failures[0] <= self._limits.crash_loop_window_seconds
         )

@@ -26,6 +26,8 @@ Ts = TypeVarTuple("Ts")
 
 MOST_STEPS = 2_000_000
 REAL_WAIT_SECONDS = 30.0
+TICK_SECONDS = 1e-9
+"""No timer rings at once: who asks for the time again and again until it has moved on would ask for ever."""
 
 
 class NothingLeftError(AssertionError):
@@ -77,6 +79,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
+        when = max(when, self._now + TICK_SECONDS)
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._later, (when, next(self._numbers), timer))
         return timer

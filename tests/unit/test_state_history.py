@@ -134,7 +134,7 @@ async def test_what_runs_is_stored_now_and_then_so_that_a_crash_knows_its_moment
         link.heard()
         heard = manager.observation("shop").last_heartbeat_at_ms
         assert heard is not None
-        await until(lambda: store._observations["shop"].last_heartbeat_at_ms == heard)
+        await until(lambda: store._observations.get("shop", Observation()).last_heartbeat_at_ms == heard)
 
 
 async def test_a_store_that_fails_delays_moves_and_loses_none() -> None:
