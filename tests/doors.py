@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -105,6 +107,20 @@ async def served(door: Door) -> AsyncIterator[str]:
 
     async with listening(without_lifespan) as url:
         yield url
+
+
+async def in_shell(url: str, token: str, *words: str, typed: str = "") -> tuple[int, str]:
+    """A command of the shell in a process of its own: its exit code, and what it printed."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "shoal", *words,
+        env={**plain, "SHOAL_URL": url, "SHOAL_TOKEN": token},
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        said, _ = await child.communicate(typed.encode())
+    assert child.returncode is not None
+    return child.returncode, said.decode()
 
 
 @asynccontextmanager

@@ -141,6 +141,7 @@ class Account:
 
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
     last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
+    ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Account:
     unb: str
     cookie: str = field(repr=False)
     cookie_version: int = 1
+    proxy: str = field(default="", repr=False)
     enabled: bool = True
     auto_confirm: bool = False
     free_shipping: bool = False
@@ -171,8 +173,13 @@ class Account:
         return fingerprint(self.cookie)
 
     @property
-    def run_key(self) -> tuple[int, int]:
+    def run_key(self) -> RunKey:
         """What a running connection was started for: it must be renewed when, and only when, this changes."""
+        return (self.cookie_version, self.restart_nonce, self.proxy)
+
+    @property
+    def park_key(self) -> tuple[int, int]:
+        """What an account was parked for: it stays parked until this changes. A new proxy alone is no reason."""
         return (self.cookie_version, self.restart_nonce)
 
     def evolve(self, **changes: Any) -> Self:
@@ -183,6 +190,12 @@ class Account:
         """What the owner set for that item, if anything."""
         return next((item for item in self.items if item.item_id == item_id), None)
 
+
+RunKey = tuple[int, int, str]
+"""Cookie version, restart nonce and proxy. Never to be shown: the proxy carries its password."""
+
+SECRET_FIELDS = frozenset({"cookie", "proxy"})
+"""Stored sealed, and shown in part only."""
 
 SCALAR_FIELDS = tuple(
     entry.name for entry in fields(Account) if entry.name not in {"id", "keywords", "items", "generation", "rev"}
@@ -195,7 +208,7 @@ class Observation:
     """What is happening to an account, as its task reports it. ``next_attempt_at_ms`` only when retrying.
 
     The park record stands apart from the state: an account that is switched off while parked is ``stopped``,
-    and parked again when a batch switches it on. It holds while the account's ``run_key`` is ``parked_for``.
+    and parked again when a batch switches it on. It holds while the account's ``park_key`` is ``parked_for``.
     """
 
     state: AccountState = AccountState.STOPPED

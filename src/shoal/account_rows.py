@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, insert, not_, select, text, update
 
-from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Observation, Rule, RuleKind
+from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation, Rule, RuleKind
 from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, NotApplied, StaleGeneration, StoreError
 from shoal.journal import JournalEntry
 from shoal.schema import Row, accounts, insert_or, item_settings, journal, observed, ops, rules, shard_of
@@ -18,7 +18,8 @@ from shoal.store import Change, OpRecord
 from shoal.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"
-_PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name != "cookie")
+PROXY_COLUMN = "accounts.proxy"
+_PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in SECRET_FIELDS)
 _JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number will do, if every node uses the same
 _SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name != "parked_for")
 
@@ -32,7 +33,7 @@ _ITEM = and_(item_settings.c.account_id == bindparam("b_account"), item_settings
 
 
 class AccountRows:
-    """Reads accounts and writes changes, sealing and opening cookies on the way. Runs on the database's threads."""
+    """Reads accounts and writes changes, sealing and opening secrets on the way. Runs on the database's threads."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -64,6 +65,7 @@ class AccountRows:
         account = Account(
             id=row["id"],
             cookie=self._vault.open(row["cookie_sealed"], account_id=row["id"], column=COOKIE_COLUMN),
+            proxy=self._proxy_of(row),
             keywords=keywords,
             items=items,
             generation=row["generation"],
@@ -73,6 +75,12 @@ class AccountRows:
         if account.fingerprint != row["cookie_fingerprint"]:
             raise StoreError(f"the cookie of account {account.id} does not match its row", code="unreadable_account")
         return account
+
+    def _proxy_of(self, row: RowMapping) -> str:
+        """The proxy. One that cannot be opened raises: an account must not go out directly for want of a key."""
+        if row["proxy_sealed"] is None:
+            return ""
+        return self._vault.open(row["proxy_sealed"], account_id=row["id"], column=PROXY_COLUMN)
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -168,7 +176,7 @@ class AccountRows:
             connection.execute(insert(accounts), fresh)
 
     def _changed_columns(self, old: Account | None, new: Account) -> Row:
-        """The columns of the account's own row that differ, the cookie sealed."""
+        """The columns of the account's own row that differ, the secrets sealed."""
         row: Row = {
             name: getattr(new, name)
             for name in _PLAIN_FIELDS
@@ -177,6 +185,9 @@ class AccountRows:
         if old is None or old.cookie != new.cookie:
             row["cookie_sealed"] = self._vault.seal(new.cookie, account_id=new.id, column=COOKIE_COLUMN)
             row["cookie_fingerprint"] = new.fingerprint
+        if old is None or old.proxy != new.proxy:
+            sealed = self._vault.seal(new.proxy, account_id=new.id, column=PROXY_COLUMN) if new.proxy else None
+            row["proxy_sealed"] = sealed
         return row
 
     @staticmethod

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 from aiolimiter import AsyncLimiter
 
-from shoal.account import Account, AccountState, Observation
+from shoal.account import Account, AccountState, Observation, RunKey
 from shoal.backoff import Backoff, BackoffLimits
 from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
 from shoal.errors import ComeBackLater, NeedsOwner, ShoalError
@@ -113,8 +113,9 @@ class AccountTask:
         self._backoff = Backoff(around.backoff, around.rng)
         self._connection: asyncio.Task[None] | None = None
         self._link: Link | None = None
-        self._running_for: tuple[int, int] | None = None
-        self._failed_for: tuple[int, int] | None = None
+        self._running_for: RunKey | None = None
+        self._failed_for: RunKey | None = None
+        self._would_park_for: tuple[int, int] | None = None
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
         self._stopping = self._ran_before = self._closed = self._at_the_limiter = False
@@ -154,7 +155,7 @@ class AccountTask:
 
     def is_parked(self, account: Account) -> bool:
         """Whether the owner must act before this account may run again."""
-        return self.observation.parked_for == account.run_key
+        return self.observation.parked_for == account.park_key
 
     def wake(self, *, skip_backoff: bool = False) -> None:
         """Look again soon. Many calls make one look."""
@@ -261,7 +262,7 @@ class AccountTask:
         self._next_attempt_at = None
         self._stopping = False
         self._connected_at = None
-        self._running_for = account.run_key
+        self._running_for, self._would_park_for = account.run_key, account.park_key
         link = self._link = Link(self)
         self._at_the_limiter = False
         self._connection = self._loop.create_task(
@@ -323,7 +324,7 @@ class AccountTask:
     def _park(self, error: NeedsOwner) -> None:
         log.warning("account parked", account=self.account_id, reason=error.reason)
         self.observation = self.observation.evolve(
-            parked_for=self._running_for,
+            parked_for=self._would_park_for,
             parked_reason=error.reason,
             parked_since_ms=now_ms(),
             action_url=error.action_url,

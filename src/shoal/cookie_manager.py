@@ -179,27 +179,37 @@ class CookieManager:
     # -- changes -------------------------------------------------------------------------------------------------
 
     async def add_cookie(
-        self, account_id: str, cookie: str, *, owner_id: int, caller: Caller, remark: str = ""
+        self,
+        account_id: str,
+        cookie: str,
+        *,
+        owner_id: int,
+        caller: Caller,
+        remark: str = "",
+        proxy: str | None = None,
     ) -> Outcome:
-        """Create an account, enabled, and start it.
+        """Create an account, enabled, and start it; with ``proxy`` its very first call goes through that.
 
-        Raises ``InvalidInput`` (id or cookie), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
+        Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
         """
         check_account_id(account_id)
         checked = require_cookie(cookie)
         fresh = Account(
             id=account_id, owner_id=owner_id, unb=checked.unb, cookie=checked.header, created_at_ms=now_ms()
         )
-        account = wishes.settings({"remark": remark})(fresh)
+        account = wishes.settings({"remark": remark, "proxy": proxy})(fresh)
         created = await self._path.create(account, caller)
         return await self._answer(created, caller, wait=self._settings.start_wait_seconds)
 
-    async def update_cookie(self, account_id: str, cookie: str, *, caller: Caller) -> Outcome:
-        """Replace the cookie. A running account reconnects once; a parked one tries again.
+    async def update_cookie(self, account_id: str, cookie: str, *, caller: Caller, proxy: str | None = None) -> Outcome:
+        """Replace the cookie, and the proxy too when one is given, in one change.
 
-        Raises ``OtherUnb`` when the new cookie belongs to another platform user.
+        A running account reconnects once; a parked one tries again. Raises ``OtherUnb`` when the new cookie belongs
+        to another platform user.
         """
         wish = wishes.cookie(require_cookie(cookie))
+        if proxy is not None:
+            wish = wishes.both(wish, wishes.settings({"proxy": proxy}))
         return await self._change(account_id, "update_cookie", wish, caller, wait=self._settings.start_wait_seconds)
 
     async def update_cookie_status(self, account_id: str, enabled: bool, *, caller: Caller) -> Outcome:
@@ -230,8 +240,12 @@ class CookieManager:
         return await self._change(account_id, "remove_keyword", wishes.no_keyword(which), caller)
 
     async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
-        """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field."""
-        return await self._change(account_id, "update_settings", wishes.settings(values), caller)
+        """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field.
+
+        A running account that gets another proxy reconnects through it; a parked one stays parked.
+        """
+        wait = self._settings.start_wait_seconds if "proxy" in values else 0.0
+        return await self._change(account_id, "update_settings", wishes.settings(values), caller, wait=wait)
 
     async def update_item(
         self, account_id: str, item_id: str, values: Mapping[str, Any] | None, *, caller: Caller

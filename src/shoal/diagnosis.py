@@ -10,9 +10,13 @@ from typing import Any
 
 from shoal.account import Account, AccountState, Observation, ParkReason, RuleKind
 from shoal.reply_figures import ReplyFigures
+from shoal.xianyu.proxy import shown_proxy
 
 SITE_URL = "https://www.goofish.com"
 """Where to act when the site named no page."""
+
+PROXY_REASONS = frozenset({"proxy_unreachable", "proxy_refused", "proxy_no_route"})
+"""The reasons of a retry that only the account's proxy is to blame for."""
 
 
 class CheckName(StrEnum):
@@ -23,6 +27,7 @@ class CheckName(StrEnum):
     STORE = "store"
     PARKED = "parked"
     RETRYING = "retrying"
+    PROXY = "proxy"
     STARTING = "starting"
     CONNECTED = "connected"
     COOKIE = "cookie"
@@ -110,6 +115,15 @@ def _retrying(facts: Facts) -> Check:
     return Check(name=CheckName.RETRYING, finding=finding, ok=False, blocks=failing, params=params)
 
 
+def _proxy(facts: Facts) -> Check:
+    shown, reason = shown_proxy(facts.account.proxy), facts.seen.reason
+    if not shown:
+        return Check(name=CheckName.PROXY, finding="no_proxy", blocks=True)
+    failing = reason in PROXY_REASONS
+    finding = reason if failing else "proxy_used"
+    return Check(name=CheckName.PROXY, finding=finding, ok=not failing, blocks=True, params={"proxy": shown})
+
+
 def _starting(facts: Facts) -> Check:
     under_way = {AccountState.WAITING, AccountState.STARTING, AccountState.STOPPING}
     state = facts.seen.state
@@ -176,6 +190,6 @@ def _overdue(facts: Facts) -> Check:
 
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
-    _enabled, _owned_here, _store, _parked, _retrying, _starting,
+    _enabled, _owned_here, _store, _parked, _retrying, _proxy, _starting,
     _connected, _cookie, _answers, _pause, _sendings, _overdue,
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 Old entries are folded into a baseline for each account and dropped; the fold goes on from there.
 
-A cookie appears as its fingerprint only; rules and item settings appear as what was added, removed and edited.
+A cookie appears as its fingerprint only, a proxy without user name and password; rules and item settings appear as what
+was added, removed and edited.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Rule
+from shoal.xianyu.proxy import shown_proxy
 
 Changes = dict[str, Any]
-"""``{field: [old, new]}``; for ``keywords`` and ``items`` ``{"added", "removed", "edited"}``."""
+"""``{field: [old, new]}``; for ``keywords`` and ``items`` ``{"added", "removed", "edited"}``.
 
-_HIDDEN = {"cookie"}
+A new password of the same proxy leaves ``["http://***@host:port", "http://***@host:port"]``: that it changed, not how.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +76,9 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
 def _shown(account: Account | None, name: str) -> Any:
     if account is None:
         return None
-    return account.fingerprint if name in _HIDDEN else getattr(account, name)
+    if name == "cookie":
+        return account.fingerprint
+    return shown_proxy(account.proxy) if name == "proxy" else getattr(account, name)
 
 
 def _rule_key(rule: Rule) -> str:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from shoal.account import MAX_RULES, SCALAR_FIELDS, Account, ItemSetting, Rule, RuleKind
+from shoal.account import MAX_RULES, SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Rule, RuleKind
 from shoal.errors import Conflict, InvalidInput
 from shoal.journal import JournalEntry
 from shoal.wishes import Wish
 
 NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
 """They only count: an old number would be taken for an old connection."""
-_SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK
+_SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK - SECRET_FIELDS
 
 Part = TypeVar("Part", Rule, ItemSetting)
 
@@ -25,11 +25,12 @@ Part = TypeVar("Part", Rule, ItemSetting)
 def undo(entry: JournalEntry) -> Wish:
     """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could.
 
-    A cookie does not stand in the journal, and so neither a new cookie, nor a creation, nor a deletion can be undone.
+    Cookies and proxies do not stand in the journal as they are, and so neither a new cookie, nor another proxy, nor a
+    creation, nor a deletion can be undone.
     The wish raises ``Conflict`` (``undo_conflict``) that names what was changed since.
     """
     changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
-    if not changes or "cookie" in changes or not changes.keys() <= _SCALARS | {"keywords", "items"}:
+    if not changes or not changes.keys() <= _SCALARS | {"keywords", "items"}:
         raise InvalidInput("this change cannot be undone", code="not_undoable")
 
     def wish(account: Account) -> Account:

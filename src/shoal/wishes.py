@@ -12,6 +12,7 @@ from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLY_CHA
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.keywords import KeywordRow, replace_general, replace_text, without_index, without_rule
 from shoal.xianyu.cookie_string import CookieCheck
+from shoal.xianyu.proxy import parse_proxy
 
 Wish = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
@@ -28,6 +29,11 @@ def cookie(checked: CookieCheck) -> Wish:
         return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1)
 
     return wish
+
+
+def both(first: Wish, second: Wish) -> Wish:
+    """Two wishes as one change."""
+    return lambda account: second(first(account))
 
 
 def auto_confirm(value: bool) -> Wish:
@@ -132,6 +138,14 @@ def _debounce(value: Any, name: str) -> float | None:
     return float(value)
 
 
+def _proxy(value: Any, name: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"{name} is an address, or null for none", code="empty_secret", field=name)
+    return parse_proxy(value).url
+
+
 SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "remark": _remark,
     "pause_duration": _pause,
@@ -141,5 +155,6 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "default_reply_enabled": _flag,
     "default_reply": _reply,
     "default_reply_once": _flag,
+    "proxy": _proxy,
 }
 """The settings that are one value each, with their checks."""

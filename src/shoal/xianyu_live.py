@@ -34,6 +34,7 @@ from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, Registration, TokenRefused, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
+from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 
 log = structlog.get_logger("shoal.live")
@@ -42,11 +43,15 @@ FAREWELL_SECONDS = 1.0
 """How long a send or a confirmation that has left already may wait for its answer when the connection goes."""
 
 
+PROXY_SECONDS = 10.0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LiveSurroundings:
     """What every account's connection shares with its siblings."""
 
     session: aiohttp.ClientSession
+    """For accounts without a proxy; the others have one of their own."""
     settings: Settings
     credentials: Credentials
     message_log: MessageLog
@@ -61,9 +66,15 @@ class LiveSurroundings:
 class _Access:
     """What opens the site for one connection, over all the sockets that it has one after another."""
 
+    session: aiohttp.ClientSession
     login: SiteLogin
     mtop: MtopClient
     tokens: SocketTokens
+
+
+def proxy_timeout_seconds(settings: Settings) -> float:
+    """How long a proxy may take to reach the site: less than the site's own limit, so that the failure has a name."""
+    return min(PROXY_SECONDS, settings.site_timeout_seconds / 2)
 
 
 class XianyuLive:
@@ -81,9 +92,18 @@ class XianyuLive:
         Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
         await self._note_interrupted()
+        async with session_through(
+            self._account.proxy,
+            self._around.session,
+            connect_timeout_seconds=proxy_timeout_seconds(self._settings),
+        ) as session:
+            await self._live(session)
+
+    async def _live(self, session: aiohttp.ClientSession) -> None:
+        """Everything that this account says to the site goes over ``session``."""
         login = await SiteLogin.open(self._account, self._around.credentials)
         mtop = MtopClient(
-            self._around.session,
+            session,
             self._settings.site_mtop_url,
             login,
             user_agent=DEFAULT_USER_AGENT,
@@ -91,7 +111,7 @@ class XianyuLive:
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
         tokens = SocketTokens(login, mtop, self._around.token_calls, renewal_ms=renewal_ms)
-        access = _Access(login, mtop, tokens)
+        access = _Access(session, login, mtop, tokens)
         while True:
             token = await tokens.current()
             try:
@@ -120,7 +140,7 @@ class XianyuLive:
         timeout_seconds = self._settings.site_timeout_seconds
         try:
             async with connect(
-                self._around.session,
+                access.session,
                 self._settings.site_ws_url,
                 access.login.header(),
                 DEFAULT_USER_AGENT,
@@ -223,7 +243,7 @@ class XianyuLive:
         """Keep the login alive. Raises ``NeedsOwner`` when it is gone, and then no further call leaves."""
         try:
             alive = await has_login(
-                self._around.session,
+                access.session,
                 self._settings.site_passport_url,
                 access.login,
                 user_agent=DEFAULT_USER_AGENT,

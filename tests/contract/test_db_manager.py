@@ -62,6 +62,7 @@ async def test_a17_a18_an_unknown_account_is_never_a_default(manager: DBManager,
         update(accounts).values(cookie_sealed=b"rubbish"),
         update(accounts).values(cookie_sealed=None),
         update(accounts).values(cookie_fingerprint="00000000"),
+        update(accounts).values(proxy_sealed=b"rubbish"),
         update(rules).values(kind="poem"),
         update(observed).values(state="asleep"),
     ],
@@ -76,6 +77,24 @@ async def test_a18_one_unreadable_row_makes_loading_fail_by_name(
     await database.write(lambda connection: connection.execute(damage.where(key == "shop")).rowcount)
     with pytest.raises(StoreError, match="shop"):
         await manager.load()
+
+
+async def test_a_proxy_is_stored_sealed_changed_and_taken_away(database: Database, manager: DBManager) -> None:
+    async def sealed() -> Any:
+        return await database.read(lambda connection: connection.scalar(select(accounts.c.proxy_sealed)))
+
+    (shop,) = await created(manager, an_account("shop", proxy="http://ann:secret@h:1"))
+    assert await manager.load_account("shop") == shop
+    assert b"secret" not in bytes(await sealed())
+    for proxy in ("http://ann:other@h:1", ""):
+        await committed(manager, edit(await living(manager, "shop"), proxy=proxy))
+        assert (await living(manager, "shop")).proxy == proxy
+    assert await sealed() is None
+    entries = await manager.journal()
+    assert [entry.changes["proxy"] for entry in entries] == [
+        [None, "http://***@h:1"], ["http://***@h:1", "http://***@h:1"], ["http://***@h:1", ""],
+    ]  # fmt: skip
+    assert fold(entries)["shop"] == projection(await living(manager, "shop"))
 
 
 async def test_a_cookie_copied_into_another_row_does_not_open(database: Database, manager: DBManager) -> None:

@@ -15,9 +15,11 @@ import pytest
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
 from faults.durable import KEY_FILE
+from proxies import small_proxy
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
 ADDED, RENEWED, ROTATED, MISPLACED = (f"canary{word}{word[::-1]}" for word in ("Zqadd", "Zqnew", "Zqrot", "Zqbad"))
+PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" for word in ("Zquser", "Zqprx", "Zqpxb"))
 NEXT_PASSWORD = "canaryZqpass no one guesses"
 WRONG_PASSWORD = "canaryZqwrong nor this one"
 CONTROL = "canaryZqremark"
@@ -87,8 +89,8 @@ async def listen(http: httpx.AsyncClient, evidence: Evidence) -> None:
 
 
 async def live(server: ServerProcess, sandbox: SandboxProcess, seller: dict[str, Any]) -> None:
-    """A shop's life: it is added, answers, sells, has its cookie rotated and renewed, is parked and resumed."""
-    http, unb, cookie = server.http, seller["unb"], seller["cookie"]
+    """A shop's life: it is added, answers, sells, has its cookie rotated and renewed."""
+    unb, cookie = seller["unb"], seller["cookie"]
     await server.add("shop", f"{cookie}; extra={ADDED}")
     await server.ok("POST", "/keywords/shop", {"keywords": {"在吗": "在的", "包邮吗": "包邮"}})
     await server.ok("PUT", "/cookies/shop/auto-confirm", {"auto_confirm": True})
@@ -107,10 +109,34 @@ async def live(server: ServerProcess, sandbox: SandboxProcess, seller: dict[str,
     renewed = f"{cookie}; extra={RENEWED}"
     await server.ok("PUT", "/cookies/shop", {"id": "shop", "value": renewed})
     await server.ok("POST", "/cookie/shop/account-info", {"value": f"{renewed}; more=1", "password": NEXT_PASSWORD})
+
+
+async def be_parked(server: ServerProcess, sandbox: SandboxProcess, unb: str) -> None:
+    """Its login ends."""
     await sandbox.do("expire", account=unb, what="login")
     await server.ok("PUT", "/cookies/shop/status", {"enabled": False})
-    await http.put("/cookies/shop/status", json={"enabled": True})
-    await http.post("/cookies/shop/resume?wait=1")
+    await server.http.put("/cookies/shop/status", json={"enabled": True})
+    await server.http.post("/cookies/shop/resume?wait=1")
+
+
+async def go_by_proxies(server: ServerProcess) -> None:
+    """The account goes through a proxy, is refused by it, and is given a password that it does not know."""
+    async with small_proxy("socks5", f"{PROXY_USER}:{PROXY_PASSWORD}") as proxy:
+        answer = await server.ok("PATCH", "/cookies/shop/settings", {"proxy": proxy.url})
+        assert (answer["state"], len(proxy.passed) > 0) == ("running", True), answer
+        wrong = proxy.url.replace(PROXY_PASSWORD, BAD_PROXY_PASSWORD)
+        await server.ok("PATCH", "/cookies/shop/settings", {"proxy": wrong})
+
+        async def refused() -> bool:
+            seen: dict[str, Any] = await server.ok("GET", "/cookies/shop")
+            return bool(seen["reason"] == "proxy_refused")
+
+        await soon(refused)
+        assert (await server.ok("GET", "/cookies/shop/diagnosis"))["replying"] is False
+        for broken in (f"{wrong}/path", f"ftp://{PROXY_USER}:{BAD_PROXY_PASSWORD}@h:1", [wrong], {wrong: wrong}):
+            response = await server.http.patch("/cookies/shop/settings", json={"proxy": broken})
+            assert response.status_code == 422
+        await server.ok("PATCH", "/cookies/shop/settings", {"proxy": None})
 
 
 async def misuse(server: ServerProcess, cookie: str) -> None:
@@ -160,6 +186,8 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
         tokens = [server.http.headers["Authorization"].removeprefix("Bearer ")]
         listening = asyncio.create_task(listen(server.http, evidence))
         await live(server, sandbox, seller)
+        await go_by_proxies(server)
+        await be_parked(server, sandbox, seller["unb"])
         await misuse(server, seller["cookie"])
         await server.ok("POST", "/change-admin-password", {"current_password": PASSWORD, "new_password": NEXT_PASSWORD})
         said = {"username": "admin", "password": NEXT_PASSWORD}
@@ -184,6 +212,8 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
     secrets = {
         "the added cookie": ADDED, "the renewed cookie": RENEWED, "the rotated cookie": ROTATED,
         "a misplaced secret": MISPLACED, "the password": PASSWORD, "the next password": NEXT_PASSWORD,
+        "the proxy's user": PROXY_USER, "the proxy's password": PROXY_PASSWORD,
+        "a proxy's wrong password": BAD_PROXY_PASSWORD,
         "a wrong password": WRONG_PASSWORD, "the key": key, "a token of the site": SITE_TOKEN,
         **{f"session {number}": token for number, token in enumerate(tokens)},
         **{f"cookie {name}": parts[name] for name in SECRET_COOKIES & set(parts)},

@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
-from shoal.account import Account, AccountState, ParkReason
+from shoal.account import Account, AccountState, ParkReason, RunKey
 from shoal.account_task import Link
 from shoal.change_path import Caller
 from shoal.config import Settings, load_settings
@@ -73,8 +73,8 @@ class Site:
         self.climates: dict[str, Climate] = {name: Climate() for name in ACCOUNTS}
         self.live: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
         self.started = 0
-        self.links: list[tuple[str, tuple[int, int], Link]] = []
-        self.refused: set[tuple[str, tuple[int, int]]] = set()
+        self.links: list[tuple[str, RunKey, Link]] = []
+        self.refused: set[tuple[str, RunKey]] = set()
         """What only an owner can bring back: it must not come by itself."""
         self.offences: list[str] = []
         self.parting: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)

@@ -14,7 +14,7 @@ from shoal.account import Account, AccountState, ItemSetting, Observation, ParkR
 from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
-from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
+from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, diagnose, is_replying
 from shoal.message_log import SendOutcome
 from shoal.reply_figures import ReplyFigures
 
@@ -101,6 +101,19 @@ def test_what_concerns_single_chats_is_told_and_does_not_count_as_silence(values
 )
 def test_anything_that_says_something_is_an_answer(account: dict[str, Any]) -> None:
     assert is_replying(diagnose(facts(account=account)))
+
+
+@pytest.mark.parametrize("reason", sorted(PROXY_REASONS))
+def test_a_failing_proxy_is_named_without_its_password_and_with_what_to_do(reason: str) -> None:
+    seen = {"state": AccountState.RETRYING, "reason": reason, "detail": "x"}
+    check = found(facts({"proxy": "socks5://ann:secret@h:1"}, seen), CheckName.PROXY)
+    assert (check.finding, check.ok, check.blocks) == (reason, False, True)
+    for language in Language:
+        advice = ADVICE[reason]
+        assert "socks5://***@h:1" in advice.detail(language, check.params)
+        assert advice.do(language, check.params)
+    well = found(facts({"proxy": "socks5://ann:secret@h:1"}), CheckName.PROXY)
+    assert (well.finding, well.ok) == ("proxy_used", True)
 
 
 def test_the_next_attempt_and_the_page_to_open_are_named() -> None:

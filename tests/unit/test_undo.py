@@ -114,6 +114,7 @@ def test_counters_are_never_put_back() -> None:
         (SHOP, None),
         (SHOP, SHOP.evolve(cookie="unb=1; cookie2=t", cookie_version=2)),
         (SHOP, SHOP.evolve(restart_nonce=1)),
+        (SHOP, SHOP.evolve(proxy="http://ann:secret@h:1", remark="new")),
     ],
 )
 def test_what_has_no_old_value_is_not_undoable(old: Account | None, new: Account | None) -> None:

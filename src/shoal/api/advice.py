@@ -108,6 +108,26 @@ ADVICE: dict[str, Advice] = {
         "检查网络，再查看服务器日志；若日志提示程序错误，请报告。",
         "Check the network, then look into the server's log; report a defect that it shows.",
     ),
+    "no_proxy": Advice("不使用代理，直接连接闲鱼。", "No proxy is set: it connects to the site directly."),
+    "proxy_used": Advice("通过代理 {proxy} 连接。", "It connects through the proxy {proxy}."),
+    "proxy_unreachable": Advice(
+        "代理 {proxy} 没有回应；不会改为直接连接。",
+        "The proxy {proxy} does not answer. The account never connects without it.",
+        "检查代理是否在运行、地址和端口是否正确；或为该账号换一个代理。",
+        "See whether the proxy runs and its host and port are right, or set another one.",
+    ),
+    "proxy_refused": Advice(
+        "代理 {proxy} 拒绝连接；不会改为直接连接。",
+        "The proxy {proxy} refuses. The account never connects without it.",
+        "检查代理的用户名、密码和有效期；或为该账号换一个代理。",
+        "Look at its user name, password and expiry, or set another one.",
+    ),
+    "proxy_no_route": Advice(
+        "代理 {proxy} 无法连到闲鱼；不会改为直接连接。",
+        "The proxy {proxy} does not reach the site. The account never connects without it.",
+        "请代理服务商检查；或为该账号换一个代理。",
+        "Ask its provider, or set another one.",
+    ),
     "not_starting": Advice("没有正在启动或停止。", "It is neither starting nor stopping."),
     "waiting": Advice(
         "正在排队等待启动（已 {seconds} 秒）：为避免风控，账号逐个连接。",

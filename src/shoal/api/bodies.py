@@ -75,6 +75,13 @@ class CookieBody(BaseModel):
     value: Text
 
 
+class NewAccountBody(CookieBody):
+    """An account's id and its whole cookie; with ``proxy`` even its first call goes through that."""
+
+    model_config = _example(id="my-shop", value=_COOKIE, proxy="socks5://user:password@proxy.example.com:1080")
+    proxy: Secret | None = None
+
+
 class StatusBody(BaseModel):
     """Whether the account shall run."""
 
@@ -124,6 +131,9 @@ class SettingsBody(BaseModel):
     """Some settings of an account; those left out stay. ``debounce_seconds: null`` means the server's setting.
 
     ``free_shipping``: complete the orders of a group price (小刀) without a person.
+
+    ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
+    It is never shown again with its user name and password.
     """
 
     model_config = _example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
@@ -135,6 +145,7 @@ class SettingsBody(BaseModel):
     default_reply_enabled: bool = False
     default_reply: Text = ""
     default_reply_once: bool = False
+    proxy: Secret | None = None
 
 
 class ItemBody(BaseModel):

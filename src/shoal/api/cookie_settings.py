@@ -187,8 +187,13 @@ async def get_account_row(account: AccountToRead) -> FullRow:
 async def update_settings(
     body: SettingsBody, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> SettingsChanged:
-    """Change the settings that are sent, all in one change; the others stay."""
+    """Change the settings that are sent, all in one change; the others stay.
+
+    Another `proxy` makes a running account reconnect through it. It un-parks none.
+    """
     values = body.model_dump(include=body.model_fields_set)
+    if body.proxy is not None:
+        values["proxy"] = body.proxy.get_secret_value()
     change = server.manager.update_settings(account.id, values, caller=caller)
     outcome = await made(server, response, account.id, change)
     return SettingsChanged(settings=desired_body(outcome.account), **facts_of(outcome))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from shoal.account import AccountState
-from shoal.api.bodies import CookieBody, StatusBody
+from shoal.api.bodies import CookieBody, NewAccountBody, StatusBody
 from shoal.api.caller import AccountToChange, IdToRemove, Me, OwnAccount, TheCaller, TheServer, own_accounts
 from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
@@ -113,9 +113,13 @@ async def get_cookie(account: OwnAccount, server: TheServer, response: Response)
 
 
 @routes.post("/cookies", summary="Add an account, or renew its cookie", responses=CHANGING)
-async def add_cookie(body: CookieBody, server: TheServer, me: Me, caller: TheCaller, response: Response) -> MsgAnswer:
+async def add_cookie(
+    body: NewAccountBody, server: TheServer, me: Me, caller: TheCaller, response: Response
+) -> MsgAnswer:
     """A new id becomes an account that is on; an id of the caller's gets the new cookie and stays on or off."""
     require_secret(body.value, "value")
+    if body.proxy is not None:
+        require_secret(body.proxy.get_secret_value(), "proxy")
     facts = await changed(server, response, body.id, _add_or_renew(server, me, body, caller))
     return MsgAnswer(msg="success", **facts)
 
@@ -158,7 +162,7 @@ def require_secret(value: str, field: str) -> None:
         raise InvalidInput(f"{field} must not be empty", code="empty_secret", field=field)
 
 
-async def _add_or_renew(server: Server, me: User, body: CookieBody, caller: Caller) -> Outcome:
+async def _add_or_renew(server: Server, me: User, body: NewAccountBody, caller: Caller) -> Outcome:
     """Add or renew, whichever fits when the account's turn comes: it may be added or removed during the wait.
 
     Raises ``AccountVanishing`` when it was removed meanwhile and is not gone yet.
@@ -170,18 +174,22 @@ async def _add_or_renew(server: Server, me: User, body: CookieBody, caller: Call
         try:
             if known is None:
                 return await _add(server, me, body, caller)
-            return await server.manager.update_cookie(body.id, body.value, caller=caller)
+            return await server.manager.update_cookie(body.id, body.value, caller=caller, proxy=_proxy(body))
         except (AccountExists, UnknownAccount):
             if not tries_left:
                 raise
     raise AssertionError("the last try returns or raises")
 
 
-async def _add(server: Server, me: User, body: CookieBody, caller: Caller) -> Outcome:
+def _proxy(body: NewAccountBody) -> str | None:
+    return body.proxy.get_secret_value() if body.proxy is not None else None
+
+
+async def _add(server: Server, me: User, body: NewAccountBody, caller: Caller) -> Outcome:
     if caller.if_match is not None:
         raise StaleGeneration(f"there is no {body.id}")
     try:
-        return await server.manager.add_cookie(body.id, body.value, owner_id=me.id, caller=caller)
+        return await server.manager.add_cookie(body.id, body.value, owner_id=me.id, caller=caller, proxy=_proxy(body))
     except DuplicateUnb as error:
         other = server.manager.accounts.get(str(error.params.get("id", "")))
         if other is not None and other.owner_id == me.id:

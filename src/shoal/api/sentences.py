@@ -116,8 +116,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "not_undoable": Problem(
         422,
-        "这条修改不能撤销：Cookie 的更换、账号的添加和删除、重新连接都没有可以恢复的旧值",
-        "This cannot be undone: of a new cookie, an account added or removed, or a reconnection no old value is kept.",
+        "这条修改不能撤销：Cookie 或代理的更换、账号的添加和删除、重新连接都没有可以恢复的旧值",
+        "This cannot be undone: of a new cookie or proxy, an account added or removed, or a reconnection no old value "
+        "is kept.",
     ),
     "undo_conflict": Problem(
         409,
@@ -165,6 +166,16 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bad_debounce": Problem(
         422, "合并等待时间必须在 0 到 30 秒之间", "The wait for the end of a burst is 0 to 30 seconds."
+    ),
+    "bad_proxy": Problem(
+        422,
+        "代理地址不可用，格式为 http://用户名:密码@主机:端口 或 socks5://…（没有密码时可省略用户名和密码）",
+        "The proxy cannot be used ({reason}). It looks like http://user:password@host:port or socks5://…",
+    ),
+    "masked_proxy": Problem(
+        422,
+        "代理的用户名和密码不会显示：不修改就不要提交 proxy，要修改请填写完整地址",
+        "A proxy is shown without its user name and password: leave proxy out to keep it, or send the whole address.",
     ),
     "bad_item_id": Problem(422, "商品ID只能是 1 到 64 位字母或数字", "An item id has 1 to 64 letters or digits."),
     "unknown_item": Problem(404, "该商品还没有设置", "Nothing is set for that item."),

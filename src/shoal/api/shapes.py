@@ -11,6 +11,7 @@ from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.api.op_ids import shown_op_id
 from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
+from shoal.xianyu.proxy import shown_proxy
 
 
 def rfc3339(at_ms: int) -> str:
@@ -66,6 +67,8 @@ class DesiredBody(BaseModel):
     default_reply_enabled: bool
     default_reply: str
     default_reply_once: bool
+    proxy: str
+    """Without user name and password; empty for a direct connection."""
     keyword_count: int
     item_count: int
 
@@ -92,7 +95,8 @@ class AccountBody(BaseModel):
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
-            "default_reply_once": False, "keyword_count": 2, "item_count": 0,
+            "default_reply_once": False, "proxy": "http://***@proxy.example.com:8080",
+            "keyword_count": 2, "item_count": 0,
         },
         observed={
             "detail": "", "crash_loop": False, "parked_reason": "", "parked_since": None,
@@ -158,6 +162,7 @@ def desired_body(account: Account) -> DesiredBody:
         default_reply_enabled=account.default_reply_enabled,
         default_reply=account.default_reply,
         default_reply_once=account.default_reply_once,
+        proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),
     )

@@ -75,6 +75,20 @@ def add_account(
     run(_add(url, account_id, _cookie(cookie_file), remark))
 
 
+@accounts.command("proxy")
+def set_proxy(
+    account_id: AccountId,
+    none: Annotated[bool, typer.Option("--none", help="Take the proxy away: connect directly.")] = False,
+    url: Url = None,
+) -> None:
+    """Let an account connect through a proxy: http://user:password@host:port or socks5://…
+
+    You are asked for the address, or it is the first line of standard input. It is never an argument: those stay in
+    the shell's history, and everybody on the machine can see them.
+    """
+    run(_set_proxy(url, account_id, None if none else _asked_proxy()))
+
+
 @accounts.command("enable")
 def enable_account(account_ids: AccountIds, url: Url = None) -> None:
     """Switch accounts on, and wait up to 5 seconds for each to start."""
@@ -189,6 +203,17 @@ async def _add(url: str | None, account_id: str, cookie: str, remark: str | None
         await _tell(client, account_id)
 
 
+async def _set_proxy(url: str | None, account_id: str, proxy: str | None) -> None:
+    async with signed_in(url) as client:
+        answer = await client.call("PATCH", "cookies", account_id, "settings", body={"proxy": proxy})
+        name, shown = printable(account_id), printable(answer["settings"]["proxy"])
+        if shown:
+            typer.echo(words(f"{name} connects through {shown}.", f"{name} 通过代理 {shown} 连接。"))
+        else:
+            typer.echo(words(f"{name} connects directly.", f"{name} 直接连接。"))
+        await _tell(client, account_id)
+
+
 async def _switch(url: str | None, account_ids: list[str], *, enabled: bool) -> None:
     async with signed_in(url) as client:
         for account_id in account_ids:
@@ -221,6 +246,18 @@ def _line(account: dict[str, Any]) -> str:
     reason = why(account)
     line = f"{printable(account['id'])}: {state_word(account['state'])}"
     return f"{line} ({reason})" if reason else line
+
+
+def _asked_proxy() -> str:
+    try:
+        if sys.stdin.isatty():
+            return ask_hidden(words("Proxy address (it is not shown): ", "代理地址（不显示）："))
+        line = sys.stdin.readline(MAX_BYTES).strip()
+    except EOFError:
+        line = ""
+    if not line:
+        raise ConfigError(words("no proxy was given; --none takes it away", "没有输入代理；用 --none 取消代理"))
+    return line
 
 
 def _cookie(source: str | None) -> str:

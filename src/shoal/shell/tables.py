@@ -80,6 +80,7 @@ def account_facts(account: Account) -> Table:
         ("Wanted on", "应运行", yes[account["enabled"]]),
         ("Seller (unb)", "闲鱼号 (unb)", printable(account["unb"])),
         ("Cookie", "Cookie", f"#{account['fingerprint']}"),
+        ("Proxy", "代理", printable(wanted.get("proxy", ""))),
         ("Connected", "连接", ago(seen["connected_at"])),
         ("Heartbeat", "心跳", ago(seen["last_heartbeat_at"])),
         ("Last message", "最近消息", ago(seen["last_message_at"])),

@@ -26,6 +26,9 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
         "the site wants a check; pass it there, then resume",
         "平台要求验证，请在浏览器中完成后再恢复",
     ),
+    "proxy_unreachable": ("its proxy does not answer", "代理没有回应"),
+    "proxy_refused": ("its proxy refuses", "代理拒绝连接"),
+    "proxy_no_route": ("its proxy does not reach the site", "代理无法连到闲鱼"),
     "kicked_out": ("it was signed in elsewhere; resume when you are done there", "已在别处登录，那边用完后再恢复"),
 }
 _STEPS: Final = (

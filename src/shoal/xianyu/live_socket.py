@@ -19,6 +19,7 @@ from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_session import require_no_cookie_jar
 
 DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
@@ -128,7 +129,8 @@ async def connect(
 
     ``gate`` is asked before every frame that goes out, ``/reg`` included: ``False`` keeps it back (``GateClosed``).
 
-    Raises ``TemporaryFailure`` (``unreachable`` or ``handshake_refused`` with ``status``) when it cannot be opened.
+    Raises ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
+    code of a ``ProxyFailed``.
     """
     require_no_cookie_jar(session)
     link = await _open(session, url, _headers(cookie_header, user_agent), max_frame_bytes, connect_timeout_seconds)
@@ -159,6 +161,8 @@ async def _open(
             code="handshake_refused",
             status=refusal.status,
         ) from None
+    except ProxyFailed as failure:
+        raise TemporaryFailure(f"the message socket cannot be reached: {failure}", code=failure.code) from None
     except (aiohttp.ClientError, OSError) as failure:
         raise TemporaryFailure(
             f"the message socket cannot be reached ({type(failure).__name__})", code="unreachable"

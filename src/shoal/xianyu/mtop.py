@@ -20,6 +20,7 @@ from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
 from shoal.xianyu.site_session import require_no_cookie_jar
@@ -228,6 +229,8 @@ class MtopClient:
         changed: dict[str, str] = {}
         try:
             return await self._post(call, header, token_of(before), changed)
+        except ProxyFailed as failure:
+            raise call.unanswered(str(failure), failure.code) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
             # "from None": what aiohttp raises refers to the request, and so to the cookie.
             raise call.unanswered(f"no connection ({type(failure).__name__})", "unreachable") from None

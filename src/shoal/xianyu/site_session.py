@@ -8,7 +8,7 @@ DEFAULT_USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
 )
 
-_READ_BUFFER_BYTES = 16 * 1024
+READ_BUFFER_BYTES = 16 * 1024
 _DNS_CACHE_SECONDS = 300
 
 
@@ -21,7 +21,7 @@ def open_site_session(*, max_http_connections: int = 0) -> aiohttp.ClientSession
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=_READ_BUFFER_BYTES,
+        read_bufsize=READ_BUFFER_BYTES,
     )
 
 

@@ -1,0 +1,96 @@
+"""A session that knows no other way to the site than one proxy."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
+
+from shoal.xianyu.proxy import Proxy, parse_proxy
+from shoal.xianyu.site_session import READ_BUFFER_BYTES
+
+if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ClientRequest
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+_TYPES = {"http": ProxyType.HTTP, "socks5": ProxyType.SOCKS5}
+_REFUSALS = {401, 403, 407}
+_SOCKS_NOT_ALLOWED = 2
+_SOCKS_NO_WAY = range(3, 7)
+
+
+class ProxyFailed(aiohttp.ClientConnectionError):
+    """No connection to the site came about, and so nothing was sent to it.
+
+    ``code`` says why: ``proxy_unreachable`` (it does not answer), ``proxy_refused`` (it does not let us through),
+    ``proxy_no_route`` (it does not reach the site).
+    """
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+@asynccontextmanager
+async def session_through(
+    url: str, direct: aiohttp.ClientSession, *, connect_timeout_seconds: float
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """The session to use for an account with that stored proxy: ``direct`` only when it has none.
+
+    A session through a proxy has no other way to the site; what it raises when the proxy fails is ``ProxyFailed``.
+    """
+    if not url:
+        yield direct
+        return
+    connector = _OnlyThrough(parse_proxy(url), connect_timeout_seconds)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=READ_BUFFER_BYTES
+    ) as session:
+        yield session
+
+
+class _OnlyThrough(ProxyConnector):
+    """Opens every connection through one proxy."""
+
+    def __init__(self, proxy: Proxy, connect_timeout_seconds: float) -> None:
+        super().__init__(
+            proxy_type=_TYPES[proxy.scheme],
+            host=proxy.host,
+            port=proxy.port,
+            username=proxy.username or None,
+            password=proxy.password or None,
+            rdns=True,
+            limit=0,
+        )
+        self._seconds = connect_timeout_seconds
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        """Connect through the proxy; every failure to do so is a ``ProxyFailed`` that names no credentials."""
+        sooner = min(self._seconds, timeout.sock_connect or self._seconds)
+        limited = aiohttp.ClientTimeout(
+            connect=timeout.connect, sock_connect=sooner, ceil_threshold=timeout.ceil_threshold
+        )
+        try:
+            return await super().connect(req, traces, limited)
+        except ProxyTimeoutError:
+            raise ProxyFailed("proxy_unreachable", "the proxy did not answer in time") from None
+        except ProxyConnectionError:
+            raise ProxyFailed("proxy_unreachable", "the proxy cannot be reached") from None
+        except ProxyError as refusal:
+            raise _failure(refusal.error_code) from None
+        except (EOFError, ConnectionError):
+            raise ProxyFailed("proxy_refused", "the proxy hung up") from None
+        except ValueError:
+            raise ProxyFailed("proxy_refused", "the proxy's answer cannot be read") from None
+
+
+def _failure(error_code: int | None) -> ProxyFailed:
+    if error_code in _REFUSALS or error_code == _SOCKS_NOT_ALLOWED:
+        return ProxyFailed("proxy_refused", f"the proxy refuses ({error_code}); look at its user name and password")
+    if error_code is not None and (error_code in _SOCKS_NO_WAY or error_code >= 500):
+        return ProxyFailed("proxy_no_route", f"the proxy does not reach the site ({error_code})")
+    return ProxyFailed("proxy_refused", f"the proxy refuses ({error_code or 'it gives no reason'})")
