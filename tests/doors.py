@@ -127,7 +127,13 @@ async def in_shell(url: str, token: str, *words: str, typed: str = "") -> tuple[
 async def listening(app: ASGIApp) -> AsyncIterator[str]:
     """The application on a real socket; yields its URL."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, ws="none", timeout_graceful_shutdown=1, lifespan="on"
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=1,
+        lifespan="on",
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())

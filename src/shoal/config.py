@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         0.5, ge=0, le=30, description="How long a shop waits for a burst to end, unless the shop says otherwise."
     )
     message_age_seconds: float = Field(300.0, gt=0, le=86400, description="Older messages get no automatic reply.")
+    allow_plain_http: bool = Field(
+        False, description="Let browsers on other machines sign in without TLS: only in a network that you trust."
+    )
     session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts.")
     journal_days: int = Field(180, ge=1, le=36500, description="How long changes are kept in the history, in days.")
     op_days: int = Field(

@@ -35,6 +35,8 @@ from shoal.api import (
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
 from shoal.config import Settings
+from shoal.console import live, session
+from shoal.console import routes as console
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
@@ -60,6 +62,7 @@ CLOSE_SECONDS = 15.0
 
 _ROUTES = [
     auth.routes,
+    session.routes,
     batch.routes,
     cookies.routes,
     cookie_settings.routes,
@@ -74,6 +77,8 @@ _ROUTES = [
     health.routes,
     reference.routes,
     pictures.routes,
+    live.routes,
+    console.routes,
 ]
 """In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
-from shoal.api.caller import Administrator, BearerToken, MaybeSession, TheServer
+from shoal.api.caller import Administrator, MaybeSession, SessionToken, TheServer
 from shoal.api.documented import problems
 from shoal.api.shapes import example
 from shoal.errors import Forbidden
@@ -103,10 +103,10 @@ async def verify(session: MaybeSession) -> VerifyAnswer:
 
 
 @routes.post("/logout", summary="Sign out", responses=problems(503))
-async def logout(server: TheServer, token: BearerToken) -> MessageAnswer:
+async def logout(server: TheServer, token: SessionToken) -> MessageAnswer:
     """End the session of this token. Also says so when there is none."""
     if token is not None:
-        await server.users.close_session(token.credentials)
+        await server.users.close_session(token)
     return MessageAnswer(message="已登出")
 
 
@@ -114,13 +114,12 @@ async def logout(server: TheServer, token: BearerToken) -> MessageAnswer:
     "/change-admin-password", summary="Change the administrator's password", responses=problems(401, 403, 413, 422, 503)
 )
 async def change_admin_password(
-    body: ChangePasswordBody, server: TheServer, me: Administrator, token: BearerToken
+    body: ChangePasswordBody, server: TheServer, me: Administrator, token: SessionToken
 ) -> PasswordAnswer:
     """Replace the caller's password. Every other session of theirs ends."""
     if await server.users.verify(me.username, body.current_password.get_secret_value()) is None:
         return PasswordAnswer(success=False, message="当前密码错误")
-    kept = token.credentials if token else None
-    await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_token=kept)
+    await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_token=token)
     return PasswordAnswer(success=True, message="密码修改成功")
 
 

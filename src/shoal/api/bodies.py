@@ -45,6 +45,14 @@ class LoginBody(BaseModel):
     verification_code: Text | None = None
 
 
+class ConsoleLoginBody(BaseModel):
+    """User name or e-mail address, and password."""
+
+    model_config = _example(name="admin", password="correct horse battery")  # noqa: S106  an example
+    name: Text = Field(min_length=1, max_length=300)
+    password: Secret
+
+
 class ChangePasswordBody(BaseModel):
     """The password as it is, and as it shall be."""
 

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from shoal.account import Account
 from shoal.answers import Reservation
 from shoal.api.op_ids import new_op_id
+from shoal.api.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
 from shoal.change_path import Caller
 from shoal.cookie_manager import LONGEST_WAIT_SECONDS
 from shoal.errors import Forbidden, InvalidInput, Unauthenticated, UnknownAccount
@@ -28,17 +29,34 @@ async def server_of(request: Request) -> Server:
 
 
 TheServer = Annotated[Server, Depends(server_of)]
-BearerToken = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def maybe_session(server: TheServer, token: BearerToken) -> Session | None:
+async def session_token(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> str | None:
+    """The token of the ``Authorization`` header, else of the browser's cookie.
+
+    A cookie counts for a change only when a page of ours asks for it: browsers send cookies unasked.
+    """
+    if bearer is not None:
+        return bearer.credentials
+    if request.method not in SAFE_METHODS and not is_own_origin(request):
+        return None
+    return cookie_token(request)
+
+
+SessionToken = Annotated[str | None, Depends(session_token)]
+
+
+async def maybe_session(server: TheServer, token: SessionToken) -> Session | None:
     """The session of the request's token, if it has one."""
-    return None if token is None else await server.users.session(token.credentials)
+    return None if token is None else await server.users.session(token)
 
 
 async def session_of(request: Request) -> Session | None:
     """The same, for who has no more than the request."""
-    return await maybe_session(await server_of(request), await _bearer(request))
+    token = await session_token(request, await _bearer(request))
+    return await maybe_session(await server_of(request), token)
 
 
 MaybeSession = Annotated[Session | None, Depends(maybe_session)]

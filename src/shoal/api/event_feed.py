@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +30,24 @@ class Told:
 async def account_events(
     server: Server, user_id: int, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[Told | None, None]:
-    """Tell a person's events for ever; ``None`` every ``beat_seconds``, so that the reader knows we live.
+    """Tell a person's events for ever, one by one; ``None`` every ``beat_seconds``.
 
     With ``after``: first the changes since then, in order, and then the snapshot. A cursor that is too old, or not
     ours, and a reader who is too slow, get a reset and a new snapshot.
     """
+    batches = account_event_batches(server, user_id, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
+    async with aclosing(batches):
+        async for batch in batches:
+            for told in batch:
+                yield told
+            if not batch:
+                yield None
+
+
+async def account_event_batches(
+    server: Server, user_id: int, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
+) -> AsyncGenerator[list[Told], None]:
+    """The same, with everything that waits together; empty every ``beat_seconds``, so that the reader knows we live."""
     cursor = after
     while True:
         with server.events.subscribe(queue_limit) as subscription:
@@ -42,20 +56,21 @@ async def account_events(
             snapshot = _snapshot(server, user_id, rev)
             told_already: set[int] = set()
             if cursor is not None:
-                async for told in _missed(server, user_id, cursor, rev):
-                    told_already.update({told.rev} if told.rev is not None else ())
-                    yield told
-            yield snapshot
-            async for told_or_beat in _live(subscription, user_id, beat_seconds):
+                async for missed in _missed(server, user_id, cursor, rev):
+                    told_already.update(told.rev for told in missed if told.rev is not None)
+                    yield missed
+            yield [snapshot]
+            async for batch in _live(subscription, user_id, beat_seconds):
                 # Another machine's change stands in the journal before it is published, and so is told, here.
-                if told_or_beat is None or told_or_beat.rev not in told_already:
-                    yield told_or_beat
-        yield Told({"type": "reset"})
+                news = [told for told in batch if told.rev not in told_already]
+                if news or not batch:
+                    yield news
+        yield [Told({"type": "reset"})]
         cursor = None
 
 
-async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -> AsyncIterator[Told | None]:
-    """What happens from now on; ends when events were lost."""
+async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -> AsyncIterator[list[Told]]:
+    """What happens from now on, all that waits at once; ends when events were lost. Empty is the beat."""
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
     while True:
@@ -63,30 +78,29 @@ async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -
             async with asyncio.timeout_at(beat_at):
                 events = await subscription.take()
         except TimeoutError:
-            yield None
+            yield []
             beat_at = loop.time() + beat_seconds
             continue
         if not events:
             return
-        for event in events:
-            if event.owner_id == user_id:
-                yield _told(event)
+        if mine := [_told(event) for event in events if event.owner_id == user_id]:
+            yield mine
 
 
-async def _missed(server: Server, user_id: int, after: int, rev: int) -> AsyncIterator[Told]:
-    """The changes beyond ``after`` up to ``rev``, or one reset."""
+async def _missed(server: Server, user_id: int, after: int, rev: int) -> AsyncIterator[list[Told]]:
+    """The changes beyond ``after`` up to ``rev``, page by page, or one reset."""
     if after > rev or rev - after > MISSED_LIMIT:
-        yield Told({"type": "reset"})
+        yield [Told({"type": "reset"})]
         return
     place = after
     while place < rev:
         page = await server.store.journal(after_rev=place, limit=_PAGE)
         if place < await server.store.oldest_rev():  # asked last: it may have been pruned just before the page was read
-            yield Told({"type": "reset"})
+            yield [Told({"type": "reset"})]
             return
-        for entry in page:
-            if entry.rev <= rev and entry.owner_id == user_id:
-                yield Told(_change(entry), entry.rev)
+        mine = [entry for entry in page if entry.rev <= rev and entry.owner_id == user_id]
+        if mine:
+            yield [Told(_change(entry), entry.rev) for entry in mine]
         place = page[-1].rev if page else rev
 
 

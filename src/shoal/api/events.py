@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
-from shoal.api.caller import BearerToken, Me, TheServer
+from shoal.api.caller import Me, SessionToken, TheServer
 from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
 from shoal.errors import StoreError
@@ -67,7 +67,7 @@ def _as_json(failures: Responses) -> Responses:
 async def get_events(
     server: TheServer,
     me: Me,
-    token: BearerToken,
+    token: SessionToken,
     after: Annotated[int | None, Query(ge=0, description="Resume after this `rev`.")] = None,
     last_event_id: Annotated[str | None, Header(description="The same, as browsers send it; it wins.")] = None,
 ) -> EventStream:
@@ -76,7 +76,7 @@ async def get_events(
     Only of the caller's accounts. `reset` says that events were lost; a new snapshot follows.
     """
     cursor = after if last_event_id is None else _cursor(last_event_id)
-    return EventStream(_chunks(server, me.id, token.credentials if token else "", cursor))
+    return EventStream(_chunks(server, me.id, token or "", cursor))
 
 
 def _cursor(last_event_id: str) -> int | None:

@@ -46,6 +46,22 @@ def _shown(value: Any) -> str:
 PROBLEMS: dict[str, Problem] = {
     # ── who asks ──
     "unauthenticated": Problem(401, "未授权访问", "Sign in first, and send the token as “Authorization: Bearer …”."),
+    "wrong_login": Problem(
+        401, "用户名或密码不正确，请重新输入", "The name or the password is not right; type them again."
+    ),
+    "foreign_origin": Problem(
+        403,
+        "请求不是来自本控制台的页面。请直接打开控制台的地址；如果使用反向代理，请让它原样转发 Host",
+        "This did not come from a page of this console. Open the console by its own address; a reverse proxy must pass "
+        "the Host header on as it is.",
+    ),
+    "plain_http": Problem(
+        403,
+        "为保护密码，不能从其他机器用未加密的 HTTP 登录。请通过 HTTPS 打开；"
+        "仅在可信网络中，可设置 SHOAL_ALLOW_PLAIN_HTTP=true",
+        "To protect your password, signing in from another machine needs HTTPS. Only in a network that you trust set "
+        "SHOAL_ALLOW_PLAIN_HTTP=true.",
+    ),
     "forbidden": Problem(403, "需要管理员权限", "Only the administrator may do this."),
     "registration_closed": Problem(
         403,

@@ -1,0 +1,139 @@
+"""The console's socket: a snapshot, then the rows that changed, in batches. It carries the same events as the stream.
+
+What is sent, as JSON texts (``docs/api.md`` shows them):
+
+- ``snapshot``: every account, and the ``rev`` at which to resume;
+- ``batch``: the accounts that differ now, those that are gone, and the changes that led there;
+- ``reset``: events were lost, because the cursor was too old or the reader too slow; a snapshot follows;
+- ``beat``: nothing happened, but the server is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from shoal.api.event_feed import QUEUE_LIMIT, Told, account_event_batches
+from shoal.api.session_cookie import cookie_token, is_own_origin
+from shoal.api.shapes import account_body
+from shoal.errors import StoreError
+from shoal.server import Server
+from shoal.users import Session
+
+routes = APIRouter()
+
+BEAT_SECONDS: Final = 5.0
+"""How often an idle socket says something: a reader who hears nothing for three of these counts the line as dead."""
+BATCH_SECONDS: Final = 0.02
+"""The first change leaves at once; what follows within this time travels together."""
+SIGNED_OUT: Final = 4401
+"""The close code of a socket whose session is over, or never was."""
+
+
+@routes.websocket("/console/live")
+async def follow(socket: WebSocket) -> None:
+    """Tell a signed-in page about its accounts until it leaves. ``?after=REV`` resumes."""
+    server: Server = socket.app.state.server
+    if not is_own_origin(socket):
+        await socket.close()  # before it was accepted: the handshake is answered with 403
+        return
+    token = cookie_token(socket)
+    session = await server.users.session(token) if token else None
+    await socket.accept()
+    if session is None or token is None:
+        await socket.close(SIGNED_OUT)
+        return
+    telling = asyncio.create_task(_tell(socket, server, session, token), name=f"console:{session.user.id}")
+    try:
+        await _until_gone(socket, telling)
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _until_gone(socket: WebSocket, telling: asyncio.Task[None]) -> None:
+    """Wait for the end of either side. What the page says is not heeded: it changes things over the API."""
+    while not telling.done():
+        hearing = asyncio.create_task(socket.receive())
+        await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
+        if not hearing.done():
+            hearing.cancel()
+            with suppress(asyncio.CancelledError):
+                await hearing
+        elif (await hearing)["type"] == "websocket.disconnect":
+            return
+
+
+async def _tell(socket: WebSocket, server: Server, session: Session, token: str) -> None:
+    with suppress(WebSocketDisconnect):
+        feed = account_event_batches(
+            server, session.user.id, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT
+        )
+        async with aclosing(feed):
+            await _tell_feed(socket, server, session.user.id, token, feed)
+
+
+async def _tell_feed(
+    socket: WebSocket, server: Server, user_id: int, token: str, feed: AsyncGenerator[list[Told], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    seen_at = loop.time()
+    async for batch in feed:
+        if loop.time() - seen_at >= BEAT_SECONDS:
+            seen_at = loop.time()
+            if await _signed_out(server, token):
+                await socket.close(SIGNED_OUT)
+                return
+        for message in _messages(server, user_id, batch):
+            await socket.send_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+        if batch:
+            await asyncio.sleep(BATCH_SECONDS)  # meanwhile the subscription gathers, bounded
+
+
+def _messages(server: Server, user_id: int, batch: Sequence[Told]) -> list[dict[str, Any]]:
+    """What to send for the events that waited: those of the stream, but changes and states as the rows they led to."""
+    if not batch:
+        return [{"type": "beat"}]
+    first = batch[0].body
+    if first["type"] in {"snapshot", "reset"}:
+        return [told.body for told in batch]
+    return [_rows(server, user_id, batch)]
+
+
+def _rows(server: Server, user_id: int, batch: Sequence[Told]) -> dict[str, Any]:
+    """Each account once, as it is published now, however often it changed."""
+    rows, gone = [], []
+    for account_id in dict.fromkeys(str(told.body["account"]) for told in batch):
+        account = server.manager.accounts.get(account_id)
+        if account is None or account.owner_id != user_id:
+            gone.append(account_id)
+        else:
+            rows.append(account_body(server.manager, account).model_dump(mode="json"))
+    changes = [told for told in batch if told.rev is not None]
+    return {
+        "type": "batch",
+        "rev": changes[-1].rev if changes else None,
+        "accounts": rows,
+        "removed": gone,
+        "changes": [told.body for told in changes],
+    }
+
+
+def _cursor(socket: WebSocket) -> int | None:
+    text = socket.query_params.get("after", "")
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 2**62
+
+
+async def _signed_out(server: Server, token: str) -> bool:
+    with suppress(StoreError):  # a database that does not answer signs nobody out
+        return await server.users.session(token) is None
+    return False

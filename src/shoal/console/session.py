@@ -1,0 +1,79 @@
+"""Signing in and out of the console: the token stays in a cookie that no script can read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from shoal.api.auth import MessageAnswer, is_admin
+from shoal.api.bodies import ConsoleLoginBody
+from shoal.api.caller import TheServer
+from shoal.api.documented import problems
+from shoal.api.session_cookie import (
+    clear_cookie,
+    comes_from_this_machine,
+    cookie_token,
+    is_own_origin,
+    is_secure,
+    set_cookie,
+)
+from shoal.api.shapes import example
+from shoal.errors import Forbidden, Unauthenticated
+from shoal.server import Server
+
+routes = APIRouter(tags=["session"])
+
+
+class ConsoleSession(BaseModel):
+    """Who signed in. The token is in the cookie and nowhere else."""
+
+    model_config = example(user_id=1, username="admin", is_admin=True)
+    user_id: int
+    username: str
+    is_admin: bool
+
+
+@routes.post("/console/session", summary="Sign in to the console", responses=problems(401, 403, 413, 422, 503))
+async def open_console_session(
+    body: ConsoleLoginBody, request: Request, response: Response, server: TheServer
+) -> ConsoleSession:
+    """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe."""
+    _check_page(request)
+    _check_way(request, server)
+    user = await server.users.verify(body.name, body.password.get_secret_value())
+    if user is None:
+        raise Unauthenticated("wrong name or password", code="wrong_login")
+    lifetime = server.settings.session_hours * 3600
+    token = await server.users.open_session(
+        user.id,
+        lifetime,
+        kind="console",
+        user_agent=request.headers.get("user-agent", ""),
+        address=request.client.host if request.client else "",
+    )
+    set_cookie(request, response, token, lifetime)
+    response.headers["Cache-Control"] = "no-store"
+    return ConsoleSession(user_id=user.id, username=user.username, is_admin=is_admin(user))
+
+
+@routes.delete("/console/session", summary="Sign out of the console", responses=problems(403, 503))
+async def close_console_session(request: Request, response: Response, server: TheServer) -> MessageAnswer:
+    """End the browser's session and let it forget the cookie. Also says so when there is none."""
+    _check_page(request)
+    token = cookie_token(request)
+    if token is not None:
+        await server.users.close_session(token)
+    clear_cookie(request, response)
+    return MessageAnswer(message="已登出")
+
+
+def _check_page(request: Request) -> None:
+    if not is_own_origin(request):
+        raise Forbidden("this page is not one of ours", code="foreign_origin")
+
+
+def _check_way(request: Request, server: Server) -> None:
+    """No password over a network where others may listen, unless the administrator said so."""
+    if is_secure(request) or comes_from_this_machine(request) or server.settings.allow_plain_http:
+        return
+    raise Forbidden("plain HTTP from another machine", code="plain_http")

@@ -1,0 +1,1 @@
+"""Tests of the console's side of the server, without a browser."""

@@ -1,0 +1,179 @@
+"""The console's socket: a snapshot, rows in batches, resuming, an honest reset, and nobody else's accounts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from doors import Door, another_person, served
+from shoal.console import live
+from standins import ANN, cookie_of, until
+
+Socket = ClientConnection
+
+
+async def _next(socket: Socket) -> dict[str, Any]:
+    """What the server says next, leaving out its beats."""
+    async with asyncio.timeout(5):
+        while True:
+            message: dict[str, Any] = json.loads(await socket.recv())
+            if message["type"] != "beat":
+                return message
+
+
+@asynccontextmanager
+async def _page(door: Door, url: str, *, after: int | None = None, origin: str | None = None) -> AsyncIterator[Socket]:
+    token = await door.server.users.open_session(1, 3600)
+    query = "" if after is None else f"?after={after}"
+    async with connect(
+        f"{url.replace('http', 'ws')}/console/live{query}",
+        additional_headers={"Cookie": f"shoal_session={token}", "Origin": origin or url},
+    ) as socket:
+        yield socket
+
+
+async def test_a_page_gets_every_account_and_then_what_changed_in_whole_rows(door: Door) -> None:
+    async with served(door) as url, _page(door, url) as page:
+        first = await _next(page)
+        assert first["type"] == "snapshot"
+        assert [row["id"] for row in first["accounts"]] == ["shop"]
+        assert first["accounts"][0] == await door.call("GET", "/cookies/shop")
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "new"})
+        batch = await _next(page)
+        assert batch["type"] == "batch"
+        [row] = batch["accounts"]
+        assert (row["remark"], row["generation"]) == ("new", first["accounts"][0]["generation"] + 1)
+        assert row.keys() == first["accounts"][0].keys()
+        [change] = batch["changes"]
+        assert (change["changes"], change["actor"], change["rev"]) == (
+            {"remark": ["", "new"]},
+            "user:admin",
+            batch["rev"],
+        )
+
+
+async def test_a_removed_account_is_named_as_gone(door: Door) -> None:
+    async with served(door) as url, _page(door, url) as page:
+        await _next(page)
+        await door.call("DELETE", "/cookies/shop")
+        gone: list[str] = []
+        while not gone:
+            gone = (await _next(page))["removed"]
+        assert gone == ["shop"]
+
+
+async def test_many_changes_at_once_travel_together_and_the_last_one_wins(door: Door) -> None:
+    async with served(door) as url, _page(door, url) as page:
+        await _next(page)
+        for number in range(30):
+            await door.server.manager.update_settings("shop", {"remark": str(number)}, caller=ANN)
+        messages, changes = 0, list[dict[str, Any]]()
+        while len(changes) < 30:
+            message = await _next(page)
+            assert len(message["accounts"]) == 1
+            messages, changes = messages + 1, changes + message["changes"]
+        assert [change["changes"]["remark"][1] for change in changes] == [str(number) for number in range(30)]
+        assert message["accounts"][0]["remark"] == "29"
+        assert messages < 30
+
+
+async def test_resuming_tells_what_was_missed_and_then_how_everything_is(door: Door) -> None:
+    async with served(door) as url:
+        async with _page(door, url) as page:
+            rev = (await _next(page))["rev"]
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "while away"})
+        async with _page(door, url, after=rev) as page:
+            missed, snapshot = await _next(page), await _next(page)
+        assert [change["changes"] for change in missed["changes"]] == [{"remark": ["", "while away"]}]
+        assert snapshot["type"] == "snapshot"
+        assert snapshot["accounts"][0]["remark"] == "while away"
+
+
+@pytest.mark.parametrize("after", [10**6, 10**30])
+async def test_a_cursor_that_is_not_ours_is_answered_by_a_reset_and_a_snapshot(door: Door, after: int) -> None:
+    async with served(door) as url, _page(door, url, after=after) as page:
+        assert [(await _next(page))["type"] for _ in range(2)] == ["reset", "snapshot"]
+
+
+async def test_a_reader_who_is_too_slow_loses_its_queue_and_starts_over(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "BATCH_SECONDS", 0.5)  # as long as a page might keep us waiting
+    monkeypatch.setattr(live, "QUEUE_LIMIT", 5)
+    async with served(door) as url, _page(door, url) as page:
+        await _next(page)
+        for number in range(20):
+            await door.server.manager.update_settings("shop", {"remark": str(number)}, caller=ANN)
+        kinds: list[str] = []
+        while kinds[-2:] != ["reset", "snapshot"]:
+            message = await _next(page)
+            kinds.append(message["type"])
+        assert message["accounts"][0]["remark"] == "19"
+
+
+async def test_a_page_that_never_reads_costs_a_bounded_queue_and_ends_with_its_socket(door: Door) -> None:
+    async with served(door) as url:
+        async with _page(door, url) as page:
+            await _next(page)
+            assert len(door.server.events._subscriptions) == 1
+            page.transport.pause_reading()
+            for number in range(50):
+                await door.server.manager.update_settings("shop", {"remark": f"{number}" * 100}, caller=ANN)
+            page.transport.abort()
+        await until(lambda: not door.server.events._subscriptions)
+
+
+async def test_somebody_elses_accounts_are_never_told(door: Door) -> None:
+    async with another_person(door) as bob, served(door) as url, _page(door, url) as page:
+        await _next(page)
+        await bob.add("theirs", 2)
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "mine"})
+        while not (message := await _next(page))["changes"]:
+            pass
+        assert {row["id"] for row in message["accounts"]} == {"shop"}
+        assert "theirs" not in json.dumps(message)
+    assert cookie_of(1) not in json.dumps(message)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:1", "null"])
+async def test_a_foreign_pages_handshake_is_refused(door: Door, origin: str) -> None:
+    async with served(door) as url:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with _page(door, url, origin=origin):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_without_a_session_the_socket_closes_with_a_code_of_its_own(door: Door) -> None:
+    async with (
+        served(door) as url,
+        connect(f"{url.replace('http', 'ws')}/console/live", additional_headers={"Origin": url}) as socket,
+    ):
+        with pytest.raises(websockets.ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == live.SIGNED_OUT
+
+
+async def test_a_session_that_ends_closes_its_sockets(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "BEAT_SECONDS", 0.05)
+    token = await door.server.users.open_session(1, 3600)
+    async with (
+        served(door) as url,
+        connect(
+            f"{url.replace('http', 'ws')}/console/live",
+            additional_headers={"Cookie": f"shoal_session={token}", "Origin": url},
+        ) as socket,
+    ):
+        await socket.recv()
+        assert json.loads(await socket.recv()) == {"type": "beat"}
+        await door.server.users.close_session(token)
+        async with asyncio.timeout(5):
+            await socket.wait_closed()
+        assert socket.close_code == live.SIGNED_OUT
