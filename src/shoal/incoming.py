@@ -11,15 +11,14 @@ from shoal.account import Account
 from shoal.clock import now_ms
 from shoal.conversations import Conversations
 from shoal.message_log import Direction, IncomingMessage, MessageLog
-from shoal.order_book import Order, OrderBook
+from shoal.order_book import Order
+from shoal.order_news import OrderNews
 from shoal.orders import Orders
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.packets import (
-    CardUpdate,
     ChatMessage,
     Event,
-    TradeCard,
     UndecodableFrame,
     decode_entry,
     read_event,
@@ -27,19 +26,10 @@ from shoal.xianyu.packets import (
 
 log = structlog.get_logger("shoal.incoming")
 
-_STATUS_MARKS = (
-    ("待付款", "processing"),
-    ("交易成功", "completed"),
-    ("退款成功", "cancelled"),
-    ("关闭了订单", "cancelled"),
-    ("已发货", "shipped"),
-)
-"""Parts of card texts and the order status they mean (docs/protocol.md §3.7)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Events that are stored: what was said, which of it is new (by message id), and which orders were paid."""
+    """Events that are stored: what was said, which of it is new (by message id), and which orders may be served."""
 
     said: Sequence[ChatMessage]
     new: Mapping[str, IncomingMessage]
@@ -53,14 +43,14 @@ class Incoming:
         self,
         account: Account,
         message_log: MessageLog,
-        order_book: OrderBook,
+        order_news: OrderNews,
         conversations: Conversations,
         orders: Orders,
         work: WorkGroup,
     ) -> None:
         self._account = account
         self._log = message_log
-        self._book = order_book
+        self._order_news = order_news
         self._conversations = conversations
         self._orders = orders
         self._work = work
@@ -80,10 +70,8 @@ class Incoming:
     async def store(self, events: Sequence[Event]) -> Heard:
         """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``."""
         said = [event for event in events if isinstance(event, ChatMessage) and event.message_id]
-        cards = [event for event in events if isinstance(event, TradeCard | CardUpdate) and event.order_id]
         new = await self._stored(said)
-        paid = [order for card in cards if (order := await self._booked(card)) is not None]
-        return Heard(said, new, paid)
+        return Heard(said, new, await self._order_news.store(events))
 
     def act(self, heard: Heard) -> None:
         """Answer what is new and serve what was paid. What a crash prevents is taken up by the next connection."""
@@ -101,24 +89,6 @@ class Incoming:
         incoming = [_logged(message) for message in said]
         new = await self._log.store_incoming(self._account.id, incoming)
         return {message.message_id: message for message in incoming if message.message_id in new}
-
-    async def _booked(self, card: TradeCard | CardUpdate) -> Order | None:
-        """Note what a trade card says of its order; returns it when it is paid."""
-        status = _status_of(card)
-        if card.order_id is None or not status:
-            return None
-        account_id, order_id = self._account.id, card.order_id
-        await self._book.upsert(
-            account_id,
-            order_id,
-            status=status,
-            source="card",
-            item_id=card.item_id,
-            buyer_id=card.buyer_id or "",
-            chat_id=card.chat_id,
-            paid=card.paid,
-        )
-        return await self._book.order(account_id, order_id) if card.paid else None
 
 
 def _logged(message: ChatMessage) -> IncomingMessage:
@@ -139,10 +109,3 @@ def _logged(message: ChatMessage) -> IncomingMessage:
 def _is_question(message: ChatMessage) -> bool:
     """Whether a buyer said something that may be answered."""
     return not message.is_own and not message.is_system and bool(message.text)
-
-
-def _status_of(card: TradeCard | CardUpdate) -> str:
-    if card.paid:
-        return "pending_ship"
-    words = f"{card.title}{card.reminder}"
-    return next((status for mark, status in _STATUS_MARKS if mark in words), "")

@@ -2,104 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select, update
+from sqlalchemy import Connection, and_, exists, or_, select
 
 from shoal.clock import now_ms
 from shoal.database import Database
-from shoal.schema import insert_or, intents, order_events, orders
+from shoal.intents import Act, Intent, IntentState, Why
+from shoal.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order_of
+from shoal.order_status import BLOCKED, ENDS, OrderStatus
+from shoal.schema import intents, order_events, orders
 
-COMPLETED = "completed"
-CANCELLED = "cancelled"
-_ENDS = (COMPLETED, CANCELLED)
-_STAGES = ("", "processing", "pending_ship", "shipped")
-"""An order's way up to its end. An old card that comes again does not lead back."""
+__all__ = ["CANCELLED", "COMPLETED", "Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
 
+COMPLETED = OrderStatus.COMPLETED
+CANCELLED = OrderStatus.CANCELLED
+_DUE = intents.c.state == IntentState.PENDING.value
+_SAME_ORDER = and_(intents.c.account_id == orders.c.account_id, intents.c.order_id == orders.c.order_id)
+_MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 
-class Act(StrEnum):
-    """The irreversible acts on an order."""
-
-    PAID_MESSAGE = "paid_message"
-    """Send the shop's word for a paid order."""
-    CONFIRM = "confirm"
-    """Tell the site that the order is shipped."""
-
-
-class IntentState(StrEnum):
-    """What became of an irreversible act."""
-
-    PENDING = "pending"
-    """Due, and not begun: the only state from which it may begin."""
-    NOT_NEEDED = "not_needed"
-    """The owner wants it not done, or it need not be."""
-    INTENDED = "intended"
-    """About to be done, or being done."""
-    DONE = "done"
-    FAILED = "failed"
-    """It certainly did not happen."""
-    UNCERTAIN = "uncertain"
-    """Nobody knows. The site or the owner is asked; it is never repeated blindly."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """One order as it was last heard of."""
-
-    account_id: str
-    order_id: str
-    item_id: str | None = None
-    buyer_id: str = ""
-    chat_id: str = ""
-    status: str = ""
-    created_at_ms: int = 0
-    updated_at_ms: int = 0
-
-    @property
-    def cursor(self) -> tuple[int, str, str]:
-        """Where this order stands in a list, newest first."""
-        return (self.created_at_ms, self.account_id, self.order_id)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it was completed or cancelled: nothing may be handed out for it any more."""
-        return self.status in _ENDS
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OrderEvent:
-    """One change of an order's status, and who told of it."""
-
-    account_id: str
-    order_id: str
-    status: str
-    source: str
-    at_ms: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Intent:
-    """One irreversible act on one order: it exists once, for ever."""
-
-    account_id: str
-    order_id: str
-    action: str
-    state: IntentState
-    detail: str
-    created_at_ms: int
-    settled_at_ms: int | None
-    owner: str = ""
-    epoch: int = 0
+Heard = Callable[[Order], None]
 
 
 class OrderBook:
-    """The orders, their events and the intents of every account."""
+    """The orders, their time lines and the intents of every account.
+
+    Whoever listens (``on_change``) is told of each order that changed, after it is durable; a connection
+    (``serving``) is told when something has become due that no card told of.
+    """
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
+        self._listeners: list[Heard] = []
+        self._serving: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
+
+    def on_change(self, listener: Heard) -> None:
+        """Tell ``listener`` of every order that changes, on the loop, after its change is durable."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def serving(self, account_id: str, look: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, call ``look`` when an order of the account has become due by its owner's word."""
+        self._serving[account_id].append(look)
+        try:
+            yield
+        finally:
+            self._serving[account_id].remove(look)
+            if not self._serving[account_id]:
+                del self._serving[account_id]
+
+    async def _write(self, account_id: str, order_id: str, job: Callable[[OrderRow], bool]) -> bool:
+        """Run a job that may change one order; says whether it did, and tells whoever listens."""
+
+        def whole(connection: Connection) -> tuple[bool, Order]:
+            row = OrderRow(connection, account_id, order_id, self._now_ms())
+            return job(row), row.look_at()
+
+        did, order = await self._database.write(whole)
+        if did:
+            self._changed(order)
+        return did
+
+    def _changed(self, order: Order) -> None:
+        for listener in self._listeners:
+            listener(order)
+
+    # ── news ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def hear(self, account_id: str, news: News) -> tuple[Order, bool]:
+        """Store what was heard of an order; returns it as it is then, and whether its status changed.
+
+        An order that is completed or cancelled stays so, and a shipped one is never unshipped by an old card. A paid
+        one makes the shop's word for it due, in the same transaction, unless it was due before.
+        """
+        order, changed = await self._database.write(
+            lambda connection: OrderRow(connection, account_id, news.order_id, self._now_ms()).hear(news)
+        )
+        self._changed(order)
+        return order, changed
 
     async def upsert(
         self,
@@ -113,42 +97,63 @@ class OrderBook:
         chat_id: str = "",
         paid: bool = False,
     ) -> bool:
-        """Store what was heard of an order; returns whether its status changed (then the time line says so).
+        """``hear`` in short; returns whether the status changed."""
+        news = News(
+            order_id=order_id,
+            status=status,
+            source=source,
+            item_id=item_id,
+            buyer_id=buyer_id,
+            chat_id=chat_id,
+            paid=paid,
+        )
+        return (await self.hear(account_id, news))[1]
 
-        An order that is completed or cancelled stays so, and a shipped one is never unshipped by an old card. Empty
-        values never replace known ones. ``paid`` makes the shop's word for it due, in the same transaction, unless it
-        was due before.
+    async def hear_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
+        """Store what the mark of a chat tells of its order: a mark names none, so it counts where one order is open.
+
+        A mark that is older than what that order's time line holds says nothing. Returns whether a status changed.
         """
-        now = self._now_ms()
-        key = and_(orders.c.account_id == account_id, orders.c.order_id == order_id)
-        row = {"account_id": account_id, "order_id": order_id, "status": "", "created_at_ms": now, "updated_at_ms": now}
-        known = {
-            name: value for name, value in (("item_id", item_id), ("buyer_id", buyer_id), ("chat_id", chat_id)) if value
-        }
+        query = select(orders).where(
+            orders.c.account_id == account_id,
+            orders.c.chat_id == chat_id,
+            orders.c.status.not_in([end.value for end in ENDS]),
+        )
 
-        def job(connection: Connection) -> bool:
-            if paid:
-                self._due(connection, account_id, order_id)
-            statement = insert_or(connection, orders)
-            connection.execute(
-                statement.on_conflict_do_nothing(index_elements=[orders.c.account_id, orders.c.order_id]), [row]
+        def job(connection: Connection) -> tuple[Order, bool] | None:
+            found = [order_of(row) for row in connection.execute(query).mappings()]
+            if len(found) != 1:
+                return None
+            order_id = found[0].order_id
+            newest = select(order_events.c.site_at_ms).where(
+                order_events.c.account_id == account_id,
+                order_events.c.order_id == order_id,
+                order_events.c.site_at_ms > site_at_ms,
             )
-            before = connection.execute(select(orders.c.status).where(key).with_for_update()).scalar_one()
-            changed = before != status and before not in _ENDS and not _leads_back(before, status)
-            if changed:
-                event = {"account_id": account_id, "order_id": order_id, "status": status, "source": source}
-                connection.execute(order_events.insert().values(**event, at_ms=now))
-                known["status"] = status
-            if known:
-                connection.execute(update(orders).where(key).values(**known, updated_at_ms=now))
-            return changed
+            if connection.scalar(newest.limit(1)) is not None:
+                return None
+            news = News(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
+            return OrderRow(connection, account_id, order_id, self._now_ms()).hear(news)
 
-        return await self._database.write(job)
+        heard = await self._database.write(job)
+        if heard is None:
+            return False
+        order, changed = heard
+        if changed:
+            self._changed(order)
+        return changed
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def order(self, account_id: str, order_id: str) -> Order | None:
         """One order."""
         query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id)
-        return await self._database.read(lambda connection: _first_order(connection.execute(query).mappings().first()))
+
+        def job(connection: Connection) -> Order | None:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else order_of(row)
+
+        return await self._database.read(job)
 
     async def orders(
         self,
@@ -157,21 +162,34 @@ class OrderBook:
         cursor: tuple[int, str, str] | None = None,
         limit: int = 50,
         status: str | None = None,
+        with_problem: bool = False,
+        chat_id: str | None = None,
+        query: str = "",
     ) -> list[Order]:
-        """Orders, newest first. ``cursor`` is that of the last one seen."""
-        query = select(orders).where(orders.c.account_id.in_(list(account_ids)))
+        """Orders, newest first. ``cursor`` is that of the last one seen.
+
+        ``query`` is the beginning of an order's id, or the whole id of its item or buyer.
+        """
+        wanted = select(orders).where(orders.c.account_id.in_(list(account_ids)))
         if status is not None:
-            query = query.where(orders.c.status == status)
+            wanted = wanted.where(orders.c.status == status)
+        if with_problem:
+            wanted = wanted.where(orders.c.problem != "")
+        if chat_id is not None:
+            wanted = wanted.where(orders.c.chat_id == chat_id)
+        if query:
+            named = (orders.c.item_id == query, orders.c.buyer_id == query)
+            wanted = wanted.where(or_(orders.c.order_id.startswith(query, autoescape=True), *named))
         if cursor is not None:
             created, account_id, order_id = cursor
             later = or_(
                 orders.c.account_id > account_id,
                 and_(orders.c.account_id == account_id, orders.c.order_id > order_id),
             )
-            query = query.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
-        query = query.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
+            wanted = wanted.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
+        wanted = wanted.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
         return await self._database.read(
-            lambda connection: [_order(row) for row in connection.execute(query).mappings()]
+            lambda connection: [order_of(row) for row in connection.execute(wanted).mappings()]
         )
 
     async def events(self, account_id: str, order_id: str) -> list[OrderEvent]:
@@ -186,120 +204,130 @@ class OrderBook:
             lambda connection: [OrderEvent(**row) for row in connection.execute(query).mappings()]
         )
 
-    async def unfinished(self, account_id: str, newer_than_ms: int) -> list[Order]:
-        """Orders paid after that moment whose shop's word, or the confirmation after it, has not been begun."""
-        said = intents.alias("said")
-        confirmed = intents.alias("confirmed")
+    # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def unfinished(self, account_id: str) -> list[Order]:
+        """Orders for which something is due, oldest first."""
         query = (
             select(orders)
-            .join(said, and_(said.c.account_id == orders.c.account_id, said.c.order_id == orders.c.order_id))
-            .outerjoin(
-                confirmed,
-                and_(
-                    confirmed.c.account_id == orders.c.account_id,
-                    confirmed.c.order_id == orders.c.order_id,
-                    confirmed.c.action == Act.CONFIRM.value,
-                ),
-            )
-            .where(
-                orders.c.account_id == account_id,
-                orders.c.status.not_in(_ENDS),
-                said.c.action == Act.PAID_MESSAGE.value,
-                said.c.created_at_ms > newer_than_ms,
-                or_(
-                    said.c.state == IntentState.PENDING.value,
-                    and_(
-                        said.c.state.in_([IntentState.DONE.value, IntentState.NOT_NEEDED.value]),
-                        or_(confirmed.c.state.is_(None), confirmed.c.state == IntentState.PENDING.value),
-                    ),
-                ),
-            )
+            .where(orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, _DUE))
             .order_by(orders.c.created_at_ms)
         )
         return await self._database.read(
-            lambda connection: [_order(row) for row in connection.execute(query).mappings()]
+            lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
         )
+
+    async def next_due(self, account_id: str, order_id: str) -> tuple[Order, Intent] | None:
+        """The first act that is due for an order; ``None`` when there is none, or none may begin as it stands."""
+        query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id, _MAY_BE_SERVED)
+
+        def job(connection: Connection) -> tuple[Order, Intent] | None:
+            row = connection.execute(query).mappings().first()
+            found = OrderRow(connection, account_id, order_id, self._now_ms()).intents()
+            due = next((intent for intent in found if intent.state is IntentState.PENDING), None)
+            return None if row is None or due is None else (order_of(row), due)
+
+        return await self._database.read(job)
+
+    async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:
+        """Orders of which nobody knows whether the site did what it was told: it can be asked."""
+        told_site = intents.c.action.in_([Act.FREE_SHIPPING.value, Act.CONFIRM.value])
+        unknown = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.settled_at_ms > newer_than_ms)
+        query = select(orders).where(
+            orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, told_site, unknown)
+        )
+        return await self._database.read(
+            lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def give_up(self, account_id: str, older_than_ms: int) -> list[Order]:
+        """Leave to the owner what has been due for too long; returns those orders."""
+        query = select(intents).where(
+            intents.c.account_id == account_id,
+            _DUE,
+            intents.c.created_at_ms <= older_than_ms,
+            intents.c.detail != Why.ASKED.value,
+        )
+
+        def job(connection: Connection) -> list[Order]:
+            given_up = []
+            for old in [intent_of(row) for row in connection.execute(query).mappings()]:
+                row = OrderRow(connection, account_id, old.order_id, self._now_ms())
+                row.move(Act(old.action), (IntentState.PENDING,), IntentState.FAILED, Why.TOO_LATE)
+                given_up.append(row.look_at())
+            return given_up
+
+        found = await self._database.read(lambda connection: connection.execute(query).first())
+        if found is None:  # as nearly always: nothing need be written
+            return []
+        given_up = await self._database.write(job)
+        for order in given_up:
+            self._changed(order)
+        return given_up
 
     # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _due(self, connection: Connection, account_id: str, order_id: str) -> None:
-        columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
-        statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
-        connection.execute(statement.values(**self._intent_row(account_id, order_id, Act.PAID_MESSAGE)))
-
-    def _intent_row(self, account_id: str, order_id: str, act: Act) -> dict[str, str | int]:
-        return {
-            "account_id": account_id,
-            "order_id": order_id,
-            "action": act.value,
-            "state": IntentState.PENDING.value,
-            "created_at_ms": self._now_ms(),
-        }
-
     async def begin_intent(self, account_id: str, order_id: str, act: Act, *, owner: str = "", epoch: int = 0) -> bool:
-        """Announce an irreversible act. True: durable, act now. False: it was begun or settled before; do not act."""
-        begin = (
-            update(intents)
-            .where(_intent_key(account_id, order_id, act), intents.c.state == IntentState.PENDING.value)
-            .values(state=IntentState.INTENDED.value, owner=owner, epoch=epoch)
+        """Announce an irreversible act. True: durable, act now. False: do not act.
+
+        It was begun or settled before, or the order has ended or is being refunded.
+        """
+        return await self._database.write(
+            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).begin(act, owner, epoch)
         )
 
-        def job(connection: Connection) -> bool:
-            columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
-            statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
-            connection.execute(statement.values(**self._intent_row(account_id, order_id, act)))
-            return connection.execute(begin).rowcount == 1
-
-        return await self._database.write(job)
-
     async def settle_intent(
-        self, account_id: str, order_id: str, act: Act, state: IntentState, detail: str = ""
+        self, account_id: str, order_id: str, act: Act, state: IntentState, detail: str = "", *, source: str = "auto"
     ) -> bool:
         """Say what became of an act. False when that is settled (only ``uncertain`` may still change).
 
-        ``PENDING`` puts back what was begun: it certainly was not done and may begin again.
+        ``PENDING`` puts back what was begun: it certainly was not done and may begin again. An act that leads on makes
+        the next one due in the same transaction.
         """
-        open_states = [IntentState.INTENDED.value]
-        if state is not IntentState.PENDING:
-            open_states += [IntentState.PENDING.value, IntentState.UNCERTAIN.value]
-        settled_at_ms = None if state is IntentState.PENDING else self._now_ms()
-        statement = (
-            update(intents)
-            .where(_intent_key(account_id, order_id, act), intents.c.state.in_(open_states))
-            .values(state=state.value, detail=detail, settled_at_ms=settled_at_ms)
-        )
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+        return await self._write(account_id, order_id, lambda row: row.settle(act, state, detail, source))
 
-    async def drop_intent(self, account_id: str, order_id: str, act: Act, detail: str) -> bool:
-        """Say that an act that is due shall not be done: ``not_needed``. False when it was begun or settled before."""
-        statement = (
-            update(intents)
-            .where(_intent_key(account_id, order_id, act), intents.c.state == IntentState.PENDING.value)
-            .values(state=IntentState.NOT_NEEDED.value, detail=detail, settled_at_ms=self._now_ms())
-        )
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+    async def ask_again(self, account_id: str, order_id: str, act: Act, *, actor: str) -> bool:
+        """Make an act due again by its owner's word. False when it was done, or is under way.
 
-    async def decline_intent(self, account_id: str, order_id: str, act: Act, detail: str) -> None:
-        """Say that an act that was not begun shall not be done: ``not_needed``, for ever."""
-        row = {
-            **self._intent_row(account_id, order_id, act),
-            "state": IntentState.NOT_NEEDED.value,
-            "detail": detail,
-            "settled_at_ms": self._now_ms(),
-        }
+        It is then due whatever the switches say. One that is due already becomes due so.
+        """
+        before = (IntentState.PENDING, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN)
 
-        def job(connection: Connection) -> None:
-            columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
-            statement = insert_or(connection, intents).on_conflict_do_nothing(index_elements=columns)
-            connection.execute(statement.values(**row))
+        def job(row: OrderRow) -> bool:
+            row.seed(act)
+            return row.move(act, before, IntentState.PENDING, Why.ASKED, actor)
 
-        await self._database.write(job)
+        asked = await self._write(account_id, order_id, job)
+        if asked:
+            self.look(account_id)
+        return asked
+
+    async def owner_settles(self, account_id: str, order_id: str, act: Act, state: IntentState, *, actor: str) -> bool:
+        """Settle an act by its owner's word (``DONE`` or ``NOT_NEEDED``). False when it was done, or is under way."""
+        before = {IntentState.PENDING, IntentState.FAILED, IntentState.UNCERTAIN}
+
+        def job(row: OrderRow) -> bool:
+            known = row.intent(act)
+            if known is None or known.state not in before:
+                return False
+            return row.settle(act, state, Why.TOLD, actor, also_failed=True)
+
+        told = await self._write(account_id, order_id, job)
+        if told:
+            self.look(account_id)
+        return told
+
+    def look(self, account_id: str) -> None:
+        """Let the account's connection, if it has one here, look for what is due."""
+        for look in list(self._serving.get(account_id, ())):
+            look()
 
     async def intent_state(self, account_id: str, order_id: str, act: Act) -> IntentState | None:
         """How far an act has come; ``None`` when it was never due."""
-        query = select(intents.c.state).where(_intent_key(account_id, order_id, act))
-        state = await self._database.read(lambda connection: connection.scalar(query))
-        return None if state is None else IntentState(state)
+        found = await self._database.read(
+            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).intent(act)
+        )
+        return None if found is None else found.state
 
     async def intents(
         self, account_id: str, order_id: str | None = None, *, state: IntentState | None = None
@@ -312,38 +340,27 @@ class OrderBook:
             query = query.where(intents.c.state == state.value)
         query = query.order_by(intents.c.created_at_ms, intents.c.order_id, intents.c.action)
         return await self._database.read(
-            lambda connection: [_intent(row) for row in connection.execute(query).mappings()]
+            lambda connection: [intent_of(row) for row in connection.execute(query).mappings()]
         )
 
     async def interrupted(self, account_id: str) -> list[Intent]:
-        """Turn acts that were under way when the program or the connection ended into ``uncertain``; returns them."""
-        statement = (
-            update(intents)
-            .where(intents.c.account_id == account_id, intents.c.state == IntentState.INTENDED.value)
-            .values(state=IntentState.UNCERTAIN.value, detail="interrupted", settled_at_ms=self._now_ms())
-            .returning(*intents.columns)
-        )
-        return await self._database.write(
-            lambda connection: [_intent(row) for row in connection.execute(statement).mappings()]
+        """Settle what was under way when the program or the connection ended; returns what nobody knows of.
+
+        Of the shop's message the outbox knows: what never left is due again.
+        """
+        said = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.action == Act.PAID_MESSAGE.value)
+        query = select(intents).where(
+            intents.c.account_id == account_id, or_(intents.c.state == IntentState.INTENDED.value, said)
         )
 
+        def job(connection: Connection) -> list[Intent]:
+            open_still = [intent_of(row) for row in connection.execute(query).mappings()]
+            return [
+                replace(intent, state=IntentState.UNCERTAIN, detail=Why.INTERRUPTED.value)
+                for intent in open_still
+                if OrderRow(connection, account_id, intent.order_id, self._now_ms()).settle_interrupted(intent)
+            ]
 
-def _leads_back(before: str, status: str) -> bool:
-    return before in _STAGES and status in _STAGES and _STAGES.index(status) < _STAGES.index(before)
-
-
-def _intent_key(account_id: str, order_id: str, action: str) -> ColumnElement[bool]:
-    return and_(intents.c.account_id == account_id, intents.c.order_id == order_id, intents.c.action == action)
-
-
-def _order(row: RowMapping) -> Order:
-    return Order(**{entry.name: row[entry.name] for entry in fields(Order)})
-
-
-def _first_order(row: RowMapping | None) -> Order | None:
-    return None if row is None else _order(row)
-
-
-def _intent(row: RowMapping) -> Intent:
-    values = {entry.name: row[entry.name] for entry in fields(Intent)}
-    return Intent(**{**values, "state": IntentState(row["state"])})
+        if await self._database.read(lambda connection: connection.execute(query).first()) is None:
+            return []
+        return await self._database.write(job)

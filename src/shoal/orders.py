@@ -1,28 +1,29 @@
 """Paid orders: first the goods or the word the shop sends, then, and only then, the confirmation of the shipment.
 
-Each act is an intent row before it is done, so that it is done at most once per order, for ever; what a crash cut in
-two is ``uncertain`` and never repeated blindly.
+A group price is completed before either. Each act is an intent row before it is done, so that it is done at most once
+per order, for ever; what a crash cut in two is ``uncertain`` and never repeated blindly: the site is asked, or the
+owner.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
-from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.errors import InvalidInput, NeedsOwner, TemporaryFailure
 from shoal.message_log import OutboxKind, SendOutcome
-from shoal.order_book import Act, IntentState, Order, OrderBook
+from shoal.order_book import Act, Intent, IntentState, News, Order, OrderBook, Why
+from shoal.order_news import TAKE_UP_MS
 from shoal.outbox import Letter, Outbox
 from shoal.replies import Asked, fill, variables
 from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
+from shoal.xianyu.trade_texts import status_told
 
 log = structlog.get_logger("shoal.orders")
-
-TAKE_UP_MS = 24 * 3600_000
-"""How long after the payment an interrupted order is still taken up again."""
 
 
 class Orders:
@@ -37,53 +38,80 @@ class Orders:
         self._turn = asyncio.Lock()
 
     async def take_up(self) -> None:
-        """Go on with what the last connection left undone. Raises as ``serve``."""
-        for order in await self._book.unfinished(self._account_id, newer_than_ms=now_ms() - TAKE_UP_MS):
+        """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``."""
+        horizon = now_ms() - TAKE_UP_MS
+        for order in await self._book.give_up(self._account_id, older_than_ms=horizon):
+            log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
+        unfinished = await self._book.unfinished(self._account_id)
+        for order in [*unfinished, *await self._book.unsettled(self._account_id, newer_than_ms=horizon)]:
+            await self._look_up(order)  # it may have been cancelled, or served by a person, while nobody listened
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        """Serve whatever is due. Raises as ``serve``."""
+        for order in await self._book.unfinished(self._account_id):
             await self.serve(order)
 
     async def serve(self, order: Order) -> None:
-        """Send the paid-order message, then confirm, each only if it is due now.
+        """Do what is due for an order: complete its group price, send the shop's word, confirm; each if it is due now.
 
         Raises ``NeedsOwner`` when the site wants its owner, or what ended the socket.
         """
         async with self._turn:
-            account = self._link.current()
-            if account is None or not self._link.allows() or await self._has_ended(order):
-                return
-            if await self._message_settled(account, order):
-                await self._confirm(order)
+            while (due := await self._book.next_due(self._account_id, order.order_id)) is not None:
+                account = self._link.current()
+                if account is None or not self._link.allows():
+                    return
+                if not await self._do(account, *due):
+                    return
+        if not order.amount:
+            await self._look_up(order)
 
-    async def _has_ended(self, order: Order) -> bool:
-        """Whether the order was completed or cancelled meanwhile: what was not begun is then not needed any more."""
-        now = await self._book.order(self._account_id, order.order_id)
-        if now is None or not now.has_ended:
-            return False
-        detail = f"order_{now.status}"
-        if await self._book.drop_intent(self._account_id, order.order_id, Act.PAID_MESSAGE, detail):
-            log.warning("paid order ended before it was served", account=self._account_id, order=order.order_id)
-        await self._book.decline_intent(self._account_id, order.order_id, Act.CONFIRM, detail)
-        return True
+    async def _do(self, account: Account, order: Order, intent: Intent) -> bool:
+        """Do, or decide about, one act that is due. False: it stays due, and nothing more is to be tried now."""
+        match Act(intent.action):
+            case Act.FREE_SHIPPING:
+                return await self._complete_group(account, order, intent)
+            case Act.PAID_MESSAGE:
+                return await self._say(account, order)
+            case Act.CONFIRM:
+                return await self._confirm(account, order, intent)
 
-    async def _message_settled(self, account: Account, order: Order) -> bool:
-        """Whether the shop's side is done: the message was answered as sent, or the item needs none."""
-        state = await self._book.intent_state(self._account_id, order.order_id, Act.PAID_MESSAGE)
-        if state in {IntentState.DONE, IntentState.NOT_NEEDED}:
-            return True
-        if state is not IntentState.PENDING:
-            return False
-        item = account.item(order.item_id)
-        text = (item.paid_message if item else "") or account.paid_message
-        if item is not None and item.nothing_to_send:
-            return await self._note(order, Act.PAID_MESSAGE, IntentState.NOT_NEEDED)
+    # ── the acts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _complete_group(self, account: Account, order: Order, intent: Intent) -> bool:
+        """Only when there is something to hand out afterwards: completing is a promise to the buyer."""
+        if not account.free_shipping and intent.detail != Why.ASKED:
+            return await self._settle(order, Act.FREE_SHIPPING, IntentState.NOT_NEEDED, "free_shipping_off")
+        order = await self._filled_in(account, order)
+        item_id, why_not = order.item_id, self._cannot_say(account, order)
+        if why_not:
+            return await self._settle(order, Act.FREE_SHIPPING, IntentState.FAILED, why_not)
+        if item_id is None:
+            return await self._settle(order, Act.FREE_SHIPPING, IntentState.FAILED, Why.INCOMPLETE)
+
+        def still_wanted() -> bool:
+            now = self._link.current()
+            return now is not None and (now.free_shipping or intent.detail == Why.ASKED)
+
+        return await self._tell_site(
+            order,
+            Act.FREE_SHIPPING,
+            lambda: self._mtop.free_shipping(order.order_id, item_id, order.buyer_id),
+            still_wanted,
+        )
+
+    async def _say(self, account: Account, order: Order) -> bool:
+        order = await self._filled_in(account, order)
+        why_not = self._cannot_say(account, order)
+        if why_not:
+            log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
+            return await self._settle(order, Act.PAID_MESSAGE, IntentState.FAILED, why_not)
+        text = _word_for(account, order)
         if not text:
-            log.warning("paid order has nothing to send", account=self._account_id, order=order.order_id)
-            await self._note(order, Act.PAID_MESSAGE, IntentState.FAILED, "no_paid_message")
-            return False
-        return await self._send(order, text)
-
-    async def _send(self, order: Order, text: str) -> bool:
+            return await self._settle(order, Act.PAID_MESSAGE, IntentState.NOT_NEEDED, Why.NOTHING_TO_SEND)
         if not await self._book.begin_intent(self._account_id, order.order_id, Act.PAID_MESSAGE):
-            return False
+            return True
         asked = Asked(text="", chat_id=order.chat_id, buyer_id=order.buyer_id, buyer_name="", item_id=order.item_id)
         letter = Letter(
             chat_id=order.chat_id,
@@ -95,7 +123,7 @@ class Orders:
         try:
             sent = await self._outbox.send(letter)
         except (TemporaryFailure, NeedsOwner):
-            await self._note(order, Act.PAID_MESSAGE, IntentState.PENDING)
+            await self._settle(order, Act.PAID_MESSAGE, IntentState.PENDING)
             raise
         state = {
             SendOutcome.SENT: IntentState.DONE,
@@ -103,36 +131,105 @@ class Orders:
             SendOutcome.UNCERTAIN: IntentState.UNCERTAIN,
             SendOutcome.DROPPED: IntentState.PENDING,
         }[sent.outcome]
-        await self._note(order, Act.PAID_MESSAGE, state, sent.reason)
-        return state is IntentState.DONE
+        await self._settle(order, Act.PAID_MESSAGE, state, sent.reason)
+        return state is not IntentState.PENDING
 
-    async def _confirm(self, order: Order) -> None:
-        account = self._link.current()
-        if account is None or not self._link.allows() or await self._has_ended(order):
-            return
-        if not account.auto_confirm:
-            await self._book.decline_intent(self._account_id, order.order_id, Act.CONFIRM, "auto_confirm_off")
-            return
-        if not await self._book.begin_intent(self._account_id, order.order_id, Act.CONFIRM):
-            return
-        if not self._link.allows():
-            await self._note(order, Act.CONFIRM, IntentState.PENDING)
-            return
+    async def _confirm(self, account: Account, order: Order, intent: Intent) -> bool:
+        if not account.auto_confirm and intent.detail != Why.ASKED:
+            return await self._settle(order, Act.CONFIRM, IntentState.NOT_NEEDED, "auto_confirm_off")
+
+        def still_wanted() -> bool:
+            now = self._link.current()
+            return now is not None and (now.auto_confirm or intent.detail == Why.ASKED)
+
+        return await self._tell_site(
+            order, Act.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted
+        )
+
+    async def _tell_site(
+        self, order: Order, act: Act, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
+    ) -> bool:
+        """Announce an act, make the call that does it, and say what became of it."""
+        if not await self._book.begin_intent(self._account_id, order.order_id, act):
+            return True  # somebody else has begun it, or the order moved on
+        if not self._link.allows() or not still_wanted():
+            await self._settle(order, act, IntentState.PENDING)
+            return self._link.allows()
         state, detail = IntentState.DONE, ""
         try:
-            await self._mtop.confirm_shipment(order.order_id)
+            await call()
         except MtopRefused as refusal:
             state, detail = IntentState.FAILED, refusal.ret_code
+        except InvalidInput as refusal:  # an id that is no number: the call was never made
+            state, detail = IntentState.FAILED, refusal.code
         except OutcomeUncertain:
-            state, detail = IntentState.UNCERTAIN, "no_answer"
+            state, detail = IntentState.UNCERTAIN, Why.NO_ANSWER
         except (TemporaryFailure, NeedsOwner):
-            await self._note(order, Act.CONFIRM, IntentState.PENDING)
+            await self._settle(order, act, IntentState.PENDING)
             raise
-        await self._note(order, Act.CONFIRM, state, detail)
-        if state is IntentState.DONE:
-            await self._book.upsert(self._account_id, order.order_id, status="shipped", source="auto_confirm")
-        log.info("shipment confirmed", account=self._account_id, order=order.order_id, outcome=state.value)
+        await self._settle(order, act, state, detail)
+        log.info("order served", account=self._account_id, order=order.order_id, act=act.value, outcome=state.value)
+        return True
 
-    async def _note(self, order: Order, act: Act, state: IntentState, detail: str = "") -> bool:
+    async def _settle(self, order: Order, act: Act, state: IntentState, detail: str = "") -> bool:
         await self._book.settle_intent(self._account_id, order.order_id, act, state, detail)
         return True
+
+    # ── what must be known ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _cannot_say(self, account: Account, order: Order) -> str:
+        """Why the shop has no word for an order; empty when it has, or needs none."""
+        if not order.buyer_id or not order.chat_id:
+            return Why.INCOMPLETE
+        if order.item_id is None and _depends_on_item(account):
+            return Why.UNKNOWN_ITEM
+        item = account.item(order.item_id)
+        if _word_for(account, order) or (item is not None and item.nothing_to_send):
+            return ""
+        return Why.NO_PAID_MESSAGE
+
+    async def _filled_in(self, account: Account, order: Order) -> Order:
+        """The order, with what the site says of it when its card did not say enough. An item id is never invented."""
+        knows_item = order.item_id is not None or (not order.group_price and not _depends_on_item(account))
+        if order.buyer_id and knows_item:
+            return order
+        return await self._look_up(order) or order
+
+    async def _look_up(self, order: Order) -> Order | None:
+        """Ask the site about an order and note what it says; ``None``, and no harm, when it does not answer.
+
+        Raises ``NeedsOwner``.
+        """
+        if not self._link.allows():
+            return None
+        try:
+            seen = await self._mtop.order_detail(order.order_id)
+        except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
+            log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
+            return None
+        news = News(
+            order_id=order.order_id,
+            status=status_told(seen.status_words),
+            source="detail",
+            item_id=seen.item_id or None if order.item_id is None else None,
+            buyer_id="" if order.buyer_id else seen.buyer_id,
+            amount=seen.amount,
+            quantity=seen.quantity,
+            spec_name=seen.spec_name,
+            spec_value=seen.spec_value,
+            words=seen.status_words,
+        )
+        return (await self._book.hear(self._account_id, news))[0]
+
+
+def _depends_on_item(account: Account) -> bool:
+    """Whether what a paid order gets is set for single items."""
+    return any(item.paid_message or item.nothing_to_send for item in account.items)
+
+
+def _word_for(account: Account, order: Order) -> str:
+    """What the shop sends for a paid order; empty when nothing is set, or nothing is to be sent."""
+    item = account.item(order.item_id)
+    if item is not None and item.nothing_to_send:
+        return ""
+    return (item.paid_message if item else "") or account.paid_message

@@ -379,6 +379,7 @@ orders = Table(
     _time("created_at_ms"),
     _time("updated_at_ms"),
     Index("ix_orders_time", "account_id", "created_at_ms"),
+    Index("ix_orders_chat", "account_id", "chat_id"),
 )
 
 order_events = Table(
@@ -389,6 +390,11 @@ order_events = Table(
     Column("order_id", Text, nullable=False),
     Column("status", Text, nullable=False),
     _text("source"),
+    _text("act"),
+    _text("outcome"),
+    _text("words"),
+    _text("message_id"),
+    _maybe_time("site_at_ms"),
     _time("at_ms"),
     Index("ix_order_events_order", "account_id", "order_id"),
     sqlite_autoincrement=True,
@@ -406,6 +412,7 @@ intents = Table(
     _maybe_time("settled_at_ms"),
     _text("owner"),
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+    Index("ix_intents_order", "order_id", "action"),
 )
 
 chats = Table(

@@ -22,6 +22,7 @@ from shoal.errors import NeedsOwner, ShoalError, StoreError
 from shoal.incoming import Incoming
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.order_news import OrderNews
 from shoal.orders import Orders
 from shoal.outbox import Outbox
 from shoal.position_book import Position, PositionBook
@@ -185,7 +186,12 @@ class XianyuLive:
                 )
                 orders = Orders(self._link, outbox, access.mtop, self._around.order_book, account_id=self._account.id)
                 incoming = Incoming(
-                    self._account, self._around.message_log, self._around.order_book, conversations, orders, work
+                    self._account,
+                    self._around.message_log,
+                    OrderNews(self._account, self._around.order_book),
+                    conversations,
+                    orders,
+                    work,
                 )
                 upkeep = Upkeep(
                     self._account,
@@ -213,8 +219,9 @@ class XianyuLive:
                 tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
                 await conversations.take_up()
-                async for push in socket.pushes():
-                    await self._take(push, socket, position, incoming, upkeep)
+                with self._around.order_book.serving(self._account.id, lambda: self._serve(orders, work)):
+                    async for push in socket.pushes():
+                        await self._take(push, socket, position, incoming, upkeep)
         except* TokenRenewed:
             grace_seconds = self._settings.send_timeout_seconds  # nothing is wrong: let what is under way end
             raise
@@ -223,6 +230,9 @@ class XianyuLive:
                 with suppress(StoreError):  # the next connection does it again; what ended this one matters more
                     await self._note_interrupted()
             await position.keep()
+
+    def _serve(self, orders: Orders, work: WorkGroup) -> None:
+        work.start(orders.go_on(), name=f"orders:{self._account.id}")
 
     async def _take(
         self, push: frames.Frame, socket: LiveSocket, position: SyncPosition, incoming: Incoming, upkeep: Upkeep

@@ -1,4 +1,4 @@
-"""Messages, orders and people on both databases."""
+"""Messages and people on both databases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from shoal.database import Database
 from shoal.db_manager import DBManager
 from shoal.errors import Conflict, InvalidInput, NotApplied
 from shoal.message_log import ECHO_WINDOW_MS, IncomingMessage, MessageLog, OutboxRow, SendOutcome
-from shoal.order_book import COMPLETED, Act, IntentState, OrderBook
 from shoal.schema import sessions
 from shoal.users import Role, Users
 from store_steps import an_account, created
@@ -38,12 +37,6 @@ def clock() -> Clock:
 async def log(database: Database, manager: DBManager, clock: Clock) -> MessageLog:
     await created(manager, an_account("shop"), an_account("other"))
     return MessageLog(database, now_ms=clock)
-
-
-@pytest.fixture
-async def book(database: Database, manager: DBManager, clock: Clock) -> OrderBook:
-    await created(manager, an_account("shop"), an_account("other"))
-    return OrderBook(database, now_ms=clock)
 
 
 @pytest.fixture
@@ -174,53 +167,6 @@ async def test_old_messages_are_forgotten(log: MessageLog, clock: Clock) -> None
     await log.store_incoming("shop", [a_message(2)])
     assert await log.forget_older_than(clock.now) == 1
     assert [found.message.message_id for found in await log.list_messages(["shop"])] == ["m2"]
-
-
-async def test_an_order_never_comes_back_from_its_end(book: OrderBook) -> None:
-    assert await book.upsert("shop", "o1", status="paid", source="card", item_id="9", buyer_id="b", chat_id="c")
-    assert not await book.upsert("shop", "o1", status="paid", source="card")
-    assert await book.upsert("shop", "o1", status=COMPLETED, source="list")
-    assert not await book.upsert("shop", "o1", status="paid", source="late card")
-    order = await book.order("shop", "o1")
-    assert order is not None
-    assert (order.status, order.item_id, order.buyer_id, order.chat_id) == (COMPLETED, "9", "b", "c")
-    assert [(event.status, event.source) for event in await book.events("shop", "o1")] == [
-        ("paid", "card"), (COMPLETED, "list"),
-    ]  # fmt: skip
-    assert await book.order("other", "o1") is None
-
-
-async def test_orders_are_listed_newest_first_page_by_page(book: OrderBook, clock: Clock) -> None:
-    for number in range(5):
-        clock.now += number % 2  # some at the same moment
-        await book.upsert("shop" if number % 3 else "other", f"o{number}", status="paid", source="card")
-    everything = await book.orders(["shop", "other"])
-    seen = []
-    cursor = None
-    while page := await book.orders(["shop", "other"], cursor=cursor, limit=2):
-        seen += page
-        cursor = page[-1].cursor
-    assert seen == everything
-    assert len(seen) == 5
-    assert {order.account_id for order in await book.orders(["other"])} == {"other"}
-
-
-async def test_an_irreversible_act_begins_once(book: OrderBook) -> None:
-    racing = await asyncio.gather(*(book.begin_intent("shop", "o1", Act.CONFIRM) for _ in range(10)))
-    assert sorted(racing) == [False] * 9 + [True]
-    assert await book.begin_intent("shop", "o1", Act.PAID_MESSAGE)
-    assert await book.begin_intent("other", "o1", Act.CONFIRM)
-    assert await book.settle_intent("shop", "o1", Act.CONFIRM, IntentState.DONE)
-    assert not await book.settle_intent("shop", "o1", Act.CONFIRM, IntentState.FAILED)
-    assert not await book.begin_intent("shop", "o1", Act.CONFIRM)
-    assert [(intent.action, intent.state) for intent in await book.interrupted("shop")] == [
-        (Act.PAID_MESSAGE, IntentState.UNCERTAIN)
-    ]
-    assert {intent.action: intent.state for intent in await book.intents("shop", "o1")} == {
-        Act.PAID_MESSAGE: IntentState.UNCERTAIN,
-        Act.CONFIRM: IntentState.DONE,
-    }
-    assert not await book.begin_intent("shop", "o1", Act.PAID_MESSAGE)
 
 
 async def test_the_first_administrator_is_made_once(users: Users) -> None:

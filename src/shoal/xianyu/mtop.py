@@ -19,6 +19,7 @@ from shoal.errors import ComeBackLater, InvalidInput, NeedsOwner, ShoalError, Te
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge
+from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
@@ -205,6 +206,12 @@ class MtopClient:
             }
         )
         return await self.call("mtop.idle.web.xyh.item.list", data_text)
+
+    async def order_detail(self, order_id: str) -> OrderDetail:
+        """Look an order up: what was bought, for how much, and how it stands (§2.6)."""
+        return read_order_detail(
+            await self.call("mtop.idle.web.trade.order.detail", _compact({"tid": _digits(order_id)}))
+        )
 
     async def confirm_shipment(self, order_id: str) -> None:
         """Mark an order of virtual goods as shipped (§2.5). Irreversible: see ``OutcomeUncertain``."""

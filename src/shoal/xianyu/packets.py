@@ -207,6 +207,7 @@ def _trade_card(chat: _Chat, me: str) -> TradeCard:
         created_at_ms=chat.created_at_ms,
         content_type=chat.content_type,
         task_name=_text(biz_tag.get("taskName")),
+        is_sale=as_seller,
     )
 
 
@@ -270,6 +271,7 @@ def _card_update(body: dict[str, object], me: str) -> CardUpdate:
         group_price=counts and (is_group_price_text(reminder) or is_group_price_text(title)),
         created_at_ms=_ms(body.get("5")),
         content_type=content_type,
+        is_sale=counts,
     )
 
 

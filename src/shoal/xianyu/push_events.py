@@ -39,8 +39,8 @@ class ChatMessage:
 class TradeCard:
     """A card about an order (content type 26), the only thing that may lead to a delivery.
 
-    ``paid`` and ``group_price`` are true only with an order id and with us as the seller. ``task_name`` is what
-    the site calls the step, such as ``已拍下_未付款_卖家``; empty when it does not say.
+    ``is_sale``: it has an order id, and we are the seller. ``paid`` and ``group_price`` are true only then.
+    ``task_name`` is what the site calls the step, such as ``已拍下_未付款_卖家``; empty when it does not say.
     """
 
     chat_id: str
@@ -55,11 +55,15 @@ class TradeCard:
     created_at_ms: int
     content_type: int
     task_name: str = ""
+    is_sale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CardUpdate:
-    """An earlier card has changed, as when a buyer pays later. ``content_type`` is None when not said."""
+    """An earlier card has changed, as when a buyer pays later. ``content_type`` is None when not said.
+
+    ``is_sale``, ``paid`` and ``group_price`` as of a ``TradeCard``.
+    """
 
     chat_id: str
     message_id: str
@@ -72,6 +76,7 @@ class CardUpdate:
     group_price: bool
     created_at_ms: int
     content_type: int | None
+    is_sale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,3 +52,30 @@ def is_paid_text(text: str) -> bool:
 def is_group_price_text(text: str) -> bool:
     """Tell whether a card's title says that a group price waits for the seller."""
     return GROUP_PRICE_TEXT in text
+
+
+_STATUS_WORDS = (
+    (("撤销了退款", "撤销退款", "退款撤销", "撤销了退货", "取消了退款"), "refund_cancelled"),
+    (("退款成功", "已退款", "原路退返", "原路退回"), "cancelled"),
+    (("退款申请", "申请退款", "申请了退款", "退款中", "退货退款"), "refunding"),
+    (("关闭了订单", "交易关闭", "订单关闭", "取消了订单"), "cancelled"),
+    (("交易成功",), "completed"),
+    (("已发货", "等待买家收货"), "shipped"),
+    ((GROUP_PRICE_TEXT,), "group_pending"),
+    ((*PAID_TEXTS, "买家已付款", "付款完成", "等待卖家发货"), "pending_ship"),
+    (("待付款", "等待买家付款"), "processing"),
+)
+"""The site's words and what they say of an order, the most telling first (§3.8)."""
+
+
+def status_told(*words: str) -> str:
+    """Return what the words of a card, a mark or an order's page say of its order; empty when they say nothing.
+
+    One of ``processing``, ``group_pending``, ``pending_ship``, ``shipped``, ``completed``, ``refunding``,
+    ``refund_cancelled`` and ``cancelled``. Only a card's own flags say that a delivery is due.
+    """
+    return next((status for phrases, status in _STATUS_WORDS if _any_in(phrases, words)), "")
+
+
+def _any_in(phrases: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    return any(phrase in text for phrase in phrases for text in words)

@@ -76,6 +76,13 @@ _COLUMNS: dict[str, tuple[sa.Column[Any], ...]] = {
         _flag("group_price"),
         _text("problem"),
     ),
+    "order_events": (
+        _text("act"),
+        _text("outcome"),
+        _text("words"),
+        _text("message_id"),
+        sa.Column("site_at_ms", sa.BigInteger(), nullable=True),
+    ),
 }
 
 
@@ -122,6 +129,8 @@ def upgrade() -> None:
             _time("until_ms"),
         ],
     )
+    op.create_index("ix_orders_chat", "orders", ["account_id", "chat_id"], unique=False)
+    op.create_index("ix_intents_order", "intents", ["order_id", "action"], unique=False)
     _of_account("sync_positions", [], [_text("position"), _time("updated_at_ms")])
 
 

@@ -1,0 +1,66 @@
+"""What the site's page of one order says (docs/protocol.md §2.6). Any part may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_MAX_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDetail:
+    """One order. Amount (yuan) and quantity are the site's own text; what it does not say is empty."""
+
+    item_id: str = ""
+    buyer_id: str = ""
+    amount: str = ""
+    quantity: str = ""
+    spec_name: str = ""
+    spec_value: str = ""
+    status_words: str = ""
+
+
+def read_order_detail(data: Mapping[str, object]) -> OrderDetail:
+    """Read the ``data`` of the reply. Never raises: an unknown shape says nothing."""
+    parts = _parts(data.get("components"))
+    order, status = parts.get("orderInfoVO", {}), parts.get("orderStatusVO", {})
+    item = _object(order.get("itemInfo"))
+    paid = _object(_object(order.get("priceInfo")).get("amount"))
+    spec_name, spec_value = _spec(_text(item.get("skuInfo")) or _text(item.get("skuText")))
+    return OrderDetail(
+        item_id=_digits(item.get("itemId")) or _digits(data.get("itemId")),
+        buyer_id=_digits(order.get("buyerUserId")) or _digits(data.get("peerUserId")),
+        amount=_text(paid.get("value")),
+        quantity=_digits(item.get("buyAmount")),
+        spec_name=spec_name,
+        spec_value=spec_value,
+        status_words=_text(_object(status.get("orderStatusInfo")).get("title")),
+    )
+
+
+def _parts(components: object) -> dict[str, Mapping[str, object]]:
+    rows = components if isinstance(components, list) else []
+    found = [(_text(_object(row).get("render")), _object(_object(row).get("data"))) for row in rows]
+    return dict(reversed(found))  # the first of a kind counts
+
+
+def _spec(text: str) -> tuple[str, str]:
+    """``尺码:大`` in two; a text without a colon is a value."""
+    name, colon, value = text.replace("：", ":").partition(":")
+    return (name.strip(), value.strip()) if colon else ("", text.strip())
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    return value.strip()[:_MAX_CHARACTERS] if isinstance(value, str) else ""
+
+
+def _digits(value: object) -> str:
+    text = _text(value)
+    return text if text.isascii() and text.isdigit() and len(text) <= 32 else ""
