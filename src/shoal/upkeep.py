@@ -89,7 +89,7 @@ class Upkeep:
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
             await self.beat()
-            await self._position.keep()
+            self._beside("position", self._position.keep)  # beside: a slow database must not hold up the next beat
             if self._tokens.is_due():
                 self._beside("renewal", self._tokens.renew)
             if loop.time() >= look_at:

@@ -33,7 +33,9 @@ def corpus() -> dict[str, list[bytes]]:
         for frame in frames
         for entry in frame.get("body", {}).get("syncPushPackage", {}).get("data", ())
     ]
+    asked = [frame for frame in frames if {"userConvs", "userMessageModels"} & set(frame.get("body") or ())]
     return {
+        "history": [codec.compact(frame).encode() for frame in asked],
         "entry": sorted(set(entries), key=entries.index),
         "frame": [codec.compact(frame).encode() for frame in frames],
         "answer": asyncio.run(_answers(app, world, seller)),

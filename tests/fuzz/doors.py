@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import aiohttp
 
-from shoal.xianyu import frames, mtop_reply
+from shoal.xianyu import chat_history, frames, mtop_reply
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.packets import ChatMessage, UndecodableFrame, decode_entry, parse_json_object, read_event
 
@@ -61,6 +61,22 @@ def _other(value: object) -> int:
     raise AssertionError("an entry that is no text was decoded")
 
 
+def history(data: bytes) -> int:
+    """The reply to a question about the past: what was said in a chat, or which chats there are."""
+    try:
+        reply = parse_json_object(data)
+    except UndecodableFrame:
+        return 0
+    read = 0
+    for reader in (chat_history.read_chats, chat_history.read_history):
+        try:
+            reader(reply, ME)
+        except UndecodableFrame:
+            continue
+        read += 1
+    return read
+
+
 def answer(data: bytes) -> int:
     """The body of an answer to a signed call."""
     try:
@@ -72,4 +88,4 @@ def answer(data: bytes) -> int:
     return 1
 
 
-DOORS: Final[dict[str, Door]] = {"entry": entry, "frame": frame, "answer": answer}
+DOORS: Final[dict[str, Door]] = {"entry": entry, "frame": frame, "history": history, "answer": answer}

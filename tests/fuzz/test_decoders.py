@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(900 if os.environ.get("SHOAL_PROVE") else 120)
 def test_every_door_reads_what_the_site_sends() -> None:
     assert all(doors.entry(seed) for seed in CORPUS["entry"] if seed != b"/////w==")
     assert sum(doors.frame(seed) for seed in CORPUS["frame"]) >= len(CORPUS["entry"])
+    assert [doors.history(seed) for seed in CORPUS["history"]] == [1, 1]
     assert all(doors.answer(seed) for seed in CORPUS["answer"])
 
 
@@ -66,6 +67,12 @@ def test_a_garbled_frame_is_dropped_and_nothing_else(data: bytes) -> None:
 @given(odd_values("frame"))
 def test_a_frame_with_values_of_other_types_is_read_or_dropped(data: bytes) -> None:
     doors.frame(data)
+
+
+@many
+@given(st.one_of(garbled("history"), odd_values("history")))
+def test_a_broken_piece_of_the_past_is_read_or_refused(data: bytes) -> None:
+    doors.history(data)
 
 
 @many
