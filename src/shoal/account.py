@@ -9,11 +9,10 @@ from enum import StrEnum
 from typing import Any, Self
 
 from shoal.errors import InvalidInput
+from shoal.matcher import NO_RULES, Matcher
+from shoal.rule import Rule, in_order
 
 MAX_ID_CHARACTERS = 64
-MAX_RULES = 5_000
-MAX_KEYWORD_CHARACTERS = 200
-MAX_REPLY_CHARACTERS = 4_000
 MAX_PAUSE_MINUTES = 60
 MAX_DEBOUNCE_SECONDS = 30.0
 RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
@@ -93,34 +92,6 @@ class StopReason(StrEnum):
     """The server ended without a farewell; the moment is that of its last sign of life."""
 
 
-class RuleKind(StrEnum):
-    """What a rule answers with."""
-
-    TEXT = "text"
-    IMAGE = "image"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """One keyword and its answer. ``item_id`` binds it to one item; ``None`` means every item.
-
-    Rules are asked in the order of ``position`` (then id). An empty ``reply`` means: matched, say nothing.
-    """
-
-    id: str
-    keyword: str
-    reply: str = ""
-    item_id: str | None = None
-    kind: RuleKind = RuleKind.TEXT
-    image_url: str = ""
-    position: int = 0
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What must be unique among an account's rules: keyword and item (empty for general)."""
-        return (self.keyword, self.item_id or "")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemSetting:
     """What the owner wants for one item: its reply, and what a buyer gets after paying.
@@ -142,6 +113,8 @@ class Account:
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
     last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
+    ``timezone`` (empty: that of Shanghai) is the one in which the hours of rules are meant. ``matcher`` is ``keywords``
+    compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
     """
 
     id: str
@@ -161,11 +134,18 @@ class Account:
     default_reply: str = ""
     default_reply_once: bool = False
     restart_nonce: int = 0
+    timezone: str = ""
     keywords: tuple[Rule, ...] = ()
     items: tuple[ItemSetting, ...] = ()
     created_at_ms: int = 0
     generation: int = 0
     rev: int = 0
+    matcher: Matcher = field(default=NO_RULES, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.matcher.rules is not self.keywords:
+            object.__setattr__(self, "keywords", in_order(self.keywords))
+            object.__setattr__(self, "matcher", Matcher(self.keywords))
 
     @property
     def fingerprint(self) -> str:
@@ -198,7 +178,9 @@ SECRET_FIELDS = frozenset({"cookie", "proxy"})
 """Stored sealed, and shown in part only."""
 
 SCALAR_FIELDS = tuple(
-    entry.name for entry in fields(Account) if entry.name not in {"id", "keywords", "items", "generation", "rev"}
+    entry.name
+    for entry in fields(Account)
+    if entry.name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
 )
 """The fields of an account that live in its own row, in order."""
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, insert, not_, select, text, update
 
-from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation, Rule, RuleKind
-from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, NotApplied, StaleGeneration, StoreError
+from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
+from shoal.errors import (
+    AccountExists,
+    AccountVanishing,
+    DuplicateUnb,
+    InvalidInput,
+    NotApplied,
+    StaleGeneration,
+    StoreError,
+)
 from shoal.journal import JournalEntry
+from shoal.rule import Rule
+from shoal.rule_rows import rule_of, rule_row
 from shoal.schema import Row, accounts, insert_or, item_settings, journal, observed, ops, rules, shard_of
 from shoal.store import Change, OpRecord
 from shoal.vault import Vault
@@ -62,16 +72,19 @@ class AccountRows:
     def _account_of(self, row: RowMapping, keywords: tuple[Rule, ...], items: tuple[ItemSetting, ...]) -> Account:
         if row["cookie_sealed"] is None:
             raise StoreError(f"the cookie of account {row['id']} is missing", code="unreadable_account")
-        account = Account(
-            id=row["id"],
-            cookie=self._vault.open(row["cookie_sealed"], account_id=row["id"], column=COOKIE_COLUMN),
-            proxy=self._proxy_of(row),
-            keywords=keywords,
-            items=items,
-            generation=row["generation"],
-            rev=row["rev"],
-            **{name: row[name] for name in _PLAIN_FIELDS},
-        )
+        try:
+            account = Account(
+                id=row["id"],
+                cookie=self._vault.open(row["cookie_sealed"], account_id=row["id"], column=COOKIE_COLUMN),
+                proxy=self._proxy_of(row),
+                keywords=keywords,
+                items=items,
+                generation=row["generation"],
+                rev=row["rev"],
+                **{name: row[name] for name in _PLAIN_FIELDS},
+            )
+        except InvalidInput as error:
+            raise StoreError(f"the rules of account {row['id']}: {error}", code="unreadable_account") from None
         if account.fingerprint != row["cookie_fingerprint"]:
             raise StoreError(f"the cookie of account {account.id} does not match its row", code="unreadable_account")
         return account
@@ -216,7 +229,11 @@ class AccountRows:
 
 
 _LOCK_JOURNAL = text("SELECT pg_advisory_xact_lock(:key)")
-_RULE_FIELDS = tuple(entry.name for entry in fields(Rule))
+_DELAY_COLUMNS = ("delay_min_seconds", "delay_max_seconds")
+_JSON_RULE_COLUMNS = ("words", "item_ids", "schedule", "parts")
+_PLAIN_RULE_COLUMNS = tuple(
+    entry.name for entry in fields(Rule) if entry.name not in {"delay_seconds", *_JSON_RULE_COLUMNS}
+)
 _ITEM_FIELDS = tuple(entry.name for entry in fields(ItemSetting))
 
 
@@ -228,20 +245,31 @@ def _subject(change: Change) -> Account:
 
 
 def _rule_of(row: RowMapping) -> Rule:
+    values: dict[str, Any] = {name: row[name] for name in _PLAIN_RULE_COLUMNS}
     try:
-        return Rule(**{**{name: row[name] for name in _RULE_FIELDS}, "kind": RuleKind(row["kind"])})
-    except ValueError:
-        raise StoreError(
-            f"rule {row['id']} of account {row['account_id']} has an unknown kind", code="unreadable_account"
-        ) from None
+        values |= {name: msgspec.json.decode(row[name]) for name in _JSON_RULE_COLUMNS if row[name]}
+        return rule_of({**values, "delay_seconds": [row[name] for name in _DELAY_COLUMNS]})
+    except (msgspec.DecodeError, StoreError) as error:
+        raise StoreError(f"account {row['account_id']}: {error}", code="unreadable_account") from None
+
+
+def _rule_columns(rule: Rule) -> Row:
+    row = rule_row(rule)
+    values: Row = {name: getattr(rule, name) for name in _PLAIN_RULE_COLUMNS}
+    values |= {name: msgspec.json.encode(row[name]).decode() if name in row else "" for name in _JSON_RULE_COLUMNS}
+    return values | dict(zip(_DELAY_COLUMNS, rule.delay_seconds, strict=True))
+
+
+def _item_columns(item: ItemSetting) -> Row:
+    return {name: getattr(item, name) for name in _ITEM_FIELDS}
 
 
 def _write_rules(connection: Connection, real: Iterable[Change]) -> None:
-    _write_parts(connection, rules, _RULE, "id", _parts(real, "keywords", "id"))
+    _write_parts(connection, rules, _RULE, _rule_columns, _parts(real, "keywords", "id"))
 
 
 def _write_items(connection: Connection, real: Iterable[Change]) -> None:
-    _write_parts(connection, item_settings, _ITEM, "item_id", _parts(real, "items", "item_id"))
+    _write_parts(connection, item_settings, _ITEM, _item_columns, _parts(real, "items", "item_id"))
 
 
 def _parts(real: Iterable[Change], name: str, key: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -263,21 +291,19 @@ def _write_parts(
     connection: Connection,
     table: Any,
     where: Any,
-    key: str,
+    columns_of: Callable[[Any], Row],
     parts: Iterator[tuple[str, dict[str, Any], dict[str, Any]]],
 ) -> None:
-    names = [name for name in (_RULE_FIELDS if table is rules else _ITEM_FIELDS) if name != key]
     removed: list[Row] = []
     edited: list[Row] = []
     added: list[Row] = []
     for account_id, before, after in parts:
         removed += [{"b_account": account_id, "b_id": gone} for gone in before if gone not in after]
         for part_key, part in after.items():
-            values = {name: getattr(part, name) for name in names}
             if part_key not in before:
-                added.append({"account_id": account_id, key: part_key, **values})
+                added.append({"account_id": account_id, **columns_of(part)})
             elif before[part_key] != part:
-                edited.append({"b_account": account_id, "b_id": part_key, **values})
+                edited.append({"b_account": account_id, "b_id": part_key, **columns_of(part)})
     if removed and connection.execute(delete(table).where(where), removed).rowcount != len(removed):
         raise StaleGeneration("a part that was to be removed is not there")
     if edited and connection.execute(update(table).where(where), edited).rowcount != len(edited):

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from shoal import wishes
-from shoal.account import Account, Observation, Rule, check_account_id
+from shoal.account import Account, Observation, check_account_id
 from shoal.account_locks import AccountLocks
 from shoal.account_task import AccountTask, Connect, now_ms
 from shoal.backoff import BackoffLimits
@@ -20,6 +20,7 @@ from shoal.events import EventBus
 from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
 from shoal.ownership import Ownership
+from shoal.rule import Rule
 from shoal.store import AccountStore
 from shoal.task_manager import TaskManager
 from shoal.undo import undo

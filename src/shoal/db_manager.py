@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, delete, not_, select, update
 
-from shoal.account import Account, Observation, Rule, StateMove
+from shoal.account import Account, Observation, StateMove
 from shoal.account_rows import AccountRows, read_observations, read_op, write_observations
 from shoal.clock import now_ms
 from shoal.database import Database
@@ -30,6 +30,7 @@ from shoal.history_rows import (
     write_moves,
 )
 from shoal.journal import Baseline, JournalEntry
+from shoal.rule import Rule
 from shoal.schema import account_tables, accounts
 from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
 from shoal.vault import Vault

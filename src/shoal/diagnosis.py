@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from shoal.account import Account, AccountState, Observation, ParkReason, RuleKind
+from shoal.account import Account, AccountState, Observation, ParkReason
 from shoal.reply_figures import ReplyFigures
 from shoal.xianyu.proxy import shown_proxy
 
@@ -157,7 +157,7 @@ def _cookie(facts: Facts) -> Check:
 
 def _answers(facts: Facts) -> Check:
     account = facts.account
-    rules = sum(bool(rule.reply) or rule.kind is RuleKind.IMAGE for rule in account.keywords)
+    rules = sum(rule.active and bool(rule.parts) for rule in account.keywords)
     items = sum(bool(item.reply) for item in account.items)
     default = account.default_reply_enabled and bool(account.default_reply)
     if not rules and not items and not default:

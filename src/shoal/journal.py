@@ -3,23 +3,31 @@
 Old entries are folded into a baseline for each account and dropped; the fold goes on from there.
 
 A cookie appears as its fingerprint only, a proxy without user name and password; rules and item settings appear as what
-was added, removed and edited.
+was added, removed and edited. A field that came to the program later than an entry had its default then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from typing import Any, TypeVar
 
-from shoal.account import SCALAR_FIELDS, Account, ItemSetting, Rule
+from shoal.account import SCALAR_FIELDS, Account, ItemSetting
+from shoal.rule import Rule
+from shoal.rule_rows import rule_row
 from shoal.xianyu.proxy import shown_proxy
 
+Part = TypeVar("Part")
 Changes = dict[str, Any]
 """``{field: [old, new]}``; for ``keywords`` and ``items`` ``{"added", "removed", "edited"}``.
 
 A new password of the same proxy leaves ``["http://***@host:port", "http://***@host:port"]``: that it changed, not how.
 """
+_DEFAULTS: dict[str, Any] = {
+    entry.name: entry.default
+    for entry in fields(Account)
+    if entry.name in SCALAR_FIELDS and entry.default is not MISSING
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,13 +72,11 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
     for name in SCALAR_FIELDS:
         if old is None or getattr(old, name) != getattr(new, name):
             changes[name] = [_shown(old, name), _shown(new, name)]
-    for name, key in (("keywords", _rule_key), ("items", _item_key)):
-        if old is not None and getattr(old, name) is getattr(new, name):
-            continue
-        delta = _delta(getattr(old, name) if old else (), getattr(new, name), key)
-        if delta:
-            changes[name] = delta
-    return changes
+    if old is None or old.keywords is not new.keywords:
+        changes["keywords"] = _delta(old.keywords if old else (), new.keywords, _rule_key, rule_row)
+    if old is None or old.items is not new.items:
+        changes["items"] = _delta(old.items if old else (), new.items, _item_key, asdict)
+    return {name: change for name, change in changes.items() if change}
 
 
 def _shown(account: Account | None, name: str) -> Any:
@@ -89,12 +95,14 @@ def _item_key(item: ItemSetting) -> str:
     return item.item_id
 
 
-def _delta(before: Iterable[Any], after: Iterable[Any], key: Callable[[Any], str]) -> dict[str, list[Any]]:
-    old, new = {key(row): row for row in before}, {key(row): row for row in after}
+def _delta(
+    before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str], row_of: Callable[[Part], dict[str, Any]]
+) -> dict[str, list[Any]]:
+    old, new = {key(part): part for part in before}, {key(part): part for part in after}
     delta: dict[str, list[Any]] = {
-        "added": [asdict(row) for name, row in new.items() if name not in old],
-        "removed": [asdict(row) for name, row in old.items() if name not in new],
-        "edited": [[asdict(old[name]), asdict(row)] for name, row in new.items() if old.get(name, row) != row],
+        "added": [row_of(part) for name, part in new.items() if name not in old],
+        "removed": [row_of(part) for name, part in old.items() if name not in new],
+        "edited": [[row_of(old[name]), row_of(part)] for name, part in new.items() if old.get(name, part) != part],
     }
     return {kind: rows for kind, rows in delta.items() if rows}
 
@@ -105,7 +113,7 @@ def projection(account: Account) -> dict[str, Any]:
         "generation": account.generation,
         "rev": account.rev,
         **{name: _shown(account, name) for name in SCALAR_FIELDS},
-        "keywords": {rule.id: asdict(rule) for rule in account.keywords},
+        "keywords": {rule.id: rule_row(rule) for rule in account.keywords},
         "items": {item.item_id: asdict(item) for item in account.items},
     }
 
@@ -118,7 +126,7 @@ def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) ->
     value does not meet its predecessor.
     """
     ends = advance(baselines, entries)
-    return {name: end.projection for name, end in ends.items() if end.projection is not None}
+    return {name: {**_DEFAULTS, **end.projection} for name, end in ends.items() if end.projection is not None}
 
 
 def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> dict[str, Baseline]:
@@ -143,11 +151,13 @@ def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> d
 
 def _copy(row: dict[str, Any] | None) -> dict[str, Any]:
     """A row of our own to write in: that of a baseline stays as it is."""
-    row = row or {"keywords": {}, "items": {}}
-    return {**row, "keywords": dict(row["keywords"]), "items": dict(row["items"])}
+    if row is None:
+        return {"keywords": {}, "items": {}}
+    return {**_DEFAULTS, **row, "keywords": dict(row["keywords"]), "items": dict(row["items"])}
 
 
 def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
+    is_new = "generation" not in row
     for name, change in changes.items():
         if name in {"keywords", "items"}:
             key = "id" if name == "keywords" else "item_id"
@@ -162,3 +172,6 @@ def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
             if row.get(name) != before:
                 raise ValueError(f"rev {rev}: {name} was {row.get(name)!r}, not {before!r}")
             row[name] = after
+    if is_new:
+        for name, default in _DEFAULTS.items():
+            row.setdefault(name, default)

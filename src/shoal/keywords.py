@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from shoal.account import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Rule, RuleKind
 from shoal.errors import InvalidInput
+from shoal.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule, RuleKind, in_order
 
 Rules = tuple[Rule, ...]
 
@@ -29,17 +29,31 @@ class KeywordRow:
         """What must be unique."""
         return (self.keyword, self.item_id or "")
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The reply as what a rule says; nothing when it is empty."""
+        return (Part(text=self.reply),) if self.reply else ()
+
+    def stripped(self) -> KeywordRow:
+        """Without outer blanks about keyword and item."""
+        return replace(self, keyword=self.keyword.strip(), item_id=(self.item_id or "").strip() or None)
+
 
 def replace_general(rules: Rules, pairs: Iterable[tuple[str, str]]) -> Rules:
-    """Replace the general text rules; item-bound and image rules stay."""
+    """Replace the general text rules; item-bound rules, pictures and all that this form cannot express stay."""
     rows = [KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs]
-    kept = [rule for rule in rules if rule.kind is not RuleKind.TEXT or rule.item_id]
+    kept = [rule for rule in rules if not is_plain_text(rule) or rule.item_ids]
     return _merge(rules, kept, rows)
 
 
 def replace_text(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
-    """Replace every text rule, general and item-bound; image rules stay."""
-    return _merge(rules, [rule for rule in rules if rule.kind is not RuleKind.TEXT], list(rows))
+    """Replace every text rule, general and item-bound; pictures and all that this form cannot express stay."""
+    return _merge(rules, [rule for rule in rules if not is_plain_text(rule)], list(rows))
+
+
+def check_rows(rows: Sequence[KeywordRow]) -> None:
+    """Refuse rows that could replace nothing, whatever the rules are. Raises ``InvalidInput``."""
+    _check([row.stripped() for row in rows], [])
 
 
 def without_index(rules: Rules, index: int) -> Rules:
@@ -57,37 +71,75 @@ def without_rule(rules: Rules, rule_id: str) -> Rules:
     return kept
 
 
+def with_image(rules: Rules, keyword: str, item_id: str | None, image_url: str) -> Rules:
+    """Add a rule that answers a keyword with a picture. A simple rule of that keyword and item is refused."""
+    row = KeywordRow(keyword=keyword, reply="", item_id=item_id).stripped()
+    _check([row], [])
+    if any(rule.is_simple and rule.key == row.key for rule in rules):
+        raise InvalidInput("a rule has that keyword", code="image_keyword_exists", keyword=row.keyword)
+    if len(rules) >= MAX_RULES:
+        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    rule = Rule.simple(
+        id=new_rule_id(), keyword=row.keyword, item_id=row.item_id, image_url=image_url, position=next_position(rules)
+    )
+    return in_order((*rules, rule))
+
+
+def is_plain_text(rule: Rule) -> bool:
+    """Whether the compatible routes can express all of it: one keyword, at most one item, a text and nothing else."""
+    return rule.is_simple and rule.kind is RuleKind.TEXT
+
+
+def new_rule_id() -> str:
+    """An id for a rule, which nobody had before."""
+    return secrets.token_hex(8)
+
+
+def next_position(rules: Iterable[Rule]) -> int:
+    """The position after every rule."""
+    return 1 + max((rule.position for rule in rules), default=-1)
+
+
 def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
-    rows = [replace(row, keyword=row.keyword.strip(), item_id=(row.item_id or "").strip() or None) for row in rows]
+    rows = [row.stripped() for row in rows]
     _check(rows, kept)
-    known = {rule.key: rule for rule in before if rule.kind is RuleKind.TEXT}
-    place = 1 + max((rule.position for rule in before), default=-1)
-    merged = list(kept)
+    rich = {rule.key: rule for rule in reversed(kept)}
+    rows, told = [row for row in rows if row.key not in rich], [row for row in rows if row.key in rich]
+    edited = {row.key: _told(rich[row.key], row) for row in told}
+    merged = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
+    known = {rule.key: rule for rule in before if is_plain_text(rule)}
+    place = next_position(before)
     ordered = 0
     for row in rows:
         rule = known.get(row.key)
         if rule is not None and rule.position >= ordered:
             ordered = rule.position
-            merged.append(rule if rule.reply == row.reply else replace(rule, reply=row.reply))
+            merged.append(rule if rule.reply == row.reply else replace(rule, parts=row.parts))
             continue
         ordered, place = place, place + 1
         if rule is not None:
-            merged.append(replace(rule, reply=row.reply, position=ordered))
+            merged.append(replace(rule, parts=row.parts, position=ordered))
         else:
-            merged.append(_new_rule(row, ordered))
-    return tuple(sorted(merged, key=lambda rule: (rule.position, rule.id)))
+            merged.append(
+                Rule.simple(
+                    id=new_rule_id(), keyword=row.keyword, reply=row.reply, item_id=row.item_id, position=ordered
+                )
+            )
+    return in_order(merged)
 
 
-def _new_rule(row: KeywordRow, position: int) -> Rule:
-    return Rule(
-        id=secrets.token_hex(8), keyword=row.keyword, reply=row.reply, item_id=row.item_id or None, position=position
-    )
+def _told(rule: Rule, row: KeywordRow) -> Rule:
+    """A rule that says more than a row can, with the row's reply as its first text: all the rest stays."""
+    if row.reply == rule.reply:
+        return rule
+    if rule.kind is RuleKind.IMAGE:
+        raise InvalidInput("a rule with a picture has that keyword", code="image_keyword_exists", keyword=row.keyword)
+    return replace(rule, parts=(*row.parts, *rule.parts[1:]))
 
 
 def _check(rows: Sequence[KeywordRow], kept: Sequence[Rule]) -> None:
     if len(rows) + len(kept) > MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
-    images = {rule.key for rule in kept if rule.kind is RuleKind.IMAGE}
     seen: set[tuple[str, str]] = set()
     for row in rows:
         if not row.keyword:
@@ -102,6 +154,4 @@ def _check(rows: Sequence[KeywordRow], kept: Sequence[Rule]) -> None:
             )
         if row.key in seen:
             raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=row.keyword, item=row.key[1])
-        if row.key in images:
-            raise InvalidInput("an image rule has that keyword", code="image_keyword_exists", keyword=row.keyword)
         seen.add(row.key)

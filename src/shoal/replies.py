@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shoal.account import Account, Rule, RuleKind
+from shoal.account import Account
+from shoal.clock import now_ms
+from shoal.rule import Part, Rule
+from shoal.schedule import moment_in
 
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 
@@ -33,20 +36,6 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One message of an answer: either a text or a picture (whose size in pixels is 0 while it is not known)."""
-
-    text: str = ""
-    image_url: str = ""
-    width: int = 0
-    height: int = 0
-
-    def __post_init__(self) -> None:
-        if bool(self.text) == bool(self.image_url):
-            raise ValueError("a part of an answer is either a text or a picture")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What to say, part after part. No parts mean: a rule fired that says nothing.
 
@@ -66,14 +55,16 @@ class Answer:
         return not self.parts
 
 
-def choose_answer(account: Account, asked: Asked) -> Answer | None:
+def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -> Answer | None:
     """The first answer of: rules of the item, general rules, the item's reply, the default reply.
 
-    A rule fires when its keyword is part of the text, whatever the case. ``None``: nothing answers.
+    ``at_ms`` (milliseconds since 1970; ``None``: now) is the moment by which the hours of rules are judged.
+    ``None``: nothing answers.
     """
-    rule = _first_rule(account, asked)
+    moment = moment_in(account.timezone, now_ms() if at_ms is None else at_ms)
+    rule = account.matcher.first(asked.text, asked.item_id, moment)
     if rule is not None:
-        return _answer_of(rule, asked)
+        return answer_of(rule, asked)
     item = account.item(asked.item_id)
     if item is not None and item.reply:
         return Answer(source=AnswerSource.ITEM_REPLY, parts=_said(item.reply, asked))
@@ -82,23 +73,17 @@ def choose_answer(account: Account, asked: Asked) -> Answer | None:
     return None
 
 
-def _first_rule(account: Account, asked: Asked) -> Rule | None:
-    text = asked.text.casefold()
-    bound = (rule for rule in account.keywords if rule.item_id and rule.item_id == asked.item_id)
-    general = (rule for rule in account.keywords if not rule.item_id)
-    for rules in (bound, general):
-        for rule in rules:
-            if rule.keyword.casefold() in text:
-                return rule
-    return None
-
-
-def _answer_of(rule: Rule, asked: Asked) -> Answer:
-    source = AnswerSource.ITEM_RULE if rule.item_id else AnswerSource.GENERAL_RULE
-    if rule.kind is RuleKind.IMAGE:
-        picture = (Part(image_url=rule.image_url),) if rule.image_url else ()
-        return Answer(source=source, rule_id=rule.id, parts=picture)
-    return Answer(source=source, rule_id=rule.id, parts=_said(rule.reply, asked))
+def answer_of(rule: Rule, asked: Asked) -> Answer:
+    """What a rule that fired says; a text that is empty when its variables are filled in is left out."""
+    return Answer(
+        source=AnswerSource.ITEM_RULE if rule.item_ids else AnswerSource.GENERAL_RULE,
+        rule_id=rule.id,
+        parts=tuple(
+            filled for part in rule.parts for filled in ((part,) if part.image_url else _said(part.text, asked))
+        ),
+        delay_seconds=rule.delay_seconds,
+        cooldown_seconds=rule.cooldown_seconds,
+    )
 
 
 def _said(template: str, asked: Asked) -> tuple[Part, ...]:

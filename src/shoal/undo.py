@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from shoal.account import MAX_RULES, SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Rule, RuleKind
+from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
 from shoal.errors import Conflict, InvalidInput
 from shoal.journal import JournalEntry
+from shoal.rule import MAX_RULES, Rule, in_order
+from shoal.rule_rows import rule_of
 from shoal.wishes import Wish
 
 NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
@@ -64,14 +66,14 @@ def _rules_back(rules: tuple[Rule, ...], delta: Mapping[str, Any], conflicts: li
     lost: list[Rule] = []
     back = _parts_back({rule.id: rule for rule in rules}, delta, _rule, lost)
     keys: dict[tuple[str, str], Rule] = {}
-    for rule in back.values():
+    for rule in (rule for rule in back.values() if rule.is_simple):
         twin = keys.setdefault(rule.key, rule)
         if twin is not rule:
             lost.append(rule)  # somebody gave its keyword to another rule since
     conflicts += _named("keywords", (rule.keyword for rule in lost))
     if len(back) > MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
-    return tuple(sorted(back.values(), key=lambda rule: (rule.position, rule.id)))
+    return in_order(back.values())
 
 
 def _items_back(
@@ -111,8 +113,7 @@ def _parts_back(
 
 
 def _rule(row: Mapping[str, Any]) -> tuple[str, Rule]:
-    values = {entry.name: row[entry.name] for entry in fields(Rule) if entry.name in row}
-    rule = Rule(**{**values, "kind": RuleKind(row["kind"])})
+    rule = rule_of(row)
     return rule.id, rule
 
 

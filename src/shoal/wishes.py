@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLY_CHARACTERS, Account, ItemSetting
+from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, Account, ItemSetting
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.keywords import KeywordRow, replace_general, replace_text, without_index, without_rule
+from shoal.rule import MAX_REPLY_CHARACTERS
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
 

@@ -107,7 +107,7 @@ async def test_rules_appear_as_deltas(door: Door) -> None:
         _, change = await reader.next_of("change")
         assert set(change["changes"]["keywords"]) == {"edited"}
         (before, after) = change["changes"]["keywords"]["edited"][0]
-        assert (before["reply"], after["reply"]) == ("2", "3")
+        assert (before["parts"], after["parts"]) == ([{"text": "2"}], [{"text": "3"}])
 
 
 async def test_only_the_own_accounts(door: Door) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from doors import Door
-from shoal.account import Rule, RuleKind
 from shoal.change_path import Caller
+from shoal.rule import Rule
 
 
 async def _with_a_picture(door: Door) -> None:
     """A picture rule, as a later version adds it."""
-    picture = Rule(id="pic", keyword="图", kind=RuleKind.IMAGE, image_url="/static/a.png", position=0)
+    picture = Rule.simple(id="pic", keyword="图", image_url="/static/a.png", position=0)
 
     def wish(account: object) -> object:
         return door.account().evolve(keywords=(picture,))

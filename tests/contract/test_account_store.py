@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from shoal.account import Account, AccountState, ItemSetting, Observation, Rule, RuleKind
+from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, StaleGeneration, UnknownAccount
 from shoal.journal import fold, projection
+from shoal.rule import MatchMode, Part, Rule, WordMode
+from shoal.schedule import Span
 from shoal.store import AccountStore, Change, Committed, Refused
 from store_steps import (
     Settlements,
@@ -52,11 +54,23 @@ FULL: dict[str, Any] = {
     "restart_nonce": 3,
     "created_at_ms": 1_700_000_000_123,
     "keywords": (
-        Rule(id="r1", keyword="价格", reply="10", position=0),
+        Rule.simple(id="r1", keyword="价格", reply="10", position=0),
         Rule(
-            id="r2", keyword="图", item_id="99", kind=RuleKind.IMAGE, image_url="https://example.com/a.png", position=1
+            id="r2",
+            words=("图", "照片"),
+            word_mode=WordMode.ALL,
+            match_mode=MatchMode.WHOLE_WORD,
+            item_ids=("99", "100"),
+            priority=-5,
+            schedule=(Span(weekdays=(1, 7), start="22:00", end="06:30"), Span()),
+            parts=(Part(image_url="https://example.com/a.png", width=4, height=3), Part(text="好看吗")),
+            delay_seconds=(0.5, 3.0),
+            cooldown_seconds=90,
+            active=False,
+            position=1,
         ),
     ),
+    "timezone": "Europe/Paris",
     "items": (ItemSetting(item_id="99", reply="x", paid_message="y", nothing_to_send=True),),
 }
 
@@ -238,10 +252,10 @@ async def test_a_set_is_refused_whole(store: AccountStore, bad: str) -> None:
 
 
 async def test_rules_are_written_as_deltas(store: AccountStore) -> None:
-    rules = tuple(Rule(id=f"r{number}", keyword=f"k{number}", position=number) for number in range(4))
+    rules = tuple(Rule.simple(id=f"r{number}", keyword=f"k{number}", position=number) for number in range(4))
     (first,) = await created(store, an_account(keywords=rules))
-    edited = Rule(id="r1", keyword="k1", reply="new", position=1)
-    added = Rule(id="r9", keyword="k9", item_id="5", position=9)
+    edited = Rule.simple(id="r1", keyword="k1", reply="new", position=1)
+    added = Rule.simple(id="r9", keyword="k9", item_id="5", position=9)
     (entry,) = await committed(store, edit(first, keywords=(rules[0], edited, rules[3], added)))
     assert set(entry.changes) == {"keywords"}
     assert {kind: len(rows) for kind, rows in entry.changes["keywords"].items()} == {

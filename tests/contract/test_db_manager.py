@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, text, update
 
-from shoal.account import Account, AccountState, ItemSetting, Observation, Rule
+from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError, UnknownAccount
 from shoal.journal import JournalEntry, fold, projection
+from shoal.rule import Rule
 from shoal.schema import account_tables, accounts, intents, metadata, observed, ops, rules
 from shoal.store import Committed
 from shoal.vault import Vault
@@ -22,7 +23,7 @@ from store_steps import Place, an_account, committed, created, deletion, edit, l
 
 async def test_the_seeds_names_read_and_write_with_a_journal_row_each(manager: DBManager) -> None:
     await created(manager, an_account())
-    rules = (Rule(id="r", keyword="k", reply="x"),)
+    rules = (Rule.simple(id="r", keyword="k", reply="x"),)
     await manager.save_cookie_status("shop", False, actor="user:ann")
     await manager.save_auto_confirm("shop", True)
     await manager.save_keywords("shop", rules)
@@ -63,14 +64,17 @@ async def test_a17_a18_an_unknown_account_is_never_a_default(manager: DBManager,
         update(accounts).values(cookie_sealed=None),
         update(accounts).values(cookie_fingerprint="00000000"),
         update(accounts).values(proxy_sealed=b"rubbish"),
-        update(rules).values(kind="poem"),
+        update(rules).values(match_mode="poem"),
+        update(rules).values(words="[]"),
+        update(rules).values(parts="{"),
+        update(rules).values(match_mode="regex", words='["("]'),
         update(observed).values(state="asleep"),
     ],
 )
 async def test_a18_one_unreadable_row_makes_loading_fail_by_name(
     database: Database, manager: DBManager, damage: Any
 ) -> None:
-    await created(manager, an_account("fine"), an_account("shop", keywords=(Rule(id="r", keyword="k"),)))
+    await created(manager, an_account("fine"), an_account("shop", keywords=(Rule.simple(id="r", keyword="k"),)))
     await manager.observe({"shop": Observation(state=AccountState.RUNNING)})
     table = damage.table
     key = accounts.c.id if table is accounts else table.c.account_id
@@ -121,6 +125,8 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
                     continue
                 kind = column.type.python_type
                 row[column.name] = b"x" if kind is bytes else kind()
+        if table is rules:
+            row["words"] = '["k"]'
         connection.execute(table.insert().values(**row))
 
 
@@ -133,7 +139,9 @@ def _rows_of(connection: Connection, account_id: str) -> dict[str, int]:
 
 
 async def test_a_purge_leaves_what_outlives_it_and_a_bare_tombstone(database: Database, manager: DBManager) -> None:
-    full = an_account(remark="secret remark", keywords=(Rule(id="r", keyword="k"),), items=(ItemSetting(item_id="1"),))
+    full = an_account(
+        remark="secret remark", keywords=(Rule.simple(id="r", keyword="k"),), items=(ItemSetting(item_id="1"),)
+    )
     account, _ = await created(manager, full, an_account("other"))
     for name in ("shop", "other"):
         await database.write(lambda connection, name=name: _a_row_everywhere(connection, name))  # type: ignore[misc]
@@ -156,7 +164,7 @@ async def test_a_purge_leaves_what_outlives_it_and_a_bare_tombstone(database: Da
 async def test_everything_is_there_after_opening_again(place: Place) -> None:
     database = await place.open_again()
     store = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
-    (account,) = await created(store, an_account(keywords=(Rule(id="r", keyword="k"),)))
+    (account,) = await created(store, an_account(keywords=(Rule.simple(id="r", keyword="k"),)))
     await committed(store, edit(account, enabled=False))
     before = await store.load()
     await database.close()

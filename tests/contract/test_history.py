@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from shoal import history_rows
-from shoal.account import Account, AccountState, ItemSetting, Observation, Rule, StateMove
+from shoal.account import Account, AccountState, ItemSetting, Observation, StateMove
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import NotApplied, StoreError
 from shoal.journal import JournalEntry, fold, projection
+from shoal.rule import Part, Rule
 from shoal.schema import journal, ops, state_moves
 from shoal.store import AccountStore, Op, Pruned
 from shoal.vault import Vault
@@ -72,21 +74,17 @@ async def a_long_story(store: AccountStore, steps: int = 40) -> int:
 
 def _some_wish(account: Account, rng: Random) -> dict[str, Any]:
     number = rng.randrange(1_000_000)
-    rule = Rule(id=f"r{number}", keyword=f"k{number}", reply="好", position=len(account.keywords))
+    rule = Rule.simple(id=f"r{number}", keyword=f"k{number}", reply="好", position=len(account.keywords))
     wishes: list[dict[str, Any]] = [
         {"remark": f"第{number}"},
         {"enabled": not account.enabled},
         {"debounce_seconds": number / 7},
         {"cookie": f"cookie2={number}", "cookie_version": account.cookie_version + 1},
         {"keywords": (*account.keywords[1:], rule)},
-        {"keywords": (*(row.__class__(**{**_fields(row), "reply": "改"}) for row in account.keywords), rule)},
+        {"keywords": (*(replace(row, parts=(Part(text="改"),), priority=number) for row in account.keywords), rule)},
         {"items": (ItemSetting(item_id=f"{number}", reply="x"), *account.items[:1])},
     ]
     return rng.choice(wishes)
-
-
-def _fields(rule: Rule) -> dict[str, Any]:
-    return {name: getattr(rule, name) for name in rule.__dataclass_fields__}
 
 
 # ── the journal and its baselines ─────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +189,7 @@ async def test_a_missing_entry_is_still_noticed_behind_a_baseline(store: Account
 
 
 async def test_a_baseline_is_not_touched_by_folding_on_it(store: AccountStore) -> None:
-    (account,) = await created(store, an_account(keywords=(Rule(id="r1", keyword="k"),)))
+    (account,) = await created(store, an_account(keywords=(Rule.simple(id="r1", keyword="k"),)))
     await prune(store, 2**50)
     await committed(store, edit(account, keywords=(), remark="x"))
     baselines = await store.baselines()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import stat
 from dataclasses import fields
@@ -14,12 +15,24 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
 from shoal import migrations
-from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation, Rule
+from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
 from shoal.account_rows import COOKIE_COLUMN
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError
-from shoal.schema import account_tables, accounts, item_settings, metadata, observed, rules, shard_of
+from shoal.journal import fold, projection
+from shoal.rule import Rule
+from shoal.schema import (
+    account_tables,
+    accounts,
+    baselines,
+    item_settings,
+    journal,
+    metadata,
+    observed,
+    rules,
+    shard_of,
+)
 from shoal.vault import Vault
 from store_steps import Place, an_account, created
 
@@ -93,10 +106,60 @@ async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
     assert len(list(place.data_dir.glob("*.before-0001-*"))) == int(database.is_sqlite)
 
 
+OLD_RULES: list[dict[str, Any]] = [
+    {"id": "r1", "keyword": "在吗", "reply": "在的", "item_id": None, "kind": "text", "image_url": "", "position": 0},
+    {"id": "r2", "keyword": "图", "reply": "", "item_id": "77", "kind": "image", "image_url": "/a.png", "position": 1},
+    {"id": "r3", "keyword": "嘘", "reply": "", "item_id": "", "kind": "text", "image_url": "", "position": 2},
+]
+NEW_RULES = (
+    Rule.simple(id="r1", keyword="在吗", reply="在的"),
+    Rule.simple(id="r2", keyword="图", item_id="77", image_url="/a.png", position=1),
+    Rule.simple(id="r3", keyword="嘘", position=2),
+)
+
+
+def insert_old_rules(connection: Connection, account: Account) -> None:
+    old = table("rules", *(column(name) for name in ("account_id", *OLD_RULES[0])))
+    connection.execute(old.insert(), [{"account_id": account.id, **row} for row in OLD_RULES])
+    scalars = {name: value for name, value in projection(account).items() if name in SCALAR_FIELDS}
+    del scalars["timezone"]  # which came later
+    before = {**scalars, "keywords": {"r1": OLD_RULES[0]}, "items": {}, "generation": 1, "rev": 1}
+    connection.execute(
+        baselines.insert().values(account_id=account.id, rev=1, generation=1, projection=json.dumps(before))
+    )
+    edited = [[{**OLD_RULES[1], "keyword": "照片"}, OLD_RULES[1]]]
+    deltas = [{"added": [edited[0][0], OLD_RULES[2], {**OLD_RULES[0], "id": "r4"}]}, {"edited": edited}]
+    deltas.append({"removed": [{**OLD_RULES[0], "id": "r4"}]})
+    for number, delta in enumerate(deltas, start=2):
+        row = {"rev": number, "account_id": account.id, "owner_id": account.owner_id, "generation": number}
+        row |= {"changes": json.dumps({"keywords": delta}), "actor": "a", "op_id": str(number), "at_ms": number}
+        connection.execute(journal.insert().values(row))
+
+
+async def test_rules_of_one_keyword_become_rules_of_words_in_the_past_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr("shoal.migrations.command.upgrade", lambda config, _revision: upgrade(config, "0002"))
+        database = await place.open_again()
+        account = an_account().evolve(generation=4, rev=4)
+        await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
+        await database.write(lambda connection: insert_old_rules(connection, account))
+        await database.close()
+    database = await place.open_again()
+    manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
+    stored = await manager.load_account("shop")
+    assert stored == account.evolve(keywords=NEW_RULES)
+    folded = fold(await manager.journal(), (await manager.baselines()).values())
+    assert folded == {"shop": projection(stored)}
+
+
 def test_every_field_of_the_values_has_a_column() -> None:
     sealed = {f"{name}_sealed" for name in SECRET_FIELDS}
     assert (set(SCALAR_FIELDS) - SECRET_FIELDS) | sealed <= set(accounts.columns.keys())
-    assert {entry.name for entry in fields(Rule)} <= set(rules.columns.keys())
+    of_a_rule = {entry.name for entry in fields(Rule)} - {"delay_seconds"} | {"delay_min_seconds", "delay_max_seconds"}
+    assert of_a_rule == set(rules.columns.keys()) - {"account_id"}
     assert {entry.name for entry in fields(ItemSetting)} <= set(item_settings.columns.keys())
     assert {entry.name for entry in fields(Observation)} - {"parked_for"} <= set(observed.columns.keys())
 

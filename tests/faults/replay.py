@@ -19,10 +19,11 @@ from sqlalchemy import Connection, event
 
 from faults.durable import KEY_FILE, Durable, Version, durable_in
 from faults.failing_disk import FailingDisk, Fault
-from shoal.account import Account, Rule
+from shoal.account import Account
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ShoalError
+from shoal.rule import Rule
 from shoal.store import Change, Op, Refused
 from store_steps import an_account, created, creation, deletion, edit, submitted
 
@@ -75,7 +76,7 @@ async def make_base(base: Path) -> None:
     """A closed database with six accounts."""
     async with Database(base) as database:
         store = DBManager(database, await open_vault(database, base / KEY_FILE))
-        rules = tuple(Rule(id=f"r{number}", keyword=f"k{number}", reply="x" * 200) for number in range(20))
+        rules = tuple(Rule.simple(id=f"r{number}", keyword=f"k{number}", reply="x" * 200) for number in range(20))
         await created(store, *(an_account(f"shop{number}", keywords=rules) for number in range(6)))
 
 
@@ -122,7 +123,7 @@ async def _play(scenario: str, store: DBManager, accounts: Sequence[Account], ga
 
 def changes_of(scenario: str, accounts: Sequence[Account]) -> list[Change]:
     """What a scenario changes, by ops with names that are always the same."""
-    rules = (Rule(id="new", keyword="new", reply="y" * 300), *accounts[0].keywords[5:])
+    rules = (Rule.simple(id="new", keyword="new", reply="y" * 300), *accounts[0].keywords[5:])
     if scenario == "change":
         return [edit(accounts[0], _op("one"), enabled=False, keywords=rules, cookie="unb=1; cookie2=another")]
     changes = [edit(account, _op(account.id), enabled=False, remark="z" * 100) for account in accounts[:4]]

@@ -288,4 +288,6 @@ def _has(**values: Any) -> Check:
 
 
 def _has_general(words: dict[str, str]) -> Check:
-    return lambda version: {rule["keyword"]: rule["reply"] for rule in version["keywords"].values()} == words
+    return lambda version: (
+        {rule["words"][0]: rule["parts"][0]["text"] for rule in version["keywords"].values()} == words
+    )

@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 
 import shoal.diagnosis
-from shoal.account import Account, AccountState, ItemSetting, Observation, ParkReason, Rule, RuleKind
+from shoal.account import Account, AccountState, ItemSetting, Observation, ParkReason
 from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
 from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, diagnose, is_replying
 from shoal.message_log import SendOutcome
 from shoal.reply_figures import ReplyFigures
+from shoal.rule import Rule
 
 NOW = 1_800_000_000_000
 SHOP = Account(
     id="shop", owner_id=1, unb="2200000000001", cookie="unb=2200000000001; cookie2=s",
-    keywords=(Rule(id="r", keyword="a", reply="b"),),
+    keywords=(Rule.simple(id="r", keyword="a", reply="b"),),
 )  # fmt: skip
 RUNNING = Observation(state=AccountState.RUNNING, connected_at_ms=NOW - 60_000, last_heartbeat_at_ms=NOW - 5_000)
 
@@ -59,7 +60,7 @@ BLOCKED: list[tuple[dict[str, Any], str]] = [
     ({"seen": {"last_heartbeat_at_ms": NOW - 35_001}}, "heartbeat_late"),
     ({"account": {"cookie": ""}}, "cookie_missing"),
     ({"account": {"keywords": ()}}, "no_answers"),
-    ({"account": {"keywords": (Rule(id="r", keyword="a"),)}}, "no_answers"),
+    ({"account": {"keywords": (Rule.simple(id="r", keyword="a"),)}}, "no_answers"),
     ({"account": {"keywords": (), "default_reply": "x"}}, "no_answers"),
     ({"account": {"keywords": (), "default_reply_enabled": True}}, "no_answers"),
 ]
@@ -94,7 +95,7 @@ def test_what_concerns_single_chats_is_told_and_does_not_count_as_silence(values
 @pytest.mark.parametrize(
     "account",
     [
-        {"keywords": (Rule(id="r", keyword="a", kind=RuleKind.IMAGE, image_url="/a.png"),)},
+        {"keywords": (Rule.simple(id="r", keyword="a", image_url="/a.png"),)},
         {"keywords": (), "items": (ItemSetting(item_id="1", reply="x"),)},
         {"keywords": (), "default_reply_enabled": True, "default_reply": "x"},
     ],

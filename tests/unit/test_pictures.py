@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picture_files import a_gif, a_jpeg, a_png, a_webp
-from shoal.account import ItemSetting, Rule, RuleKind
+from shoal.account import ItemSetting
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from shoal.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
 from shoal.pictures import UNUSED_DAYS, URL_PREFIX, Pictures, is_kept
+from shoal.rule import Rule
 from store_steps import an_account
 
 DAY = 86_400.0
@@ -156,7 +157,7 @@ async def test_what_a_rule_or_an_item_names_stays_and_the_rest_goes_after_a_week
         if path.name not in young:
             os.utime(path, (long_ago, long_ago))
     account = an_account(
-        keywords=(Rule(id="r", keyword="图", kind=RuleKind.IMAGE, image_url=ruled),),
+        keywords=(Rule.simple(id="r", keyword="图", image_url=ruled),),
         items=(ItemSetting(item_id="9", reply=f"见 {in_item}"),),
     )
     assert await pictures.sweep([account], now) == 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.account import Account, Rule, RuleKind
-from shoal.replies import Asked, Part, choose_answer
+from shoal.account import Account
+from shoal.replies import Asked, choose_answer
+from shoal.rule import Part, Rule
 
 
 def asked(text: str = "在吗", item_id: str | None = None) -> Asked:
@@ -25,12 +26,12 @@ def test_a_part_is_either_a_text_or_a_picture(text: str, image_url: str) -> None
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule(id="r", keyword="在吗", reply=""),
-        Rule(id="r", keyword="在吗", reply="{item_id}"),
-        Rule(id="r", keyword="在吗", kind=RuleKind.IMAGE),
+        Rule.simple(id="r", keyword="在吗", reply=""),
+        Rule.simple(id="r", keyword="在吗", reply="{item_id}"),
+        Rule.simple(id="r", keyword="在吗"),
     ],
 )
 def test_a_rule_that_has_nothing_to_say_fires_and_says_nothing(rule: Rule) -> None:
-    answer = choose_answer(shop(rule, Rule(id="later", keyword="在", reply="x")), asked())
+    answer = choose_answer(shop(rule, Rule.simple(id="later", keyword="在", reply="x", position=1)), asked())
     assert answer is not None
     assert (answer.rule_id, answer.is_silent) == ("r", True)

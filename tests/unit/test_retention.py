@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from picture_files import a_png
-from shoal.account import Account, Rule, RuleKind
+from shoal.account import Account
 from shoal.answers import Answers
 from shoal.config import Settings
 from shoal.database import Database
@@ -21,6 +21,7 @@ from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.message_log import IncomingMessage, MessageLog
 from shoal.pictures import Pictures
 from shoal.retention import Retention
+from shoal.rule import Rule
 from shoal.store import AccountStore, MemoryStore, Pruned
 from standins import quick_settings, until
 from store_steps import an_account, committed, creation
@@ -132,7 +133,7 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
 async def test_pictures_that_no_rule_names_go(tmp_path: Path) -> None:
     pictures = Pictures(tmp_path)
     used, unused = [await pictures.keep(a_png()) for _ in range(2)]
-    rule = Rule(id="r", keyword="图", kind=RuleKind.IMAGE, image_url=used)
+    rule = Rule.simple(id="r", keyword="图", image_url=used)
     retention = a_retention(
         RecordingStore(), RecordingLog(), pictures=tmp_path, accounts={"shop": an_account(keywords=(rule,))}
     )

@@ -10,12 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.account import Account, ItemSetting, Rule
+from shoal.account import Account, ItemSetting
 from shoal.errors import Conflict, InvalidInput
 from shoal.journal import JournalEntry, changes_between
+from shoal.rule import MatchMode, Part, Rule, WordMode
+from shoal.schedule import Span
 from shoal.undo import undo
 
-A, B, C = (Rule(id=name, keyword=name, reply=f"reply of {name}", position=place) for place, name in enumerate("abc"))
+A, B, C = (
+    Rule.simple(id=name, keyword=name, reply=f"reply of {name}", position=place) for place, name in enumerate("abc")
+)
+RICH: dict[str, Any] = {
+    "words": ("x", "y"), "word_mode": WordMode.ALL, "match_mode": MatchMode.REGEX, "item_ids": ("1", "2"),
+    "priority": -3, "schedule": (Span(weekdays=(6, 7), start="22:00", end="06:00"),),
+    "parts": (Part(text="1"), Part(image_url="/a.png", width=3, height=4)), "delay_seconds": (0.5, 2.0),
+    "cooldown_seconds": 60, "active": False, "position": 7,
+}  # fmt: skip
 ITEM, OTHER = ItemSetting(item_id="1", reply="x"), ItemSetting(item_id="2", paid_message="y")
 SHOP = Account(
     id="shop", owner_id=1, unb="2200000000001", cookie="unb=2200000000001; cookie2=s", remark="old",
@@ -46,8 +56,9 @@ def conflicts(entry: JournalEntry, now: Account) -> list[str]:
         {"enabled": False, "auto_confirm": True, "debounce_seconds": 2.0},
         {"keywords": (A, B, C)},
         {"keywords": (B,)},
-        {"keywords": (replace(A, reply="other"), B)},
+        {"keywords": (replace(A, parts=(Part(text="other"),)), B)},
         {"keywords": (C,), "items": ()},
+        {"keywords": (replace(A, **RICH), B), "timezone": "Europe/Paris"},
         {"items": (replace(ITEM, reply="z"), OTHER)},
         {"remark": "new", "keywords": (), "items": (OTHER,)},
     ],
@@ -76,12 +87,12 @@ def test_a_field_that_was_changed_since_refuses_the_whole() -> None:
 @pytest.mark.parametrize(
     ("then", "now", "named"),
     [
-        ((A, B, C), (A, B, replace(C, reply="mine")), "c"),  # added, then edited
-        ((A,), (A, replace(B, reply="mine")), "b"),  # removed, and there is one of that id again
+        ((A, B, C), (A, B, replace(C, parts=(Part(text="mine"),))), "c"),  # added, then edited
+        ((A,), (A, replace(B, parts=(Part(text="mine"),))), "b"),  # removed, and there is one of that id again
         ((A,), (A, replace(B, id="n")), "b"),  # removed, and its keyword was given to another rule
-        ((replace(A, reply="x"), B), (replace(A, reply="y"), B), "a"),  # edited twice
-        ((replace(A, reply="x"), B), (B,), "a"),  # edited, then removed
-        ((replace(A, keyword="k"), B), (replace(A, keyword="k"), B, replace(A, id="n")), "a"),
+        ((replace(A, parts=(Part(text="x"),)), B), (replace(A, parts=(Part(text="y"),)), B), "a"),  # edited twice
+        ((replace(A, parts=(Part(text="x"),)), B), (B,), "a"),  # edited, then removed
+        ((replace(A, words=("k",)), B), (replace(A, words=("k",)), B, replace(A, id="n")), "a"),
     ],
 )
 def test_a_rule_that_was_changed_since_refuses_the_whole(
@@ -131,14 +142,16 @@ def test_a_change_of_an_earlier_account_of_that_id_is_not_undoable() -> None:
 
 def test_no_more_rules_come_back_than_an_account_may_have() -> None:
     entry = entry_of(SHOP, SHOP.evolve(keywords=()))
-    many = tuple(Rule(id=f"n{number}", keyword=f"n{number}", position=number) for number in range(4_999))
+    many = tuple(Rule.simple(id=f"n{number}", keyword=f"n{number}", position=number) for number in range(4_999))
     with pytest.raises(InvalidInput, match="at most"):
         undo(entry)(SHOP.evolve(keywords=many))
 
 
 _replies = st.sampled_from(["", "x", "y"])
 _rules = st.lists(st.tuples(st.sampled_from("abcdef"), _replies), unique_by=lambda pair: pair[0]).map(
-    lambda pairs: tuple(Rule(id=name, keyword=name, reply=reply, position=ord(name)) for name, reply in sorted(pairs))
+    lambda pairs: tuple(
+        Rule.simple(id=name, keyword=name, reply=reply, position=ord(name)) for name, reply in sorted(pairs)
+    )
 )
 _accounts = st.builds(
     lambda remark, enabled, rules: SHOP.evolve(remark=remark, enabled=enabled, keywords=rules),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from shoal.account import Account, Rule, RuleKind
+from shoal.account import Account
 from shoal.api.bodies import KeywordRowsBody, KeywordsBody
 from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
 from shoal.api.changes import changed
@@ -15,6 +15,7 @@ from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.keywords import KeywordRow
+from shoal.rule import Rule, RuleKind
 
 routes = APIRouter(tags=["keywords"], route_class=ChangingRoute)
 

@@ -1,10 +1,14 @@
 """Richer rules and their hits; chats, pauses and verdicts; positions on the site; what an order is about.
 
+Rules become a list of words, items and parts instead of one keyword, item and reply; in the journal too.
+
 Revision ID: 0003
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -97,6 +101,9 @@ def upgrade() -> None:
         ("ix_outbox_open", ["account_id", "id"], sa.text("outcome IN ('waiting', 'sending', 'uncertain')")),
     ):
         op.create_index(name, "outbox", columns, unique=False, sqlite_where=where, postgresql_where=where)
+    _rewrite_rules()
+    for name in _ONE_KEYWORD:
+        op.drop_column("rules", name)
     _of_account(
         "rule_hits",
         [sa.Column("rule_id", sa.Text(), nullable=False)],
@@ -132,6 +139,73 @@ def upgrade() -> None:
     op.create_index("ix_orders_chat", "orders", ["account_id", "chat_id"], unique=False)
     op.create_index("ix_intents_order", "intents", ["order_id", "action"], unique=False)
     _of_account("sync_positions", [], [_text("position"), _time("updated_at_ms")])
+
+
+_ONE_KEYWORD = ("keyword", "reply", "item_id", "kind", "image_url")
+_LISTS = ("words", "item_ids", "parts")
+
+
+def _rewrite_rules() -> None:
+    """Rules that were written with one keyword, in their table, in the journal and in the baselines."""
+    connection = op.get_bind()
+    rules = sa.table("rules", *(sa.column(name) for name in ("account_id", "id", "words", "item_ids", "parts")))
+    keys = sa.and_(rules.c.account_id == sa.bindparam("b_account"), rules.c.id == sa.bindparam("b_id"))
+    old = sa.table("rules", *(sa.column(name) for name in ("account_id", "id", *_ONE_KEYWORD)))
+    found = connection.execute(sa.select(old)).mappings().all()
+    if found:
+        connection.execute(
+            sa.update(rules).where(keys),
+            [{"b_account": row["account_id"], "b_id": row["id"], **_columns(_as_lists(dict(row)))} for row in found],
+        )
+    _rewrite_json("journal", "rev", "changes", _changes_as_lists)
+    _rewrite_json("baselines", "account_id", "projection", _projection_as_lists)
+
+
+def _columns(row: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(row[name], ensure_ascii=False) if name in row else "" for name in _LISTS}
+
+
+def _as_lists(row: dict[str, Any]) -> dict[str, Any]:
+    """A rule with one keyword, item and reply as one with lists; those that would be empty are left out."""
+    if "keyword" not in row:
+        return row
+    words: dict[str, Any] = {"id": row["id"], "words": [row["keyword"]]}
+    if row.get("item_id"):
+        words["item_ids"] = [row["item_id"]]
+    if row.get("kind") == "image" and row.get("image_url"):
+        words["parts"] = [{"image_url": row["image_url"]}]
+    elif row.get("kind") != "image" and row.get("reply"):
+        words["parts"] = [{"text": row["reply"]}]
+    if row.get("position"):
+        words["position"] = row["position"]
+    return words
+
+
+def _changes_as_lists(changes: dict[str, Any]) -> None:
+    delta = changes.get("keywords", {})
+    for kind in ("added", "removed"):
+        if kind in delta:
+            delta[kind] = [_as_lists(row) for row in delta[kind]]
+    if "edited" in delta:
+        delta["edited"] = [[_as_lists(row) for row in pair] for pair in delta["edited"]]
+
+
+def _projection_as_lists(projection: dict[str, Any]) -> None:
+    keywords = projection.get("keywords", {})
+    projection["keywords"] = {name: _as_lists(row) for name, row in keywords.items()}
+
+
+def _rewrite_json(name: str, key: str, text: str, rewrite: Callable[[dict[str, Any]], None]) -> None:
+    """Rewrite the texts that speak of keywords, one at a time: they may be long."""
+    connection = op.get_bind()
+    table = sa.table(name, sa.column(key), sa.column(text))
+    speaking = connection.scalars(sa.select(table.c[key]).where(table.c[text].contains('"keyword"'))).all()
+    for row_key in speaking:
+        mine = table.c[key] == row_key
+        unpacked = json.loads(connection.execute(sa.select(table.c[text]).where(mine)).scalar_one())
+        rewrite(unpacked)
+        packed = json.dumps(unpacked, ensure_ascii=False, separators=(",", ":"))
+        connection.execute(sa.update(table).where(mine).values({text: packed}))
 
 
 def _of_account(table: str, keys: list[sa.Column[str]], columns: list[sa.Column[Any]]) -> None:
