@@ -63,6 +63,15 @@ async def test_atomic_is_all_or_none(door: Door) -> None:
     assert not door.account("two").enabled
 
 
+async def test_a_condition_is_refused_rather_than_passed_over(door: Door) -> None:
+    for mode in ("each", "atomic"):
+        answer = await door.client.put(
+            "/cookies/status", params={"mode": mode}, json={"updates": {"shop": False}}, headers={"If-Match": '"g1"'}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_if_match")
+    assert door.account().enabled
+
+
 async def test_an_atomic_batch_has_a_limit(door: Door) -> None:
     sent = {"updates": {f"shop{number}": True for number in range(501)}}
     body = await door.call("PUT", "/cookies/status", 404, params={"mode": "atomic"}, json=sent)

@@ -240,9 +240,29 @@ async def test_a_refusal_is_an_answer_too(door: Door) -> None:
     assert first.status_code == 400
     await _prepare(door)
     _same(await _send(door, missing), first)
-    stale = await _send(door, CHANGES["remark"], **{"If-Match": '"g1"'})
-    assert stale.status_code == 412
-    _same(await _send(door, CHANGES["remark"]), stale)
+
+
+async def test_a_condition_that_did_not_hold_is_asked_anew(door: Door) -> None:
+    """Nothing was done: the very same request goes on with the ETag that the refusal carries."""
+    await _prepare(door)
+    for _ in range(2):
+        stale = await _send(door, CHANGES["remark"], **{"If-Match": '"g1"'})
+        assert stale.status_code == 412
+    done = await _send(door, CHANGES["remark"], **{"If-Match": stale.headers["etag"]})
+    assert (done.status_code, done.json()["generation"]) == (200, 3)
+    _same(await _send(door, CHANGES["remark"], **{"If-Match": '"g1"'}), done)
+
+
+async def test_an_account_that_was_still_vanishing_may_be_added_with_the_same_key_later(door: Door) -> None:
+    door.site.farewell_seconds = 0.3
+    await door.call("DELETE", "/cookies/shop", params={"wait": 0})
+    request: Request = ("POST", "/cookies", {"id": "shop", "value": cookie_of(1)})
+    early = await _send(door, request)
+    assert (early.status_code, early.json()["code"]) == (409, "account_vanishing")
+    await until(lambda: "shop" not in door.server.manager.tasks)
+    done = await _send(door, request)
+    assert (done.status_code, done.json()["generation"]) == (200, 3)
+    _same(await _send(door, request), done)
 
 
 async def test_a_store_that_refuses_is_no_answer(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,11 +12,11 @@ from shoal.account import AccountState
 from shoal.api.bodies import BatchStatusBody
 from shoal.api.caller import Me, TheCaller, TheServer
 from shoal.api.documented import CHANGING
-from shoal.api.idempotency import ChangingRoute, leave_open
+from shoal.api.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.op_ids import shown_op_id
 from shoal.api.shapes import example
 from shoal.cookie_manager import BatchResult
-from shoal.errors import StoreError, UnknownAccount
+from shoal.errors import InvalidInput, UnknownAccount
 from shoal.server import Server
 from shoal.users import User
 
@@ -62,21 +61,24 @@ async def batch_update_cookie_status(
     mode: Annotated[Literal["each", "atomic"], Query(description="`atomic`: all of them or none.")] = "each",
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
 ) -> BatchAnswer:
-    """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one."""
+    """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
+
+    A batch has no ETag, and refuses an `If-Match`.
+    """
+    if caller.if_match is not None:
+        raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
     mine = {name: enabled for name, enabled in body.updates.items() if _is_own(server, me, name)}
     atomic = mode == "atomic"
     if atomic and len(mine) != len(body.updates) and not dry_run:
         raise UnknownAccount("an account of the batch is not the caller's")
-    results = await server.manager.batch_update_cookie_status(
-        mine, caller=replace(caller, if_match=None), atomic=atomic, dry_run=dry_run
-    )
+    results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
     by_id = {result.account_id: result for result in results}
     unknown = UnknownAccount()
     rows = [
         _row(by_id.get(name) or BatchResult(account_id=name, outcome="failed", error=unknown), caller.op_id)
         for name in body.updates
     ]
-    if any(isinstance(result.error, StoreError) for result in results):
+    if any(isinstance(result.error, PASSING) for result in results):
         leave_open(request)
     response.status_code = 207 if _any_failed(rows) else 200
     return BatchAnswer(results=rows)

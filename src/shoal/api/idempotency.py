@@ -17,7 +17,15 @@ from shoal.answers import Answer, KeyedRequest
 from shoal.api.caller import actor_of, session_of
 from shoal.api.op_ids import check_key, new_op_id
 from shoal.api.problems import answer_to
-from shoal.errors import Forbidden, OutcomeUnknown, ShoalError, StoreError, Unauthenticated
+from shoal.errors import (
+    AccountVanishing,
+    Forbidden,
+    OutcomeUnknown,
+    ShoalError,
+    StaleGeneration,
+    StoreError,
+    Unauthenticated,
+)
 from shoal.server import Server
 from shoal.users import User
 
@@ -28,6 +36,9 @@ LONGEST_PATH = 256
 REPLAYED = "Idempotent-Replayed"
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+PASSING = (StoreError, Unauthenticated, Forbidden, StaleGeneration, AccountVanishing)
+"""What ends a request without an answer for ever. Nothing was done: with a newer ETag, or later, it may well be."""
+
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -35,8 +46,9 @@ class ChangingRoute(APIRoute):
     """A route that heeds the ``Idempotency-Key`` of a signed-in person.
 
     The key is reserved, durably, before the route runs. A final answer is stored and given again: with 2xx, or a
-    refusal of what was asked. Not final are 5xx, a missing permission, and a body that could not be read. A request
-    whose key was reserved and not answered runs again under the same op, which does nothing twice.
+    refusal of what was asked. Not final are 5xx, a missing permission, a body that could not be read, and what may be
+    otherwise in a moment (``PASSING``). A request whose key was reserved and not answered runs again under the same op,
+    which does nothing twice.
     """
 
     def get_route_handler(self) -> Handle:
@@ -91,7 +103,7 @@ async def _answered(server: Server, keyed: KeyedRequest, request: Request, handl
     except (RequestValidationError, HTTPException):
         await server.answers.release(reserved.op_id)
         raise
-    except (StoreError, Unauthenticated, Forbidden):
+    except PASSING:
         raise
     except ShoalError as error:
         response = answer_to(error, request)

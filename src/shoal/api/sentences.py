@@ -241,6 +241,9 @@ PROBLEMS: dict[str, Problem] = {
     "bad_if_match": Problem(
         422, 'If-Match 应为读取时得到的 ETag，例如 "g12"', 'If-Match is the ETag that was read, such as "g12".'
     ),
+    "bad_if_match/batch": Problem(
+        422, "批量修改没有 ETag，请去掉 If-Match", "A batch has no ETag of its own; leave If-Match out."
+    ),
     "bad_idempotency_key": Problem(
         422,
         "Idempotency-Key 只能含 1 到 128 个字母、数字或 . _ ~ -",
