@@ -137,7 +137,12 @@ class ChangePath:
             hold.release()
             return self._as_before(before, caller)
         change = Change(old=None, new=account, op=op)
-        return self._done(change, await self._commit([change], [hold]))
+        try:
+            entries = await self._commit([change], [hold])
+        except AccountExists:  # made elsewhere meanwhile
+            await self.refresh(account.id)
+            raise
+        return self._done(change, entries)
 
     async def change(self, account_id: str, operation: str, wish: Wish, caller: Caller) -> Done:
         """Commit and publish what ``wish`` makes of the account."""

@@ -461,6 +461,15 @@ async def test_an_account_that_came_and_went_elsewhere_is_told_without_what_was_
             await until(lambda: "old" not in manager.tasks and "old" not in other.tasks)
 
 
+async def test_an_id_that_another_writer_took_is_known_from_then_on() -> None:
+    store = MemoryStore()
+    async with managing(FakeSite(), store) as manager, managing(FakeSite(), store) as other:
+        await other.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        with pytest.raises(AccountExists):
+            await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        assert manager.account("shop") == other.account("shop")
+
+
 class BusyStore(MemoryStore):
     """While one account is read, somebody else goes on changing it."""
 
