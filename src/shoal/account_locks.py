@@ -15,6 +15,9 @@ from shoal.errors import LockTimeout
 
 log = structlog.get_logger("shoal.locks")
 
+SLOW_SECONDS = 5.0
+"""Who has a turn for longer than this is worth a word."""
+
 
 @dataclass(slots=True, eq=False)
 class _Turns:
@@ -77,7 +80,7 @@ class Hold:
 class AccountLocks:
     """The map of locks. It never breaks a lock: the database's own deadline ends every hold."""
 
-    def __init__(self, *, wait_seconds: float = 30.0, slow_seconds: float = 5.0) -> None:
+    def __init__(self, *, wait_seconds: float = 30.0, slow_seconds: float = SLOW_SECONDS) -> None:
         self._wait_seconds = wait_seconds
         self._slow_seconds = slow_seconds
         self._turns: dict[str, _Turns] = {}
@@ -128,6 +131,11 @@ class AccountLocks:
 
     def __len__(self) -> int:
         return len(self._turns)
+
+    def holder(self, account_id: str) -> Hold | None:
+        """Who has the account's turn now."""
+        turns = self._turns.get(account_id)
+        return None if turns is None else turns.holder
 
     def figures(self) -> LockFigures:
         """What to show of the locks now."""

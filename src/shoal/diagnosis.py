@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from shoal.account import Account, AccountState, Observation, ParkReason
+from shoal.account_locks import SLOW_SECONDS
 from shoal.reply_figures import ReplyFigures
 from shoal.xianyu.proxy import shown_proxy
 
@@ -25,6 +26,7 @@ class CheckName(StrEnum):
     ENABLED = "enabled"
     OWNED_HERE = "owned_here"
     STORE = "store"
+    LOCK = "lock"
     PARKED = "parked"
     RETRYING = "retrying"
     PROXY = "proxy"
@@ -63,6 +65,9 @@ class Facts:
     message_age_ms: int
     degraded: bool = False
     unsettled: bool = False
+    busy_with: str = ""
+    """The operation that has had the account's turn for ``busy_seconds``, if any."""
+    busy_seconds: float = 0.0
     token_expires_at_ms: int | None = None
     figures: ReplyFigures = field(default_factory=ReplyFigures)
 
@@ -94,8 +99,19 @@ def _store(facts: Facts) -> Check:
     return Check(name=CheckName.STORE, finding=finding, ok=not facts.unsettled)
 
 
+def _lock(facts: Facts) -> Check:
+    """A change that takes long keeps no buyer waiting, but what it changes does not hold yet."""
+    if not facts.busy_with or facts.busy_seconds < SLOW_SECONDS:
+        return Check(name=CheckName.LOCK, finding="lock_free")
+    params = {"operation": facts.busy_with, "seconds": int(facts.busy_seconds)}
+    return Check(name=CheckName.LOCK, finding="lock_held", ok=False, params=params)
+
+
 def _parked(facts: Facts) -> Check:
     seen = facts.seen
+    if seen.state is not AccountState.PARKED and seen.parked_for == facts.account.park_key:
+        params = {"url": seen.action_url or SITE_URL, "reason": seen.parked_reason}
+        return Check(name=CheckName.PARKED, finding="parked_before", ok=False, blocks=True, params=params)
     if seen.state is not AccountState.PARKED:
         return Check(name=CheckName.PARKED, finding="not_parked", blocks=True)
     known = {reason.value for reason in ParkReason}
@@ -190,6 +206,6 @@ def _overdue(facts: Facts) -> Check:
 
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
-    _enabled, _owned_here, _store, _parked, _retrying, _proxy, _starting,
+    _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
     _connected, _cookie, _answers, _pause, _sendings, _overdue,
 )  # fmt: skip

@@ -45,6 +45,15 @@ async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
     assert not checks["connected"]["ok"]
 
 
+async def test_a_change_that_takes_long_is_named(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.diagnosis.SLOW_SECONDS", 0.0)
+    hold = await door.server.manager.locks.acquire("shop", "update_keywords")
+    _, checks = await _checks(door, **EN)
+    assert checks["lock"]["detail"].startswith("A change (update_keywords) has been under way for 0 s")
+    hold.release()
+    assert (await _checks(door))[1]["lock"]["ok"]
+
+
 async def test_a_disabled_account_says_so_first(door: Door) -> None:
     await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
     body = await door.call("GET", PATH, headers=EN)

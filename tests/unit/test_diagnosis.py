@@ -78,6 +78,7 @@ def test_what_keeps_every_buyer_waiting_is_found(values: dict[str, Any], finding
 
 BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"unsettled": True}, "store_unsettled"),
+    ({"busy_with": "update_keywords", "busy_seconds": 5.1}, "lock_held"),
     ({"figures": ReplyFigures(silent_chats=2)}, "paused"),
     ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
     ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
@@ -130,6 +131,23 @@ def test_the_next_attempt_and_the_page_to_open_are_named() -> None:
 def test_a_crash_loop_that_is_being_tried_is_told_beside_the_attempt() -> None:
     checks = diagnose(facts(seen={"state": AccountState.STARTING, "crash_loop": True}))
     assert [check.finding for check in checks if not check.ok][:2] == ["crash_loop_trying", "starting"]
+
+
+def test_a_change_of_a_moment_is_no_finding() -> None:
+    assert found(facts(busy_with="update_keywords", busy_seconds=4.9), CheckName.LOCK).ok
+
+
+def test_an_account_that_was_switched_off_while_it_needed_its_owner_says_so() -> None:
+    seen = {
+        "state": AccountState.STOPPED, "parked_for": SHOP.park_key, "parked_reason": "risk_control",
+        "action_url": "https://example.org/slider",
+    }  # fmt: skip
+    checks = diagnose(facts(account={"enabled": False}, seen=seen))
+    assert [check.finding for check in checks if not check.ok][:2] == ["disabled", "parked_before"]
+    check = found(facts(account={"enabled": False}, seen=seen), CheckName.PARKED)
+    assert "https://example.org/slider" in ADVICE[check.finding].do(Language.EN, check.params)
+    renewed = facts(account={"enabled": False, "cookie_version": 2}, seen=seen)
+    assert found(renewed, CheckName.PARKED).ok, "a new cookie mends it"
 
 
 def test_the_pause_may_be_off() -> None:

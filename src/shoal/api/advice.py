@@ -58,6 +58,19 @@ ADVICE: dict[str, Advice] = {
         "请管理员检查磁盘空间和数据库；恢复后会自动继续。",
         "Ask the administrator to look at disk space and database. It goes on by itself afterwards.",
     ),
+    "lock_free": Advice("没有耗时过长的修改。", "No change of the account takes long."),
+    "lock_held": Advice(
+        "一项修改（{operation}）已进行 {seconds} 秒，尚未生效；其他修改在排队。",
+        "A change ({operation}) has been under way for {seconds} s and does not hold yet; other changes wait for it.",
+        "稍等片刻再查看；若持续超过一分钟，请管理员检查数据库。",
+        "Wait a moment and look again. If it takes more than a minute, ask the administrator to look at the database.",
+    ),
+    "parked_before": Advice(
+        "停用之前，该账号的登录需要您处理（{reason}）。",
+        "When it was switched off, its login needed you ({reason}).",
+        "先打开 {url} 处理，再启用该账号。",
+        "Mend that first ({url}), then switch the account on.",
+    ),
     "not_parked": Advice("没有需要您处理的登录问题。", "Nothing about the login needs you."),
     "parked_no_cookie": Advice(
         "Cookie 不可用，已停止连接。",

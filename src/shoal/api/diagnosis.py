@@ -81,6 +81,7 @@ async def _facts(server: Server, account: Account) -> Facts:
         )
         readable = True
         jar = await server.credentials.jar(account)
+    holder = server.manager.locks.holder(account.id)
     return Facts(
         account=account,
         seen=server.manager.observation(account.id),
@@ -89,6 +90,8 @@ async def _facts(server: Server, account: Account) -> Facts:
         message_age_ms=message_age_ms,
         degraded=server.database.degraded or not readable,
         unsettled=server.manager.is_stale(account.id),
+        busy_with=holder.operation if holder else "",
+        busy_seconds=holder.held_seconds if holder else 0.0,
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
     )
