@@ -21,8 +21,10 @@ from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.sandbox import World
+from shoal.uploaded_pictures import UploadedPictures
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu_live import LiveSurroundings, XianyuLive
 from standins import ANN, QUICK
@@ -108,6 +110,7 @@ class Shoal:
         self.manager: CookieManager
         self.database: Database
         self.log: MessageLog
+        self.pictures: Pictures
         self.book: OrderBook
         self.store: DBManager
         self.credentials: Credentials
@@ -130,6 +133,7 @@ class Shoal:
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)
         self.log, self.book, self.credentials = MessageLog(database), OrderBook(database), Credentials(database, vault)
+        self.pictures = Pictures(self.data_dir / "uploads/images")
         session = open_site_session()
         self._stack.push_async_callback(session.close)
         around = LiveSurroundings(
@@ -138,6 +142,8 @@ class Shoal:
             credentials=self.credentials,
             message_log=self.log,
             order_book=self.book,
+            pictures=self.pictures,
+            uploaded=UploadedPictures(database),
             positions=PositionBook(database),
             token_calls=evenly(config.token_calls_per_second),
         )

@@ -12,6 +12,7 @@ import structlog
 from shoal.account import Account
 from shoal.errors import NeedsOwner, TemporaryFailure
 from shoal.message_log import IncomingMessage, MessageLog, OutboxKind, OutboxRow, SendOutcome
+from shoal.site_pictures import SitePictures
 from shoal.xianyu.live_socket import GateClosed, LiveSocket, SendReceipt, SendRefused, SendUncertain
 
 log = structlog.get_logger("shoal.outbox")
@@ -45,12 +46,19 @@ class Outbox:
     """Sends over one connection. Letters of one chat go one after another."""
 
     def __init__(
-        self, account: Account, socket: LiveSocket, message_log: MessageLog, *, send_timeout_seconds: float
+        self,
+        account: Account,
+        socket: LiveSocket,
+        message_log: MessageLog,
+        pictures: SitePictures,
+        *,
+        send_timeout_seconds: float,
     ) -> None:
         self._account_id = account.id
         self._my_id = account.unb
         self._socket = socket
         self._log = message_log
+        self._pictures = pictures
         self._timeout = send_timeout_seconds
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -103,10 +111,11 @@ class Outbox:
 
     async def _hand_over(self, letter: Letter, uuid: str) -> SendReceipt:
         if letter.image_url:
-            return await self._socket.send_image(
-                letter.chat_id, letter.buyer_id, self._my_id, letter.image_url,
-                width=0, height=0, uuid=uuid, timeout_seconds=self._timeout,
-            )  # fmt: skip
+            async with self._pictures.shown(letter.image_url) as picture:
+                return await self._socket.send_image(
+                    letter.chat_id, letter.buyer_id, self._my_id, picture.url,
+                    width=picture.width, height=picture.height, uuid=uuid, timeout_seconds=self._timeout,
+                )  # fmt: skip
         return await self._socket.send_text(
             letter.chat_id, letter.buyer_id, self._my_id, letter.text, uuid=uuid, timeout_seconds=self._timeout
         )

@@ -48,6 +48,7 @@ from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.retention import Retention
 from shoal.server import Server
+from shoal.uploaded_pictures import UploadedPictures
 from shoal.users import Users
 from shoal.vault import Vault
 from shoal.xianyu.site_session import open_site_session
@@ -144,15 +145,17 @@ async def _open_parts(
     users = Users(database)
     closing.push_async_callback(_bounded, "users", users.close)
     store, message_log, order_book = DBManager(database, vault), MessageLog(database), OrderBook(database)
+    kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
     if connect is None:
-        connect = await closing.enter_async_context(_site_connect(settings, database, vault, message_log, order_book))
+        connect = await closing.enter_async_context(
+            _site_connect(settings, database, vault, message_log, order_book, kept_pictures)
+        )
     manager = CookieManager(store, connect, settings)
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
     closing.push_async_callback(_rereading(database, manager))
     first_password = await _first_password(users, settings)  # last: a start that fails must not swallow it
     answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
-    kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
     retention = Retention(store, message_log, answers, settings, pictures=kept_pictures, accounts=manager.accounts)
     closing.push_async_callback(_bounded, "retention", retention.close)
     retention.start()
@@ -175,7 +178,12 @@ async def _open_parts(
 
 @asynccontextmanager
 async def _site_connect(
-    settings: Settings, database: Database, vault: Vault, message_log: MessageLog, order_book: OrderBook
+    settings: Settings,
+    database: Database,
+    vault: Vault,
+    message_log: MessageLog,
+    order_book: OrderBook,
+    kept_pictures: Pictures,
 ) -> AsyncIterator[Connect]:
     """The connection to the real site, open as long as the context: with what every account's connection shares."""
     session = open_site_session()
@@ -186,6 +194,8 @@ async def _site_connect(
         message_log=message_log,
         order_book=order_book,
         positions=PositionBook(database),
+        pictures=kept_pictures,
+        uploaded=UploadedPictures(database),
         token_calls=evenly(settings.token_calls_per_second),
     )
 

@@ -178,6 +178,17 @@ tokens = Table(
     _time("expires_at_ms"),
 )
 
+uploads = Table(
+    "uploads",
+    metadata,
+    _account(primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    _number("width"),
+    _number("height"),
+    _time("uploaded_at_ms"),
+)
+
 journal = Table(
     "journal",
     metadata,

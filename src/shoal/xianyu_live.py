@@ -25,11 +25,14 @@ from shoal.order_book import OrderBook
 from shoal.order_news import OrderNews
 from shoal.orders import Orders
 from shoal.outbox import Outbox
+from shoal.pictures import Picture, Pictures
 from shoal.position_book import Position, PositionBook
 from shoal.site_login import SiteLogin, SocketToken
+from shoal.site_pictures import SitePictures
 from shoal.socket_tokens import SocketTokens, TokenRenewed
 from shoal.sync_position import SyncPosition
 from shoal.upkeep import DeafConnection, Upkeep
+from shoal.uploaded_pictures import UploadedPictures
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, Registration, TokenRefused, connect
@@ -37,6 +40,7 @@ from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
+from shoal.xianyu.uploads import UploadedPicture, upload_picture
 
 log = structlog.get_logger("shoal.live")
 
@@ -58,6 +62,8 @@ class LiveSurroundings:
     message_log: MessageLog
     order_book: OrderBook
     positions: PositionBook
+    pictures: Pictures
+    uploaded: UploadedPictures
     token_calls: AsyncLimiter
     rng: Random = field(default_factory=Random)
     """Spreads what many connections do now and then."""
@@ -168,7 +174,11 @@ class XianyuLive:
         away: Position | None,
     ) -> None:
         outbox = Outbox(
-            self._account, socket, self._around.message_log, send_timeout_seconds=self._settings.send_timeout_seconds
+            self._account,
+            socket,
+            self._around.message_log,
+            self._site_pictures(access),
+            send_timeout_seconds=self._settings.send_timeout_seconds,
         )
         work = WorkGroup()
         grace_seconds = FAREWELL_SECONDS
@@ -248,6 +258,26 @@ class XianyuLive:
             upkeep.heard()
             self._link.heard(message=bool(heard.said))
         incoming.act(heard)
+
+    def _site_pictures(self, access: _Access) -> SitePictures:
+        async def upload(picture: Picture) -> UploadedPicture:
+            try:
+                return await upload_picture(
+                    access.session,
+                    self._settings.site_upload_url,
+                    access.login,
+                    picture.data,
+                    media_type=picture.measured.format.media_type,
+                    extension=picture.measured.format.extension,
+                    user_agent=DEFAULT_USER_AGENT,
+                    timeout_seconds=self._settings.site_timeout_seconds,
+                )
+            except NeedsOwner as why:
+                access.mtop.give_up(why)
+                raise
+
+        around = self._around
+        return SitePictures(self._account.id, around.pictures, around.uploaded, upload, allows=self._link.allows)
 
     async def _check_login(self, access: _Access) -> None:
         """Keep the login alive. Raises ``NeedsOwner`` when it is gone, and then no further call leaves."""

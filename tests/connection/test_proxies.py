@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from connection.test_pictures import give_picture
 from proxies import SITE, Kind, small_proxy, tripwire
 from sandboxed import Sandbox, Shoal
 from shoal.account import AccountState
@@ -42,8 +43,12 @@ async def test_everything_an_account_says_goes_through_its_proxy_names_included(
             added = await shoal.manager.add_cookie("shop", cookie, owner_id=1, caller=ANN, proxy=url)
             assert added.observation.state is AccountState.RUNNING, added.observation
             await shoal.manager.update_keywords("shop", [("在吗", "在的")], caller=ANN)
-            await sandbox.do("say", account=seller.unb, buyer="小鱼", text="在吗")
-            assert await sandbox.seen_soon(seller.unb, "小鱼", 1) == ["在的"]
+            await give_picture(shoal)
+            for said in ("在吗", "图"):
+                await sandbox.do("say", account=seller.unb, buyer="小鱼", text=said)
+                await asyncio.sleep(0.2)
+            said, shown = await sandbox.seen_soon(seller.unb, "小鱼", 2)
+            assert (said, shown[:4]) == ("在的", "[图片]")
             assert {host for host, _ in proxy.passed} == {SITE}
             async with asyncio.timeout(5):
                 while not await sandbox.calls("hasLogin.do", seller.unb):

@@ -7,9 +7,9 @@ from email.parser import BytesParser
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies
+from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
 
 MAX_BODY_BYTES: Final = 8 << 20
@@ -24,9 +24,18 @@ async def upload_endpoint(request: Request) -> Response:
     broken = broken_answer(site, cookies.get("unb", ""), "upload")
     if broken:
         return broken
-    if site.world.session_of(cookies) is None:
+    if site.faults.take("risk_control", cookies.get("unb", ""), "upload"):
+        log_call(site, "upload.api", cookies, "RISK")
+        return RedirectResponse(f"{request.base_url}_____tmd_____/punish?x5secdata={site.world.hex(32)}&x5step=2", 302)
+    session = site.world.session_of(cookies)
+    if session is None:
         log_call(site, "upload.api", cookies, "FAIL")
         return JSONResponse({"success": False, "errorCode": "NOT_LOGIN", "errorMsg": "未登录"})
+    refusal = site.faults.take("upload_refused", session.unb, "upload")
+    if refusal:
+        log_call(site, "upload.api", cookies, "FAIL")
+        reason = str(refusal.options.get("reason") or "图片违规")
+        return JSONResponse({"success": False, "errorCode": "IMAGE_FORBIDDEN", "errorMsg": reason})
     body = await request.body()
     picture = _file_part(request.headers.get("content-type", ""), body)
     if picture is None or len(body) > MAX_BODY_BYTES:
@@ -41,7 +50,14 @@ async def upload_endpoint(request: Request) -> Response:
     await site.faults.detain(cookies.get("unb", ""), "upload")
     width, height = _size(data)
     url = f"{request.base_url}_sandbox/images/{name}"
-    return JSONResponse({"success": True, "object": {"url": url, "pix": f"{width}x{height}", "size": str(len(data))}})
+    response = JSONResponse(
+        {"success": True, "object": {"url": url, "pix": f"{width}x{height}", "size": str(len(data))}}
+    )
+    rotation = site.faults.take("rotate_cookie", session.unb, "upload")
+    if rotation:
+        name, value = str(rotation.options.get("name") or "cookie2"), rotation.options.get("value")
+        set_cookies(request, response, site.world.rotate_cookie(session, name, value, drop_old=False))
+    return response
 
 
 async def image_endpoint(request: Request) -> Response:

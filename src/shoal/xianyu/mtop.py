@@ -23,7 +23,7 @@ from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
-from shoal.xianyu.site_answer import bounded_body, cookies_set_by
+from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
 from shoal.xianyu.site_session import require_no_cookie_jar
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
@@ -31,8 +31,6 @@ OBSERVED_TOKEN_SECONDS = 7200.0
 """How long a socket token was seen to last; used when the site does not say."""
 
 _NO_ROOM = "rate_limited"
-_MAX_SITE_TEXT = 200
-_SHORTEST_SECRET = 6
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _JSON_TYPES = frozenset({"application/json", "text/json"})
 
@@ -297,13 +295,7 @@ class MtopClient:
                 raise call.broken_off("the site's answer has no clear verdict")
 
     def _harmless(self, site_text: str) -> str:
-        """Return the site's words, shortened and without anything that stands in the cookie."""
-        for part in self._cookies.header().split(";"):
-            secret = part.partition("=")[2].strip()
-            for piece in (secret, secret.partition("_")[0]):
-                if len(piece) >= _SHORTEST_SECRET:
-                    site_text = site_text.replace(piece, "…")
-        return site_text[:_MAX_SITE_TEXT]
+        return without_secrets(site_text, self._cookies.header())
 
 
 def _query(call: _Call, t: str, signature: str) -> dict[str, str]:

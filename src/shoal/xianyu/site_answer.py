@@ -8,6 +8,8 @@ from shoal.xianyu.cookie_string import is_pair
 
 MAX_REPLY_BYTES = 2 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_MAX_SITE_TEXT = 200
+_SHORTEST_SECRET = 6
 
 
 def cookies_set_by(response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -18,6 +20,16 @@ def cookies_set_by(response: aiohttp.ClientResponse) -> dict[str, str]:
         if is_pair(name, value):
             changed[name] = value
     return changed
+
+
+def without_secrets(text: str, cookie_header: str) -> str:
+    """Return the site's words, shortened and without anything that stands in the cookie."""
+    for part in cookie_header.split(";"):
+        secret = part.partition("=")[2].strip()
+        for piece in (secret, secret.partition("_")[0]):
+            if len(piece) >= _SHORTEST_SECRET:
+                text = text.replace(piece, "…")
+    return text[:_MAX_SITE_TEXT]
 
 
 async def bounded_body(response: aiohttp.ClientResponse) -> bytes | None:

@@ -113,6 +113,16 @@ def upgrade() -> None:
         ],
     )
     _of_account(
+        "uploads",
+        [sa.Column("digest", sa.Text(), nullable=False)],
+        [
+            sa.Column("url", sa.Text(), nullable=False),
+            _number("width"),
+            _number("height"),
+            _time("uploaded_at_ms"),
+        ],
+    )
+    _of_account(
         "chats",
         [sa.Column("chat_id", sa.Text(), nullable=False)],
         [

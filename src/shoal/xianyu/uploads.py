@@ -1,0 +1,130 @@
+"""Bringing a picture to the site, so that a message can show it (docs/protocol.md §2.8)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.xianyu.cookie_string import parse_cookie
+from shoal.xianyu.mtop import CookieSource
+from shoal.xianyu.mtop_reply import Meaning, is_risk_url, judge
+from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.proxied_session import ProxyFailed
+from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
+
+DEFAULT_UPLOAD_URL = "https://stream-upload.goofish.com"
+_PATH = "/api/upload.api"
+_QUERY = {"floderId": "0", "appkey": "xy_chat", "_input_charset": "utf-8"}
+"""``floderId`` is the site's spelling."""
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+_MAX_URL_CHARACTERS = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPicture:
+    """Where a picture lies on the site. Width and height in pixels are 0 when the site did not say."""
+
+    url: str
+    width: int = 0
+    height: int = 0
+
+
+class UploadRefused(ShoalError):
+    """The site does not take the picture; the same picture would be refused again. ``reason`` is the site's."""
+
+    code = "upload_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the site does not take the picture: {reason}", reason=reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    location: str = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+
+async def upload_picture(
+    session: aiohttp.ClientSession,
+    base_url: str,
+    cookies: CookieSource,
+    data: bytes,
+    *,
+    media_type: str,
+    extension: str,
+    user_agent: str,
+    timeout_seconds: float = 20.0,
+) -> UploadedPicture:
+    """Upload a picture; cookies that the answer sets go to ``cookies.rotated``.
+
+    Raises ``NeedsOwner`` (``risk_control`` with the address to open), ``UploadRefused``, or ``TemporaryFailure``
+    (``upload_failed``, or a proxy's reason). An upload that fails has no other effect: it may be tried again.
+    """
+    header = cookies.header()
+    before = parse_cookie(header) if header.strip() else {}
+    form = aiohttp.FormData()
+    form.add_field("file", data, filename=f"picture.{extension}", content_type=media_type)
+    changed: dict[str, str] = {}
+    try:
+        async with session.post(
+            base_url.rstrip("/") + _PATH,
+            params=_QUERY,
+            data=form,
+            headers={
+                "Accept": "application/json",
+                "Cookie": header,
+                "Origin": "https://www.goofish.com",
+                "Referer": "https://www.goofish.com/",
+                "User-Agent": user_agent,
+                "X-Requested-With": "XMLHttpRequest",
+            },
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        ) as response:
+            changed = cookies_set_by(response)
+            answer = _Answer(response.status, response.headers.get("Location", ""), await bounded_body(response))
+    except ProxyFailed as failure:
+        raise TemporaryFailure(f"upload: {failure}", code=failure.code) from None
+    except (aiohttp.ClientError, OSError) as failure:
+        # "from None": what aiohttp raises refers to the request, and so to the cookie.
+        raise _failed(f"no answer ({type(failure).__name__})") from None
+    finally:
+        updates = {name: value for name, value in changed.items() if before.get(name, "") != value}
+        if updates:
+            await cookies.rotated(updates)
+    return _understood(answer, header)
+
+
+def _understood(answer: _Answer, header: str) -> UploadedPicture:
+    if 300 <= answer.status < 400 and is_risk_url(answer.location):
+        raise NeedsOwner("risk_control", action_url=answer.location)
+    if answer.status == 413:
+        raise UploadRefused("too large")
+    if answer.status != 200 or answer.body is None:
+        raise _failed(f"HTTP {answer.status}")
+    try:
+        reply = parse_json_object(answer.body)
+    except UndecodableFrame:
+        raise _failed("the answer is not JSON") from None
+    verdict = judge(reply)
+    if verdict.meaning is Meaning.RISK:
+        raise NeedsOwner("risk_control", action_url=verdict.url)
+    lies = reply.get("object")
+    url = lies.get("url") if isinstance(lies, dict) else None
+    if not isinstance(lies, dict) or not isinstance(url, str) or reply.get("success") is False:
+        why = " ".join(str(reply[name]) for name in ("errorCode", "errorMsg", "message") if reply.get(name))
+        raise UploadRefused(without_secrets(why, header) or "no reason was given")
+    url = f"https:{url}" if url.startswith("//") else url
+    if not url.startswith(("https://", "http://")) or len(url) > _MAX_URL_CHARACTERS or not url.isprintable():
+        raise _failed("the answer names no address")
+    size = _SIZE.fullmatch(str(lies.get("pix")))
+    return UploadedPicture(url, int(size[1]), int(size[2])) if size else UploadedPicture(url)
+
+
+def _failed(why: str) -> TemporaryFailure:
+    return TemporaryFailure(f"upload: {why}", code="upload_failed", why=why)
