@@ -9,6 +9,7 @@ import structlog
 from shoal.account import Account
 from shoal.clock import now_ms
 from shoal.order_book import News, Order, OrderBook, Why
+from shoal.order_status import REFUND_CANCELLED
 from shoal.xianyu.packets import CardUpdate, Event, OrderMark, TradeCard
 from shoal.xianyu.trade_texts import status_told
 
@@ -37,8 +38,9 @@ class OrderNews:
             if isinstance(event, OrderMark):
                 await self._mark(event)
             elif isinstance(event, TradeCard | CardUpdate) and event.is_sale and event.order_id is not None:
-                order, _ = await self._book.hear(self._account.id, self._news(event, event.order_id))
-                if event.paid or event.group_price:
+                news = self._news(event, event.order_id)
+                order, _ = await self._book.hear(self._account.id, news)
+                if news.paid or news.group_price or news.status == REFUND_CANCELLED:
                     due[order.order_id] = order
         return list(due.values())
 

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from order_steps import intent, paying_shop
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.order_book import Act, IntentState
 from standins import ANN, until
-
-
-async def intent(shoal: Shoal, order_id: str, act: Act, state: IntentState) -> None:
-    async with asyncio.timeout(5):
-        while await shoal.book.intent_state("shop", order_id, act) is not state:
-            await asyncio.sleep(0.02)
-
-
-async def paying_shop(shoal: Shoal, *, auto_confirm: bool = True, message: str = "网盘链接 {order_id}") -> str:
-    unb = await shoal.add()
-    await shoal.manager.update_settings("shop", {"paid_message": message}, caller=ANN)
-    await shoal.manager.update_auto_confirm_setting("shop", auto_confirm, caller=ANN)
-    return unb
 
 
 async def test_a_paid_order_gets_its_message_first_and_is_confirmed_once(shoal: Shoal) -> None:
@@ -102,10 +90,10 @@ async def test_c6_c7_a_refused_paid_message_confirms_nothing(shoal: Shoal) -> No
     assert not await shoal.sandbox.calls("consign.dummy", unb)
     order = await shoal.book.order("shop", paid["order_id"])
     assert order is not None
-    assert order.status == "pending_ship"
+    assert (order.status, order.problem) == ("pending_ship", "message_refused")
 
 
-async def test_nothing_configured_confirms_nothing_but_nothing_to_send_does(shoal: Shoal) -> None:
+async def test_c6_nothing_configured_confirms_nothing_but_nothing_to_send_does(shoal: Shoal) -> None:
     unb = await paying_shop(shoal, message="")
     item = shoal.item_of(unb)
     first = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)

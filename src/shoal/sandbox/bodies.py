@@ -13,7 +13,9 @@ _WHICH: Final = frozenset(API_NAMES.values())
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Digits = Annotated[str, Field(pattern=r"^\d{1,24}$")]
-CardKind = Literal["not_paid", "paid", "group", "shipped", "completed", "closed"]
+CardKind = Literal[
+    "not_paid", "paid", "group", "shipped", "completed", "closed", "refund_asked", "refund_withdrawn", "refunded"
+]
 
 
 class Body(BaseModel):
@@ -49,7 +51,10 @@ class TypedBody(Body):
 
 
 class PayBody(Body):
-    """A buyer takes an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist."""
+    """A buyer takes an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist.
+
+    ``quiet`` pushes nothing: the order moves, and only its page tells of it. ``spec`` is ``name:value``.
+    """
 
     account: Digits
     buyer: Name
@@ -57,6 +62,9 @@ class PayBody(Body):
     card: CardKind | Literal["both", "none"] = "both"
     order_id: Digits | None = None
     price_fen: Annotated[int, Field(ge=0)] | None = None
+    quantity: Annotated[int, Field(ge=1, le=999)] = 1
+    spec: Annotated[str, Field(max_length=100)] = ""
+    quiet: bool = False
     message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
     mark: bool = True
     as_update: bool = False

@@ -19,7 +19,7 @@ TIPS: Final = 14
 TRADE_CARD: Final = 26
 
 Payload = dict[Any, Any]
-OrderStatus = Literal["processing", "group_pending", "pending_ship", "shipped", "completed", "cancelled"]
+OrderStatus = Literal["processing", "group_pending", "pending_ship", "shipped", "refunding", "completed", "cancelled"]
 
 
 def compact(value: object) -> str:
@@ -223,6 +223,36 @@ CARDS: Final[dict[str, Card]] = {
         "fleamarket://order_detail?id={order}&role=seller",
         from_seller=True,
     ),
+    "refund_asked": Card(
+        "我发起了退款申请",
+        "[我发起了退款申请]",
+        "买家申请退款",
+        "退款中",
+        "6_refund_seller",
+        "退款申请_卖家",
+        "去处理",
+        "fleamarket://order_detail?id={order}&role=seller",
+    ),
+    "refund_withdrawn": Card(
+        "我撤销了退款申请",
+        "[我撤销了退款申请]",
+        "买家撤销了退款申请",
+        "等待卖家发货",
+        "7_refund_withdrawn_seller",
+        "退款撤销_卖家",
+        "查看订单",
+        "fleamarket://order_detail?id={order}&role=seller",
+    ),
+    "refunded": Card(
+        "退款成功，钱款已原路退返",
+        "[退款成功，钱款已原路退返]",
+        "退款成功",
+        "交易关闭",
+        "8_refunded_seller",
+        "退款成功_卖家",
+        "查看订单",
+        "fleamarket://order_detail?id={order}&role=seller",
+    ),
 }
 
 
@@ -233,6 +263,8 @@ STATUS_AFTER: Final[dict[str, OrderStatus]] = {
     "shipped": "shipped",
     "completed": "completed",
     "closed": "cancelled",
+    "refund_asked": "refunding",
+    "refunded": "cancelled",
 }
 """the order status each trade card tells of"""
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shoal.sandbox import codec
+from shoal.sandbox import codec, trade
 from shoal.sandbox.bodies import (
     Body,
     CardKind,
@@ -34,8 +34,6 @@ from shoal.sandbox.site import Site
 from shoal.sandbox.world import Chat, Item, Message, Seller, UnknownThing
 
 MAX_WAIT_SECONDS: Final = 60.0
-_STAGES: Final = ("processing", "group_pending", "pending_ship", "shipped", "completed", "cancelled")
-"""a card moves its order forward only: an old card that comes again changes nothing"""
 BodyT = TypeVar("BodyT", bound=Body)
 
 
@@ -82,6 +80,7 @@ def _pay(site: Site, body: PayBody) -> dict[str, Any]:
     if order is None:
         chat = world.chat(seller, buyer, body.item)
         order = world.open_order(seller, buyer, chat.item_id, body.order_id, body.price_fen)
+        order.quantity, order.spec = body.quantity, body.spec
         site.happened("ordered", seller.unb, buyer=buyer.nick, text=order.id, order_id=order.id)
     elif (order.seller_id, order.buyer_id) != (seller.unb, buyer.id):
         raise UnknownThing(f"order {order.id} is not between these two")
@@ -90,9 +89,11 @@ def _pay(site: Site, body: PayBody) -> dict[str, Any]:
         cards = [cast("CardKind", body.card)]
     messages = []
     for kind in cards:
-        status = codec.STATUS_AFTER[kind]
-        if _STAGES.index(status) > _STAGES.index(order.status):
+        status = trade.status_after(order, kind)
+        if status != order.status:
             site.move_order(order, status)
+        if body.quiet:
+            continue
         message = site.card(order, kind, message_id=body.message_id, mark=body.mark, as_update=body.as_update)
         messages.append(message.id)
     cid = site.chat_of(order).cid

@@ -15,6 +15,7 @@ API_NAMES: Final[dict[str, str]] = {
     "mtop.idle.web.xyh.item.list": "items",
     "mtop.taobao.idle.logistic.consign.dummy": "consign",
     "mtop.idle.groupon.activity.seller.freeshipping": "freeshipping",
+    "mtop.idle.web.trade.order.detail": "order",
     "hasLogin.do": "haslogin",
     "upload.api": "upload",
     "/reg": "reg",

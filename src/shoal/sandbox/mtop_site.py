@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from shoal.sandbox import trade
 from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.faults import short_name
 from shoal.sandbox.site import Site
@@ -179,6 +180,10 @@ def _free_shipping(call: Call, session: Session) -> dict[str, Any]:
     return {}
 
 
+def _order_page(call: Call, session: Session) -> dict[str, Any]:
+    return trade.order_page(_my_order(call, session, "tid"))
+
+
 def _sessions(call: Call, session: Session) -> dict[str, Any]:
     """Return the chats, the one with the youngest line first; clients list their conversations by it."""
     wanted = max(1, int(call.data.get("fetchNum", 20)))
@@ -224,6 +229,7 @@ _APIS: Final[dict[str, Callable[[Call, Session], dict[str, Any]]]] = {
     "mtop.taobao.idle.logistic.consign.dummy": _consign,
     "mtop.idle.groupon.activity.seller.freeshipping": _free_shipping,
     "mtop.idle.trade.pc.message.headinfo": _nothing,
+    "mtop.idle.web.trade.order.detail": _order_page,
 }
 _OPEN_APIS: Final = frozenset({"mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"})
 """what anybody may call; QR logins use it to get a first ``_m_h5_tk``"""

@@ -168,6 +168,9 @@ class Order:
     status: OrderStatus
     history: list[tuple[OrderStatus, int]]
     attempts: list[Attempt] = field(default_factory=list)
+    quantity: int = 1
+    spec: str = ""
+    """what was chosen, ``name:value``; empty when there was nothing to choose"""
 
     def move(self, status: OrderStatus, at_ms: int) -> None:
         """Take a new status; the old one stays in the history."""

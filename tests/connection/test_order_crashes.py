@@ -1,0 +1,211 @@
+"""The process dies at each step of an order, or somebody switches off: nothing is done twice, nothing is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from order_steps import CONSIGN, FREE, calls, died, intent, order_soon, pay, paying_shop, running, words
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.errors import StoreError
+from shoal.message_log import SendOutcome
+from shoal.order_book import Act, IntentState
+from standins import ANN, until
+
+
+@pytest.fixture
+async def heirs() -> AsyncIterator[list[Shoal]]:
+    """Servers that go on where another one died; closed at the end."""
+    opened: list[Shoal] = []
+    yield opened
+    for shoal in opened:
+        await shoal.close()
+
+
+async def held(shoal: Shoal, which: str) -> None:
+    """Wait until the site holds an answer back."""
+    async with asyncio.timeout(5):
+        while not [
+            fault
+            for fault in (await shoal.sandbox.get("state"))["faults"]
+            if fault["held"] and fault.get("which") == which
+        ]:
+            await asyncio.sleep(0.02)
+
+
+async def heir_of(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> Shoal:
+    heir = await died(shoal, tmp_path)
+    await shoal.sandbox.do("fault/release")
+    heirs.append(heir)
+    await heir.open()
+    await running(heir)
+    return heir
+
+
+async def test_it_dies_before_the_message_is_sent(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    order_id = await pay(shoal, unb)
+    await shoal.book.upsert("shop", order_id, status="pending_ship", source="card", paid=True)
+    assert await shoal.book.begin_intent("shop", order_id, Act.PAID_MESSAGE)
+    heir = await died(shoal, tmp_path)
+    heirs.append(heir)
+    await heir.open()
+    await heir.manager.update_cookie_status("shop", True, caller=ANN)
+    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)
+    assert len(await words(heir, unb)) == 1
+
+
+async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send")
+    order_id = await pay(shoal, unb)
+    await held(shoal, "send")
+    heir = await heir_of(shoal, tmp_path, heirs)
+    await asyncio.sleep(0.5)
+    assert len(await words(heir, unb)) == 1
+    state = await heir.book.intent_state("shop", order_id, Act.PAID_MESSAGE)
+    (sending,) = await heir.log.list_sendings(["shop"], order_id=order_id)
+    if sending.outcome is SendOutcome.UNCERTAIN:
+        assert state is IntentState.UNCERTAIN
+        assert (await order_soon(heir, order_id, problem="message_uncertain")).status == "pending_ship"
+        assert await calls(heir, CONSIGN, unb) == 0
+    else:
+        assert sending.outcome is SendOutcome.SENT
+
+
+async def test_it_dies_after_the_message_was_answered(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="consign")
+    order_id = await pay(shoal, unb)
+    await held(shoal, "consign")
+    heir = await heir_of(shoal, tmp_path, heirs)
+    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)  # the site's own card tells what the answer did not
+    assert await calls(heir, CONSIGN, unb) == 1
+    assert len(await words(heir, unb)) == 1
+    assert (await order_soon(heir, order_id, status="shipped")).problem == ""
+
+
+async def test_it_dies_before_the_confirmation_is_sent(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
+    unb = await paying_shop(shoal, auto_confirm=False)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
+    assert await shoal.book.ask_again("shop", order_id, Act.CONFIRM, actor="user:ann") is True
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    second = await pay(shoal, unb, buyer="小虾")
+    await intent(shoal, second, Act.CONFIRM, IntentState.NOT_NEEDED)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.book.ask_again("shop", second, Act.CONFIRM, actor="user:ann")
+    assert await shoal.book.begin_intent("shop", second, Act.CONFIRM)
+    heir = await died(shoal, tmp_path)
+    heirs.append(heir)
+    await heir.open()
+    await heir.manager.update_cookie_status("shop", True, caller=ANN)
+    await order_soon(heir, second, problem="confirm_uncertain")
+    await asyncio.sleep(0.2)
+    assert await calls(heir, CONSIGN, unb) == 1  # that of the first order
+
+
+async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
+    unb = await paying_shop(shoal, free_shipping=True)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="freeshipping")
+    order_id = await pay(shoal, unb, card="group")
+    await held(shoal, "freeshipping")
+    heir = await heir_of(shoal, tmp_path, heirs)
+    await order_soon(heir, order_id, problem="free_shipping_uncertain")
+    await asyncio.sleep(0.2)
+    assert await calls(heir, FREE, unb) == 1
+    assert await words(heir, unb) == []
+    assert await heir.book.owner_settles("shop", order_id, Act.FREE_SHIPPING, IntentState.DONE, actor="user:ann")
+    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)
+    assert len(await words(heir, unb)) == 1
+
+
+async def test_what_is_under_way_when_the_server_closes_is_finished_or_told(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="delay", which="consign", seconds=0.3)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.INTENDED)
+    await shoal.close()
+    await shoal.open()
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    assert await calls(shoal, CONSIGN, unb) == 1
+
+
+async def test_c9_switching_off_while_the_message_is_answered_confirms_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.5, times=1)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.INTENDED)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
+    await asyncio.sleep(0.7)
+    assert await calls(shoal, CONSIGN, unb) == 0
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
+
+
+async def test_c9_switching_the_confirmation_off_meanwhile_confirms_nothing(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.3, times=1)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.INTENDED)
+    await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
+    assert await calls(shoal, CONSIGN, unb) == 0
+
+
+async def test_many_copies_of_a_card_and_a_restart_among_them_serve_once(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="duplicate_push", times=20, copies=3)
+    order_id = await pay(shoal, unb)
+    for as_update in (False, True):
+        await pay(shoal, unb, card="paid", order_id=order_id, as_update=as_update)
+    await shoal.close()
+    await pay(shoal, unb, card="paid", order_id=order_id)
+    await shoal.open()
+    await running(shoal)
+    await pay(shoal, unb, card="paid", order_id=order_id)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await asyncio.sleep(0.3)
+    assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
+
+
+async def test_c8_an_account_that_is_added_again_under_another_id_serves_no_order_twice(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await shoal.manager.remove_cookie("shop", caller=ANN)
+    await until(lambda: "shop" not in shoal.manager.tasks)
+    assert await shoal.add("another") == unb
+    await shoal.manager.update_settings("another", {"paid_message": "网盘链接 {order_id}"}, caller=ANN)
+    await shoal.manager.update_auto_confirm_setting("another", True, caller=ANN)
+    await pay(shoal, unb, card="paid", order_id=order_id)
+    await asyncio.sleep(0.4)
+    assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
+
+
+async def test_a_full_disk_after_the_confirmation_is_uncertain_until_the_sites_card_tells(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unb = await paying_shop(shoal)
+    database = shoal.book._database
+    write, failing = database.write, {"left": 0}
+
+    async def full(job: object) -> object:
+        if failing["left"] and await calls(shoal, CONSIGN, unb):
+            failing["left"] -= 1
+            raise StoreError("disk full")
+        return await write(job)  # type: ignore[arg-type]  # whatever it is
+
+    failing["left"] = 1
+    monkeypatch.setattr(shoal.book._database, "write", full)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    assert failing["left"] == 0
+    assert await calls(shoal, CONSIGN, unb) == 1
