@@ -9,7 +9,7 @@ from shoal.errors import TemporaryFailure
 from shoal.incoming import Incoming
 from shoal.message_log import MessageLog
 from shoal.xianyu import frames
-from shoal.xianyu.chat_history import ChatHead, read_chats, read_history
+from shoal.xianyu.chat_history import ChatHead, ChatPage, read_chats, read_history
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.packets import ChatMessage, Event, UndecodableFrame
 
@@ -69,21 +69,27 @@ class CatchUp:
 
     async def _moved(self, since_ms: int) -> list[ChatHead]:
         """The chats in which something happened since then; one that does not say when counts."""
-        moved: list[ChatHead] = []
-        cursor: int | None = frames.NEWEST_CURSOR
-        while cursor is not None and len(moved) < MOST_CHATS:
-            reply = await self._socket.request(
-                frames.list_chats(self._socket.names.mid(), cursor, PAGE), self._timeout_seconds
-            )
-            try:
-                page = read_chats(reply, self._account.unb)
-            except UndecodableFrame as refusal:
-                raise TemporaryFailure(str(refusal), code="history_refused") from None
-            moved += [head for head in page.chats if not head.last_at_ms or head.last_at_ms >= since_ms]
-            all_young = all(not head.last_at_ms or head.last_at_ms >= since_ms for head in page.chats)
-            following = page.next_cursor if all_young and page.chats else None
-            cursor = following if following is None or following < cursor else None
-        return moved[:MOST_CHATS]
+        moved: dict[str, ChatHead] = {}
+        cursor = frames.NEWEST_CURSOR
+        while len(moved) < MOST_CHATS:
+            page = await self._chats(cursor)
+            young = [head for head in page.chats if not head.last_at_ms or head.last_at_ms >= since_ms]
+            news = {head.chat_id: head for head in young if head.chat_id not in moved}
+            moved |= news
+            following = page.next_cursor
+            if following is None or following >= cursor or not news or len(young) < len(page.chats):
+                break
+            cursor = following + 1  # chats of the same millisecond may stand on both sides of the page's end
+        return list(moved.values())[:MOST_CHATS]
+
+    async def _chats(self, cursor: int) -> ChatPage:
+        reply = await self._socket.request(
+            frames.list_chats(self._socket.names.mid(), cursor, PAGE), self._timeout_seconds
+        )
+        try:
+            return read_chats(reply, self._account.unb)
+        except UndecodableFrame as refusal:
+            raise TemporaryFailure(str(refusal), code="history_refused") from None
 
     async def _said_in(self, chat_id: str, since_ms: int) -> list[Event]:
         """What was said in a chat since then, oldest first."""

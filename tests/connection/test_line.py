@@ -22,15 +22,6 @@ async def test_b1_a_refused_registration_is_not_running(shoal: Shoal) -> None:
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
 
 
-async def test_b2_unanswered_heartbeats_end_the_connection_and_it_comes_back(shoal: Shoal) -> None:
-    unb = await shoal.add()
-    await shoal.sandbox.do("fault", account=unb, kind="silent_zombie", heartbeats=False, times=1)
-    await until(lambda: shoal.manager.observation("shop").state is not AccountState.RUNNING)
-    await shoal.sandbox.do("faults/clear")
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
-    assert (await shoal.sandbox.sockets(unb))["max"] == 1
-
-
 async def test_b6_a_drop_reconnects_with_the_same_token(shoal: Shoal) -> None:
     unb = await shoal.add()
     before = len(await shoal.sandbox.calls("login.token", unb))

@@ -1,0 +1,96 @@
+"""A line that only looks alive is found out and replaced; a quiet one is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.backoff import BackoffLimits
+from shoal.events import AccountStateChanged
+from standins import until
+
+LOOKS: dict[str, Any] = {"probe_seconds": 0.3, "heartbeat_seconds": 0.1}
+
+
+async def reopened(shoal: Shoal, **settings: Any) -> None:
+    await shoal.close()
+    await shoal.open(**LOOKS, **settings)
+
+
+async def test_b2_unanswered_heartbeats_end_the_connection_and_it_comes_back(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="silent_zombie", heartbeats=False, times=1)
+    await until(lambda: shoal.manager.observation("shop").state is not AccountState.RUNNING)
+    await shoal.sandbox.do("faults/clear")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    assert (await shoal.sandbox.sockets(unb))["max"] == 1
+
+
+async def test_b4_a_line_whose_token_died_is_found_deaf_and_renewed_and_the_buyer_answered(shoal: Shoal) -> None:
+    await shoal.sandbox.do("policy", replays_missed=False)
+    await reopened(shoal)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    with shoal.manager.events.subscribe() as events:
+        await shoal.sandbox.do("expire", account=unb, what="im_token")
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+        told = [event.observation for event in await events.take() if isinstance(event, AccountStateChanged)]
+    assert len(await shoal.sandbox.calls("login.token", unb)) == 2
+    assert (await shoal.sandbox.sockets(unb))["zombies"] == 0
+    assert told, "the owner sees that the line was down"
+
+
+async def test_a_deaf_line_says_so_and_tries_its_token_once_more_before_it_asks_for_another(shoal: Shoal) -> None:
+    slow = BackoffLimits(first_seconds=0.4, longest_seconds=0.5)
+    await shoal.close()
+    await shoal.open(backoff=slow, **LOOKS)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
+    for heard in (1, 2):
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=f"在吗{heard}")
+        await until(lambda: shoal.manager.observation("shop").reason == "deaf_connection", seconds=10)
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING, seconds=10)
+        assert len(await shoal.sandbox.seen_soon(unb, "小鱼", heard)) == heard
+        assert len(await shoal.sandbox.calls("login.token", unb)) == heard, "the second time it asks for another"
+        await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
+
+
+async def test_a_quiet_line_and_a_busy_one_are_left_alone(shoal: Shoal) -> None:
+    await reopened(shoal)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.sandbox.do("seller_say", account=unb, buyer="小虾", text="你好")
+    await shoal.sandbox.do("pay", account=unb, buyer="小虾", item=shoal.item_of(unb))
+    await asyncio.sleep(1.5)
+    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
+    looks = [frame for frame in frames if "listNewestPagination" in str(frame["frame"])]
+    assert looks, "it has looked"
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+
+
+async def test_a_message_that_was_only_slow_is_no_reason_to_reconnect(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(probe_seconds=2.0, heartbeat_seconds=0.1)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=2)  # kept back until there are two
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(10):
+        while "listNewestPagination" not in str((await shoal.sandbox.get("frames", account=unb))["items"]):
+            await asyncio.sleep(0.02)
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗")
+    await asyncio.sleep(2.5)
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
+
+
+async def test_a_site_that_refuses_its_lists_is_no_reason_to_reconnect(shoal: Shoal) -> None:
+    await reopened(shoal, site_timeout_seconds=0.3)
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations")
+    await asyncio.sleep(1.5)
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+    assert shoal.manager.observation("shop").state is AccountState.RUNNING
