@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sandboxed import Shoal
 from shoal.account import AccountState
+from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller
-from standins import until
+from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
 
@@ -22,14 +25,45 @@ async def test_b1_a_refused_registration_is_not_running(shoal: Shoal) -> None:
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
 
 
-async def test_b6_a_drop_reconnects_with_the_same_token(shoal: Shoal) -> None:
-    unb = await shoal.add()
+async def test_b6_a_drop_just_after_a_push_reconnects_at_once_with_the_same_token(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
     before = len(await shoal.sandbox.calls("login.token", unb))
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
     await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
     async with asyncio.timeout(5):
         while (await shoal.sandbox.sockets(unb))["total"] < 2:
             await asyncio.sleep(0.02)
     assert len(await shoal.sandbox.calls("login.token", unb)) == before
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006])
+async def test_b8_a_site_that_closes_after_every_registration_is_not_stormed(shoal: Shoal, code: int) -> None:
+    await shoal.close()
+    await shoal.open(backoff=BackoffLimits(first_seconds=0.2, longest_seconds=60.0))
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=code, when="reg")
+    await shoal.manager.resume("shop", caller=QUICK)
+    await asyncio.sleep(3.0)
+    tries = (await shoal.sandbox.sockets(unb))["total"] - 1
+    assert 1 <= tries <= 10, "waits of up to 0.2, 0.4, 0.8, … s, and the longest from the ninth failure on"
+    assert len(await shoal.sandbox.calls("login.token", unb)) == 1
+    await shoal.sandbox.do("faults/clear")
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    assert shoal.manager.observation("shop").state is AccountState.RUNNING
+
+
+async def test_a_site_without_room_is_given_time(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(backoff=None)
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="connect_limit")
+    await shoal.manager.resume("shop", caller=QUICK)
+    await until(lambda: shoal.manager.observation("shop").reason == "connect_limit")
+    seen = shoal.manager.observation("shop")
+    assert seen.next_attempt_at_ms is not None
+    assert seen.next_attempt_at_ms - seen.since_ms >= 8000
+    assert len(await shoal.sandbox.calls("login.token", unb)) == 1, "the token is not to blame"
 
 
 async def test_a_restart_reuses_the_token_and_the_device(shoal: Shoal) -> None:

@@ -9,6 +9,8 @@ import pytest
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.change_path import Caller
+from shoal.events import AccountStateChanged
+from shoal.order_book import Act, IntentState
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
@@ -82,3 +84,154 @@ async def test_a7_an_old_reply_cannot_write_over_the_owners_new_cookie(shoal: Sh
     assert account.cookie.endswith("mine=1")
     assert (await shoal.store.get_cookie_details("shop")).cookie == account.cookie
     assert "sgcookie=late" not in (await shoal.sandbox.sockets(unb))["cookie"]
+
+
+async def test_b7_a_new_cookie_that_comes_while_the_old_one_expires_runs(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    world = shoal.sandbox.world
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    await shoal.sandbox.do("fault", account=unb, kind="session_expired")
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="token", times=1)
+    await shoal.manager.update_cookie_status("shop", True, caller=QUICK)
+    async with asyncio.timeout(5):
+        while len(await shoal.sandbox.calls("login.token", unb)) < 2:
+            await asyncio.sleep(0.01)
+    world.login(world.seller(unb))
+    await shoal.manager.update_cookie("shop", world.cookie_header(unb), caller=QUICK)
+    await shoal.sandbox.do("fault/release")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+async def test_b10_a_cookie_that_comes_with_a_confirmation_is_kept_and_used(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", {"paid_message": "网盘链接"}, caller=ANN)
+    await shoal.manager.update_auto_confirm_setting("shop", True, caller=ANN)
+    await shoal.sandbox.do(
+        "fault", account=unb, kind="rotate_cookie", which="consign", name="sgcookie", value="fromconsign", times=1
+    )
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
+    async with asyncio.timeout(5):
+        while await shoal.book.intent_state("shop", paid["order_id"], Act.CONFIRM) is not IntentState.DONE:
+            await asyncio.sleep(0.02)
+    assert (await shoal.credentials.jar(shoal.manager.account("shop")) or {}).get("sgcookie") == "fromconsign"
+    await shoal.close()
+    await shoal.open()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    assert "sgcookie=fromconsign" in (await shoal.sandbox.sockets(unb))["cookie"]
+
+
+async def test_b10_b13_risk_control_at_a_confirmation_parks_after_one_call(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", {"paid_message": "网盘链接"}, caller=ANN)
+    await shoal.manager.update_auto_confirm_setting("shop", True, caller=ANN)
+    await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign")
+    with shoal.manager.events.subscribe() as events:
+        for buyer in ("甲", "乙", "丙"):
+            await shoal.sandbox.do("pay", account=unb, buyer=buyer, item=shoal.item_of(unb))
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED)
+        await asyncio.sleep(0.5)
+        told = [event for event in await events.take() if isinstance(event, AccountStateChanged)]
+    assert [event.observation.reason for event in told] == ["risk_control"], "one notice"
+    items = (await shoal.sandbox.get("calls", account=unb))["items"]
+    refused = next(place for place, call in enumerate(items) if "FAIL_SYS_USER_VALIDATE" in str(call["ret"]))
+    assert refused == len(items) - 1, "no call of any kind after it"
+
+
+async def test_a_parked_shop_makes_no_call_after_a_restart_until_its_owner_acts(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    await shoal.sandbox.do("fault", account=unb, kind="risk_control")
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    before = (await shoal.sandbox.get("calls", account=unb))["last_seq"]
+    await shoal.close()
+    await shoal.open(resync_seconds=0.1)
+    await asyncio.sleep(0.5)
+    assert shoal.manager.observation("shop").state is AccountState.PARKED
+    assert (await shoal.sandbox.get("calls", account=unb))["last_seq"] == before
+    await shoal.sandbox.do("faults/clear")
+    resumed = await shoal.manager.resume("shop", caller=ANN)
+    assert resumed.observation.state is AccountState.RUNNING
+
+
+async def test_the_login_is_kept_alive_and_what_that_renews_is_kept(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(login_check_seconds=0.2, heartbeat_seconds=0.1)
+    unb = await shoal.add()
+    async with asyncio.timeout(5):
+        while len(await shoal.sandbox.calls("hasLogin.do", unb)) < 2:
+            await asyncio.sleep(0.02)
+    calls = await shoal.sandbox.calls("hasLogin.do", unb)
+    assert {tuple(call["ret"]) for call in calls} == {("SUCCESS",)}
+    jar = await shoal.credentials.jar(shoal.manager.account("shop")) or {}
+    assert len(jar["_tb_token_"]) == 13
+    assert f"_tb_token_={jar['_tb_token_']}" not in shoal.manager.account("shop").cookie
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+    assert shoal.manager.account("shop").cookie_version == 1
+
+
+async def test_a_login_that_ended_is_found_out_while_nothing_happens(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(login_check_seconds=0.2, heartbeat_seconds=0.1)
+    unb = await shoal.add()
+    await shoal.sandbox.do("expire", account=unb, what="login")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED)
+    assert shoal.manager.observation("shop").reason == "login_expired"
+    asked = len((await shoal.sandbox.get("calls", account=unb))["items"])
+    await asyncio.sleep(0.5)
+    assert len((await shoal.sandbox.get("calls", account=unb))["items"]) == asked
+
+
+async def test_the_passport_alone_is_not_believed(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(login_check_seconds=0.2, heartbeat_seconds=0.1)
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="session_expired", which="haslogin")
+    async with asyncio.timeout(5):
+        while not await shoal.sandbox.calls("loginuser.get", unb):
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
+    assert shoal.manager.observation("shop").state is AccountState.RUNNING
+
+
+async def test_risk_control_at_the_login_check_parks_with_the_link_and_without_another_call(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(login_check_seconds=0.2, heartbeat_seconds=0.1)
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="haslogin")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED)
+    seen = shoal.manager.observation("shop")
+    assert (seen.reason, seen.action_url[:30]) == ("risk_control", "https://passport.goofish.com/n")
+    asked = (await shoal.sandbox.get("calls", account=unb))["items"]
+    await asyncio.sleep(0.5)
+    assert (await shoal.sandbox.get("calls", account=unb))["items"] == asked
+    assert str(asked[-1]["api"]) == "hasLogin.do"
+
+
+@pytest.mark.parametrize("kind", ["http_500", "html_answer"])
+async def test_a_login_check_without_an_answer_harms_nothing(shoal: Shoal, kind: str) -> None:
+    await shoal.close()
+    await shoal.open(login_check_seconds=0.1, heartbeat_seconds=0.1)
+    unb = await shoal.add()
+    await shoal.sandbox.do("fault", account=unb, kind=kind, which="haslogin", times=3)
+    async with asyncio.timeout(5):
+        while not await shoal.sandbox.calls("hasLogin.do", unb):
+            await asyncio.sleep(0.02)
+    assert shoal.manager.observation("shop").state is AccountState.RUNNING
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+
+
+async def test_b13_an_ordinary_error_that_asks_for_patience_is_no_risk_control(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", {"paid_message": "网盘链接"}, caller=ANN)
+    await shoal.manager.update_auto_confirm_setting("shop", True, caller=ANN)
+    await shoal.sandbox.do(
+        "fault", account=unb, kind="business_error", which="consign", reason="FAIL_BIZ_BUSY::系统繁忙,请稍后重试"
+    )
+    paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
+    async with asyncio.timeout(5):
+        while await shoal.book.intent_state("shop", paid["order_id"], Act.CONFIRM) is not IntentState.FAILED:
+            await asyncio.sleep(0.02)
+    assert shoal.manager.observation("shop").state is AccountState.RUNNING
+    assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1

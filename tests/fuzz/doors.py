@@ -48,6 +48,8 @@ def frame(data: bytes) -> int:
     for _, push in socket._pushes:
         frames.encode(frames.ack_of(push))
         frames.wants_position(push)
+        place = frames.place_of(push)
+        assert place is None or place > 0
         for data_b64 in frames.entries_of(push):
             read += entry(data_b64.encode("latin-1", "replace")) if isinstance(data_b64, str) else _other(data_b64)
     return read

@@ -79,3 +79,11 @@ def test_health_or_a_word_of_the_owner_ends_a_crash_loop() -> None:
             backoff.forget()
             assert backoff.failed(now, ran_seconds=0) == 1
         assert not backoff.crash_loop
+
+
+def test_who_is_asked_to_come_back_later_waits_longer_and_never_nearly_nothing() -> None:
+    for seed in range(100):
+        wait = Backoff(BackoffLimits(), Random(seed)).failed(0.0, ran_seconds=0.0, patient=True)
+        assert 8 <= wait <= 16
+    backoff = Backoff(BackoffLimits(crash_loop_failures=100), Longest())
+    assert [backoff.failed(0.0, ran_seconds=0.0, patient=True) for _ in range(6)] == [16, 32, 64, 128, 256, 300]

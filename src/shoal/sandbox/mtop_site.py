@@ -299,6 +299,9 @@ def _perform(call: Call) -> dict[str, Any]:
             options.get("value"),
             drop_old=bool(options.get("drop_old", False)),
         )
+    refusal = call.site.faults.take("business_error", session.unb, short_name(call.api))
+    if refusal:
+        raise Fail(str(refusal.options.get("reason") or "FAIL_BIZ_SYSTEM_ERROR::系统繁忙,请稍后重试"))
     try:
         return endpoint(call, session)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The passport's question "is this login alive?", which also keeps it alive (docs/protocol.md §2.6)."""
+"""The passport's question "is this login alive?", which also keeps it alive (docs/protocol.md §2.7)."""
 
 from __future__ import annotations
 

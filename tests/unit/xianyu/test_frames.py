@@ -1,6 +1,8 @@
 import base64
 import json
 
+import pytest
+
 from shoal.xianyu import frames
 
 MID = "5501750000002123 0"
@@ -126,3 +128,17 @@ def test_frames_are_ascii_json() -> None:
     assert text.isascii()
     assert json.loads(text)["lwp"] == "/r/SingleChatConversation/create"
     assert base64.b64encode(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("push", "place"),
+    [
+        ({"lwp": "/s/sync", "body": {"syncPushPackage": {"data": [{"data": "x"}], "maxPts": 7}}}, 7),
+        ({"lwp": "/s/vulcan", "body": {"syncPushPackage": {"data": [], "maxPts": 7}}}, None),
+        ({"lwp": "/s/para", "body": {"syncPushPackage": {"data": [{"data": "x"}], "maxPts": 7}}}, None),
+        ({"lwp": "/s/sync", "body": {"syncPushPackage": {"data": [{"data": "x"}], "maxPts": "7"}}}, None),
+        ({"lwp": "/s/sync"}, None),
+    ],
+)
+def test_only_a_push_with_entries_of_the_feed_leads_on_in_it(push: dict[str, object], place: int | None) -> None:
+    assert frames.place_of(push) == place

@@ -1,0 +1,86 @@
+"""What is pushed besides messages is recognised, acknowledged, and never answered."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.order_book import Act, IntentState
+from standins import ANN, until
+
+DEFAULT = {"default_reply_enabled": True, "default_reply": "您好"}
+
+
+async def acknowledged(shoal: Shoal, unb: str) -> None:
+    async with asyncio.timeout(5):
+        while (await shoal.sandbox.sockets(unb))["unacked"]:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("shape", ["typing", "read_receipt", "new_message", "session_arouse", "resync"])
+async def test_marks_receipts_and_typing_are_no_messages(shoal: Shoal, shape: str) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", DEFAULT, caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["您好"]
+    await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape=shape)
+    await acknowledged(shoal, unb)
+    await asyncio.sleep(0.3)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["您好"]
+    assert len(await shoal.log.list_messages(["shop"])) == 2, "the question and the echo of the answer"
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+
+
+@pytest.mark.parametrize("kind", [{"system": True}, {"tip": True}])
+async def test_what_the_site_says_itself_is_stored_and_not_answered(shoal: Shoal, kind: dict[str, bool]) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", DEFAULT, caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="卖家人不错？送Ta闲鱼小红花", **kind)
+    await acknowledged(shoal, unb)
+    await asyncio.sleep(0.3)
+    assert not await shoal.sandbox.seen(unb, "小鱼")
+    (logged,) = await shoal.log.list_messages(["shop"])
+    assert logged.message.handled
+
+
+async def test_every_push_is_acknowledged_once_and_no_answer_of_the_site_is(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="duplicate_push", copies=2, times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await acknowledged(shoal, unb)
+    await asyncio.sleep(0.2)
+    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
+    pushed = [
+        line["frame"]["headers"]["mid"] for line in frames if line["direction"] == "out" and "lwp" in line["frame"]
+    ]
+    acked = [
+        line["frame"]["headers"]["mid"] for line in frames if line["direction"] == "in" and "code" in line["frame"]
+    ]
+    assert sorted(acked) == sorted(pushed)
+
+
+async def test_a_payment_that_comes_as_the_update_of_a_card_is_served(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_settings("shop", {"paid_message": "网盘链接"}, caller=ANN)
+    await shoal.manager.update_auto_confirm_setting("shop", True, caller=ANN)
+    item = shoal.item_of(unb)
+    order = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="not_paid")
+    await shoal.sandbox.do(
+        "pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=order["order_id"], as_update=True, mark=False
+    )
+    async with asyncio.timeout(5):
+        while await shoal.book.intent_state("shop", order["order_id"], Act.CONFIRM) is not IntentState.DONE:
+            await asyncio.sleep(0.02)
+    assert (await shoal.sandbox.seen(unb, "小鱼"))[0] == "网盘链接"
+
+
+async def test_a_session_that_the_site_removes_comes_back_later(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("push", account=unb, shape="session_remove")
+    await until(lambda: shoal.manager.observation("shop").state is not AccountState.RUNNING)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    assert len(await shoal.sandbox.calls("login.token", unb)) == 1
