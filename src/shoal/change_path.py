@@ -29,7 +29,7 @@ from shoal.errors import (
 from shoal.events import AccountChanged, EventBus
 from shoal.journal import JournalEntry
 from shoal.store import AccountStore, Change, Committed, Contents, Op, OpRecord, Refused, Settlement, Unsettled
-from shoal.wishes import Wish
+from shoal.wishes import RuleWish, Wish
 
 log = structlog.get_logger("shoal.changes")
 
@@ -153,7 +153,7 @@ class ChangePath:
                 before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
                 if before is None:
                     old = self._matching(account_id, caller)
-                    change = _built(old, wish(old), op)
+                    change = _built(old, await wished(wish, old), op)
             except BaseException:
                 hold.release()
                 raise
@@ -413,6 +413,13 @@ def _up_to(stored: Account | None, entries: Sequence[JournalEntry]) -> Sequence[
 
 def _version(account: Account | None) -> tuple[int, int]:
     return (0, 0) if account is None else (account.generation, account.rev)
+
+
+async def wished(wish: Wish, account: Account) -> Account:
+    """What the wish makes of the account. Many rules are compiled on another thread, while the loop goes on."""
+    if isinstance(wish, RuleWish) and wish.takes_long(account):
+        return await asyncio.to_thread(wish, account)
+    return wish(account)
 
 
 def _built(old: Account, new: Account, op: Op) -> Change:

@@ -13,9 +13,9 @@ from shoal.account import Account, Observation, check_account_id
 from shoal.account_locks import AccountLocks
 from shoal.account_task import AccountTask, Connect, now_ms
 from shoal.backoff import BackoffLimits
-from shoal.change_path import Caller, ChangePath, Done
+from shoal.change_path import Caller, ChangePath, Done, wished
 from shoal.config import Settings
-from shoal.errors import InvalidInput, ShoalError, UnknownAccount
+from shoal.errors import InvalidInput, ShoalError, StaleGeneration, UnknownAccount
 from shoal.events import EventBus
 from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
@@ -239,6 +239,25 @@ class CookieManager:
     async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
         """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
         return await self._change(account_id, "remove_keyword", wishes.no_keyword(which), caller)
+
+    async def add_image_keyword(
+        self, account_id: str, keyword: str, item_id: str | None, image_url: str, *, caller: Caller
+    ) -> Outcome:
+        """Add a rule that answers a keyword with a picture."""
+        return await self._change(
+            account_id, "update_keywords", wishes.image_keyword(keyword, item_id, image_url), caller
+        )
+
+    async def update_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
+        """Edit the rules by a wish of ``wishes.rules``. Applies to the very next message."""
+        return await self._change(account_id, "update_keywords", wish, caller)
+
+    async def preview_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Account:
+        """What the account would be after that wish. Raises what the change would, but for what others do meanwhile."""
+        account = self.account(account_id)
+        if caller.if_match is not None and caller.if_match != account.generation:
+            raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
+        return await wished(wish, account)
 
     async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
         """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field.

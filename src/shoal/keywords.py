@@ -76,7 +76,7 @@ def with_image(rules: Rules, keyword: str, item_id: str | None, image_url: str) 
     row = KeywordRow(keyword=keyword, reply="", item_id=item_id).stripped()
     _check([row], [])
     if any(rule.is_simple and rule.key == row.key for rule in rules):
-        raise InvalidInput("a rule has that keyword", code="image_keyword_exists", keyword=row.keyword)
+        raise InvalidInput("a rule has that keyword", code="keyword_exists", keyword=row.keyword)
     if len(rules) >= MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
     rule = Rule.simple(

@@ -30,6 +30,7 @@ from shoal.api import (
     ops,
     pictures,
     reference,
+    rules,
     timeline,
 )
 from shoal.api.body_limit import BodyLimit
@@ -69,6 +70,7 @@ _ROUTES = [
     cookie_settings.routes,
     items.routes,
     keywords.routes,
+    rules.routes,
     history.routes,
     timeline.routes,
     diagnosis.routes,

@@ -79,8 +79,8 @@ class Rule:
     position: int = 0
 
     def __post_init__(self) -> None:
-        if not self.words or not all(self.words):
-            raise ValueError("a rule has words, and none of them is empty")
+        if not self.words or not all(word.strip() for word in self.words):
+            raise ValueError("a rule has words, and none of them is blank")
 
     @classmethod
     def simple(

@@ -15,7 +15,7 @@ from shoal.errors import Conflict, InvalidInput
 from shoal.journal import JournalEntry
 from shoal.rule import MAX_RULES, Rule, in_order
 from shoal.rule_rows import rule_of
-from shoal.wishes import Wish
+from shoal.wishes import RuleWish, Wish
 
 NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
 """They only count: an old number would be taken for an old connection."""
@@ -52,7 +52,7 @@ def undo(entry: JournalEntry) -> Wish:
             return account
         return account.evolve(**values)
 
-    return wish
+    return RuleWish(wish) if "keywords" in changes else wish
 
 
 def _scalar(account: Account, name: str, change: list[Any], conflicts: list[str]) -> Any:

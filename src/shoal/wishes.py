@@ -6,17 +6,47 @@ A wish that changes nothing returns the very same object, by which the change pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from zoneinfo import available_timezones
 
 from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, Account, ItemSetting
 from shoal.errors import InvalidInput, OtherUnb
-from shoal.keywords import KeywordRow, replace_general, replace_text, without_index, without_rule
+from shoal.keywords import (
+    KeywordRow,
+    Rules,
+    check_rows,
+    replace_general,
+    replace_text,
+    with_image,
+    without_index,
+    without_rule,
+)
 from shoal.rule import MAX_REPLY_CHARACTERS
+from shoal.rule_edits import Values, replaced, with_changed_rule, with_order, with_rule
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
 
 Wish = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
+MANY_RULES = 300
+"""So many rules take longer to check and compile than the event loop should stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWish:
+    """A wish about rules, with how many rules its caller sent."""
+
+    wish: Wish
+    sent: int = 1
+
+    def __call__(self, account: Account) -> Account:
+        """What the wish makes of the account."""
+        return self.wish(account)
+
+    def takes_long(self, account: Account) -> bool:
+        """Whether it is to be made off the event loop."""
+        return len(account.keywords) + self.sent >= MANY_RULES
 
 
 def cookie(checked: CookieCheck) -> Wish:
@@ -47,23 +77,55 @@ def resume(account: Account) -> Account:
     return account.evolve(restart_nonce=account.restart_nonce + 1)
 
 
+def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Wish:
+    """Edit the rules. ``sent`` is how many of them the caller sent."""
+    return RuleWish(lambda account: _set(account, keywords=edit(account.keywords)), sent)
+
+
 def general_keywords(pairs: Sequence[tuple[str, str]]) -> Wish:
     """Replace the general text rules. Refuses bad input at once, before any lock is taken."""
-    replace_general((), pairs)
-    return lambda account: _set(account, keywords=replace_general(account.keywords, pairs))
+    check_rows([KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs])
+    return rules(lambda before: replace_general(before, pairs), sent=len(pairs))
 
 
 def text_keywords(rows: Sequence[KeywordRow]) -> Wish:
     """Replace every text rule, general and item-bound. Refuses bad input at once."""
-    replace_text((), rows)
-    return lambda account: _set(account, keywords=replace_text(account.keywords, rows))
+    check_rows(rows)
+    return rules(lambda before: replace_text(before, rows), sent=len(rows))
+
+
+def image_keyword(keyword: str, item_id: str | None, image_url: str) -> Wish:
+    """Add a rule that answers a keyword with a picture. Refuses bad input at once."""
+    with_image((), keyword, item_id, image_url)
+    return rules(lambda before: with_image(before, keyword, item_id, image_url))
 
 
 def no_keyword(which: int | str) -> Wish:
     """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
     if isinstance(which, int):
-        return lambda account: _set(account, keywords=without_index(account.keywords, which))
-    return lambda account: _set(account, keywords=without_rule(account.keywords, which))
+        return rules(lambda before: without_index(before, which))
+    return rules(lambda before: without_rule(before, which))
+
+
+def new_rule(rule_id: str, values: Values) -> Wish:
+    """Add a rule (see ``rule_edits``). Refuses bad input at once."""
+    with_rule((), rule_id, values)
+    return rules(lambda before: with_rule(before, rule_id, values))
+
+
+def changed_rule(rule_id: str, values: Values) -> Wish:
+    """Change some fields of a rule."""
+    return rules(lambda before: with_changed_rule(before, rule_id, values))
+
+
+def rule_order(ids: Sequence[str]) -> Wish:
+    """Ask the rules in that order."""
+    return rules(lambda before: with_order(before, ids))
+
+
+def all_rules(wanted: Sequence[tuple[str, Values]]) -> Wish:
+    """Replace every rule by these."""
+    return rules(lambda before: replaced(before, wanted), sent=len(wanted))
 
 
 def settings(values: Mapping[str, Any]) -> Wish:
@@ -147,6 +209,12 @@ def _proxy(value: Any, name: str) -> str:
     return parse_proxy(value).url
 
 
+def _timezone(value: Any, name: str) -> str:
+    if not isinstance(value, str) or (value and value not in available_timezones()):
+        raise InvalidInput(f"{name} is a name such as Asia/Shanghai", code="bad_timezone")
+    return value
+
+
 SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "remark": _remark,
     "pause_duration": _pause,
@@ -157,5 +225,6 @@ SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "default_reply": _reply,
     "default_reply_once": _flag,
     "proxy": _proxy,
+    "timezone": _timezone,
 }
 """The settings that are one value each, with their checks."""

@@ -153,6 +153,7 @@ class SettingsBody(BaseModel):
     default_reply_enabled: bool = False
     default_reply: Text = ""
     default_reply_once: bool = False
+    timezone: Text = ""
     proxy: Secret | None = None
 
 

@@ -221,10 +221,95 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bad_keyword_index": Problem(400, "关键词索引无效", "There is no keyword at that place; look at the list again."),
     "unknown_rule": Problem(404, "这条关键词已不存在，请刷新列表", "That keyword is gone; look at the list again."),
+    "rule_exists": Problem(
+        409,
+        "已有相同关键词和商品的规则（'{keyword}'）。请修改那条规则，或给其中一条加上时间、优先级等条件",
+        "Another rule has the same word and item ('{keyword}'). Change that one, or give one of them more conditions.",
+    ),
+    "too_many_words": Problem(
+        422, "一条规则最多 {limit} 个词，请分成几条", "A rule has at most {limit} words; make several rules of it."
+    ),
+    "too_many_words_in_all": Problem(
+        422,
+        "每个账号的所有规则合计最多 {limit} 个词，请删减",
+        "All rules of an account have at most {limit} words together; remove some.",
+    ),
+    "too_many_items": Problem(
+        422,
+        "一条规则最多绑定 {limit} 个商品；不绑定商品则对所有商品生效",
+        "A rule names at most {limit} items; one without items holds for all.",
+    ),
+    "bad_priority": Problem(
+        422, "优先级必须在 -{limit} 到 {limit} 之间", "A priority is between -{limit} and {limit}."
+    ),
+    "too_many_spans": Problem(422, "一条规则最多 {limit} 个时间段", "A rule has at most {limit} spans of hours."),
+    "bad_schedule": Problem(
+        422,
+        "时间段不可用：星期是 1（周一）到 7 中的几天且不重复，时间形如 09:30，开始与结束不能相同，"
+        "全天请写 00:00 到 24:00",
+        "A span of hours cannot be used: weekdays are some of 1 (Monday) to 7, each once, times look like 09:30, "
+        "and the end is not the start (a whole day is 00:00 to 24:00).",
+    ),
+    "too_many_parts": Problem(422, "一条规则最多回复 {limit} 条消息", "A rule answers with at most {limit} messages."),
+    "bad_part": Problem(
+        422,
+        "每条消息要么是文字，要么是一张图片，不能为空，也不能两者都有",
+        "Each message is either a text or a picture: neither empty nor both.",
+    ),
+    "bad_image_url": Problem(
+        422,
+        "图片地址不可用：请先上传图片，或使用 http(s) 地址",
+        "This is no address of a picture: upload the picture first, or use an http(s) address.",
+    ),
+    "bad_delay": Problem(
+        422,
+        "延迟是 0 到 {limit} 秒之间的范围，先写最短，再写最长",
+        "A delay is a range within 0 to {limit} seconds, the shortest first.",
+    ),
+    "bad_cooldown": Problem(422, "冷却时间必须在 0 到 {limit} 秒之间", "A cool-down is 0 to {limit} seconds."),
+    "bad_pattern": Problem(
+        422,
+        "正则表达式“{pattern}”不可用（{why}）。请检查括号是否成对；不支持环视 (?=…) 和反向引用 \\1。"
+        "只想匹配普通文字时，请改用“包含”",
+        "The regular expression “{pattern}” cannot be used ({why}). Look at its brackets; look-around (?=…) and back "
+        "references \\1 are not known here. To find plain text, choose “contains” instead.",
+    ),
+    "too_many_patterns": Problem(
+        422,
+        "每个账号最多 {limit} 个正则表达式，请合并，或改用“包含”",
+        "At most {limit} regular expressions for one account; join some by |, or choose “contains” instead.",
+    ),
+    "order_incomplete": Problem(
+        422,
+        "排序时必须列出每条规则的 id，各一次。请刷新列表后重试",
+        "The order names the id of every rule once; read the list again, then try once more.",
+    ),
+    "order_against_priority": Problem(
+        422,
+        "规则“{keyword}”（优先级 {priority}）不能排在“{other}”（优先级 {other_priority}）之前，请先修改优先级",
+        "The rule “{keyword}” (priority {priority}) cannot come before “{other}” (priority {other_priority}); change "
+        "the priority first.",
+    ),
+    "bad_rule_id": Problem(
+        422,
+        "规则的 id 只能含 1 到 64 个字母、数字或 _ -；新规则不用写 id",
+        "The id of a rule has 1 to 64 letters, digits or _ -; a new rule needs none.",
+    ),
+    "duplicate_rule_id": Problem(422, "同一个规则 id 出现了两次", "The id of a rule stands twice."),
+    "bad_timezone": Problem(
+        422,
+        "时区不可用，请使用如 Asia/Shanghai 的名称；留空即为上海时间",
+        "This is no time zone: use a name such as Asia/Shanghai, or leave it empty for that one.",
+    ),
     "bad_picture": Problem(
         422,
         "无法识别这张图片，请使用 JPEG、PNG、WebP 或 GIF，边长不超过 16384 像素",
         "This picture cannot be used: it is a JPEG, PNG, WebP or GIF, and no side is longer than 16384 pixels.",
+    ),
+    "keyword_exists": Problem(
+        400,
+        "关键词 '{keyword}' 已存在，请先删除，或换一个关键词",
+        "The keyword '{keyword}' exists already; delete it first, or choose another one.",
     ),
     "picture_too_large": Problem(
         422, "图片太大，最多 {limit} 字节", "The picture is too large: at most {limit} bytes."

@@ -11,6 +11,7 @@ from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.api.op_ids import shown_op_id
 from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
+from shoal.schedule import DEFAULT_TIMEZONE
 from shoal.xianyu.proxy import shown_proxy
 
 
@@ -67,6 +68,7 @@ class DesiredBody(BaseModel):
     default_reply_enabled: bool
     default_reply: str
     default_reply_once: bool
+    timezone: str
     proxy: str
     """Without user name and password; empty for a direct connection."""
     keyword_count: int
@@ -95,7 +97,7 @@ class AccountBody(BaseModel):
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
-            "default_reply_once": False, "proxy": "http://***@proxy.example.com:8080",
+            "default_reply_once": False, "timezone": "Asia/Shanghai", "proxy": "http://***@proxy.example.com:8080",
             "keyword_count": 2, "item_count": 0,
         },
         observed={
@@ -162,6 +164,7 @@ def desired_body(account: Account) -> DesiredBody:
         default_reply_enabled=account.default_reply_enabled,
         default_reply=account.default_reply,
         default_reply_once=account.default_reply_once,
+        timezone=account.timezone or DEFAULT_TIMEZONE,
         proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),

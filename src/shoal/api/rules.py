@@ -1,0 +1,257 @@
+"""An account's rules with all that a rule can be: read, made, changed, ordered, replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+
+from shoal import wishes
+from shoal.account import Account
+from shoal.api.caller import OwnAccount, TheCaller, TheServer
+from shoal.api.changes import changed
+from shoal.api.cursors import cursor_of, place_of
+from shoal.api.documented import CHANGING, READING_ONE
+from shoal.api.idempotency import ChangingRoute
+from shoal.api.language import Language, language_of
+from shoal.api.op_ids import shown_op_id
+from shoal.api.rule_shapes import (
+    OrderBody,
+    RuleBody,
+    RuleChanged,
+    RuleChangesBody,
+    RuleEdit,
+    RuleList,
+    RuleRemoved,
+    RulesBody,
+    RuleShape,
+    RulesOrdered,
+    RulesReplaced,
+    WarningShape,
+    rule_shape,
+    values_of,
+    warning_shapes,
+)
+from shoal.api.shapes import etag_of
+from shoal.change_path import Caller
+from shoal.errors import InvalidInput
+from shoal.matcher import folded
+from shoal.pictures import is_kept
+from shoal.rule import Rule
+from shoal.rule_edits import edits_between
+from shoal.rule_hits import hits_of
+from shoal.rule_warnings import warnings_of
+from shoal.server import Server
+
+routes = APIRouter(tags=["rules"], route_class=ChangingRoute)
+
+RuleId = Annotated[str, Path(description="The rule's `id` in the list.", examples=["5f2b9c0d1e3a4b6c"])]
+
+
+async def _language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:
+    return language_of(accept_language)
+
+
+TheLanguage = Annotated[Language, Depends(_language)]
+
+_MOST_LISTED = 1_000
+
+
+@routes.get("/cookies/{cid}/rules", summary="List rules in full", responses=READING_ONE)
+async def list_rules(
+    account: OwnAccount,
+    server: TheServer,
+    language: TheLanguage,
+    response: Response,
+    *,
+    q: Annotated[str, Query(max_length=200, description="Only rules with a word that contains this.")] = "",
+    item_id: Annotated[str, Query(max_length=64, description="Only rules that name this item.")] = "",
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the list before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="How many at most.")] = 200,
+) -> RuleList:
+    """Rules in the order in which they are asked, how often each fired, and what can never fire."""
+    (start,) = (0,) if cursor is None else place_of(cursor, 1)
+    sought = folded(q.strip())
+    found = [
+        rule
+        for rule in account.keywords
+        if (not item_id or item_id in rule.item_ids) and (not sought or any(sought in folded(w) for w in rule.words))
+    ]
+    page = found[start : start + limit]
+    hits = await hits_of(server.database, account.id)
+    response.headers["ETag"] = etag_of(account)
+    return RuleList(
+        items=[rule_shape(rule, hits) for rule in page],
+        warnings=await _warnings(account, {rule.id for rule in page}, language),
+        next=cursor_of(start + limit) if start + limit < len(found) else None,
+    )
+
+
+@routes.get("/cookies/{cid}/rules/{rule_id}", summary="Read a rule", responses=READING_ONE)
+async def get_rule(rule_id: RuleId, account: OwnAccount, server: TheServer, response: Response) -> RuleShape:
+    """One rule, how often it fired and when last."""
+    rule = _rule(account, rule_id)
+    if rule is None:
+        raise InvalidInput("there is no such rule", code="unknown_rule")
+    response.headers["ETag"] = etag_of(account)
+    return rule_shape(rule, await hits_of(server.database, account.id))
+
+
+@routes.post("/cookies/{cid}/rules", summary="Add a rule", responses=CHANGING)
+async def add_rule(
+    body: RuleBody,
+    account: OwnAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+) -> RuleChanged:
+    """Add a rule after all others of its priority. It counts from the very next message on."""
+    rule_id = _new_id(caller, 0)
+    wish = wishes.new_rule(rule_id, await _measured(server, values_of(body)))
+    facts = await _changed(server, response, account.id, wish, caller)
+    return await _rule_changed(server, account.id, rule_id, facts, language)
+
+
+@routes.put("/cookies/{cid}/rules/order", summary="Order the rules", responses=CHANGING)
+async def order_rules(
+    body: OrderBody,
+    account: OwnAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+) -> RulesOrdered:
+    """Ask the rules in that order: every id once, none before a rule of a higher priority."""
+    facts = await _changed(server, response, account.id, wishes.rule_order(body.ids), caller)
+    now = server.manager.account(account.id)
+    ids = [rule.id for rule in now.keywords]
+    return RulesOrdered(ids=ids, warnings=await _warnings(now, set(ids), language), **facts)
+
+
+@routes.patch("/cookies/{cid}/rules/{rule_id}", summary="Change a rule", responses=CHANGING)
+async def change_rule(
+    rule_id: RuleId,
+    body: RuleChangesBody,
+    account: OwnAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+) -> RuleChanged:
+    """Change the fields that are sent; the others stay."""
+    wish = wishes.changed_rule(rule_id, await _measured(server, values_of(body)))
+    facts = await _changed(server, response, account.id, wish, caller)
+    return await _rule_changed(server, account.id, rule_id, facts, language)
+
+
+@routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Remove a rule", responses=CHANGING)
+async def remove_rule(
+    rule_id: RuleId, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
+) -> RuleRemoved:
+    """Remove one rule. What it said and how often stays in the history."""
+    return RuleRemoved(**await _changed(server, response, account.id, wishes.no_keyword(rule_id), caller))
+
+
+@routes.put("/cookies/{cid}/rules", summary="Replace every rule", responses=CHANGING)
+async def replace_rules(
+    body: RulesBody,
+    account: OwnAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+) -> RulesReplaced:
+    """Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
+
+    A rule whose id is known is edited, another one is made. A rule without an id gets one.
+    """
+    wanted = [
+        (row.id or _new_id(caller, number), await _measured(server, values_of(row)))
+        for number, row in enumerate(body.rules)
+    ]
+    wish = wishes.all_rules(wanted)
+    facts: dict[str, Any]
+    if dry_run:
+        after = await server.manager.preview_rules(account.id, wish, caller=caller)
+        facts = {
+            "changed": False, "generation": account.generation, "rev": account.rev,
+            "state": server.manager.observation(account.id).state, "op_id": shown_op_id(caller.op_id),
+        }  # fmt: skip
+    else:
+        facts = await _changed(server, response, account.id, wish, caller)
+        after = server.manager.account(account.id)
+    edits = edits_between(account.keywords, after.keywords)
+    hits = await hits_of(server.database, account.id)
+    return RulesReplaced(
+        dry_run=dry_run,
+        edits=[
+            *(RuleEdit(before=None, after=rule_shape(rule, hits)) for rule in edits.added),
+            *(RuleEdit(before=rule_shape(rule, hits), after=None) for rule in edits.removed),
+            *(RuleEdit(before=rule_shape(old, hits), after=rule_shape(new, hits)) for old, new in edits.edited),
+        ],
+        unchanged=edits.unchanged,
+        warnings=await _warnings(after, {rule.id for rule in after.keywords}, language),
+        **facts,
+    )
+
+
+async def _changed(
+    server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller
+) -> dict[str, Any]:
+    change = server.manager.update_rules(account_id, wish, caller=caller)
+    return await changed(server, response, account_id, change, _current)
+
+
+def _current(account: Account) -> dict[str, Any]:
+    """What stands in a 412: the rules as they are now."""
+    return {"items": [rule_shape(rule, {}) for rule in account.keywords], "generation": account.generation}
+
+
+def _new_id(caller: Caller, number: int) -> str:
+    """The id of a new rule: the same one when the same request is carried out again."""
+    return hashlib.sha256(f"{caller.op_id}:{number}".encode()).hexdigest()[:16]
+
+
+def _rule(account: Account, rule_id: str) -> Rule | None:
+    return next((rule for rule in account.keywords if rule.id == rule_id), None)
+
+
+async def _rule_changed(
+    server: Server, account_id: str, rule_id: str, facts: dict[str, Any], language: Language
+) -> RuleChanged:
+    account = server.manager.accounts.get(account_id)
+    rule = _rule(account, rule_id) if account is not None else None
+    if account is None or rule is None:
+        return RuleChanged(rule=None, warnings=[], **facts)
+    hits = await hits_of(server.database, account_id)
+    return RuleChanged(rule=rule_shape(rule, hits), warnings=await _warnings(account, {rule_id}, language), **facts)
+
+
+async def _warnings(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
+    """The warnings about some rules, found on another thread when there are many rules."""
+    rules = account.keywords
+    many = len(rules) >= wishes.MANY_RULES
+    found = await asyncio.to_thread(warnings_of, rules) if many else warnings_of(rules)
+    return warning_shapes((warning for warning in found if warning.rule_id in about), rules, language)
+
+
+async def _measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with the sizes of the pictures that are kept here. Raises ``InvalidInput`` for one that is not."""
+    parts: Sequence[dict[str, Any]] = values.get("parts", ())
+    for part in parts:
+        url = part.get("image_url", "")
+        if is_kept(url):
+            measured = (await server.pictures.read(url)).measured
+            part |= {"width": measured.width, "height": measured.height}
+        elif url and not url.startswith(("https://", "http://")):
+            raise InvalidInput("this is no address of a picture", code="bad_image_url")
+    return values
