@@ -37,6 +37,7 @@ class CheckName(StrEnum):
     PAUSE = "pause"
     SENDINGS = "sendings"
     OVERDUE = "overdue"
+    ORDERS = "orders"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +71,8 @@ class Facts:
     busy_seconds: float = 0.0
     token_expires_at_ms: int | None = None
     figures: ReplyFigures = field(default_factory=ReplyFigures)
+    orders_in_need: int = 0
+    """Orders that are not served before their owner does something."""
 
 
 def diagnose(facts: Facts) -> list[Check]:
@@ -205,7 +208,13 @@ def _overdue(facts: Facts) -> Check:
     return Check(name=CheckName.OVERDUE, finding="overdue" if count else "nothing_overdue", ok=not count, params=params)
 
 
+def _orders(facts: Facts) -> Check:
+    count = facts.orders_in_need
+    finding = "orders_need_owner" if count else "orders_well"
+    return Check(name=CheckName.ORDERS, finding=finding, ok=not count, params={"count": count})
+
+
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _cookie, _answers, _pause, _sendings, _overdue,
+    _connected, _cookie, _answers, _pause, _sendings, _overdue, _orders,
 )  # fmt: skip

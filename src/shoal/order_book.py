@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 
-from sqlalchemy import Connection, and_, exists, or_, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from shoal.clock import now_ms
 from shoal.database import Database
@@ -191,6 +191,11 @@ class OrderBook:
         return await self._database.read(
             lambda connection: [order_of(row) for row in connection.execute(wanted).mappings()]
         )
+
+    async def in_need(self, account_id: str) -> int:
+        """How many orders of an account wait for their owner."""
+        query = select(func.count()).where(orders.c.account_id == account_id, orders.c.problem != "")
+        return await self._database.read(lambda connection: connection.scalar(query) or 0)
 
     async def events(self, account_id: str, order_id: str) -> list[OrderEvent]:
         """The time line of an order, oldest first."""

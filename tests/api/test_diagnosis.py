@@ -11,6 +11,7 @@ from shoal.account import Account
 from shoal.account_task import Link, now_ms
 from shoal.errors import NeedsOwner, StoreError
 from shoal.message_log import Direction, IncomingMessage, OutboxRow, SendOutcome
+from shoal.order_book import News
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -120,3 +121,12 @@ async def test_it_is_for_the_owner_only_and_shows_no_cookie(door: Door) -> None:
         await bob.call("GET", PATH, 404)
     answer = await door.client.get(PATH)
     assert "s11" not in answer.text
+
+
+async def test_orders_that_wait_for_their_owner_are_told(door: Door) -> None:
+    assert (await _checks(door))[1]["orders"]["ok"]
+    news = News(order_id="1", status="refunding", source="card")
+    await door.server.order_book.hear("shop", news)
+    _, checks = await _checks(door, **EN)
+    assert checks["orders"]["detail"].endswith("something: 1.")
+    assert checks["orders"]["do"]

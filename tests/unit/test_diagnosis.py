@@ -83,6 +83,7 @@ BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
     ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
     ({"figures": ReplyFigures(overdue=4)}, "overdue"),
+    ({"orders_in_need": 2}, "orders_need_owner"),
 ]
 
 

@@ -238,5 +238,12 @@ ADVICE: dict[str, Advice] = {
         "请亲自回复这些买家。",
         "Reply to these buyers yourself.",
     ),
+    "orders_well": Advice("没有等待您处理的订单。", "No order waits for you."),
+    "orders_need_owner": Advice(
+        "有 {count} 个订单需要您处理，否则不会继续发货。",
+        "Orders that are not served before you do something: {count}.",
+        "打开订单列表，只看“需处理”的订单；每个订单都写明原因和做法。",
+        "Look at the list of orders that need you; each says why, and what to do.",
+    ),
 }
 """Every finding."""

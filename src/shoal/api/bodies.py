@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
@@ -164,6 +164,26 @@ class ItemBody(BaseModel):
     reply: Text = ""
     paid_message: Text = ""
     nothing_to_send: bool = False
+
+
+# ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+AnyAct = Literal["free_shipping", "paid_message", "confirm"]
+
+
+class ServeBody(BaseModel):
+    """Which act is to be done; without one, all that failed or that nobody knows of."""
+
+    model_config = _example(act="confirm")
+    act: AnyAct | None = None
+
+
+class SettleBody(BaseModel):
+    """What the owner found: the act was ``done``, or is ``not_needed`` any more."""
+
+    model_config = _example(act="confirm", outcome="done")
+    act: AnyAct
+    outcome: Literal["done", "not_needed"]
 
 
 # ── keywords ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,27 +5,38 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
+from typing import Any
 
 from shoal.errors import InvalidInput
 
 _LARGEST = 2**63 - 1
+_LONGEST = 128
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
-def cursor_of(*place: int) -> str:
+def cursor_of(*place: int | str) -> str:
     """A place in a list as a text that nobody need understand."""
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def place_of(cursor: str, parts: int) -> tuple[int, ...]:
-    """The place that a cursor stands for. Raises ``InvalidInput`` when it is not one of ours."""
+    """The place that a cursor of whole numbers stands for. Raises as ``mixed_place_of``."""
+    return mixed_place_of(cursor, (int,) * parts)
+
+
+def mixed_place_of(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
+    """The place that a cursor of numbers and texts stands for. Raises ``InvalidInput`` when it is not one of ours."""
     try:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, RecursionError):
         place = None
-    if not isinstance(place, list) or len(place) != parts or not all(_is_place(part) for part in place):
+    if not isinstance(place, list) or len(place) != len(kinds) or not all(map(_is_place, place, kinds)):
         raise InvalidInput("this cursor is not ours", code="bad_cursor")
     return tuple(place)
 
 
-def _is_place(part: object) -> bool:
+def _is_place(part: object, kind: type) -> bool:
+    if kind is str:
+        return isinstance(part, str) and len(part) <= _LONGEST and _UNSTORABLE.search(part) is None
     return isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= _LARGEST

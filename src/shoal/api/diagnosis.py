@@ -70,7 +70,7 @@ async def get_diagnosis(
 async def _facts(server: Server, account: Account) -> Facts:
     now, settings = now_ms(), server.settings
     message_age_ms = round(settings.message_age_seconds * 1000)
-    figures, jar, readable = ReplyFigures(), None, False
+    figures, in_need, jar, readable = ReplyFigures(), 0, None, False
     with suppress(StoreError):  # a database that cannot be read is the finding
         figures = await reply_figures(
             server.database,
@@ -80,6 +80,7 @@ async def _facts(server: Server, account: Account) -> Facts:
             too_old_before_ms=now - message_age_ms,
         )
         readable = True
+        in_need = await server.order_book.in_need(account.id)
         jar = await server.credentials.jar(account)
     holder = server.manager.locks.holder(account.id)
     return Facts(
@@ -94,6 +95,7 @@ async def _facts(server: Server, account: Account) -> Facts:
         busy_seconds=holder.held_seconds if holder else 0.0,
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
+        orders_in_need=in_need,
     )
 
 

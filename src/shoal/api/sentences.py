@@ -340,6 +340,31 @@ PROBLEMS: dict[str, Problem] = {
         "This Idempotency-Key belongs to another request to the same path, with other contents. Take a new key for a "
         "new request.",
     ),
+    # ── orders ──
+    "unknown_order": Problem(404, "没有这个订单", "There is no such order."),
+    "unknown_act": Problem(404, "该订单没有这一步（{act}）", "That was never due for this order ({act})."),
+    "order_settled": Problem(
+        409,
+        "订单已了结（{status}），不会再处理。需要时请亲自给买家发消息",
+        "The order is settled ({status}) and is not served any more. Write to the buyer yourself if need be.",
+    ),
+    "order_refunding": Problem(
+        409,
+        "买家正在申请退款，请先在闲鱼处理",
+        "The buyer asks for the money back; decide about that on the site first.",
+    ),
+    "nothing_to_serve": Problem(
+        409,
+        "该订单现在没有可处理的步骤（{status}）",
+        "There is nothing to do for this order as it stands ({status}).",
+    ),
+    "act_done": Problem(
+        409, "这一步已经完成（{act}），不会重复", "That was done ({act}) and is never done a second time."
+    ),
+    "act_under_way": Problem(
+        409, "这一步正在进行（{act}），请稍后查看", "That is under way ({act}); look again in a moment."
+    ),
+    "act_settled": Problem(409, "这一步已有结论（{act}）", "That is settled already ({act})."),
     # ── the store ──
     "lock_timeout": Problem(
         503,

@@ -1,0 +1,200 @@
+"""Orders over the API: lists, one order with its time line, and an owner's word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from doors import Door, another_person
+from shoal.order_book import Act, IntentState, News
+
+EN = {"Accept-Language": "en"}
+ID = "4500000000000000001"
+PATH = f"/cookies/shop/orders/{ID}"
+NOW = {"wait": "0"}
+"""The invented site serves no orders: nobody need wait for it."""
+
+
+async def paid(door: Door, order_id: str = ID, account_id: str = "shop", **news: Any) -> None:
+    values = {
+        "status": "pending_ship", "source": "card", "buyer_id": "2200000000099", "chat_id": "59", "item_id": "7001",
+        "paid": True, "words": "我已付款，等待你发货", "message_id": "1.PNM", "site_at_ms": 1_700_000_000_000, **news,
+    }  # fmt: skip
+    await door.server.order_book.hear(account_id, News(order_id=order_id, **values))
+
+
+async def failed(door: Door, act: Act = Act.PAID_MESSAGE, detail: str = "CSI_FORBID") -> None:
+    await door.server.order_book.settle_intent("shop", ID, act, IntentState.FAILED, detail)
+
+
+async def states(door: Door) -> dict[str, str]:
+    return {row["act"]: row["state"] for row in (await door.call("GET", PATH))["acts"]}
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_order_is_shown_with_its_acts_its_time_line_and_what_to_do(door: Door) -> None:
+    await paid(door, amount="19.90", quantity="2", spec_name="尺码", spec_value="大")
+    await failed(door)
+    body = await door.call("GET", PATH, headers=EN)
+    assert (body["account"], body["order_id"], body["status"]) == ("shop", ID, "pending_ship")
+    assert (body["amount"], body["quantity"], body["spec_name"], body["spec_value"]) == ("19.90", "2", "尺码", "大")
+    assert body["problem"]["code"] == "message_refused"
+    assert "CSI_FORBID" in body["problem"]["detail"]
+    assert "serve again" in body["problem"]["do"]
+    assert ID in body["url"]
+    assert [(row["act"], row["state"], row["detail"]) for row in body["acts"]] == [
+        ("paid_message", "failed", "CSI_FORBID")
+    ]
+    first, second = body["timeline"]
+    assert (first["source"], first["status"], first["words"]) == ("card", "pending_ship", "我已付款，等待你发货")
+    assert first["site_at"] == "2023-11-14T22:13:20.000Z"
+    assert (second["act"], second["outcome"], second["site_at"]) == ("paid_message", "failed", None)
+
+
+async def test_orders_are_listed_page_by_page_and_narrowed(door: Door) -> None:
+    for number in range(5):
+        await paid(door, f"450000000000000000{number}")
+    await door.add("other", 2)
+    await paid(door, "4600000000000000000", "other", status="completed", paid=False)
+    seen: list[str] = []
+    path = "/orders?limit=2"
+    while True:
+        body = await door.call("GET", path)
+        seen += [row["order_id"] for row in body["items"]]
+        if body["next"] is None:
+            break
+        path = f"/orders?limit=2&cursor={body['next']}"
+    assert len(seen) == len(set(seen)) == 6
+    assert [row["account"] for row in (await door.call("GET", "/orders?cid=other"))["items"]] == ["other"]
+    assert [row["account"] for row in (await door.call("GET", "/orders?status=completed"))["items"]] == ["other"]
+    assert len((await door.call("GET", "/cookies/shop/orders?q=45&limit=100"))["items"]) == 5
+    await door.server.order_book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.UNCERTAIN)
+    (row,) = (await door.call("GET", "/orders?problem=true"))["items"]
+    assert (row["order_id"], row["problem"]["code"]) == (ID, "message_uncertain")
+    for bad in ("nonsense", "WzEsMiwzXQ", "WzEsInNob3AiLCJcdTAwMDAiXQ"):
+        assert (await door.call("GET", f"/orders?cursor={bad}", 422))["code"] == "bad_cursor"
+
+
+async def test_nobody_sees_the_orders_of_others(door: Door) -> None:
+    await paid(door)
+    async with another_person(door) as bob:
+        assert (await bob.call("GET", "/orders"))["items"] == []
+        assert (await bob.call("GET", "/api/orders"))["data"] == []
+        assert (await bob.call("GET", "/orders?cid=shop", 404))["code"] == "unknown_account"
+        for method, path in (("GET", ""), ("POST", "/serve"), ("POST", "/settle")):
+            body = {"act": "confirm", "outcome": "done"} if path == "/settle" else {}
+            await bob.call(method, PATH + path, 404, **({"json": body} if method == "POST" else {}))
+        assert (await bob.call("GET", "/cookies/shop/orders", 404))["code"] == "unknown_account"
+    assert (await door.call("GET", "/cookies/shop/orders/999", 404))["code"] == "unknown_order"
+
+
+async def test_old_scripts_read_their_rows(door: Door) -> None:
+    await paid(door, amount="19.90")
+    await paid(door, "4500000000000000002", status="", paid=False, item_id=None)
+    body = await door.call("GET", "/api/orders")
+    assert body["success"] is True
+    unknown, row = sorted(body["data"], key=lambda one: one["order_id"], reverse=True)
+    created = row.pop("created_at")
+    assert len(created) == len("2026-01-02 03:04:05")
+    assert created[10] == " "
+    row.pop("updated_at")
+    assert row == {
+        "order_id": ID, "item_id": "7001", "buyer_id": "2200000000099", "spec_name": "", "spec_value": "",
+        "quantity": "", "amount": "19.90", "order_status": "pending_ship", "cookie_id": "shop", "chat_id": "59",
+        "problem": "",
+    }  # fmt: skip
+    assert (unknown["order_status"], unknown["item_id"]) == ("unknown", "")
+
+
+# ── an owner's word ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_serving_again_makes_what_failed_due_and_tells_the_connection(door: Door) -> None:
+    await paid(door)
+    await failed(door)
+    looked: list[str] = []
+    with door.server.order_book.serving("shop", lambda: looked.append("shop")):
+        body = await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
+    assert looked == ["shop"]
+    assert body["problem"] is None
+    assert [(row["act"], row["state"], row["detail"]) for row in body["acts"]] == [
+        ("paid_message", "pending", "asked_by_owner")
+    ]
+    assert body["timeline"][-1]["source"] == "user:admin"
+
+
+async def test_serving_again_with_the_same_key_asks_once(door: Door) -> None:
+    await paid(door)
+    await failed(door)
+    key = {"Idempotency-Key": "again-1"}
+    first = await door.call("POST", f"{PATH}/serve", json={}, params=NOW, headers=key)
+    answer = await door.client.post(f"{PATH}/serve", json={}, params=NOW, headers=key)
+    assert (answer.json(), answer.headers["idempotent-replayed"]) == (first, "true")
+    assert [row["source"] for row in first["timeline"]].count("user:admin") == 1
+
+
+async def test_an_act_that_was_done_or_is_under_way_is_not_done_again(door: Door) -> None:
+    await paid(door)
+    await door.server.order_book.begin_intent("shop", ID, Act.PAID_MESSAGE)
+    assert (await door.call("POST", f"{PATH}/serve", 409, json={"act": "paid_message"}))["code"] == "act_under_way"
+    settle = {"act": "paid_message", "outcome": "done"}
+    assert (await door.call("POST", f"{PATH}/settle", 409, json=settle))["code"] == "act_under_way"
+    await door.server.order_book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.DONE)
+    assert (await door.call("POST", f"{PATH}/serve", 409, json={"act": "paid_message"}))["code"] == "act_done"
+    assert (await door.call("POST", f"{PATH}/settle", 409, json=settle))["code"] == "act_done"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("shipped", "order_settled"), ("cancelled", "order_settled"), ("refunding", "order_refunding")],
+)
+async def test_an_order_that_is_settled_or_refunded_is_not_served(door: Door, status: str, code: str) -> None:
+    await paid(door)
+    await failed(door)
+    await paid(door, status=status, paid=False)
+    assert (await door.call("POST", f"{PATH}/serve", 409, json={}))["code"] == code
+
+
+async def test_an_order_that_nobody_paid_is_not_served(door: Door) -> None:
+    await paid(door, status="processing", paid=False)
+    assert (await door.call("POST", f"{PATH}/serve", 409, json={}))["code"] == "nothing_to_serve"
+
+
+async def test_an_order_whose_paid_card_never_came_is_served_by_the_owners_word(door: Door) -> None:
+    await paid(door, paid=False)
+    await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
+    assert await states(door) == {"paid_message": "pending"}
+
+
+async def test_one_confirmation_can_be_asked_for_while_the_switch_is_off(door: Door) -> None:
+    book = door.server.order_book
+    await paid(door)
+    await book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.DONE)
+    await book.settle_intent("shop", ID, Act.CONFIRM, IntentState.NOT_NEEDED, "auto_confirm_off")
+    body = await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
+    assert {row["act"]: row["state"] for row in body["acts"]} == {"paid_message": "done", "confirm": "pending"}
+
+
+async def test_an_owner_says_what_became_of_an_act(door: Door) -> None:
+    book = door.server.order_book
+    await paid(door)
+    await book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.UNCERTAIN, "no_answer")
+    unknown = {"act": "free_shipping", "outcome": "done"}
+    assert (await door.call("POST", f"{PATH}/settle", 404, json=unknown))["code"] == "unknown_act"
+    told = {"act": "paid_message", "outcome": "not_needed"}
+    body = await door.call("POST", f"{PATH}/settle", json=told, params=NOW)
+    assert body["problem"] is None
+    assert await states(door) == {"paid_message": "not_needed", "confirm": "pending"}
+    await book.settle_intent("shop", ID, Act.CONFIRM, IntentState.UNCERTAIN, "no_answer")
+    body = await door.call("POST", f"{PATH}/settle", json={"act": "confirm", "outcome": "done"}, params=NOW)
+    assert (body["status"], body["problem"]) == ("shipped", None)
+    assert body["timeline"][-1]["status"] == "shipped"
+
+
+@pytest.mark.parametrize("body", [{}, {"act": "confirm"}, {"act": "ship", "outcome": "done"}, {"act": 1}])
+async def test_a_body_of_the_wrong_shape_is_refused(door: Door, body: dict[str, Any]) -> None:
+    await paid(door)
+    assert (await door.call("POST", f"{PATH}/settle", 422, json=body))["code"] == "invalid_body"

@@ -1,0 +1,78 @@
+"""Where news lead an order, and what stands in its owner's way."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.api.order_advice import ORDER_ADVICE
+from shoal.intents import Act, Intent, IntentState, Why
+from shoal.order_status import ENDS, REFUND_CANCELLED, OrderProblem, OrderStatus, problem_of, status_after
+
+STATUSES = [status.value for status in OrderStatus]
+NEWS = [*STATUSES, REFUND_CANCELLED]
+
+
+def an_intent(act: Act, state: IntentState, detail: str = "") -> Intent:
+    return Intent(
+        account_id="shop", order_id="1", action=act, state=state, detail=detail, created_at_ms=0, settled_at_ms=None
+    )
+
+
+@given(st.lists(st.sampled_from(NEWS), max_size=12))
+def test_an_order_goes_forward_whatever_is_heard(heard: list[str]) -> None:
+    order = ["", "processing", "group_pending", "pending_ship", "shipped"]
+    told: list[str] = []
+    status, furthest = "", 0
+    for news in heard:
+        before, status = status, status_after(status, news, told).value
+        told.append(news)
+        if before in ENDS:
+            assert status == before
+        if status in order:
+            assert order.index(status) >= furthest
+            furthest = order.index(status)
+        if before == "refunding" and status != "refunding":
+            assert news in {REFUND_CANCELLED, "completed", "cancelled"}
+
+
+def test_a_withdrawn_refund_leads_nowhere_else_but_back() -> None:
+    assert status_after("refunding", REFUND_CANCELLED, ["processing", "pending_ship", "refunding"]) == "pending_ship"
+    assert status_after("shipped", REFUND_CANCELLED, ["pending_ship"]) == "shipped"
+    assert status_after("cancelled", REFUND_CANCELLED, ["pending_ship"]) == "cancelled"
+
+
+@pytest.mark.parametrize(("status", "act", "state"), [*itertools.product(STATUSES, Act, IntentState)])
+def test_an_owner_is_called_for_what_failed_or_is_unknown_and_nothing_else(
+    status: str, act: Act, state: IntentState
+) -> None:
+    problem = problem_of(status, {act: an_intent(act, state)})
+    settled = status in ENDS or status == OrderStatus.SHIPPED
+    called = state in {IntentState.FAILED, IntentState.UNCERTAIN} or status == OrderStatus.REFUNDING
+    assert (problem is not None) == (called and not settled)
+
+
+def test_the_first_act_in_the_way_is_the_problem() -> None:
+    intents = {
+        Act.CONFIRM.value: an_intent(Act.CONFIRM, IntentState.UNCERTAIN),
+        Act.PAID_MESSAGE.value: an_intent(Act.PAID_MESSAGE, IntentState.FAILED, Why.NO_PAID_MESSAGE),
+    }
+    assert problem_of("pending_ship", intents) is OrderProblem.NO_PAID_MESSAGE
+
+
+def is_chinese(text: str) -> bool:
+    return any("\u4e00" <= character <= "\u9fff" for character in text)
+
+
+@pytest.mark.parametrize("problem", list(OrderProblem))
+def test_every_problem_says_what_to_do_in_both_languages(problem: OrderProblem) -> None:
+    params = {"reason": "R", "item": "7001", "url": "https://example.org/o"}
+    advice = ORDER_ADVICE[problem]
+    zh = [text.format_map(params) for text in (advice.zh, advice.do_zh)]
+    en = [text.format_map(params) for text in (advice.en, advice.do_en)]
+    assert all(map(is_chinese, zh))
+    assert not any(map(is_chinese, en))
+    assert all(zh + en)
