@@ -33,7 +33,7 @@ from shoal.journal import Baseline, JournalEntry
 from shoal.rule import Rule
 from shoal.schema import account_tables, accounts
 from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
-from shoal.vault import Vault
+from shoal.vault import Vault, parse_keys
 
 log = structlog.get_logger("shoal.database")
 
@@ -44,25 +44,37 @@ _CHECK_TEXT = "the right key opens this"
 async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
     """Load the keys for an open database, and prove on a stored value that they are the right ones.
 
-    A new database gets a new key file when there is none. Raises ``ConfigError`` that says what to do.
+    A new database gets a new key file when there is none. A ``secret_key`` that is not this database's, and does not
+    name the old key beside the new one, is taken for a mistake. Raises ``ConfigError`` that says what to do.
     """
     stored = await database.fact("key_check")
     vault = Vault.load(key_file, secret_key, create=stored is None and not await database.has_sealed_values())
     sealed = vault.seal(_CHECK_TEXT, account_id="", column=_CHECK_COLUMN)
     stored = await database.remember("key_check", sealed.hex())
+    if not _opens(vault, stored):
+        raise ConfigError(
+            f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "
+            "or into SHOAL_SECRET_KEY",
+            code="wrong_secret_key",
+        )
+    if secret_key and not _opens(Vault(parse_keys(secret_key, origin="SHOAL_SECRET_KEY")), stored):
+        raise ConfigError(
+            f"SHOAL_SECRET_KEY is not the key of this database, and {key_file} holds the right one: unset "
+            "SHOAL_SECRET_KEY; or, if you mean to take a new key, put the new one and the old one into it, in this "
+            "order, with a comma between them",
+            code="wrong_secret_key",
+        )
+    if not vault.is_current(bytes.fromhex(stored)):
+        await database.replace_fact("key_check", sealed.hex())
+        log.warning("a new key seals from now on; keep it and the old one: both are needed", key_file=str(key_file))
+    return vault
+
+
+def _opens(vault: Vault, stored: str) -> bool:
+    """Whether the stored check was sealed with one of these keys."""
     with contextlib.suppress(StoreError, ValueError):
-        if vault.open(bytes.fromhex(stored), account_id="", column=_CHECK_COLUMN) == _CHECK_TEXT:
-            if not vault.is_current(bytes.fromhex(stored)):
-                await database.replace_fact("key_check", sealed.hex())
-                log.warning(
-                    "a new key seals from now on; keep it and the old one: both are needed", key_file=str(key_file)
-                )
-            return vault
-    raise ConfigError(
-        f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "
-        "or into SHOAL_SECRET_KEY",
-        code="wrong_secret_key",
-    )
+        return vault.open(bytes.fromhex(stored), account_id="", column=_CHECK_COLUMN) == _CHECK_TEXT
+    return False
 
 
 class DBManager:

@@ -199,8 +199,15 @@ async def test_a_lost_key_stops_the_start_and_a_wrong_one_too(tmp_path: Path) ->
         key.write_bytes(kept)
         key.chmod(0o600)
         await open_vault(database, key)
+        with pytest.raises(ConfigError, match="unset SHOAL_SECRET_KEY") as caught:
+            await open_vault(database, key, "ab" * 32)
+        assert caught.value.code == "wrong_secret_key", (
+            "a mistaken key takes nothing over, though the file has the right"
+        )
+        assert (await DBManager(database, await open_vault(database, key)).load()).accounts["shop"].cookie
+        old = kept.decode().split()[-1]
         with capture_logs() as logs:
-            rotated = await open_vault(database, key, "ab" * 32)
+            rotated = await open_vault(database, key, f"{'ab' * 32},{old}")
         assert [line["log_level"] for line in logs] == ["warning"], "from now on the old key alone opens nothing"
         assert (await DBManager(database, rotated).load()).accounts["shop"].cookie
         assert (await DBManager(database, await open_vault(database, key, "ab" * 32)).load()).accounts
