@@ -21,7 +21,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist worksteal
 
 # The long proofs, about two hours. Each appends its figures under the label RUN; what stands there is not run again.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)

@@ -17,8 +17,6 @@ from shoal.store import AccountStore, MemoryStore
 from shoal.vault import Vault
 from store_steps import Place
 
-POSTGRES = pytest.param("postgresql", marks=pytest.mark.xdist_group("postgresql"))
-
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
@@ -29,7 +27,7 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", POSTGRES])
+@pytest.fixture(params=["sqlite", "postgresql"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty place for a database; whatever a test opens there is closed afterwards."""
     async with AsyncExitStack() as stack:
@@ -66,7 +64,7 @@ async def manager(database: Database, vault: Vault) -> DBManager:
     return DBManager(database, vault)
 
 
-@pytest.fixture(params=["memory", "sqlite", POSTGRES])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountStore]:
     """Each store in turn, empty."""
     if request.param == "memory":

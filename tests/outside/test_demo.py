@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(180), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
 
 T = TypeVar("T")
 READY_SECONDS = 60.0
