@@ -101,7 +101,10 @@ class _Demo:
             )
             with DemoScreen(board, console, heading, live=console.is_terminal) as screen:
                 await _until_one_ends(
-                    self._sandbox.wait(), self._server.wait(), _show_states(board, screen), _show_chat(http, screen)
+                    sandbox=self._sandbox.wait(),
+                    server=self._server.wait(),
+                    states=_show_states(board, screen),
+                    chat=_show_chat(http, screen),
                 )
 
     async def _start_sandbox(self) -> str:
@@ -195,9 +198,9 @@ async def _show_chat(sandbox: _Sandbox, screen: DemoScreen) -> None:
             screen.happened(event)
 
 
-async def _until_one_ends(*works: Coroutine[Any, Any, None]) -> None:
+async def _until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
     """Run until the first of them ends or fails; the others are cancelled and awaited."""
-    tasks = [asyncio.create_task(work) for work in works]
+    tasks = [asyncio.create_task(work, name=f"demo:{name}") for name, work in works.items()]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
