@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -18,19 +19,37 @@ MAX_DEBOUNCE_SECONDS = 30.0
 RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
 _FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_BLANKS = " \u3000"
+"""The blanks of a keyboard; others look like these and are not."""
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | {
+    chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+}
+"""What Unicode calls ignorable, or draws as nothing, and does not class as a format character."""
+
 
 def check_account_id(account_id: str) -> str:
     """Return the id unchanged, or raise ``InvalidInput`` that says what is wrong with it.
 
-    The dot segments are refused because HTTP clients fold ``/cookies/..`` away before it is sent.
+    The dot segments are refused because HTTP clients fold ``/cookies/..`` away before it is sent. Characters that
+    nobody sees, or that turn the direction of writing, are refused because two ids that look alike must be one.
     """
     if not 1 <= len(account_id) <= MAX_ID_CHARACTERS or account_id.strip() != account_id:
         raise InvalidInput("an account id has 1 to 64 characters and no outer blanks", code="bad_account_id")
     if _FORBIDDEN_IN_ID.search(account_id) or account_id in {".", ".."}:
         raise InvalidInput("an account id has no / ? # % and no control characters", code="bad_account_id")
+    if any(_is_unseen(character) for character in account_id):
+        raise InvalidInput("an account id has no characters that cannot be seen", code="bad_account_id")
     if account_id in RESERVED_IDS:
         raise InvalidInput(f"{account_id!r} is a reserved word", code="reserved_account_id")
     return account_id
+
+
+def _is_unseen(character: str) -> bool:
+    return (
+        character in _UNSEEN
+        or unicodedata.category(character) in {"Cf", "Zl", "Zp"}
+        or (unicodedata.category(character) == "Zs" and character not in _BLANKS)
+    )
 
 
 def fingerprint(secret: str) -> str:

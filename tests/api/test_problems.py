@@ -19,6 +19,7 @@ from shoal.api.problems import problem_of
 from shoal.api.sentences import PROBLEMS
 from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
 from shoal.store import Change, Refused, Settle, Unsettled
+from shoal.xianyu.cookie_string import Flaw
 from standins import cookie_of
 
 EN = {"Accept-Language": "en"}
@@ -194,7 +195,8 @@ async def test_reserved_account_ids(door: Door, account_id: str) -> None:
     ("value", "code", "params"),
     [
         ("", "empty_secret", {"field": "value"}),
-        ("nonsense", "malformed_cookie", {"reason": "a part between semicolons has no equals sign"}),
+        ("nonsense", "malformed_cookie", {"reason": "no_equals_sign"}),
+        ("unb=2200000000002; cookie2=a; unb=2200000000001", "malformed_cookie", {"reason": "two_sellers"}),
         ("unb=2200000000002", "cookie_incomplete", {"missing": ["cookie2"]}),
     ],
 )
@@ -204,6 +206,15 @@ async def test_cookies_that_cannot_be_used(door: Door, value: str, code: str, pa
         body = await door.call(method, path, 422, json=sent)
         assert (body["code"], body["params"]) == (code, params)
     await door.call("POST", "/cookie/shop/account-info", 422, json={"password": ""})
+
+
+@pytest.mark.parametrize("flaw", Flaw)
+def test_why_a_text_is_no_cookie_is_said_in_both_languages(flaw: Flaw) -> None:
+    row = PROBLEMS["malformed_cookie"]
+    zh, en = (row.sentence(language, {"reason": flaw.value}) for language in (Language.ZH, Language.EN))
+    assert re.search(r"（.*[\u4e00-\u9fff].*）", zh)
+    assert not re.search(r"[\u4e00-\u9fff]", en)
+    assert flaw.value not in zh + en
 
 
 async def test_an_internal_error_shows_nothing_of_the_inside(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import pytest
 
-from shoal.account import Account, AccountState, Observation, StateMove
+from shoal.account import Account, AccountState, Observation, StateMove, check_account_id
 from shoal.account_task import Link
 from shoal.change_path import Caller
 from shoal.cookie_manager import CookieManager
@@ -493,6 +493,32 @@ async def test_a_change_that_comes_while_another_writers_is_read_is_told_with_it
             assert (await _told(heard), manager.account("shop").generation) == ([("shop", 1)], 1)
             await manager.reload_from_db()
             assert (await _told(heard), manager.account("shop").generation) == ([("shop", 2)], 2)
+
+
+UNSEEN = [
+    "a\u200bb",
+    "a\u202eb",
+    "a\u2066b",
+    "\ufeffa",
+    "a\u00adb",
+    "a\ufe0f",
+    "a\u3164",
+    "a\u00a0b",
+    "a\u2028b",
+    "a\U000e0041",
+]
+
+
+@pytest.mark.parametrize("account_id", ["小店 1", "小店\u3000二", "café", "🐟", "ａ", "a.b", "-", "x" * 64])
+def test_ids_are_in_any_writing(account_id: str) -> None:
+    assert check_account_id(account_id) == account_id
+
+
+@pytest.mark.parametrize("account_id", UNSEEN)
+def test_an_id_has_nothing_that_cannot_be_seen(account_id: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_account_id(account_id)
+    assert caught.value.code == "bad_account_id"
 
 
 @pytest.mark.parametrize("account_id", ["", "a/b", "a?b", "a#b", "a%b", "details", "a\nb", "x" * 65, " a", ".."])

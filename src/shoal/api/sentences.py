@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.api.language import Language
+from shoal.xianyu.cookie_string import Flaw
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row. Only the params that a sentence names, and those in ``params``, are ever shown."""
+    """One row. Only the params that a sentence names, and those in ``params``, are ever shown.
+
+    ``words``: what a param that is a code means, in Chinese and English.
+    """
 
     status: int
     zh: str
     en: str
     params: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
         """The sentence for a person to read, filled in."""
-        shown = {name: _shown(value) for name, value in params.items()}
+        shown = {name: self._said(value, language) for name, value in params.items()}
         return string.Formatter().vformat(getattr(self, language.value), (), _Forgiving(shown))
+
+    def _said(self, value: Any, language: Language) -> str:
+        word = self.words.get(value) if isinstance(value, str) else None
+        return _shown(value) if word is None else word[0 if language is Language.ZH else 1]
 
     def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The params that may leave the server."""
@@ -41,6 +50,22 @@ class _Forgiving(dict[str, Any]):
 
 def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+_COOKIE_FLAWS: dict[str, tuple[str, str]] = {
+    Flaw.TOO_LONG: ("超过 64 KiB", "it is longer than 64 KiB"),
+    Flaw.NO_PAIR: ("没有找到 名称=值", "no name=value was found"),
+    Flaw.NO_EQUALS_SIGN: ("分号之间有一段没有等号", "a part between semicolons has no equals sign"),
+    Flaw.BAD_NAME: ("有一个名称含有不允许的字符", "a name holds a character that cookies cannot carry"),
+    Flaw.BAD_VALUE: ("有一个值含有换行、控制字符或分号", "a value holds a line break, control character or semicolon"),
+    Flaw.UNB_NO_NUMBER: ("unb 不是数字", "unb is not a number"),
+    Flaw.TWO_SELLERS: ("其中有两个不同的 unb，来自两个闲鱼号", "it holds two different unb, of two sellers"),
+    Flaw.NOT_JSON: ("看起来是 JSON，但不完整", "it looks like JSON but is not"),
+    Flaw.JSON_SHAPE: ("不是已知的 JSON 格式", "its JSON is in no known form"),
+    Flaw.JSON_NO_TEXT: ("JSON 中有名称或值不是文字", "a name or value in the JSON is not text"),
+    Flaw.OPEN_QUOTE: ("curl 命令中有引号没有闭合", "a quote in the curl command is not closed"),
+    Flaw.CURL_WITHOUT_COOKIE: ("curl 命令中没有 Cookie", "the curl command carries no cookie"),
+}
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -82,9 +107,9 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_account/rules": Problem(404, "账号不存在或无权限", "There is no such account among yours."),
     "bad_account_id": Problem(
         422,
-        "账号ID不可用：需要 1 到 64 个字符，首尾无空格，不能含 / ? # % 和控制字符，也不能是 . 或 ..",
-        "This account id cannot be used: 1 to 64 characters, no outer blanks, none of / ? # %, no control characters, "
-        "not . or ..",
+        "账号ID不可用：需要 1 到 64 个字符，首尾无空格，不能含 / ? # %、控制字符和看不见的字符，也不能是 . 或 ..",
+        "This account id cannot be used: 1 to 64 characters, no outer blanks, none of / ? # %, no control or unseen "
+        "characters, not . or ..",
     ),
     "reserved_account_id": Problem(
         422,
@@ -161,8 +186,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "malformed_cookie": Problem(
         422,
-        "Cookie 无法识别，请从浏览器重新复制整段 Cookie",
+        "Cookie 无法识别（{reason}），请从浏览器重新复制整段 Cookie",
         "The cookie cannot be read ({reason}); copy the whole of it from the browser again.",
+        words=_COOKIE_FLAWS,
     ),
     "cookie_incomplete": Problem(
         422,

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from shoal.errors import InvalidInput
 
@@ -31,6 +32,23 @@ _ANSI_QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'", re.DOTALL)
 _ANSI_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ANSI_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _NETSCAPE_FIELDS = 7
+
+
+class Flaw(StrEnum):
+    """Why a text is no cookie: the ``reason`` of ``malformed_cookie``."""
+
+    TOO_LONG = "too_long"
+    NO_PAIR = "no_pair"
+    NO_EQUALS_SIGN = "no_equals_sign"
+    BAD_NAME = "bad_name"
+    BAD_VALUE = "bad_value"
+    UNB_NO_NUMBER = "unb_no_number"
+    TWO_SELLERS = "two_sellers"
+    NOT_JSON = "not_json"
+    JSON_SHAPE = "json_shape"
+    JSON_NO_TEXT = "json_no_text"
+    OPEN_QUOTE = "open_quote"
+    CURL_WITHOUT_COOKIE = "curl_without_cookie"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +76,22 @@ def parse_cookie(text: str) -> dict[str, str]:
 
     Accepted: a header line with or without ``Cookie:``, Copy-as-cURL (bash and Windows cmd), the JSON of the
     usual extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and a Netscape
-    cookie file. Of several domains only the site's own count. The last of two equal names wins.
+    cookie file. Of several domains only the site's own count. The last of two equal names wins, but two different
+    ``unb`` are two sellers.
 
-    Raises ``InvalidInput`` with code ``malformed_cookie`` for anything else.
+    Raises ``InvalidInput`` with code ``malformed_cookie`` and a ``reason`` (a ``Flaw``) for anything else.
     """
     if len(text) > MAX_COOKIE_BYTES or len(text.encode(errors="surrogatepass")) > MAX_COOKIE_BYTES:
-        raise _malformed("the text is longer than 64 KiB")
+        raise _malformed(Flaw.TOO_LONG)
     found = _read(text.strip().removeprefix("\ufeff"))
     pairs: dict[str, str] = {}
     for item in _of_the_site(found):
         _check_pair(item.name, item.value)
+        if item.name == "unb" and pairs.get("unb", item.value) != item.value:
+            raise _malformed(Flaw.TWO_SELLERS)
         pairs[item.name] = item.value
     if not pairs:
-        raise _malformed("no name=value pair was found")
+        raise _malformed(Flaw.NO_PAIR)
     return pairs
 
 
@@ -89,7 +110,7 @@ def check_cookie(text: str) -> CookieCheck:
     pairs = parse_cookie(text)
     unb = pairs.get("unb", "")
     if unb and not _DIGITS.fullmatch(unb):
-        raise _malformed("unb is not a number")
+        raise _malformed(Flaw.UNB_NO_NUMBER)
     header = format_cookie(pairs)
     missing = missing_names(pairs)
     return CookieCheck(
@@ -139,15 +160,16 @@ def fingerprint(header: str) -> str:
     return hashlib.sha256(header.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def _malformed(why: str) -> InvalidInput:
-    return InvalidInput(f"the cookie cannot be read: {why}", code="malformed_cookie", reason=why)
+def _malformed(flaw: Flaw) -> InvalidInput:
+    why = flaw.value.replace("_", " ")
+    return InvalidInput(f"the cookie cannot be read: {why}", code="malformed_cookie", reason=flaw.value)
 
 
 def _check_pair(name: str, value: str) -> None:
     if not _NAME.fullmatch(name):
-        raise _malformed("a name holds a character that cookies cannot carry")
+        raise _malformed(Flaw.BAD_NAME)
     if _REFUSED_IN_VALUE.search(value):
-        raise _malformed("a value holds a line break, control character or semicolon")
+        raise _malformed(Flaw.BAD_VALUE)
 
 
 def _read(text: str) -> Iterable[_Found]:
@@ -180,7 +202,7 @@ def _read_header(text: str) -> list[_Found]:
             continue
         name, equals, value = part.partition("=")
         if not equals:
-            raise _malformed("a part between semicolons has no equals sign")
+            raise _malformed(Flaw.NO_EQUALS_SIGN)
         found.append(_Found(name.strip(" "), value.strip(" ")))
     return found
 
@@ -189,19 +211,19 @@ def _read_json(text: str) -> list[_Found]:
     try:
         parsed: object = json.loads(text)
     except (ValueError, RecursionError):
-        raise _malformed("it looks like JSON but is not") from None
+        raise _malformed(Flaw.NOT_JSON) from None
     if isinstance(parsed, dict) and isinstance(parsed.get("cookies"), list):
         parsed = parsed["cookies"]
     if isinstance(parsed, dict):
         return [_json_pair(name, value, "") for name, value in parsed.items()]
     if isinstance(parsed, list):
         return [_json_entry(entry) for entry in parsed]
-    raise _malformed("the JSON is neither a list nor an object")
+    raise _malformed(Flaw.JSON_SHAPE)
 
 
 def _json_entry(entry: object) -> _Found:
     if not isinstance(entry, dict):
-        raise _malformed("an entry of the JSON list is not an object")
+        raise _malformed(Flaw.JSON_SHAPE)
     domain = entry.get("domain", "")
     return _json_pair(entry.get("name"), entry.get("value"), domain if isinstance(domain, str) else "")
 
@@ -210,7 +232,7 @@ def _json_pair(name: object, value: object, domain: str) -> _Found:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(name, str) or not isinstance(value, str):
-        raise _malformed("a name or value in the JSON is not text")
+        raise _malformed(Flaw.JSON_NO_TEXT)
     return _Found(name, value, domain)
 
 
@@ -230,10 +252,10 @@ def _read_curl(text: str) -> list[_Found]:
     try:
         words = shlex.split(re.sub(r"\^\r?\n", " ", quoted))
     except ValueError:
-        raise _malformed("a quote in the curl command is not closed") from None
+        raise _malformed(Flaw.OPEN_QUOTE) from None
     found = [pair for header in _curl_headers(words) for pair in _read_header(header)]
     if not found:
-        raise _malformed("the curl command carries no cookie")
+        raise _malformed(Flaw.CURL_WITHOUT_COOKIE)
     return found
 
 

@@ -122,6 +122,16 @@ def test_the_last_of_two_equal_names_wins() -> None:
     assert parse_cookie("a=1; a=2") == {"a": "2"}
 
 
+def test_two_sellers_in_one_cookie_are_refused_and_one_named_twice_is_not() -> None:
+    """Whose cookie2 it is cannot be told, and the account would belong to either."""
+    assert parse_cookie("unb=22; cookie2=a; unb=22") == {"unb": "22", "cookie2": "a"}
+    entries = [{"name": "unb", "value": value, "domain": ".goofish.com"} for value in ("22", "23")]
+    for text in ("unb=22; cookie2=a; unb=23", "unb=; cookie2=a; unb=23", json.dumps(entries)):
+        with pytest.raises(InvalidInput) as refused:
+            check_cookie(text)
+        assert refused.value.params["reason"] == "two_sellers"
+
+
 def test_a_check_says_who_it_is_and_what_is_missing() -> None:
     check = check_cookie("unb=2200000000002; cookie2=; _m_h5_tk=x_1")
     assert check.unb == "2200000000002"
