@@ -348,6 +348,15 @@ class OrderBook:
             lambda connection: [intent_of(row) for row in connection.execute(query).mappings()]
         )
 
+    async def heed_outbox(self, account_id: str, order_id: str) -> bool:
+        """Settle a message of which nobody knew, when the outbox has learnt since what became of it."""
+
+        def job(row: OrderRow) -> bool:
+            said = row.intent(Act.PAID_MESSAGE)
+            return said is not None and said.state is IntentState.UNCERTAIN and row.heed_outbox()
+
+        return await self._write(account_id, order_id, job)
+
     async def interrupted(self, account_id: str) -> list[Intent]:
         """Settle what was under way when the program or the connection ended; returns what nobody knows of.
 

@@ -297,6 +297,11 @@ class OrderRow:
             state, detail = self._by_outbox(is_intended=intent.state is IntentState.INTENDED)
         return state is not intent.state and self.settle(Act(intent.action), state, detail) and state in _UNKNOWN
 
+    def heed_outbox(self) -> bool:
+        """Settle an uncertain message by what the outbox knows now; says whether that is more than before."""
+        state, detail = self._by_outbox(is_intended=False)
+        return state not in _UNKNOWN and self.settle(Act.PAID_MESSAGE, state, detail)
+
     def _by_outbox(self, *, is_intended: bool) -> tuple[IntentState, str]:
         mine = and_(outbox.c.account_id == self.account_id, outbox.c.order_id == self.order_id, outbox.c.kind == "paid")
         query = select(outbox.c.outcome, outbox.c.reason).where(mine).order_by(outbox.c.id.desc()).limit(1)

@@ -26,6 +26,10 @@ from shoal.xianyu.trade_texts import status_told
 log = structlog.get_logger("shoal.orders")
 
 
+ECHO_GRACE_SECONDS = 0.5
+"""How long the echo of a message that nobody answered may take to tell that it arrived."""
+
+
 class Orders:
     """Serves the paid orders of one connection, one at a time."""
 
@@ -132,6 +136,9 @@ class Orders:
             SendOutcome.DROPPED: IntentState.PENDING,
         }[sent.outcome]
         await self._settle(order, Act.PAID_MESSAGE, state, sent.reason)
+        if state is IntentState.UNCERTAIN:
+            await asyncio.sleep(ECHO_GRACE_SECONDS)
+            await self._book.heed_outbox(self._account_id, order.order_id)
         return state is not IntentState.PENDING
 
     async def _confirm(self, account: Account, order: Order, intent: Intent) -> bool:
