@@ -123,3 +123,13 @@ class Settlements:
     def final(self) -> dict[str, Settlement]:
         """The final settlement of each work."""
         return {name: settlement for name, settlement in self.seen if not isinstance(settlement, Unsettled)}
+
+
+class Clock:
+    """Milliseconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now

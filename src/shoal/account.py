@@ -16,6 +16,7 @@ from shoal.rule import Rule, in_order
 MAX_ID_CHARACTERS = 64
 MAX_PAUSE_MINUTES = 60
 MAX_DEBOUNCE_SECONDS = 30.0
+MAX_REPLIES = 10_000
 RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
 _FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -148,6 +149,8 @@ class Account:
     remark: str = ""
     pause_duration: int = 10
     debounce_seconds: float | None = None
+    buyer_replies_per_hour: int | None = None
+    shop_replies_per_minute: int | None = None
     paid_message: str = ""
     default_reply_enabled: bool = False
     default_reply: str = ""

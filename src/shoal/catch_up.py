@@ -50,7 +50,7 @@ class CatchUp:
         count = 0
         for head in await self._moved(since_ms):
             events = await self._said_in(head.chat_id, since_ms)
-            self._incoming.act(await self._incoming.store(events))
+            self._incoming.act(await self._incoming.store(events, pulled=True))
             count += len(events)
         return count
 

@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     reply_debounce_seconds: float = Field(
         0.5, ge=0, le=30, description="How long a shop waits for a burst to end, unless the shop says otherwise."
     )
+    buyer_replies_per_hour: int = Field(
+        60, ge=0, le=10_000, description="Automatic replies to one buyer per hour at most, unless the shop says "
+        "otherwise; 0 is no limit."
+    )  # fmt: skip
+    shop_replies_per_minute: int = Field(
+        60, ge=0, le=10_000, description="Automatic replies of one shop per minute at most, unless the shop says "
+        "otherwise; 0 is no limit."
+    )  # fmt: skip
     message_age_seconds: float = Field(300.0, gt=0, le=86400, description="Older messages get no automatic reply.")
     allow_plain_http: bool = Field(
         False, description="Let browsers on other machines sign in without TLS: only in a network that you trust."

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 import structlog
 
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
-from shoal.message_log import IncomingMessage, MessageLog, SendOutcome
-from shoal.outbox import Letter, Outbox
-from shoal.replies import AnswerSource, Asked, choose_answer
+from shoal.config import Settings
+from shoal.message_log import Direction, IncomingMessage, MessageLog
+from shoal.outbox import Outbox, Reply
+from shoal.replies import Answer, AnswerSource, Asked, choose_answer
+from shoal.restraints import Intended, guard_of
+from shoal.verdicts import Verdict
 from shoal.work_group import WorkGroup
 
 log = structlog.get_logger("shoal.conversations")
@@ -30,10 +34,21 @@ class _Burst:
     grew: float = 0.0
 
 
-class Conversations:
-    """Answers the chats of one connection.
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What a burst gets: an answer that may still be held back, or the verdict that it gets none."""
 
-    Waiting for a burst to end dies with the connection (``tasks``); an answer under way may end first (``work``).
+    asked: Asked
+    answer: Answer | None = None
+    verdict: Verdict = Verdict.PENDING
+    rule_id: str = ""
+
+
+class Conversations:
+    """Answers the chats of one connection, the bursts of one chat one after another.
+
+    Waiting (for a burst to end, for an answer's moment) dies with the connection (``tasks``), and the next one takes
+    up what was not decided; an answer under way may end first (``work``).
     """
 
     def __init__(
@@ -43,109 +58,185 @@ class Conversations:
         message_log: MessageLog,
         tasks: asyncio.TaskGroup,
         work: WorkGroup,
+        settings: Settings,
         *,
         account_id: str,
-        debounce_seconds: float,
-        message_age_seconds: float,
+        rng: Random | None = None,
     ) -> None:
         self._link = link
         self._outbox = outbox
         self._log = message_log
         self._tasks = tasks
         self._work = work
+        self._settings = settings
         self._account_id = account_id
-        self._debounce_seconds = debounce_seconds
-        self._message_age_ms = round(message_age_seconds * 1000)
+        self._message_age_ms = round(settings.message_age_seconds * 1000)
+        self._rng = rng or Random()  # noqa: S311  a human pace, not a secret
         self._bursts: dict[str, _Burst] = {}
+        self._talking: set[str] = set()
+
+    # ── hearing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def take_up(self) -> None:
-        """Answer what was stored and not answered before the last connection ended, unless it has grown old."""
-        waiting = await self._log.unhandled(self._account_id, newer_than_ms=now_ms() - self._message_age_ms)
-        self.heard(logged.message for logged in waiting)
+        """Go on where the last connection ended: what is ours is told apart, what was asked is answered, unless it has
+        grown old.
+        """
+        await self._log.grow_old(self._account_id, now_ms() - self._message_age_ms)
+        waiting = [logged.message for logged in await self._log.unhandled(self._account_id, newer_than_ms=0)]
+        for message in waiting:
+            if message.direction is not Direction.IN:
+                await self._tell_apart(message)
+        self.heard(message for message in waiting if message.direction is Direction.IN)
+
+    async def go_on(self, looked_back: asyncio.Event) -> None:
+        """Say to its end what was being said when the last connection ended, unless it has grown old.
+
+        Only after what went out meanwhile is known: nothing is sent again whose echo is there.
+        """
+        await looked_back.wait()
+        oldest_ms = now_ms() - self._message_age_ms
+        self._work.start(self._outbox.take_up(oldest_ms), name=f"outbox:{self._account_id}")
 
     def heard(self, messages: Iterable[IncomingMessage]) -> None:
         """Buyers said something that is stored already."""
         now = asyncio.get_running_loop().time()
         for message in messages:
-            burst = self._bursts.get(message.chat_id)
-            if burst is None:
-                burst = self._bursts[message.chat_id] = _Burst(began=now)
-                self._tasks.create_task(
-                    self._answer_when_quiet(message.chat_id, burst), name=f"burst:{self._account_id}:{message.chat_id}"
-                )
+            burst = self._bursts.setdefault(message.chat_id, _Burst(began=now))
+            if any(known.message_id == message.message_id for known in burst.messages):
+                continue
             burst.messages.append(message)
             burst.grew = now
+            if message.chat_id not in self._talking:
+                self._talking.add(message.chat_id)
+                self._tasks.create_task(self._talk(message.chat_id), name=f"chat:{self._account_id}:{message.chat_id}")
 
     def said_by_us(self, message: IncomingMessage) -> None:
         """A message of ours was seen: an echo of what we sent, or the owner speaking for himself."""
         self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
     async def _tell_apart(self, message: IncomingMessage) -> None:
-        if not await self._outbox.is_ours(message):
-            await self._log.mark_human(self._account_id, message.message_id)
-            log.info("owner speaks", account=self._account_id, chat=message.chat_id)
+        if await self._outbox.is_ours(message):
+            await self._log.decide(self._account_id, [message.message_id], Verdict.ECHO)
+            return
+        account = self._link.current()
+        minutes = account.pause_duration if account is not None else 0
+        paused = await self._log.mark_human(self._account_id, message, pause_minutes=minutes)
+        log.info("owner speaks", account=self._account_id, chat=message.chat_id, paused=paused)
 
-    async def _answer_when_quiet(self, chat_id: str, burst: _Burst) -> None:
+    # ── answering ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _talk(self, chat_id: str) -> None:
+        """Answer a chat until nothing is left to answer."""
+        try:
+            while (burst := self._bursts.get(chat_id)) is not None:
+                await self._until_quiet(burst)
+                waited_for = await self._until_its_moment(burst)
+                del self._bursts[chat_id]  # what is said from here on is answered after this
+                task = self._work.start(
+                    self._answer(chat_id, burst.messages, waited_for), name=f"reply:{self._account_id}:{chat_id}"
+                )
+                if task is not None:
+                    await asyncio.wait({task})
+        finally:
+            self._talking.discard(chat_id)
+
+    async def _until_quiet(self, burst: _Burst) -> None:
         loop = asyncio.get_running_loop()
         quiet = self._quiet_seconds()
         ends_at = burst.began + quiet * LONGEST_BURST_FACTOR
         while (rest := min(burst.grew + quiet, ends_at) - loop.time()) > 0:  # noqa: ASYNC110  it waits for quiet
             await asyncio.sleep(rest)
-        del self._bursts[chat_id]
-        self._work.start(self._answer(chat_id, burst.messages), name=f"reply:{self._account_id}:{chat_id}")
 
     def _quiet_seconds(self) -> float:
         account = self._link.current()
         own = account.debounce_seconds if account else None
-        return self._debounce_seconds if own is None else own
+        return self._settings.reply_debounce_seconds if own is None else own
 
-    async def _answer(self, chat_id: str, messages: list[IncomingMessage]) -> None:
-        account = self._link.current()
-        if account is None or not account.enabled:
-            return  # unhandled still: it is answered if the owner enables the shop before it grows old
-        letters = await self._letters(account, chat_id, messages)
-        if not letters:
-            await self._log.mark_handled(self._account_id, [message.message_id for message in messages])
-        for letter in letters:
-            sent = await self._outbox.send(letter)
-            log.info("replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, rule=letter.rule_id)
-            if sent.outcome is SendOutcome.DROPPED:
-                return
+    async def _until_its_moment(self, burst: _Burst) -> _Choice | None:
+        """Wait as long as the answer of the burst is to take. What is said meanwhile belongs to the burst.
 
-    async def _letters(self, account: Account, chat_id: str, messages: list[IncomingMessage]) -> list[Letter]:
-        """One letter for each part of the answer; the first one answers the messages."""
+        Returns what was waited for, if anything was.
+        """
+        choice = self._choose(self._link.current(), burst.messages)
+        if choice.answer is None or not choice.answer.delay_seconds[1]:
+            return None
+        await asyncio.sleep(self._rng.uniform(*choice.answer.delay_seconds))
+        return choice
+
+    async def _answer(self, chat_id: str, messages: Sequence[IncomingMessage], waited_for: _Choice | None) -> None:
+        old = [message.message_id for message in messages if not self._is_fresh(message)]
+        await self._log.decide(self._account_id, old, Verdict.TOO_OLD)
         fresh = [message for message in messages if self._is_fresh(message)]
-        if not fresh or await self._human_speaks(account, chat_id):
-            return []
-        asked = _joined(fresh)
+        if not fresh:
+            return
+        account = self._link.current()
+        choice = self._choose(account, fresh)
+        ids = [message.message_id for message in fresh]
+        if account is None or choice.answer is None:
+            await self._hold_back(choice, ids, waited_for)
+            return
+        intended = self._intended(account, choice, fresh)
+        reply = _reply(choice, ids, once=intended.once)
+        sent = await self._outbox.answer(reply, guard_of(intended))
+        if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
+            await self._outbox.drop(reply, Verdict(sent.reason))
+        log.info(
+            "replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, reason=sent.reason,
+            rule=choice.rule_id,
+        )  # fmt: skip
+
+    async def _hold_back(self, choice: _Choice, ids: list[str], waited_for: _Choice | None) -> None:
+        if waited_for is not None:
+            await self._outbox.drop(_reply(waited_for, ids), choice.verdict)
+        else:
+            await self._log.decide(self._account_id, ids, choice.verdict, rule_id=choice.rule_id)
+        log.info("not replied", account=self._account_id, verdict=choice.verdict.value, rule=choice.rule_id)
+
+    def _choose(self, account: Account | None, messages: Sequence[IncomingMessage]) -> _Choice:
+        asked = _joined(messages)
+        if account is None or not account.enabled:
+            return _Choice(asked, verdict=Verdict.DISABLED)
         answer = choose_answer(account, asked)
         if answer is None:
-            return []
-        once = account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY
-        return [
-            Letter(
-                chat_id=chat_id,
-                buyer_id=asked.buyer_id,
-                text=part.text,
-                image_url=part.image_url,
-                rule_id=answer.rule_id or answer.source.value,
-                answers=[] if place else [message.message_id for message in messages],
-                once=once and not place,
-            )
-            for place, part in enumerate(answer.parts)
-        ]
+            return _Choice(asked, verdict=Verdict.NO_RULE)
+        rule_id = answer.rule_id or answer.source.value
+        if answer.is_silent:
+            return _Choice(asked, verdict=Verdict.SILENT_RULE, rule_id=rule_id)
+        return _Choice(asked, answer=answer, rule_id=rule_id)
+
+    def _intended(self, account: Account, choice: _Choice, messages: Sequence[IncomingMessage]) -> Intended:
+        answer, settings = choice.answer, self._settings
+        buyer_limit, shop_limit = account.buyer_replies_per_hour, account.shop_replies_per_minute
+        is_default = answer is not None and answer.source is AnswerSource.DEFAULT_REPLY
+        return Intended(
+            account_id=self._account_id,
+            chat_id=choice.asked.chat_id,
+            buyer_id=choice.asked.buyer_id,
+            asked_at_ms=messages[-1].created_at_ms,
+            now_ms=now_ms(),
+            rule_id=choice.rule_id,
+            cooldown_seconds=answer.cooldown_seconds if answer else 0,
+            buyer_replies_per_hour=settings.buyer_replies_per_hour if buyer_limit is None else buyer_limit,
+            shop_replies_per_minute=settings.shop_replies_per_minute if shop_limit is None else shop_limit,
+            once=is_default and account.default_reply_once,
+        )
 
     def _is_fresh(self, message: IncomingMessage) -> bool:
         return not message.created_at_ms or message.created_at_ms >= now_ms() - self._message_age_ms
 
-    async def _human_speaks(self, account: Account, chat_id: str) -> bool:
-        if not account.pause_duration:
-            return False
-        last = await self._log.last_human_at_ms(self._account_id, chat_id)
-        return last is not None and last >= now_ms() - account.pause_duration * 60_000
+
+def _reply(choice: _Choice, ids: list[str], *, once: bool = False) -> Reply:
+    return Reply(
+        chat_id=choice.asked.chat_id,
+        buyer_id=choice.asked.buyer_id,
+        parts=choice.answer.parts if choice.answer else (),
+        answers=ids,
+        rule_id=choice.rule_id,
+        once=once,
+    )
 
 
-def _joined(messages: list[IncomingMessage]) -> Asked:
+def _joined(messages: Sequence[IncomingMessage]) -> Asked:
     last = messages[-1]
     return Asked(
         text="\n".join(message.text for message in messages),

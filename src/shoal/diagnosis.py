@@ -35,6 +35,8 @@ class CheckName(StrEnum):
     COOKIE = "cookie"
     ANSWERS = "answers"
     PAUSE = "pause"
+    LIMITS = "limits"
+    COOLDOWN = "cooldown"
     SENDINGS = "sendings"
     OVERDUE = "overdue"
     ORDERS = "orders"
@@ -73,6 +75,9 @@ class Facts:
     figures: ReplyFigures = field(default_factory=ReplyFigures)
     orders_in_need: int = 0
     """Orders that are not served before their owner does something."""
+    buyer_replies_per_hour: int = 0
+    shop_replies_per_minute: int = 0
+    """The limits that hold for this account; 0 is none."""
 
 
 def diagnose(facts: Facts) -> list[Check]:
@@ -186,12 +191,42 @@ def _answers(facts: Facts) -> Check:
 
 
 def _pause(facts: Facts) -> Check:
-    minutes = facts.account.pause_duration
-    if not minutes:
-        return Check(name=CheckName.PAUSE, finding="never_pauses")
-    silent = facts.figures.silent_chats
-    params = {"minutes": minutes, "chats": silent}
-    return Check(name=CheckName.PAUSE, finding="paused" if silent else "not_paused", ok=not silent, params=params)
+    minutes, figures = facts.account.pause_duration, facts.figures
+    if not figures.paused_chats:
+        finding = "not_paused" if minutes else "never_pauses"
+        return Check(name=CheckName.PAUSE, finding=finding, params={"minutes": minutes})
+    rest_ms = max(0, (figures.paused_until_ms or facts.now_ms) - facts.now_ms)
+    params = {
+        "chats": figures.paused_chats,
+        "buyers": ", ".join(figures.paused_buyers),
+        "minutes": -(-rest_ms // 60_000),
+    }
+    return Check(name=CheckName.PAUSE, finding="paused", ok=False, params=params)
+
+
+def _limits(facts: Facts) -> Check:
+    figures = facts.figures
+    params = {
+        "buyer_messages": figures.buyer_limited,
+        "shop_messages": figures.shop_limited,
+        "buyer_limit": facts.buyer_replies_per_hour,
+        "shop_limit": facts.shop_replies_per_minute,
+    }
+    if figures.shop_limited:
+        return Check(name=CheckName.LIMITS, finding="shop_limited", ok=False, params=params)
+    if figures.buyer_limited:
+        return Check(name=CheckName.LIMITS, finding="buyer_limited", ok=False, params=params)
+    return Check(name=CheckName.LIMITS, finding="not_limited")
+
+
+def _cooldown(facts: Facts) -> Check:
+    figures = facts.figures
+    if not figures.cooled_down:
+        return Check(name=CheckName.COOLDOWN, finding="nothing_cooling")
+    keywords = {rule.id: rule.keyword for rule in facts.account.keywords}
+    rules = ", ".join(keywords.get(rule_id, rule_id) for rule_id in figures.cooling_rules)
+    params = {"count": figures.cooled_down, "rules": rules}
+    return Check(name=CheckName.COOLDOWN, finding="cooling", ok=False, params=params)
 
 
 def _sendings(facts: Facts) -> Check:
@@ -216,5 +251,5 @@ def _orders(facts: Facts) -> Check:
 
 _CHECKS: tuple[Callable[[Facts], Check], ...] = (
     _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
-    _connected, _cookie, _answers, _pause, _sendings, _overdue, _orders,
+    _connected, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders,
 )  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from shoal.account import Observation
 from shoal.journal import JournalEntry
@@ -39,7 +40,31 @@ class AccountStateChanged:
     at_ms: int
 
 
-Event = AccountChanged | AccountStateChanged
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Talk:
+    """Something was said, decided, sent or paused in a chat. ``kind`` is ``message``, ``sending`` or ``pause``.
+
+    ``key`` names it among its kind; only the latest word about it matters. ``facts`` are plain values, times in
+    milliseconds since 1970 under names that end in ``_ms``.
+    """
+
+    account_id: str
+    kind: str
+    key: str
+    facts: Mapping[str, Any]
+    at_ms: int
+    owner_id: int = 0
+
+
+Tell = Callable[[Talk], None]
+"""Takes what happened in a chat, and fills in whose it is."""
+
+
+def tell_nobody(_: Talk) -> None:
+    """For who listens to no chat."""
+
+
+Event = AccountChanged | AccountStateChanged | Talk
 
 
 class Subscription:
@@ -59,7 +84,7 @@ class Subscription:
         if isinstance(event, AccountChanged):
             self._waiting["change", event.entry.rev] = event
         else:
-            key = ("state", event.account_id)
+            key = _key(event)
             self._waiting.pop(key, None)
             self._waiting[key] = event
         if len(self._waiting) > self._limit:
@@ -74,6 +99,13 @@ class Subscription:
         events = list(self._waiting.values())
         self._waiting.clear()
         return events
+
+
+def _key(event: AccountStateChanged | Talk) -> tuple[str, str]:
+    """What a later event replaces."""
+    if isinstance(event, Talk):
+        return (event.kind, f"{event.account_id}/{event.key}")
+    return ("state", event.account_id)
 
 
 class EventBus:

@@ -14,6 +14,7 @@ from shoal.message_log import Direction, IncomingMessage, MessageLog
 from shoal.order_book import Order
 from shoal.order_news import OrderNews
 from shoal.orders import Orders
+from shoal.verdicts import Verdict
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.packets import (
@@ -67,10 +68,13 @@ class Incoming:
                 log.warning("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
         return events
 
-    async def store(self, events: Sequence[Event]) -> Heard:
-        """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``."""
+    async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Heard:
+        """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``.
+
+        ``pulled``: they were asked for, so that what is known already is no repeat.
+        """
         said = [event for event in events if isinstance(event, ChatMessage) and event.message_id]
-        new = await self._stored(said)
+        new = await self._stored(said, pulled=pulled)
         return Heard(said, new, await self._order_news.store(events))
 
     def act(self, heard: Heard) -> None:
@@ -83,15 +87,16 @@ class Incoming:
         for order in heard.paid:
             self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
 
-    async def _stored(self, said: Sequence[ChatMessage]) -> dict[str, IncomingMessage]:
+    async def _stored(self, said: Sequence[ChatMessage], *, pulled: bool) -> dict[str, IncomingMessage]:
         if not said:
             return {}
         incoming = [_logged(message) for message in said]
-        new = await self._log.store_incoming(self._account.id, incoming)
+        new = await self._log.store_incoming(self._account.id, incoming, pulled=pulled)
         return {message.message_id: message for message in incoming if message.message_id in new}
 
 
 def _logged(message: ChatMessage) -> IncomingMessage:
+    verdict = _verdict_at_once(message)
     return IncomingMessage(
         message_id=message.message_id,
         chat_id=message.chat_id,
@@ -102,10 +107,20 @@ def _logged(message: ChatMessage) -> IncomingMessage:
         content_type=str(message.content_type),
         text=message.text,
         created_at_ms=message.created_at_ms or now_ms(),
-        handled=not _is_question(message),
+        handled=verdict.is_final,
+        verdict=verdict,
     )
+
+
+def _verdict_at_once(message: ChatMessage) -> Verdict:
+    """What is clear about a message before anybody is asked; of our own it is not, until it is told apart."""
+    if message.is_own:
+        return Verdict.PENDING
+    if message.is_system:
+        return Verdict.SYSTEM_TEXT
+    return Verdict.PENDING if message.text else Verdict.NOTHING_SAID
 
 
 def _is_question(message: ChatMessage) -> bool:
     """Whether a buyer said something that may be answered."""
-    return not message.is_own and not message.is_system and bool(message.text)
+    return not message.is_own and not _verdict_at_once(message).is_final

@@ -15,11 +15,11 @@ import structlog
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
 from shoal.errors import InvalidInput, NeedsOwner, TemporaryFailure
-from shoal.message_log import OutboxKind, SendOutcome
 from shoal.order_book import Act, Intent, IntentState, News, Order, OrderBook, Why
 from shoal.order_news import TAKE_UP_MS
 from shoal.outbox import Letter, Outbox
 from shoal.replies import Asked, fill, variables
+from shoal.sendings import OutboxKind, SendOutcome
 from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
 from shoal.xianyu.trade_texts import status_told
 

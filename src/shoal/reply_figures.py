@@ -1,21 +1,40 @@
-"""What the stored messages of one account tell about its replies: who is silent, what failed, what was missed."""
+"""What the stored messages of one account tell about its replies: who is silent, what was held back, what failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, func, not_, select
+from sqlalchemy import Connection, Select, and_, func, not_, or_, select
 
 from shoal.database import Database
-from shoal.message_log import Direction, SendOutcome
-from shoal.schema import messages, outbox
+from shoal.message_log import Direction
+from shoal.schema import chat_pauses, chats, messages, outbox
+from shoal.sendings import SendOutcome
+from shoal.verdicts import Verdict
+
+MOST_NAMES = 5
+"""So many chats and rules are named; the rest is only counted."""
+
+_HELD_BACK = (Verdict.BUYER_LIMIT, Verdict.SHOP_LIMIT, Verdict.COOLDOWN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplyFigures:
-    """Counts of one account. ``last_failure`` is the outcome of the last sending that failed, with its reason."""
+    """Counts of one account.
 
-    silent_chats: int = 0
+    ``paused_buyers`` are the names (else the chats) of some of the ``paused_chats``, the last of which is silent until
+    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were held back so;
+    ``cooling_rules`` are some of the rules that were. ``last_failure`` is the outcome of the last sending that failed,
+    with its reason.
+    """
+
+    paused_chats: int = 0
+    paused_until_ms: int | None = None
+    paused_buyers: tuple[str, ...] = ()
+    buyer_limited: int = 0
+    shop_limited: int = 0
+    cooled_down: int = 0
+    cooling_rules: tuple[str, ...] = ()
     failed_sendings: int = 0
     last_failure: SendOutcome | None = None
     last_failure_reason: str = ""
@@ -23,28 +42,34 @@ class ReplyFigures:
 
 
 async def reply_figures(
-    database: Database, account_id: str, *, spoke_after_ms: int, failed_after_ms: int, too_old_before_ms: int
+    database: Database, account_id: str, *, now_ms: int, looked_back_ms: int, too_old_before_ms: int
 ) -> ReplyFigures:
-    """Count an account's chats in which its owner spoke after a moment, sendings that failed after another, and buyers'
-    messages between ``failed_after_ms`` and ``too_old_before_ms`` that nobody answered.
+    """Count an account's chats that are paused now, and of the time since ``now_ms - looked_back_ms`` what was held
+    back, the sendings that failed, and the buyers' messages that nobody answered before they were too old.
     """
+    since_ms = now_ms - looked_back_ms
     mine = messages.c.account_id == account_id
-    silent = select(func.count(messages.c.chat_id.distinct())).where(
-        mine, messages.c.direction == Direction.HUMAN.value, messages.c.created_at_ms >= spoke_after_ms
-    )
-    overdue = select(func.count()).where(
-        mine,
-        not_(messages.c.handled),
-        messages.c.direction == Direction.IN.value,
-        messages.c.received_at_ms >= failed_after_ms,
-        messages.c.created_at_ms < too_old_before_ms,
-    )
-    failed = _failed(account_id, failed_after_ms)
+    lately = and_(mine, messages.c.direction == Direction.IN.value, messages.c.received_at_ms >= since_ms)
+    unheard = and_(not_(messages.c.handled), messages.c.created_at_ms < too_old_before_ms)
+    overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Verdict.TOO_OLD.value))
+    failed = _failed(account_id, since_ms)
 
     def job(connection: Connection) -> ReplyFigures:
         last = connection.execute(failed.order_by(outbox.c.id.desc()).limit(1)).first()
+        pauses = connection.execute(_pauses(account_id, now_ms)).all()
+        held_back = {
+            verdict: connection.scalar(select(func.count()).where(lately, messages.c.verdict == verdict.value)) or 0
+            for verdict in _HELD_BACK
+        }
+        cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Verdict.COOLDOWN.value).distinct()
         return ReplyFigures(
-            silent_chats=connection.scalar(silent) or 0,
+            paused_chats=len(pauses),
+            paused_until_ms=max((row.until_ms for row in pauses), default=None),
+            paused_buyers=tuple(row.buyer_name or row.chat_id for row in pauses[:MOST_NAMES]),
+            buyer_limited=held_back[Verdict.BUYER_LIMIT],
+            shop_limited=held_back[Verdict.SHOP_LIMIT],
+            cooled_down=held_back[Verdict.COOLDOWN],
+            cooling_rules=tuple(connection.scalars(cooling.order_by(messages.c.rule_id).limit(MOST_NAMES))),
             failed_sendings=connection.scalar(select(func.count()).select_from(failed.subquery())) or 0,
             last_failure=SendOutcome(last.outcome) if last else None,
             last_failure_reason=last.reason if last else "",
@@ -52,6 +77,16 @@ async def reply_figures(
         )
 
     return await database.read(job)
+
+
+def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
+    same_chat = and_(chats.c.account_id == chat_pauses.c.account_id, chats.c.chat_id == chat_pauses.c.chat_id)
+    return (
+        select(chat_pauses.c.until_ms, chat_pauses.c.chat_id, func.coalesce(chats.c.buyer_name, "").label("buyer_name"))
+        .outerjoin(chats, same_chat)
+        .where(chat_pauses.c.account_id == account_id, chat_pauses.c.until_ms > now_ms)
+        .order_by(chat_pauses.c.until_ms, chat_pauses.c.chat_id)
+    )
 
 
 def _failed(account_id: str, after_ms: int) -> Select[tuple[str, str]]:

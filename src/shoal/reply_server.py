@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import psutil
 import structlog
@@ -36,6 +37,8 @@ from shoal.api import (
 )
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
+from shoal.chat_pauses import ChatPauses
+from shoal.chats import Chats
 from shoal.config import Settings
 from shoal.console import live, session
 from shoal.console import routes as console
@@ -44,12 +47,14 @@ from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError
+from shoal.events import Talk
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.retention import Retention
 from shoal.server import Server
+from shoal.switchboard import Switchboard
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.users import Users
 from shoal.vault import Vault
@@ -148,11 +153,18 @@ async def _open_parts(
     vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
     users = Users(database)
     closing.push_async_callback(_bounded, "users", users.close)
-    store, message_log, order_book = DBManager(database, vault), MessageLog(database), OrderBook(database)
+
+    def tell(talk: Talk) -> None:
+        account = manager.accounts.get(talk.account_id)
+        if account is not None:
+            manager.events.publish(replace(talk, owner_id=account.owner_id))
+
+    store, message_log, order_book = DBManager(database, vault), MessageLog(database, tell=tell), OrderBook(database)
+    switchboard = Switchboard()
     kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
     if connect is None:
         connect = await closing.enter_async_context(
-            _site_connect(settings, database, vault, message_log, order_book, kept_pictures)
+            _site_connect(settings, database, vault, message_log, order_book, kept_pictures, switchboard=switchboard)
         )
     manager = CookieManager(store, connect, settings)
     closing.push_async_callback(_bounded, "manager", manager.close)
@@ -170,6 +182,9 @@ async def _open_parts(
         manager=manager,
         users=users,
         message_log=message_log,
+        pauses=ChatPauses(database, tell=tell),
+        chats=Chats(database),
+        switchboard=switchboard,
         order_book=order_book,
         credentials=Credentials(database, vault),
         answers=answers,
@@ -188,6 +203,8 @@ async def _site_connect(
     message_log: MessageLog,
     order_book: OrderBook,
     kept_pictures: Pictures,
+    *,
+    switchboard: Switchboard,
 ) -> AsyncIterator[Connect]:
     """The connection to the real site, open as long as the context: with what every account's connection shares."""
     session = open_site_session()
@@ -201,6 +218,7 @@ async def _site_connect(
         pictures=kept_pictures,
         uploaded=UploadedPictures(database),
         token_calls=evenly(settings.token_calls_per_second),
+        switchboard=switchboard,
     )
 
     async def connect(account: Account, link: Link) -> None:

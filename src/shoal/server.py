@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoal.answers import Answers
+from shoal.chat_pauses import ChatPauses
+from shoal.chats import Chats
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
@@ -14,6 +16,7 @@ from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
 from shoal.store import AccountStore
+from shoal.switchboard import Switchboard
 from shoal.users import Users
 
 
@@ -27,6 +30,9 @@ class Server:
     manager: CookieManager
     users: Users
     message_log: MessageLog
+    pauses: ChatPauses
+    chats: Chats
+    switchboard: Switchboard
     order_book: OrderBook
     credentials: Credentials
     answers: Answers

@@ -70,6 +70,8 @@ class Upkeep:
         self._connected_ms = now_ms()
         self._under_way: set[str] = set()
         self._heard_since_look = False
+        self.looked_back = asyncio.Event()
+        """What came, and what of ours went, while the account was away is known, as far as it can be."""
 
     async def beat(self) -> None:
         """One heartbeat, answered. Raises as ``LiveSocket.heartbeat``."""
@@ -85,7 +87,7 @@ class Upkeep:
         loop = asyncio.get_running_loop()
         look_at = loop.time() + self._spread(self._settings.probe_seconds)
         login_at = loop.time() + self._spread(self._settings.login_check_seconds)
-        self._beside("catch-up", self._catch_up_once)
+        self._beside("catch-up", self._look_back)
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
             await self.beat()
@@ -115,6 +117,10 @@ class Upkeep:
                 self._under_way.discard(name)
 
         self._work.start(acting(), name=f"{name}:{self._account_id}")
+
+    async def _look_back(self) -> None:
+        await self._catch_up_once()
+        self.looked_back.set()
 
     async def _catch_up_once(self) -> None:
         """Pull what came while the account was away. What fails for now is tried again at the next look."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import available_timezones
 
-from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, Account, ItemSetting
+from shoal.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account, ItemSetting
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.keywords import (
     KeywordRow,
@@ -215,10 +215,20 @@ def _timezone(value: Any, name: str) -> str:
     return value
 
 
+def _replies(value: Any, name: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_REPLIES:
+        raise InvalidInput(f"{name} is 0 to {MAX_REPLIES}", code="bad_reply_limit", field=name, limit=MAX_REPLIES)
+    return value
+
+
 SETTINGS: dict[str, Callable[[Any, str], Any]] = {
     "remark": _remark,
     "pause_duration": _pause,
     "debounce_seconds": _debounce,
+    "buyer_replies_per_hour": _replies,
+    "shop_replies_per_minute": _replies,
     "paid_message": _reply,
     "free_shipping": _flag,
     "default_reply_enabled": _flag,

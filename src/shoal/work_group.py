@@ -15,14 +15,18 @@ class WorkGroup:
         self._failure: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
         self._closed = False
 
-    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        """Begin a piece of work; after ``finish`` nothing begins any more."""
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None] | None:
+        """Begin a piece of work; after ``finish`` nothing begins any more (``None``).
+
+        Whoever awaits the task need not see to its failure: the group does.
+        """
         if self._closed:
             work.close()
-            return
+            return None
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

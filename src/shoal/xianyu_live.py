@@ -30,6 +30,7 @@ from shoal.position_book import Position, PositionBook
 from shoal.site_login import SiteLogin, SocketToken
 from shoal.site_pictures import SitePictures
 from shoal.socket_tokens import SocketTokens, TokenRenewed
+from shoal.switchboard import Switchboard
 from shoal.sync_position import SyncPosition
 from shoal.upkeep import DeafConnection, Upkeep
 from shoal.uploaded_pictures import UploadedPictures
@@ -65,6 +66,7 @@ class LiveSurroundings:
     pictures: Pictures
     uploaded: UploadedPictures
     token_calls: AsyncLimiter
+    switchboard: Switchboard = field(default_factory=Switchboard)
     rng: Random = field(default_factory=Random)
     """Spreads what many connections do now and then."""
 
@@ -136,7 +138,7 @@ class XianyuLive:
 
     async def _note_interrupted(self) -> None:
         """Say of what was under way when the program or the last connection ended that nobody knows."""
-        for sending in await self._around.message_log.interrupted(self._account.id):
+        for sending in await self._around.message_log.sendings.interrupted(self._account.id):
             log.warning(
                 "message uncertain", account=self._account.id, chat=sending.row.chat_id, order=sending.row.order_id
             )
@@ -183,16 +185,15 @@ class XianyuLive:
         work = WorkGroup()
         grace_seconds = FAREWELL_SECONDS
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as tasks, self._around.switchboard.connected(self._account.id, outbox):
                 conversations = Conversations(
                     self._link,
                     outbox,
                     self._around.message_log,
                     tasks,
                     work,
+                    self._settings,
                     account_id=self._account.id,
-                    debounce_seconds=self._settings.reply_debounce_seconds,
-                    message_age_seconds=self._settings.message_age_seconds,
                 )
                 orders = Orders(self._link, outbox, access.mtop, self._around.order_book, account_id=self._account.id)
                 incoming = Incoming(
@@ -229,6 +230,7 @@ class XianyuLive:
                 tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
                 await conversations.take_up()
+                tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
                 with self._around.order_book.serving(self._account.id, lambda: self._serve(orders, work)):
                     async for push in socket.pushes():
                         await self._take(push, socket, position, incoming, upkeep)

@@ -10,8 +10,10 @@ from doors import Door, another_person
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
 from shoal.errors import NeedsOwner, StoreError
-from shoal.message_log import Direction, IncomingMessage, OutboxRow, SendOutcome
+from shoal.message_log import Direction, IncomingMessage
 from shoal.order_book import News
+from shoal.sendings import OutboxRow, SendOutcome
+from shoal.verdicts import Verdict
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -72,29 +74,32 @@ def _message(number: int, chat: str, age_ms: int, direction: Direction = Directi
 
 async def test_what_the_messages_tell_is_counted(door: Door) -> None:
     log = door.server.message_log
-    await log.store_incoming(
-        "shop",
-        [
-            _message(1, "c1", 60_000, Direction.HUMAN),
-            _message(2, "c1", 30_000, Direction.HUMAN),
-            _message(3, "c2", 60_000, Direction.HUMAN),
-            _message(4, "c3", 11 * 60_000, Direction.HUMAN),
-            _message(5, "c4", 301_000),
-            _message(6, "c4", 1_000),
-        ],
-    )
+    words = [
+        _message(1, "c1", 60_000, Direction.OUT),
+        _message(2, "c1", 30_000, Direction.OUT),
+        _message(3, "c2", 60_000, Direction.OUT),
+        _message(4, "c3", 11 * 60_000, Direction.OUT),
+    ]
+    asked = [_message(5, "c4", 301_000), *(_message(number, "c4", 1_000) for number in range(6, 10))]
+    await log.store_incoming("shop", [*words, *asked])
+    for word in words:
+        await log.mark_human("shop", word, pause_minutes=10)
+    for number, verdict in ((7, Verdict.BUYER_LIMIT), (8, Verdict.COOLDOWN), (9, Verdict.TOO_OLD)):
+        await log.decide("shop", [f"m{number}"], verdict, rule_id="default_reply")
     for number, (outcome, reason) in enumerate(
         [(SendOutcome.UNCERTAIN, "no_answer"), (SendOutcome.SENT, ""), (SendOutcome.REFUSED, "含有敏感词")]
     ):
-        row = await log.queue(OutboxRow(account_id="shop", chat_id="c1", uuid=f"u{number}"))
-        await log.settle(row, outcome, reason)
+        (row,) = (await log.sendings.queue([OutboxRow(account_id="shop", chat_id="c1", uuid=f"u{number}")])).ids
+        await log.sendings.settle(row, outcome, reason)
     await door.add("two", 2)
     await log.store_incoming("two", [_message(9, "c9", 301_000)])
     _, checks = await _checks(door)
     assert checks["pause"]["detail"].startswith("2 个会话")
     assert "2 条回复" in checks["sendings"]["detail"]
     assert "含有敏感词" in checks["sendings"]["detail"]
-    assert "1 条消息超过 300 秒" in checks["overdue"]["detail"]
+    assert "2 条消息超过 300 秒" in checks["overdue"]["detail"]
+    assert "1 条消息未自动回复：同一买家每小时最多 60 次" in checks["limits"]["detail"]
+    assert "规则：default_reply" in checks["cooldown"]["detail"]
 
 
 async def test_the_token_of_the_rotated_cookies_counts(door: Door) -> None:

@@ -12,8 +12,8 @@ from order_steps import CONSIGN, FREE, calls, died, intent, order_soon, pay, pay
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.errors import StoreError
-from shoal.message_log import SendOutcome
 from shoal.order_book import Act, IntentState
+from shoal.sendings import SendOutcome
 from standins import ANN, until
 
 
@@ -69,7 +69,7 @@ async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Pat
     await asyncio.sleep(0.5)
     assert len(await words(heir, unb)) == 1
     state = await heir.book.intent_state("shop", order_id, Act.PAID_MESSAGE)
-    (sending,) = await heir.log.list_sendings(["shop"], order_id=order_id)
+    (sending,) = await heir.log.sendings.list_sendings(["shop"], order_id=order_id)
     if sending.outcome is SendOutcome.UNCERTAIN:
         assert state is IntentState.UNCERTAIN
         assert (await order_soon(heir, order_id, problem="message_uncertain")).status == "pending_ship"

@@ -14,8 +14,8 @@ from picture_files import a_png
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.keywords import with_image
-from shoal.message_log import SendOutcome
 from shoal.schema import uploads
+from shoal.sendings import SendOutcome
 from standins import ANN, until
 
 
@@ -46,7 +46,7 @@ async def outcome_of(shoal: Shoal) -> tuple[SendOutcome, str]:
     """What became of the account's newest sending, once it is settled."""
     async with asyncio.timeout(5):
         while True:
-            sendings = await shoal.log.list_sendings(("shop",))
+            sendings = await shoal.log.sendings.list_sendings(("shop",))
             if sendings and sendings[0].outcome is not SendOutcome.SENDING:
                 return sendings[0].outcome, sendings[0].reason
             await asyncio.sleep(0.02)

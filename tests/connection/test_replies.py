@@ -11,6 +11,7 @@ from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.change_path import Caller
 from shoal.keywords import KeywordRow
+from shoal.sendings import Sending
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
@@ -114,19 +115,21 @@ async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoa
         await asyncio.sleep(1.2)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
-    assert [sending.outcome for sending in await shoal.log.list_sendings(["shop"])][1] == "uncertain"
+    first = (await shoal.log.sendings.list_sendings(["shop"]))[-1]
+    assert (first.outcome, first.reason) == ("sent", "echo"), "it settled what nobody had answered"
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 
 async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(5):
-        while not await shoal.log.list_sendings(["shop"]):
+        while not await shoal.log.sendings.list_sendings(["shop"]):
             await asyncio.sleep(0.01)
     stopped = await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     assert stopped.observation.state is AccountState.STOPPED
-    (sending,) = await shoal.log.list_sendings(["shop"])
+    (sending,) = await shoal.log.sendings.list_sendings(["shop"])
     assert sending.outcome == "uncertain"
 
 
@@ -149,17 +152,29 @@ async def test_a_refused_message_does_not_count_as_sent(shoal: Shoal) -> None:
     await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(5):
-        while not (sendings := await shoal.log.list_sendings(["shop"])) or sendings[0].outcome == "sending":
+        while not (sendings := await shoal.log.sendings.list_sendings(["shop"])) or sendings[0].outcome == "sending":
             await asyncio.sleep(0.02)
     assert (sendings[0].outcome, sendings[0].reason) == ("refused", "CSI_FORBID")
 
 
-async def test_a_silent_send_is_uncertain_and_not_repeated(shoal: Shoal) -> None:
+async def settled(shoal: Shoal, count: int = 1) -> list[Sending]:
+    """The sendings, oldest first, once there are so many and none is on its way."""
+    async with asyncio.timeout(8):
+        while True:
+            sendings = (await shoal.log.sendings.list_sendings(["shop"]))[::-1]
+            open_still = {"sending", "waiting", "uncertain"}
+            if len(sendings) >= count and not any(sending.outcome in open_still for sending in sendings):
+                return sendings
+            await asyncio.sleep(0.03)
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+async def test_a_message_that_nobody_confirmed_arrives_once_and_is_settled(shoal: Shoal, *, delivered: bool) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=True, times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=delivered, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    async with asyncio.timeout(5):
-        while not (sendings := await shoal.log.list_sendings(["shop"])) or sendings[0].outcome == "sending":
-            await asyncio.sleep(0.05)
-    assert sendings[0].outcome == "uncertain"
-    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
+    (sending,) = await settled(shoal)
+    assert (sending.outcome, sending.reason) == ("sent", "echo" if delivered else "sent_again")
+    chat = await shoal.sandbox.get(f"chats/{unb}/小鱼")
+    assert [line["uuid"] for line in chat["seen"]] == [sending.row.uuid]
+    assert sending.resends == int(not delivered)

@@ -8,21 +8,11 @@ import pytest
 
 from shoal.database import Database
 from shoal.db_manager import DBManager
-from shoal.message_log import MessageLog, OutboxKind, OutboxRow, SendOutcome
 from shoal.order_book import CANCELLED, COMPLETED, Act, IntentState, News, Order, OrderBook, Why
-from store_steps import Place, an_account, committed, created, deletion, living
+from shoal.sendings import OutboxKind, OutboxRow, Sendings, SendOutcome
+from store_steps import Clock, Place, an_account, committed, created, deletion, living
 
 SECOND = 1000
-
-
-class Clock:
-    """Milliseconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture
@@ -273,12 +263,12 @@ async def test_the_sites_own_card_settles_a_confirmation_that_nobody_knew_of(boo
 async def test_the_outbox_tells_what_became_of_a_message_that_was_under_way(
     book: OrderBook, database: Database, outcome: SendOutcome | None, state: IntentState
 ) -> None:
-    log = MessageLog(database)
+    log = Sendings(database)
     await paid(book)
     await book.begin_intent("shop", "o1", Act.PAID_MESSAGE)
     if outcome is not None:
         row = OutboxRow(account_id="shop", chat_id="c", uuid="u", kind=OutboxKind.PAID, order_id="o1")
-        sending = await log.queue(row)
+        (sending,) = (await log.queue([row])).ids
         if outcome is not SendOutcome.SENDING:
             await log.settle(sending, outcome, "why")
     unknown = await book.interrupted("shop")
@@ -288,11 +278,11 @@ async def test_the_outbox_tells_what_became_of_a_message_that_was_under_way(
 
 
 async def test_an_uncertain_message_is_settled_when_the_outbox_learns_more(book: OrderBook, database: Database) -> None:
-    log = MessageLog(database)
+    log = Sendings(database)
     await paid(book)
     await book.begin_intent("shop", "o1", Act.PAID_MESSAGE)
     row = OutboxRow(account_id="shop", chat_id="c", uuid="u", kind=OutboxKind.PAID, order_id="o1")
-    sending = await log.queue(row)
+    (sending,) = (await log.queue([row])).ids
     await log.settle(sending, SendOutcome.UNCERTAIN, "no_answer")
     await book.settle_intent("shop", "o1", Act.PAID_MESSAGE, IntentState.UNCERTAIN, "no_answer")
     assert await book.interrupted("shop") == []

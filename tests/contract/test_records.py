@@ -1,31 +1,19 @@
-"""Messages and people on both databases."""
+"""People on both databases."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.errors import Conflict, InvalidInput, NotApplied
-from shoal.message_log import ECHO_WINDOW_MS, IncomingMessage, MessageLog, OutboxRow, SendOutcome
+from shoal.errors import Conflict, InvalidInput
 from shoal.schema import sessions
 from shoal.users import Role, Users
-from store_steps import an_account, created
-
-
-class Clock:
-    """Milliseconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
+from store_steps import Clock
 
 
 @pytest.fixture
@@ -34,139 +22,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def log(database: Database, manager: DBManager, clock: Clock) -> MessageLog:
-    await created(manager, an_account("shop"), an_account("other"))
-    return MessageLog(database, now_ms=clock)
-
-
-@pytest.fixture
 async def users(database: Database, clock: Clock) -> AsyncIterator[Users]:
     users = Users(database, now_ms=clock, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     yield users
     await users.close()
-
-
-def a_message(number: int, text: str = "在吗", chat_id: str = "c") -> IncomingMessage:
-    return IncomingMessage(
-        message_id=f"m{number}", chat_id=chat_id, sender_id="b", sender_name="买家", text=text, created_at_ms=number
-    )
-
-
-def an_echo(message_id: str, text: str, *, content_type: str = "1") -> IncomingMessage:
-    return IncomingMessage(message_id=message_id, chat_id="c", text=text, content_type=content_type)
-
-
-async def test_a_message_is_new_once(log: MessageLog) -> None:
-    assert await log.store_incoming("shop", []) == set()
-    assert await log.store_incoming("shop", [a_message(1), a_message(2), a_message(1)]) == {"m1", "m2"}
-    assert await log.store_incoming("shop", [a_message(2), a_message(3)]) == {"m3"}
-    assert await log.store_incoming("other", [a_message(1)]) == {"m1"}
-    racing = await asyncio.gather(*(log.store_incoming("shop", [a_message(9)]) for _ in range(10)))
-    assert sorted(len(new) for new in racing) == [0] * 9 + [1]
-    with pytest.raises(NotApplied):
-        await log.store_incoming("nobody", [a_message(1)])
-
-
-async def test_unhandled_messages_are_found_again(log: MessageLog) -> None:
-    await log.store_incoming("shop", [a_message(number) for number in (3, 1, 2)])
-    await log.mark_handled("shop", ["m2"])
-    await log.mark_handled("shop", [])
-    assert [found.message.message_id for found in await log.unhandled("shop", 0)] == ["m1", "m3"]
-    assert [found.message.message_id for found in await log.unhandled("shop", 1)] == ["m3"]
-    assert await log.unhandled("other", 0) == []
-
-
-async def test_a_sending_is_settled_once(log: MessageLog) -> None:
-    await log.store_incoming("shop", [a_message(1)])
-    row = OutboxRow(account_id="shop", chat_id="c", uuid="u1", message_id="m1", text="在的")
-    sending = await log.queue(row)
-    with pytest.raises(NotApplied):
-        await log.queue(row)
-    assert await log.settle(sending, SendOutcome.SENT, site_message_id="s1")
-    assert not await log.settle(sending, SendOutcome.REFUSED)
-    assert await log.claim_echo("shop", "c", an_echo("s1", "在的"))
-    assert not await log.claim_echo("other", "c", an_echo("s1", "在的"))
-    assert not await log.claim_echo("shop", "c", an_echo("s2", "在的")), "the owner may say the same"
-    (message,) = await log.list_messages(["shop"])
-    assert [(found.outcome, found.row) for found in message.sendings] == [(SendOutcome.SENT, row)]
-
-
-async def test_what_was_on_its_way_at_a_crash_is_uncertain(log: MessageLog) -> None:
-    first = await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u1"))
-    await log.queue(OutboxRow(account_id="other", chat_id="c", uuid="u2"))
-    assert [found.id for found in await log.interrupted("shop")] == [first]
-    assert await log.interrupted("shop") == []
-    (found,) = await log.list_sendings(["shop"])
-    assert (found.outcome, found.reason) == (SendOutcome.UNCERTAIN, "interrupted")
-    assert await log.settle(first, SendOutcome.SENT)
-
-
-async def test_messages_are_listed_newest_first_page_by_page(log: MessageLog) -> None:
-    await log.store_incoming("shop", [a_message(number) for number in range(1, 6)])
-    await log.store_incoming("other", [a_message(3)])
-    seen: list[str] = []
-    before = None
-    while page := await log.list_messages(["shop"], before=before, limit=2):
-        seen += [found.message.message_id for found in page]
-        before = page[-1].cursor
-    assert seen == ["m5", "m4", "m3", "m2", "m1"]
-    assert len(await log.list_messages(["shop", "other"])) == 6
-    assert await log.list_messages([]) == []
-    assert await log.list_messages(["shop"], chat_id="elsewhere") == []
-
-
-async def test_a_search_is_literal(log: MessageLog) -> None:
-    texts = ["100% ok", "100 OK", "a_b", "axb"]
-    await log.store_incoming("shop", [a_message(number, text) for number, text in enumerate(texts)])
-
-    async def found(query: str) -> list[str]:
-        return sorted(message.message.text for message in await log.list_messages(["shop"], query=query))
-
-    assert await found("100%") == ["100% ok"]
-    assert await found("ok") == ["100 OK", "100% ok"]
-    assert await found("A_B") == ["a_b"]
-    assert await found("买家") == sorted(texts)
-
-
-async def test_the_echo_of_an_uncertain_sending_is_known_by_its_words_once(log: MessageLog, clock: Clock) -> None:
-    await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u1", text="在的"))
-    assert not await log.claim_echo("shop", "c", an_echo("s0", "在的")), "its answer may still come"
-    await log.interrupted("shop")
-    for account, chat, text in [("other", "c", "在的"), ("shop", "d", "在的"), ("shop", "c", "我来了")]:
-        assert not await log.claim_echo(account, chat, an_echo("s1", text))
-    assert await log.claim_echo("shop", "c", an_echo("s1", "在的"))
-    assert await log.claim_echo("shop", "c", an_echo("s1", "在的")), "the same echo again"
-    assert not await log.claim_echo("shop", "c", an_echo("s2", "在的")), "one sending has one echo"
-    (found,) = await log.list_sendings(["shop"])
-    assert (found.outcome, found.site_message_id) == (SendOutcome.UNCERTAIN, "s1")
-    await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u2", image_url="https://img.example/1.jpg"))
-    await log.interrupted("shop")
-    assert await log.claim_echo("shop", "c", an_echo("s3", "[图片]", content_type="2"))
-    await log.queue(OutboxRow(account_id="shop", chat_id="c", uuid="u3", text="在的"))
-    await log.interrupted("shop")
-    clock.now += ECHO_WINDOW_MS
-    assert not await log.claim_echo("shop", "c", an_echo("s4", "在的")), "much later it is somebody else's word"
-
-
-async def test_a_once_only_reply_is_due_once_per_chat_and_again_if_it_never_left(log: MessageLog) -> None:
-    def once(number: int, account: str = "shop", chat: str = "c") -> Awaitable[int | None]:
-        return log.queue_once(OutboxRow(account_id=account, chat_id=chat, uuid=f"u{number}", text="您好"))
-
-    racing = [found for found in await asyncio.gather(*(once(number) for number in range(8))) if found is not None]
-    assert len(racing) == 1
-    assert await once(8, chat="d")
-    assert await once(9, account="other")
-    await log.take_back("shop", racing[0], "connection_lost", answers=[], once_in="c")
-    assert await once(10)
-    assert await once(11) is None
-
-
-async def test_old_messages_are_forgotten(log: MessageLog, clock: Clock) -> None:
-    await log.store_incoming("shop", [a_message(1)])
-    clock.now += 1000
-    await log.store_incoming("shop", [a_message(2)])
-    assert await log.forget_older_than(clock.now) == 1
-    assert [found.message.message_id for found in await log.list_messages(["shop"])] == ["m2"]
 
 
 async def test_the_first_administrator_is_made_once(users: Users) -> None:

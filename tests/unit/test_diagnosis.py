@@ -15,9 +15,9 @@ from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
 from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, diagnose, is_replying
-from shoal.message_log import SendOutcome
 from shoal.reply_figures import ReplyFigures
 from shoal.rule import Rule
+from shoal.sendings import SendOutcome
 
 NOW = 1_800_000_000_000
 SHOP = Account(
@@ -79,7 +79,10 @@ def test_what_keeps_every_buyer_waiting_is_found(values: dict[str, Any], finding
 BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"unsettled": True}, "store_unsettled"),
     ({"busy_with": "update_keywords", "busy_seconds": 5.1}, "lock_held"),
-    ({"figures": ReplyFigures(silent_chats=2)}, "paused"),
+    ({"figures": ReplyFigures(paused_chats=2)}, "paused"),
+    ({"figures": ReplyFigures(buyer_limited=1)}, "buyer_limited"),
+    ({"figures": ReplyFigures(shop_limited=1, buyer_limited=1)}, "shop_limited"),
+    ({"figures": ReplyFigures(cooled_down=1)}, "cooling"),
     ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
     ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
     ({"figures": ReplyFigures(overdue=4)}, "overdue"),
@@ -152,8 +155,27 @@ def test_an_account_that_was_switched_off_while_it_needed_its_owner_says_so() ->
 
 
 def test_the_pause_may_be_off() -> None:
-    asked = facts(account={"pause_duration": 0}, figures=ReplyFigures(silent_chats=2))
-    assert found(asked, CheckName.PAUSE).finding == "never_pauses"
+    assert found(facts(account={"pause_duration": 0}), CheckName.PAUSE).finding == "never_pauses"
+
+
+def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> None:
+    figures = ReplyFigures(
+        paused_chats=7, paused_until_ms=NOW + 60_001, paused_buyers=("小鱼", "小虾"), cooled_down=3,
+        cooling_rules=("r", "default_reply"),
+    )  # fmt: skip
+    check = found(facts(figures=figures), CheckName.PAUSE)
+    assert "7 个会话由您接手" in ADVICE[check.finding].detail(Language.ZH, check.params)
+    assert "2 min more (小鱼, 小虾)" in ADVICE[check.finding].detail(Language.EN, check.params)
+    assert "hand the chat back" in ADVICE[check.finding].do(Language.EN, check.params)
+    check = found(facts(figures=figures), CheckName.COOLDOWN)
+    assert "a, default_reply" in ADVICE[check.finding].detail(Language.EN, check.params)
+
+
+def test_the_limit_that_was_met_is_named() -> None:
+    figures = ReplyFigures(buyer_limited=3)
+    asked = facts(figures=figures, buyer_replies_per_hour=20, shop_replies_per_minute=60)
+    check = found(asked, CheckName.LIMITS)
+    assert "每小时最多 20 次" in ADVICE[check.finding].detail(Language.ZH, check.params)
 
 
 @pytest.mark.parametrize(

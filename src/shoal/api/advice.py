@@ -210,10 +210,40 @@ ADVICE: dict[str, Advice] = {
         "No chat is silent because you replied yourself (which lasts {minutes} minutes).",
     ),
     "paused": Advice(
-        "{chats} 个会话因您亲自回复而暂停，每次 {minutes} 分钟。",
-        "Chats that are silent because you replied there yourself (for {minutes} min each time): {chats}.",
-        "这是正常的；想缩短，就修改暂停时间（0 为不暂停）。",
-        "That is as it should be. To shorten it, change the pause (0: never pause).",
+        "{chats} 个会话由您接手（您亲自回复过，或手动接管），最长还有 {minutes} 分钟不自动回复：{buyers}",
+        "Chats that are yours because you replied there or took them over: {chats}, the last for {minutes} min more "
+        "({buyers}).",
+        "这是正常的；要马上恢复自动回复，就在会话列表中“交还”；想以后缩短，就修改暂停时间（0 为不暂停）。",
+        "That is as it should be. To end it now, hand the chat back in the list of chats; to make it shorter from now "
+        "on, change the pause (0: never pause).",
+    ),
+    "not_limited": Advice(
+        "最近 24 小时没有消息因回复次数上限而未回复。", "No message met a limit of replies in the last 24 hours."
+    ),
+    "buyer_limited": Advice(
+        "最近 24 小时有 {buyer_messages} 条消息未自动回复：同一买家每小时最多 {buyer_limit} 次。",
+        "Messages of the last 24 hours that were not answered since one buyer gets at most {buyer_limit} replies an "
+        "hour: {buyer_messages}.",
+        "需要时亲自回复；若上限太低，就修改 buyer_replies_per_hour（0 为不限）。",
+        "Reply yourself if need be. If the limit is too low, change buyer_replies_per_hour (0: no limit).",
+    ),
+    "shop_limited": Advice(
+        "最近 24 小时有 {shop_messages} 条消息未自动回复：本店每分钟最多 {shop_limit} 次"
+        "（另有 {buyer_messages} 条因单个买家的上限）。",
+        "Messages of the last 24 hours that were not answered since the shop replies at most {shop_limit} times a "
+        "minute: {shop_messages} (and since one buyer had too many: {buyer_messages}).",
+        "亲自回复这些买家；若上限太低，就修改 shop_replies_per_minute（0 为不限）。",
+        "Reply to these buyers yourself. If the limit is too low, change shop_replies_per_minute (0: no limit).",
+    ),
+    "nothing_cooling": Advice(
+        "最近 24 小时没有消息因规则冷却而未回复。", "No message met a rule's cool-down in the last 24 hours."
+    ),
+    "cooling": Advice(
+        "最近 24 小时有 {count} 条消息因规则冷却而未回复，规则：{rules}",
+        "Messages of the last 24 hours that were not answered since the rule had just spoken to that buyer: {count} "
+        "({rules}).",
+        "这是规则的设置；想缩短，就修改这些规则的冷却时间。",
+        "That is how the rules are set. To shorten it, change the cool-down of these rules.",
     ),
     "sendings_well": Advice("最近 24 小时没有发送失败。", "No reply was refused or lost in the last 24 hours."),
     "sendings_refused": Advice(
@@ -223,9 +253,10 @@ ADVICE: dict[str, Advice] = {
         "Look at the reason in the list of messages, and change the reply (contact details, for instance).",
     ),
     "sendings_uncertain": Advice(
-        "最近 24 小时有 {count} 条回复没有发出或不确定；最后一条没有得到闲鱼确认（{reason}），不会自动重发。",
+        "最近 24 小时有 {count} 条回复没有发出或不确定；"
+        "最后一条没有得到闲鱼确认（{reason}），用同一编号重发后仍未确认。",
         "Replies that were refused or uncertain in the last 24 hours: {count}. The site did not confirm the last one "
-        "({reason}); it is not sent again by itself.",
+        "({reason}), not even when it was sent again under the same number.",
         "在闲鱼中查看该会话，必要时亲自回复。",
         "Look at that chat on the site, and reply yourself if need be.",
     ),

@@ -136,9 +136,10 @@ class AccountInfoBody(BaseModel):
 
 
 class SettingsBody(BaseModel):
-    """Some settings of an account; those left out stay. ``debounce_seconds: null`` means the server's setting.
+    """Some settings of an account; those left out stay.
 
-    ``free_shipping``: complete the orders of a group price (小刀) without a person.
+    ``null`` for a span or a limit means the server's setting; a limit of 0 is none. ``free_shipping``: complete the
+    orders of a group price (小刀) without a person.
 
     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
     It is never shown again with its user name and password.
@@ -148,6 +149,8 @@ class SettingsBody(BaseModel):
     remark: Text = ""
     pause_duration: int = 10
     debounce_seconds: float | None = Field(None, allow_inf_nan=False)
+    buyer_replies_per_hour: int | None = None
+    shop_replies_per_minute: int | None = None
     paid_message: Text = ""
     free_shipping: bool = False
     default_reply_enabled: bool = False

@@ -75,8 +75,8 @@ async def _facts(server: Server, account: Account) -> Facts:
         figures = await reply_figures(
             server.database,
             account.id,
-            spoke_after_ms=now - account.pause_duration * 60_000,
-            failed_after_ms=now - LOOKED_BACK_MS,
+            now_ms=now,
+            looked_back_ms=LOOKED_BACK_MS,
             too_old_before_ms=now - message_age_ms,
         )
         readable = True
@@ -96,7 +96,13 @@ async def _facts(server: Server, account: Account) -> Facts:
         token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
         figures=figures,
         orders_in_need=in_need,
+        buyer_replies_per_hour=_own_or(account.buyer_replies_per_hour, settings.buyer_replies_per_hour),
+        shop_replies_per_minute=_own_or(account.shop_replies_per_minute, settings.shop_replies_per_minute),
     )
+
+
+def _own_or(own: int | None, servers: int) -> int:
+    return servers if own is None else own
 
 
 def token_expiry_ms(cookie: str) -> int | None:

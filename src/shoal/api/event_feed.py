@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shoal.api.shapes import account_body, maybe_rfc3339, rfc3339
-from shoal.events import AccountChanged, AccountStateChanged, Event, Subscription
+from shoal.events import AccountChanged, AccountStateChanged, Event, Subscription, Talk
 from shoal.journal import JournalEntry
 from shoal.server import Server
 
@@ -113,6 +113,8 @@ def _snapshot(server: Server, user_id: int, rev: int) -> Told:
 def _told(event: Event) -> Told:
     if isinstance(event, AccountChanged):
         return Told(_change(event.entry), event.entry.rev)
+    if isinstance(event, Talk):
+        return Told(_talk(event))
     return Told(_state(event))
 
 
@@ -126,6 +128,14 @@ def _change(entry: JournalEntry) -> dict[str, Any]:
         "actor": entry.actor,
         "at": rfc3339(entry.at_ms),
     }
+
+
+def _talk(event: Talk) -> dict[str, Any]:
+    facts = {
+        name.removesuffix("_ms"): maybe_rfc3339(value) if name.endswith("_ms") else value
+        for name, value in event.facts.items()
+    }
+    return {"type": event.kind, "account": event.account_id, **facts, "at": rfc3339(event.at_ms)}
 
 
 def _state(event: AccountStateChanged) -> dict[str, Any]:

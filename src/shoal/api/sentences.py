@@ -219,6 +219,11 @@ PROBLEMS: dict[str, Problem] = {
         "代理的用户名和密码不会显示：不修改就不要提交 proxy，要修改请填写完整地址",
         "A proxy is shown without its user name and password: leave proxy out to keep it, or send the whole address.",
     ),
+    "bad_reply_limit": Problem(
+        422,
+        "{field} 必须是 0 到 {limit} 的整数（0 表示不限，留空表示使用服务器设置）",
+        "{field} is a whole number from 0 to {limit} (0: no limit; null: the server's setting).",
+    ),
     "bad_item_id": Problem(422, "商品ID只能是 1 到 64 位字母或数字", "An item id has 1 to 64 letters or digits."),
     "unknown_item": Problem(404, "该商品还没有设置", "Nothing is set for that item."),
     "empty_keyword": Problem(400, "关键词不能为空", "A keyword must not be empty."),

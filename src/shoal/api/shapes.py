@@ -63,6 +63,8 @@ class DesiredBody(BaseModel):
     remark: str
     pause_duration: int
     debounce_seconds: float | None
+    buyer_replies_per_hour: int | None
+    shop_replies_per_minute: int | None
     paid_message: str
     free_shipping: bool
     default_reply_enabled: bool
@@ -96,6 +98,7 @@ class AccountBody(BaseModel):
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
+            "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
             "default_reply_once": False, "timezone": "Asia/Shanghai", "proxy": "http://***@proxy.example.com:8080",
             "keyword_count": 2, "item_count": 0,
@@ -159,6 +162,8 @@ def desired_body(account: Account) -> DesiredBody:
         remark=account.remark,
         pause_duration=account.pause_duration,
         debounce_seconds=account.debounce_seconds,
+        buyer_replies_per_hour=account.buyer_replies_per_hour,
+        shop_replies_per_minute=account.shop_replies_per_minute,
         paid_message=account.paid_message,
         free_shipping=account.free_shipping,
         default_reply_enabled=account.default_reply_enabled,

@@ -1,0 +1,159 @@
+"""The chats of every account: with whom, about which item, what was said last, and whether the owner has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
+
+from shoal.chat_pauses import PauseReason
+from shoal.database import Database
+from shoal.schema import chat_pauses, chats, insert_or
+
+LONGEST_EXCERPT = 200
+"""So many characters of the last word are kept in the list."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chat:
+    """One chat. ``read_at_ms``: when the buyer last read what we said, as far as the site told.
+
+    ``pause_reason`` is empty unless it is silent until ``paused_until_ms``.
+    """
+
+    account_id: str
+    chat_id: str
+    buyer_id: str = ""
+    buyer_name: str = ""
+    item_id: str | None = None
+    last_at_ms: int = 0
+    last_text: str = ""
+    last_direction: str = ""
+    read_at_ms: int | None = None
+    paused_until_ms: int | None = None
+    pause_reason: PauseReason | None = None
+    pause_actor: str = ""
+
+    @property
+    def cursor(self) -> tuple[int, str]:
+        """Where this chat stands in a list, newest first."""
+        return (self.last_at_ms, self.chat_id)
+
+
+class Chats:
+    """Reads the list of chats, and notes what was read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_chats(
+        self,
+        account_ids: Collection[str],
+        *,
+        now_ms: int,
+        chat_id: str | None = None,
+        paused: bool | None = None,
+        before: tuple[int, str] | None = None,
+        limit: int = 50,
+    ) -> list[Chat]:
+        """Chats, those that spoke last first. ``before`` is the ``cursor`` of the last one seen."""
+        holds = and_(
+            chat_pauses.c.account_id == chats.c.account_id,
+            chat_pauses.c.chat_id == chats.c.chat_id,
+            chat_pauses.c.until_ms > now_ms,
+        )
+        query = (
+            select(
+                chats,
+                chat_pauses.c.until_ms.label("paused_until_ms"),
+                chat_pauses.c.reason.label("pause_reason"),
+                chat_pauses.c.actor.label("pause_actor"),
+            )
+            .outerjoin(chat_pauses, holds)
+            .where(chats.c.account_id.in_(list(account_ids)))
+        )
+        if chat_id is not None:
+            query = query.where(chats.c.chat_id == chat_id)
+        if paused is not None:
+            query = query.where(chat_pauses.c.until_ms.is_not(None) if paused else chat_pauses.c.until_ms.is_(None))
+        if before is not None:
+            at_ms, name = before
+            query = query.where(
+                or_(chats.c.last_at_ms < at_ms, and_(chats.c.last_at_ms == at_ms, chats.c.chat_id < name))
+            )
+        query = query.order_by(chats.c.last_at_ms.desc(), chats.c.chat_id.desc()).limit(limit)
+        return await self._database.read(
+            lambda connection: [_chat(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def find(self, account_id: str, chat_id: str, *, now_ms: int) -> Chat | None:
+        """One chat, if anything was said there."""
+        found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
+        return found[0] if found else None
+
+    async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
+        """The buyer has read what we said up to then."""
+        later = or_(chats.c.read_at_ms.is_(None), chats.c.read_at_ms < at_ms)
+        statement = (
+            update(chats)
+            .where(chats.c.account_id == account_id, chats.c.chat_id == chat_id, later)
+            .values(read_at_ms=at_ms)
+        )
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def forget_older_than(self, moment_ms: int) -> int:
+        """Delete chats in which nothing was said since; returns how many."""
+        statement = chats.delete().where(chats.c.last_at_ms < moment_ms)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+def note(connection: Connection, spoken: Iterable[Chat]) -> None:
+    """Bring the list up to date with what was said, in whatever order it comes in."""
+    rows = [_row(chat) for chat in spoken]
+    if not rows:
+        return
+    statement = insert_or(connection, chats)
+    new = statement.excluded
+    later = new.last_at_ms >= chats.c.last_at_ms
+
+    def newest(name: str) -> Any:
+        return case((later, new[name]), else_=chats.c[name])
+
+    def known(name: str) -> Any:
+        return case((and_(later, new[name] != ""), new[name]), (chats.c[name] == "", new[name]), else_=chats.c[name])
+
+    merged = {
+        "buyer_id": known("buyer_id"),
+        "buyer_name": known("buyer_name"),
+        "item_id": case(
+            (later, func.coalesce(new.item_id, chats.c.item_id)), else_=func.coalesce(chats.c.item_id, new.item_id)
+        ),
+        "last_at_ms": newest("last_at_ms"),
+        "last_text": newest("last_text"),
+        "last_direction": newest("last_direction"),
+    }
+    statement = statement.on_conflict_do_update(index_elements=[chats.c.account_id, chats.c.chat_id], set_=merged)
+    for row in rows:
+        connection.execute(statement, row)
+
+
+def _row(chat: Chat) -> dict[str, Any]:
+    return {
+        "account_id": chat.account_id,
+        "chat_id": chat.chat_id,
+        "buyer_id": chat.buyer_id,
+        "buyer_name": chat.buyer_name,
+        "item_id": chat.item_id,
+        "last_at_ms": chat.last_at_ms,
+        "last_text": chat.last_text[:LONGEST_EXCERPT],
+        "last_direction": chat.last_direction,
+    }
+
+
+def _chat(row: RowMapping) -> Chat:
+    values = dict(row)
+    reason = values.pop("pause_reason")
+    actor = values.pop("pause_actor")
+    return Chat(**values, pause_reason=PauseReason(reason) if reason else None, pause_actor=actor or "")
