@@ -1,27 +1,58 @@
-# The two commands of the project: `make demo` and `make test`. Both need Python 3.11-3.13, make and pip.
+# The two commands of the project: `make demo` and `make test`. Both need Python 3.11-3.13, make and pip; Node 20.19 or
+# newer if there is one, else it is fetched from PyPI.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+MODULES := web/node_modules/.package-lock.json
+CONSOLE := src/shoal/console/static/index.html
+WEB := $(shell find web -type f -not -path 'web/node_modules/*')
+NPM := $(BIN)/python hatch_build.py
 
-.PHONY: demo test lint types unit prove bench pins clean
+.PHONY: demo test lint types unit console console-types screenshots prove bench pins clean
 
-demo: $(READY)
+demo: $(READY) $(CONSOLE)
 	@exec $(BIN)/shoal demo
 
 test: lint types unit
 
-lint: $(READY)
+lint: $(READY) $(MODULES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	@$(NPM) run --silent lint
 
-types: $(READY)
+types: $(READY) $(MODULES)
 	$(BIN)/mypy
+	@$(NPM) run --silent types
 
-unit: $(READY)
+unit: $(READY) $(CONSOLE)
+	@$(NPM) run --silent test
 	$(BIN)/pytest -n 2 --dist worksteal
+
+console: $(CONSOLE)
+
+# The web console, built into the package. Node comes from PyPI where there is none.
+$(MODULES): web/package-lock.json | $(READY)
+	@echo "Installing web/node_modules ..." >&2
+	@$(NPM) ci --silent
+	@touch $(MODULES)
+
+$(CONSOLE): $(WEB) $(MODULES) | $(READY)
+	@echo "Building the console ..." >&2
+	@$(NPM) run --silent build -- --logLevel warn
+
+# The types of the API for the console, made anew from the routes.
+console-types: $(READY) $(MODULES)
+	$(BIN)/python scripts/openapi_file.py web/openapi.json
+	@$(NPM) exec --yes --package openapi-typescript@7.13.0 --package typescript@5.9.3 -- \
+		openapi-typescript openapi.json -o src/schema.d.ts
+	@rm web/openapi.json
+
+# Every page from the demo, light and dark, zh and en, wide and narrow, into .screenshots.
+screenshots: $(READY) $(CONSOLE)
+	$(BIN)/python scripts/screenshots.py
 
 # The long proofs, about two hours. Each appends its figures under the label RUN; what stands there is not run again.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
@@ -51,4 +82,4 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) web/node_modules src/shoal/console/static .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -40,7 +40,7 @@ from shoal.api.problems import answer_problems
 from shoal.chat_pauses import ChatPauses
 from shoal.chats import Chats
 from shoal.config import Settings
-from shoal.console import live, session
+from shoal.console import cookie_check, live, session
 from shoal.console import routes as console
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
@@ -87,6 +87,7 @@ _ROUTES = [
     health.routes,
     reference.routes,
     pictures.routes,
+    cookie_check.routes,
     live.routes,
     console.routes,
 ]

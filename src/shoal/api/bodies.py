@@ -90,6 +90,13 @@ class NewAccountBody(CookieBody):
     proxy: Secret | None = None
 
 
+class CookieCheckBody(BaseModel):
+    """A cookie in any of the known formats."""
+
+    model_config = _example(value=_COOKIE)
+    value: Text
+
+
 class StatusBody(BaseModel):
     """Whether the account shall run."""
 

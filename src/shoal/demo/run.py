@@ -96,8 +96,8 @@ class _Demo:
             board = AccountBoard(client)
             console = Console()
             heading = words(
-                f"Shoal demo · API {url}/docs · user {_USER} · Ctrl-C ends it",
-                f"Shoal 演示 · 接口 {url}/docs · 用户 {_USER} · Ctrl-C 结束",
+                f"Shoal demo · open {url} · user {_USER} · password {self._password} · Ctrl-C ends it",
+                f"Shoal 演示 · 打开 {url} · 用户 {_USER} · 密码 {self._password} · Ctrl-C 结束",
             )
             with DemoScreen(board, console, heading, live=console.is_terminal) as screen:
                 await _until_one_ends(

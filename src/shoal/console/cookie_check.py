@@ -1,0 +1,40 @@
+"""What a pasted cookie holds, told while its owner looks at the form. Nothing is kept."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from shoal.api.bodies import CookieCheckBody
+from shoal.api.caller import Me
+from shoal.api.documented import problems
+from shoal.api.shapes import example
+from shoal.xianyu.cookie_string import check_cookie
+
+routes = APIRouter(tags=["accounts"])
+
+
+class CookieFindings(BaseModel):
+    """Whose cookie it is and which names it lacks: without the required ones nobody is logged in, the renewable ones
+    come again by themselves.
+    """
+
+    model_config = example(
+        unb="2200000000001", missing_required=[], missing_renewable=["_m_h5_tk_enc"], fingerprint="1f0e9a3c"
+    )
+    unb: str
+    missing_required: list[str]
+    missing_renewable: list[str]
+    fingerprint: str
+
+
+@routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(401, 413, 422, 503))
+async def check_pasted_cookie(body: CookieCheckBody, _: Me) -> CookieFindings:
+    """Say what a cookie holds, in any of the known formats, without keeping it."""
+    found = check_cookie(body.value)
+    return CookieFindings(
+        unb=found.unb,
+        missing_required=list(found.missing_required),
+        missing_renewable=list(found.missing_renewable),
+        fingerprint=found.fingerprint,
+    )

@@ -1,0 +1,133 @@
+"""One Chromium for all tests; for each a server, and pages that must neither complain nor ask another host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+
+from doors import Door, open_door, served
+from shoal.console import routes
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PASSWORD = "correct horse battery"
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_EXPECTED = ("Failed to load resource",)
+"""What a browser says by itself of an answer such as 409, which the page shows in words."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them on one loop, so that there is one Chromium for each worker."""
+    for item in items:
+        if "tests/browser/" in item.nodeid:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+def chromium_path() -> str | None:
+    """The browser of this machine."""
+    return os.environ.get("CHROMIUM") or next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+def _need(what: object, sentence: str) -> None:
+    if what:
+        return
+    if os.environ.get("REQUIRE_BROWSER"):
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """The running browser. Skips without one, or fails where ``REQUIRE_BROWSER`` is set."""
+    path = chromium_path()
+    _need(path, "no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM")
+    _need((routes.STATIC / "index.html").is_file(), "the console has not been built; run `make console`")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Console:
+    """A server with its console, and what its pages complained about."""
+
+    door: Door
+    url: str
+    chromium: Browser
+    complaints: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
+
+    async def browser(self, **look: Any) -> BrowserContext:
+        """A browser of its own, with its own cookies; by default Chinese, light and wide."""
+        values = {"locale": "zh-CN", "viewport": {"width": 1280, "height": 800}, **look}
+        context = await self.chromium.new_context(base_url=self.url, **values)
+        context.set_default_timeout(15_000)
+        context.on("console", self._heard)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("request", lambda request: self._asked(request.url))
+        self.contexts.append(context)
+        return context
+
+    async def page(self, path: str = "/console/", **look: Any) -> Page:
+        """A signed-in page that shows the accounts live."""
+        context = await self.browser(**look)
+        token = await self.door.server.users.open_session(1, 3600, kind="console")
+        await context.add_cookies([{"name": "shoal_session", "value": token, "url": self.url, "httpOnly": True}])
+        page = await context.new_page()
+        await page.goto(path)
+        await page.locator("[data-test=line].live").wait_for()
+        return page
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not message.text.startswith(_EXPECTED):
+            self.complaints.append(message.text)
+
+    def _asked(self, url: str) -> None:
+        host = self.url.split("://")[1]
+        if not url.startswith((f"http://{host}/", f"ws://{host}/", "data:")):
+            self.complaints.append(f"asked another host: {url}")
+
+
+OpenConsole = Callable[..., Awaitable[Console]]
+
+
+@asynccontextmanager
+async def _open_console(chromium: Browser, data_dir: Path, **settings: Any) -> AsyncIterator[Console]:
+    async with open_door(data_dir, admin_password=PASSWORD, **settings) as door, served(door) as url:
+        console = Console(door, url, chromium)
+        yield console
+        for context in console.contexts:
+            await context.close()
+        assert console.complaints == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def console(chromium: Browser, tmp_path: Path) -> AsyncIterator[Console]:
+    """A server with three shops: ``afu``, ``muzi`` and ``xiaoyu``."""
+    async with _open_console(chromium, tmp_path / "data") as opened:
+        for number, name in enumerate(("afu", "muzi", "xiaoyu"), 1):
+            await opened.door.add(name, number)
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_console(chromium: Browser, tmp_path: Path) -> AsyncIterator[OpenConsole]:
+    """A server without shops, with settings of the test's choice."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(**settings: Any) -> Console:
+            return await stack.enter_async_context(_open_console(chromium, tmp_path / "data", **settings))
+
+        yield opened

@@ -1,0 +1,82 @@
+"""What holds for every page: axe finds nothing, nothing scrolls sideways, and a lost server is told and caught up."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
+from browser.conftest import Console
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = ("/console/accounts",)
+_WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
+
+
+async def _findings(page: Page) -> list[str]:
+    """What axe has against a page, by the rules of WCAG 2.2 A and AA and its best practices."""
+    await page.evaluate(AXE.read_text())  # not as a script of the page: its policy forbids that
+    found: list[dict[str, Any]] = await page.evaluate("axe.run().then(result => result.violations)")
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:200]}" for one in found for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", ["wide", "narrow"])
+async def test_axe_finds_nothing_and_nothing_scrolls_sideways(console: Console, scheme: str, width: str) -> None:
+    page = await console.page(viewport=_WIDTHS[width], color_scheme=scheme, reduced_motion="reduce")
+    for path in PAGES:
+        await page.goto(path)
+        await page.locator("[data-test=line].live").wait_for()
+        await page.wait_for_load_state("networkidle")
+        assert await _findings(page) == [], path
+        scroll = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert scroll[0] <= scroll[1], path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, scheme: str) -> None:
+    look = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    form = await (await console.browser(**look)).new_page()
+    await form.goto("/console/login")
+    await form.get_by_role("heading", level=1).wait_for()
+    assert await _findings(form) == []
+    page = await console.page("/console/accounts", **look)
+    await page.locator("[data-test=add]").click()
+    await page.locator("textarea[name=cookie]").fill("unb=1")
+    await page.locator("[data-test=verdict]").wait_for()
+    assert await _findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.get_by_label("选择全部显示的店铺").click()
+    await page.locator("[data-test=batch-off]").click()
+    await page.locator("[data-outcome]").first.wait_for()
+    assert await _findings(page) == []
+
+
+async def test_a_killed_server_is_told_and_what_changed_meanwhile_is_caught_up(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    sandbox = await SandboxProcess(tmp_path / "sandbox.log").start()
+    server = await ServerProcess(tmp_path / "data", sandbox.url).start()
+    context = await chromium.new_context(base_url=server.url, locale="en-US")
+    try:
+        page = await context.new_page()
+        await page.goto("/console/accounts")
+        await page.get_by_label("User name").fill("admin")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        line = page.locator("[data-test=line]")
+        await expect(line).to_have_text("Live")
+        await server.end(signal.SIGKILL)
+        await expect(line).to_contain_text("Disconnected")
+        await server.start()
+        await expect(line).to_have_text("Live", timeout=15_000)
+    finally:
+        await context.close()
+        await asyncio.gather(server.close(), sandbox.end())

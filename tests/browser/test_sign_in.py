@@ -1,0 +1,61 @@
+"""Signing in by the form, the language of the browser, and what happens when a session ends."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from browser.conftest import PASSWORD, Console
+from standins import until
+
+
+@pytest.mark.parametrize(
+    ("locale", "language", "title"),
+    [("zh-CN", "zh-CN", "登录 Shoal"), ("en-GB", "en", "Sign in to Shoal"), ("fr-FR", "zh-CN", "登录 Shoal")],
+)
+async def test_the_language_follows_the_browser(console: Console, locale: str, language: str, title: str) -> None:
+    page = await (await console.browser(locale=locale)).new_page()
+    await page.goto("/")
+    await expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    await expect(page.locator("html")).to_have_attribute("lang", language)
+
+
+async def test_a_chosen_language_is_kept(console: Console) -> None:
+    page = await console.page("/console/accounts")
+    await page.locator("[data-test=language]").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Shops")
+    await page.reload()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Shops")
+
+
+async def test_signing_in_leads_where_one_wanted_to_go_and_out_again(console: Console) -> None:
+    page = await (await console.browser()).new_page()
+    await page.goto("/console/accounts?filter=off")
+    await page.get_by_label("用户名或邮箱").fill("admin")
+    await page.get_by_label("密码").fill("not the password")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("用户名或密码不正确")
+    await page.get_by_label("密码").fill(PASSWORD)
+    await page.get_by_role("button", name="登录").click()
+    await page.wait_for_url("**/console/accounts?filter=off")
+    await expect(page.locator("[data-test=line]")).to_have_text("实时连接")
+    await page.locator("[data-test=sign-out]").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("登录 Shoal")
+    assert await page.context.cookies() == []
+    await until(lambda: not console.door.server.events._subscriptions)
+
+
+async def test_no_script_of_the_page_can_read_the_token(console: Console) -> None:
+    page = await console.page()
+    assert await page.evaluate("document.cookie") == ""
+    assert await page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])") == "[{},{}]"
+
+
+async def test_a_session_that_is_over_leads_back_to_the_form_with_a_word(console: Console) -> None:
+    page = await console.page("/console/accounts")
+    for session in await console.door.server.users.sessions(1):
+        if session.kind == "console":
+            await console.door.server.users.close_session_by_hash(session.token_hash)
+    await page.locator("[data-account=afu] [data-test=enabled]").click()
+    await expect(page.get_by_text("登录已过期")).to_be_visible()
+    assert console.door.account("afu").enabled

@@ -1,0 +1,121 @@
+/** Asking the server: one function, one kind of refusal, and changes that are repeated safely. */
+
+import { languageTag, t } from './i18n'
+import type { components } from './schema'
+
+type Shapes = components['schemas']
+export type Account = Shapes['AccountBody']
+export type AccountState = Shapes['AccountState']
+/** What stands in every answer to a change. */
+export type ChangeFacts = Pick<Shapes['MsgAnswer'], 'changed' | 'generation' | 'rev' | 'state' | 'op_id'>
+export type BatchRow = Shapes['BatchRow']
+export type HistoryRow = Shapes['HistoryRow']
+
+/** The server said no, or said nothing. `message` is a sentence for a person. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly params: Record<string, unknown> = {},
+    readonly current?: unknown,
+    readonly etag = '',
+  ) {
+    super(message)
+  }
+}
+
+export interface Asking {
+  body?: unknown
+  query?: Record<string, string | number | boolean | undefined>
+  ifMatch?: string
+  signal?: AbortSignal
+}
+
+const REPEATS_MS = [400, 1200, 3000]
+const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+
+/** Called when the server says that nobody is signed in. */
+export const onSignedOut: { run: () => void } = { run: () => {} }
+
+/** A path whose parts may hold anything. */
+export function path(...parts: string[]): string {
+  return `/${parts.map(encodeURIComponent).join('/')}`
+}
+
+/**
+ * Ask for a path; throws `Refusal`.
+ *
+ * A change carries an `Idempotency-Key`. When no answer comes, or the outcome is unknown, it is repeated under the same
+ * key, so that it is made once.
+ */
+export async function call<T>(method: string, where: string, asking: Asking = {}): Promise<T> {
+  const key = CHANGING.has(method) ? newKey() : ''
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await once<T>(method, where, asking, key)
+    } catch (error) {
+      const wait = REPEATS_MS[attempt]
+      if (wait === undefined || !isOpen(error) || asking.signal?.aborted) throw error
+      await new Promise((resolve) => setTimeout(resolve, wait))
+    }
+  }
+}
+
+function isOpen(error: unknown): boolean {
+  return error instanceof Refusal && (error.status === 0 || error.code === 'outcome_unknown')
+}
+
+async function once<T>(method: string, where: string, asking: Asking, key: string): Promise<T> {
+  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': languageTag.value }
+  if (asking.body !== undefined) headers['Content-Type'] = 'application/json'
+  if (key) headers['Idempotency-Key'] = key
+  if (asking.ifMatch) headers['If-Match'] = asking.ifMatch
+  let response: Response
+  try {
+    response = await fetch(withQuery(where, asking.query), {
+      method,
+      headers,
+      body: asking.body === undefined ? null : JSON.stringify(asking.body),
+      signal: asking.signal ?? null,
+      credentials: 'same-origin',
+    })
+  } catch (error) {
+    if (asking.signal?.aborted) throw error
+    throw new Refusal(0, 'network', t('errors.network'))
+  }
+  const body: unknown = await response.json().catch(() => null)
+  if (response.ok) return body as T
+  throw refusal(response, body)
+}
+
+function refusal(response: Response, body: unknown): Refusal {
+  const told = (body ?? {}) as Partial<{
+    detail: unknown
+    code: string
+    params: Record<string, unknown>
+    current: unknown
+  }>
+  const code = told.code ?? ''
+  if (response.status === 401 && code !== 'wrong_login') onSignedOut.run()
+  const detail = typeof told.detail === 'string' ? told.detail : t('errors.unexpected', { status: response.status })
+  return new Refusal(response.status, code, detail, told.params, told.current, response.headers.get('ETag') ?? '')
+}
+
+function withQuery(where: string, query: Asking['query']): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined) search.set(name, String(value))
+  }
+  return search.size ? `${where}?${search}` : where
+}
+
+/** 128 random bits. `crypto.randomUUID` is missing where TLS is. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** The sentence of whatever was thrown. */
+export function why(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

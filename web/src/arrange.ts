@@ -1,0 +1,53 @@
+/** Which shops need a hand, which are shown, and in which order. */
+import type { Account } from './api'
+
+export const needsHand = (account: Account): boolean =>
+  account.state === 'parked' || (account.observed.crash_loop && account.enabled)
+
+export type Filter = 'all' | 'hand' | 'running' | 'busy' | 'retrying' | 'off'
+export type SortKey = 'shop' | 'state' | 'rules' | 'message'
+
+const URGENCY: Record<Account['state'], number> = {
+  parked: 0,
+  retrying: 1,
+  stopping: 2,
+  starting: 3,
+  waiting: 4,
+  running: 5,
+  elsewhere: 6,
+  stopped: 7,
+}
+
+const FILTERS: Record<Filter, (account: Account) => boolean> = {
+  all: () => true,
+  hand: needsHand,
+  running: (account) => account.state === 'running',
+  busy: (account) => account.state === 'starting' || account.state === 'stopping' || account.state === 'waiting',
+  retrying: (account) => account.state === 'retrying',
+  off: (account) => !account.enabled,
+}
+
+const KEYS: Record<Exclude<SortKey, 'shop'>, (account: Account) => number> = {
+  state: (account) => URGENCY[account.state],
+  rules: (account) => -(account.desired.keyword_count ?? 0),
+  message: (account) => -(Date.parse(account.observed.last_message_at ?? '') || 0),
+}
+
+/** The part of `list` (which is in the order of names) that fits, in the order that was asked for. */
+export function arranged(list: Account[], filter: Filter, words: string, key: SortKey, down: boolean): Account[] {
+  const wanted = words.trim().toLowerCase().split(/\s+/).filter(Boolean)
+  const fits = FILTERS[filter]
+  const found = list.filter((account) => {
+    if (!fits(account)) return false
+    if (!wanted.length) return true
+    const text = `${account.id}\n${account.remark}\n${account.unb}`.toLowerCase()
+    return wanted.every((word) => text.includes(word))
+  })
+  if (key !== 'shop') {
+    const value = KEYS[key]
+    const keyed = found.map((account) => ({ account, by: value(account) }))
+    keyed.sort((a, b) => a.by - b.by)
+    for (let i = 0; i < keyed.length; i++) found[i] = (keyed[i] as { account: Account }).account
+  }
+  return down ? found.reverse() : found
+}

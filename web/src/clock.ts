@@ -1,0 +1,47 @@
+/** A clock for the texts that tell how long ago something was. */
+import { computed, onScopeDispose, ref } from 'vue'
+import { languageTag } from './i18n'
+
+const now = ref(Date.now())
+let users = 0
+let timer = 0
+
+/** The present moment, renewed every five seconds while anybody looks. */
+export function useNow() {
+  if (users++ === 0) {
+    now.value = Date.now()
+    timer = window.setInterval(() => {
+      now.value = Date.now()
+    }, 5_000)
+  }
+  onScopeDispose(() => {
+    if (--users === 0) clearInterval(timer)
+  })
+  return now
+}
+
+const relative = computed(() => new Intl.RelativeTimeFormat(languageTag.value, { numeric: 'auto', style: 'short' }))
+const full = computed(() => new Intl.DateTimeFormat(languageTag.value, { dateStyle: 'medium', timeStyle: 'medium' }))
+const numbers = computed(() => new Intl.NumberFormat(languageTag.value))
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+]
+
+/** "3 minutes ago", "in 20 seconds". */
+export function ago(moment: string, at: number): string {
+  const seconds = (new Date(moment).getTime() - at) / 1000
+  for (const [unit, size] of STEPS) {
+    if (Math.abs(seconds) >= size) return relative.value.format(Math.trunc(seconds / size), unit)
+  }
+  return relative.value.format(0, 'second')
+}
+
+/** Date and time in full. */
+export const moment = (at: string): string => full.value.format(new Date(at))
+
+/** A number with its separators. */
+export const count = (value: number): string => numbers.value.format(value)

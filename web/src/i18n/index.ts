@@ -1,0 +1,49 @@
+/** The language of the console: that of the browser until somebody chooses another one. */
+import { computed } from 'vue'
+import { createI18n } from 'vue-i18n'
+import { en } from './en'
+import type { Key } from './messages'
+import { zh } from './zh'
+
+export type { Key } from './messages'
+export type Locale = 'zh' | 'en'
+
+const CHOSEN = 'shoal.language'
+
+function first(): Locale {
+  const chosen = localStorage.getItem(CHOSEN)
+  if (chosen === 'zh' || chosen === 'en') return chosen
+  for (const tag of navigator.languages) {
+    if (/^zh\b/i.test(tag)) return 'zh'
+    if (/^en\b/i.test(tag)) return 'en'
+  }
+  return 'zh'
+}
+
+export const i18n = createI18n({
+  legacy: false,
+  locale: first(),
+  fallbackLocale: 'zh',
+  messages: { zh, en },
+})
+
+export const locale = i18n.global.locale
+
+/** The language as a tag for the page, for dates and for `Accept-Language`. */
+export const languageTag = computed(() => (locale.value === 'zh' ? 'zh-CN' : 'en'))
+
+/** A text of the present language. */
+export function t(key: Key, params: Record<string, string | number> = {}): string {
+  return i18n.global.t(key, params)
+}
+
+/** A text whose name comes from the server, or what to show when there is none of that name. */
+export function told(group: 'reason' | 'state', name: string, otherwise = name): string {
+  const key = `${group}.${name}`
+  return i18n.global.te(key) ? i18n.global.t(key) : otherwise
+}
+
+export function choose(next: Locale): void {
+  locale.value = next
+  localStorage.setItem(CHOSEN, next)
+}

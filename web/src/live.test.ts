@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Line, type LineState } from './live'
+
+class FakeSocket {
+  static all: FakeSocket[] = []
+  onmessage: ((event: { data: string }) => void) | null = null
+  onclose: ((event: { code: number }) => void) | null = null
+  closed = false
+  constructor(readonly url: string) {
+    FakeSocket.all.push(this)
+  }
+  close(): void {
+    this.closed = true
+  }
+  say(told: unknown): void {
+    this.onmessage?.({ data: JSON.stringify(told) })
+  }
+  break(code = 1006): void {
+    this.onclose?.({ code })
+  }
+}
+
+const states: LineState[] = []
+const heard = { snapshot: vi.fn(), batch: vi.fn(), signedOut: vi.fn(), state: (one: LineState) => states.push(one) }
+const last = (): FakeSocket => FakeSocket.all.at(-1) as FakeSocket
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  FakeSocket.all = []
+  states.length = 0
+  vi.clearAllMocks()
+  vi.stubGlobal('WebSocket', FakeSocket)
+  vi.stubGlobal('location', { protocol: 'https:', host: 'shop.example' })
+  vi.stubGlobal('window', { addEventListener: vi.fn(), removeEventListener: vi.fn(), setTimeout })
+  vi.stubGlobal('document', { addEventListener: vi.fn(), removeEventListener: vi.fn(), hidden: false })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
+
+test('a line that broke is opened again where it broke', () => {
+  new Line(heard)
+  expect(last().url).toBe('wss://shop.example/console/live')
+  last().say({ type: 'snapshot', rev: 7, accounts: [] })
+  last().say({ type: 'batch', rev: 9, accounts: [], removed: [], changes: [] })
+  last().say({ type: 'batch', rev: null, accounts: [], removed: [], changes: [] })
+  last().break()
+  expect(states).toEqual(['live', 'lost'])
+  vi.advanceTimersByTime(1_000)
+  expect(last().url).toBe('wss://shop.example/console/live?after=9')
+})
+
+test('after a reset nothing is resumed', () => {
+  new Line(heard)
+  last().say({ type: 'snapshot', rev: 7, accounts: [] })
+  last().say({ type: 'reset' })
+  last().break()
+  vi.advanceTimersByTime(1_000)
+  expect(last().url).toBe('wss://shop.example/console/live')
+})
+
+test('a line that says nothing for 15 s counts as dead', () => {
+  new Line(heard)
+  last().say({ type: 'snapshot', rev: 7, accounts: [] })
+  const first = last()
+  vi.advanceTimersByTime(14_000)
+  first.say({ type: 'beat' })
+  vi.advanceTimersByTime(14_000)
+  expect(states).toEqual(['live'])
+  vi.advanceTimersByTime(2_000)
+  expect(first.closed).toBe(true)
+  expect(states).toEqual(['live', 'lost'])
+})
+
+test('who is signed out is told so and not tried again', () => {
+  new Line(heard)
+  last().break(4401)
+  vi.advanceTimersByTime(60_000)
+  expect(heard.signedOut).toHaveBeenCalledOnce()
+  expect(FakeSocket.all).toHaveLength(1)
+})
+
+test('a closed line stays closed', () => {
+  const line = new Line(heard)
+  line.close()
+  last().break()
+  vi.advanceTimersByTime(60_000)
+  expect(FakeSocket.all).toHaveLength(1)
+})

@@ -1,0 +1,125 @@
+/** The line to the server: one WebSocket, opened again as long as the page lives, resumed where it broke. */
+import type { Account } from './api'
+
+export interface Change {
+  type: 'change'
+  rev: number
+  account: string
+  generation: number
+  changes: Record<string, unknown>
+  actor: string
+  at: string
+}
+
+type Told =
+  | { type: 'snapshot'; rev: number; accounts: Account[] }
+  | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[] }
+  | { type: 'reset' }
+  | { type: 'beat' }
+
+export type LineState = 'connecting' | 'live' | 'lost'
+
+export interface Listener {
+  snapshot(accounts: Account[]): void
+  batch(accounts: Account[], removed: string[], changes: Change[]): void
+  state(state: LineState): void
+  signedOut(): void
+}
+
+const SIGNED_OUT = 4401
+/** The server says something every 5 s; after three of these the line counts as dead. */
+const SILENCE_MS = 15_000
+const FIRST_RETRY_MS = 200
+const RETRY_MS = 500
+const LATER_RETRY_MS = 3_000
+const QUICK_RETRIES = 120
+
+export class Line {
+  private socket: WebSocket | null = null
+  private rev: number | null = null
+  private failures = 0
+  private retry = 0
+  private silence = 0
+  private closed = false
+
+  constructor(private readonly listener: Listener) {
+    window.addEventListener('online', this.now)
+    document.addEventListener('visibilitychange', this.now)
+    this.open()
+  }
+
+  /** End for good. */
+  close(): void {
+    this.closed = true
+    window.removeEventListener('online', this.now)
+    document.removeEventListener('visibilitychange', this.now)
+    clearTimeout(this.retry)
+    clearTimeout(this.silence)
+    this.socket?.close()
+  }
+
+  /** Somebody looks again, or the network is back: do not wait for the next attempt. */
+  private readonly now = (): void => {
+    if (this.socket || this.closed || document.hidden) return
+    clearTimeout(this.retry)
+    this.open()
+  }
+
+  private open(): void {
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+    const after = this.rev === null ? '' : `?after=${this.rev}`
+    const socket = new WebSocket(`${scheme}://${location.host}/console/live${after}`)
+    this.socket = socket
+    this.listen()
+    socket.onmessage = (event: MessageEvent<string>) => {
+      this.listen()
+      this.hear(JSON.parse(event.data) as Told)
+    }
+    socket.onclose = (event) => this.ended(socket, event.code)
+  }
+
+  private listen(): void {
+    clearTimeout(this.silence)
+    const socket = this.socket
+    this.silence = window.setTimeout(() => {
+      socket?.close()
+      if (socket) this.ended(socket, 0) // a dead line may take minutes to close
+    }, SILENCE_MS)
+  }
+
+  private hear(told: Told): void {
+    switch (told.type) {
+      case 'snapshot':
+        this.failures = 0
+        this.rev = told.rev
+        this.listener.snapshot(told.accounts)
+        this.listener.state('live')
+        break
+      case 'batch':
+        if (told.rev !== null) this.rev = told.rev
+        this.listener.batch(told.accounts, told.removed, told.changes)
+        break
+      case 'reset':
+        this.rev = null
+        break
+      case 'beat':
+        break
+    }
+  }
+
+  private ended(socket: WebSocket, code: number): void {
+    if (socket !== this.socket) return
+    this.socket = null
+    clearTimeout(this.silence)
+    if (this.closed) return
+    if (code === SIGNED_OUT) {
+      this.close()
+      this.listener.signedOut()
+      return
+    }
+    this.listener.state('lost')
+    const wait = this.failures === 0 ? FIRST_RETRY_MS : this.failures < QUICK_RETRIES ? RETRY_MS : LATER_RETRY_MS
+    this.failures += 1
+    this.retry = window.setTimeout(() => this.open(), wait * (0.75 + Math.random() / 2))
+  }
+}

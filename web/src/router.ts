@@ -1,0 +1,38 @@
+/** The pages and their addresses. */
+import { createRouter, createWebHistory } from 'vue-router'
+import { useSession } from './stores/session'
+
+export const router = createRouter({
+  history: createWebHistory('/console/'),
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  routes: [
+    { path: '/login', name: 'login', component: () => import('./pages/Login.vue'), meta: { open: true } },
+    {
+      path: '/',
+      component: () => import('./components/Shell.vue'),
+      children: [
+        { path: '', redirect: { name: 'accounts' } },
+        {
+          path: 'accounts',
+          name: 'accounts',
+          component: () => import('./pages/Accounts.vue'),
+          meta: { title: 'nav.accounts' },
+        },
+        {
+          path: ':rest(.*)*',
+          name: 'nothing',
+          component: () => import('./pages/Nothing.vue'),
+          meta: { title: 'errors.notFound' },
+        },
+      ],
+    },
+  ],
+})
+
+router.beforeEach((to) => {
+  const session = useSession()
+  if (!to.meta.open && !session.person)
+    return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
+  if (to.name === 'login' && session.person) return { path: '/' }
+  return true
+})

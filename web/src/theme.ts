@@ -1,0 +1,79 @@
+/** Light and dark: what the system says, until somebody chooses. */
+import { darkTheme, type GlobalTheme, type GlobalThemeOverrides } from 'naive-ui'
+import { computed, ref, watchEffect } from 'vue'
+
+export type Appearance = 'auto' | 'light' | 'dark'
+
+const CHOSEN = 'shoal.appearance'
+const ORDER: Appearance[] = ['auto', 'light', 'dark']
+
+const system = window.matchMedia('(prefers-color-scheme: dark)')
+const systemIsDark = ref(system.matches)
+system.addEventListener('change', (event) => {
+  systemIsDark.value = event.matches
+})
+
+export const appearance = ref<Appearance>(ORDER.find((one) => one === localStorage.getItem(CHOSEN)) ?? 'auto')
+export const isDark = computed(() => (appearance.value === 'auto' ? systemIsDark.value : appearance.value === 'dark'))
+
+watchEffect(() => {
+  document.documentElement.dataset.theme = isDark.value ? 'dark' : 'light'
+})
+
+export function nextAppearance(): void {
+  appearance.value = ORDER[(ORDER.indexOf(appearance.value) + 1) % ORDER.length] ?? 'auto'
+  localStorage.setItem(CHOSEN, appearance.value)
+}
+
+const FONT =
+  'Inter, system-ui, -apple-system, "Segoe UI", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", sans-serif'
+
+const shape = { borderRadius: '8px', borderRadiusSmall: '6px', fontFamily: FONT, fontSize: '14px' }
+
+const light: GlobalThemeOverrides = {
+  common: {
+    ...shape,
+    primaryColor: '#2260e0',
+    primaryColorHover: '#2f6df0',
+    primaryColorPressed: '#1a4fbe',
+    primaryColorSuppl: '#2f6df0',
+    errorColor: '#b91c1c',
+    errorColorHover: '#c92a2a',
+    errorColorPressed: '#991b1b',
+    textColorBase: '#171a21',
+    textColor3: '#5b6475',
+    placeholderColor: '#6b7385',
+    borderColor: '#dfe2e8',
+    dividerColor: '#e8eaef',
+  },
+  Checkbox: { borderRadius: '5px', border: '1px solid #9097a6' },
+  Switch: { railColorActive: '#2260e0', railColor: '#8d94a3' },
+}
+
+const dark: GlobalThemeOverrides = {
+  common: {
+    ...shape,
+    primaryColor: '#6c9cff',
+    primaryColorHover: '#85adff',
+    primaryColorPressed: '#4f83f0',
+    primaryColorSuppl: '#4f83f0',
+    errorColor: '#ff8d85',
+    errorColorHover: '#ffa59f',
+    errorColorPressed: '#f07068',
+    bodyColor: '#0f1218',
+    cardColor: '#171b23',
+    modalColor: '#1b2029',
+    popoverColor: '#222834',
+    inputColor: '#11151c',
+    textColor3: '#9aa3b4',
+    placeholderColor: '#8891a3',
+    borderColor: '#2e3542',
+    dividerColor: '#262c37',
+  },
+  Checkbox: { borderRadius: '5px', border: '1px solid #5d6677' },
+  Input: { border: '1px solid #323a48' },
+  Switch: { railColorActive: '#3d74ea', railColor: '#4a5160' },
+}
+
+export const naiveTheme = computed<GlobalTheme | null>(() => (isDark.value ? darkTheme : null))
+export const naiveOverrides = computed(() => (isDark.value ? dark : light))

@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+import vue from '@vitejs/plugin-vue'
+import { NaiveUiResolver } from 'unplugin-vue-components/resolvers'
+import components from 'unplugin-vue-components/vite'
+import { defineConfig, type Plugin } from 'vite'
+
+const out = fileURLToPath(new URL('../src/shoal/console/static', import.meta.url))
+
+/** Packs each text file once, at build time, so that the server need not. */
+function packed(): Plugin {
+  return {
+    name: 'packed',
+    apply: 'build',
+    closeBundle() {
+      for (const entry of readdirSync(out, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile() || !/\.(js|css|html|svg|webmanifest|md)$/.test(entry.name)) continue
+        const path = `${entry.parentPath}/${entry.name}`
+        const plain = readFileSync(path)
+        if (plain.length < 1024) continue
+        const brotli = {
+          params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length },
+        }
+        writeFileSync(`${path}.br`, brotliCompressSync(plain, brotli))
+        writeFileSync(`${path}.gz`, gzipSync(plain, { level: 9 }))
+      }
+    },
+  }
+}
+
+export default defineConfig({
+  base: '/console/',
+  plugins: [vue(), components({ dts: 'src/components.d.ts', dirs: [], resolvers: [NaiveUiResolver()] }), packed()],
+  build: {
+    outDir: out,
+    emptyOutDir: true,
+    target: 'es2022',
+    license: { fileName: 'licenses.md' },
+    chunkSizeWarningLimit: 900,
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: { '^/(?!console/(?!session|live|cookie-check))': { target: 'http://127.0.0.1:8080', ws: true } },
+  },
+})
