@@ -240,14 +240,6 @@ class CookieManager:
         """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
         return await self._change(account_id, "remove_keyword", wishes.no_keyword(which), caller)
 
-    async def add_image_keyword(
-        self, account_id: str, keyword: str, item_id: str | None, image_url: str, *, caller: Caller
-    ) -> Outcome:
-        """Add a rule that answers a keyword with a picture."""
-        return await self._change(
-            account_id, "update_keywords", wishes.image_keyword(keyword, item_id, image_url), caller
-        )
-
     async def update_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
         """Edit the rules by a wish of ``wishes.rules``. Applies to the very next message."""
         return await self._change(account_id, "update_keywords", wish, caller)
@@ -272,6 +264,10 @@ class CookieManager:
     ) -> Outcome:
         """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
         return await self._change(account_id, "update_item", wishes.item(item_id, values), caller)
+
+    async def update_items(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
+        """Edit what is set for items by a wish of ``wishes``."""
+        return await self._change(account_id, "update_item", wish, caller)
 
     async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
         """Try again after the owner acted: un-parks and reconnects."""

@@ -71,7 +71,7 @@ def without_rule(rules: Rules, rule_id: str) -> Rules:
     return kept
 
 
-def with_image(rules: Rules, keyword: str, item_id: str | None, image_url: str) -> Rules:
+def with_image(rules: Rules, keyword: str, item_id: str | None, picture: Part) -> Rules:
     """Add a rule that answers a keyword with a picture. A simple rule of that keyword and item is refused."""
     row = KeywordRow(keyword=keyword, reply="", item_id=item_id).stripped()
     _check([row], [])
@@ -79,10 +79,8 @@ def with_image(rules: Rules, keyword: str, item_id: str | None, image_url: str) 
         raise InvalidInput("a rule has that keyword", code="keyword_exists", keyword=row.keyword)
     if len(rules) >= MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
-    rule = Rule.simple(
-        id=new_rule_id(), keyword=row.keyword, item_id=row.item_id, image_url=image_url, position=next_position(rules)
-    )
-    return in_order((*rules, rule))
+    rule = Rule.simple(id=new_rule_id(), keyword=row.keyword, item_id=row.item_id, position=next_position(rules))
+    return in_order((*rules, replace(rule, parts=(picture,))))
 
 
 def is_plain_text(rule: Rule) -> bool:

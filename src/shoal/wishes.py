@@ -6,7 +6,7 @@ A wish that changes nothing returns the very same object, by which the change pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -22,7 +22,7 @@ from shoal.keywords import (
     without_index,
     without_rule,
 )
-from shoal.rule import MAX_REPLY_CHARACTERS
+from shoal.rule import MAX_REPLY_CHARACTERS, Part
 from shoal.rule_edits import Values, replaced, with_changed_rule, with_order, with_rule
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
@@ -94,10 +94,10 @@ def text_keywords(rows: Sequence[KeywordRow]) -> Wish:
     return rules(lambda before: replace_text(before, rows), sent=len(rows))
 
 
-def image_keyword(keyword: str, item_id: str | None, image_url: str) -> Wish:
+def image_keyword(keyword: str, item_id: str | None, picture: Part) -> Wish:
     """Add a rule that answers a keyword with a picture. Refuses bad input at once."""
-    with_image((), keyword, item_id, image_url)
-    return rules(lambda before: with_image(before, keyword, item_id, image_url))
+    with_image((), keyword, item_id, picture)
+    return rules(lambda before: with_image(before, keyword, item_id, picture))
 
 
 def no_keyword(which: int | str) -> Wish:
@@ -156,6 +156,29 @@ def item(item_id: str, values: Mapping[str, Any] | None) -> Wish:
             nothing_to_send=checked.get("nothing_to_send", before.nothing_to_send),
         )
         return _set(account, items=tuple(sorted((*others, merged), key=lambda entry: entry.item_id)))
+
+    return wish
+
+
+def no_item_reply(item_id: str) -> Wish:
+    """Remove an item's reply; all else that is set for it stays. Raises ``InvalidInput`` when there is none."""
+
+    def wish(account: Account) -> Account:
+        found = account.item(item_id)
+        if found is None or not found.reply:
+            raise InvalidInput("that item has no reply", code="unknown_item_reply")
+        return no_item_replies([item_id])(account)
+
+    return wish
+
+
+def no_item_replies(item_ids: Sequence[str]) -> Wish:
+    """Remove the replies of some items, where there are any; all else that is set for them stays."""
+    chosen = frozenset(item_ids)
+
+    def wish(account: Account) -> Account:
+        muted = (replace(item, reply="") if item.item_id in chosen else item for item in account.items)
+        return _set(account, items=tuple(item for item in muted if item != ItemSetting(item_id=item.item_id)))
 
     return wish
 

@@ -14,6 +14,7 @@ from picture_files import a_png
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.keywords import with_image
+from shoal.rule import Part
 from shoal.schema import uploads
 from shoal.sendings import SendOutcome
 from standins import ANN, until
@@ -24,7 +25,7 @@ async def give_picture(shoal: Shoal, data: bytes = a_png(30, 20), *, account: st
     url = await shoal.pictures.keep(data)
     await shoal.manager._change(
         account, "add_image_keyword",
-        lambda before: before.evolve(keywords=with_image(before.keywords, word, None, url)), ANN,
+        lambda before: before.evolve(keywords=with_image(before.keywords, word, None, Part(image_url=url))), ANN,
     )  # fmt: skip
     return url
 

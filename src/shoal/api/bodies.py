@@ -176,6 +176,37 @@ class ItemBody(BaseModel):
     nothing_to_send: bool = False
 
 
+class DefaultReplyBody(BaseModel):
+    """Whether the default reply is given, what it says, and whether a chat gets it once."""
+
+    model_config = _example(enabled=True, reply_content="在的，请说", reply_once=False)
+    enabled: bool
+    reply_content: Text | None = None
+    reply_once: bool = False
+
+
+class ItemReplyBody(BaseModel):
+    """What is answered about one item when no rule does."""
+
+    model_config = _example(reply_content="这款今天发货")
+    reply_content: Text
+
+
+class ItemOfAccountBody(BaseModel):
+    """One item of one account."""
+
+    model_config = _example(cookie_id="my-shop", item_id="700000000001")
+    cookie_id: Text
+    item_id: Text
+
+
+class ItemRepliesBody(BaseModel):
+    """Items of accounts."""
+
+    model_config = _example(items=[{"cookie_id": "my-shop", "item_id": "700000000001"}])
+    items: list[ItemOfAccountBody] = Field(max_length=MAX_BATCH)
+
+
 # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 AnyAct = Literal["free_shipping", "paid_message", "confirm"]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, File, Form, Path, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal.account import Account
-from shoal.api.bodies import KeywordRowsBody, KeywordsBody
+from shoal.api.bodies import KeywordRowsBody, KeywordsBody, Text
 from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
 from shoal.api.changes import changed
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.keywords import KeywordRow
-from shoal.rule import Rule, RuleKind
+from shoal.picture_formats import measure
+from shoal.rule import Part, Rule, RuleKind
+from shoal.wishes import image_keyword
 
 routes = APIRouter(tags=["keywords"], route_class=ChangingRoute)
 
@@ -58,6 +60,19 @@ class KeywordsChanged(ChangeFacts):
     model_config = example(msg="updated", count=2, **CHANGE_EXAMPLE)
     msg: str = "updated"
     count: int
+
+
+class ImageKeywordAdded(ChangeFacts):
+    """The keyword is answered with the picture."""
+
+    model_config = example(
+        msg="图片关键词添加成功", keyword="尺寸", item_id="",
+        image_url="/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png", **CHANGE_EXAMPLE,
+    )  # fmt: skip
+    msg: str = "图片关键词添加成功"
+    keyword: str
+    image_url: str
+    item_id: str
 
 
 class KeywordRemoved(ChangeFacts):
@@ -108,6 +123,29 @@ async def update_keywords_with_item_id(
     ]
     change = server.manager.update_text_keywords(account.id, rows, caller=caller)
     return KeywordsChanged(count=len(rows), **await changed(server, response, account.id, change, _with_items))
+
+
+@routes.post("/keywords/{cid}/image", summary="Answer a keyword with a picture", responses=CHANGING_RULES)
+async def add_image_keyword(
+    account: AccountOfRules,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    keyword: Annotated[Text, Form()],
+    item_id: Annotated[Text, Form()] = "",
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
+) -> ImageKeywordAdded:
+    """Keep a picture and answer a keyword with it. `image_url` shows it."""
+    data = await image.read()
+    size = measure(data)
+    image_keyword(keyword, item_id, Part(image_url="?"))  # refuses what cannot be before the picture is kept
+    url = await server.pictures.keep(data)
+    wish = image_keyword(keyword, item_id, Part(image_url=url, width=size.width, height=size.height))
+    facts = await changed(
+        server, response, account.id, server.manager.update_rules(account.id, wish, caller=caller), _with_types
+    )
+    return ImageKeywordAdded(keyword=keyword.strip(), image_url=url, item_id=item_id.strip(), **facts)
 
 
 @routes.delete("/keywords/{cid}/{index}", summary="Remove the rule at a place", responses=CHANGING_RULES)

@@ -60,7 +60,8 @@ def operations(document: Document) -> list[Operation]:
 
 
 def _operation(document: Document, method: str, path: str, operation: Mapping[str, Any]) -> Operation:
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    content = operation.get("requestBody", {}).get("content", {})
+    body = next((kind["schema"] for kind in content.values()), None)
     answers = operation["responses"]
     success = answers.get("200", {}).get("content", {})
     return Operation(

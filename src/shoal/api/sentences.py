@@ -226,6 +226,8 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bad_item_id": Problem(422, "商品ID只能是 1 到 64 位字母或数字", "An item id has 1 to 64 letters or digits."),
     "unknown_item": Problem(404, "该商品还没有设置", "Nothing is set for that item."),
+    "unknown_item_reply": Problem(404, "商品回复不存在", "That item has no reply."),
+    "empty_item_reply": Problem(400, "回复内容不能为空", "The reply must not be empty."),
     "empty_keyword": Problem(400, "关键词不能为空", "A keyword must not be empty."),
     "duplicate_keyword": Problem(
         400,
