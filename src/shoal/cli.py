@@ -26,11 +26,12 @@ from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
 from shoal.shell.session import Url, chosen_url, run
 from shoal.shell.token_file import TokenFile
-from shoal.shell.words import words
+from shoal.shell.words import in_chinese, words
 
-_EXIT_CODES = (
+_EXIT_CODES = words(
     "Exit codes: 0 done; 1 the server refused or does not answer, or something failed; "
-    "2 a wrong option or setting, an address in use, a data directory that cannot be used; 130 ended by Ctrl-C."
+    "2 a wrong option or setting, an address in use, a data directory that cannot be used; 130 ended by Ctrl-C.",
+    "退出码：0 完成；1 服务器拒绝、没有应答或失败；2 选项或设置有误、地址被占用、数据目录不可用；130 被 Ctrl-C 结束。",
 )
 
 app = typer.Typer(
@@ -39,7 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Keep many Xianyu seller accounts connected, answering and in step.",
+    help=words(
+        "Keep many Xianyu seller accounts connected, answering and in step.",
+        "让多个闲鱼卖家账号保持在线、自动回复、状态一致。",
+    ),
     epilog=_EXIT_CODES,
 )
 app.add_typer(accounts, name="accounts")
@@ -66,17 +70,37 @@ def _show_version(value: bool) -> None:
 @app.callback()
 def shoal(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help=words("Show the version and exit.", "显示版本并退出。"),
+        ),
     ] = False,
 ) -> None:
     """Keep many Xianyu seller accounts connected, answering and in step."""
 
 
 @app.command()
+@in_chinese(
+    "运行服务器，直到 Ctrl-C 或 SIGTERM；开始监听时显示地址。\n\n"
+    "数据库为空时会建立用户 admin，并显示一次密码。设置取自 SHOAL_… 环境变量和 shoal.toml，见 docs/operating.md。"
+)
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; over SHOAL_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port, 0 for a free one; over SHOAL_PORT.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Data directory; over SHOAL_DATA_DIR.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help=words("Address to listen on; over SHOAL_HOST.", "监听地址，优先于 SHOAL_HOST。"))
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help=words("Port, 0 for a free one; over SHOAL_PORT.", "端口，0 为任意空闲端口，优先于 SHOAL_PORT。")
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help=words("Data directory; over SHOAL_DATA_DIR.", "数据目录，优先于 SHOAL_DATA_DIR。")),
+    ] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens.
 
@@ -102,6 +126,10 @@ def _announce(application: FastAPI, url: str) -> None:
 
 
 @app.command()
+@in_chinese(
+    "演示全部功能：一台服务器、一个本地的模拟闲鱼、六个店铺，以及会聊天和付款的买家。\n\n"
+    "使用新的目录 .demo（或 SHOAL_DATA_DIR），为脚本输出一行 READY {…}，按 Ctrl-C 结束。不访问外网。"
+)
 def demo() -> None:
     """Show everything at once: a server, a local stand-in for the site, six shops and buyers who talk and pay.
 
@@ -112,15 +140,26 @@ def demo() -> None:
 
 
 @app.command()
+@in_chinese("运行本地的模拟闲鱼，直到 Ctrl-C；显示它的地址，以及每个卖家和可用的 Cookie。")
 def sandbox(
     *,
-    host: Annotated[str, typer.Option(help="A loopback address.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 0,
-    seed: Annotated[int, typer.Option(help="What ids and cookies follow from.")] = 0,
-    shops: Annotated[int, typer.Option(min=0, max=10_000, help="Sellers to begin with.")] = 3,
-    script: Annotated[bool, typer.Option("--script", help="Let scripted buyers talk and pay.")] = False,
-    buyers: Annotated[int, typer.Option(min=1, max=1_000, help="How many scripted buyers.")] = 5,
-    interval: Annotated[float, typer.Option(min=0.05, help="Mean seconds between their lines.")] = 4.0,
+    host: Annotated[str, typer.Option(help=words("A loopback address.", "本机回环地址。"))] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help=words("Port; 0 takes a free one.", "端口；0 为任意空闲端口。"))
+    ] = 0,
+    seed: Annotated[
+        int, typer.Option(help=words("What ids and cookies follow from.", "随机种子：ID 和 Cookie 由它决定。"))
+    ] = 0,
+    shops: Annotated[int, typer.Option(min=0, max=10_000, help=words("Sellers to begin with.", "起始的卖家数。"))] = 3,
+    script: Annotated[
+        bool, typer.Option("--script", help=words("Let scripted buyers talk and pay.", "让模拟买家聊天和付款。"))
+    ] = False,
+    buyers: Annotated[
+        int, typer.Option(min=1, max=1_000, help=words("How many scripted buyers.", "模拟买家的人数。"))
+    ] = 5,
+    interval: Annotated[
+        float, typer.Option(min=0.05, help=words("Mean seconds between their lines.", "他们发言的平均间隔秒数。"))
+    ] = 4.0,
 ) -> None:
     """Run a local stand-in for the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
     world = World(seed=seed, shops=shops, clock=Clock())
@@ -147,9 +186,15 @@ def sandbox(
 
 
 @app.command()
+@in_chinese(
+    "登录服务器，并把会话保存在只有您能读的文件里，供以后的命令使用。\n\n密码会提示输入，或取自 SHOAL_PASSWORD。"
+)
 def login(
     url: Url = None,
-    user: Annotated[str | None, typer.Option("--user", "-u", help="The user's name; else you are asked.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", "-u", help=words("The user's name; else you are asked.", "用户名；不写则提示输入。")),
+    ] = None,
 ) -> None:
     """Sign in to a server and keep the session for later commands, in a file that only you can read.
 
@@ -169,6 +214,7 @@ def login(
 
 
 @app.command()
+@in_chinese("结束保存的会话：服务器上的和本机的。")
 def logout(url: Url = None) -> None:
     """End the stored session of a server, there and here."""
     run(_logout(chosen_url(url)))

@@ -42,6 +42,35 @@ def _english_and_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
 
 
+HELP = """
+import re, typer
+from shoal.cli import app
+
+def walk(command, path):
+    texts = {"": command.help}
+    if path != "root":
+        texts |= {p.name: p.help for p in command.params if p.name != "help"}
+    for name, text in texts.items():
+        print(f"{path}.{name}\t{bool(re.search('[\u4e00-\u9fff]', text or ''))}\t{bool(text)}")
+    for name, deeper in getattr(command, "commands", {}).items():
+        walk(deeper, name)
+
+walk(typer.main.get_command(app), "root")
+"""
+"""Prints of each help text whether it is Chinese, and whether it is there."""
+
+
+@pytest.mark.parametrize(("language", "chinese"), [("zh_CN.UTF-8", "True"), ("en_GB.UTF-8", "False"), ("C", "False")])
+def test_the_whole_help_is_in_the_persons_language(language: str, chinese: str) -> None:
+    environment = {**os.environ, "LANG": language}
+    told = subprocess.run(
+        [sys.executable, "-c", HELP], env=environment, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.split("\n")
+    rows = [line.split("\t") for line in told if line]
+    assert len(rows) > 30
+    assert [row[0] for row in rows if row[1:] != [chinese, "True"]] == []
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     """A port that somebody listens on and never answers."""

@@ -18,21 +18,38 @@ from shoal.shell.board import AccountBoard
 from shoal.shell.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.shell.session import Url, run, signed_in
 from shoal.shell.tables import account_facts, account_table, why
-from shoal.shell.words import printable, state_word, words
+from shoal.shell.words import in_chinese, printable, state_word, words
 
-accounts = typer.Typer(no_args_is_help=True, help="List, add, switch, look at and remove accounts of a running server.")
+accounts = typer.Typer(
+    no_args_is_help=True,
+    help=words(
+        "List, add, switch, look at and remove accounts of a running server.",
+        "查看、添加、启用、停用和删除服务器上的账号。",
+    ),
+)
 
-AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account's id.", show_default=False)]
-AccountIds = Annotated[list[str], typer.Argument(metavar="ID...", help="One or more account ids.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+AccountId = Annotated[
+    str, typer.Argument(metavar="ID", help=words("The account's id.", "账号 ID。"), show_default=False)
+]
+AccountIds = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help=words("One or more account ids.", "一个或多个账号 ID。"), show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help=words("Print JSON instead.", "以 JSON 输出。"))]
 _SPARE_LINES = 6
 _WIDE = 1_000
 
 
 @accounts.command("list")
+@in_chinese(
+    "列出账号：现在怎样、从何时起、为什么。\n\n同时使用 --watch 和 --json：每行一个 JSON，逐条输出服务器的事件。\n"
+)
 def list_accounts(
     url: Url = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show every change as it happens.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help=words("Stay, and show every change as it happens.", "持续显示每一次变化。")),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the accounts: what is happening to each, since when, and why.
@@ -46,12 +63,18 @@ def list_accounts(
 
 
 @accounts.command("show")
+@in_chinese("显示一个账号的全部信息；Cookie 除外，它从不离开服务器。")
 def show_account(account_id: AccountId, url: Url = None, as_json: AsJson = False) -> None:
     """Show everything about one account, except its cookie, which never leaves the server."""
     run(_show(url, account_id, as_json=as_json))
 
 
 @accounts.command("add")
+@in_chinese(
+    "添加账号并启动；ID 已存在时换用新的 Cookie。\n\n"
+    "Cookie 可以是一行请求头、cURL 命令、JSON 或 Netscape 导出。"
+    "它不能作为参数给出：参数会留在历史记录里，本机的其他人也看得到。"
+)
 def add_account(
     account_id: AccountId,
     cookie_file: Annotated[
@@ -60,11 +83,16 @@ def add_account(
             "--cookie-file",
             "-f",
             metavar="FILE",
-            help="Read the cookie from a file, or from standard input with -. Without it you are asked.",
+            help=words(
+                "Read the cookie from a file, or from standard input with -. Without it you are asked.",
+                "从文件读取 Cookie，- 表示标准输入；不写则提示输入。",
+            ),
             show_default=False,
         ),
     ] = None,
-    remark: Annotated[str | None, typer.Option("--remark", help="A note for your own eyes.")] = None,
+    remark: Annotated[
+        str | None, typer.Option("--remark", help=words("A note for your own eyes.", "只给自己看的备注。"))
+    ] = None,
     url: Url = None,
 ) -> None:
     """Add an account and start it; an id that is there already gets the new cookie.
@@ -76,9 +104,15 @@ def add_account(
 
 
 @accounts.command("proxy")
+@in_chinese(
+    "让账号通过代理连接：http://用户:密码@主机:端口 或 socks5://…\n\n"
+    "地址会提示输入，或取自标准输入的第一行。它不能作为参数给出：参数会留在历史记录里，本机的其他人也看得到。"
+)
 def set_proxy(
     account_id: AccountId,
-    none: Annotated[bool, typer.Option("--none", help="Take the proxy away: connect directly.")] = False,
+    none: Annotated[
+        bool, typer.Option("--none", help=words("Take the proxy away: connect directly.", "取消代理，直接连接。"))
+    ] = False,
     url: Url = None,
 ) -> None:
     """Let an account connect through a proxy: http://user:password@host:port or socks5://…
@@ -90,27 +124,31 @@ def set_proxy(
 
 
 @accounts.command("enable")
+@in_chinese("启用账号，每个最多等待 5 秒。")
 def enable_account(account_ids: AccountIds, url: Url = None) -> None:
     """Switch accounts on, and wait up to 5 seconds for each to start."""
     run(_switch(url, account_ids, enabled=True))
 
 
 @accounts.command("disable")
+@in_chinese("停用账号，每个最多等待 10 秒。")
 def disable_account(account_ids: AccountIds, url: Url = None) -> None:
     """Switch accounts off, and wait up to 10 seconds for each to stop."""
     run(_switch(url, account_ids, enabled=False))
 
 
 @accounts.command("resume")
+@in_chinese("您处理之后，让等待您处理的账号重试。")
 def resume_account(account_id: AccountId, url: Url = None) -> None:
     """Let an account that waits for you try again, after you did what was asked."""
     run(_resume(url, account_id))
 
 
 @accounts.command("remove")
+@in_chinese("停止账号，并删除它的 Cookie、关键词和消息。")
 def remove_account(
     account_id: AccountId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=words("Do not ask.", "不再询问。"))] = False,
     url: Url = None,
 ) -> None:
     """Stop an account and forget its cookie, rules and messages."""

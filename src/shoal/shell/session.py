@@ -19,7 +19,14 @@ from shoal.shell.words import words
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="The server's address; else SHOAL_URL, else SHOAL_HOST and SHOAL_PORT."),
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help=words(
+            "The server's address; else SHOAL_URL, else SHOAL_HOST and SHOAL_PORT.",
+            "服务器地址；不写则用 SHOAL_URL，再则用 SHOAL_HOST 和 SHOAL_PORT。",
+        ),
+    ),
 ]
 
 

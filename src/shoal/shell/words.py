@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from rich.text import Text
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _STATES: Final[dict[str, tuple[str, str, str]]] = {
     "stopped": ("off", "已停用", "bright_black"),
@@ -47,6 +50,17 @@ def is_chinese() -> bool:
 def words(english: str, chinese: str) -> str:
     """One sentence in the person's language."""
     return chinese if is_chinese() else english
+
+
+def in_chinese(chinese: str) -> Callable[[Command], Command]:
+    """Give a command's help to people who read Chinese; the docstring is that of the others."""
+
+    def told(command: Command) -> Command:
+        if is_chinese():
+            command.__doc__ = chinese
+        return command
+
+    return told
 
 
 def state_word(state: str) -> str:
