@@ -24,6 +24,7 @@ from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.sandbox import World
+from shoal.sandbox.site import Site
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu_live import LiveSurroundings, XianyuLive
@@ -61,6 +62,8 @@ class Sandbox:
 
     def __init__(self, url: str, world: World, http: aiohttp.ClientSession) -> None:
         self.url = url
+        self.site: Site
+        """The inside, for tests that have it."""
         self.world = world
         self._http = http
 
@@ -114,7 +117,16 @@ class Shoal:
         self.book: OrderBook
         self.store: DBManager
         self.credentials: Credentials
+        self.rng = Random(3)
         self._stack = AsyncExitStack()
+
+    def make_database(self) -> Database:
+        """The database, closed."""
+        return Database(self.data_dir)
+
+    def make_session(self) -> aiohttp.ClientSession:
+        """What all accounts share towards the site."""
+        return open_site_session()
 
     async def open(self, *, backoff: BackoffLimits | None = QUICK, **settings: Any) -> None:
         """Start everything."""
@@ -128,13 +140,13 @@ class Shoal:
             **settings,
         }
         config = Settings(**values)
-        database = self.database = await Database(self.data_dir).open()
+        database = self.database = await self.make_database().open()
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)
         self.log, self.book, self.credentials = MessageLog(database), OrderBook(database), Credentials(database, vault)
         self.pictures = Pictures(self.data_dir / "uploads/images")
-        session = open_site_session()
+        session = self.make_session()
         self._stack.push_async_callback(session.close)
         around = LiveSurroundings(
             session=session,
@@ -151,7 +163,7 @@ class Shoal:
         async def connect(account: Account, link: Link) -> None:
             await XianyuLive(account, link, around).main()
 
-        self.manager = CookieManager(self.store, connect, config, rng=Random(3), backoff=backoff)
+        self.manager = CookieManager(self.store, connect, config, rng=self.rng, backoff=backoff)
         await self.manager.open()
         self._stack.push_async_callback(self.manager.close)
 

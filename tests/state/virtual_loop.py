@@ -47,6 +47,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._arrivals: queue.SimpleQueue[asyncio.Handle] = queue.SimpleQueue()
         self._foreign = 0
         self.steps = 0
+        self.most_steps = MOST_STEPS
         self.choices = 0
         """How often more than one callback could have come next."""
         self.after_step: Callable[[], None] | None = None
@@ -119,7 +120,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             return
         handle._run()
         self.steps += 1
-        if self.steps > MOST_STEPS:
+        if self.steps > self.most_steps:
             raise NothingLeftError("the run does not end")
         if self.after_step is not None:
             self.after_step()

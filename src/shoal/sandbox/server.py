@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 
 from shoal.sandbox import mtop_site, passport, pictures
 from shoal.sandbox.clock import Clock
@@ -92,6 +93,33 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",  # accepts a handshake that carries Host and Connection twice (docs/protocol.md §3)
+        ws=_Protocol,
+        ws_ping_interval=None,
+        ws_max_size=FRAME_BYTES,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+
+
+def site_protocols(app: Starlette) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the protocol of each connection, for whoever brings his own transports.
+
+    ``app`` is one that ``build_sandbox`` made, and its lifespan is the caller's.
+    """
+    config = _config(app)
+    config.load()
+    state = ServerState()
+    return lambda: config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
+
+
 async def serve_sandbox(
     host: str = "127.0.0.1",
     port: int = 0,
@@ -112,20 +140,7 @@ async def serve_sandbox(
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
-    config = uvicorn.Config(
-        app,
-        http="httptools",  # accepts a handshake that carries Host and Connection twice (docs/protocol.md §3)
-        ws=_Protocol,
-        ws_ping_interval=None,
-        ws_max_size=FRAME_BYTES,
-        ws_per_message_deflate=False,
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    server = _Server(config, app.state.site)
+    server = _Server(_config(app), app.state.site)
     serving = asyncio.create_task(server.serve([listener]), name="sandbox-server")
     up = asyncio.create_task(server.up.wait(), name="sandbox-server-up")
     try:

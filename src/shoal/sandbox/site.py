@@ -214,6 +214,7 @@ class Site:
             "summary": message.text,
             "content": message.content,
             "content_type": message.content_type,
+            "extra": message.extra,
         }
         return codec.ChatLine(**(fields | changes))
 
@@ -233,8 +234,8 @@ class Site:
         content = content or codec.text_content(text)
         message = self.world.write(chat, buyer.id, text, content, content_type, message_id=message_id)
         self.happened("said", chat.seller_id, buyer=buyer.nick, text=text, message_id=message.id)
-        extra = codec.tip_extra(message.hex_id) if tip else {}
-        line = self.chat_line(chat, message, need_push=need_push, extra=extra)
+        message.extra = codec.tip_extra(message.hex_id) if tip else {}
+        line = self.chat_line(chat, message, need_push=need_push)
         self.push_payload(chat.seller_id, codec.chat_message(line))
         return message
 
@@ -271,8 +272,10 @@ class Site:
         content = codec.card_content(kind, order.id)
         message = self.world.write(chat, sender_id, card.reminder, content, codec.TRADE_CARD, message_id=message_id)
         message.item_id = order.item_id
-        extra = codec.card_extra(kind, order.id, cid=chat.cid, hex_id=message.hex_id, receiver_id=order.seller_id)
-        line = self.chat_line(chat, message, extra=extra)
+        message.extra = codec.card_extra(
+            kind, order.id, cid=chat.cid, hex_id=message.hex_id, receiver_id=order.seller_id
+        )
+        line = self.chat_line(chat, message)
         self.push_payload(order.seller_id, codec.card_update(line) if as_update else codec.chat_message(line))
         if mark:
             self.push_payload(order.seller_id, codec.order_mark(chat.cid, card.red_reminder, message.at))

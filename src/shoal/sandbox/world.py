@@ -128,6 +128,8 @@ class Message:
     uuid: str = ""
     read: bool = False
     recalled: bool = False
+    extra: dict[str, str] = field(default_factory=dict)
+    """what its push changed in map 10; the history shows the same"""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,162 @@
+"""The reckoning after an endurance run: each message answered exactly once, or why not; each order served once.
+
+It reads what the buyers saw at the site and what the server stored, and nothing that either says of itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from endurance.story import KEYWORD, PAUSE_MINUTES, Purchase, Question, Site, Story
+from shoal.config import Settings
+
+Row = dict[str, Any]
+HEALTHY_SECONDS = 45.0
+"""A shop that was running for so long while it had a fresh message should have answered it."""
+
+DEAF_SECONDS = 1.5 * Settings.model_fields["probe_seconds"].default + 60
+"""A shop that looks running may not hear for so long: then the look that it takes now and then has found it out."""
+
+
+@dataclass
+class Reckoning:
+    """What came of everything that was said and paid."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+
+async def reckon(story: Story, site: Site, database_file: Path, *, message_age_seconds: float) -> Reckoning:
+    """Compare the story with what the site delivered and the server stored."""
+    stored = _Stored(database_file)
+    seen: dict[tuple[str, str], list[str]] = {}
+    everybody: list[Question | Purchase] = [*story.questions, *story.purchases]
+    for unb, buyer in {(one.unb, one.buyer) for one in everybody}:
+        chat = await site.get(f"chats/{unb}/{buyer}")
+        seen[unb, buyer] = [line["text"] for line in chat["seen"]]
+    reckoning = Reckoning()
+    for question in story.questions:
+        texts = [text for text in seen[question.unb, question.buyer] if question.token in text]
+        outcome = _outcome(story, question, texts, stored, message_age_seconds)
+        _count(reckoning, "message", outcome, question)
+    attempts = {order["id"]: order["attempts"] for order in (await site.get("orders"))["items"]}
+    for purchase in story.purchases:
+        words = f"货 {purchase.order_id}"
+        outcome = _served(purchase, seen[purchase.unb, purchase.buyer].count(words), attempts, stored)
+        _count(reckoning, "order", outcome, purchase)
+    return reckoning
+
+
+def _count(reckoning: Reckoning, what: str, outcome: str, about: Question | Purchase) -> None:
+    if outcome.startswith("!"):
+        reckoning.violations.append(f"{outcome[1:]}: {about}")
+    reckoning.outcomes[f"{what} {outcome.lstrip('!')}"] += 1
+
+
+class _Stored:
+    """The rows that matter, read by a connection of its own."""
+
+    def __init__(self, file: Path) -> None:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            self.messages = {
+                (row["account_id"], row["message_id"]): dict(row)
+                for row in connection.execute("SELECT * FROM messages")
+            }
+            self.sendings = [dict(row) for row in connection.execute("SELECT * FROM outbox ORDER BY id")]
+            self.intents = {
+                (row["account_id"], row["order_id"], row["action"]): dict(row)
+                for row in connection.execute("SELECT * FROM intents")
+            }
+            self.orders = {
+                (row["account_id"], row["order_id"]): dict(row) for row in connection.execute("SELECT * FROM orders")
+            }
+
+    def sent_about(self, question: Question) -> list[Row]:
+        """The sendings whose words name the question, oldest first."""
+        return [
+            row for row in self.sendings if row["account_id"] == question.account_id and question.token in row["text"]
+        ]
+
+
+def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored, age_seconds: float) -> str:
+    """What became of a question; what begins with ``!`` must not be. The first that holds."""
+    seen = len(texts)
+    if question.kind != "wanted":
+        joined = question.kind == "idle" and seen == 1 and KEYWORD in texts[0]
+        return (
+            "answered along with a question" if joined else "!answered without need" if seen else "rightly unanswered"
+        )
+    sendings = [row["outcome"] for row in stored.sent_about(question)]
+    last = sendings[-1] if sendings else ""
+    message = stored.messages.get((question.account_id, question.message_id))
+    holds: list[tuple[bool, str]] = [
+        (seen > 1, "!answered twice"),
+        (seen == 1 and not {"sent", "uncertain"} & set(sendings), f"!answered, but recorded as {sendings}"),
+        (seen == 1, "answered once"),
+        (last in {"sent", "sending"}, f"!recorded as {last}, but never seen by the buyer"),
+        (last in {"refused", "uncertain"}, f"unanswered: {last}"),
+        (message is None, "!lost: never stored"),
+        (bool(message and message["verdict"]), f"unanswered: {message and message['verdict']}"),
+    ]
+    known = next((words for is_so, words in holds if is_so), "")
+    return known or _unexplained(story, question, message or {}, age_seconds)
+
+
+def _unexplained(story: Story, question: Question, message: Row, age_seconds: float) -> str:
+    """The reasons that the rows do not name, worked out from what happened."""
+    received = message["received_at_ms"] / 1000
+    too_old_at = question.at_ms / 1000 + age_seconds
+    if _was_able(story.able.get(question.account_id, ()), question.at_ms / 1000, received) > DEAF_SECONDS:
+        return "!the shop was deaf for too long"
+    if received >= too_old_at:
+        return "unanswered: came too late"
+    if _owner_spoke(story, question, received, too_old_at):
+        return "unanswered: the owner spoke"
+    if _was_able(story.able.get(question.account_id, ()), received, too_old_at) < HEALTHY_SECONDS:
+        return "unanswered: the shop could not, until it was too late"
+    return f"!unexplained, handled={message['handled']}"
+
+
+def _owner_spoke(story: Story, question: Question, first: float, last: float) -> bool:
+    chat = question.cid.removesuffix("@goofish")
+    return any(
+        account_id == question.account_id and cid == chat and first - PAUSE_MINUTES * 60 - 60 <= at <= last
+        for account_id, cid, at in story.typed
+    )
+
+
+def _was_able(moments: Iterable[tuple[float, bool]], first: float, last: float) -> float:
+    """The longest time in seconds within the span in which the shop was running without a break."""
+    longest, since = 0.0, None
+    for at, able in [*moments, (last, False)]:
+        if able:
+            since = max(at, first) if since is None else since
+        elif since is not None:
+            longest = max(longest, min(at, last) - since)
+            since = None
+    return longest
+
+
+def _served(purchase: Purchase, seen: int, attempts: dict[str, list[Row]], stored: _Stored) -> str:
+    """What became of a paid order; what begins with ``!`` must not be. The first that holds."""
+    done = [attempt["ret"] for attempt in attempts[purchase.order_id]]
+    key = (purchase.account_id, purchase.order_id)
+    message, confirm = (stored.intents.get((*key, act), {}).get("state", "none") for act in ("paid_message", "confirm"))
+    holds: list[tuple[bool, str]] = [
+        (seen > 1, "!paid message sent twice"),
+        (len(done) > 1, f"!confirmed more than once: {done}"),
+        (key not in stored.orders, "!order lost: never stored"),
+        (seen == 0 and message == "done", "!paid message is done, but was never seen"),
+        (seen == 1 and message not in {"done", "uncertain"}, f"!paid message was seen, but is {message}"),
+        (seen == 0 and message in {"intended", "pending", "none"}, f"!order forgotten: paid message is {message}"),
+        (bool(done) and confirm not in {"done", "uncertain"}, f"!confirmed, but recorded as {confirm}"),
+        (seen == 1, f"served, confirm: {confirm}"),
+    ]
+    return next((words for is_so, words in holds if is_so), f"unserved: {message}, confirm: {confirm}")

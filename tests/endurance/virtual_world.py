@@ -1,0 +1,254 @@
+"""Hours in one process: the real connection, sandbox and database on virtual time, replayed by seed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from endurance.database import PacedDatabase
+from endurance.network import DETECT_SECONDS, Network, NetworkLoop
+from endurance.story import ANSWER, KEYWORD, PAID_MESSAGE, PAUSE_MINUTES, Owner, Story
+from endurance.verdicts import reckon
+from sandboxed import Sandbox, Shoal
+from shoal.clock import reading
+from shoal.config import Settings
+from shoal.database import DATABASE_FILE
+from shoal.errors import ShoalError
+from shoal.sandbox import Clock, World, build_sandbox
+from shoal.sandbox.server import site_protocols
+from standins import ANN
+
+START_MS = 1_750_000_000_000
+SITE, CONTROL = "site", "control"
+URL = "http://site.invalid"
+MOST_STEPS = 50_000_000
+
+
+class VirtualClock(Clock):
+    """The site's clock: that of the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def now_ms(self) -> int:
+        return START_MS + round(self._loop.time() * 1000)
+
+
+class VirtualShoal(Shoal):
+    """A Shoal whose line to the site is in memory and whose database keeps step with the loop."""
+
+    def __init__(self, sandbox: Sandbox, data_dir: Path, rng: Random) -> None:
+        super().__init__(sandbox, data_dir)
+        self.rng = rng
+
+    def make_database(self) -> PacedDatabase:
+        return PacedDatabase(self.data_dir, rng=self.rng)
+
+    def make_session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(SITE, limit=0), cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+
+class VirtualOwner(Owner):
+    """The owner, at a server in this process. Refusals by a sick database are told, and the act tried again later."""
+
+    def __init__(self, shoal: VirtualShoal, rng: Random) -> None:
+        self._shoal = shoal
+        self._rng = rng
+        self._up = asyncio.Event()
+        self._up.set()
+        self.refused = 0
+
+    async def enable(self, account_id: str, enabled: bool) -> None:
+        await self._until_taken(lambda: self._shoal.manager.update_cookie_status(account_id, enabled, caller=ANN))
+
+    async def auto_confirm(self, account_id: str, enabled: bool) -> None:
+        await self._until_taken(
+            lambda: self._shoal.manager.update_auto_confirm_setting(account_id, enabled, caller=ANN)
+        )
+
+    async def new_cookie(self, account_id: str, cookie: str) -> None:
+        await self._until_taken(lambda: self._shoal.manager.update_cookie(account_id, cookie, caller=ANN))
+
+    async def _until_taken(self, act: Any) -> None:
+        while True:
+            await self._up.wait()
+            try:
+                await act()
+            except ShoalError:
+                self.refused += 1
+                await asyncio.sleep(self._rng.uniform(0.5, 5))
+            else:
+                return
+
+    async def states(self) -> dict[str, str]:
+        if not self._up.is_set():
+            return {}
+        manager = self._shoal.manager
+        return {account_id: manager.observation(account_id).state.value for account_id in manager.accounts}
+
+    async def restart(self) -> None:
+        if not self._up.is_set():
+            return
+        self._up.clear()
+        await self._shoal.close()
+        await asyncio.sleep(self._rng.uniform(0.1, 40))
+        await self._shoal.open(**SETTINGS)
+        self._up.set()
+
+
+class VirtualWeather:
+    """The network and the disk."""
+
+    def __init__(self, network: Network, shoal: VirtualShoal) -> None:
+        self._network = network
+        self._shoal = shoal
+
+    def strike(self, rng: Random) -> str:
+        kind = rng.choice(["cut some", "cut all", "silence", "refuse", "slow", "disk"])
+        seconds = rng.uniform(2, 45)
+        match kind:
+            case "cut some":
+                self._network.cut(0.4)
+            case "cut all":
+                self._network.cut(1.0)
+            case "silence":
+                self._network.silence(rng.choice([0.3, 1.0]), seconds * 3)
+            case "refuse":
+                self._network.cut(0.5)
+                self._network.refuse(seconds)
+            case "slow":
+                self._network.slow(seconds)
+            case "disk":
+                database = self._shoal.database
+                if isinstance(database, PacedDatabase):
+                    database.trouble(seconds, rng.choice([0.3, 1.0]))
+        return f"weather: {kind}"
+
+    def mend(self) -> None:
+        self._network.mend()
+        if isinstance(self._shoal.database, PacedDatabase):
+            self._shoal.database.trouble(0, 0)
+
+
+_OURS = ("reply_debounce_seconds", "heartbeat_seconds", "heartbeat_timeout_seconds", "site_timeout_seconds")
+SETTINGS: dict[str, Any] = {
+    name: Settings.model_fields[name].default for name in (*_OURS, "send_timeout_seconds", "token_calls_per_second")
+} | {"backoff": None, "token_renewal_minutes": 20}
+"""What a server has by default, not what a test that waits would choose; tokens are renewed more often."""
+POLICY = {"im_token_seconds": 3600, "tk_seconds": 1800}
+"""Lives that end within the run."""
+
+
+@dataclass
+class Figures:
+    """What one run was like."""
+
+    seed: int
+    virtual_seconds: float
+    outcomes: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+
+def live(seed: int, seconds: float, directory: Path, *, shops: int = 3, calm: bool = False) -> Figures:
+    """Live through so many virtual seconds and reckon up."""
+    figures = Figures(seed, seconds)
+    loop = NetworkLoop(seed)
+    loop.most_steps = MOST_STEPS
+    try:
+        with reading(lambda: START_MS + round(loop.time() * 1000)):
+            loop.run_until_complete(_live(figures, loop, directory, shops, calm=calm))
+    finally:
+        loop.finish()
+    figures.counted["loop steps"] = loop.steps
+    figures.violations += [f"the loop complains: {complaint}" for complaint in loop.complaints]
+    return figures
+
+
+async def _live(figures: Figures, loop: NetworkLoop, directory: Path, shops: int, *, calm: bool) -> None:
+    rng = Random(figures.seed)
+    network = Network(loop, Random(rng.random()), steady=CONTROL)
+    world = World(seed=figures.seed, shops=shops, clock=VirtualClock(loop))
+    world.change_policy(**POLICY)
+    async with _served(network, world) as sandbox:
+        shoal = VirtualShoal(sandbox, directory / "data", Random(rng.random()))
+        await shoal.open(**SETTINGS)
+        owner = VirtualOwner(shoal, Random(rng.random()))
+        names = {}
+        for number in range(shops):
+            names[f"shop{number}"] = await shoal.add(f"shop{number}", number=number, keywords={KEYWORD: ANSWER})
+            values = {"paid_message": PAID_MESSAGE, "pause_duration": PAUSE_MINUTES}
+            await shoal.manager.update_settings(f"shop{number}", values, caller=ANN)
+            await shoal.manager.update_auto_confirm_setting(f"shop{number}", True, caller=ANN)
+        weather = VirtualWeather(network, shoal)
+        story = Story(rng, sandbox, owner, weather, names, now=lambda: START_MS / 1000 + loop.time(), calm=calm)
+        try:
+            await story.run(figures.virtual_seconds)
+            age_seconds = Settings.model_fields["message_age_seconds"].default
+            reckoning = await reckon(
+                story, sandbox, directory / "data" / DATABASE_FILE, message_age_seconds=age_seconds
+            )
+            figures.outcomes, figures.violations = reckoning.outcomes, reckoning.violations
+            figures.violations += await _left_over(sandbox, network, names)
+        finally:
+            figures.happened, figures.log = story.happened, story.log
+            figures.counted |= {
+                "lines opened": network.opened,
+                "lines cut": network.cut_lines,
+                "lines silenced": network.silenced,
+                "lines refused": network.refused,
+                "frames": sandbox.site.frames.last_seq,
+                "signed calls": sandbox.site.calls.last_seq,
+            }
+            await shoal.close()
+
+
+async def _left_over(sandbox: Sandbox, network: Network, names: dict[str, str]) -> list[str]:
+    """At rest each shop has one line to the site, and nothing of the past is left behind."""
+    found = []
+    for account_id, unb in names.items():
+        sockets = await sandbox.sockets(unb)
+        if sockets["now"] != 1:
+            found.append(f"{account_id} has {sockets['now']} sockets at rest")
+        if sockets["unacked"]:
+            found.append(f"{account_id} has {sockets['unacked']} pushes that were never acknowledged")
+    lines = [line for line in network.lines if not line.steady]
+    if len(lines) > 3 * len(names):
+        found.append(f"{len(lines)} lines are open at rest for {len(names)} shops")
+    names_of_tasks = Counter((task.get_name().partition(":")[0]) for task in asyncio.all_tasks())
+    found += [
+        f"{count} tasks named {name} at rest"
+        for name, count in names_of_tasks.items()
+        if name in {"connection", "upkeep", "work", "live socket reader"} and count != len(names)
+    ]
+    return found
+
+
+@contextlib.asynccontextmanager
+async def _served(network: Network, world: World) -> AsyncIterator[Sandbox]:
+    """The sandbox's application behind uvicorn's own protocols, on the network in memory."""
+    app = build_sandbox(world)
+    factory = site_protocols(app)
+    network.listen(SITE, factory)
+    network.listen(CONTROL, factory)
+    async with app.router.lifespan_context(app):
+        connector = aiohttp.UnixConnector(CONTROL, limit=0)
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
+            sandbox = Sandbox(URL, world, http)
+            sandbox.site = app.state.site
+            yield sandbox
+        network.cut(1.0)
+        await asyncio.sleep(DETECT_SECONDS)  # until both sides of every line know
