@@ -69,7 +69,7 @@ class Upkeep:
         self._rng = rng
         self._connected_ms = now_ms()
         self._under_way: set[str] = set()
-        self._heard_since_look = False
+        self._heard_at: float | None = None
         self.looked_back = asyncio.Event()
         """What came, and what of ours went, while the account was away is known, as far as it can be."""
 
@@ -80,7 +80,7 @@ class Upkeep:
 
     def heard(self) -> None:
         """Something was pushed, so the socket is not deaf."""
-        self._heard_since_look = True
+        self._heard_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Go on until something ends the connection; pulls what came while the account was away first."""
@@ -95,8 +95,7 @@ class Upkeep:
             if self._tokens.is_due():
                 self._beside("renewal", self._tokens.renew)
             if loop.time() >= look_at:
-                look_at = loop.time() + self._settings.probe_seconds
-                self._beside("look", self._look)
+                look_at = self._look_or_wait(loop.time())
             if loop.time() >= login_at:
                 login_at = loop.time() + self._settings.login_check_seconds
                 self._beside("login", self._ask_login)
@@ -104,6 +103,14 @@ class Upkeep:
     def _spread(self, seconds: float) -> float:
         """A first wait that differs from account to account, so that what began together does not act together."""
         return seconds * self._rng.uniform(0.5, 1.5)
+
+    def _look_or_wait(self, now: float) -> float:
+        """Look now, unless something was pushed a short while ago; returns when to come back."""
+        probe_seconds = self._settings.probe_seconds
+        if self._away is None and self._heard_at is not None and now < self._heard_at + probe_seconds:
+            return self._heard_at + probe_seconds
+        self._beside("look", self._look)
+        return now + probe_seconds
 
     def _beside(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
         if name in self._under_way or not self._link.allows():
@@ -140,9 +147,6 @@ class Upkeep:
         """Compare what the site lists with what arrived. Raises ``DeafConnection``."""
         if self._away is not None:
             await self._catch_up_once()
-            return
-        quiet, self._heard_since_look = not self._heard_since_look, False
-        if not quiet:
             return
         since_ms = self._connected_ms + self._site_ahead_ms
         try:
