@@ -70,6 +70,7 @@ class Answers:
         self._database = database
         self._wait_seconds = wait_seconds
         self._now_ms = now_ms
+        self._under_way: list[tuple[int, str]] = []
         self._turns: WeakValueDictionary[tuple[int, str, str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
@@ -87,10 +88,16 @@ class Answers:
                 operation=f"{request.method} {request.path}",
                 held_seconds=round(time.monotonic() - began, 1),
             ) from None
+        self._under_way.append(scope[:2])
         try:
             yield
         finally:
+            self._under_way.remove(scope[:2])
             lock.release()
+
+    def is_under_way(self, user_id: int, key: str) -> bool:
+        """Whether a request of that person with that key is being carried out here and now."""
+        return (user_id, key) in self._under_way
 
     async def reserve(self, request: KeyedRequest, op_id: str) -> Reservation:
         """The op of the request: ``op_id`` when its key is new, or was used longer than ``KEPT_MS`` ago.

@@ -13,14 +13,14 @@ import httpx
 import pytest
 
 import shoal
-from doors import Door, open_door, served
+from doors import Door, another_person, open_door, served
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
 from shoal.api.sentences import PROBLEMS
 from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
 from shoal.store import Change, Refused, Settle, Unsettled
 from shoal.xianyu.cookie_string import Flaw
-from standins import cookie_of
+from standins import cookie_of, until
 
 EN = {"Accept-Language": "en"}
 
@@ -283,6 +283,21 @@ async def test_an_unknown_outcome_is_told_with_the_op_id_and_settles_later(
     late[0]()
     assert (await door.call("GET", "/ops/my-key"))["state"] == "not_applied"
     assert (await door.call("GET", "/cookies/shop"))["stale"] is False
+
+
+async def test_a_change_that_waits_for_its_turn_is_not_told_as_not_applied(door: Door) -> None:
+    """Its caller may have gone, and asks what became of it while it is still waiting to be made."""
+    hold = await door.server.manager.locks.acquire("shop", "update_keywords")
+    keyed = {"Idempotency-Key": "k1"}
+    waiting = asyncio.create_task(door.client.put("/cookies/shop/remark", json={"remark": "x"}, headers=keyed))
+    await until(lambda: door.server.manager.locks.figures().waiting == 1)
+    assert (await door.call("GET", "/ops/k1"))["state"] == "unknown"
+    assert (await door.call("GET", "/ops/other"))["state"] == "not_applied"
+    async with another_person(door) as bob:
+        assert (await bob.call("GET", "/ops/k1"))["state"] == "not_applied"
+    hold.release()
+    assert (await waiting).status_code == 200
+    assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 
 async def test_a_busy_account_says_who_has_it_and_for_how_long(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ async def get_op(
     me: Me,
 ) -> OpAnswer:
     """Look a change up. `not_applied` is final unless the request is repeated."""
-    undecided = _undecided(server, me)  # asked first: what is decided meanwhile is found below
     key, colon, part = op_id.partition(":")
+    # Asked first: what is decided meanwhile is found below.
+    undecided = _undecided(server, me) or server.answers.is_under_way(me.id, key)
     keyed = await server.answers.newest(me.id, actor_of(me), key)
     stored = stored_op_id(me.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
