@@ -323,15 +323,18 @@ class ChangePath:
             self._unsettled.update(change.account_id for change in changes)
             log.error("outcome unknown", accounts=[change.account_id for change in changes])
             return
-        if isinstance(settlement, Committed):
-            entries = {entry.account_id: entry for entry in settlement.entries}
-            for change in changes:
-                entry = entries.get(change.account_id)
-                if entry is not None:
-                    self._publish(change, entry)
-        elif isinstance(settlement, Refused):
-            log.warning("change refused", accounts=[change.account_id for change in changes], why=settlement.error.code)
-        self._drop(changes, holds)
+        try:
+            if isinstance(settlement, Committed):
+                entries = {entry.account_id: entry for entry in settlement.entries}
+                for change in changes:
+                    entry = entries.get(change.account_id)
+                    if entry is not None:
+                        self._publish(change, entry)
+            elif isinstance(settlement, Refused):
+                why = settlement.error.code
+                log.warning("change refused", accounts=[change.account_id for change in changes], why=why)
+        finally:
+            self._drop(changes, holds)
 
     def _drop(self, changes: Sequence[Change], holds: Sequence[Hold]) -> None:
         for change in changes:
@@ -344,7 +347,11 @@ class ChangePath:
         account_id = change.account_id
         new = None if change.new is None else change.new.evolve(generation=entry.generation, rev=entry.rev)
         self._put(account_id, new)
-        self._fan_out(entry)
+        try:
+            self._fan_out(entry)
+            self._published_now(account_id, new)
+        except Exception:  # whoever listens badly must not keep the others of the group from being published
+            log.exception("a committed change was not heard by all", account=account_id, rev=entry.rev)
         log.info(
             "change committed",
             account=account_id,
@@ -353,7 +360,6 @@ class ChangePath:
             fields=sorted(entry.changes),
             actor=entry.actor,
         )
-        self._published_now(account_id, new)
 
     def _put(self, account_id: str, account: Account | None) -> None:
         old = self._published.get(account_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, delete, not_, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from shoal.account import Account, Observation, StateMove
 from shoal.account_rows import AccountRows, read_observations, read_op, write_observations
@@ -219,11 +219,6 @@ class DBManager:
     async def get_cookie_details(self, cookie_id: str) -> Account:
         """The whole account as it is stored now. Raises ``UnknownAccount``."""
         return await self._stored(cookie_id)
-
-    async def list_living(self) -> list[str]:
-        """The ids of every account that is not deleted, in order; reads no cookie."""
-        query = select(accounts.c.id).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
-        return await self._database.read(lambda connection: list(connection.scalars(query)))
 
     async def _stored(self, account_id: str) -> Account:
         account = await self.load_account(account_id)

@@ -24,7 +24,7 @@ from shoal.errors import (
     StaleGeneration,
     UnknownAccount,
 )
-from shoal.events import AccountChanged, Subscription
+from shoal.events import AccountChanged, AccountStateChanged, Subscription
 from shoal.journal import fold, projection
 from shoal.keywords import KeywordRow
 from shoal.store import Change, MemoryStore, Refused, Settle
@@ -397,6 +397,33 @@ async def test_an_atomic_batch_changes_all_or_none() -> None:
         assert {result.outcome for result in preview} == {"would_change"}
         results = await manager.batch_update_cookie_status(off, caller=ANN, atomic=True)
         assert {result.outcome for result in results} == {"changed"}
+        await until(lambda: not any(site.live.values()))
+        await in_step(store, manager)
+
+
+async def test_a_listener_that_fails_keeps_no_lock_and_no_other_from_being_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A defect beside the change path costs a wake-up at most, and that is made up for at the next look at all."""
+    site, store = FakeSite(), MemoryStore()
+    async with managing(site, store, resync_seconds=0.1) as manager:
+        for number in range(3):
+            await manager.add_cookie(f"shop{number}", cookie_of(number), owner_id=1, caller=ANN)
+
+        publish = manager.events.publish
+
+        def broken(event: AccountChanged | AccountStateChanged) -> None:
+            if isinstance(event, AccountChanged):
+                raise ZeroDivisionError
+            publish(event)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(manager.events, "publish", broken)
+            off = {f"shop{number}": False for number in range(3)}
+            results = await manager.batch_update_cookie_status(off, caller=ANN, atomic=True)
+            assert {result.outcome for result in results} == {"changed"}
+            await manager.update_settings("shop0", {"remark": "again"}, caller=ANN)
+            await in_step(store, manager)
         await until(lambda: not any(site.live.values()))
         await in_step(store, manager)
 

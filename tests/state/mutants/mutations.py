@@ -73,8 +73,8 @@ MUTATIONS = (
         (
             Edit(
                 "change_path.py",
-                "                if entry is not None:\n                    self._publish(change, entry)\n",
-                "                if entry is None:\n                    log.debug('unchanged')\n",
+                "                    if entry is not None:\n                        self._publish(change, entry)\n",
+                "                    if entry is None:\n                        log.debug('unchanged')\n",
             ),
             Edit(
                 "change_path.py",
@@ -90,8 +90,8 @@ MUTATIONS = (
     _one(
         "fan out, then publish",
         "change_path.py",
-        "        self._put(account_id, new)\n        self._fan_out(entry)\n",
-        "        self._fan_out(entry)\n        self._put(account_id, new)\n",
+        "        self._put(account_id, new)\n        try:\n            self._fan_out(entry)\n",
+        "        try:\n            self._fan_out(entry)\n            self._put(account_id, new)\n",
     ),
     _one(
         "no generation check in the store in memory",
@@ -117,16 +117,17 @@ MUTATIONS = (
     _one(
         "the lock stays after a refusal by the store",
         "change_path.py",
-        "        elif isinstance(settlement, Refused):\n",
-        "        elif isinstance(settlement, Refused):\n            return\n",
+        "        finally:\n            self._drop(changes, holds)\n",
+        "        finally:\n"
+        "            if isinstance(settlement, Committed):\n                self._drop(changes, holds)\n",
     ),
     _one(
         "the lock stays after a refusal of the wish",
         "change_path.py",
-        "                    change = _built(old, wish(old), op)\n"
+        "                    change = _built(old, await wished(wish, old), op)\n"
         "            except BaseException:\n"
         "                hold.release()\n",
-        "                    change = _built(old, wish(old), op)\n            except BaseException:\n",
+        "                    change = _built(old, await wished(wish, old), op)\n            except BaseException:\n",
     ),
     _one(
         "unsettled is taken for refused",
