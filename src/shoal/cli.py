@@ -1,4 +1,4 @@
-"""The command line: ``shoal serve``, ``demo``, ``sandbox``, ``login``, ``logout`` and ``accounts``."""
+"""The command line: ``shoal serve``, ``demo``, ``sandbox``, ``login``, ``logout``, ``accounts`` and ``orders``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.world import World
 from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
+from shoal.shell.orders import orders
 from shoal.shell.session import Url, chosen_url, run
 from shoal.shell.token_file import TokenFile
 from shoal.shell.words import in_chinese, words
@@ -47,6 +48,7 @@ app = typer.Typer(
     epilog=_EXIT_CODES,
 )
 app.add_typer(accounts, name="accounts")
+app.add_typer(orders, name="orders")
 
 
 def main() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
 from signal import SIGKILL
 from typing import Any
 
 import pytest
 
-from benchmarks.processes import SandboxProcess, ServerProcess, soon
+from benchmarks.processes import SandboxProcess, ServerProcess, clean_environment, soon
 
 pytestmark = pytest.mark.outside
 
@@ -67,6 +71,17 @@ class Shop:
         return sum(line.startswith(WORD) for line in await self.sandbox.seen(self.unb, "小鱼"))
 
 
+async def shell(server: ServerProcess, token: str, *arguments: str) -> str:
+    """What ``shoal orders …`` prints."""
+    environment = clean_environment(SHOAL_URL=server.url, SHOAL_TOKEN=token)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "shoal", "orders", *arguments, env=environment, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await child.communicate()
+    assert child.returncode == 0, err.decode()
+    return out.decode()
+
+
 async def test_c8_a_kill_while_the_message_is_answered(server: ServerProcess, sandbox: SandboxProcess) -> None:
     shop = await Shop.open(server, sandbox)
     order_id = await shop.pay_and_kill("send", "both")
@@ -115,6 +130,9 @@ async def test_an_owner_has_an_order_served_that_the_site_refused(
     order = await shop.becomes(order_id, problem="message_refused")
     assert "CSI_FORBID" in order["problem"]["detail"]
     assert await shop.calls("consign.dummy") == 0
-    order = await server.ok("POST", f"/cookies/shop/orders/{order_id}/serve", {})
-    assert (order["status"], order["problem"]) == ("shipped", None)
+    token = server.http.headers["Authorization"].removeprefix("Bearer ")
+    listed = await shell(server, token, "list", "shop", "--problem", "--json")
+    assert [row["order_id"] for row in json.loads(listed)] == [order_id]
+    assert "shipped" in await shell(server, token, "serve", "shop", order_id)
+    assert "Shipment confirmed" in await shell(server, token, "show", "shop", order_id)
     assert (await shop.words(), await shop.calls("consign.dummy")) == (1, 1)

@@ -145,7 +145,7 @@ def test_help_names_the_commands_and_the_exit_codes(
 ) -> None:
     assert shell(monkeypatch, "--help") == 0
     out = capsys.readouterr().out
-    for word in ("serve", "demo", "sandbox", "login", "logout", "accounts", "Exit codes"):
+    for word in ("serve", "demo", "sandbox", "login", "logout", "accounts", "orders", "Exit codes"):
         assert word in out
 
 

@@ -1,0 +1,52 @@
+"""Orders in a terminal: in the person's language, and nothing that a stranger wrote can harm it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from shoal.api.order_shapes import FULL_EXAMPLE
+from shoal.shell.order_tables import order_facts, order_line, order_table
+
+ORDER: dict[str, Any] = FULL_EXAMPLE
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def drawn(table: object, width: int = 200) -> str:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        console = Console(width=width, record=True, file=nowhere)
+        console.print(table)
+        return console.export_text()
+
+
+def test_a_list_tells_how_each_order_stands_and_what_is_in_the_way() -> None:
+    text = drawn(order_table([ORDER, {**ORDER, "status": "shipped", "problem": None}], plain=True))
+    assert text.count("4500000000000000001") == 2
+    assert "paid" in text
+    assert "shipped" in text
+    assert text.count("CSI_FORBID") == 1
+
+
+def test_one_order_is_shown_with_its_acts_and_its_time_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = drawn(order_facts(ORDER))
+    assert "Message sent" in text
+    assert "failed (CSI_FORBID)" in text
+    assert "paid (我已付款，等待你发货)  [card]" in text
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    assert "付款后消息" in drawn(order_facts(ORDER))
+
+
+def test_a_strangers_words_move_no_cursor() -> None:
+    line = {**FULL_EXAMPLE["timeline"][0], "words": "\x1b[31m红\u202e"}
+    hostile = {**ORDER, "spec_value": "\x1b]0;x\x07大", "timeline": [line]}
+    text = drawn(order_facts(hostile)) + order_line(hostile)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
