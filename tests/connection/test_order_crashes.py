@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from order_steps import CONSIGN, FREE, calls, died, intent, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
@@ -194,18 +196,16 @@ async def test_a_full_disk_after_the_confirmation_is_uncertain_until_the_sites_c
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unb = await paying_shop(shoal)
-    database = shoal.book._database
-    write, failing = database.write, {"left": 0}
+    write, failed = shoal.book._database.write, asyncio.Event()
 
-    async def full(job: object) -> object:
-        if failing["left"] and await calls(shoal, CONSIGN, unb):
-            failing["left"] -= 1
+    async def full(job: Callable[[Connection], Any]) -> Any:
+        if not failed.is_set() and await calls(shoal, CONSIGN, unb) and not failed.is_set():
+            failed.set()
             raise StoreError("disk full")
-        return await write(job)  # type: ignore[arg-type]  # whatever it is
+        return await write(job)
 
-    failing["left"] = 1
     monkeypatch.setattr(shoal.book._database, "write", full)
     order_id = await pay(shoal, unb)
     await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
-    assert failing["left"] == 0
+    assert failed.is_set()
     assert await calls(shoal, CONSIGN, unb) == 1
