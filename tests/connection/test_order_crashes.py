@@ -209,3 +209,14 @@ async def test_a_full_disk_after_the_confirmation_is_uncertain_until_the_sites_c
     await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
     assert failed.is_set()
     assert await calls(shoal, CONSIGN, unb) == 1
+    assert await calls(shoal, CONSIGN, unb) == 1
+
+
+async def test_the_echo_of_an_unanswered_message_tells_that_it_arrived_and_the_order_goes_on(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", times=1)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
+    acts = [(event.act, event.outcome) for event in await shoal.book.events("shop", order_id) if event.act]
+    assert acts == [("paid_message", "uncertain"), ("paid_message", "done"), ("confirm", "done")]

@@ -12,13 +12,20 @@ from rich.console import Console
 
 from shoal.shell.order_tables import order_facts, order_line, order_table
 from shoal.shell.session import Url, run, signed_in
-from shoal.shell.words import words
+from shoal.shell.words import in_chinese, words
 
-orders = typer.Typer(no_args_is_help=True, help="List orders, look at one, and say what became of it.")
+orders = typer.Typer(
+    no_args_is_help=True,
+    help=words("List orders, look at one, and say what became of it.", "查看订单，并说明处理结果。"),
+)
 
-AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's id.", show_default=False)]
-OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id on the site.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+AccountId = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help=words("The account's id.", "账号 ID。"), show_default=False)
+]
+OrderId = Annotated[
+    str, typer.Argument(metavar="ORDER", help=words("The order's id on the site.", "闲鱼订单号。"), show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help=words("Print JSON instead.", "以 JSON 输出。"))]
 _WIDE = 1_000
 
 
@@ -37,16 +44,29 @@ class Outcome(StrEnum):
     NOT_NEEDED = "not_needed"
 
 
-Act = Annotated[ActName, typer.Argument(metavar="ACT", help="free_shipping, paid_message or confirm.")]
+Act = Annotated[
+    ActName,
+    typer.Argument(
+        metavar="ACT",
+        help=words(
+            "free_shipping, paid_message or confirm.",
+            "free_shipping（免拼发货）、paid_message（付款后消息）或 confirm（确认发货）。",
+        ),
+    ),
+]
 
 
 @orders.command("list")
+@in_chinese("列出订单（新的在前）：现在怎样、被什么挡住。")
 def list_orders(
     account_id: Annotated[
-        str | None, typer.Argument(metavar="[ACCOUNT]", help="Only of this account.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[ACCOUNT]", help=words("Only of this account.", "只看该账号。"), show_default=False),
     ] = None,
-    problem: Annotated[bool, typer.Option("--problem", "-p", help="Only those that wait for you.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    problem: Annotated[
+        bool, typer.Option("--problem", "-p", help=words("Only those that wait for you.", "只看需要处理的订单。"))
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help=words("How many at most.", "最多显示多少个。"))] = 50,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,16 +75,20 @@ def list_orders(
 
 
 @orders.command("show")
+@in_chinese("显示一个订单的全部信息和时间线。")
 def show_order(account_id: AccountId, order_id: OrderId, url: Url = None, as_json: AsJson = False) -> None:
     """Show everything about one order, with its time line."""
     run(_show(url, account_id, order_id, as_json=as_json))
 
 
 @orders.command("serve")
+@in_chinese("重新处理失败或结果不明的步骤；已经完成的步骤不会重复。")
 def serve_order(
     account_id: AccountId,
     order_id: OrderId,
-    act: Annotated[ActName | None, typer.Option("--act", help="This act alone.", show_default=False)] = None,
+    act: Annotated[
+        ActName | None, typer.Option("--act", help=words("This act alone.", "只做这一步。"), show_default=False)
+    ] = None,
     url: Url = None,
 ) -> None:
     """Do again what failed or what nobody knows of. What was done is never done a second time."""
@@ -72,11 +96,17 @@ def serve_order(
 
 
 @orders.command("settle")
+@in_chinese("告诉服务器您在闲鱼看到的结果：某一步已完成，或无需处理；之后的步骤会继续。")
 def settle_order(
     account_id: AccountId,
     order_id: OrderId,
     act: Act,
-    outcome: Annotated[Outcome, typer.Argument(metavar="OUTCOME", help="done, or not_needed.")],
+    outcome: Annotated[
+        Outcome,
+        typer.Argument(
+            metavar="OUTCOME", help=words("done, or not_needed.", "done（已完成）或 not_needed（无需处理）。")
+        ),
+    ],
     url: Url = None,
 ) -> None:
     """Say what you found on the site: an act was done, or is not needed any more. What follows it is then done."""
