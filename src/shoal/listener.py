@@ -16,6 +16,7 @@ import uvloop
 from fastapi import FastAPI
 
 from shoal.errors import ConfigError
+from shoal.heap import keep_large_blocks_apart
 
 log = structlog.get_logger("shoal.listener")
 
@@ -61,6 +62,7 @@ def serve(app: FastAPI, host: str, port: int, announce: Announce) -> None:
 
     Raises what the application's start raises, and ``ConfigError`` when the address cannot be used.
     """
+    keep_large_blocks_apart()
     with contextlib.closing(bind(host, port)) as taken, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(app, host, taken, announce))
 
