@@ -42,7 +42,9 @@ class AccountStateChanged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Talk:
-    """Something was said, decided, sent or paused in a chat. ``kind`` is ``message``, ``sending`` or ``pause``.
+    """Something was said, decided, sent or paused in a chat, or happened to an order.
+
+    ``kind`` is ``message``, ``sending``, ``pause`` or ``order``.
 
     ``key`` names it among its kind; only the latest word about it matters. ``facts`` are plain values, times in
     milliseconds since 1970 under names that end in ``_ms``.
@@ -57,7 +59,7 @@ class Talk:
 
 
 Tell = Callable[[Talk], None]
-"""Takes what happened in a chat, and fills in whose it is."""
+"""Takes what happened in a chat or to an order, and fills in whose it is."""
 
 
 def tell_nobody(_: Talk) -> None:

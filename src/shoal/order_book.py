@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from shoal.clock import now_ms
 from shoal.database import Database
+from shoal.events import Talk
 from shoal.intents import Act, Intent, IntentState, Why
 from shoal.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order_of
 from shoal.order_status import BLOCKED, ENDS, OrderStatus
@@ -25,6 +26,18 @@ _SAME_ORDER = and_(intents.c.account_id == orders.c.account_id, intents.c.order_
 _MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 
 Heard = Callable[[Order], None]
+
+
+def order_talk(order: Order) -> Talk:
+    """A changed order as an event: how it stands, and what is in the way. Who wants more reads the order."""
+    facts = {
+        "order_id": order.order_id,
+        "chat_id": order.chat_id,
+        "status": order.status or "unknown",
+        "problem": order.problem,
+        "created_at_ms": order.created_at_ms,
+    }
+    return Talk(account_id=order.account_id, kind="order", key=order.order_id, facts=facts, at_ms=order.updated_at_ms)
 
 
 class OrderBook:

@@ -51,7 +51,7 @@ from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError
 from shoal.events import Talk
 from shoal.message_log import MessageLog
-from shoal.order_book import OrderBook
+from shoal.order_book import OrderBook, order_talk
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.retention import Retention
@@ -165,6 +165,7 @@ async def _open_parts(
             manager.events.publish(replace(talk, owner_id=account.owner_id))
 
     store, message_log, order_book = DBManager(database, vault), MessageLog(database, tell=tell), OrderBook(database)
+    order_book.on_change(lambda order: tell(order_talk(order)))
     switchboard = Switchboard()
     kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
     if connect is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from doors import Door, another_person
+from shoal.api.event_feed import account_events
 from shoal.order_book import Act, IntentState, News
 
 EN = {"Accept-Language": "en"}
@@ -198,3 +201,25 @@ async def test_an_owner_says_what_became_of_an_act(door: Door) -> None:
 async def test_a_body_of_the_wrong_shape_is_refused(door: Door, body: dict[str, Any]) -> None:
     await paid(door)
     assert (await door.call("POST", f"{PATH}/settle", 422, json=body))["code"] == "invalid_body"
+
+
+async def test_the_stream_tells_of_each_order_that_changes_to_its_owner_alone(door: Door) -> None:
+    async with another_person(door) as bob, aclosing(account_events(door.server, 1, None, beat_seconds=5)) as events:
+        assert bob is not None
+        stranger = account_events(door.server, 2, None, beat_seconds=0.3)
+        async with aclosing(stranger), asyncio.timeout(5):
+            for told in (await anext(events), await anext(stranger)):
+                assert told is not None
+                assert told.body["type"] == "snapshot"
+            await paid(door)
+            await failed(door)
+            seen: list[dict[str, Any]] = []
+            while not seen or seen[-1].get("problem") != "message_refused":
+                news = await anext(events)
+                if news is not None and news.body["type"] == "order":
+                    seen.append(news.body)
+            assert await anext(stranger) is None
+    assert {name: seen[-1][name] for name in ("account", "order_id", "chat_id", "status")} == {
+        "account": "shop", "order_id": ID, "chat_id": "59", "status": "pending_ship",
+    }  # fmt: skip
+    assert seen[-1]["at"]
