@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from shoal.account import Account
 from shoal.clock import now_ms
+from shoal.matcher import Considered
 from shoal.rule import Part, Rule
-from shoal.schedule import moment_in
+from shoal.schedule import Moment, moment_in
 
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 
@@ -61,10 +62,32 @@ def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -
     ``at_ms`` (milliseconds since 1970; ``None``: now) is the moment by which the hours of rules are judged.
     ``None``: nothing answers.
     """
-    moment = moment_in(account.timezone, now_ms() if at_ms is None else at_ms)
-    rule = account.matcher.first(asked.text, asked.item_id, moment)
-    if rule is not None:
-        return answer_of(rule, asked)
+    rule = account.matcher.first(asked.text, asked.item_id, _moment(account, at_ms))
+    return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What ``choose_answer`` answers, by which rule (if by any), and why the other rules do not."""
+
+    answer: Answer | None
+    rule: Rule | None
+    considered: tuple[Considered, ...]
+
+
+def explain(account: Account, asked: Asked, *, at_ms: int | None = None) -> Explained:
+    """Say what answers and why. Takes longer than ``choose_answer``: every rule is looked at."""
+    considered = tuple(account.matcher.consider(asked.text, asked.item_id, _moment(account, at_ms)))
+    rule = next((one.rule for one in considered if not one.why_not), None)
+    answer = answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
+    return Explained(answer=answer, rule=rule, considered=considered)
+
+
+def _moment(account: Account, at_ms: int | None) -> Moment:
+    return moment_in(account.timezone, now_ms() if at_ms is None else at_ms)
+
+
+def _answer_without_rule(account: Account, asked: Asked) -> Answer | None:
     item = account.item(asked.item_id)
     if item is not None and item.reply:
         return Answer(source=AnswerSource.ITEM_REPLY, parts=_said(item.reply, asked))

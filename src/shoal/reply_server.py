@@ -34,8 +34,10 @@ from shoal.api import (
     orders,
     pictures,
     reference,
+    reply_hook,
     rules,
     timeline,
+    trying,
 )
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
@@ -76,6 +78,8 @@ _ROUTES = [
     batch.routes,
     cookies.routes,
     cookie_settings.routes,
+    trying.routes,
+    reply_hook.routes,
     items.routes,
     default_replies.routes,
     item_replies.routes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select, update
 
 from shoal.database import Database
 from shoal.schema import insert_or, rule_hits
@@ -12,7 +12,7 @@ from shoal.schema import insert_or, rule_hits
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """How often a rule fired, also when nothing could leave then; the last time, in milliseconds since 1970."""
+    """How often a rule fired, and when last, in milliseconds since 1970."""
 
     count: int
     last_ms: int
@@ -30,6 +30,12 @@ def count_hit(connection: Connection, account_id: str, rule_id: str, at_ms: int)
             set_={"hits": rule_hits.c.hits + 1, "last_hit_ms": later(rule_hits.c.last_hit_ms, at_ms)},
         )
     )
+
+
+def take_hit_back(connection: Connection, account_id: str, rule_id: str) -> None:
+    """One less: what the rule said certainly never left, and what it answers will be answered again."""
+    mine = and_(rule_hits.c.account_id == account_id, rule_hits.c.rule_id == rule_id, rule_hits.c.hits > 0)
+    connection.execute(update(rule_hits).where(mine).values(hits=rule_hits.c.hits - 1))
 
 
 async def hits_of(database: Database, account_id: str) -> dict[str, Hits]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, and_, or_, select, text, update
 from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.events import Talk, Tell, tell_nobody
+from shoal.rule_hits import count_hit, take_hit_back
 from shoal.schema import OUTBOX_OPEN, insert_or, messages, once_replies, outbox
 from shoal.verdicts import Verdict
 
@@ -249,11 +250,15 @@ class Sendings:
             update(outbox)
             .where(outbox.c.id.in_(list(ids)), text(OUTBOX_OPEN))
             .values(outcome=SendOutcome.DROPPED.value, reason=reason, settled_at_ms=self._now_ms())
-            .returning(outbox.c.id, outbox.c.chat_id)
+            .returning(outbox.c.id, outbox.c.chat_id, outbox.c.rule_id, outbox.c.part)
         )
 
         def job(connection: Connection) -> list[tuple[int, str]]:
-            dropped = [(row.id, row.chat_id) for row in connection.execute(statement)]
+            rows = connection.execute(statement).all()
+            for row in rows:
+                if row.rule_id and not row.part:
+                    take_hit_back(connection, account_id, row.rule_id)
+            dropped = [(row.id, row.chat_id) for row in rows]
             decide(connection, account_id, answers, verdict, "")
             if once_in is not None:
                 said = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == once_in)
@@ -394,6 +399,9 @@ class Sendings:
             self._tell(talk)
 
 
+_FIRED = frozenset({Verdict.ANSWERED, Verdict.SILENT_RULE})
+
+
 def verdict_talk(account_id: str, ids: Collection[str], verdict: Verdict, rule_id: str, at_ms: int) -> list[Talk]:
     """The events of messages about which something was decided."""
     return [
@@ -409,9 +417,14 @@ def verdict_talk(account_id: str, ids: Collection[str], verdict: Verdict, rule_i
 
 
 def decide(connection: Connection, account_id: str, message_ids: Sequence[str], verdict: Verdict, rule_id: str) -> None:
-    """Write what was decided about the messages of a burst; all but the last one are joined to the last."""
+    """Write what was decided about the messages of a burst; all but the last one are joined to the last.
+
+    A rule that answers them, or says nothing on purpose, has fired once more.
+    """
     if not message_ids:
         return
+    if rule_id and verdict in _FIRED:
+        count_hit(connection, account_id, rule_id, now_ms())
     values: dict[str, Any] = {"handled": verdict.is_final, "verdict": verdict.value, "rule_id": rule_id}
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from shoal.rule import MAX_REPLY_CHARACTERS
+
 MAX_BATCH = 5_000
 
 
@@ -205,6 +207,35 @@ class ItemRepliesBody(BaseModel):
 
     model_config = _example(items=[{"cookie_id": "my-shop", "item_id": "700000000001"}])
     items: list[ItemOfAccountBody] = Field(max_length=MAX_BATCH)
+
+
+class TryBody(BaseModel):
+    """A message as if a buyer had sent it. ``at`` (RFC 3339, now if left out) is the moment for hours of rules."""
+
+    model_config = _example(message="包邮吗", item_id="700000000001", buyer_id="2200000000009", buyer_name="小鱼")
+    message: Text = Field(max_length=MAX_REPLY_CHARACTERS)
+    item_id: Text | None = Field(None, max_length=64)
+    buyer_id: Text = Field("", max_length=64)
+    buyer_name: Text = Field("", max_length=200)
+    chat_id: Text = Field("", max_length=64)
+    at: Text | None = Field(None, max_length=40)
+
+
+class ReplyHookBody(BaseModel):
+    """A message that a script received, as it asks for the words to answer it with."""
+
+    model_config = _example(
+        cookie_id="my-shop", msg_time="2026-01-02 03:04:05", user_url="", send_user_id="2200000000009",
+        send_user_name="小鱼", item_id="700000000001", send_message="包邮吗", chat_id="50000000001",
+    )  # fmt: skip
+    cookie_id: Text
+    msg_time: Text
+    user_url: Text
+    send_user_id: Text
+    send_user_name: Text
+    item_id: Text
+    send_message: Text
+    chat_id: Text
 
 
 # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────────

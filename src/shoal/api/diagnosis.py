@@ -62,12 +62,13 @@ async def get_diagnosis(
 
     Some checks concern single chats only: `replying` may be true although one of these is not ok.
     """
-    checks = diagnose(await _facts(server, account))
+    checks = diagnose(await facts_of(server, account))
     language = language_of(accept_language)
     return Diagnosis(replying=is_replying(checks), checks=[_shape(check, language) for check in checks])
 
 
-async def _facts(server: Server, account: Account) -> Facts:
+async def facts_of(server: Server, account: Account) -> Facts:
+    """What is known of the account now."""
     now, settings = now_ms(), server.settings
     message_age_ms = round(settings.message_age_seconds * 1000)
     figures, in_need, jar, readable = ReplyFigures(), 0, None, False

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from fastapi import Depends, Header
 from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.api.bodies import Text
-from shoal.api.language import Language
+from shoal.api.language import Language, language_of
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
 from shoal.rule import MatchMode, Rule, WordMode
 from shoal.rule_hits import Hits
 from shoal.rule_warnings import RuleWarning, WarningCode
+
+
+async def language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:
+    """The language that the caller reads."""
+    return language_of(accept_language)
+
+
+TheLanguage = Annotated[Language, Depends(language)]
 
 _RULE: dict[str, Any] = {
     "words": ["包邮", "邮费"], "word_mode": "any", "match_mode": "contains", "item_ids": [], "priority": 0,
@@ -184,7 +193,7 @@ _WARNINGS = {
 }
 
 
-def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], language: Language) -> list[WarningShape]:
+def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoken: Language) -> list[WarningShape]:
     """Warnings about these rules as JSON, with a sentence each."""
     names = {rule.id: rule.keyword for rule in rules}
     return [
@@ -193,7 +202,7 @@ def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], langu
             code=warning.code,
             before=warning.before,
             word=warning.word,
-            detail=_WARNINGS[warning.code, language].format_map(
+            detail=_WARNINGS[warning.code, spoken].format_map(
                 {"before": names.get(warning.before, warning.before), "word": warning.word}
             ),
         )

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from shoal import wishes
 from shoal.account import Account
@@ -16,7 +16,7 @@ from shoal.api.changes import changed
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
-from shoal.api.language import Language, language_of
+from shoal.api.language import Language
 from shoal.api.op_ids import shown_op_id
 from shoal.api.rule_shapes import (
     OrderBody,
@@ -30,6 +30,7 @@ from shoal.api.rule_shapes import (
     RuleShape,
     RulesOrdered,
     RulesReplaced,
+    TheLanguage,
     WarningShape,
     rule_shape,
     values_of,
@@ -49,13 +50,6 @@ from shoal.server import Server
 routes = APIRouter(tags=["rules"], route_class=ChangingRoute)
 
 RuleId = Annotated[str, Path(description="The rule's `id` in the list.", examples=["5f2b9c0d1e3a4b6c"])]
-
-
-async def _language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:
-    return language_of(accept_language)
-
-
-TheLanguage = Annotated[Language, Depends(_language)]
 
 _MOST_LISTED = 1_000
 

@@ -226,6 +226,19 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bad_item_id": Problem(422, "商品ID只能是 1 到 64 位字母或数字", "An item id has 1 to 64 letters or digits."),
     "unknown_item": Problem(404, "该商品还没有设置", "Nothing is set for that item."),
+    "no_reply": Problem(
+        404,
+        "未找到匹配的回复规则且未设置默认回复",
+        "No rule answers this, and there is no default reply, or the account is off.",
+    ),
+    "said_once": Problem(
+        404, "该对话已使用默认回复，不再重复回复", "This chat has had the default reply, which is given once."
+    ),
+    "bad_moment": Problem(
+        422,
+        "时间应为 RFC 3339 格式，例如 2026-01-02T03:04:05+08:00",
+        "A moment looks like 2026-01-02T03:04:05+08:00.",
+    ),
     "unknown_item_reply": Problem(404, "商品回复不存在", "That item has no reply."),
     "empty_item_reply": Problem(400, "回复内容不能为空", "The reply must not be empty."),
     "empty_keyword": Problem(400, "关键词不能为空", "A keyword must not be empty."),
