@@ -296,6 +296,12 @@ class CookieManager:
         ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); else each stands
         alone. Either goes through the one change path. A batch never un-parks.
         """
+        if atomic and len(updates) > ATOMIC_BATCH_LIMIT:
+            raise InvalidInput(
+                f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
+                code="batch_too_large",
+                limit=ATOMIC_BATCH_LIMIT,
+            )
         if dry_run:
             return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
         if atomic:
@@ -324,15 +330,9 @@ class CookieManager:
             outcome = await self._change(account_id, "batch_update_cookie_status", wish, one, revive=enabled)
         except ShoalError as error:
             return BatchResult(account_id=account_id, outcome="failed", error=error)
-        return self._batch_result(outcome)
+        return _batch_result(outcome, outcome.observation)
 
     async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
-        if len(updates) > ATOMIC_BATCH_LIMIT:
-            raise InvalidInput(
-                f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
-                code="batch_too_large",
-                limit=ATOMIC_BATCH_LIMIT,
-            )
         changed = await self._path.change_all(
             {account_id: self._switch(enabled, by_person=False) for account_id, enabled in updates.items()},
             "batch_update_cookie_status",
@@ -342,16 +342,7 @@ class CookieManager:
         for account_id, done in changed.items():
             if updates[account_id] and not done.changed:
                 self._start_cookie_task(account_id, skip_backoff=True)
-        return [self._batch_result(done) for done in changed.values()]
-
-    def _batch_result(self, done: Done | Outcome) -> BatchResult:
-        return BatchResult(
-            account_id=done.account.id,
-            outcome="changed" if done.changed else "unchanged",
-            account=done.account,
-            generation=done.generation,
-            observation=self._task_manager.task(done.account.id).observation,
-        )
+        return [_batch_result(done, self.observation(account_id)) for account_id, done in changed.items()]
 
     def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
         def wish(account: Account) -> Account:
@@ -409,3 +400,13 @@ class CookieManager:
     def _stop_cookie_task(self, account_id: str) -> None:
         """See a deleted account off: its connection is stopped, then its rows are purged."""
         self._task_manager.vanish(account_id)
+
+
+def _batch_result(done: Done | Outcome, observation: Observation) -> BatchResult:
+    return BatchResult(
+        account_id=done.account.id,
+        outcome="changed" if done.changed else "unchanged",
+        account=done.account,
+        generation=done.generation,
+        observation=observation,
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from doors import Door, another_person
-from standins import until
+from shoal.errors import InvalidInput
+from standins import ANN, until
 
 
 async def _three(door: Door) -> None:
@@ -76,6 +79,11 @@ async def test_an_atomic_batch_has_a_limit(door: Door) -> None:
     sent = {"updates": {f"shop{number}": True for number in range(501)}}
     body = await door.call("PUT", "/cookies/status", 404, params={"mode": "atomic"}, json=sent)
     assert body["code"] == "unknown_account"
+    many = {f"shop{number}": True for number in range(501)}
+    for dry_run in (True, False):
+        with pytest.raises(InvalidInput) as caught:
+            await door.server.manager.batch_update_cookie_status(many, caller=ANN, atomic=True, dry_run=dry_run)
+        assert (caught.value.code, caught.value.params) == ("batch_too_large", {"limit": 500})
     sent = {"updates": {f"shop{number}": True for number in range(5_001)}}
     assert (await door.call("PUT", "/cookies/status", 422, json=sent))["code"] == "invalid_body"
     await door.call("PUT", "/cookies/status", 422, params={"mode": "some"}, json={"updates": {}})
