@@ -220,9 +220,7 @@ class ChangePath:
         entries = await self._committed_fresh(changes, holds, caller)
         if entries is None:
             raise StaleGeneration("an account of the batch was changed elsewhere meanwhile")
-        return {
-            change.account_id: self._done(change, entries) for change in changes if change.account_id in self._published
-        }
+        return {change.account_id: self._done(change, entries) for change in changes}
 
     async def _done_before(self, account_id: str, op: Op, look: bool) -> OpRecord | None:
         """What this op did to the account when it was tried before. To be asked in the account's turn."""

@@ -341,8 +341,8 @@ class CookieManager:
         )
         for account_id, done in changed.items():
             if updates[account_id] and not done.changed:
-                self._start_cookie_task(account_id, skip_backoff=True)
-        return [_batch_result(done, self.observation(account_id)) for account_id, done in changed.items()]
+                self._revive(account_id)
+        return [_batch_result(done, self._seen(account_id)) for account_id, done in changed.items()]
 
     def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
         def wish(account: Account) -> Account:
@@ -365,17 +365,14 @@ class CookieManager:
     ) -> Outcome:
         done = await self._path.change(account_id, operation, wish, caller)
         if revive and not done.changed:
-            self._start_cookie_task(account_id, skip_backoff=True)
+            self._revive(account_id)
         return await self._answer(done, caller, wait=wait)
 
     async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
         """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
         task = self.tasks.get(done.account.id)
         limit = wait if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
-        if task is None:  # removed, and purged already
-            observation = Observation()
-        else:
-            observation = await task.settled(limit) if wait and limit else task.observation
+        observation = await task.settled(limit) if task and wait and limit else self._seen(done.account.id)
         return Outcome(
             changed=done.changed,
             account=done.account,
@@ -393,9 +390,19 @@ class CookieManager:
         else:
             self._start_cookie_task(account_id)
 
-    def _start_cookie_task(self, account_id: str, *, skip_backoff: bool = False) -> None:
+    def _start_cookie_task(self, account_id: str) -> None:
         """Let the account's task look at what is published, and start, renew or stop its connection."""
-        self._task_manager.wake(account_id, skip_backoff=skip_backoff)
+        self._task_manager.wake(account_id)
+
+    def _revive(self, account_id: str) -> None:
+        """The same at once, whatever its task waits for; one that was removed meanwhile gets no task again."""
+        if account_id in self.accounts:
+            self._task_manager.wake(account_id, skip_backoff=True)
+
+    def _seen(self, account_id: str) -> Observation:
+        """What is happening to an account that may have been removed, and purged, meanwhile."""
+        task = self.tasks.get(account_id)
+        return Observation() if task is None else task.observation
 
     def _stop_cookie_task(self, account_id: str) -> None:
         """See a deleted account off: its connection is stopped, then its rows are purged."""
