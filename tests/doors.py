@@ -74,7 +74,8 @@ def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
 async def open_door(data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
     """A server with its administrator signed in; closed at the end."""
     site = FakeSite()
-    app = build_app(quick_settings(data_dir=data_dir, **settings), connect=site.connect)
+    nowhere = {"site_passport_url": "http://127.0.0.1:9"}
+    app = build_app(quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=site.connect)
     async with app.router.lifespan_context(app):
         token = await app.state.server.users.open_session(1, 3600)
         async with client_of(app, token) as client:

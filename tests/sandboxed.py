@@ -112,6 +112,7 @@ class Shoal:
         self.data_dir = data_dir
         self.manager: CookieManager
         self.database: Database
+        self.settings: Settings
         self.log: MessageLog
         self.pictures: Pictures
         self.book: OrderBook
@@ -139,7 +140,7 @@ class Shoal:
             **QUICK_SITE,
             **settings,
         }
-        config = Settings(**values)
+        config = self.settings = Settings(**values)
         database = self.database = await self.make_database().open()
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")

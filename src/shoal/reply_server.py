@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+import aiohttp
 import psutil
 import structlog
 from fastapi import FastAPI
@@ -33,6 +34,7 @@ from shoal.api import (
     ops,
     orders,
     pictures,
+    qr_logins,
     reference,
     reply_hook,
     rules,
@@ -56,6 +58,7 @@ from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
+from shoal.qr_logins import QrLogins
 from shoal.retention import Retention
 from shoal.server import Server
 from shoal.switchboard import Switchboard
@@ -96,6 +99,7 @@ _ROUTES = [
     reference.routes,
     pictures.routes,
     cookie_check.routes,
+    qr_logins.routes,
     live.routes,
     console.routes,
 ]
@@ -172,9 +176,18 @@ async def _open_parts(
     order_book.on_change(lambda order: tell(order_talk(order)))
     switchboard = Switchboard()
     kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
+    session = open_site_session()
+    closing.push_async_callback(session.close)
     if connect is None:
-        connect = await closing.enter_async_context(
-            _site_connect(settings, database, vault, message_log, order_book, kept_pictures, switchboard=switchboard)
+        connect = _site_connect(
+            session,
+            settings,
+            database=database,
+            vault=vault,
+            message_log=message_log,
+            order_book=order_book,
+            kept_pictures=kept_pictures,
+            switchboard=switchboard,
         )
     manager = CookieManager(store, connect, settings)
     closing.push_async_callback(_bounded, "manager", manager.close)
@@ -185,6 +198,8 @@ async def _open_parts(
     retention = Retention(store, message_log, answers, settings, pictures=kept_pictures, accounts=manager.accounts)
     closing.push_async_callback(_bounded, "retention", retention.close)
     retention.start()
+    logins = QrLogins(manager, session, settings)
+    closing.push_async_callback(_bounded, "qr logins", logins.close)
     server = Server(
         settings=settings,
         database=database,
@@ -199,25 +214,25 @@ async def _open_parts(
         credentials=Credentials(database, vault),
         answers=answers,
         pictures=kept_pictures,
+        qr_logins=logins,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
     return server, first_password
 
 
-@asynccontextmanager
-async def _site_connect(
+def _site_connect(
+    session: aiohttp.ClientSession,
     settings: Settings,
+    *,
     database: Database,
     vault: Vault,
     message_log: MessageLog,
     order_book: OrderBook,
     kept_pictures: Pictures,
-    *,
     switchboard: Switchboard,
-) -> AsyncIterator[Connect]:
-    """The connection to the real site, open as long as the context: with what every account's connection shares."""
-    session = open_site_session()
+) -> Connect:
+    """The connection to the real site, with what every account's connection shares."""
     around = LiveSurroundings(
         session=session,
         settings=settings,
@@ -234,10 +249,7 @@ async def _site_connect(
     async def connect(account: Account, link: Link) -> None:
         await XianyuLive(account, link, around).main()
 
-    try:
-        yield connect
-    finally:
-        await session.close()
+    return connect
 
 
 def _site_of(settings: Settings) -> str:

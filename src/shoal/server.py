@@ -15,6 +15,7 @@ from shoal.events import EventBus
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
+from shoal.qr_logins import QrLogins
 from shoal.store import AccountStore
 from shoal.switchboard import Switchboard
 from shoal.users import Users
@@ -37,6 +38,7 @@ class Server:
     credentials: Credentials
     answers: Answers
     pictures: Pictures
+    qr_logins: QrLogins
     started_at_ms: int
 
     @property

@@ -24,7 +24,17 @@ def _routes(door: Door) -> list[tuple[str, str]]:
 
 
 def _filled(path: str, account_id: str) -> str:
-    values = {"cid": account_id, "index": "0", "rule_id": "x", "item_id": "7001", "op_id": "x", "rev": "2"}
+    values = {
+        "cid": account_id,
+        "index": "0",
+        "rule_id": "x",
+        "item_id": "7001",
+        "op_id": "x",
+        "rev": "2",
+        "order_id": "x",
+        "login_id": "x",
+        "session_id": "x",
+    }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
 
 

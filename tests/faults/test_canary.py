@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ import pytest
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
 from faults.durable import KEY_FILE
+from picture_files import a_png
 from proxies import small_proxy
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
 ADDED, RENEWED, ROTATED, MISPLACED = (f"canary{word}{word[::-1]}" for word in ("Zqadd", "Zqnew", "Zqrot", "Zqbad"))
+UPLOADED = "canaryZquplolpuqZ"
 PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" for word in ("Zquser", "Zqprx", "Zqpxb"))
 NEXT_PASSWORD = "canaryZqpass no one guesses"
 WRONG_PASSWORD = "canaryZqwrong nor this one"
@@ -40,6 +43,15 @@ def shapes_of(secret: str) -> Iterator[bytes]:
         yield encoded[4 if lead else 0 : -4]  # the ends depend on what stands beside it
 
 
+def without_code(content: bytes) -> bytes:
+    """The answer of a QR login without the code, which is for its owner: it must stand nowhere else."""
+    body = json.loads(content)
+    for login in body.get("items", [body]):
+        for name in ("content", "picture", "qr_code_url"):
+            login.pop(name, None)
+    return json.dumps(body).encode()
+
+
 class Evidence:
     """Everything that left the server."""
 
@@ -56,8 +68,9 @@ class Evidence:
         if request.url.path == "/login" and response.status_code == 200 and response.json()["success"]:
             return
         self.paths.add((request.method, request.url.path, response.status_code))
+        content = without_code(response.content) if request.url.path.startswith("/qr-login") else response.content
         head = repr(response.headers.multi_items()).encode()
-        self.pieces.append((f"{request.method} {request.url.path} {response.status_code}", head + response.content))
+        self.pieces.append((f"{request.method} {request.url.path} {response.status_code}", head + content))
 
     def take_files(self, when: str, server: ServerProcess) -> None:
         """Keep every byte of the data directory but the key, and of the log."""
@@ -96,7 +109,7 @@ async def live(server: ServerProcess, sandbox: SandboxProcess, seller: dict[str,
     await server.ok("PUT", "/cookies/shop/auto-confirm", {"auto_confirm": True})
     await server.ok("PUT", "/cookies/shop/remark", {"remark": CONTROL})
     item = seller["items"][0]["id"]
-    await server.ok("PUT", f"/cookies/shop/items/{item}", {"paid_message": "谢谢"})
+    await server.ok("PUT", f"/cookies/shop/items/{item}", {"paid_message": "谢谢", "reply": "在的"})
     await sandbox.do("fault", account=unb, kind="rotate_cookie", name="sgcookie", value=ROTATED, times=1)
     await sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await sandbox.do("pay", account=unb, buyer="小鱼", item=item)  # the confirmation's answer rotates the cookie
@@ -106,6 +119,17 @@ async def live(server: ServerProcess, sandbox: SandboxProcess, seller: dict[str,
 
     await soon(shipped)
     assert await sandbox.seen(unb, "小鱼")
+    picture = {"image": ("x.png", a_png(), "image/png")}
+    added = await server.http.post("/keywords/shop/image", data={"keyword": "图"}, files=picture)
+    assert added.status_code == 200, added.text
+    await sandbox.do("fault", account=unb, kind="rotate_cookie", which="upload", name="csg", value=UPLOADED, times=1)
+    await sandbox.do("say", account=unb, buyer="小虾", text="有图吗")
+
+    async def shown() -> bool:
+        return any(line.startswith("[图片]") for line in await sandbox.seen(unb, "小虾"))
+
+    await soon(shown)
+    await server.http.get(added.json()["image_url"])
     renewed = f"{cookie}; extra={RENEWED}"
     await server.ok("PUT", "/cookies/shop", {"id": "shop", "value": renewed})
     await server.ok("POST", "/cookie/shop/account-info", {"value": f"{renewed}; more=1", "password": NEXT_PASSWORD})
@@ -139,6 +163,29 @@ async def go_by_proxies(server: ServerProcess) -> None:
         await server.ok("PATCH", "/cookies/shop/settings", {"proxy": None})
 
 
+async def log_in_by_qr(server: ServerProcess, sandbox: SandboxProcess) -> dict[str, str]:
+    """A second seller scans a code twice: the account is added, then renewed. Returns what must stay secret of it."""
+    seller = (await sandbox.get("sellers"))["items"][1]
+    secrets: dict[str, str] = {}
+    for time in ("first", "second"):
+        login = await server.ok("POST", "/qr-logins", {"account": "scanned"})
+        secrets[f"the {time} code"] = login["content"].partition("lgToken=")[2].partition("&")[0]
+        await sandbox.do("qr", status="SCANNED")
+        await sandbox.do("qr", status="CONFIRMED", account=seller["unb"])
+
+        async def over(login_id: str = login["id"]) -> bool:
+            seen = await server.ok("GET", f"/qr-logins/{login_id}")
+            assert seen["state"] in {"waiting", "scanned", "done"}, seen
+            return bool(seen["state"] == "done")
+
+        await soon(over)
+        cookie = (await sandbox.get("sellers"))["items"][1]["cookie"]
+        parts = dict(part.split("=", 1) for part in cookie.split("; "))
+        secrets |= {f"the {time} {name}": parts[name] for name in SECRET_COOKIES & set(parts)}
+    await server.ok("DELETE", f"/qr-logins/{(await server.ok('POST', '/qr-logins', {}))['id']}")
+    return secrets
+
+
 async def misuse(server: ServerProcess, cookie: str) -> None:
     """Secrets where they do not belong: every refusal is an answer too."""
     for method, path, body in [
@@ -164,7 +211,20 @@ async def read_everything(server: ServerProcess, item: str) -> None:
     """GET every route that the document names, as its owner and as nobody."""
     document = await server.ok("GET", "/openapi.json")
     op_id = (await server.ok("GET", "/cookies/shop/history"))["items"][0]["op_id"]
-    values = {"cid": "shop", "item_id": item, "op_id": op_id, "rev": "1"}
+    rule = (await server.ok("GET", "/cookies/shop/rules"))["items"][0]
+    order = (await server.ok("GET", "/cookies/shop/orders"))["items"][0]
+    login = await server.ok("POST", "/qr-logins", {})
+    old = await server.ok("POST", "/qr-login/generate", {})
+    values = {
+        "login_id": login["id"],
+        "session_id": old["session_id"],
+        "cid": "shop",
+        "item_id": item,
+        "op_id": op_id,
+        "rev": "1",
+        "rule_id": rule["id"],
+        "order_id": order["order_id"],
+    }
     async with httpx.AsyncClient(base_url=server.url, event_hooks=server.http.event_hooks) as nobody:
         for path, methods in document["paths"].items():
             if "get" in methods and path != "/events":
@@ -187,6 +247,7 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
         listening = asyncio.create_task(listen(server.http, evidence))
         await live(server, sandbox, seller)
         await go_by_proxies(server)
+        scanned = await log_in_by_qr(server, sandbox)
         await be_parked(server, sandbox, seller["unb"])
         await misuse(server, seller["cookie"])
         await server.ok("POST", "/change-admin-password", {"current_password": PASSWORD, "new_password": NEXT_PASSWORD})
@@ -211,11 +272,13 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
     parts = dict(part.split("=", 1) for part in seller["cookie"].split("; "))
     secrets = {
         "the added cookie": ADDED, "the renewed cookie": RENEWED, "the rotated cookie": ROTATED,
+        "the cookie that an upload rotated": UPLOADED,
         "a misplaced secret": MISPLACED, "the password": PASSWORD, "the next password": NEXT_PASSWORD,
         "the proxy's user": PROXY_USER, "the proxy's password": PROXY_PASSWORD,
         "a proxy's wrong password": BAD_PROXY_PASSWORD,
         "a wrong password": WRONG_PASSWORD, "the key": key, "a token of the site": SITE_TOKEN,
         **{f"session {number}": token for number, token in enumerate(tokens)},
+        **scanned,
         **{f"cookie {name}": parts[name] for name in SECRET_COOKIES & set(parts)},
     }  # fmt: skip
     assert not evidence.finds(secrets)

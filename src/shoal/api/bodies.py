@@ -99,6 +99,17 @@ class CookieCheckBody(BaseModel):
     value: Text
 
 
+class QrLoginBody(BaseModel):
+    """Which account: one to add or to renew. Left out, it is that of the seller who scans.
+
+    ``proxy``: through which an account that is added logs in and connects. One that is renewed has its own.
+    """
+
+    model_config = _example(account="my-shop")
+    account: Text | None = None
+    proxy: Secret | None = None
+
+
 class StatusBody(BaseModel):
     """Whether the account shall run."""
 

@@ -12,11 +12,8 @@ from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, AccountBody, ChangeFacts, account_body, etag_of, example
-from shoal.change_path import Caller
-from shoal.cookie_manager import Outcome
-from shoal.errors import AccountExists, DuplicateUnb, InvalidInput, StaleGeneration, UnknownAccount
-from shoal.server import Server
-from shoal.users import User
+from shoal.errors import InvalidInput
+from shoal.new_cookies import add_or_renew
 
 routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
@@ -120,7 +117,8 @@ async def add_cookie(
     require_secret(body.value, "value")
     if body.proxy is not None:
         require_secret(body.proxy.get_secret_value(), "proxy")
-    facts = await changed(server, response, body.id, _add_or_renew(server, me, body, caller))
+    change = add_or_renew(server.manager, body.id, body.value, owner_id=me.id, caller=caller, proxy=_proxy(body))
+    facts = await changed(server, response, body.id, change)
     return MsgAnswer(msg="success", **facts)
 
 
@@ -162,36 +160,5 @@ def require_secret(value: str, field: str) -> None:
         raise InvalidInput(f"{field} must not be empty", code="empty_secret", field=field)
 
 
-async def _add_or_renew(server: Server, me: User, body: NewAccountBody, caller: Caller) -> Outcome:
-    """Add or renew, whichever fits when the account's turn comes: it may be added or removed during the wait.
-
-    Raises ``AccountVanishing`` when it was removed meanwhile and is not gone yet.
-    """
-    for tries_left in (2, 1, 0):
-        known = server.manager.accounts.get(body.id)
-        if known is not None and known.owner_id != me.id:
-            raise AccountExists(f"{body.id} is somebody else's", code="account_exists/foreign")
-        try:
-            if known is None:
-                return await _add(server, me, body, caller)
-            return await server.manager.update_cookie(body.id, body.value, caller=caller, proxy=_proxy(body))
-        except (AccountExists, UnknownAccount):
-            if not tries_left:
-                raise
-    raise AssertionError("the last try returns or raises")
-
-
 def _proxy(body: NewAccountBody) -> str | None:
     return body.proxy.get_secret_value() if body.proxy is not None else None
-
-
-async def _add(server: Server, me: User, body: NewAccountBody, caller: Caller) -> Outcome:
-    if caller.if_match is not None:
-        raise StaleGeneration(f"there is no {body.id}")
-    try:
-        return await server.manager.add_cookie(body.id, body.value, owner_id=me.id, caller=caller, proxy=_proxy(body))
-    except DuplicateUnb as error:
-        other = server.manager.accounts.get(str(error.params.get("id", "")))
-        if other is not None and other.owner_id == me.id:
-            raise
-        raise DuplicateUnb("this seller is somebody else's", code="duplicate_unb/foreign") from None

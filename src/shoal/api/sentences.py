@@ -361,6 +361,28 @@ PROBLEMS: dict[str, Problem] = {
         422, "图片太大，最多 {limit} 字节", "The picture is too large: at most {limit} bytes."
     ),
     "picture_missing": Problem(404, "没有这张图片，请重新上传", "There is no such picture here; upload it again."),
+    "unknown_qr_login": Problem(
+        404,
+        "没有这次扫码登录，或它已结束太久，请重新获取二维码",
+        "There is no such QR login any more; begin another one.",
+    ),
+    "too_many_qr_logins": Problem(
+        409,
+        "进行中的扫码登录太多（每人最多 {limit} 个），请先取消或等待",
+        "Too many QR logins are under way (at most {limit} for one person); cancel one, or wait.",
+    ),
+    "qr_login_failed": Problem(
+        503,
+        "闲鱼没有给出可用的回答，请稍后重新获取二维码",
+        "The site gave no usable answer; begin another login later.",
+    ),
+    "proxy_unreachable": Problem(503, "代理没有回应，请检查代理", "The proxy does not answer; look at it."),
+    "proxy_refused": Problem(
+        503,
+        "代理拒绝连接，请检查用户名、密码和有效期",
+        "The proxy refuses; look at its user name, password and expiry.",
+    ),
+    "proxy_no_route": Problem(503, "代理无法连到闲鱼，请检查代理", "The proxy does not reach the site; look at it."),
     "batch_too_large": Problem(
         422,
         "一次最多修改 {limit} 个账号，请分批提交",

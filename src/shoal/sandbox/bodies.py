@@ -183,10 +183,13 @@ class ExpireBody(Body):
 
 
 class QrBody(Body):
-    """Move a QR login on, as the app does that scans it."""
+    """Move a QR login on, as the app does that scans it; without ``ck`` the newest one.
 
-    ck: Name
-    status: Literal["SCANNED", "CONFIRMED", "EXPIRED"]
+    ``RISK``: the seller confirmed, and the site wants more of them.
+    """
+
+    ck: Name | None = None
+    status: Literal["SCANNED", "CONFIRMED", "EXPIRED", "CANCELED", "RISK"]
     account: Digits | None = None
 
     @model_validator(mode="after")

@@ -189,7 +189,7 @@ def _expire(site: Site, body: ExpireBody) -> dict[str, Any]:
 
 
 def _qr(site: Site, body: QrBody) -> dict[str, Any]:
-    login = site.qr_logins.get(body.ck)
+    login = site.qr_logins.get(body.ck or next(reversed(site.qr_logins), ""))
     if login is None:
         raise UnknownThing(f"no QR login {body.ck}")
     if body.account:

@@ -18,6 +18,8 @@ API_NAMES: Final[dict[str, str]] = {
     "mtop.idle.web.trade.order.detail": "order",
     "hasLogin.do": "haslogin",
     "upload.api": "upload",
+    "qrcode/generate.do": "qr_generate",
+    "qrcode/query.do": "qr_query",
     "/reg": "reg",
     "/!": "heartbeat",
     "/r/SyncStatus/ackDiff": "ackdiff",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
 
 _PUNISH_URL = "//passport.goofish.com/newlogin/hasLogin.do/_____tmd_____/punish?x5secdata=sandbox&x5step=2"
+
+QR_LIFETIME_MS: Final = 300_000
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -72,8 +75,16 @@ async def mini_login_endpoint(request: Request) -> Response:
 
 
 async def qr_generate_endpoint(request: Request) -> Response:
-    """Begin a QR login (docs/protocol.md §2.3)."""
+    """Begin a QR login (docs/protocol.md §2.9)."""
     site: Site = request.app.state.site
+    broken = broken_answer(site, "", "qr_generate")
+    if broken:
+        return broken
+    if site.faults.take("risk_control", None, "qr_generate"):
+        log_call(site, "qrcode/generate.do", {}, "RISK")
+        return RedirectResponse(f"{request.base_url}_____tmd_____/punish?x5secdata={site.world.hex(32)}", 302)
+    log_call(site, "qrcode/generate.do", {}, "SUCCESS")
+    await site.faults.detain(None, "qr_generate")
     t, ck = str(site.clock.now_ms()), site.world.hex(32)
     site.qr_logins[ck] = {"t": t, "status": "NEW", "unb": ""}
     while len(site.qr_logins) > 1_000:
@@ -84,17 +95,34 @@ async def qr_generate_endpoint(request: Request) -> Response:
 
 
 async def qr_query_endpoint(request: Request) -> Response:
-    """Say how far a QR login has come; when confirmed, the cookies come by Set-Cookie."""
+    """Say how far a QR login has come; when confirmed, the cookies come by Set-Cookie, once."""
     site: Site = request.app.state.site
     form = await _form(request)
+    broken = broken_answer(site, "", "qr_query")
+    if broken:
+        return broken
     login = site.qr_logins.get(form.get("ck", ""))
-    known = login is not None and login["t"] == form.get("t")
-    status = login["status"] if login and known else "EXPIRED"
-    content = {"data": {"qrCodeStatus": status, "resultCode": 100}, "status": 0, "success": True}
-    response = JSONResponse({"content": content, "hasError": False})
-    if login and status == "CONFIRMED":
+    if login is None or login["t"] != form.get("t") or _is_old(site, login):
+        login = {"status": "EXPIRED", "unb": ""}
+    status = login["status"]
+    log_call(site, "qrcode/query.do", {"unb": login["unb"]}, status)
+    await site.faults.detain(None, "qr_query")
+    data: dict[str, object] = {"qrCodeStatus": _SAID.get(status, status), "resultCode": 100}
+    if status == "RISK":
+        url = f"https://passport.goofish.com/iv/mini/identity_verify.htm?htoken={site.world.hex(32)}"
+        data |= {"iframeRedirect": True, "iframeRedirectUrl": url}
+    response = JSONResponse({"content": {"data": data, "status": 0, "success": True}, "hasError": False})
+    if status == "CONFIRMED":
         seller = site.world.seller(login["unb"])
         site.world.login(seller)
         set_cookies(request, response, seller.jar)
         login["status"] = "EXPIRED"
     return response
+
+
+_SAID = {"SCANNED": "SCANED", "RISK": "CONFIRMED"}
+"""Statuses in the site's own words."""
+
+
+def _is_old(site: Site, login: dict[str, str]) -> bool:
+    return site.clock.now_ms() - int(login["t"]) > QR_LIFETIME_MS

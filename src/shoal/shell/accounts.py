@@ -16,6 +16,7 @@ from shoal.errors import ConfigError
 from shoal.shell.api_client import ApiClient
 from shoal.shell.board import AccountBoard
 from shoal.shell.hidden_prompt import MAX_BYTES, ask_hidden
+from shoal.shell.qr_login import log_in_by_qr
 from shoal.shell.session import Url, run, signed_in
 from shoal.shell.tables import account_facts, account_table, why
 from shoal.shell.words import in_chinese, printable, state_word, words
@@ -101,6 +102,25 @@ def add_account(
     in the shell's history, and everybody on the machine can see them.
     """
     run(_add(url, account_id, _cookie(cookie_file), remark))
+
+
+@accounts.command("qr")
+def log_in(
+    account_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="The account to add or to renew; without it, that of the seller who scans.",
+            show_default=False,
+        ),
+    ] = None,
+    proxy: Annotated[
+        bool, typer.Option("--proxy", help="Ask for a proxy through which a new account logs in and connects.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Add an account, or renew its cookie, by a QR code that the seller scans with the app."""
+    run(_log_in(url, account_id, _asked_proxy() if proxy else None))
 
 
 @accounts.command("proxy")
@@ -239,6 +259,13 @@ async def _add(url: str | None, account_id: str, cookie: str, remark: str | None
         else:
             typer.echo(words(f"{name} has this cookie already.", f"{name} 已在使用这个 Cookie。"))
         await _tell(client, account_id)
+
+
+async def _log_in(url: str | None, account_id: str | None, proxy: str | None) -> None:
+    name = await log_in_by_qr(url, account_id, proxy)
+    async with signed_in(url) as client:
+        typer.echo(words(f"{printable(name)} has the new cookie.", f"{printable(name)} 已换用新 Cookie。"))
+        await _tell(client, name)
 
 
 async def _set_proxy(url: str | None, account_id: str, proxy: str | None) -> None:

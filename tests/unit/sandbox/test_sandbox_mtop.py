@@ -338,7 +338,7 @@ async def test_a_qr_login_gives_cookies_once_confirmed() -> None:
             async with box.http.post(f"{box.url}/newlogin/qrcode/query.do", data=ask) as reply:
                 seen.append((await reply.json())["content"]["data"]["qrCodeStatus"])
                 cookies = [line.partition(";")[0] for line in reply.headers.getall("set-cookie", [])]
-        assert seen == ["NEW", "SCANNED", "CONFIRMED"]
+        assert seen == ["NEW", "SCANED", "CONFIRMED"], "the site's spelling"
         shop.jar = mtop_site.parse_cookies("; ".join(cookies))
         assert (await shop.mtop(USER_API, {}))["ret"] == SUCCESS
 

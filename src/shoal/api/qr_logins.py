@@ -1,0 +1,197 @@
+"""QR logins: the seller scans a code with the app, and an account is added or has its cookie renewed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import segno
+from fastapi import APIRouter, Header, Path
+from pydantic import BaseModel
+
+from shoal.api.bodies import QrLoginBody
+from shoal.api.caller import Me, TheServer, actor_of
+from shoal.api.documented import problems
+from shoal.api.language import Language, language_of
+from shoal.api.op_ids import new_op_id
+from shoal.api.problems import problem_of
+from shoal.api.qr_words import QR_WORDS
+from shoal.api.shapes import example, rfc3339
+from shoal.errors import ShoalError
+from shoal.qr_logins import QrLoginState, QrLoginView
+
+routes = APIRouter(tags=["QR login"])
+"""No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""
+
+LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]
+AcceptLanguage = Annotated[str | None, Header()]
+_BORDER_MODULES = 4
+
+
+class QrLoginAnswer(BaseModel):
+    """One login. ``content`` and ``picture`` (a data URI) are the code, for the owner's eyes; empty when it is over."""
+
+    model_config = example(
+        id="Zk3q0v7Wc2yJ5n8b1XrTfg", account="my-shop", state="waiting", detail="请用闲鱼 App 扫码", code="",
+        action_url="", content="https://passport.goofish.com/qrcodeCheck.htm?lgToken=…", picture="data:image/svg+xml;…",
+        is_new_account=False, created_at="2026-01-02T03:04:05.000Z", expires_at="2026-01-02T03:09:05.000Z",
+    )  # fmt: skip
+    id: str
+    account: str
+    state: QrLoginState
+    detail: str
+    code: str
+    action_url: str
+    content: str
+    picture: str
+    is_new_account: bool
+    created_at: str
+    expires_at: str
+
+
+class QrLoginList(BaseModel):
+    """The caller's logins, the newest first."""
+
+    items: list[QrLoginAnswer]
+    next: str | None = None
+
+
+class OldQrCode(BaseModel):
+    """A code as old scripts expect it: ``session_id`` and a picture, or why there is none."""
+
+    model_config = example(success=True, session_id="Zk3q0v7Wc2yJ5n8b1XrTfg", qr_code_url="data:image/png;base64,…")
+    success: bool
+    session_id: str = ""
+    qr_code_url: str = ""
+    message: str = ""
+
+
+class OldQrStatus(BaseModel):
+    """A login's state in the words of old scripts."""
+
+    model_config = example(
+        status="success", session_id="Zk3q0v7Wc2yJ5n8b1XrTfg", message="登录成功",
+        account_info={"account_id": "my-shop", "is_new_account": True}, verification_url="",
+    )  # fmt: skip
+    status: str
+    session_id: str
+    message: str = ""
+    account_info: dict[str, Any] = {}
+    verification_url: str = ""
+
+
+@routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 404, 409, 413, 422, 503))
+async def begin_qr_login(
+    body: QrLoginBody, server: TheServer, me: Me, accept_language: AcceptLanguage = None
+) -> QrLoginAnswer:
+    """Ask the site for a code that the seller scans with the app.
+
+    `account` names the account to add, or one to renew. Left out, the caller's account of the seller who scans is
+    renewed, or one is added under the seller's number. The server follows the login by itself; look again until the
+    `state` is neither `waiting` nor `scanned`. At most three per person are under way.
+    """
+    view = await server.qr_logins.begin(
+        me.id,
+        actor=actor_of(me),
+        op_id=new_op_id(me.id),
+        account_id=body.account or "",
+        proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
+    )
+    return _answer(view, language_of(accept_language))
+
+
+@routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 422, 503))
+async def list_qr_logins(server: TheServer, me: Me, accept_language: AcceptLanguage = None) -> QrLoginList:
+    """The caller's logins that are under way or ended within the last ten minutes."""
+    language = language_of(accept_language)
+    return QrLoginList(items=[_answer(view, language) for view in server.qr_logins.of(me.id)])
+
+
+@routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 404, 422, 503))
+async def get_qr_login(
+    login_id: LoginId, server: TheServer, me: Me, accept_language: AcceptLanguage = None
+) -> QrLoginAnswer:
+    """How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login."""
+    return _answer(server.qr_logins.get(me.id, login_id), language_of(accept_language))
+
+
+@routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 404, 422, 503))
+async def cancel_qr_login(
+    login_id: LoginId, server: TheServer, me: Me, accept_language: AcceptLanguage = None
+) -> QrLoginAnswer:
+    """End it. One that is over stays as it is; a cookie that is just being stored is stored."""
+    return _answer(await server.qr_logins.cancel(me.id, login_id), language_of(accept_language))
+
+
+# ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
+
+
+@routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 422, 503))
+async def generate_qr_code(server: TheServer, me: Me, accept_language: AcceptLanguage = None) -> OldQrCode:
+    """As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
+    try:
+        view = await server.qr_logins.begin(me.id, actor=actor_of(me), op_id=new_op_id(me.id))
+    except ShoalError as error:
+        return OldQrCode(success=False, message=_sentence(error, language_of(accept_language)))
+    picture = segno.make(view.content).png_data_uri(scale=10, border=_BORDER_MODULES) if view.content else ""
+    return OldQrCode(success=True, session_id=view.id, qr_code_url=picture)
+
+
+@routes.get("/qr-login/check/{session_id}", summary="Look at a QR login (old path)", responses=problems(401, 422, 503))
+async def check_qr_code(
+    session_id: Annotated[str, Path(description="What POST /qr-login/generate gave.")],
+    server: TheServer,
+    me: Me,
+    accept_language: AcceptLanguage = None,
+) -> OldQrStatus:
+    """As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200."""
+    found = next((view for view in server.qr_logins.of(me.id) if view.id == session_id), None)
+    if found is None:
+        return OldQrStatus(status="not_found", session_id=session_id)
+    done = found.state is QrLoginState.DONE
+    account = {"account_id": found.account_id, "is_new_account": found.is_new_account} if done else {}
+    return OldQrStatus(
+        status=_OLD_WORDS[found.state],
+        session_id=session_id,
+        message=_detail(found, language_of(accept_language)),
+        account_info=account,
+        verification_url=found.action_url,
+    )
+
+
+_OLD_WORDS = {
+    QrLoginState.WAITING: "waiting",
+    QrLoginState.SCANNED: "scanned",
+    QrLoginState.DONE: "success",
+    QrLoginState.EXPIRED: "expired",
+    QrLoginState.CANCELLED: "cancelled",
+    QrLoginState.NEEDS_OWNER: "verification_required",
+    QrLoginState.FAILED: "error",
+}
+
+
+def _answer(view: QrLoginView, language: Language) -> QrLoginAnswer:
+    picture = segno.make(view.content).svg_data_uri(scale=4, border=_BORDER_MODULES) if view.content else ""
+    return QrLoginAnswer(
+        id=view.id,
+        account=view.account_id,
+        state=view.state,
+        detail=_detail(view, language),
+        code=view.error.code if view.error is not None else "",
+        action_url=view.action_url,
+        content=view.content,
+        picture=picture,
+        is_new_account=view.is_new_account,
+        created_at=rfc3339(view.created_at_ms),
+        expires_at=rfc3339(view.expires_at_ms),
+    )
+
+
+def _detail(view: QrLoginView, language: Language) -> str:
+    if view.state is QrLoginState.FAILED and view.error is not None:
+        return _sentence(view.error, language)
+    zh, en = QR_WORDS[view.state]
+    return zh if language is Language.ZH else en
+
+
+def _sentence(error: ShoalError, language: Language) -> str:
+    return problem_of(error).sentence(language, error.params)

@@ -1,0 +1,210 @@
+"""A login by a QR code that the seller scans with the app (docs/protocol.md §2.9).
+
+No exception, message or ``repr`` of this file carries a cookie, or what the code and the site know each other by.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import aiohttp
+
+from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.xianyu.cookie_string import format_cookie
+from shoal.xianyu.mtop_reply import is_risk_url
+from shoal.xianyu.packets import UndecodableFrame, parse_json_object
+from shoal.xianyu.proxied_session import ProxyFailed
+from shoal.xianyu.site_answer import bounded_body, cookies_set_by
+from shoal.xianyu.site_session import require_no_cookie_jar
+
+DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
+_VIEW_DATA = re.compile(rb"window\.viewData\s*=\s*")
+_MAX_CONTENT_CHARACTERS = 1_000
+"""A QR code holds no more that an app could scan from a screen."""
+_FIRST_PAGE = {
+    "lang": "zh_cn",
+    "appName": "xianyu",
+    "appEntrance": "web",
+    "styleType": "vertical",
+    "bizParams": "",
+    "notLoadSsoView": "false",
+    "notKeepLogin": "false",
+    "isMobile": "false",
+    "qrCodeFirst": "false",
+    "stie": "77",
+}
+"""``stie`` is the site's spelling."""
+
+
+class QrStatus(StrEnum):
+    """How far the seller has come."""
+
+    NEW = "new"
+    """Nobody has scanned the code yet."""
+    SCANNED = "scanned"
+    """Scanned; the app asks for a confirmation."""
+    CONFIRMED = "confirmed"
+    """Logged in."""
+    EXPIRED = "expired"
+    """The site does not know the code any more."""
+    CANCELLED = "cancelled"
+    """The seller said no."""
+
+
+_STATUSES = {
+    "NEW": QrStatus.NEW,
+    "SCANED": QrStatus.SCANNED,  # the site's spelling
+    "SCANNED": QrStatus.SCANNED,
+    "CONFIRMED": QrStatus.CONFIRMED,
+    "EXPIRED": QrStatus.EXPIRED,
+    "CANCELED": QrStatus.CANCELLED,
+    "CANCELLED": QrStatus.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    location: str = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+
+class QrLogin:
+    """One login, from the code to the cookie. Over a session that keeps no cookies of its own."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, *, user_agent: str, timeout_seconds: float = 20.0
+    ) -> None:
+        require_no_cookie_jar(session)
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._user_agent = user_agent
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._cookies: dict[str, str] = {}
+        self._form: dict[str, str] = {}
+
+    async def begin(self) -> str:
+        """Ask for a code and return its content: whoever scans it logs in *here*, so show it to the owner only.
+
+        Raises as ``ask``.
+        """
+        page = await self._call("GET", "/mini_login.htm", params={**_FIRST_PAGE, "rnd": str(random.random())})  # noqa: S311
+        self._form = {**_login_form(page), "umidTag": "SERVER"}
+        content = _content(await self._call("GET", "/newlogin/qrcode/generate.do", params=self._form))
+        data = content.get("data")
+        names = ("t", "ck", "codeContent")
+        found = {name: str(data.get(name) or "") for name in names} if isinstance(data, dict) else {}
+        code = found.get("codeContent", "")
+        if not all(found.values()) or not found or len(code) > _MAX_CONTENT_CHARACTERS or not code.isprintable():
+            raise _failed("the site gives no code")
+        self._form |= {"t": found["t"], "ck": found["ck"]}
+        return code
+
+    async def ask(self) -> QrStatus:
+        """Ask how far the seller has come. After ``CONFIRMED`` ``cookie`` is the login.
+
+        Raises ``NeedsOwner`` (``risk_control`` with the address to open, if the site named one) when the site wants
+        more of the seller than a scan, or ``TemporaryFailure`` (``qr_login_failed``, or a proxy's reason).
+        """
+        content = _content(await self._call("POST", "/newlogin/qrcode/query.do", form=self._form))
+        data = content.get("data")
+        if not isinstance(data, dict):
+            raise _failed("the answer has no status")
+        if data.get("iframeRedirect") is True:
+            raise _risk(data.get("iframeRedirectUrl"))
+        status = _STATUSES.get(str(data.get("qrCodeStatus")))
+        if status is None:
+            raise _failed("the answer has an unknown status")
+        return status
+
+    @property
+    def cookie(self) -> str:
+        """Every cookie that the site has set, as one header line. A secret."""
+        return format_cookie(self._cookies)
+
+    async def _call(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
+    ) -> _Answer:
+        headers = {
+            "Accept": "application/json, text/plain, */*",
+            "Accept-Language": "zh-CN,zh;q=0.9",
+            "Origin": self._base_url,
+            "Referer": f"{self._base_url}/",
+            "User-Agent": self._user_agent,
+        }
+        if self._cookies:
+            headers["Cookie"] = self.cookie
+        try:
+            async with self._session.request(
+                method, self._base_url + path, params=params, data=form, headers=headers,
+                allow_redirects=False, timeout=self._timeout,
+            ) as response:  # fmt: skip
+                self._take(cookies_set_by(response))
+                answer = _Answer(response.status, response.headers.get("Location", ""), await bounded_body(response))
+        except ProxyFailed as failure:
+            raise TemporaryFailure(f"QR login: {failure}", code=failure.code) from None
+        except (aiohttp.ClientError, OSError) as failure:
+            # "from None": what aiohttp raises refers to the request, and so to the cookie.
+            raise _failed(f"no answer ({type(failure).__name__})") from None
+        if 300 <= answer.status < 400 and is_risk_url(answer.location):
+            raise _risk(answer.location)
+        if answer.status != 200 or answer.body is None:
+            raise _failed(f"HTTP {answer.status}")
+        return answer
+
+    def _take(self, changed: Mapping[str, str]) -> None:
+        for name, value in changed.items():
+            if value:
+                self._cookies[name] = value
+            else:
+                self._cookies.pop(name, None)
+
+
+def _login_form(page: _Answer) -> dict[str, str]:
+    """The form that stands in the page's ``window.viewData``."""
+    found = _VIEW_DATA.search(page.body or b"")
+    try:
+        text = (page.body or b"")[found.end() :].decode() if found else ""
+        view, _ = json.JSONDecoder().raw_decode(text)
+        form = view["loginFormData"]
+        return {str(name): _field(value) for name, value in form.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _failed("the site's page has no form") from None
+
+
+def _field(value: object) -> str:
+    """A value as a browser would put it into a form."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise TypeError("not a field")
+    return str(value)
+
+
+def _content(answer: _Answer) -> dict[str, object]:
+    try:
+        reply = parse_json_object(answer.body or b"")
+    except UndecodableFrame:
+        raise _failed("the answer is not JSON") from None
+    url = reply.get("url")
+    if isinstance(url, str) and is_risk_url(url):
+        raise _risk(f"https:{url}" if url.startswith("//") else url)
+    content = reply.get("content")
+    if not isinstance(content, dict) or content.get("success") is not True:
+        raise _failed("the site says no")
+    return content
+
+
+def _risk(url: object) -> NeedsOwner:
+    """The site wants a person; only an address that can be opened is shown."""
+    usable = isinstance(url, str) and url.startswith(("https://", "http://")) and len(url) <= 8192 and url.isprintable()
+    return NeedsOwner("risk_control", action_url=str(url) if usable else "")
+
+
+def _failed(why: str) -> TemporaryFailure:
+    return TemporaryFailure(f"QR login: {why}", code="qr_login_failed", why=why)

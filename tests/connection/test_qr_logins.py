@@ -1,0 +1,318 @@
+"""A seller scans a code: an account is added or renewed, once, whatever comes between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connection.test_proxies import behind
+from proxies import SITE, small_proxy, tripwire
+from sandboxed import Sandbox, Shoal
+from shoal.account import AccountState
+from shoal.errors import Conflict, InvalidInput, NeedsOwner, NotApplied, TemporaryFailure, UnknownAccount
+from shoal.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
+from shoal.xianyu.site_session import open_site_session
+from standins import ANN, until
+
+OWNER = 1
+
+
+@asynccontextmanager
+async def qr_logins(shoal: Shoal, **values: Any) -> AsyncIterator[QrLogins]:
+    """The logins of a server over the sandbox."""
+    async with open_site_session() as session:
+        logins = QrLogins(shoal.manager, session, shoal.settings, **{"poll_seconds": 0.05, **values})
+        try:
+            yield logins
+        finally:
+            await logins.close()
+
+
+async def begin(logins: QrLogins, account_id: str = "", **values: Any) -> QrLoginView:
+    return await logins.begin(OWNER, actor="user:ann", op_id=f"op-{account_id}", account_id=account_id, **values)
+
+
+async def ended(logins: QrLogins, login: QrLoginView) -> QrLoginView:
+    """The login once it is over."""
+    await until(lambda: logins.get(OWNER, login.id).state.is_over)
+    return logins.get(OWNER, login.id)
+
+
+def code_key(login: QrLoginView) -> str:
+    return login.content.partition("lgToken=")[2].partition("&")[0]
+
+
+async def scan(shoal: Shoal, login: QrLoginView, status: str, number: int = 0) -> str:
+    """The seller does something with the app."""
+    seller = list(shoal.sandbox.world.sellers.values())[number]
+    await shoal.sandbox.do("qr", ck=code_key(login), status=status, account=seller.unb)
+    return seller.unb
+
+
+async def test_a_scan_adds_an_account_that_runs(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        assert login.state is QrLoginState.WAITING
+        assert login.content.startswith("https://")
+        await scan(shoal, login, "SCANNED")
+        await until(lambda: logins.get(OWNER, login.id).state is QrLoginState.SCANNED)
+        unb = await scan(shoal, login, "CONFIRMED")
+        view = await ended(logins, login)
+        assert (view.state, view.account_id, view.is_new_account, view.content) == (QrLoginState.DONE, "shop", True, "")
+        account = shoal.manager.account("shop")
+        assert (account.unb, account.owner_id, account.enabled) == (unb, OWNER, True)
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+        assert [entry.actor for entry in await shoal.store.journal()] == ["user:ann"]
+
+
+async def test_a_scan_renews_an_account_and_unparks_it(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.sandbox.do("expire", account=unb, what="login")
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    assert shoal.manager.observation("shop").state is AccountState.PARKED
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins)
+        await scan(shoal, login, "CONFIRMED")
+        view = await ended(logins, login)
+    assert (view.state, view.account_id, view.is_new_account) == (QrLoginState.DONE, "shop", False)
+    assert shoal.manager.account("shop").cookie_version == 2
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+async def test_without_a_name_a_new_account_gets_the_sellers_number(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins)
+        unb = await scan(shoal, login, "CONFIRMED")
+        assert (await ended(logins, login)).account_id == unb
+        assert shoal.manager.account(unb).unb == unb
+
+
+@pytest.mark.parametrize(("status", "state"), [("EXPIRED", QrLoginState.EXPIRED), ("CANCELED", QrLoginState.CANCELLED)])
+async def test_a_code_that_leads_nowhere_ends_and_asks_no_more(shoal: Shoal, status: str, state: QrLoginState) -> None:
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        await scan(shoal, login, status)
+        assert (await ended(logins, login)).state is state
+        asked = len((await shoal.sandbox.get("calls"))["items"])
+        await asyncio.sleep(0.2)
+        assert len((await shoal.sandbox.get("calls"))["items"]) == asked
+        assert not shoal.manager.accounts
+
+
+async def test_nobody_scans_and_the_code_is_over_by_our_own_clock(shoal: Shoal) -> None:
+    async with qr_logins(shoal, lifetime_seconds=0.2) as logins:
+        login = await begin(logins)
+        assert (await ended(logins, login)).state is QrLoginState.EXPIRED
+
+
+async def test_risk_control_is_told_with_its_page_and_never_tried_again(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "RISK")
+        view = await ended(logins, login)
+        assert view.state is QrLoginState.NEEDS_OWNER
+        assert "identity_verify" in view.action_url
+        asked = len((await shoal.sandbox.get("calls"))["items"])
+        await asyncio.sleep(0.2)
+        assert len((await shoal.sandbox.get("calls"))["items"]) == asked
+
+
+async def test_a_stranger_who_scans_a_renewal_changes_nothing(shoal: Shoal) -> None:
+    await shoal.add()
+    before = shoal.manager.account("shop")
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "CONFIRMED", number=1)
+        view = await ended(logins, login)
+    assert view.state is QrLoginState.FAILED
+    assert view.error is not None
+    assert view.error.code == "other_unb"
+    assert shoal.manager.account("shop") == before
+
+
+async def test_a_seller_of_somebody_else_is_refused(shoal: Shoal) -> None:
+    await shoal.add()
+    async with qr_logins(shoal) as logins:
+        login = await logins.begin(2, actor="user:bob", op_id="op")
+        await scan(shoal, login, "CONFIRMED")
+        await until(lambda: logins.get(2, login.id).state.is_over)
+        error = logins.get(2, login.id).error
+        assert error is not None
+        assert error.code in {"duplicate_unb/foreign", "account_exists/foreign"}
+        with pytest.raises(UnknownAccount):
+            await logins.begin(2, actor="user:bob", op_id="op", account_id="shop")
+        with pytest.raises(InvalidInput):
+            logins.get(OWNER, login.id)
+        with pytest.raises(InvalidInput):
+            await logins.cancel(OWNER, login.id)
+        assert logins.of(OWNER) == []
+
+
+async def test_a_cancelled_login_asks_no_more_and_its_code_is_worth_nothing_here(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        assert (await logins.cancel(OWNER, login.id)).state is QrLoginState.CANCELLED
+        await scan(shoal, login, "CONFIRMED")
+        await asyncio.sleep(0.3)
+        assert not shoal.manager.accounts
+        assert (await logins.cancel(OWNER, login.id)).state is QrLoginState.CANCELLED
+
+
+async def test_logins_are_bounded_and_room_comes_back(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        mine = [await begin(logins) for _ in range(MOST_OF_ONE_OWNER)]
+        with pytest.raises(Conflict) as caught:
+            await begin(logins)
+        assert caught.value.code == "too_many_qr_logins"
+        await logins.begin(2, actor="user:bob", op_id="op")
+        await logins.cancel(OWNER, mine[0].id)
+        await begin(logins)
+        assert [view.state.is_over for view in logins.of(OWNER)] == [False, False, False, True]
+
+
+async def test_the_end_of_a_login_is_forgotten_in_time(shoal: Shoal) -> None:
+    now = [1_000_000]
+    async with qr_logins(shoal, clock_ms=lambda: now[0]) as logins:
+        login = await begin(logins)
+        await logins.cancel(OWNER, login.id)
+        now[0] += 599_000
+        assert logins.get(OWNER, login.id).state is QrLoginState.CANCELLED
+        now[0] += 2_000
+        with pytest.raises(InvalidInput) as caught:
+            logins.get(OWNER, login.id)
+        assert caught.value.code == "unknown_qr_login"
+
+
+async def test_unanswered_questions_are_asked_again_and_too_many_end_it(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="http_500", which="qr_query", times=3)
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "CONFIRMED")
+        assert (await ended(logins, login)).state is QrLoginState.DONE
+        await shoal.sandbox.do("fault", kind="html_answer", which="qr_query", times=99)
+        other = await begin(logins, "two")
+        view = await ended(logins, other)
+        assert view.state is QrLoginState.FAILED
+        assert view.error is not None
+        assert view.error.code == "qr_login_failed"
+
+
+async def test_a_site_that_gives_no_code_leaves_nothing_behind(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="http_500", which="qr_generate", times=1)
+        with pytest.raises(TemporaryFailure):
+            await begin(logins)
+        assert logins.of(OWNER) == []
+
+
+async def test_a_caller_who_leaves_before_there_is_a_code_leaves_nothing_behind(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="hold", which="qr_generate")
+        asking = asyncio.create_task(begin(logins))
+        await asyncio.sleep(0.2)
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert asking.cancelled()
+        assert logins.of(OWNER) == []
+
+
+async def test_a_database_that_fails_for_a_moment_costs_no_second_scan(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, tries = shoal.manager.add_cookie, 0
+
+    async def failing(*arguments: Any, **values: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise NotApplied("the disk is full")
+        return await add(*arguments, **values)
+
+    monkeypatch.setattr(shoal.manager, "add_cookie", failing)
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "CONFIRMED")
+        assert (await ended(logins, login)).state is QrLoginState.DONE
+        tries = -99
+        other = await begin(logins, "two")
+        await scan(shoal, other, "CONFIRMED", number=1)
+        view = await ended(logins, other)
+    assert view.state is QrLoginState.FAILED
+    assert view.error is not None
+    assert view.error.code == "not_applied"
+
+
+async def test_a_login_that_is_cancelled_while_its_cookie_is_stored_is_done(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, storing = shoal.manager.add_cookie, asyncio.Event()
+
+    async def slow(*arguments: Any, **values: Any) -> Any:
+        storing.set()
+        await asyncio.sleep(0.2)
+        return await add(*arguments, **values)
+
+    monkeypatch.setattr(shoal.manager, "add_cookie", slow)
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins, "shop")
+        await scan(shoal, login, "CONFIRMED")
+        await storing.wait()
+        assert (await logins.cancel(OWNER, login.id)).state is QrLoginState.DONE
+        assert "shop" in shoal.manager.accounts
+
+
+async def test_a_new_account_logs_in_and_connects_through_its_proxy_only(sandbox: Sandbox, tmp_path: Path) -> None:
+    shoal = Shoal(sandbox, tmp_path / "data")
+    await shoal.open(**behind(sandbox))
+    try:
+        async with small_proxy("socks5", "ann:pass") as proxy, qr_logins(shoal) as logins:
+            login = await begin(logins, "shop", proxy=proxy.url)
+            assert {host for host, _ in proxy.passed} == {SITE}, "nobody else finds this site"
+            await scan(shoal, login, "CONFIRMED")
+            assert (await ended(logins, login)).state is QrLoginState.DONE
+            assert shoal.manager.account("shop").proxy == proxy.url
+            await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+            renewal = await begin(logins, "shop")
+            await scan(shoal, renewal, "CONFIRMED")
+            assert (await ended(logins, renewal)).state is QrLoginState.DONE
+            assert shoal.manager.account("shop").proxy == proxy.url, "a renewal goes by the account's own"
+    finally:
+        await shoal.close()
+
+
+async def test_a_login_whose_proxy_fails_goes_nowhere_else(shoal: Shoal) -> None:
+    async with tripwire() as wire, small_proxy("http") as proxy:
+        proxy.failing = "refuses"
+        shoal.settings = replace_site(shoal, wire.port)
+        async with qr_logins(shoal) as logins:
+            with pytest.raises(TemporaryFailure) as caught:
+                await begin(logins, "shop", proxy=proxy.url)
+            assert caught.value.code == "proxy_refused"
+        assert (wire.touched, proxy.knocks) == (0, 1)
+
+
+def replace_site(shoal: Shoal, port: int) -> Any:
+    return shoal.settings.model_copy(update={"site_passport_url": f"http://127.0.0.1:{port}"})
+
+
+async def test_risk_control_before_there_is_a_code_is_told_at_once(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="risk_control", which="qr_generate", times=1)
+        with pytest.raises(NeedsOwner) as caught:
+            await begin(logins)
+        assert "punish" in caught.value.action_url
+
+
+async def test_a_bad_name_or_proxy_is_refused_before_the_site_is_asked(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        for values in ({"account_id": "a/b"}, {"proxy": "ftp://h:1"}):
+            with pytest.raises(InvalidInput):
+                await logins.begin(OWNER, actor="user:ann", op_id="op", **values)
+        assert (await shoal.sandbox.get("calls"))["items"] == []
