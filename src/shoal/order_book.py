@@ -17,12 +17,11 @@ from shoal.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order
 from shoal.order_status import BLOCKED, ENDS, OrderStatus
 from shoal.schema import intents, order_events, orders
 
-__all__ = ["CANCELLED", "COMPLETED", "Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
+__all__ = ["Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
 
-COMPLETED = OrderStatus.COMPLETED
-CANCELLED = OrderStatus.CANCELLED
 _DUE = intents.c.state == IntentState.PENDING.value
 _SAME_ORDER = and_(intents.c.account_id == orders.c.account_id, intents.c.order_id == orders.c.order_id)
+_NOT_ASKED_FOR = BLOCKED | {OrderStatus.SHIPPED}
 _MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 
 Heard = Callable[[Order], None]
@@ -97,30 +96,6 @@ class OrderBook:
         )
         self._changed(order)
         return order, changed
-
-    async def upsert(
-        self,
-        account_id: str,
-        order_id: str,
-        *,
-        status: str,
-        source: str,
-        item_id: str | None = None,
-        buyer_id: str = "",
-        chat_id: str = "",
-        paid: bool = False,
-    ) -> bool:
-        """``hear`` in short; returns whether the status changed."""
-        news = News(
-            order_id=order_id,
-            status=status,
-            source=source,
-            item_id=item_id,
-            buyer_id=buyer_id,
-            chat_id=chat_id,
-            paid=paid,
-        )
-        return (await self.hear(account_id, news))[1]
 
     async def hear_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
         """Store what the mark of a chat tells of its order: a mark names none, so it counts where one order is open.
@@ -305,14 +280,19 @@ class OrderBook:
         return await self._write(account_id, order_id, lambda row: row.settle(act, state, detail, source))
 
     async def ask_again(self, account_id: str, order_id: str, act: Act, *, actor: str) -> bool:
-        """Make an act due again by its owner's word. False when it was done, or is under way.
+        """Make an act due again by its owner's word: whatever the switches say, and however old it is.
 
-        It is then due whatever the switches say. One that is due already becomes due so.
+        False when it was done, is under way, or the order stands so that it must not be done.
         """
         before = (IntentState.PENDING, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN)
 
         def job(row: OrderRow) -> bool:
+            if row.look_at().status in _NOT_ASKED_FOR:
+                return False
             row.seed(act)
+            known = row.intent(act)
+            if known is None or known.detail == Why.SERVED_BEFORE:
+                return False
             return row.move(act, before, IntentState.PENDING, Why.ASKED, actor)
 
         asked = await self._write(account_id, order_id, job)

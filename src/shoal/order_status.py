@@ -66,6 +66,8 @@ class OrderProblem(StrEnum):
     REFUND_ASKED = "refund_asked"
     FREE_SHIPPING_REFUSED = "free_shipping_refused"
     FREE_SHIPPING_UNCERTAIN = "free_shipping_uncertain"
+    PAID_WITHOUT_CARD = "paid_without_card"
+    """A mark or the order's page says that it was paid; the card by which it would be served never came."""
     NO_PAID_MESSAGE = "no_paid_message"
     UNKNOWN_ITEM = "unknown_item"
     INCOMPLETE_CARD = "incomplete_card"
@@ -100,6 +102,8 @@ def problem_of(status: str, intents: Mapping[str, Intent]) -> OrderProblem | Non
         return None  # a shipped order is settled with its buyer, whoever did it
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED
+    if status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in intents:
+        return OrderProblem.PAID_WITHOUT_CARD
     for act in Act:
         intent = intents.get(act)
         if intent is None:

@@ -168,8 +168,9 @@ async def test_an_order_that_nobody_paid_is_not_served(door: Door) -> None:
 
 async def test_an_order_whose_paid_card_never_came_is_served_by_the_owners_word(door: Door) -> None:
     await paid(door, paid=False)
-    await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
-    assert await states(door) == {"paid_message": "pending"}
+    assert (await door.call("GET", PATH))["problem"]["code"] == "paid_without_card"
+    body = await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
+    assert (await states(door), body["problem"]) == ({"paid_message": "pending"}, None)
 
 
 async def test_one_confirmation_can_be_asked_for_while_the_switch_is_off(door: Door) -> None:

@@ -14,7 +14,7 @@ from order_steps import CONSIGN, FREE, calls, died, intent, order_soon, pay, pay
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.errors import StoreError
-from shoal.order_book import Act, IntentState
+from shoal.order_book import Act, IntentState, News
 from shoal.sendings import SendOutcome
 from standins import ANN, until
 
@@ -52,7 +52,7 @@ async def test_it_dies_before_the_message_is_sent(shoal: Shoal, tmp_path: Path, 
     unb = await paying_shop(shoal)
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     order_id = await pay(shoal, unb)
-    await shoal.book.upsert("shop", order_id, status="pending_ship", source="card", paid=True)
+    await shoal.book.hear("shop", News(order_id=order_id, status="pending_ship", source="card", paid=True))
     assert await shoal.book.begin_intent("shop", order_id, Act.PAID_MESSAGE)
     heir = await died(shoal, tmp_path)
     heirs.append(heir)

@@ -8,7 +8,7 @@ import pytest
 
 from order_steps import CONSIGN, FREE, calls, intent, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
-from shoal.order_book import Act, IntentState, Order
+from shoal.order_book import Act, IntentState, News, Order
 from shoal.sandbox import codec
 from standins import ANN, until
 
@@ -141,7 +141,7 @@ async def test_c13_a_waiting_mark_makes_nobody_deliver(shoal: Shoal) -> None:
     order_id = await pay(shoal, unb, card="not_paid")
     await order_soon(shoal, order_id, status="processing")
     await shoal.sandbox.do("order_mark", account=unb, buyer="小鱼", red_reminder="等待卖家发货")
-    await order_soon(shoal, order_id, status="pending_ship")
+    await order_soon(shoal, order_id, status="pending_ship", problem="paid_without_card")
     await asyncio.sleep(0.3)
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
@@ -188,7 +188,7 @@ async def test_an_order_that_was_cancelled_unheard_is_looked_up_before_it_is_ser
     order_id = await pay(shoal, unb, card="not_paid")
     await order_soon(shoal, order_id, status="processing")
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
-    await shoal.book.upsert("shop", order_id, status="pending_ship", source="card", paid=True)
+    await shoal.book.hear("shop", News(order_id=order_id, status="pending_ship", source="card", paid=True))
     await pay(shoal, unb, card="closed", order_id=order_id, quiet=True)
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     await order_soon(shoal, order_id, status="cancelled")

@@ -52,6 +52,7 @@ def test_an_owner_is_called_for_what_failed_or_is_unknown_and_nothing_else(
     problem = problem_of(status, {act: an_intent(act, state)})
     settled = status in ENDS or status == OrderStatus.SHIPPED
     called = state in {IntentState.FAILED, IntentState.UNCERTAIN} or status == OrderStatus.REFUNDING
+    called = called or (status == OrderStatus.PENDING_SHIP and act is not Act.PAID_MESSAGE)
     assert (problem is not None) == (called and not settled)
 
 
@@ -61,6 +62,11 @@ def test_the_first_act_in_the_way_is_the_problem() -> None:
         Act.PAID_MESSAGE.value: an_intent(Act.PAID_MESSAGE, IntentState.FAILED, Why.NO_PAID_MESSAGE),
     }
     assert problem_of("pending_ship", intents) is OrderProblem.NO_PAID_MESSAGE
+
+
+def test_a_payment_that_only_a_mark_tells_of_is_for_the_owner() -> None:
+    assert problem_of("pending_ship", {}) is OrderProblem.PAID_WITHOUT_CARD
+    assert problem_of("processing", {}) is None
 
 
 def is_chinese(text: str) -> bool:

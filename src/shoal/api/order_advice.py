@@ -28,6 +28,12 @@ ORDER_ADVICE: dict[OrderProblem, Advice] = {
         "打开 {url} 查看：已刀成就点击“已处理”，否则点击“重新处理”。",
         "Look at {url}. If the price is complete, press “it is done”; if not, “serve again”.",
     ),
+    OrderProblem.PAID_WITHOUT_CARD: Advice(
+        "闲鱼显示买家已付款，但没有收到付款卡片；没有卡片就不会自动发送和确认。",
+        "The site says that the buyer has paid, but its card never came: without it nothing is sent or confirmed.",
+        "打开 {url} 确认已付款。" + _SERVE_ZH,
+        "Open {url} and see that it was paid. " + _SERVE_EN,
+    ),
     OrderProblem.NO_PAID_MESSAGE: Advice(
         "没有可发送的内容：该商品和账号都没有设置付款后消息，因此没有确认发货。",
         "There is nothing to send: neither the item nor the account has a message for paid orders, and so the shipment "

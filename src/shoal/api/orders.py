@@ -31,7 +31,7 @@ from shoal.api.order_shapes import (
 )
 from shoal.change_path import Caller
 from shoal.errors import Conflict, InvalidInput, UnknownAccount
-from shoal.order_book import Act, Intent, IntentState, Order
+from shoal.order_book import Act, Intent, IntentState, Order, Why
 from shoal.order_status import ENDS, OrderStatus
 from shoal.server import Server
 
@@ -42,7 +42,7 @@ SERVE_WAIT_SECONDS = 5.0
 LONGEST_SERVE_WAIT_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
 _NO_NUL = r"^[^\x00]*$"
-_SWITCHED_OFF = frozenset({"auto_confirm_off", "free_shipping_off"})
+_LEFT_ALONE = frozenset({"auto_confirm_off", "free_shipping_off", Why.BEFORE_ACCOUNT.value})
 
 Spoken = Annotated[str | None, Header()]
 OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,32}$", description="The order's id on the site.")]
@@ -153,6 +153,7 @@ async def serve_order(
         _refuse(order, intents, acts)
     for act in acts:
         if not await server.order_book.ask_again(account.id, order_id, act, actor=caller.actor) and not caller.repeats:
+            order = await _known(server, account, order_id)
             _refuse(order, await server.order_book.intents(account.id, order_id), [act])
     await _settled(server, account, order_id, caller)
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
@@ -223,12 +224,9 @@ def _to_serve(order: Order, intents: Sequence[Intent]) -> list[Act]:
     in_the_way = {IntentState.FAILED, IntentState.UNCERTAIN}
     acts = [Act(intent.action) for intent in intents if intent.state in in_the_way]
     acts = acts or [Act(intent.action) for intent in intents if intent.state is IntentState.PENDING]
-    acts = acts or [Act(intent.action) for intent in intents if intent.detail in _SWITCHED_OFF]
-    if not acts and not intents and order.status == OrderStatus.PENDING_SHIP:
-        acts = [Act.PAID_MESSAGE]  # paid, and no card told of it
-    if not acts and not intents and order.status == OrderStatus.GROUP_PENDING:
-        acts = [Act.FREE_SHIPPING]
-    return acts
+    if not acts and order.status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in {i.action for i in intents}:
+        return [Act.PAID_MESSAGE]  # paid, and no card told of it
+    return acts or [Act(intent.action) for intent in intents if intent.detail in _LEFT_ALONE]
 
 
 def _refuse(order: Order, intents: Sequence[Intent], acts: Sequence[Act]) -> None:
@@ -244,10 +242,10 @@ def _refuse(order: Order, intents: Sequence[Intent], acts: Sequence[Act]) -> Non
 
 
 def _refuse_act(intents: Sequence[Intent], act: Act) -> None:
-    state = next((intent.state for intent in intents if intent.action == act), None)
-    if state is IntentState.DONE:
+    intent = next((intent for intent in intents if intent.action == act), None)
+    if intent is not None and (intent.state is IntentState.DONE or intent.detail == Why.SERVED_BEFORE):
         raise Conflict("it was done", code="act_done", act=act.value)
-    if state is IntentState.INTENDED:
+    if intent is not None and intent.state is IntentState.INTENDED:
         raise Conflict("it is under way", code="act_under_way", act=act.value)
 
 
