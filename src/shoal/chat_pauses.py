@@ -96,11 +96,6 @@ class ChatPauses:
             lambda connection: [_pause(row) for row in connection.execute(query).mappings()]
         )
 
-    async def forget_ended(self, before_ms: int) -> int:
-        """Delete pauses that ended before that moment; returns how many."""
-        statement = chat_pauses.delete().where(chat_pauses.c.until_ms < before_ms)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
-
 
 def paused_until(connection: Connection, account_id: str, chat_id: str, now: int) -> int | None:
     """When the chat's pause ends; ``None`` when none holds."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, tuple_, update
 
 from shoal.chat_pauses import PauseReason
 from shoal.database import Database
@@ -37,9 +37,12 @@ class Chat:
     pause_actor: str = ""
 
     @property
-    def cursor(self) -> tuple[int, str]:
+    def cursor(self) -> tuple[int, str, str]:
         """Where this chat stands in a list, newest first."""
-        return (self.last_at_ms, self.chat_id)
+        return (self.last_at_ms, self.account_id, self.chat_id)
+
+
+_PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
 
 
 class Chats:
@@ -55,7 +58,7 @@ class Chats:
         now_ms: int,
         chat_id: str | None = None,
         paused: bool | None = None,
-        before: tuple[int, str] | None = None,
+        before: tuple[int, str, str] | None = None,
         limit: int = 50,
     ) -> list[Chat]:
         """Chats, those that spoke last first. ``before`` is the ``cursor`` of the last one seen."""
@@ -79,11 +82,8 @@ class Chats:
         if paused is not None:
             query = query.where(chat_pauses.c.until_ms.is_not(None) if paused else chat_pauses.c.until_ms.is_(None))
         if before is not None:
-            at_ms, name = before
-            query = query.where(
-                or_(chats.c.last_at_ms < at_ms, and_(chats.c.last_at_ms == at_ms, chats.c.chat_id < name))
-            )
-        query = query.order_by(chats.c.last_at_ms.desc(), chats.c.chat_id.desc()).limit(limit)
+            query = query.where(tuple_(*before) > _PLACE)
+        query = query.order_by(*(column.desc() for column in _PLACE)).limit(limit)
         return await self._database.read(
             lambda connection: [_chat(row) for row in connection.execute(query).mappings()]
         )
@@ -103,10 +103,11 @@ class Chats:
         )
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
-    async def forget_older_than(self, moment_ms: int) -> int:
-        """Delete chats in which nothing was said since; returns how many."""
-        statement = chats.delete().where(chats.c.last_at_ms < moment_ms)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+def forget_older_than(connection: Connection, moment_ms: int) -> None:
+    """Delete chats in which nothing was said since, and pauses that ended before."""
+    connection.execute(chats.delete().where(chats.c.last_at_ms < moment_ms))
+    connection.execute(chat_pauses.delete().where(chat_pauses.c.until_ms < moment_ms))
 
 
 def note(connection: Connection, spoken: Iterable[Chat]) -> None:

@@ -179,7 +179,7 @@ class Conversations:
         reply = _reply(choice, ids, once=intended.once)
         sent = await self._outbox.answer(reply, guard_of(intended))
         if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
-            await self._outbox.drop(reply, Verdict(sent.reason))
+            await self._outbox.drop(reply, Verdict(sent.reason), is_decided=True)
         log.info(
             "replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, reason=sent.reason,
             rule=choice.rule_id,

@@ -260,12 +260,13 @@ class MessageLog:
         return await self._database.read(job)
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
-        """Delete messages and settled sendings from before that moment; returns how many messages.
+        """Delete messages, settled sendings, chats and pauses from before that moment; returns how many messages.
 
         In steps of so many rows, so that no step holds the writer for long.
         """
         old_messages = messages.c.received_at_ms < moment_ms
         old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome.not_in(_STILL_TO_GO))
+        await self._database.write(lambda connection: chats.forget_older_than(connection, moment_ms))
         await self._forget(outbox, old_sendings, rows)
         return await self._forget(messages, old_messages, rows)
 

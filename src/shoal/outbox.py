@@ -206,9 +206,10 @@ class Outbox:
             for place, part in enumerate(reply.parts)
         ]
 
-    async def drop(self, reply: Reply, verdict: Verdict) -> None:
+    async def drop(self, reply: Reply, verdict: Verdict, *, is_decided: bool = False) -> None:
         """Note that an answer was not given because of something that came up while it waited for its moment."""
-        await self._sendings.drop_answer(self._rows(reply), verdict, answers=reply.answers)
+        answers = () if is_decided else reply.answers
+        await self._sendings.drop_answer(self._rows(reply), verdict, answers=answers)
 
     async def _deliver(self, row_id: int, row: OutboxRow) -> Sent:
         """Send for the first time. Raises ``GateClosed``, or what ended the socket: then it certainly did not leave."""

@@ -20,6 +20,7 @@ from shoal.answers import Answers
 from shoal.api import (
     auth,
     batch,
+    chats,
     cookie_settings,
     cookies,
     default_replies,
@@ -38,6 +39,7 @@ from shoal.api import (
     reference,
     reply_hook,
     rules,
+    send,
     timeline,
     trying,
 )
@@ -92,6 +94,8 @@ _ROUTES = [
     timeline.routes,
     diagnosis.routes,
     messages.routes,
+    chats.routes,
+    send.routes,
     orders.routes,
     ops.routes,
     events.routes,

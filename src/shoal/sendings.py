@@ -141,7 +141,10 @@ class Sendings:
         return stored
 
     async def drop_answer(self, rows: Sequence[OutboxRow], verdict: Verdict, *, answers: Sequence[str]) -> None:
-        """Store what would have been said, had not that verdict come over it while it waited for its moment."""
+        """Store what would have been said, had not that verdict come over it while it waited for its moment.
+
+        ``answers``: the messages about which nothing is decided yet.
+        """
         account_id, rule_id, now = rows[0].account_id, rows[0].rule_id or "", self._now_ms()
         dropped = {"outcome": SendOutcome.DROPPED.value, "reason": verdict.value}
 

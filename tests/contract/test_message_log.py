@@ -404,9 +404,6 @@ async def test_a_chat_is_taken_over_and_handed_back_by_hand(log: MessageLog, pau
     assert not await log.mark_human("shop", word, pause_minutes=10), "said before the chat was handed back"
     clock.now += 5
     assert await log.mark_human("shop", ours("s2", clock.now), pause_minutes=10)
-    assert await pauses.forget_ended(clock.now) == 0
-    clock.now += 10 * MINUTE_MS + 1
-    assert await pauses.forget_ended(clock.now) == 1
 
 
 async def test_what_the_owner_answered_is_not_answered_again(database: Database, log: MessageLog, clock: Clock) -> None:
@@ -447,4 +444,9 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     assert found is not None
     assert found.read_at_ms == 50
     assert await chats.find("shop", "nowhere", now_ms=clock.now) is None
-    assert await chats.forget_older_than(30) == 1
+    await log.forget_older_than(30)
+    assert [chat.chat_id for chat in await chats.list_chats(["shop"], now_ms=clock.now)] == ["c"]
+    assert await pauses.active(["shop"]), "a pause that holds is kept"
+    await log.forget_older_than(clock.now + HOUR_MS)
+    clock.now = 0
+    assert await pauses.active(["shop"]) == []

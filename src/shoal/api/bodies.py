@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from shoal.rule import MAX_REPLY_CHARACTERS
 
@@ -267,6 +267,62 @@ class SettleBody(BaseModel):
     model_config = _example(act="confirm", outcome="done")
     act: AnyAct
     outcome: Literal["done", "not_needed"]
+
+
+# ── chats ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LONGEST_PAUSE_MINUTES = 7 * 24 * 60
+SiteId = Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,128}$")]
+
+
+class TakeOverBody(BaseModel):
+    """For how long the owner has the chat, in minutes: up to a week."""
+
+    model_config = _example(minutes=60)
+    minutes: int = Field(60, ge=1, le=LONGEST_PAUSE_MINUTES)
+
+
+class SendBody(BaseModel):
+    """A text or a picture for a chat. ``to_user_id`` is the buyer's; needed only where nothing was said before.
+
+    ``image_url`` is one of our uploads, or an address that the site knows.
+    """
+
+    model_config = _example(chat_id="59000001", text="您好，今天发货")
+    chat_id: SiteId
+    to_user_id: SiteId | None = None
+    text: Annotated[Text, Field(max_length=MAX_REPLY_CHARACTERS)] = ""
+    image_url: Annotated[Text, Field(max_length=2_000)] = ""
+    take_over: bool = False
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if bool(self.text.strip()) == bool(self.image_url):
+            raise ValueError("send either a text or a picture")
+        return self
+
+
+class OldSendBody(BaseModel):
+    """What old scripts send. ``api_key`` is the token that signing in gives, unless it is sent as a header."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "api_key": "…", "cookie_id": "my-shop", "chat_id": "59000001", "to_user_id": "2200000000099",
+                    "message": "您好",
+                }
+            ]
+        },
+    )  # fmt: skip
+    api_key: Text = ""
+    cookie_id: Text = ""
+    chat_id: Text = ""
+    to_user_id: Text = ""
+    message: Annotated[Text, Field(max_length=MAX_REPLY_CHARACTERS)] = ""
 
 
 # ── keywords ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -224,6 +224,25 @@ PROBLEMS: dict[str, Problem] = {
         "{field} 必须是 0 到 {limit} 的整数（0 表示不限，留空表示使用服务器设置）",
         "{field} is a whole number from 0 to {limit} (0: no limit; null: the server's setting).",
     ),
+    "unknown_buyer": Problem(
+        422,
+        "还不知道这个会话的买家是谁，请同时提交 to_user_id",
+        "Nobody knows yet who the buyer of this chat is; send to_user_id as well.",
+    ),
+    "account_disabled": Problem(
+        409, "账号已停用，没有发送。请先启用", "The account is switched off; nothing was sent. Switch it on first."
+    ),
+    "not_connected": Problem(
+        409,
+        "账号当前未连接（{state} {reason}），没有发送。请查看诊断，或稍后重试",
+        "The account is not connected now ({state} {reason}); nothing was sent. Look at its diagnosis, or try again "
+        "soon.",
+    ),
+    "not_sent": Problem(
+        409,
+        "连接在消息发出之前断开了（{reason}），没有发送，请稍后重试",
+        "The connection ended before the message left ({reason}); nothing was sent. Try again soon.",
+    ),
     "bad_item_id": Problem(422, "商品ID只能是 1 到 64 位字母或数字", "An item id has 1 to 64 letters or digits."),
     "unknown_item": Problem(404, "该商品还没有设置", "Nothing is set for that item."),
     "no_reply": Problem(
