@@ -104,6 +104,18 @@ class Sandbox:
         return {"now": 0, "max": 0, "total": 0, **counts}
 
 
+def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
+    """Settings of a server whose site is the sandbox."""
+    url = sandbox.url
+    site = {
+        "site_mtop_url": url,
+        "site_passport_url": url,
+        "site_upload_url": url,
+        "site_ws_url": f"{url.replace('http', 'ws', 1)}/",
+    }
+    return Settings(**{**site, **QUICK_SITE, **values})
+
+
 class Shoal:
     """A manager over a database that can be closed and opened again, as a restart would."""
 
@@ -131,16 +143,7 @@ class Shoal:
 
     async def open(self, *, backoff: BackoffLimits | None = QUICK, **settings: Any) -> None:
         """Start everything."""
-        url = self.sandbox.url
-        values = {
-            "site_mtop_url": url,
-            "site_passport_url": url,
-            "site_upload_url": url,
-            "site_ws_url": f"{url.replace('http', 'ws', 1)}/",
-            **QUICK_SITE,
-            **settings,
-        }
-        config = self.settings = Settings(**values)
+        config = self.settings = settings_for(self.sandbox, **settings)
         database = self.database = await self.make_database().open()
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")

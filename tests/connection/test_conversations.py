@@ -1,0 +1,326 @@
+"""Over the real wire: every message gets a verdict, an answer goes out whole or says why not, and people come first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sandboxed import Shoal
+from shoal.account import AccountState
+from shoal.chat_pauses import ChatPauses, PauseReason
+from shoal.clock import now_ms
+from shoal.keywords import KeywordRow
+from shoal.message_log import Direction, IncomingMessage, LoggedMessage
+from shoal.rule_edits import with_rule
+from shoal.sendings import Sending
+from shoal.verdicts import Verdict
+from standins import ANN, until
+
+PAIR = [{"text": "一"}, {"text": "二"}]
+
+
+async def give_rule(shoal: Shoal, rule_id: str = "r", **values: Any) -> None:
+    """A rule for 在吗, with whatever else."""
+    wanted: Mapping[str, Any] = {"words": ["在吗"], "parts": [{"text": "hi"}], **values}
+    await shoal.manager.update_rules(
+        "shop", lambda account: account.evolve(keywords=with_rule(account.keywords, rule_id, wanted)), caller=ANN
+    )
+
+
+async def ask(shoal: Shoal, unb: str, text: str = "在吗", *, buyer: str = "小鱼", **more: Any) -> str:
+    """A buyer says something; returns its id."""
+    said = await shoal.sandbox.do("say", account=unb, buyer=buyer, text=text, **more)
+    return str(said["message_id"])
+
+
+async def verdict(shoal: Shoal, message_id: str, wanted: Verdict, *, seconds: float = 8.0) -> LoggedMessage:
+    """The message once it has that verdict."""
+    found: LoggedMessage | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            while found is None or found.message.verdict is not wanted:
+                listed = await shoal.log.list_messages(["shop"])
+                found = next((entry for entry in listed if entry.message.message_id == message_id), None)
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{found and found.message}") from None
+    return found
+
+
+async def sendings(shoal: Shoal, *outcomes: str) -> list[Sending]:
+    """The sendings, oldest first, once they have come to these outcomes."""
+    found: list[Sending] = []
+    try:
+        async with asyncio.timeout(8):
+            while [sending.outcome for sending in found] != list(outcomes):
+                found = (await shoal.log.sendings.list_sendings(["shop"]))[::-1]
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError([(sending.outcome, sending.reason) for sending in found]) from None
+    return found
+
+
+async def reopen(shoal: Shoal, **settings: Any) -> None:
+    await shoal.close()
+    await shoal.open(**settings)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+# ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_every_message_says_why_it_was_answered_or_was_not(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal)
+    await give_rule(shoal, "quiet", words=["谢谢"], parts=[])
+    answered = await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    assert (answered.rule_id, [sending.row.text for sending in answered.sendings]) == ("r", ["hi"])
+    await verdict(shoal, await ask(shoal, unb, "多少钱"), Verdict.NO_RULE)
+    assert (await verdict(shoal, await ask(shoal, unb, "谢谢"), Verdict.SILENT_RULE)).rule_id == "quiet"
+    await verdict(shoal, await ask(shoal, unb, "发来一条新消息"), Verdict.SYSTEM_TEXT)
+    await verdict(shoal, await ask(shoal, unb, "在吗", tip=True), Verdict.SYSTEM_TEXT)
+    await verdict(shoal, await ask(shoal, unb, "在吗", system=True), Verdict.SYSTEM_TEXT)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
+    (echo,) = [found for found in await shoal.log.list_messages(["shop"]) if found.message.direction == "out"]
+    await verdict(shoal, echo.message.message_id, Verdict.ECHO)
+
+
+async def test_c1_a_repeated_id_is_counted_and_left_aside(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    first = await ask(shoal, unb)
+    await verdict(shoal, first, Verdict.ANSWERED)
+    await ask(shoal, unb, message_id=first)
+    async with asyncio.timeout(5):
+        while not (await verdict(shoal, first, Verdict.ANSWERED)).repeats:
+            await asyncio.sleep(0.02)
+    again = await ask(shoal, unb)
+    await verdict(shoal, again, Verdict.ANSWERED)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"], "the same words again are answered again"
+
+
+async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"多少钱": "{send_message}"})
+    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.3}, caller=ANN)
+    ids = [await ask(shoal, unb, text) for text in ("多少钱", "？", "在吗")]
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["多少钱\n？\n在吗"]
+    found = [await verdict(shoal, message_id, Verdict.ANSWERED) for message_id in ids]
+    assert [entry.joined_to for entry in found] == [ids[2], ids[2], None]
+
+
+async def test_what_has_grown_old_is_not_answered(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.close()
+    await shoal.open()
+    old = IncomingMessage(message_id="old", chat_id="1", sender_id="22", text="在吗", created_at_ms=now_ms() - 301_000)
+    await shoal.log.store_incoming("shop", [old])
+    await reopen(shoal)
+    await verdict(shoal, "old", Verdict.TOO_OLD)
+    assert await shoal.log.sendings.list_sendings(["shop"]) == []
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+
+
+async def test_a_message_that_a_disable_catches_is_answered_if_that_ends_in_time(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, delay_seconds=[0.4, 0.4])
+    asked = await ask(shoal, unb)
+    await asyncio.sleep(0.15)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    await verdict(shoal, asked, Verdict.ANSWERED)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+
+
+# ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"buyer_replies_per_hour": 2}, caller=ANN)
+    for _ in range(2):
+        await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await reopen(shoal)
+    await verdict(shoal, await ask(shoal, unb), Verdict.BUYER_LIMIT)
+    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Verdict.ANSWERED)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
+
+
+async def test_a_shop_sends_so_many_replies_a_minute(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 2}, caller=ANN)
+    ids = [await ask(shoal, unb, buyer=f"买家{number}") for number in range(5)]
+    async with asyncio.timeout(8):
+        while True:
+            found = [entry.message.verdict for entry in await shoal.log.list_messages(["shop"])]
+            if sorted(found).count(Verdict.SHOP_LIMIT) == len(ids) - 2:
+                break
+            await asyncio.sleep(0.02)
+    await sendings(shoal, "sent", "sent")
+
+
+async def test_a_rule_rests_for_the_buyer_it_has_just_answered(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, cooldown_seconds=60)
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    cooling = await verdict(shoal, await ask(shoal, unb), Verdict.COOLDOWN)
+    assert cooling.rule_id == "r"
+    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Verdict.ANSWERED)
+
+
+# ── parts and delays ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_parts_of_an_answer_arrive_in_order_pictures_with_their_size(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    picture = {"image_url": "https://img.example/a.jpg", "width": 30, "height": 20}
+    await give_rule(shoal, parts=[{"text": "一"}, picture, {"text": "三"}])
+    asked = await ask(shoal, unb)
+    seen = await shoal.sandbox.seen_soon(unb, "小鱼", 3)
+    assert [line for line in seen if "图片" not in line] == ["一", "三"]
+    assert "图片" in seen[1]
+    first, second, third = await sendings(shoal, "sent", "sent", "sent")
+    assert [sending.row.part for sending in (first, second, third)] == [0, 1, 2]
+    assert {sending.row.message_id for sending in (first, second, third)} == {asked}
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await shoal.sandbox.seen_soon(unb, "小鱼", 6)
+
+
+async def test_a_refused_part_keeps_the_later_ones_back(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, parts=PAIR)
+    await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
+    await ask(shoal, unb)
+    first, second = await sendings(shoal, "refused", "dropped")
+    assert (first.reason, second.reason) == ("CSI_FORBID", "earlier_part_refused")
+
+
+async def test_a_disable_between_two_parts_drops_the_later_one(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, parts=PAIR)
+    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.4, times=1)
+    await ask(shoal, unb)
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    _, second = await sendings(shoal, "sent", "dropped")
+    assert second.reason == "disabled"
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["一"]
+
+
+async def test_a_line_that_drops_between_two_parts_costs_neither(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, parts=PAIR)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
+    await ask(shoal, unb)
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["一", "二"]
+    await sendings(shoal, "sent", "sent")
+    await asyncio.sleep(0.3)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["一", "二"]
+
+
+async def test_an_answer_waits_its_delay_and_takes_in_what_is_said_meanwhile(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, parts=[{"text": "{send_message}"}], delay_seconds=[0.6, 0.6])
+    await ask(shoal, unb)
+    await asyncio.sleep(0.3)
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    await ask(shoal, unb, "？")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["在吗\n？"]
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "found"), [("spoken", Verdict.PAUSED), ("spoken, no pause", Verdict.HUMAN_ANSWERED)]
+)
+async def test_a_delayed_answer_that_the_owner_overtakes_is_dropped(
+    shoal: Shoal, meanwhile: str, found: Verdict
+) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, delay_seconds=[0.8, 0.8])
+    if found is Verdict.HUMAN_ANSWERED:
+        await shoal.manager.update_settings("shop", {"pause_duration": 0}, caller=ANN)
+    asked = await ask(shoal, unb)
+    await asyncio.sleep(0.2)
+    await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
+    await verdict(shoal, asked, found)
+    (dropped,) = await sendings(shoal, "dropped")
+    assert (dropped.reason, dropped.row.text) == (found.value, "hi")
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["我来了"]
+
+
+async def test_a_delayed_answer_is_that_of_the_rules_at_its_moment(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await give_rule(shoal, delay_seconds=[0.6, 0.6])
+    asked = await ask(shoal, unb)
+    await asyncio.sleep(0.2)
+    await shoal.manager.update_rules("shop", lambda account: account.evolve(keywords=()), caller=ANN)
+    await verdict(shoal, asked, Verdict.NO_RULE)
+    (dropped,) = await sendings(shoal, "dropped")
+    assert dropped.reason == "no_rule"
+
+
+# ── people ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_c5_a_pause_outlives_a_restart_and_ends_when_it_is_handed_back(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    pauses = ChatPauses(shoal.database)
+    await ask(shoal, unb)
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
+    async with asyncio.timeout(5):
+        while not await pauses.active(["shop"]):
+            await asyncio.sleep(0.02)
+    await reopen(shoal)
+    pauses = ChatPauses(shoal.database)
+    (pause,) = await pauses.active(["shop"])
+    assert pause.reason is PauseReason.HUMAN
+    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
+    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Verdict.ANSWERED)
+    assert await pauses.hand_back("shop", pause.chat_id, actor="user:ann")
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "我来了", "hi"]
+
+
+async def test_c5_what_the_owner_said_while_the_shop_was_away_pauses_the_chat_too(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await shoal.close()
+    await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
+    await shoal.open()
+    async with asyncio.timeout(8):
+        while not await ChatPauses(shoal.database).active(["shop"]):
+            await asyncio.sleep(0.02)
+    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
+
+
+async def test_c4_a_word_of_ours_that_a_crash_left_undecided_is_told_apart_by_the_next_connection(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    asked = await ask(shoal, unb)
+    chat_id = (await verdict(shoal, asked, Verdict.ANSWERED)).message.chat_id
+    await shoal.close()
+    await shoal.open()
+    word = IncomingMessage(
+        message_id="word",
+        chat_id=chat_id,
+        sender_id=unb,
+        text="我来了",
+        created_at_ms=now_ms(),
+        direction=Direction.OUT,
+    )
+    await shoal.log.store_incoming("shop", [word])
+    await reopen(shoal)
+    await verdict(shoal, "word", Verdict.HUMAN)
+    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
+
+
+async def test_an_item_rule_of_several_messages_answers_before_a_general_one(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    item = shoal.item_of(unb)
+    await shoal.manager.update_text_keywords("shop", [KeywordRow(keyword="在吗", reply="general")], caller=ANN)
+    await give_rule(shoal, item_ids=[item], parts=PAIR)
+    await ask(shoal, unb, item=item)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["一", "二"]

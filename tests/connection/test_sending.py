@@ -1,0 +1,179 @@
+"""A person sends over the API: what the site answered is what the caller is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doors import Door, another_person, client_of
+from sandboxed import Sandbox, settings_for
+from shoal.reply_server import build_app
+from standins import FakeSite, until
+
+
+class Counter:
+    """One shop behind the API, really connected; one chat in which 小鱼 has spoken."""
+
+    def __init__(self, door: Door, sandbox: Sandbox, unb: str, chat_id: str, buyer_id: str) -> None:
+        self.door, self.sandbox, self.unb, self.chat_id, self.buyer_id = door, sandbox, unb, chat_id, buyer_id
+
+    async def send(self, text: str = "您好", status: int = 200, *, key: str = "", **more: Any) -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        body = {"chat_id": self.chat_id, "text": text, **more}
+        return await self.door.call("POST", "/cookies/shop/send", status, json=body, headers=headers)
+
+    async def old_send(self, **values: str) -> Any:
+        body = {"cookie_id": "shop", "chat_id": self.chat_id, "to_user_id": self.buyer_id, "message": "您好", **values}
+        return await self.door.call("POST", "/send-message", json=body)
+
+    async def seen(self) -> list[str]:
+        return await self.sandbox.seen(self.unb, "小鱼")
+
+    async def fault(self, kind: str, **values: Any) -> None:
+        await self.sandbox.do("fault", account=self.unb, kind=kind, **values)
+
+
+@asynccontextmanager
+async def opened(sandbox: Sandbox, data_dir: Path) -> AsyncIterator[Door]:
+    app = build_app(settings_for(sandbox, data_dir=data_dir))
+    async with app.router.lifespan_context(app):
+        token = await app.state.server.users.open_session(1, 3600)
+        async with client_of(app, token) as client:
+            yield Door(app, client, FakeSite())
+
+
+@pytest.fixture
+async def counter(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
+    """The shop, and a chat in which the buyer has said something that nobody answers."""
+    async with opened(sandbox, tmp_path / "data") as door:
+        seller = next(iter(sandbox.world.sellers.values()))
+        cookie = sandbox.world.cookie_header(seller)
+        added = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie})
+        assert added["state"] == "running"
+        said = await sandbox.do("say", account=seller.unb, buyer="小鱼", text="在吗")
+        async with asyncio.timeout(5):
+            while not (await door.call("GET", "/chats"))["items"]:
+                await asyncio.sleep(0.02)
+        yield Counter(door, sandbox, seller.unb, said["cid"], said["buyer_id"])
+
+
+async def test_b12_a_sending_waits_for_the_sites_answer(counter: Counter) -> None:
+    told = await counter.send()
+    assert (told["outcome"], told["reason"]) == ("sent", "")
+    (line,) = (await counter.sandbox.get(f"chats/{counter.unb}/小鱼"))["seen"]
+    assert line["id"] == told["message_id"]
+    (row,) = (await counter.door.call("GET", "/sendings"))["items"]
+    assert (row["kind"], row["actor"], row["outcome"], row["text"]) == ("manual", "user:admin", "sent", "您好")
+
+
+async def test_b12_a_refusal_is_told_as_one(counter: Counter) -> None:
+    await counter.fault("send_refused", reason="CSI_FORBID", times=2)
+    told = await counter.send()
+    assert (told["outcome"], told["reason"], told["message_id"]) == ("refused", "CSI_FORBID", "")
+    answer = await counter.old_send()
+    assert answer["success"] is False
+    assert "CSI_FORBID" in answer["message"]
+    assert answer["message"].startswith("发送消息失败: ")
+    assert await counter.seen() == []
+
+
+async def test_b12_the_old_hook_says_success_only_of_what_the_site_took(counter: Counter) -> None:
+    assert await counter.old_send(message="一\r\n二") == {"success": True, "message": "消息发送成功"}
+    assert await counter.seen() == ["一二"]
+
+
+async def test_a_sending_without_an_answer_is_sent_again_under_its_number_and_arrives_once(counter: Counter) -> None:
+    await counter.fault("send_timeout", delivered=False, times=1)
+    told = await counter.send()
+    assert (told["outcome"], told["reason"]) == ("sent", "sent_again")
+    assert await counter.seen() == ["您好"]
+
+
+async def test_a_sending_that_is_never_answered_is_uncertain_and_not_called_sent(counter: Counter) -> None:
+    await counter.fault("send_timeout", delivered=False, times=9)
+    assert (await counter.send())["outcome"] == "uncertain"
+    answer = await counter.old_send()
+    assert answer["success"] is False
+    assert "不确定" in answer["message"]
+
+
+async def test_a_keyed_sending_is_sent_once_however_often_it_is_asked(counter: Counter) -> None:
+    first, again = await asyncio.gather(counter.send(key="k1"), counter.send(key="k1"))
+    assert first == again
+    assert (await counter.send(key="k1")) == first
+    assert await counter.seen() == ["您好"]
+    assert (await counter.send(key="k2"))["id"] != first["id"]
+
+
+async def test_a_keyed_sending_whose_answer_was_lost_is_looked_up_and_not_repeated(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> None:
+        raise ConnectionError("the server died here")
+
+    with monkeypatch.context() as dying:
+        dying.setattr("shoal.api.idempotency._keep", lost)
+        assert (await counter.door.client.post(
+            "/cookies/shop/send", json={"chat_id": counter.chat_id, "text": "您好"}, headers={"Idempotency-Key": "k1"}
+        )).status_code == 500  # fmt: skip
+    assert (await counter.send(key="k1"))["outcome"] == "sent"
+    assert await counter.seen() == ["您好"]
+
+
+async def test_b11_after_a_renewed_connection_a_sending_goes_over_the_new_one(counter: Counter) -> None:
+    cookie = f"{counter.door.account().cookie}; extra=1"
+    await counter.door.call("PUT", "/cookies/shop", json={"id": "shop", "value": cookie})
+    await until(lambda: counter.door.server.switchboard.outbox("shop") is not None)
+    assert (await counter.send())["outcome"] == "sent"
+    assert (await counter.sandbox.sockets(counter.unb))["max"] == 1
+    await counter.door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    assert counter.door.server.switchboard.outbox("shop") is None
+    assert (await counter.send(status=409))["code"] == "account_disabled"
+
+
+async def test_b11_a_connection_that_ends_late_does_not_take_its_successors_place(counter: Counter) -> None:
+    switchboard = counter.door.server.switchboard
+    running = switchboard.outbox("shop")
+    assert running is not None
+    async with switchboard.connected("other", running):
+        async with switchboard.connected("shop", running):
+            pass
+        assert switchboard.outbox("shop") is None
+        assert switchboard.outbox("other") is running
+
+
+async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:
+    await counter.door.call("POST", "/keywords/shop", json={"keywords": {"在吗": "hi"}})
+    await counter.send(take_over=True)
+    (pause,) = (await counter.door.call("GET", "/cookies/shop/pauses"))["items"]
+    assert (pause["chat_id"], pause["reason"]) == (counter.chat_id, "taken_over")
+    said = await counter.sandbox.do("say", account=counter.unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(5):
+        while True:
+            rows = (await counter.door.call("GET", "/messages", params={"verdict": "paused"}))["items"]
+            if [row["message_id"] for row in rows] == [said["message_id"]]:
+                break
+            await asyncio.sleep(0.02)
+    assert await counter.seen() == ["您好"]
+
+
+async def test_our_own_word_by_api_is_no_human_and_pauses_nothing(counter: Counter) -> None:
+    await counter.send()
+    async with asyncio.timeout(5):
+        while not (await counter.door.call("GET", "/messages", params={"verdict": "echo"}))["items"]:
+            await asyncio.sleep(0.02)
+    assert (await counter.door.call("GET", "/cookies/shop/pauses"))["items"] == []
+
+
+async def test_nobody_sends_over_somebody_elses_shop(counter: Counter) -> None:
+    body = {"chat_id": counter.chat_id, "to_user_id": counter.buyer_id, "text": "您好"}
+    async with another_person(counter.door) as bob:
+        await bob.call("POST", "/cookies/shop/send", 404, json=body)
+        answer = await bob.call("POST", "/send-message", json={"cookie_id": "shop", "message": "x", **body})
+    assert answer["message"] == "账号实例不存在或未连接，请检查账号状态"
+    assert await counter.seen() == []
