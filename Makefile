@@ -68,6 +68,7 @@ prove: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.reply_latency
+	$(BIN)/python -m benchmarks.matching
 
 pins:
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \

@@ -1,7 +1,8 @@
 """Finding the rule that answers a message: every rule of an account compiled once, read by any number of messages.
 
 A word's texts are folded (``folded``) on both sides, so case, width and other forms of the same letters are alike.
-Few words are looked for one after the other, many at once by an Aho-Corasick automaton.
+Few words are looked for one after the other, many at once by an Aho-Corasick automaton; regular expressions all at
+once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import re2
 from ahocorasick_rs import AhoCorasick
@@ -23,21 +24,14 @@ from shoal.schedule import Moment, holds
 MANY_WORDS = 32
 """From so many words on an automaton looks for all of them at once."""
 MAX_PATTERNS = 200
-"""How many regular expressions one account may have: each is tried on its own."""
-_PATTERN_BYTES = 1 << 20
-"""How much memory one regular expression may take."""
+"""How many regular expressions one account may have."""
+_PATTERN_BYTES = 8 << 20
+"""How much memory the regular expressions of one account may take while they run."""
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _TOKENS = re.compile(r"\\?.", re.DOTALL)
 _UNSEPARATED = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 """Letters of scripts that put nothing between words: Hangul, Kana, Bopomofo and Han."""
-
-
-class Pattern(Protocol):
-    """A compiled regular expression."""
-
-    def search(self, text: str) -> object | None:
-        """Something, when it is found in the text."""
 
 
 def folded(text: str) -> str:
@@ -46,18 +40,37 @@ def folded(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
-def compiled_pattern(pattern: str) -> Pattern:
-    """A regular expression that reads folded texts. Raises ``InvalidInput`` (``bad_pattern``) that says why not.
+class _Patterns:
+    """Regular expressions that are looked for all at once, by their numbers."""
 
-    Letters beyond ASCII are folded as the text is; for the others case makes no difference.
-    """
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Compile. Raises ``InvalidInput``: ``bad_pattern`` names one and says why, ``patterns_too_large`` all."""
+        self._set = re2.Set.SearchSet(_options())
+        for pattern in patterns:
+            self._set.Add(_checked(pattern))
+        try:
+            self._set.Compile()
+        except re2.error:
+            raise InvalidInput("the regular expressions are too large together", code="patterns_too_large") from None
+
+    def found_in(self, text: str) -> frozenset[int]:
+        """The numbers of those that a folded text matches."""
+        return frozenset(self._set.Match(text) or ())  # None: nothing matches
+
+
+def _options() -> Any:
     options = re2.Options()
     options.case_sensitive = False
     options.log_errors = False
     options.max_mem = _PATTERN_BYTES
+    return options
+
+
+def _checked(pattern: str) -> str:
+    """A regular expression as it reads folded texts: its letters beyond ASCII are folded. Raises ``InvalidInput``."""
     literal = _TOKENS.sub(lambda token: _folded_token(token[0]), pattern)
     try:
-        compiled: Pattern = re2.compile(f"(?m){literal}", options)
+        re2.compile(literal, _options())
     except re2.error as error:
         why = error.args[0] if error.args else b""
         raise InvalidInput(
@@ -66,7 +79,7 @@ def compiled_pattern(pattern: str) -> Pattern:
             pattern=pattern,
             why=why.decode(errors="replace") if isinstance(why, bytes) else str(why),
         ) from None
-    return compiled
+    return f"(?m){literal}"
 
 
 def _folded_token(token: str) -> str:
@@ -78,29 +91,29 @@ def _folded_token(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What a buyer said: the whole text folded, each of its lines, and which words were found (by their numbers)."""
+    """What a buyer said: the whole text folded, each of its lines, and which words and patterns were found in it."""
 
     text: str
     lines: frozenset[str]
-    found: frozenset[int]
+    words: frozenset[int]
+    patterns: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A rule made ready: its words folded, with their numbers, or its patterns."""
+    """A rule made ready: its words folded, and their numbers among all words, or among all patterns."""
 
     rule: Rule
     words: tuple[str, ...]
     numbers: tuple[int, ...]
-    patterns: tuple[Pattern, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """The active rules of one item, or the general ones: their places, by a word that must be found, or always."""
+    """The active rules of one item, or the general ones: their places, by a word or pattern that must be found."""
 
     by_word: Mapping[int, tuple[int, ...]]
-    by_pattern: tuple[int, ...]
+    by_pattern: Mapping[int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +132,19 @@ its time; it would, but another comes first."""
 class Matcher:
     """The rules of one account, compiled. Immutable, so that any number of messages may be read at once."""
 
-    __slots__ = ("_automaton", "_compiled", "_scopes", "_words", "rules")
+    __slots__ = ("_automaton", "_compiled", "_patterns", "_scopes", "_words", "rules")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
-        """Compile. Raises ``InvalidInput`` (``bad_pattern``, ``too_many_patterns``) that names what cannot be used."""
+        """Compile. Raises ``InvalidInput`` that names what cannot be used: ``bad_pattern``, ``too_many_patterns``,
+        ``patterns_too_large``.
+        """
         self.rules = rules
-        numbers: dict[str, int] = {}
+        words: dict[str, int] = {}
+        patterns: dict[str, int] = {}
         _check_pattern_count(rules)
-        self._compiled = tuple(_compiled(rule, numbers) for rule in in_order(rules))
-        self._words = tuple(numbers)
+        self._compiled = tuple(_compiled(rule, words, patterns) for rule in in_order(rules))
+        self._words = tuple(words)
+        self._patterns = _Patterns(patterns) if patterns else None
         self._automaton = AhoCorasick(self._words) if len(self._words) >= MANY_WORDS else None
         self._scopes = _scopes(self._compiled)
 
@@ -135,8 +152,8 @@ class Matcher:
         """The rule that answers a text about an item (``None``: about none) at that moment of the shop's week."""
         heard = self._hear(text)
         for scope in self._scopes_of(item_id):
-            places = set(scope.by_pattern)
-            places.update(place for number in heard.found for place in scope.by_word.get(number, ()))
+            places = {place for number in heard.words for place in scope.by_word.get(number, ())}
+            places.update(place for number in heard.patterns for place in scope.by_pattern.get(number, ()))
             for place in sorted(places):
                 compiled = self._compiled[place]
                 if not _why_unsaid(compiled, heard) and holds(compiled.rule.schedule, moment):
@@ -169,7 +186,7 @@ class Matcher:
         else:
             found = frozenset(number for number, word in enumerate(self._words) if word in text)
         lines = frozenset(line.strip() for line in (text, *text.split("\n")))
-        return _Heard(text, lines, found)
+        return _Heard(text, lines, found, self._patterns.found_in(text) if self._patterns else frozenset())
 
     def _scopes_of(self, item_id: str | None) -> Iterator[_Scope]:
         for key in (item_id, None) if item_id else (None,):
@@ -185,32 +202,33 @@ def _check_pattern_count(rules: Iterable[Rule]) -> None:
         )
 
 
-def _compiled(rule: Rule, numbers: dict[str, int]) -> _Compiled:
+def _compiled(rule: Rule, words: dict[str, int], patterns: dict[str, int]) -> _Compiled:
     if rule.match_mode is MatchMode.REGEX:
-        return _Compiled(rule, (), (), tuple(compiled_pattern(word) for word in rule.words))
-    words = tuple(folded(word).strip() if rule.match_mode is MatchMode.EXACT else folded(word) for word in rule.words)
-    return _Compiled(rule, words, tuple(numbers.setdefault(word, len(numbers)) for word in words), ())
+        return _Compiled(rule, (), tuple(patterns.setdefault(word, len(patterns)) for word in rule.words))
+    mine = tuple(folded(word).strip() if rule.match_mode is MatchMode.EXACT else folded(word) for word in rule.words)
+    return _Compiled(rule, mine, tuple(words.setdefault(word, len(words)) for word in mine))
 
 
 def _scopes(compiled: tuple[_Compiled, ...]) -> dict[str | None, _Scope]:
     by_word: defaultdict[str | None, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    by_pattern: defaultdict[str | None, list[int]] = defaultdict(list)
+    by_pattern: defaultdict[str | None, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, ready in enumerate(compiled):
         rule = ready.rule
         if not rule.active:
             continue
+        index = by_pattern if rule.match_mode is MatchMode.REGEX else by_word
         needed = ready.numbers[:1] if rule.word_mode is WordMode.ALL else ready.numbers
         for item_id in rule.item_ids or (None,):
-            if ready.patterns:
-                by_pattern[item_id].append(place)
             for number in needed:
-                by_word[item_id][number].append(place)
+                index[item_id][number].append(place)
     return {
-        item_id: _Scope(
-            {number: tuple(places) for number, places in by_word[item_id].items()}, tuple(by_pattern[item_id])
-        )
+        item_id: _Scope(_frozen(by_word.get(item_id, {})), _frozen(by_pattern.get(item_id, {})))
         for item_id in {*by_word, *by_pattern}
     }
+
+
+def _frozen(places: Mapping[int, list[int]]) -> dict[int, tuple[int, ...]]:
+    return {number: tuple(found) for number, found in places.items()}
 
 
 def _why_not(compiled: _Compiled, heard: _Heard, moment: Moment) -> str:
@@ -228,9 +246,9 @@ def _why_unsaid(compiled: _Compiled, heard: _Heard) -> str:
 
 
 def _is_said(compiled: _Compiled, place: int, heard: _Heard) -> bool:
-    if compiled.patterns:
-        return compiled.patterns[place].search(heard.text) is not None
-    if compiled.numbers[place] not in heard.found:
+    if compiled.rule.match_mode is MatchMode.REGEX:
+        return compiled.numbers[place] in heard.patterns
+    if compiled.numbers[place] not in heard.words:
         return False
     if compiled.rule.match_mode is MatchMode.CONTAINS:
         return True

@@ -172,6 +172,19 @@ def test_too_many_patterns_are_refused() -> None:
     assert caught.value.code == "too_many_patterns"
 
 
+def test_patterns_that_take_too_much_memory_together_are_refused() -> None:
+    words = tuple(f"({number}|\\pL){{300}}" for number in range(50))
+    with pytest.raises(InvalidInput) as caught:
+        Matcher((rule(*words, match_mode=MatchMode.REGEX),))
+    assert caught.value.code == "patterns_too_large"
+
+
+def test_one_pattern_may_stand_in_many_rules() -> None:
+    rules = tuple(rule("a.c", "x", name=f"r{place}", match_mode=MatchMode.REGEX, position=place) for place in range(3))
+    assert first_id(rules, "abc") == "r0"
+    assert [one.why_not for one in Matcher(rules).consider("abc", None, NOON)] == ["", "comes_later", "comes_later"]
+
+
 def test_a_pattern_that_others_choke_on_takes_no_time() -> None:
     one = rule("(a+)+(a+)+(a+)+$", "(x|xx)*y", match_mode=MatchMode.REGEX)
     assert not fires(one, "a" * 20_000 + "b" + "x" * 20_000)

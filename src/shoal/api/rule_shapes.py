@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header
@@ -12,8 +13,10 @@ from shoal.api.bodies import Text
 from shoal.api.language import Language, language_of
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
 from shoal.rule import MatchMode, Rule, WordMode
+from shoal.rule_edits import Edits
 from shoal.rule_hits import Hits
 from shoal.rule_warnings import RuleWarning, WarningCode
+from shoal.schedule import EVERY_DAY
 
 
 async def language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:
@@ -42,7 +45,7 @@ class SpanBody(BaseModel):
     """Hours on some weekdays (Monday is 1), by the shop's clock. An end not after the start lies on the next day."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    weekdays: list[int] = Field(default=[1, 2, 3, 4, 5, 6, 7], max_length=7)
+    weekdays: list[int] = Field(default_factory=lambda: list(EVERY_DAY), max_length=7)
     start: Text = "00:00"
     end: Text = "24:00"
 
@@ -64,11 +67,11 @@ class RuleBody(BaseModel):
     words: list[Text]
     word_mode: Literal["any", "all"] = "any"
     match_mode: Literal["contains", "exact", "whole_word", "regex"] = "contains"
-    item_ids: list[Text] = []
+    item_ids: list[Text] = Field(default_factory=list)
     priority: int = 0
-    schedule: list[SpanBody] = []
-    parts: list[PartBody] = []
-    delay_seconds: list[float] = Field(default=[0.0, 0.0], min_length=2, max_length=2)
+    schedule: list[SpanBody] = Field(default_factory=list)
+    parts: list[PartBody] = Field(default_factory=list)
+    delay_seconds: list[float] = Field(default_factory=lambda: [0.0, 0.0], min_length=2, max_length=2)
     cooldown_seconds: int = 0
     active: bool = True
 
@@ -77,7 +80,7 @@ class RuleChangesBody(RuleBody):
     """Some fields of a rule; those left out stay."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 10, "active": False}]})
-    words: list[Text] = []
+    words: list[Text] = Field(default_factory=list)
 
 
 class KnownRuleBody(RuleBody):
@@ -103,6 +106,26 @@ class OrderBody(BaseModel):
         strict=True, extra="forbid", json_schema_extra={"examples": [{"ids": ["5f2b9c0d1e3a4b6c"]}]}
     )
     ids: list[Text]
+
+
+MOST_EDITS = 500
+"""So many edits are shown in full."""
+
+
+def edits_shown(edits: Edits, hits: Mapping[str, Hits]) -> dict[str, Any]:
+    """The fields of ``RulesReplaced`` that tell of edits."""
+    rows: Iterator[RuleEdit] = chain(
+        (RuleEdit(before=None, after=rule_shape(rule, hits)) for rule in edits.added),
+        (RuleEdit(before=rule_shape(rule, hits), after=None) for rule in edits.removed),
+        (RuleEdit(before=rule_shape(old, hits), after=rule_shape(new, hits)) for old, new in edits.edited),
+    )
+    return {
+        "edits": list(islice(rows, MOST_EDITS)),
+        "added": len(edits.added),
+        "removed": len(edits.removed),
+        "edited": len(edits.edited),
+        "unchanged": edits.unchanged,
+    }
 
 
 def values_of(body: RuleBody) -> dict[str, Any]:
@@ -250,12 +273,16 @@ class RuleEdit(BaseModel):
 
 
 class RulesReplaced(ChangeFacts):
-    """What was replaced, or what would be (``dry_run``): every rule that differs, and how many stay as they are."""
+    """What was replaced, or what would be (``dry_run``): how many rules differ, and the first 500 of these."""
 
     model_config = example(
-        dry_run=False, edits=[{"before": None, "after": _SHOWN}], unchanged=3, warnings=[], **CHANGE_EXAMPLE
-    )
+        dry_run=False, edits=[{"before": None, "after": _SHOWN}], added=1, removed=0, edited=0, unchanged=3,
+        warnings=[], **CHANGE_EXAMPLE,
+    )  # fmt: skip
     dry_run: bool
     edits: list[RuleEdit]
+    added: int
+    removed: int
+    edited: int
     unchanged: int
     warnings: list[WarningShape]

@@ -23,7 +23,6 @@ from shoal.api.rule_shapes import (
     RuleBody,
     RuleChanged,
     RuleChangesBody,
-    RuleEdit,
     RuleList,
     RuleRemoved,
     RulesBody,
@@ -32,6 +31,7 @@ from shoal.api.rule_shapes import (
     RulesReplaced,
     TheLanguage,
     WarningShape,
+    edits_shown,
     rule_shape,
     values_of,
     warning_shapes,
@@ -168,10 +168,9 @@ async def replace_rules(
 
     A rule whose id is known is edited, another one is made. A rule without an id gets one.
     """
-    wanted = [
-        (row.id or _new_id(caller, number), await _measured(server, values_of(row)))
-        for number, row in enumerate(body.rules)
-    ]
+    wanted = await asyncio.to_thread(_wanted, body, caller)
+    for _, values in wanted:
+        await _measured(server, values)
     wish = wishes.all_rules(wanted)
     facts: dict[str, Any]
     if dry_run:
@@ -187,12 +186,7 @@ async def replace_rules(
     hits = await hits_of(server.database, account.id)
     return RulesReplaced(
         dry_run=dry_run,
-        edits=[
-            *(RuleEdit(before=None, after=rule_shape(rule, hits)) for rule in edits.added),
-            *(RuleEdit(before=rule_shape(rule, hits), after=None) for rule in edits.removed),
-            *(RuleEdit(before=rule_shape(old, hits), after=rule_shape(new, hits)) for old, new in edits.edited),
-        ],
-        unchanged=edits.unchanged,
+        **edits_shown(edits, hits),
         warnings=await _warnings(after, {rule.id for rule in after.keywords}, language),
         **facts,
     )
@@ -213,6 +207,10 @@ def _current(account: Account) -> dict[str, Any]:
 def _new_id(caller: Caller, number: int) -> str:
     """The id of a new rule: the same one when the same request is carried out again."""
     return hashlib.sha256(f"{caller.op_id}:{number}".encode()).hexdigest()[:16]
+
+
+def _wanted(body: RulesBody, caller: Caller) -> list[tuple[str, dict[str, Any]]]:
+    return [(row.id or _new_id(caller, number), values_of(row)) for number, row in enumerate(body.rules)]
 
 
 def _rule(account: Account, rule_id: str) -> Rule | None:

@@ -344,6 +344,12 @@ PROBLEMS: dict[str, Problem] = {
         "每个账号最多 {limit} 个正则表达式，请合并，或改用“包含”",
         "At most {limit} regular expressions for one account; join some by |, or choose “contains” instead.",
     ),
+    "patterns_too_large": Problem(
+        422,
+        "这些正则表达式合起来太大，请减少 {{…}} 里的次数和 .* 的使用，或改用“包含”",
+        "The regular expressions are too large together: use smaller counts in {{…}} and fewer .*, or choose "
+        "“contains”.",
+    ),
     "order_incomplete": Problem(
         422,
         "排序时必须列出每条规则的 id，各一次。请刷新列表后重试",
