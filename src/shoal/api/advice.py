@@ -135,6 +135,13 @@ ADVICE: dict[str, Advice] = {
         "检查代理的用户名、密码和有效期；或为该账号换一个代理。",
         "Look at its user name, password and expiry, or set another one.",
     ),
+    "proxy_untrusted": Advice(
+        "代理 {proxy} 后面的服务器不能证明自己是闲鱼，没有发送任何内容；不会改为直接连接。",
+        "What is behind the proxy {proxy} cannot prove to be the site, and nothing was sent to it. The account never "
+        "connects without its proxy.",
+        "换一个代理：这个代理可能在冒充闲鱼。",
+        "Set another one: this one may be standing in for the site.",
+    ),
     "proxy_no_route": Advice(
         "代理 {proxy} 无法连到闲鱼；不会改为直接连接。",
         "The proxy {proxy} does not reach the site. The account never connects without it.",

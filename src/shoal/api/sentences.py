@@ -407,6 +407,11 @@ PROBLEMS: dict[str, Problem] = {
         "代理拒绝连接，请检查用户名、密码和有效期",
         "The proxy refuses; look at its user name, password and expiry.",
     ),
+    "proxy_untrusted": Problem(
+        503,
+        "代理后面的服务器不能证明自己是闲鱼，请换一个代理",
+        "What is behind the proxy cannot prove to be the site; set another one.",
+    ),
     "proxy_no_route": Problem(503, "代理无法连到闲鱼，请检查代理", "The proxy does not reach the site; look at it."),
     "batch_too_large": Problem(
         422,

@@ -105,17 +105,27 @@ def add_account(
 
 
 @accounts.command("qr")
+@in_chinese("添加账号或更新它的 Cookie：卖家用闲鱼 App 扫描终端里显示的二维码。")
 def log_in(
     account_id: Annotated[
         str | None,
         typer.Argument(
             metavar="[ID]",
-            help="The account to add or to renew; without it, that of the seller who scans.",
+            help=words(
+                "The account to add or to renew; without it, that of the seller who scans.",
+                "要添加或更新的账号；不写则为扫码的卖家的账号。",
+            ),
             show_default=False,
         ),
     ] = None,
     proxy: Annotated[
-        bool, typer.Option("--proxy", help="Ask for a proxy through which a new account logs in and connects.")
+        bool,
+        typer.Option(
+            "--proxy",
+            help=words(
+                "Ask for a proxy through which a new account logs in and connects.", "询问新账号登录和连接用的代理。"
+            ),
+        ),
     ] = False,
     url: Url = None,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ class ProxyFailed(aiohttp.ClientConnectionError):
     """No connection to the site came about, and so nothing was sent to it.
 
     ``code`` says why: ``proxy_unreachable`` (it does not answer), ``proxy_refused`` (it does not let us through),
-    ``proxy_no_route`` (it does not reach the site).
+    ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (what is behind it is not the site).
     """
 
     def __init__(self, code: str, why: str) -> None:
@@ -82,6 +83,8 @@ class _OnlyThrough(ProxyConnector):
             raise ProxyFailed("proxy_unreachable", "the proxy cannot be reached") from None
         except ProxyError as refusal:
             raise _failure(refusal.error_code) from None
+        except ssl.SSLError:  # before ValueError, which a certificate's error is too
+            raise ProxyFailed("proxy_untrusted", "what is behind the proxy cannot prove to be the site") from None
         except (EOFError, ConnectionError):
             raise ProxyFailed("proxy_refused", "the proxy hung up") from None
         except ValueError:
