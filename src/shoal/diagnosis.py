@@ -134,7 +134,7 @@ def _retrying(facts: Facts) -> Check:
     if not failing and not seen.crash_loop:
         return Check(name=CheckName.RETRYING, finding="not_retrying", blocks=True)
     due_ms = max(0, (seen.next_attempt_at_ms or facts.now_ms) - facts.now_ms)
-    params = {"reason": seen.reason, "why": seen.detail or seen.reason, "seconds": -(-due_ms // 1000)}
+    params = {"reason": seen.reason, "why": seen.detail, "seconds": -(-due_ms // 1000)}
     finding = "retrying" if not seen.crash_loop else "crash_loop" if failing else "crash_loop_trying"
     return Check(name=CheckName.RETRYING, finding=finding, ok=False, blocks=failing, params=params)
 

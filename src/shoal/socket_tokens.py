@@ -75,8 +75,17 @@ class SocketTokens:
         log.info("token renewed", account=self._login.account_id)
         raise TokenRenewed
 
+    async def distrust(self) -> None:
+        """The site fell silent on the token's socket. It is given a second chance; after that it is forgotten.
+
+        One that is younger than ``SHORTEST_USE_MS`` is kept all the same, so that no mistake of ours asks for many.
+        """
+        token = self._token
+        if token is not None and token.is_cached and now_ms() >= token.obtained_at_ms + SHORTEST_USE_MS:
+            await self.forget()
+
     async def forget(self) -> None:
-        """The site refused the token, or fell silent on it: the next one is fetched. The device stays."""
+        """The site refused the token: the next one is fetched. The device stays."""
         self._token = None
         await self._login.forget_token()
 

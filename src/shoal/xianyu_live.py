@@ -132,8 +132,7 @@ class XianyuLive:
                 if not token.is_cached:
                     raise
             except DeafConnection:
-                if token.is_cached:  # it was given a second chance
-                    await tokens.forget()
+                await tokens.distrust()
                 raise
 
     async def _note_interrupted(self) -> None:

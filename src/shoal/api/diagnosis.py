@@ -15,6 +15,7 @@ from shoal.api.advice import ADVICE
 from shoal.api.caller import OwnAccount, TheServer
 from shoal.api.documented import READING_ONE
 from shoal.api.language import Language, language_of
+from shoal.api.retry_reasons import retry_words
 from shoal.api.shapes import example
 from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
 from shoal.errors import StoreError
@@ -113,10 +114,12 @@ def token_expiry_ms(cookie: str) -> int | None:
 
 
 def _shape(check: Check, language: Language) -> CheckShape:
-    advice = ADVICE[check.finding]
+    advice, params = ADVICE[check.finding], dict(check.params)
+    if "why" in params:
+        params["why"] = retry_words(params["reason"], params["why"], language)
     return CheckShape(
         name=check.name,
         ok=check.ok,
-        detail=advice.detail(language, check.params),
-        do=advice.do(language, check.params),
+        detail=advice.detail(language, params),
+        do=advice.do(language, params),
     )

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 
 from rich.text import Text
 
+from shoal.api.retry_reasons import RETRY_REASONS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _STATES: Final[dict[str, tuple[str, str, str]]] = {
@@ -77,8 +79,8 @@ def state_text(state: str) -> Text:
 
 def reason_words(reason: str) -> str:
     """Why an account is as it is, and what to do. Reasons without a sentence are shown as they are."""
-    known = _REASONS.get(reason)
-    return words(*known) if known else printable(reason.replace("_", " "))
+    known = _REASONS.get(reason) or RETRY_REASONS.get(reason, ("", ""))[::-1]
+    return words(*known) if all(known) else printable(reason.replace("_", " "))
 
 
 def ago(moment: str | None, now: datetime | None = None) -> str:
