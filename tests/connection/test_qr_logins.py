@@ -223,6 +223,19 @@ async def test_a_caller_who_leaves_before_there_is_a_code_leaves_nothing_behind(
         assert logins.of(OWNER) == []
 
 
+async def test_two_codes_for_one_new_account_make_it_once_and_renew_it_once(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        one, two = await begin(logins, "shop"), await begin(logins, "shop")
+        for login in (one, two):
+            await scan(shoal, login, "CONFIRMED")
+        ends = [await ended(logins, login) for login in (one, two)]
+        assert [view.state for view in ends] == [QrLoginState.DONE] * 2
+        assert list(shoal.manager.accounts) == ["shop"]
+        assert shoal.manager.account("shop").cookie_version == 2
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+        assert (await shoal.sandbox.sockets(shoal.manager.account("shop").unb))["max"] == 1
+
+
 async def test_a_database_that_fails_for_a_moment_costs_no_second_scan(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

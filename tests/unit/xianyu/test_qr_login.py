@@ -6,15 +6,17 @@ import asyncio
 import json
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
-from shoal.xianyu.qr_login import QrLogin, QrStatus
+from shoal.xianyu.qr_login import QrLogin, QrStatus, _Answer, _content, _login_form
 from shoal.xianyu.site_session import open_site_session
 
 FORM = {"appName": "xianyu", "_csrf_token": "secretcsrf", "isMobile": False, "fromSite": 77, "returnUrl": ""}
@@ -191,3 +193,25 @@ async def test_no_failure_carries_what_must_stay_secret() -> None:
             told = "".join(traceback.format_exception(caught.value)) + repr(login) + repr(caught.value.params)
             assert "secretck" not in told
             assert "secretxsrf" not in told
+
+
+_names = st.sampled_from(["loginFormData", "content", "data", "success", "qrCodeStatus", "url", "iframeRedirect", "x"])
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner),
+    max_leaves=12,
+)
+_bodies = st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).encode())
+
+
+@given(_bodies)
+def test_no_page_and_no_answer_raises_anything_else(body: bytes) -> None:
+    for read, given_body in ((_content, body), (_login_form, body), (_login_form, b"window.viewData = " + body)):
+        with suppress(NeedsOwner, TemporaryFailure):
+            read(_Answer(200, "", given_body))
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"loginFormData":' * 50_000, b"\xff" * 1000])
+def test_a_page_that_is_nested_without_end_is_refused(body: bytes) -> None:
+    with pytest.raises(TemporaryFailure):
+        _login_form(_Answer(200, "", b"window.viewData = " + body))

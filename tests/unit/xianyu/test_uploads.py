@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from picture_files import a_jpeg
 from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.site_session import open_site_session
-from shoal.xianyu.uploads import UploadedPicture, UploadRefused, upload_picture
+from shoal.xianyu.uploads import UploadedPicture, UploadRefused, _Answer, _understood, upload_picture
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2; _m_h5_tk=secrettoken_1; sgcookie=secretsg"
 PICTURE = a_jpeg(80, 60)
@@ -131,3 +135,22 @@ async def test_a_site_that_never_answers_is_given_up_and_no_failure_carries_a_se
         with pytest.raises(ShoalError) as caught:
             await upload_to(handler)
         assert "secretcookie" not in "".join(traceback.format_exception(caught.value))
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["object", "url", "pix", "ret", "data", "success", "errorMsg", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).encode()), st.sampled_from([200, 302, 413, 500])
+)
+def test_no_answer_raises_anything_else(body: bytes, status: int) -> None:
+    with suppress(NeedsOwner, UploadRefused, TemporaryFailure):
+        found = _understood(_Answer(status, "", body), COOKIE)
+        assert found.url.startswith(("https://", "http://"))

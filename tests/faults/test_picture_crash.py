@@ -1,0 +1,45 @@
+"""The server dies while a picture is under way to the site: the buyer gets it once, from the next start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from benchmarks.processes import SandboxProcess, ServerProcess, soon
+from picture_files import a_png
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
+
+
+async def test_a_crash_during_an_upload_costs_no_picture_and_doubles_none(
+    sandbox: SandboxProcess, server: ServerProcess
+) -> None:
+    seller = (await sandbox.get("sellers"))["items"][0]
+    unb = seller["unb"]
+    await server.add("shop", seller["cookie"])
+    files = {"image": ("x.png", a_png(30, 20), "image/png")}
+    added = await server.http.post("/keywords/shop/image", data={"keyword": "图"}, files=files)
+    assert added.status_code == 200, added.text
+    await sandbox.do("fault", account=unb, kind="hold", which="upload")
+    await sandbox.do("say", account=unb, buyer="小鱼", text="有图吗")
+
+    async def held() -> bool:
+        return bool((await sandbox.get("state"))["faults"][0]["held"])
+
+    await soon(held)
+    os.kill(server.child.pid, signal.SIGKILL)
+    await server.end()
+    await sandbox.do("faults/clear")
+    assert await sandbox.seen(unb, "小鱼") == []
+    await server.start()
+
+    async def shown() -> bool:
+        return len(await sandbox.seen(unb, "小鱼")) == 1
+
+    await soon(shown)
+    await asyncio.sleep(1.5)
+    (line,) = await sandbox.seen(unb, "小鱼")
+    assert line.startswith("[图片]")
