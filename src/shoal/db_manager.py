@@ -152,13 +152,19 @@ class DBManager:
         *,
         after_rev: int = 0,
         account_id: str | None = None,
+        owner_id: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
         """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0)."""
         return await self._database.read(
             lambda connection: read_journal(
-                connection, after_rev=after_rev, account_id=account_id, limit=limit, newest_first=newest_first
+                connection,
+                after_rev=after_rev,
+                account_id=account_id,
+                owner_id=owner_id,
+                limit=limit,
+                newest_first=newest_first,
             )
         )
 

@@ -35,6 +35,7 @@ def read_journal(
     after_rev: int = 0,
     up_to_rev: int | None = None,
     account_id: str | None = None,
+    owner_id: int | None = None,
     limit: int | None = None,
     newest_first: bool = False,
 ) -> list[JournalEntry]:
@@ -49,6 +50,8 @@ def read_journal(
         query = query.where(journal.c.rev <= up_to_rev)
     if account_id is not None:
         query = query.where(journal.c.account_id == account_id)
+    if owner_id is not None:
+        query = query.where(journal.c.owner_id == owner_id)
     return [
         JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
         for row in connection.execute(query).mappings()

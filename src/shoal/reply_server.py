@@ -18,6 +18,7 @@ from shoal.account import Account
 from shoal.account_task import Connect, Link, evenly, now_ms
 from shoal.answers import Answers
 from shoal.api import (
+    activity,
     auth,
     batch,
     chats,
@@ -96,6 +97,7 @@ _ROUTES = [
     messages.routes,
     chats.routes,
     send.routes,
+    activity.routes,
     orders.routes,
     ops.routes,
     events.routes,

@@ -173,6 +173,7 @@ class AccountStore(Protocol):
         *,
         after_rev: int = 0,
         account_id: str | None = None,
+        owner_id: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
@@ -323,6 +324,7 @@ class MemoryStore:
         *,
         after_rev: int = 0,
         account_id: str | None = None,
+        owner_id: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
@@ -332,7 +334,7 @@ class MemoryStore:
             rows = (row for row in reversed(self._journal) if not after_rev or row.rev < after_rev)
         else:
             rows = (row for row in self._journal if row.rev > after_rev)
-        chosen = [row for row in rows if account_id is None or row.account_id == account_id]
+        chosen = [row for row in rows if account_id in {None, row.account_id} and owner_id in {None, row.owner_id}]
         return chosen if limit is None else chosen[:limit]
 
     async def op(self, op_id: str) -> OpRecord | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -156,3 +157,31 @@ async def test_the_answer_to_a_new_account_is_what_everybody_reads_next(door: Do
     body = await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2)})
     read = await door.call("GET", "/cookies/two")
     assert (read["generation"], read["rev"], read["state"]) == (body["generation"], body["rev"], body["state"])
+
+
+async def test_the_history_of_all_accounts_tells_of_removed_ones_too_and_of_nobody_elses(door: Door) -> None:
+    await door.add("two", 2)
+    await door.call("DELETE", "/cookies/two")
+    async with another_person(door) as bob:
+        await bob.add("theirs", 3)
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "new"})
+        first = await door.call("GET", "/history", params={"limit": 2})
+        rest = await door.call("GET", "/history", params={"limit": 9, "cursor": first["next"]})
+        assert [row["account"] for row in first["items"] + rest["items"]] == ["shop", "two", "two", "shop"]
+        assert rest["next"] is None
+        assert first["items"][0]["changes"] == {"remark": ["", "new"]}
+        assert [row["account"] for row in (await bob.call("GET", "/history"))["items"]] == ["theirs"]
+
+
+async def test_activity_is_told_in_spans_up_to_now(door: Door) -> None:
+    now = time.time()
+    message = IncomingMessage(message_id="m", chat_id="c", text="在吗", created_at_ms=int(now * 1000))
+    await door.server.message_log.store_incoming("shop", [message])
+    since = datetime.fromtimestamp(now - 7_000, UTC).isoformat()
+    items = (await door.call("GET", "/activity", params={"since": since, "minutes": 60}))["items"]
+    assert [row["messages"] for row in items] == [0, 1]
+    async with another_person(door) as bob:
+        assert [row["messages"] for row in (await bob.call("GET", "/activity"))["items"]][-1] == 0
+        await bob.call("GET", "/activity", 404, params={"cid": "shop"})
+    for since in ("2000-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "1900-01-01T00:00:00Z"):
+        assert (await door.call("GET", "/activity", 422, params={"since": since}))["code"] == "bad_span"

@@ -12,9 +12,10 @@ from playwright.async_api import Browser, Page, expect
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
 from browser.conftest import Console
+from standins import cookie_of
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("/console/accounts",)
+PAGES = ("/console/", "/console/accounts")
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 
 
@@ -73,10 +74,14 @@ async def test_a_killed_server_is_told_and_what_changed_meanwhile_is_caught_up(
         await page.keyboard.press("Enter")
         line = page.locator("[data-test=line]")
         await expect(line).to_have_text("Live")
+        await server.add("shop", cookie_of(1), wait=0)
+        await page.locator("[data-account=shop]").wait_for()
         await server.end(signal.SIGKILL)
         await expect(line).to_contain_text("Disconnected")
         await server.start()
+        await server.ok("PUT", "/cookies/shop/remark", {"remark": "changed meanwhile"})
         await expect(line).to_have_text("Live", timeout=15_000)
+        await expect(page.locator("[data-account=shop]")).to_contain_text("changed meanwhile")
     finally:
         await context.close()
         await asyncio.gather(server.close(), sandbox.end())

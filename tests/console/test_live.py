@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from doors import Door, another_person, served
 from shoal.console import live
+from shoal.message_log import IncomingMessage
 from standins import ANN, cookie_of, until
 
 Socket = ClientConnection
@@ -82,6 +83,17 @@ async def test_many_changes_at_once_travel_together_and_the_last_one_wins(door: 
         assert [change["changes"]["remark"][1] for change in changes] == [str(number) for number in range(30)]
         assert message["accounts"][0]["remark"] == "29"
         assert messages < 30
+
+
+async def test_what_is_said_in_a_chat_is_told_without_the_accounts_row(door: Door) -> None:
+    async with served(door) as url, _page(door, url) as page:
+        await _next(page)
+        message = IncomingMessage(message_id="m1", chat_id="c1", sender_name="Ann", text="在吗", created_at_ms=1)
+        await door.server.message_log.store_incoming("shop", [message])
+        batch = await _next(page)
+        assert batch["accounts"] == batch["changes"] == []
+        [talk] = batch["talks"]
+        assert (talk["type"], talk["account"], talk["text"]) == ("message", "shop", "在吗")
 
 
 async def test_resuming_tells_what_was_missed_and_then_how_everything_is(door: Door) -> None:

@@ -362,6 +362,8 @@ async def test_the_journal_is_read_in_pages_in_both_directions(store: AccountSto
     assert await store.journal(newest_first=True, limit=2) == every[:-3:-1]
     assert await store.journal(newest_first=True, after_rev=revs[2]) == [every[1], every[0]]
     assert [entry.account_id for entry in await store.journal(account_id="two")] == ["two", "two"]
+    assert await store.journal(owner_id=every[0].owner_id) == every
+    assert await store.journal(owner_id=every[0].owner_id + 1) == []
     assert await store.journal(after_rev=revs[-1]) == []
 
 

@@ -221,11 +221,18 @@ class FaultyStore(MemoryStore):
         *,
         after_rev: int = 0,
         account_id: str | None = None,
+        owner_id: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
         return await self._read(
-            super().journal(after_rev=after_rev, account_id=account_id, limit=limit, newest_first=newest_first)
+            super().journal(
+                after_rev=after_rev,
+                account_id=account_id,
+                owner_id=owner_id,
+                limit=limit,
+                newest_first=newest_first,
+            )
         )
 
     async def op(self, op_id: str) -> OpRecord | None:

@@ -9,7 +9,15 @@ export type AccountState = Shapes['AccountState']
 /** What stands in every answer to a change. */
 export type ChangeFacts = Pick<Shapes['MsgAnswer'], 'changed' | 'generation' | 'rev' | 'state' | 'op_id'>
 export type BatchRow = Shapes['BatchRow']
-export type HistoryRow = Shapes['HistoryRow']
+export type HistoryRow = Shapes['AccountHistoryRow']
+export type Message = Shapes['MessageShape']
+export type Span = Shapes['ActivitySpan']
+
+/** A page of a list. */
+export interface Page<T> {
+  items: T[]
+  next: string | null
+}
 
 /** The server said no, or said nothing. `message` is a sentence for a person. */
 export class Refusal extends Error {

@@ -31,9 +31,13 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['second', 1],
 ]
 
-/** "3 minutes ago", "in 20 seconds". */
-export function ago(moment: string, at: number): string {
-  const seconds = (new Date(moment).getTime() - at) / 1000
+/** "3 minutes ago". The clock of this page is renewed in steps: what just happened is not in the future. */
+export const ago = (moment: string, at: number): string => distance(Math.min(0, Date.parse(moment) - at) / 1000)
+
+/** "in 20 seconds", or "now" for what is overdue. */
+export const until = (moment: string, at: number): string => distance(Math.max(0, Date.parse(moment) - at) / 1000)
+
+function distance(seconds: number): string {
   for (const [unit, size] of STEPS) {
     if (Math.abs(seconds) >= size) return relative.value.format(Math.trunc(seconds / size), unit)
   }

@@ -21,7 +21,13 @@ class FakeSocket {
 }
 
 const states: LineState[] = []
-const heard = { snapshot: vi.fn(), batch: vi.fn(), signedOut: vi.fn(), state: (one: LineState) => states.push(one) }
+const heard = {
+  snapshot: vi.fn(),
+  batch: vi.fn(),
+  talks: vi.fn(),
+  signedOut: vi.fn(),
+  state: (one: LineState) => states.push(one),
+}
 const last = (): FakeSocket => FakeSocket.all.at(-1) as FakeSocket
 
 beforeEach(() => {
@@ -44,8 +50,8 @@ test('a line that broke is opened again where it broke', () => {
   new Line(heard)
   expect(last().url).toBe('wss://shop.example/console/live')
   last().say({ type: 'snapshot', rev: 7, accounts: [] })
-  last().say({ type: 'batch', rev: 9, accounts: [], removed: [], changes: [] })
-  last().say({ type: 'batch', rev: null, accounts: [], removed: [], changes: [] })
+  last().say({ type: 'batch', rev: 9, accounts: [], removed: [], changes: [], talks: [] })
+  last().say({ type: 'batch', rev: null, accounts: [], removed: [], changes: [], talks: [] })
   last().break()
   expect(states).toEqual(['live', 'lost'])
   vi.advanceTimersByTime(1_000)

@@ -13,15 +13,23 @@ export interface Change {
 
 type Told =
   | { type: 'snapshot'; rev: number; accounts: Account[] }
-  | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[] }
+  | { type: 'batch'; rev: number | null; accounts: Account[]; removed: string[]; changes: Change[]; talks: Talk[] }
   | { type: 'reset' }
   | { type: 'beat' }
+
+/** Something that was said, decided, sent or paused in a chat. */
+export interface Talk {
+  type: 'message' | 'sending' | 'verdict' | 'pause'
+  account: string
+  at: string
+}
 
 export type LineState = 'connecting' | 'live' | 'lost'
 
 export interface Listener {
   snapshot(accounts: Account[]): void
   batch(accounts: Account[], removed: string[], changes: Change[]): void
+  talks(talks: Talk[]): void
   state(state: LineState): void
   signedOut(): void
 }
@@ -98,6 +106,7 @@ export class Line {
       case 'batch':
         if (told.rev !== null) this.rev = told.rev
         this.listener.batch(told.accounts, told.removed, told.changes)
+        if (told.talks.length) this.listener.talks(told.talks)
         break
       case 'reset':
         this.rev = null

@@ -11,7 +11,12 @@ export const router = createRouter({
       path: '/',
       component: () => import('./components/Shell.vue'),
       children: [
-        { path: '', redirect: { name: 'accounts' } },
+        {
+          path: '',
+          name: 'overview',
+          component: () => import('./pages/Overview.vue'),
+          meta: { title: 'nav.overview' },
+        },
         {
           path: 'accounts',
           name: 'accounts',

@@ -139,6 +139,8 @@ export interface paths {
         /**
          * Switch many accounts on or off
          * @description Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
+         *
+         *     A batch has no ETag, and refuses an `If-Match`.
          */
         put: operations["batch_update_cookie_status"];
         post?: never;
@@ -408,6 +410,8 @@ export interface paths {
         /**
          * Change some settings
          * @description Change the settings that are sent, all in one change; the others stay.
+         *
+         *     Another `proxy` makes a running account reconnect through it. It un-parks none.
          */
         patch: operations["update_settings"];
         trace?: never;
@@ -455,6 +459,162 @@ export interface paths {
          * @description Forget what is set for an item. Repeating it changes nothing.
          */
         delete: operations["delete_item"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/default-replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read every default reply
+         * @description The default replies of the caller's accounts.
+         */
+        get: operations["list_default_replies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/default-replies/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the default reply
+         * @description What the account says when no rule does.
+         */
+        get: operations["get_default_reply"];
+        /**
+         * Set the default reply
+         * @description Switch the default reply. A `reply_content` that is left out stays; null empties it.
+         */
+        put: operations["update_default_reply"];
+        post?: never;
+        /**
+         * Remove the default reply
+         * @description Switch the default reply off and empty it.
+         */
+        delete: operations["delete_default_reply"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/default-replies/{cid}/clear-records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give the once-only reply again
+         * @description Forget which chats had the once-only reply. This changes nothing that an owner set.
+         */
+        post: operations["clear_default_reply_records"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/itemReplays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List every item reply
+         * @description The item replies of the caller's accounts.
+         */
+        get: operations["list_item_replies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/itemReplays/cookie/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an account's item replies
+         * @description The item replies of one account.
+         */
+        get: operations["list_item_replies_of"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/item-reply/{cid}/{item_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an item reply
+         * @description What is answered about one item when no rule does.
+         */
+        get: operations["get_item_reply"];
+        /**
+         * Set an item reply
+         * @description Set what is answered about one item when no rule does. All else that is set for the item stays.
+         */
+        put: operations["update_item_reply"];
+        post?: never;
+        /**
+         * Remove an item reply
+         * @description Remove what is answered about one item. All else that is set for the item stays.
+         */
+        delete: operations["delete_item_reply"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/item-reply/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove many item replies
+         * @description Remove the replies of items, in one change for each account.
+         */
+        delete: operations["delete_item_replies"];
         options?: never;
         head?: never;
         patch?: never;
@@ -528,6 +688,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/keywords/{cid}/image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer a keyword with a picture
+         * @description Keep a picture and answer a keyword with it. `image_url` shows it.
+         */
+        post: operations["add_image_keyword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/keywords/{cid}/{index}": {
         parameters: {
             query?: never;
@@ -563,6 +743,104 @@ export interface paths {
          * @description Remove one rule, whatever place it stands at by now.
          */
         delete: operations["remove_keyword_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List rules in full
+         * @description Rules in the order in which they are asked, how often each fired, and what can never fire.
+         */
+        get: operations["list_rules"];
+        /**
+         * Replace every rule
+         * @description Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
+         *
+         *     A rule whose id is known is edited, another one is made. A rule without an id gets one.
+         */
+        put: operations["replace_rules"];
+        /**
+         * Add a rule
+         * @description Add a rule after all others of its priority. It counts from the very next message on.
+         */
+        post: operations["add_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a rule
+         * @description One rule, how often it fired and when last.
+         */
+        get: operations["get_rule"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a rule
+         * @description Remove one rule. What it said and how often stays in the history.
+         */
+        delete: operations["remove_rule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a rule
+         * @description Change the fields that are sent; the others stay.
+         */
+        patch: operations["change_rule"];
+        trace?: never;
+    };
+    "/cookies/{cid}/rules/order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Order the rules
+         * @description Ask the rules in that order: every id once, none before a rule of a higher priority.
+         */
+        put: operations["order_rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was changed of all accounts
+         * @description The committed changes of all accounts of the caller, also of removed ones, newest first.
+         */
+        get: operations["get_whole_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -663,11 +941,176 @@ export interface paths {
         };
         /**
          * List messages
-         * @description Messages of the caller's accounts, newest first, each with what was answered.
+         * @description Messages of the caller's accounts, newest first, each with why it was answered or was not, and with what.
          */
         get: operations["list_messages"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sendings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was sent
+         * @description What the caller's accounts sent, also by hand and for orders, newest first, with the site's answer.
+         */
+        get: operations["list_sendings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much was said
+         * @description Messages of buyers, answers that were sent and answers that were refused or uncertain, in equal spans of time.
+         */
+        get: operations["get_activity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List orders (old path)
+         * @description The orders of the caller's accounts, newest first, as the older system told them.
+         */
+        get: operations["list_orders_compat"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List orders
+         * @description The orders of the caller's accounts, newest first.
+         */
+        get: operations["list_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an account's orders
+         * @description The orders of one account, newest first.
+         */
+        get: operations["list_account_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/orders/{order_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an order
+         * @description One order with its acts and its time line, oldest first.
+         */
+        get: operations["get_order"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/orders/{order_id}/serve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Serve an order (again)
+         * @description Do by the owner's word what failed, what nobody knows of, or what a switch left undone: one act, or all of these.
+         *
+         *     The act is done by the account's connection; the answer waits for it while the account runs, 5 s unless `?wait=`
+         *     says otherwise. What was done, or is under way, is never done again (409).
+         */
+        post: operations["serve_order"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/orders/{order_id}/settle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what became of an order
+         * @description Settle one act by the owner's word: `done` (it happened) or `not_needed`. What follows it becomes due.
+         *
+         *     409 when it was done before or is under way, 404 when it was never due.
+         */
+        post: operations["settle_order"];
         delete?: never;
         options?: never;
         head?: never;
@@ -816,6 +1259,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console/cookie-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a cookie
+         * @description Say what a cookie holds, in any of the known formats, without keeping it.
+         */
+        post: operations["check_pasted_cookie"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -832,11 +1295,15 @@ export interface components {
          *         "default_reply_enabled": false,
          *         "default_reply_once": false,
          *         "enabled": true,
+         *         "free_shipping": false,
          *         "item_count": 0,
          *         "keyword_count": 2,
          *         "paid_message": "",
          *         "pause_duration": 10,
-         *         "remark": ""
+         *         "proxy": "http://***@proxy.example.com:8080",
+         *         "remark": "",
+         *         "shop_replies_per_minute": 30,
+         *         "timezone": "Asia/Shanghai"
          *       },
          *       "enabled": true,
          *       "fingerprint": "1f0e9a3c",
@@ -896,6 +1363,28 @@ export interface components {
             observed: components["schemas"]["ObservedBody"];
         };
         /**
+         * AccountHistoryRow
+         * @description One change, and of which account it was.
+         */
+        AccountHistoryRow: {
+            /** Rev */
+            rev: number;
+            /** Generation */
+            generation: number;
+            /** Changes */
+            changes: {
+                [key: string]: unknown;
+            };
+            /** Actor */
+            actor: string;
+            /** Op Id */
+            op_id: string;
+            /** At */
+            at: string;
+            /** Account */
+            account: string;
+        };
+        /**
          * AccountInfoBody
          * @description Any of these. Platform name, password and ``show_browser`` are accepted for old scripts and never stored.
          * @example {
@@ -918,6 +1407,58 @@ export interface components {
          * @enum {string}
          */
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
+        /**
+         * Act
+         * @description The irreversible acts on an order, in the order in which they are done.
+         * @enum {string}
+         */
+        Act: "free_shipping" | "paid_message" | "confirm";
+        /**
+         * ActShape
+         * @description One irreversible act. ``detail`` is the site's reason, or a word of ours.
+         */
+        ActShape: {
+            act: components["schemas"]["Act"];
+            state: components["schemas"]["IntentState"];
+            /** Detail */
+            detail: string;
+            /** Since */
+            since: string;
+            /** Settled At */
+            settled_at: string | null;
+        };
+        /**
+         * Activity
+         * @description Equal spans of time, oldest first, also the empty ones; the last one is not over.
+         * @example {
+         *       "items": [
+         *         {
+         *           "at": "2026-01-02T03:00:00.000Z",
+         *           "failed": 0,
+         *           "messages": 12,
+         *           "sent": 11
+         *         }
+         *       ]
+         *     }
+         */
+        Activity: {
+            /** Items */
+            items: components["schemas"]["ActivitySpan"][];
+        };
+        /**
+         * ActivitySpan
+         * @description One span of time, from ``at`` on: what came from buyers, what was answered, what did not arrive.
+         */
+        ActivitySpan: {
+            /** At */
+            at: string;
+            /** Messages */
+            messages: number;
+            /** Sent */
+            sent: number;
+            /** Failed */
+            failed: number;
+        };
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed without a person.
@@ -1033,6 +1574,21 @@ export interface components {
                 [key: string]: boolean;
             };
         };
+        /** Body_add_image_keyword */
+        Body_add_image_keyword: {
+            /** Keyword */
+            keyword: string;
+            /**
+             * Item Id
+             * @default
+             */
+            item_id: string;
+            /**
+             * Image
+             * @description A JPEG, PNG, WebP or GIF.
+             */
+            image: string;
+        };
         /**
          * ChangePasswordBody
          * @description The password as it is, and as it shall be.
@@ -1084,7 +1640,7 @@ export interface components {
          * @description What is looked at, in order.
          * @enum {string}
          */
-        CheckName: "enabled" | "owned_here" | "store" | "parked" | "retrying" | "starting" | "connected" | "cookie" | "answers" | "pause" | "sendings" | "overdue";
+        CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders";
         /**
          * CheckShape
          * @description One thing that was looked at. ``do`` is empty when nothing need be done.
@@ -1097,6 +1653,71 @@ export interface components {
             detail: string;
             /** Do */
             do: string;
+        };
+        /**
+         * CompatOrder
+         * @description One order as the older system had it; times are UTC. The last two are ours.
+         */
+        CompatOrder: {
+            /** Order Id */
+            order_id: string;
+            /** Item Id */
+            item_id: string;
+            /** Buyer Id */
+            buyer_id: string;
+            /** Spec Name */
+            spec_name: string;
+            /** Spec Value */
+            spec_value: string;
+            /** Quantity */
+            quantity: string;
+            /** Amount */
+            amount: string;
+            /** Order Status */
+            order_status: string;
+            /** Cookie Id */
+            cookie_id: string;
+            /** Created At */
+            created_at: string;
+            /** Updated At */
+            updated_at: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Problem */
+            problem: string;
+        };
+        /**
+         * CompatOrders
+         * @description Orders, newest first.
+         * @example {
+         *       "data": [
+         *         {
+         *           "amount": "19.90",
+         *           "buyer_id": "2200000000099",
+         *           "chat_id": "59000001",
+         *           "cookie_id": "my-shop",
+         *           "created_at": "2026-01-02 03:04:05",
+         *           "item_id": "700000000001",
+         *           "order_id": "4500000000000000001",
+         *           "order_status": "pending_ship",
+         *           "problem": "",
+         *           "quantity": "1",
+         *           "spec_name": "",
+         *           "spec_value": "",
+         *           "updated_at": "2026-01-02 03:04:06"
+         *         }
+         *       ],
+         *       "success": true
+         *     }
+         */
+        CompatOrders: {
+            /**
+             * Success
+             * @default true
+             */
+            success: boolean;
+            /** Data */
+            data: components["schemas"]["CompatOrder"][];
         };
         /**
          * ConsoleLoginBody
@@ -1147,6 +1768,153 @@ export interface components {
             value: string;
         };
         /**
+         * CookieCheckBody
+         * @description A cookie in any of the known formats.
+         * @example {
+         *       "value": "unb=2200000000001; cookie2=1f0e…; _m_h5_tk=…"
+         *     }
+         */
+        CookieCheckBody: {
+            /** Value */
+            value: string;
+        };
+        /**
+         * CookieFindings
+         * @description Whose cookie it is and which names it lacks: without the required ones nobody is logged in, the renewable ones
+         *     come again by themselves.
+         * @example {
+         *       "fingerprint": "1f0e9a3c",
+         *       "missing_renewable": [
+         *         "_m_h5_tk_enc"
+         *       ],
+         *       "missing_required": [],
+         *       "unb": "2200000000001"
+         *     }
+         */
+        CookieFindings: {
+            /** Unb */
+            unb: string;
+            /** Missing Required */
+            missing_required: string[];
+            /** Missing Renewable */
+            missing_renewable: string[];
+            /** Fingerprint */
+            fingerprint: string;
+        };
+        /**
+         * DefaultReplies
+         * @description The default reply of each account, by id.
+         * @example {
+         *       "my-shop": {
+         *         "enabled": true,
+         *         "reply_content": "在的，请说",
+         *         "reply_once": false
+         *       }
+         *     }
+         */
+        DefaultReplies: {
+            [key: string]: components["schemas"]["DefaultReply"];
+        };
+        /**
+         * DefaultReply
+         * @description The default reply; ``reply_once``: a chat gets it once.
+         * @example {
+         *       "enabled": true,
+         *       "reply_content": "在的，请说",
+         *       "reply_once": false
+         *     }
+         */
+        DefaultReply: {
+            /** Enabled */
+            enabled: boolean;
+            /** Reply Content */
+            reply_content: string;
+            /** Reply Once */
+            reply_once: boolean;
+        };
+        /**
+         * DefaultReplyBody
+         * @description Whether the default reply is given, what it says, and whether a chat gets it once.
+         * @example {
+         *       "enabled": true,
+         *       "reply_content": "在的，请说",
+         *       "reply_once": false
+         *     }
+         */
+        DefaultReplyBody: {
+            /** Enabled */
+            enabled: boolean;
+            /** Reply Content */
+            reply_content?: string | null;
+            /**
+             * Reply Once
+             * @default false
+             */
+            reply_once: boolean;
+        };
+        /**
+         * DefaultReplyChanged
+         * @description The default reply was changed.
+         * @example {
+         *       "changed": true,
+         *       "enabled": true,
+         *       "generation": 7,
+         *       "msg": "default reply updated",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "reply_once": false,
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        DefaultReplyChanged: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Msg
+             * @default default reply updated
+             */
+            msg: string;
+            /** Enabled */
+            enabled: boolean;
+            /** Reply Once */
+            reply_once: boolean;
+        };
+        /**
+         * DefaultReplyDeleted
+         * @description The default reply is off and empty.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "msg": "default reply deleted",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        DefaultReplyDeleted: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Msg
+             * @default default reply deleted
+             */
+            msg: string;
+        };
+        /**
          * DesiredBody
          * @description What the owner wants.
          */
@@ -1161,14 +1929,24 @@ export interface components {
             pause_duration: number;
             /** Debounce Seconds */
             debounce_seconds: number | null;
+            /** Buyer Replies Per Hour */
+            buyer_replies_per_hour: number | null;
+            /** Shop Replies Per Minute */
+            shop_replies_per_minute: number | null;
             /** Paid Message */
             paid_message: string;
+            /** Free Shipping */
+            free_shipping: boolean;
             /** Default Reply Enabled */
             default_reply_enabled: boolean;
             /** Default Reply */
             default_reply: string;
             /** Default Reply Once */
             default_reply_once: boolean;
+            /** Timezone */
+            timezone: string;
+            /** Proxy */
+            proxy: string;
             /** Keyword Count */
             keyword_count: number;
             /** Item Count */
@@ -1247,6 +2025,85 @@ export interface components {
          * @enum {string}
          */
         Direction: "in" | "out" | "human";
+        /**
+         * FullOrder
+         * @description One order with everything that is known of it; ``url`` is its page on the site.
+         * @example {
+         *       "account": "my-shop",
+         *       "acts": [
+         *         {
+         *           "act": "paid_message",
+         *           "detail": "CSI_FORBID",
+         *           "settled_at": "2026-01-02T03:04:06.020Z",
+         *           "since": "2026-01-02T03:04:05.120Z",
+         *           "state": "failed"
+         *         }
+         *       ],
+         *       "amount": "19.90",
+         *       "buyer_id": "2200000000099",
+         *       "chat_id": "59000001",
+         *       "created_at": "2026-01-02T03:04:05.120Z",
+         *       "group_price": false,
+         *       "item_id": "700000000001",
+         *       "order_id": "4500000000000000001",
+         *       "problem": {
+         *         "code": "message_refused",
+         *         "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
+         *         "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。"
+         *       },
+         *       "quantity": "1",
+         *       "spec_name": "",
+         *       "spec_value": "",
+         *       "status": "pending_ship",
+         *       "timeline": [
+         *         {
+         *           "act": "",
+         *           "at": "2026-01-02T03:04:05.120Z",
+         *           "outcome": "",
+         *           "site_at": "2026-01-02T03:04:05.000Z",
+         *           "source": "card",
+         *           "status": "pending_ship",
+         *           "words": "我已付款，等待你发货"
+         *         }
+         *       ],
+         *       "updated_at": "2026-01-02T03:04:06.020Z",
+         *       "url": "https://www.goofish.com/order-detail?orderId=4500000000000000001&role=seller"
+         *     }
+         */
+        FullOrder: {
+            /** Account */
+            account: string;
+            /** Order Id */
+            order_id: string;
+            /** Item Id */
+            item_id: string | null;
+            /** Buyer Id */
+            buyer_id: string;
+            /** Chat Id */
+            chat_id: string;
+            status: components["schemas"]["OrderStatusShape"];
+            /** Amount */
+            amount: string;
+            /** Quantity */
+            quantity: string;
+            /** Spec Name */
+            spec_name: string;
+            /** Spec Value */
+            spec_value: string;
+            /** Group Price */
+            group_price: boolean;
+            problem: components["schemas"]["ProblemShape"] | null;
+            /** Created At */
+            created_at: string;
+            /** Updated At */
+            updated_at: string;
+            /** Url */
+            url: string;
+            /** Acts */
+            acts: components["schemas"]["ActShape"][];
+            /** Timeline */
+            timeline: components["schemas"]["LineShape"][];
+        };
         /**
          * FullRow
          * @description One account's row. ``value``, ``username`` and ``password`` are always empty: secrets never leave the server.
@@ -1379,6 +2236,43 @@ export interface components {
             at: string;
         };
         /**
+         * ImageKeywordAdded
+         * @description The keyword is answered with the picture.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "image_url": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png",
+         *       "item_id": "",
+         *       "keyword": "尺寸",
+         *       "msg": "图片关键词添加成功",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        ImageKeywordAdded: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Msg
+             * @default 图片关键词添加成功
+             */
+            msg: string;
+            /** Keyword */
+            keyword: string;
+            /** Image Url */
+            image_url: string;
+            /** Item Id */
+            item_id: string;
+        };
+        /**
          * InfoChanged
          * @description What was sent was taken over.
          * @example {
@@ -1412,6 +2306,12 @@ export interface components {
              */
             success: boolean;
         };
+        /**
+         * IntentState
+         * @description What became of an irreversible act.
+         * @enum {string}
+         */
+        IntentState: "pending" | "not_needed" | "intended" | "done" | "failed" | "uncertain";
         /**
          * InvalidBody
          * @description The body, or a parameter, cannot be used: a sentence, or the places that have the wrong shape.
@@ -1493,6 +2393,20 @@ export interface components {
             next?: string | null;
         };
         /**
+         * ItemOfAccountBody
+         * @description One item of one account.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "item_id": "700000000001"
+         *     }
+         */
+        ItemOfAccountBody: {
+            /** Cookie Id */
+            cookie_id: string;
+            /** Item Id */
+            item_id: string;
+        };
+        /**
          * ItemRemoved
          * @description The item's settings are gone.
          * @example {
@@ -1519,6 +2433,145 @@ export interface components {
              * @default removed
              */
             msg: string;
+        };
+        /**
+         * ItemReplies
+         * @description Item replies, by account and item.
+         * @example {
+         *       "items": [
+         *         {
+         *           "cookie_id": "my-shop",
+         *           "item_id": "700000000001",
+         *           "reply_content": "这款今天发货"
+         *         }
+         *       ]
+         *     }
+         */
+        ItemReplies: {
+            /** Items */
+            items: components["schemas"]["ItemReply"][];
+        };
+        /**
+         * ItemRepliesBody
+         * @description Items of accounts.
+         * @example {
+         *       "items": [
+         *         {
+         *           "cookie_id": "my-shop",
+         *           "item_id": "700000000001"
+         *         }
+         *       ]
+         *     }
+         */
+        ItemRepliesBody: {
+            /** Items */
+            items: components["schemas"]["ItemOfAccountBody"][];
+        };
+        /**
+         * ItemRepliesDeleted
+         * @description How many replies are gone, and how many were not there or could not be removed.
+         * @example {
+         *       "failed_count": 0,
+         *       "success_count": 2
+         *     }
+         */
+        ItemRepliesDeleted: {
+            /** Success Count */
+            success_count: number;
+            /** Failed Count */
+            failed_count: number;
+        };
+        /**
+         * ItemReply
+         * @description One item's reply. Times, title and detail are not kept: the history tells when it was changed.
+         * @example {
+         *       "cookie_id": "my-shop",
+         *       "item_id": "700000000001",
+         *       "reply_content": "这款今天发货"
+         *     }
+         */
+        ItemReply: {
+            /** Item Id */
+            item_id: string;
+            /** Cookie Id */
+            cookie_id: string;
+            /** Reply Content */
+            reply_content: string;
+            /** Created At */
+            created_at?: string | null;
+            /** Updated At */
+            updated_at?: string | null;
+            /** Item Title */
+            item_title?: string | null;
+            /** Item Detail */
+            item_detail?: string | null;
+        };
+        /**
+         * ItemReplyBody
+         * @description What is answered about one item when no rule does.
+         * @example {
+         *       "reply_content": "这款今天发货"
+         *     }
+         */
+        ItemReplyBody: {
+            /** Reply Content */
+            reply_content: string;
+        };
+        /**
+         * ItemReplyChanged
+         * @description The item's reply was changed.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "message": "商品回复更新成功",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        ItemReplyChanged: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Message
+             * @default 商品回复更新成功
+             */
+            message: string;
+        };
+        /**
+         * ItemReplyDeleted
+         * @description The item's reply is gone.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "message": "商品回复删除成功",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        ItemReplyDeleted: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Message
+             * @default 商品回复删除成功
+             */
+            message: string;
         };
         /**
          * ItemShape
@@ -1692,6 +2745,127 @@ export interface components {
             count: number;
         };
         /**
+         * KnownRuleBody
+         * @description A rule with an id: one that is known is edited, another one is made. What was read may be sent back.
+         * @example {
+         *       "active": true,
+         *       "cooldown_seconds": 60,
+         *       "delay_seconds": [
+         *         1,
+         *         3
+         *       ],
+         *       "id": "5f2b9c0d1e3a4b6c",
+         *       "item_ids": [],
+         *       "match_mode": "contains",
+         *       "parts": [
+         *         {
+         *           "text": "全国包邮"
+         *         }
+         *       ],
+         *       "priority": 0,
+         *       "schedule": [
+         *         {
+         *           "end": "18:00",
+         *           "start": "09:00",
+         *           "weekdays": [
+         *             1,
+         *             2,
+         *             3,
+         *             4,
+         *             5
+         *           ]
+         *         }
+         *       ],
+         *       "word_mode": "any",
+         *       "words": [
+         *         "包邮",
+         *         "邮费"
+         *       ]
+         *     }
+         */
+        KnownRuleBody: {
+            /** Words */
+            words: string[];
+            /**
+             * Word Mode
+             * @default any
+             * @enum {string}
+             */
+            word_mode: "any" | "all";
+            /**
+             * Match Mode
+             * @default contains
+             * @enum {string}
+             */
+            match_mode: "contains" | "exact" | "whole_word" | "regex";
+            /**
+             * Item Ids
+             * @default []
+             */
+            item_ids: string[];
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Schedule
+             * @default []
+             */
+            schedule: components["schemas"]["SpanBody"][];
+            /**
+             * Parts
+             * @default []
+             */
+            parts: components["schemas"]["PartBody"][];
+            /**
+             * Delay Seconds
+             * @default [
+             *       0,
+             *       0
+             *     ]
+             */
+            delay_seconds: number[];
+            /**
+             * Cooldown Seconds
+             * @default 0
+             */
+            cooldown_seconds: number;
+            /**
+             * Active
+             * @default true
+             */
+            active: boolean;
+            /**
+             * Id
+             * @default
+             */
+            id: string;
+        };
+        /**
+         * LineShape
+         * @description One line of the time line: news (``status``, in the site's ``words``), or an act with its outcome.
+         *
+         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a person.
+         *     ``site_at`` is the site's own time, where it said one.
+         */
+        LineShape: {
+            /** At */
+            at: string;
+            /** Site At */
+            site_at: string | null;
+            /** Source */
+            source: string;
+            /** Status */
+            status: string;
+            /** Act */
+            act: string;
+            /** Outcome */
+            outcome: string;
+            /** Words */
+            words: string;
+        };
+        /**
          * LiveAnswer
          * @description The process answers.
          * @example {
@@ -1795,6 +2969,12 @@ export interface components {
             verification_code?: string | null;
         };
         /**
+         * MatchMode
+         * @description How a word is looked for. Case, width and other forms of the same letters make no difference.
+         * @enum {string}
+         */
+        MatchMode: "contains" | "exact" | "whole_word" | "regex";
+        /**
          * MessageAnswer
          * @description A sentence.
          * @example {
@@ -1814,12 +2994,15 @@ export interface components {
          *           "account": "my-shop",
          *           "answers": [
          *             {
+         *               "actor": "",
          *               "at": "2026-01-02T03:04:05.640Z",
          *               "id": 9,
          *               "image_url": "",
          *               "kind": "reply",
          *               "outcome": "sent",
+         *               "part": 0,
          *               "reason": "",
+         *               "resends": 0,
          *               "rule_id": "5f2b9c0d1e3a4b6c",
          *               "settled_at": "2026-01-02T03:04:05.700Z",
          *               "text": "在的"
@@ -1833,9 +3016,12 @@ export interface components {
          *           "id": 31,
          *           "message_id": "31.PNM",
          *           "received_at": "2026-01-02T03:04:05.120Z",
+         *           "repeats": 0,
+         *           "rule_id": "5f2b9c0d1e3a4b6c",
          *           "sender_id": "2200000000099",
          *           "sender_name": "buyer",
-         *           "text": "在吗"
+         *           "text": "在吗",
+         *           "verdict": "answered"
          *         }
          *       ]
          *     }
@@ -1849,6 +3035,9 @@ export interface components {
         /**
          * MessageShape
          * @description One message of a chat.
+         *
+         *     ``verdict`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
+         *     was answered together with a later one is ``joined_to`` it. ``repeats``: so often it came again and was left aside.
          */
         MessageShape: {
             /** Id */
@@ -1876,6 +3065,13 @@ export interface components {
             received_at: string;
             /** Handled */
             handled: boolean;
+            verdict: components["schemas"]["Verdict"];
+            /** Rule Id */
+            rule_id: string;
+            /** Joined To */
+            joined_to: string | null;
+            /** Repeats */
+            repeats: number;
             /** Answers */
             answers: components["schemas"]["SendingShape"][];
         };
@@ -1903,6 +3099,23 @@ export interface components {
             op_id: string;
             /** Msg */
             msg: string;
+        };
+        /**
+         * NewAccountBody
+         * @description An account's id and its whole cookie; with ``proxy`` even its first call goes through that.
+         * @example {
+         *       "id": "my-shop",
+         *       "proxy": "socks5://user:password@proxy.example.com:1080",
+         *       "value": "unb=2200000000001; cookie2=1f0e…; _m_h5_tk=…"
+         *     }
+         */
+        NewAccountBody: {
+            /** Id */
+            id: string;
+            /** Value */
+            value: string;
+            /** Proxy */
+            proxy?: string | null;
         };
         /**
          * ObservedBody
@@ -1947,11 +3160,128 @@ export interface components {
             rev?: number | null;
         };
         /**
+         * OrderBody
+         * @description The ids of every rule, in the order in which they are to be asked.
+         * @example {
+         *       "ids": [
+         *         "5f2b9c0d1e3a4b6c"
+         *       ]
+         *     }
+         */
+        OrderBody: {
+            /** Ids */
+            ids: string[];
+        };
+        /**
+         * OrderList
+         * @description Orders, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "amount": "19.90",
+         *           "buyer_id": "2200000000099",
+         *           "chat_id": "59000001",
+         *           "created_at": "2026-01-02T03:04:05.120Z",
+         *           "group_price": false,
+         *           "item_id": "700000000001",
+         *           "order_id": "4500000000000000001",
+         *           "problem": {
+         *             "code": "message_refused",
+         *             "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
+         *             "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。"
+         *           },
+         *           "quantity": "1",
+         *           "spec_name": "",
+         *           "spec_value": "",
+         *           "status": "pending_ship",
+         *           "updated_at": "2026-01-02T03:04:06.020Z"
+         *         }
+         *       ]
+         *     }
+         */
+        OrderList: {
+            /** Items */
+            items: components["schemas"]["OrderShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * OrderProblem
+         * @description What keeps an order from being served until its owner does something.
+         * @enum {string}
+         */
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
+        /**
+         * OrderShape
+         * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
+         */
+        OrderShape: {
+            /** Account */
+            account: string;
+            /** Order Id */
+            order_id: string;
+            /** Item Id */
+            item_id: string | null;
+            /** Buyer Id */
+            buyer_id: string;
+            /** Chat Id */
+            chat_id: string;
+            status: components["schemas"]["OrderStatusShape"];
+            /** Amount */
+            amount: string;
+            /** Quantity */
+            quantity: string;
+            /** Spec Name */
+            spec_name: string;
+            /** Spec Value */
+            spec_value: string;
+            /** Group Price */
+            group_price: boolean;
+            problem: components["schemas"]["ProblemShape"] | null;
+            /** Created At */
+            created_at: string;
+            /** Updated At */
+            updated_at: string;
+        };
+        /**
+         * OrderStatusShape
+         * @description How an order stands.
+         * @enum {string}
+         */
+        OrderStatusShape: "unknown" | "processing" | "group_pending" | "pending_ship" | "shipped" | "refunding" | "completed" | "cancelled";
+        /**
          * OutboxKind
          * @description Why something is sent.
          * @enum {string}
          */
         OutboxKind: "reply" | "paid" | "manual";
+        /**
+         * PartBody
+         * @description One message: a text (with variables in braces) or the address of a picture.
+         */
+        PartBody: {
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Image Url
+             * @default
+             */
+            image_url: string;
+        };
+        /**
+         * PartShape
+         * @description One message.
+         */
+        PartShape: {
+            /** Text */
+            text: string;
+            /** Image Url */
+            image_url: string;
+        };
         /**
          * PasswordAnswer
          * @description Whether the password was changed.
@@ -2052,6 +3382,17 @@ export interface components {
             current?: unknown;
         };
         /**
+         * ProblemShape
+         * @description What keeps an order from being served, and what its owner can do.
+         */
+        ProblemShape: {
+            code: components["schemas"]["OrderProblem"];
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+        };
+        /**
          * ReadyAnswer
          * @description Whether changes are accepted.
          * @example {
@@ -2066,6 +3407,20 @@ export interface components {
             /** Ready */
             ready: boolean;
             services: components["schemas"]["Services"];
+        };
+        /**
+         * RecordsCleared
+         * @description Every chat may get the once-only reply again.
+         * @example {
+         *       "msg": "default reply records cleared"
+         *     }
+         */
+        RecordsCleared: {
+            /**
+             * Msg
+             * @default default reply records cleared
+             */
+            msg: string;
         };
         /**
          * RegisterBody
@@ -2158,25 +3513,598 @@ export interface components {
             remark: string;
         };
         /**
+         * RuleBody
+         * @description A new rule. Only its words are needed; without parts it says nothing when it fires.
+         * @example {
+         *       "active": true,
+         *       "cooldown_seconds": 60,
+         *       "delay_seconds": [
+         *         1,
+         *         3
+         *       ],
+         *       "item_ids": [],
+         *       "match_mode": "contains",
+         *       "parts": [
+         *         {
+         *           "text": "全国包邮"
+         *         }
+         *       ],
+         *       "priority": 0,
+         *       "schedule": [
+         *         {
+         *           "end": "18:00",
+         *           "start": "09:00",
+         *           "weekdays": [
+         *             1,
+         *             2,
+         *             3,
+         *             4,
+         *             5
+         *           ]
+         *         }
+         *       ],
+         *       "word_mode": "any",
+         *       "words": [
+         *         "包邮",
+         *         "邮费"
+         *       ]
+         *     }
+         */
+        RuleBody: {
+            /** Words */
+            words: string[];
+            /**
+             * Word Mode
+             * @default any
+             * @enum {string}
+             */
+            word_mode: "any" | "all";
+            /**
+             * Match Mode
+             * @default contains
+             * @enum {string}
+             */
+            match_mode: "contains" | "exact" | "whole_word" | "regex";
+            /**
+             * Item Ids
+             * @default []
+             */
+            item_ids: string[];
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Schedule
+             * @default []
+             */
+            schedule: components["schemas"]["SpanBody"][];
+            /**
+             * Parts
+             * @default []
+             */
+            parts: components["schemas"]["PartBody"][];
+            /**
+             * Delay Seconds
+             * @default [
+             *       0,
+             *       0
+             *     ]
+             */
+            delay_seconds: number[];
+            /**
+             * Cooldown Seconds
+             * @default 0
+             */
+            cooldown_seconds: number;
+            /**
+             * Active
+             * @default true
+             */
+            active: boolean;
+        };
+        /**
+         * RuleChanged
+         * @description The rule as it is now (null when somebody removed it since), with the warnings about it.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "rule": {
+         *         "active": true,
+         *         "cooldown_seconds": 60,
+         *         "delay_seconds": [
+         *           1,
+         *           3
+         *         ],
+         *         "hits": 12,
+         *         "id": "5f2b9c0d1e3a4b6c",
+         *         "item_ids": [],
+         *         "last_hit_at": "2026-01-02T03:04:05.000Z",
+         *         "match_mode": "contains",
+         *         "parts": [
+         *           {
+         *             "image_url": "",
+         *             "text": "全国包邮"
+         *           }
+         *         ],
+         *         "priority": 0,
+         *         "schedule": [
+         *           {
+         *             "end": "18:00",
+         *             "start": "09:00",
+         *             "weekdays": [
+         *               1,
+         *               2,
+         *               3,
+         *               4,
+         *               5
+         *             ]
+         *           }
+         *         ],
+         *         "word_mode": "any",
+         *         "words": [
+         *           "包邮",
+         *           "邮费"
+         *         ]
+         *       },
+         *       "state": "running",
+         *       "warnings": []
+         *     }
+         */
+        RuleChanged: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            rule: components["schemas"]["RuleShape"] | null;
+            /** Warnings */
+            warnings: components["schemas"]["WarningShape"][];
+        };
+        /**
+         * RuleChangesBody
+         * @description Some fields of a rule; those left out stay.
+         * @example {
+         *       "active": false,
+         *       "priority": 10
+         *     }
+         */
+        RuleChangesBody: {
+            /**
+             * Words
+             * @default []
+             */
+            words: string[];
+            /**
+             * Word Mode
+             * @default any
+             * @enum {string}
+             */
+            word_mode: "any" | "all";
+            /**
+             * Match Mode
+             * @default contains
+             * @enum {string}
+             */
+            match_mode: "contains" | "exact" | "whole_word" | "regex";
+            /**
+             * Item Ids
+             * @default []
+             */
+            item_ids: string[];
+            /**
+             * Priority
+             * @default 0
+             */
+            priority: number;
+            /**
+             * Schedule
+             * @default []
+             */
+            schedule: components["schemas"]["SpanBody"][];
+            /**
+             * Parts
+             * @default []
+             */
+            parts: components["schemas"]["PartBody"][];
+            /**
+             * Delay Seconds
+             * @default [
+             *       0,
+             *       0
+             *     ]
+             */
+            delay_seconds: number[];
+            /**
+             * Cooldown Seconds
+             * @default 0
+             */
+            cooldown_seconds: number;
+            /**
+             * Active
+             * @default true
+             */
+            active: boolean;
+        };
+        /**
+         * RuleEdit
+         * @description What becomes of one rule: `before` is null for a new one, `after` for one that goes.
+         */
+        RuleEdit: {
+            before: components["schemas"]["RuleShape"] | null;
+            after: components["schemas"]["RuleShape"] | null;
+        };
+        /**
          * RuleKind
-         * @description What a rule answers with.
+         * @description What a rule begins its answer with: the word of the system that sellers come from.
          * @enum {string}
          */
         RuleKind: "text" | "image";
+        /**
+         * RuleList
+         * @description Rules in the order in which they are asked, with the warnings about them.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "cooldown_seconds": 60,
+         *           "delay_seconds": [
+         *             1,
+         *             3
+         *           ],
+         *           "hits": 12,
+         *           "id": "5f2b9c0d1e3a4b6c",
+         *           "item_ids": [],
+         *           "last_hit_at": "2026-01-02T03:04:05.000Z",
+         *           "match_mode": "contains",
+         *           "parts": [
+         *             {
+         *               "image_url": "",
+         *               "text": "全国包邮"
+         *             }
+         *           ],
+         *           "priority": 0,
+         *           "schedule": [
+         *             {
+         *               "end": "18:00",
+         *               "start": "09:00",
+         *               "weekdays": [
+         *                 1,
+         *                 2,
+         *                 3,
+         *                 4,
+         *                 5
+         *               ]
+         *             }
+         *           ],
+         *           "word_mode": "any",
+         *           "words": [
+         *             "包邮",
+         *             "邮费"
+         *           ]
+         *         }
+         *       ],
+         *       "warnings": [
+         *         {
+         *           "before": "0a1b2c3d4e5f6071",
+         *           "code": "never_fires",
+         *           "detail": "这条规则永远不会生效：规则“包邮”总是先匹配。请调整顺序，或删除其中一条",
+         *           "rule_id": "5f2b9c0d1e3a4b6c",
+         *           "word": ""
+         *         }
+         *       ]
+         *     }
+         */
+        RuleList: {
+            /** Items */
+            items: components["schemas"]["RuleShape"][];
+            /** Warnings */
+            warnings: components["schemas"]["WarningShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * RuleRemoved
+         * @description The rule is gone.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "msg": "removed",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running"
+         *     }
+         */
+        RuleRemoved: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Msg
+             * @default removed
+             */
+            msg: string;
+        };
+        /**
+         * RuleShape
+         * @description One rule, how often it fired and when last.
+         * @example {
+         *       "active": true,
+         *       "cooldown_seconds": 60,
+         *       "delay_seconds": [
+         *         1,
+         *         3
+         *       ],
+         *       "hits": 12,
+         *       "id": "5f2b9c0d1e3a4b6c",
+         *       "item_ids": [],
+         *       "last_hit_at": "2026-01-02T03:04:05.000Z",
+         *       "match_mode": "contains",
+         *       "parts": [
+         *         {
+         *           "image_url": "",
+         *           "text": "全国包邮"
+         *         }
+         *       ],
+         *       "priority": 0,
+         *       "schedule": [
+         *         {
+         *           "end": "18:00",
+         *           "start": "09:00",
+         *           "weekdays": [
+         *             1,
+         *             2,
+         *             3,
+         *             4,
+         *             5
+         *           ]
+         *         }
+         *       ],
+         *       "word_mode": "any",
+         *       "words": [
+         *         "包邮",
+         *         "邮费"
+         *       ]
+         *     }
+         */
+        RuleShape: {
+            /** Id */
+            id: string;
+            /** Words */
+            words: string[];
+            word_mode: components["schemas"]["WordMode"];
+            match_mode: components["schemas"]["MatchMode"];
+            /** Item Ids */
+            item_ids: string[];
+            /** Priority */
+            priority: number;
+            /** Schedule */
+            schedule: components["schemas"]["SpanShape"][];
+            /** Parts */
+            parts: components["schemas"]["PartShape"][];
+            /** Delay Seconds */
+            delay_seconds: number[];
+            /** Cooldown Seconds */
+            cooldown_seconds: number;
+            /** Active */
+            active: boolean;
+            /** Hits */
+            hits: number;
+            /** Last Hit At */
+            last_hit_at: string | null;
+        };
+        /**
+         * RulesBody
+         * @description Every rule, in the order in which they are to be asked.
+         * @example {
+         *       "rules": [
+         *         {
+         *           "active": true,
+         *           "cooldown_seconds": 60,
+         *           "delay_seconds": [
+         *             1,
+         *             3
+         *           ],
+         *           "item_ids": [],
+         *           "match_mode": "contains",
+         *           "parts": [
+         *             {
+         *               "text": "全国包邮"
+         *             }
+         *           ],
+         *           "priority": 0,
+         *           "schedule": [
+         *             {
+         *               "end": "18:00",
+         *               "start": "09:00",
+         *               "weekdays": [
+         *                 1,
+         *                 2,
+         *                 3,
+         *                 4,
+         *                 5
+         *               ]
+         *             }
+         *           ],
+         *           "word_mode": "any",
+         *           "words": [
+         *             "包邮",
+         *             "邮费"
+         *           ]
+         *         }
+         *       ]
+         *     }
+         */
+        RulesBody: {
+            /** Rules */
+            rules: components["schemas"]["KnownRuleBody"][];
+        };
+        /**
+         * RulesOrdered
+         * @description The ids of the rules in the order in which they are asked now, with the warnings about them.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "ids": [
+         *         "5f2b9c0d1e3a4b6c"
+         *       ],
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running",
+         *       "warnings": []
+         *     }
+         */
+        RulesOrdered: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /** Ids */
+            ids: string[];
+            /** Warnings */
+            warnings: components["schemas"]["WarningShape"][];
+        };
+        /**
+         * RulesReplaced
+         * @description What was replaced, or what would be (``dry_run``): every rule that differs, and how many stay as they are.
+         * @example {
+         *       "changed": true,
+         *       "dry_run": false,
+         *       "edits": [
+         *         {
+         *           "after": {
+         *             "active": true,
+         *             "cooldown_seconds": 60,
+         *             "delay_seconds": [
+         *               1,
+         *               3
+         *             ],
+         *             "hits": 12,
+         *             "id": "5f2b9c0d1e3a4b6c",
+         *             "item_ids": [],
+         *             "last_hit_at": "2026-01-02T03:04:05.000Z",
+         *             "match_mode": "contains",
+         *             "parts": [
+         *               {
+         *                 "image_url": "",
+         *                 "text": "全国包邮"
+         *               }
+         *             ],
+         *             "priority": 0,
+         *             "schedule": [
+         *               {
+         *                 "end": "18:00",
+         *                 "start": "09:00",
+         *                 "weekdays": [
+         *                   1,
+         *                   2,
+         *                   3,
+         *                   4,
+         *                   5
+         *                 ]
+         *               }
+         *             ],
+         *             "word_mode": "any",
+         *             "words": [
+         *               "包邮",
+         *               "邮费"
+         *             ]
+         *           }
+         *         }
+         *       ],
+         *       "generation": 7,
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "rev": 120,
+         *       "state": "running",
+         *       "unchanged": 3,
+         *       "warnings": []
+         *     }
+         */
+        RulesReplaced: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /** Dry Run */
+            dry_run: boolean;
+            /** Edits */
+            edits: components["schemas"]["RuleEdit"][];
+            /** Unchanged */
+            unchanged: number;
+            /** Warnings */
+            warnings: components["schemas"]["WarningShape"][];
+        };
         /**
          * SendOutcome
          * @description What became of a sending.
          * @enum {string}
          */
-        SendOutcome: "sending" | "sent" | "refused" | "uncertain" | "dropped";
+        SendOutcome: "waiting" | "sending" | "sent" | "refused" | "uncertain" | "dropped";
         /**
-         * SendingShape
-         * @description Something that was sent in answer, and what became of it.
+         * SendingList
+         * @description What was sent, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "actor": "",
+         *           "at": "2026-01-02T03:04:05.640Z",
+         *           "buyer_id": "2200000000099",
+         *           "chat_id": "59000001",
+         *           "id": 9,
+         *           "image_url": "",
+         *           "kind": "reply",
+         *           "message_id": "31.PNM",
+         *           "outcome": "sent",
+         *           "part": 0,
+         *           "reason": "",
+         *           "resends": 0,
+         *           "rule_id": "5f2b9c0d1e3a4b6c",
+         *           "settled_at": "2026-01-02T03:04:05.700Z",
+         *           "text": "在的"
+         *         }
+         *       ]
+         *     }
          */
-        SendingShape: {
+        SendingList: {
+            /** Items */
+            items: components["schemas"]["SendingRow"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * SendingRow
+         * @description The same with its chat, and the message that it answers, if it answers one.
+         */
+        SendingRow: {
             /** Id */
             id: number;
             kind: components["schemas"]["OutboxKind"];
+            /** Part */
+            part: number;
             /** Text */
             text: string;
             /** Image Url */
@@ -2185,13 +4113,66 @@ export interface components {
             rule_id: string | null;
             /** Order Id */
             order_id: string | null;
+            /** Actor */
+            actor: string;
             outcome: components["schemas"]["SendOutcome"];
             /** Reason */
             reason: string;
+            /** Resends */
+            resends: number;
             /** At */
             at: string;
             /** Settled At */
             settled_at: string | null;
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Buyer Id */
+            buyer_id: string;
+            /** Message Id */
+            message_id: string | null;
+        };
+        /**
+         * SendingShape
+         * @description Something that was sent, or not, and what became of it. ``part`` counts the messages of one answer from 0.
+         */
+        SendingShape: {
+            /** Id */
+            id: number;
+            kind: components["schemas"]["OutboxKind"];
+            /** Part */
+            part: number;
+            /** Text */
+            text: string;
+            /** Image Url */
+            image_url: string;
+            /** Rule Id */
+            rule_id: string | null;
+            /** Order Id */
+            order_id: string | null;
+            /** Actor */
+            actor: string;
+            outcome: components["schemas"]["SendOutcome"];
+            /** Reason */
+            reason: string;
+            /** Resends */
+            resends: number;
+            /** At */
+            at: string;
+            /** Settled At */
+            settled_at: string | null;
+        };
+        /**
+         * ServeBody
+         * @description Which act is to be done; without one, all that failed or that nobody knows of.
+         * @example {
+         *       "act": "confirm"
+         *     }
+         */
+        ServeBody: {
+            /** Act */
+            act?: ("free_shipping" | "paid_message" | "confirm") | null;
         };
         /**
          * Services
@@ -2211,7 +4192,13 @@ export interface components {
         };
         /**
          * SettingsBody
-         * @description Some settings of an account; those left out stay. ``debounce_seconds: null`` means the server's setting.
+         * @description Some settings of an account; those left out stay.
+         *
+         *     ``null`` for a span or a limit means the server's setting; a limit of 0 is none. ``free_shipping``: complete the
+         *     orders of a group price (小刀) without a person.
+         *
+         *     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
+         *     It is never shown again with its user name and password.
          * @example {
          *       "debounce_seconds": 1.5,
          *       "default_reply": "在的，请说",
@@ -2231,11 +4218,20 @@ export interface components {
             pause_duration: number;
             /** Debounce Seconds */
             debounce_seconds?: number | null;
+            /** Buyer Replies Per Hour */
+            buyer_replies_per_hour?: number | null;
+            /** Shop Replies Per Minute */
+            shop_replies_per_minute?: number | null;
             /**
              * Paid Message
              * @default
              */
             paid_message: string;
+            /**
+             * Free Shipping
+             * @default false
+             */
+            free_shipping: boolean;
             /**
              * Default Reply Enabled
              * @default false
@@ -2251,6 +4247,13 @@ export interface components {
              * @default false
              */
             default_reply_once: boolean;
+            /**
+             * Timezone
+             * @default
+             */
+            timezone: string;
+            /** Proxy */
+            proxy?: string | null;
         };
         /**
          * SettingsChanged
@@ -2269,6 +4272,26 @@ export interface components {
             settings: components["schemas"]["DesiredBody"];
         };
         /**
+         * SettleBody
+         * @description What the owner found: the act was ``done``, or is ``not_needed`` any more.
+         * @example {
+         *       "act": "confirm",
+         *       "outcome": "done"
+         *     }
+         */
+        SettleBody: {
+            /**
+             * Act
+             * @enum {string}
+             */
+            act: "free_shipping" | "paid_message" | "confirm";
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "done" | "not_needed";
+        };
+        /**
          * ShapeProblem
          * @description One place of a body that has the wrong shape.
          */
@@ -2279,6 +4302,47 @@ export interface components {
             loc: (string | number)[];
             /** Msg */
             msg: string;
+        };
+        /**
+         * SpanBody
+         * @description Hours on some weekdays (Monday is 1), by the shop's clock. An end not after the start lies on the next day.
+         */
+        SpanBody: {
+            /**
+             * Weekdays
+             * @default [
+             *       1,
+             *       2,
+             *       3,
+             *       4,
+             *       5,
+             *       6,
+             *       7
+             *     ]
+             */
+            weekdays: number[];
+            /**
+             * Start
+             * @default 00:00
+             */
+            start: string;
+            /**
+             * End
+             * @default 24:00
+             */
+            end: string;
+        };
+        /**
+         * SpanShape
+         * @description Hours on some weekdays, by the shop's clock.
+         */
+        SpanShape: {
+            /** Weekdays */
+            weekdays: number[];
+            /** Start */
+            start: string;
+            /** End */
+            end: string;
         };
         /**
          * StatusAnswer
@@ -2434,6 +4498,12 @@ export interface components {
             week: number | null;
         };
         /**
+         * Verdict
+         * @description Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered.
+         * @enum {string}
+         */
+        Verdict: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "nothing_said" | "echo" | "human";
+        /**
          * VerifyAnswer
          * @description Who is signed in.
          * @example {
@@ -2453,6 +4523,68 @@ export interface components {
             /** Is Admin */
             is_admin?: boolean | null;
         };
+        /**
+         * WarningCode
+         * @description What is the matter with a rule.
+         * @enum {string}
+         */
+        WarningCode: "never_fires" | "word_never_fires";
+        /**
+         * WarningShape
+         * @description A rule, or one of its words, that can never fire, and the rule that always comes before it.
+         * @example {
+         *       "before": "0a1b2c3d4e5f6071",
+         *       "code": "never_fires",
+         *       "detail": "这条规则永远不会生效：规则“包邮”总是先匹配。请调整顺序，或删除其中一条",
+         *       "rule_id": "5f2b9c0d1e3a4b6c",
+         *       "word": ""
+         *     }
+         */
+        WarningShape: {
+            /** Rule Id */
+            rule_id: string;
+            code: components["schemas"]["WarningCode"];
+            /** Before */
+            before: string;
+            /** Word */
+            word: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * WholeHistory
+         * @description Changes of all accounts, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "actor": "user:admin",
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "changes": {
+         *             "enabled": [
+         *               true,
+         *               false
+         *             ]
+         *           },
+         *           "generation": 7,
+         *           "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *           "rev": 120
+         *         }
+         *       ]
+         *     }
+         */
+        WholeHistory: {
+            /** Items */
+            items: components["schemas"]["AccountHistoryRow"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * WordMode
+         * @description How many of a rule's words must be found.
+         * @enum {string}
+         */
+        WordMode: "any" | "all";
     };
     responses: never;
     parameters: never;
@@ -2970,7 +5102,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["CookieBody"];
+                "application/json": components["schemas"]["NewAccountBody"];
             };
         };
         responses: {
@@ -4735,6 +6867,938 @@ export interface operations {
             };
         };
     };
+    list_default_replies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DefaultReplies"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_default_reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DefaultReply"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    update_default_reply: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DefaultReplyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DefaultReplyChanged"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_default_reply: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DefaultReplyDeleted"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    clear_default_reply_records: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordsCleared"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_item_replies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemReplies"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_item_replies_of: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemReplies"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_item_reply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemReply"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    update_item_reply: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ItemReplyBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemReplyChanged"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_item_reply: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The item's id on the site. */
+                item_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemReplyDeleted"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_item_replies: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ItemRepliesBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ItemRepliesDeleted"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     list_keywords: {
         parameters: {
             query?: never;
@@ -5126,6 +8190,122 @@ export interface operations {
             };
         };
     };
+    add_image_keyword: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_add_image_keyword"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageKeywordAdded"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     remove_keyword_at: {
         parameters: {
             query?: {
@@ -5327,6 +8507,724 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_rules: {
+        parameters: {
+            query?: {
+                /** @description Only rules with a word that contains this. */
+                q?: string;
+                /** @description Only rules that name this item. */
+                item_id?: string;
+                /** @description `next` of the list before. */
+                cursor?: string | null;
+                /** @description How many at most. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    replace_rules: {
+        parameters: {
+            query?: {
+                /** @description Only say what would happen. */
+                dry_run?: boolean;
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RulesBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesReplaced"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    add_rule: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleChanged"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rule's `id` in the list. */
+                rule_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    remove_rule: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The rule's `id` in the list. */
+                rule_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleRemoved"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_rule: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The rule's `id` in the list. */
+                rule_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleChangesBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleChanged"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    order_rules: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrderBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesOrdered"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_whole_history: {
+        parameters: {
+            query?: {
+                /** @description `next` of the answer before; none for the start. */
+                cursor?: string | null;
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeHistory"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5657,6 +9555,14 @@ export interface operations {
                 cid?: string | null;
                 /** @description Only of this chat. */
                 chat?: string | null;
+                /** @description Only from the buyer (in), from here (out), or by the owner's hand (human). */
+                direction?: components["schemas"]["Direction"] | null;
+                /** @description Only with this verdict. */
+                verdict?: components["schemas"]["Verdict"] | null;
+                /** @description Not before this moment. */
+                since?: string | null;
+                /** @description Before this moment. */
+                until?: string | null;
                 /** @description Only with this in the text or the sender's name. */
                 q?: string;
                 /** @description `next` of the answer before; none for the start. */
@@ -5690,6 +9596,616 @@ export interface operations {
             };
             /** @description There is no such thing, or it is not the caller's */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_sendings: {
+        parameters: {
+            query?: {
+                /** @description Only of this account. */
+                cid?: string | null;
+                /** @description Only of this chat. */
+                chat?: string | null;
+                /** @description Only with this outcome. */
+                outcome?: components["schemas"]["SendOutcome"] | null;
+                /** @description `next` of the answer before; none for the start. */
+                cursor?: string | null;
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendingList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_activity: {
+        parameters: {
+            query?: {
+                /** @description Where the first span begins; a day back when left out. */
+                since?: string | null;
+                /** @description The length of a span. */
+                minutes?: number;
+                /** @description Only of this account. */
+                cid?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Activity"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_orders_compat: {
+        parameters: {
+            query?: {
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompatOrders"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_orders: {
+        parameters: {
+            query?: {
+                /** @description Only of this account. */
+                cid?: string | null;
+                /** @description Only those that stand so. */
+                status?: components["schemas"]["OrderStatusShape"] | null;
+                /** @description Only those that wait for their owner. */
+                problem?: boolean;
+                /** @description Only of this chat. */
+                chat?: string | null;
+                /** @description The beginning of an order's id, or the id of item or buyer. */
+                q?: string;
+                /** @description `next` of the answer before; none for the start. */
+                cursor?: string | null;
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_account_orders: {
+        parameters: {
+            query?: {
+                /** @description Only those that stand so. */
+                status?: components["schemas"]["OrderStatusShape"] | null;
+                /** @description Only those that wait for their owner. */
+                problem?: boolean;
+                /** @description Only of this chat. */
+                chat?: string | null;
+                /** @description The beginning of an order's id, or the id of item or buyer. */
+                q?: string;
+                /** @description `next` of the answer before; none for the start. */
+                cursor?: string | null;
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_order: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path: {
+                /** @description The order's id on the site. */
+                order_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FullOrder"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    serve_order: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The order's id on the site. */
+                order_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FullOrder"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    settle_order: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                "accept-language"?: string | null;
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The order's id on the site. */
+                order_id: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettleBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FullOrder"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5972,6 +10488,66 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    check_pasted_cookie: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CookieCheckBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CookieFindings"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

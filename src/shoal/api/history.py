@@ -11,7 +11,7 @@ from shoal.account import Account
 from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
 from shoal.api.changes import changed
 from shoal.api.cursors import cursor_of, place_of
-from shoal.api.documented import CHANGING, READING_ONE
+from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
 from shoal.change_path import Caller
@@ -43,6 +43,28 @@ class HistoryList(BaseModel):
     next: str | None
 
 
+class AccountHistoryRow(HistoryRow):
+    """One change, and of which account it was."""
+
+    account: str
+
+
+class WholeHistory(BaseModel):
+    """Changes of all accounts, newest first."""
+
+    model_config = example(
+        items=[
+            {
+                "rev": 120, "account": "my-shop", "generation": 7, "changes": {"enabled": [True, False]},
+                "actor": "user:admin", "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
+            }
+        ],
+        next=None,
+    )  # fmt: skip
+    items: list[AccountHistoryRow]
+    next: str | None
+
+
 class Undone(ChangeFacts):
     """The change was taken back; ``rev`` is that of the new change."""
 
@@ -55,6 +77,16 @@ class UndoPreview(BaseModel):
 
     model_config = example(changes={"remark": ["new", "old"]})
     changes: dict[str, Any]
+
+
+@routes.get("/history", summary="What was changed of all accounts", responses=READING)
+async def get_whole_history(server: TheServer, me: Me, cursor: Cursor = None, limit: Limit = 50) -> WholeHistory:
+    """The committed changes of all accounts of the caller, also of removed ones, newest first."""
+    before = place_of(cursor, 1)[0] if cursor else 0
+    entries = await server.store.journal(owner_id=me.id, after_rev=before, limit=limit + 1, newest_first=True)
+    page = entries[:limit]
+    rows = [AccountHistoryRow(account=entry.account_id, **history_row(entry).model_dump()) for entry in page]
+    return WholeHistory(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
 
 
 @routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)

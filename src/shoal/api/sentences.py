@@ -421,6 +421,11 @@ PROBLEMS: dict[str, Problem] = {
     "bad_cursor": Problem(
         422, "翻页标记无效，请从头读取列表", "This cursor is not ours; read the list from its start."
     ),
+    "bad_span": Problem(
+        422,
+        "时间范围无效：起点不能在将来，并且最多分成 {limit} 段",
+        "This stretch of time cannot be used: it begins in the past, and has at most {limit} spans.",
+    ),
     "bad_if_match": Problem(
         422, 'If-Match 应为读取时得到的 ETag，例如 "g12"', 'If-Match is the ETag that was read, such as "g12".'
     ),

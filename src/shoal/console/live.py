@@ -3,7 +3,7 @@
 What is sent, as JSON texts (``docs/api.md`` shows them):
 
 - ``snapshot``: every account, and the ``rev`` at which to resume;
-- ``batch``: the accounts that differ now, those that are gone, and the changes that led there;
+- ``batch``: the accounts that differ now, those that are gone, the changes that led there, and what happened in chats;
 - ``reset``: events were lost, because the cursor was too old or the reader too slow; a snapshot follows;
 - ``beat``: nothing happened, but the server is there.
 """
@@ -32,6 +32,8 @@ BEAT_SECONDS: Final = 5.0
 """How often an idle socket says something: a reader who hears nothing for three of these counts the line as dead."""
 BATCH_SECONDS: Final = 0.02
 """The first change leaves at once; what follows within this time travels together."""
+_OF_ACCOUNTS: Final = frozenset({"change", "state"})
+"""The events after which an account's row differs; the others are about chats."""
 SIGNED_OUT: Final = 4401
 """The close code of a socket whose session is over, or never was."""
 
@@ -110,7 +112,8 @@ def _messages(server: Server, user_id: int, batch: Sequence[Told]) -> list[dict[
 def _rows(server: Server, user_id: int, batch: Sequence[Told]) -> dict[str, Any]:
     """Each account once, as it is published now, however often it changed."""
     rows, gone = [], []
-    for account_id in dict.fromkeys(str(told.body["account"]) for told in batch):
+    about = [told for told in batch if told.body["type"] in _OF_ACCOUNTS]
+    for account_id in dict.fromkeys(str(told.body["account"]) for told in about):
         account = server.manager.accounts.get(account_id)
         if account is None or account.owner_id != user_id:
             gone.append(account_id)
@@ -123,6 +126,7 @@ def _rows(server: Server, user_id: int, batch: Sequence[Told]) -> dict[str, Any]
         "accounts": rows,
         "removed": gone,
         "changes": [told.body for told in changes],
+        "talks": [told.body for told in batch if told.body["type"] not in _OF_ACCOUNTS],
     }
 
 

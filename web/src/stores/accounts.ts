@@ -3,7 +3,7 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, triggerRef } from 'vue'
 import type { Account } from '../api'
 import { needsHand } from '../arrange'
-import { type Change, Line, type LineState } from '../live'
+import { type Change, Line, type LineState, type Talk } from '../live'
 import { useSession } from './session'
 
 const RECENT = 40
@@ -13,6 +13,8 @@ export const useAccounts = defineStore('accounts', () => {
   /** The ids in the order of their names; renewed only when an account comes or goes. */
   const ids = shallowRef<string[]>([])
   const recent = shallowRef<Change[]>([])
+  /** The last things that happened in chats: whoever shows chats watches it. */
+  const talked = shallowRef<Talk[]>([])
   const line = ref<LineState>('connecting')
   const loaded = ref(false)
   let open: Line | null = null
@@ -39,6 +41,9 @@ export const useAccounts = defineStore('accounts', () => {
         if (moved || map.size !== before) order()
         triggerRef(rows)
         if (changes.length) recent.value = [...changes.toReversed(), ...recent.value].slice(0, RECENT)
+      },
+      talks(talks) {
+        talked.value = talks
       },
       state(next) {
         line.value = next
@@ -79,5 +84,5 @@ export const useAccounts = defineStore('accounts', () => {
 
   const get = (id: string): Account | undefined => rows.value.get(id)
 
-  return { rows, list, recent, line, loaded, counts, get, follow, leave }
+  return { rows, list, recent, talked, line, loaded, counts, get, follow, leave }
 })

@@ -1,0 +1,124 @@
+"""Pictures of every page of the console from the demo, into ``.screenshots``: ``python scripts/screenshots.py``.
+
+Two of the demo's shops are put into trouble first, so that the pages have something to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.async_api import Browser, Page, async_playwright
+
+OUT = Path(".screenshots")
+CHATTING_SECONDS = 40
+PAGES = {
+    "login": "/console/login",
+    "overview": "/console/",
+    "shops": "/console/accounts",
+}
+SIZES = {1280: 800, 390: 844}
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@asynccontextmanager
+async def demo(data_dir: str) -> AsyncIterator[dict[str, Any]]:
+    """A running demo on a free port; what its READY line says."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shoal", "demo"),
+        env={**kept, "SHOAL_PORT": "0", "SHOAL_DATA_DIR": data_dir},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert child.stdout is not None
+    try:
+        async with asyncio.timeout(90):
+            while not (line := (await child.stdout.readline()).decode()).startswith("READY "):
+                if not line:
+                    raise RuntimeError("the demo ended before it was ready")
+        draining = asyncio.create_task(child.stdout.read())
+        yield json.loads(line.removeprefix("READY "))
+        draining.cancel()
+    finally:
+        child.terminate()
+        await child.wait()
+
+
+async def make_trouble(ready: dict[str, Any]) -> None:
+    """One shop is asked for a check, one fails to connect."""
+    async with httpx.AsyncClient(timeout=30) as http:
+        signed_in = await http.post(
+            f"{ready['url']}/login", json={"username": ready["user"], "password": ready["password"]}
+        )
+        http.headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
+        for shop, kind in (("nanfeng", "risk_control"), ("afu", "http_500")):
+            unb = (await http.get(f"{ready['url']}/cookies/{shop}")).json()["unb"]
+            fault = {"account": unb, "kind": kind, "times": 1000}
+            (await http.post(f"{ready['sandbox']}/_sandbox/fault", json=fault)).raise_for_status()
+            (await http.post(f"{ready['url']}/cookies/{shop}/resume?wait=0")).raise_for_status()
+
+
+async def sign_in(page: Page, ready: dict[str, Any]) -> None:
+    """By the form, as anybody would."""
+    await page.goto(PAGES["login"])
+    await page.locator("input[name=username]").fill(ready["user"])
+    await page.locator("input[name=password]").fill(ready["password"])
+    await page.keyboard.press("Enter")
+    await page.locator("[data-test=line].live").wait_for()
+
+
+async def take(browser: Browser, ready: dict[str, Any], width: int, scheme: Any, locale: str) -> None:
+    """Every page in one look."""
+    context = await browser.new_context(
+        base_url=ready["url"],
+        viewport={"width": width, "height": SIZES[width]},
+        color_scheme=scheme,
+        locale=locale,
+        timezone_id="Asia/Shanghai",
+        reduced_motion="reduce",
+    )
+    page = await context.new_page()
+    for name, path in PAGES.items():
+        if name != "login" and not await page.locator("[data-test=line]").count():
+            await sign_in(page, ready)
+        await page.goto(path)
+        await page.wait_for_load_state("networkidle")
+        await page.wait_for_timeout(700)
+        await page.screenshot(path=OUT / f"{name}-{width}-{scheme}-{locale[:2]}.png")
+    await context.close()
+
+
+async def main() -> int:
+    """Start, wait for some talk, take the pictures."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        sys.stderr.write("no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM\n")
+        return 1
+    with tempfile.TemporaryDirectory() as directory:
+        async with demo(f"{directory}/data") as ready, async_playwright() as playwright:
+            await make_trouble(ready)
+            await asyncio.sleep(CHATTING_SECONDS)
+            browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+            for width, scheme, locale in product(SIZES, ("light", "dark"), ("zh-CN", "en-US")):
+                await take(browser, ready, width, scheme, locale)
+            await browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    OUT.mkdir(exist_ok=True)
+    sys.exit(asyncio.run(main()))

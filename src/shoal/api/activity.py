@@ -1,0 +1,71 @@
+"""How much was said, by the hour or whatever span is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel
+
+from shoal.account_task import now_ms
+from shoal.activity import Span, activity
+from shoal.api.caller import Me, TheServer
+from shoal.api.documented import READING_ONE
+from shoal.api.messages import OfAccount, asked_for
+from shoal.api.shapes import example, rfc3339
+from shoal.errors import InvalidInput
+
+routes = APIRouter(tags=["messages"])
+
+MOST_SPANS = 1_000
+_MINUTE_MS = 60_000
+_DAY_MS = 24 * 60 * _MINUTE_MS
+
+
+class ActivitySpan(BaseModel):
+    """One span of time, from ``at`` on: what came from buyers, what was answered, what did not arrive."""
+
+    at: str
+    messages: int
+    sent: int
+    failed: int
+
+
+class Activity(BaseModel):
+    """Equal spans of time, oldest first, also the empty ones; the last one is not over."""
+
+    model_config = example(items=[{"at": "2026-01-02T03:00:00.000Z", "messages": 12, "sent": 11, "failed": 0}])
+    items: list[ActivitySpan]
+
+
+@routes.get("/activity", summary="How much was said", responses=READING_ONE)
+async def get_activity(
+    server: TheServer,
+    me: Me,
+    *,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(description="Where the first span begins; a day back when left out.", examples=["2026-01-01T00:00:00Z"]),
+    ] = None,
+    minutes: Annotated[int, Query(ge=1, le=24 * 60, description="The length of a span.")] = 60,
+    cid: OfAccount = None,
+) -> Activity:
+    """Messages of buyers, answers that were sent and answers that were refused or uncertain, in equal spans of time."""
+    now = now_ms()
+    start = now - _DAY_MS if since is None else round(since.timestamp() * 1000)
+    if start < 0 or start > now or now - start > MOST_SPANS * minutes * _MINUTE_MS:
+        raise InvalidInput(
+            f"at most {MOST_SPANS} spans, and none that is yet to come", code="bad_span", limit=MOST_SPANS
+        )
+    spans = await activity(
+        server.database,
+        asked_for(server, me, cid),
+        since_ms=start,
+        until_ms=now + 1,
+        span_ms=minutes * _MINUTE_MS,
+    )
+    return Activity(items=[_shape(span) for span in spans])
+
+
+def _shape(span: Span) -> ActivitySpan:
+    return ActivitySpan(at=rfc3339(span.from_ms), messages=span.messages, sent=span.sent, failed=span.failed)

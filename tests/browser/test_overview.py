@@ -1,0 +1,71 @@
+"""The overview: figures that move, what needs a hand with its next step, messages and changes as they happen."""
+
+from __future__ import annotations
+
+import time
+
+from playwright.async_api import expect
+
+from browser.conftest import Console
+from shoal.account import Account, ParkReason
+from shoal.account_task import Link
+from shoal.errors import NeedsOwner
+from shoal.message_log import IncomingMessage
+from shoal.sendings import OutboxRow, SendOutcome
+from standins import cookie_of, until
+
+
+async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when_it_is_done(console: Console) -> None:
+    page = await console.page()
+    todo = page.locator("[data-test=todo]")
+    await expect(todo).to_contain_text("没有需要您处理的店铺")
+
+    async def login_is_over(_: Account, __: Link) -> None:
+        raise NeedsOwner(ParkReason.LOGIN_EXPIRED)
+
+    console.door.site.behave = login_is_over
+    await console.door.call("POST", "/cookies/muzi/resume")
+    await expect(todo.locator("[data-todo=muzi]")).to_contain_text("登录已过期")
+    console.door.site.behave = None
+    await todo.get_by_role("button", name="更新 Cookie").click()
+    await page.locator("textarea[name=cookie]").fill(cookie_of(2, secret="fresh"))
+    await page.locator("[data-test=save]").click()
+    await expect(todo).to_contain_text("没有需要您处理的店铺")
+    assert console.door.server.manager.observation("muzi").state == "running"
+
+
+async def test_a_check_is_opened_in_a_window_of_its_own_and_the_shop_resumed(console: Console) -> None:
+    async def asks_for_a_check(_: Account, __: Link) -> None:
+        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://site.example/check")
+
+    console.door.site.behave = asks_for_a_check
+    await console.door.call("POST", "/cookies/afu/resume")
+    page = await console.page()
+    link = page.get_by_role("link", name="去验证")
+    await expect(link).to_have_attribute("href", "https://site.example/check")
+    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    console.door.site.behave = None
+    await page.locator("[data-todo=afu] [data-test=resume]").click()
+    await until(lambda: console.door.server.manager.observation("afu").state == "running")
+
+
+async def test_messages_with_their_answers_and_changes_appear_as_they_happen(console: Console) -> None:
+    page = await console.page()
+    await expect(page.locator("[data-test=messages]")).to_contain_text("还没有消息")
+    log = console.door.server.message_log
+    spoken = "<img src=x onerror=alert(1)> 在吗"
+    message = IncomingMessage(
+        message_id="m1", chat_id="c1", sender_name="豆豆妈", text=spoken, created_at_ms=int(time.time() * 1000)
+    )
+    await log.store_incoming("afu", [message])
+    row = OutboxRow(account_id="afu", chat_id="c1", uuid="u1", message_id="m1", text="在的，请说")
+    (sending,) = (await log.sendings.queue([row], answers=["m1"])).ids
+    await log.sendings.settle(sending, SendOutcome.REFUSED, reason="含有联系方式")
+    messages = page.locator("[data-test=messages]")
+    await expect(messages).to_contain_text(spoken)
+    await expect(messages).to_contain_text("在的，请说")
+    await expect(messages.get_by_text("被拒绝")).to_have_attribute("title", "含有联系方式")
+    await console.door.call("PUT", "/cookies/afu/remark", json={"remark": "阿福的闲置"})
+    await expect(page.locator("[data-test=changes] li").first).to_contain_text("备注 （空） → 阿福的闲置")
+    await page.reload()
+    await expect(page.locator("[data-test=changes] li").first).to_contain_text("备注 （空） → 阿福的闲置")

@@ -1,0 +1,55 @@
+/** A change in words: which fields, from what to what. */
+import { type Key, t } from './i18n'
+import { zh } from './i18n/zh'
+
+/** The name of a field of an account, as far as there is one. */
+export function fieldName(field: string): string {
+  return field in zh.fields ? t(`fields.${field}` as Key) : field
+}
+
+/** A value of the journal, short enough for a line. */
+export function valueText(value: unknown): string {
+  if (value === true) return t('values.on')
+  if (value === false) return t('values.off')
+  if (value === null || value === undefined || value === '') return t('values.nothing')
+  if (typeof value === 'object') return JSON.stringify(value)
+  return String(value)
+}
+
+/** Fields whose numbers tell a person nothing. */
+const COUNTERS = new Set(['restart_nonce', 'cookie_version'])
+
+export interface FieldChange {
+  field: string
+  old: string
+  new: string
+}
+
+/** The fields of a change; rules and items as how many were added, removed and edited. */
+export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
+  return Object.entries(changes).map(([field, change]) => {
+    if (COUNTERS.has(field)) return { field, old: '', new: '' }
+    if (Array.isArray(change)) return { field, old: valueText(change[0]), new: valueText(change[1]) }
+    const counts = Object.entries((change ?? {}) as Record<string, unknown[]>)
+      .filter(([kind, list]) => kind in zh.values && Array.isArray(list) && list.length)
+      .map(([kind, list]) => t(`values.${kind}` as Key, { n: list.length }))
+    return { field, old: '', new: counts.join(' · ') }
+  })
+}
+
+/** What a change did, in one line. */
+export function summary(changes: Record<string, unknown>): string {
+  const fields = fieldChanges(changes)
+  if ('deleted' in changes) return t('values.wasRemoved')
+  if ('created_at_ms' in changes) return t('values.wasAdded')
+  return fields.map(inWords).join(' · ')
+}
+
+function inWords(one: FieldChange): string {
+  return [fieldName(one.field), one.old ? `${one.old} → ${one.new}` : one.new].filter(Boolean).join(' ')
+}
+
+/** Who did it: the journal says `user:ann`. */
+export function actorName(actor: string): string {
+  return actor.startsWith('user:') ? actor.slice(5) : actor
+}
