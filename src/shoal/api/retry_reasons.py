@@ -30,6 +30,7 @@ RETRY_REASONS: Final[dict[str, tuple[str, str]]] = {
     "proxy_unreachable": ("代理没有回应", "the proxy does not answer"),
     "proxy_refused": ("代理拒绝连接", "the proxy refuses"),
     "proxy_no_route": ("代理无法连到闲鱼", "the proxy does not reach the site"),
+    "proxy_untrusted": ("代理冒充闲鱼", "the proxy stands in for the site"),
     "crashed": ("程序出错", "a defect of the program"),
 }
 
