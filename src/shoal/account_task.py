@@ -8,6 +8,7 @@ one has really ended, however long that takes.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,16 @@ log = structlog.get_logger("shoal.task")
 
 _AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
 """States in which nothing crashes, whatever happened before."""
+
+
+LONGEST_DETAIL = 500
+LONGEST_URL = 8_000
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def _storable(text: str, longest: int) -> str:
+    """A text that may be the site's own, as every database takes it."""
+    return _UNSTORABLE.sub("\ufffd", text[:longest])
 
 
 class Connect(Protocol):
@@ -327,7 +338,7 @@ class AccountTask:
             parked_for=self._would_park_for,
             parked_reason=error.reason,
             parked_since_ms=now_ms(),
-            action_url=error.action_url,
+            action_url=_storable(error.action_url, LONGEST_URL),
         )
 
     def _failed(self, error: BaseException | None) -> None:
@@ -337,7 +348,7 @@ class AccountTask:
         self._next_attempt_at = self._loop.time() + wait
         known = isinstance(error, ShoalError)
         reason = error.code if isinstance(error, ShoalError) else ("connection_ended" if error is None else "crashed")
-        detail = str(error) if known else ("" if error is None else type(error).__name__)
+        detail = _storable(str(error), LONGEST_DETAIL) if known else ("" if error is None else type(error).__name__)
         if error is not None and not known:
             log.error("connection crashed", account=self.account_id, exc_info=error)
         self._transition(

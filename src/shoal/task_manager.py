@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 
@@ -99,6 +99,10 @@ class TaskManager:
                 log.warning("last observations not stored", why=error.code, accounts=len(self._dirty), again=wait)
                 if wait is not None:
                     await asyncio.sleep(wait)
+            except Exception:  # as in _keep_observations
+                log.exception("last observations cannot be stored together")
+                await self._store_singly(self._dirty, moves)
+                return
             else:
                 return
 
@@ -181,9 +185,22 @@ class TaskManager:
                 self._keep_for_later(batch, moves)
                 log.warning("observations not stored", why=error.code)
                 await asyncio.sleep(1.0)
+            except Exception:  # something in one of them cannot be stored: that must not keep the others from it
+                log.exception("observations cannot be stored together")
+                await self._store_singly(batch, moves)
             except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write
                 self._keep_for_later(batch, moves)
                 raise
+
+    async def _store_singly(self, batch: Mapping[str, Observation], moves: Sequence[StateMove]) -> None:
+        """Store each account's for itself; what cannot be stored is lost, and the log says whose it was."""
+        for account_id, observation in batch.items():
+            try:
+                await self._store.observe(
+                    {account_id: observation}, [move for move in moves if move.account_id == account_id]
+                )
+            except Exception:  # each for itself
+                log.exception("an observation is lost", account=account_id)
 
     def _keep_for_later(self, batch: dict[str, Observation], moves: list[StateMove]) -> None:
         """What was not (or not certainly) stored waits again; storing it twice does no harm."""
