@@ -416,6 +416,49 @@ export interface paths {
         patch: operations["update_settings"];
         trace?: never;
     };
+    "/cookies/{cid}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a message out
+         * @description Say which rule would answer a message, why the others would not, and the exact text. Nothing is sent or stored.
+         *
+         *     With a `buyer_id` or a `chat_id` it also looks at pauses, limits and cool-downs of that chat, as they are now.
+         */
+        post: operations["try_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/xianyu/reply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a reply's words
+         * @description The words to answer a message with. Nothing is sent; the caller is taken to send them: the rule has fired then,
+         *     and a default reply that a chat gets once counts as given. An account that is off answers nothing.
+         */
+        post: operations["get_reply_words"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cookies/{cid}/items": {
         parameters: {
             query?: never;
@@ -972,6 +1015,115 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/chats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List chats
+         * @description The chats of the caller's accounts, those that spoke last first, each with its last word.
+         */
+        get: operations["list_chats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/pauses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the chats in the owner's hands
+         * @description The account's chats that get no automatic reply now, and until when.
+         */
+        get: operations["list_pauses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/chats/{chat}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Take a chat over
+         * @description Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it.
+         */
+        put: operations["take_over_chat"];
+        post?: never;
+        /**
+         * Hand a chat back
+         * @description Reply automatically in this chat again, from the next message on.
+         */
+        delete: operations["hand_back_chat"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message
+         * @description Send a text or a picture in a chat, and wait for the site's answer.
+         *
+         *     With an `Idempotency-Key` it is sent once, however often it is asked. With `take_over` the chat gets no automatic
+         *     reply for the shop's pause, as if the owner had spoken in the site's own client.
+         */
+        post: operations["send_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/send-message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message (old path)
+         * @description Send a text as old scripts do: always answered with 200. `success` is true only when the site took the message.
+         *
+         *     Who asks is told by a sign-in, or by `api_key`, which is the token that `POST /login` gave. Line breaks are removed.
+         */
+        post: operations["send_message_compat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/activity": {
         parameters: {
             query?: never;
@@ -1279,6 +1431,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/qr-logins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List QR logins
+         * @description The caller's logins that are under way or ended within the last ten minutes.
+         */
+        get: operations["list_qr_logins"];
+        put?: never;
+        /**
+         * Begin a QR login
+         * @description Ask the site for a code that the seller scans with the app.
+         *
+         *     `account` names the account to add, or one to renew. Left out, the caller's account of the seller who scans is
+         *     renewed, or one is added under the seller's number. The server follows the login by itself; look again until the
+         *     `state` is neither `waiting` nor `scanned`. At most three per person are under way.
+         */
+        post: operations["begin_qr_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/qr-logins/{login_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look at a QR login
+         * @description How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login.
+         */
+        get: operations["get_qr_login"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel a QR login
+         * @description End it. One that is over stays as it is; a cookie that is just being stored is stored.
+         */
+        delete: operations["cancel_qr_login"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/qr-login/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin a QR login (old path)
+         * @description As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`.
+         */
+        post: operations["generate_qr_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/qr-login/check/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look at a QR login (old path)
+         * @description As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200.
+         */
+        get: operations["check_qr_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1460,6 +1704,12 @@ export interface components {
             failed: number;
         };
         /**
+         * AnswerSource
+         * @description Where an answer comes from, in the order in which the sources are asked.
+         * @enum {string}
+         */
+        AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply";
+        /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed without a person.
          * @example {
@@ -1610,6 +1860,60 @@ export interface components {
             new_password: string;
         };
         /**
+         * ChatList
+         * @description Chats, those that spoke last first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "buyer_id": "2200000000099",
+         *           "buyer_name": "buyer",
+         *           "chat_id": "59000001",
+         *           "item_id": "700000000001",
+         *           "last_at": "2026-01-02T03:04:05.000Z",
+         *           "last_direction": "in",
+         *           "last_text": "在吗",
+         *           "pause_actor": ""
+         *         }
+         *       ]
+         *     }
+         */
+        ChatList: {
+            /** Items */
+            items: components["schemas"]["ChatShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * ChatShape
+         * @description One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat.
+         */
+        ChatShape: {
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            /** Buyer Id */
+            buyer_id: string;
+            /** Buyer Name */
+            buyer_name: string;
+            /** Item Id */
+            item_id: string | null;
+            /** Last At */
+            last_at: string;
+            /** Last Text */
+            last_text: string;
+            /** Last Direction */
+            last_direction: string;
+            /** Read At */
+            read_at: string | null;
+            /** Paused Until */
+            paused_until: string | null;
+            pause_reason: components["schemas"]["PauseReason"] | null;
+            /** Pause Actor */
+            pause_actor: string;
+        };
+        /**
          * CheckAnswer
          * @description Whether any of the caller's accounts can be used.
          * @example {
@@ -1718,6 +2022,20 @@ export interface components {
             success: boolean;
             /** Data */
             data: components["schemas"]["CompatOrder"][];
+        };
+        /**
+         * ConsideredShape
+         * @description A rule that was looked at. ``why_not`` is empty for the one that fires.
+         */
+        ConsideredShape: {
+            /** Rule */
+            rule: string;
+            /** Words */
+            words: string[];
+            /** Why Not */
+            why_not: string;
+            /** Detail */
+            detail: string;
         };
         /**
          * ConsoleLoginBody
@@ -2798,34 +3116,19 @@ export interface components {
              * @enum {string}
              */
             match_mode: "contains" | "exact" | "whole_word" | "regex";
-            /**
-             * Item Ids
-             * @default []
-             */
-            item_ids: string[];
+            /** Item Ids */
+            item_ids?: string[];
             /**
              * Priority
              * @default 0
              */
             priority: number;
-            /**
-             * Schedule
-             * @default []
-             */
-            schedule: components["schemas"]["SpanBody"][];
-            /**
-             * Parts
-             * @default []
-             */
-            parts: components["schemas"]["PartBody"][];
-            /**
-             * Delay Seconds
-             * @default [
-             *       0,
-             *       0
-             *     ]
-             */
-            delay_seconds: number[];
+            /** Schedule */
+            schedule?: components["schemas"]["SpanBody"][];
+            /** Parts */
+            parts?: components["schemas"]["PartBody"][];
+            /** Delay Seconds */
+            delay_seconds?: number[];
             /**
              * Cooldown Seconds
              * @default 0
@@ -3138,6 +3441,123 @@ export interface components {
             last_message_at: string | null;
         };
         /**
+         * OldQrCode
+         * @description A code as old scripts expect it: ``session_id`` and a picture, or why there is none.
+         * @example {
+         *       "qr_code_url": "data:image/png;base64,…",
+         *       "session_id": "Zk3q0v7Wc2yJ5n8b1XrTfg",
+         *       "success": true
+         *     }
+         */
+        OldQrCode: {
+            /** Success */
+            success: boolean;
+            /**
+             * Session Id
+             * @default
+             */
+            session_id: string;
+            /**
+             * Qr Code Url
+             * @default
+             */
+            qr_code_url: string;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+        };
+        /**
+         * OldQrStatus
+         * @description A login's state in the words of old scripts.
+         * @example {
+         *       "account_info": {
+         *         "account_id": "my-shop",
+         *         "is_new_account": true
+         *       },
+         *       "message": "登录成功",
+         *       "session_id": "Zk3q0v7Wc2yJ5n8b1XrTfg",
+         *       "status": "success",
+         *       "verification_url": ""
+         *     }
+         */
+        OldQrStatus: {
+            /** Status */
+            status: string;
+            /** Session Id */
+            session_id: string;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+            /**
+             * Account Info
+             * @default {}
+             */
+            account_info: {
+                [key: string]: unknown;
+            };
+            /**
+             * Verification Url
+             * @default
+             */
+            verification_url: string;
+        };
+        /**
+         * OldSendAnswer
+         * @description ``success`` only when the site took the message. ``message`` says what happened, in Chinese.
+         * @example {
+         *       "message": "消息发送成功",
+         *       "success": true
+         *     }
+         */
+        OldSendAnswer: {
+            /** Success */
+            success: boolean;
+            /** Message */
+            message: string;
+        };
+        /**
+         * OldSendBody
+         * @description What old scripts send. ``api_key`` is the token that signing in gives, unless it is sent as a header.
+         * @example {
+         *       "api_key": "…",
+         *       "chat_id": "59000001",
+         *       "cookie_id": "my-shop",
+         *       "message": "您好",
+         *       "to_user_id": "2200000000099"
+         *     }
+         */
+        OldSendBody: {
+            /**
+             * Api Key
+             * @default
+             */
+            api_key: string;
+            /**
+             * Cookie Id
+             * @default
+             */
+            cookie_id: string;
+            /**
+             * Chat Id
+             * @default
+             */
+            chat_id: string;
+            /**
+             * To User Id
+             * @default
+             */
+            to_user_id: string;
+            /**
+             * Message
+             * @default
+             */
+            message: string;
+        };
+        /**
          * OpAnswer
          * @description `applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell.
          *
@@ -3211,7 +3631,7 @@ export interface components {
          * @description What keeps an order from being served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
@@ -3356,6 +3776,74 @@ export interface components {
             pause_duration: number;
         };
         /**
+         * PauseEnded
+         * @description The chat is answered automatically again. ``ended``: it was not before.
+         * @example {
+         *       "ended": true,
+         *       "msg": "handed back"
+         *     }
+         */
+        PauseEnded: {
+            /**
+             * Msg
+             * @default handed back
+             */
+            msg: string;
+            /** Ended */
+            ended: boolean;
+        };
+        /**
+         * PauseList
+         * @description The pauses that hold now, the one that ends first first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "account": "my-shop",
+         *           "actor": "",
+         *           "chat_id": "59000001",
+         *           "reason": "human",
+         *           "since": "2026-01-02T03:04:05.000Z",
+         *           "until": "2026-01-02T03:14:05.000Z"
+         *         }
+         *       ]
+         *     }
+         */
+        PauseList: {
+            /** Items */
+            items: components["schemas"]["PauseShape"][];
+        };
+        /**
+         * PauseReason
+         * @description Why a chat is silent, or is so no longer.
+         * @enum {string}
+         */
+        PauseReason: "human" | "taken_over" | "handed_back";
+        /**
+         * PauseShape
+         * @description A chat without automatic replies ``until`` then: the owner spoke there (human), or took it over by hand.
+         * @example {
+         *       "account": "my-shop",
+         *       "actor": "",
+         *       "chat_id": "59000001",
+         *       "reason": "human",
+         *       "since": "2026-01-02T03:04:05.000Z",
+         *       "until": "2026-01-02T03:14:05.000Z"
+         *     }
+         */
+        PauseShape: {
+            /** Account */
+            account: string;
+            /** Chat Id */
+            chat_id: string;
+            reason: components["schemas"]["PauseReason"];
+            /** Actor */
+            actor: string;
+            /** Since */
+            since: string;
+            /** Until */
+            until: string;
+        };
+        /**
          * ProblemBody
          * @description What went wrong. ``detail`` is for a person to read, ``code`` for a program.
          * @example {
@@ -3392,6 +3880,77 @@ export interface components {
             /** Do */
             do: string;
         };
+        /**
+         * QrLoginAnswer
+         * @description One login. ``content`` and ``picture`` (a data URI) are the code, for the owner's eyes; empty when it is over.
+         * @example {
+         *       "account": "my-shop",
+         *       "action_url": "",
+         *       "code": "",
+         *       "content": "https://passport.goofish.com/qrcodeCheck.htm?lgToken=…",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "detail": "请用闲鱼 App 扫码",
+         *       "expires_at": "2026-01-02T03:09:05.000Z",
+         *       "id": "Zk3q0v7Wc2yJ5n8b1XrTfg",
+         *       "is_new_account": false,
+         *       "picture": "data:image/svg+xml;…",
+         *       "state": "waiting"
+         *     }
+         */
+        QrLoginAnswer: {
+            /** Id */
+            id: string;
+            /** Account */
+            account: string;
+            state: components["schemas"]["QrLoginState"];
+            /** Detail */
+            detail: string;
+            /** Code */
+            code: string;
+            /** Action Url */
+            action_url: string;
+            /** Content */
+            content: string;
+            /** Picture */
+            picture: string;
+            /** Is New Account */
+            is_new_account: boolean;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string;
+        };
+        /**
+         * QrLoginBody
+         * @description Which account: one to add or to renew. Left out, it is that of the seller who scans.
+         *
+         *     ``proxy``: through which an account that is added logs in and connects. One that is renewed has its own.
+         * @example {
+         *       "account": "my-shop"
+         *     }
+         */
+        QrLoginBody: {
+            /** Account */
+            account?: string | null;
+            /** Proxy */
+            proxy?: string | null;
+        };
+        /**
+         * QrLoginList
+         * @description The caller's logins, the newest first.
+         */
+        QrLoginList: {
+            /** Items */
+            items: components["schemas"]["QrLoginAnswer"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * QrLoginState
+         * @description How far a login is. Each member says what comes next.
+         * @enum {string}
+         */
+        QrLoginState: "waiting" | "scanned" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
         /**
          * ReadyAnswer
          * @description Whether changes are accepted.
@@ -3513,6 +4072,68 @@ export interface components {
             remark: string;
         };
         /**
+         * ReplyHookAnswer
+         * @description The words, as the other system wraps them.
+         * @example {
+         *       "code": 200,
+         *       "data": {
+         *         "image_urls": [],
+         *         "send_msg": "全国包邮"
+         *       }
+         *     }
+         */
+        ReplyHookAnswer: {
+            /**
+             * Code
+             * @default 200
+             * @constant
+             */
+            code: 200;
+            data: components["schemas"]["ReplyWords"];
+        };
+        /**
+         * ReplyHookBody
+         * @description A message that a script received, as it asks for the words to answer it with.
+         * @example {
+         *       "chat_id": "50000000001",
+         *       "cookie_id": "my-shop",
+         *       "item_id": "700000000001",
+         *       "msg_time": "2026-01-02 03:04:05",
+         *       "send_message": "包邮吗",
+         *       "send_user_id": "2200000000009",
+         *       "send_user_name": "小鱼",
+         *       "user_url": ""
+         *     }
+         */
+        ReplyHookBody: {
+            /** Cookie Id */
+            cookie_id: string;
+            /** Msg Time */
+            msg_time: string;
+            /** User Url */
+            user_url: string;
+            /** Send User Id */
+            send_user_id: string;
+            /** Send User Name */
+            send_user_name: string;
+            /** Item Id */
+            item_id: string;
+            /** Send Message */
+            send_message: string;
+            /** Chat Id */
+            chat_id: string;
+        };
+        /**
+         * ReplyWords
+         * @description What to say; several messages stand on lines of their own. Empty: the rule wants nothing said.
+         */
+        ReplyWords: {
+            /** Send Msg */
+            send_msg: string;
+            /** Image Urls */
+            image_urls: string[];
+        };
+        /**
          * RuleBody
          * @description A new rule. Only its words are needed; without parts it says nothing when it fires.
          * @example {
@@ -3565,34 +4186,19 @@ export interface components {
              * @enum {string}
              */
             match_mode: "contains" | "exact" | "whole_word" | "regex";
-            /**
-             * Item Ids
-             * @default []
-             */
-            item_ids: string[];
+            /** Item Ids */
+            item_ids?: string[];
             /**
              * Priority
              * @default 0
              */
             priority: number;
-            /**
-             * Schedule
-             * @default []
-             */
-            schedule: components["schemas"]["SpanBody"][];
-            /**
-             * Parts
-             * @default []
-             */
-            parts: components["schemas"]["PartBody"][];
-            /**
-             * Delay Seconds
-             * @default [
-             *       0,
-             *       0
-             *     ]
-             */
-            delay_seconds: number[];
+            /** Schedule */
+            schedule?: components["schemas"]["SpanBody"][];
+            /** Parts */
+            parts?: components["schemas"]["PartBody"][];
+            /** Delay Seconds */
+            delay_seconds?: number[];
             /**
              * Cooldown Seconds
              * @default 0
@@ -3677,11 +4283,8 @@ export interface components {
          *     }
          */
         RuleChangesBody: {
-            /**
-             * Words
-             * @default []
-             */
-            words: string[];
+            /** Words */
+            words?: string[];
             /**
              * Word Mode
              * @default any
@@ -3694,34 +4297,19 @@ export interface components {
              * @enum {string}
              */
             match_mode: "contains" | "exact" | "whole_word" | "regex";
-            /**
-             * Item Ids
-             * @default []
-             */
-            item_ids: string[];
+            /** Item Ids */
+            item_ids?: string[];
             /**
              * Priority
              * @default 0
              */
             priority: number;
-            /**
-             * Schedule
-             * @default []
-             */
-            schedule: components["schemas"]["SpanBody"][];
-            /**
-             * Parts
-             * @default []
-             */
-            parts: components["schemas"]["PartBody"][];
-            /**
-             * Delay Seconds
-             * @default [
-             *       0,
-             *       0
-             *     ]
-             */
-            delay_seconds: number[];
+            /** Schedule */
+            schedule?: components["schemas"]["SpanBody"][];
+            /** Parts */
+            parts?: components["schemas"]["PartBody"][];
+            /** Delay Seconds */
+            delay_seconds?: number[];
             /**
              * Cooldown Seconds
              * @default 0
@@ -3984,10 +4572,12 @@ export interface components {
         };
         /**
          * RulesReplaced
-         * @description What was replaced, or what would be (``dry_run``): every rule that differs, and how many stay as they are.
+         * @description What was replaced, or what would be (``dry_run``): how many rules differ, and the first 500 of these.
          * @example {
+         *       "added": 1,
          *       "changed": true,
          *       "dry_run": false,
+         *       "edited": 0,
          *       "edits": [
          *         {
          *           "after": {
@@ -4032,6 +4622,7 @@ export interface components {
          *       ],
          *       "generation": 7,
          *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "removed": 0,
          *       "rev": 120,
          *       "state": "running",
          *       "unchanged": 3,
@@ -4052,10 +4643,47 @@ export interface components {
             dry_run: boolean;
             /** Edits */
             edits: components["schemas"]["RuleEdit"][];
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+            /** Edited */
+            edited: number;
             /** Unchanged */
             unchanged: number;
             /** Warnings */
             warnings: components["schemas"]["WarningShape"][];
+        };
+        /**
+         * SendBody
+         * @description A text or a picture for a chat. ``to_user_id`` is the buyer's; needed only where nothing was said before.
+         *
+         *     ``image_url`` is one of our uploads, or an address that the site knows.
+         * @example {
+         *       "chat_id": "59000001",
+         *       "text": "您好，今天发货"
+         *     }
+         */
+        SendBody: {
+            /** Chat Id */
+            chat_id: string;
+            /** To User Id */
+            to_user_id?: string | null;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Image Url
+             * @default
+             */
+            image_url: string;
+            /**
+             * Take Over
+             * @default false
+             */
+            take_over: boolean;
         };
         /**
          * SendOutcome
@@ -4063,6 +4691,29 @@ export interface components {
          * @enum {string}
          */
         SendOutcome: "waiting" | "sending" | "sent" | "refused" | "uncertain" | "dropped";
+        /**
+         * Sending
+         * @description What the site said.
+         *
+         *     ``sent``: it took the message, under ``message_id``. ``refused``: it did not, for that ``reason``. ``uncertain``: it
+         *     gave no answer, not even when the message was sent again under the same number; its echo may still settle it
+         *     (`GET /sendings`). ``dropped``: the account was switched off before it left.
+         * @example {
+         *       "id": 9,
+         *       "message_id": "31.PNM",
+         *       "outcome": "sent",
+         *       "reason": ""
+         *     }
+         */
+        Sending: {
+            /** Id */
+            id: number;
+            outcome: components["schemas"]["SendOutcome"];
+            /** Reason */
+            reason: string;
+            /** Message Id */
+            message_id: string;
+        };
         /**
          * SendingList
          * @description What was sent, newest first.
@@ -4308,19 +4959,8 @@ export interface components {
          * @description Hours on some weekdays (Monday is 1), by the shop's clock. An end not after the start lies on the next day.
          */
         SpanBody: {
-            /**
-             * Weekdays
-             * @default [
-             *       1,
-             *       2,
-             *       3,
-             *       4,
-             *       5,
-             *       6,
-             *       7
-             *     ]
-             */
-            weekdays: number[];
+            /** Weekdays */
+            weekdays?: number[];
             /**
              * Start
              * @default 00:00
@@ -4412,6 +5052,20 @@ export interface components {
             memory_available: number;
         };
         /**
+         * TakeOverBody
+         * @description For how long the owner has the chat, in minutes: up to a week.
+         * @example {
+         *       "minutes": 60
+         *     }
+         */
+        TakeOverBody: {
+            /**
+             * Minutes
+             * @default 60
+             */
+            minutes: number;
+        };
+        /**
          * Timeline
          * @description States, newest first.
          * @example {
@@ -4440,6 +5094,95 @@ export interface components {
             uptime: components["schemas"]["UptimeShape"];
             /** Next */
             next: string | null;
+        };
+        /**
+         * Tried
+         * @description What would happen. ``source`` says where the answer comes from; ``rule`` is null unless a rule gives it.
+         *
+         *     ``text`` is all of it that is text. ``blocked_by`` names the first thing that would keep it from being sent.
+         * @example {
+         *       "considered": [
+         *         {
+         *           "detail": "消息中没有它的任何词",
+         *           "rule": "5f2b9c0d1e3a4b6c",
+         *           "why_not": "no_word",
+         *           "words": [
+         *             "包邮"
+         *           ]
+         *         }
+         *       ],
+         *       "considered_total": 1,
+         *       "delay_seconds": [
+         *         0,
+         *         0
+         *       ],
+         *       "detail": "",
+         *       "do": "",
+         *       "parts": [
+         *         {
+         *           "image_url": "",
+         *           "text": "在的，请说"
+         *         }
+         *       ],
+         *       "source": "default_reply",
+         *       "text": "在的，请说",
+         *       "would_send": true
+         *     }
+         */
+        Tried: {
+            rule: components["schemas"]["RuleShape"] | null;
+            source: components["schemas"]["AnswerSource"] | null;
+            /** Text */
+            text: string;
+            /** Parts */
+            parts: components["schemas"]["PartShape"][];
+            /** Delay Seconds */
+            delay_seconds: number[];
+            /** Considered */
+            considered: components["schemas"]["ConsideredShape"][];
+            /** Considered Total */
+            considered_total: number;
+            /** Would Send */
+            would_send: boolean;
+            /** Blocked By */
+            blocked_by: string | null;
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+        };
+        /**
+         * TryBody
+         * @description A message as if a buyer had sent it. ``at`` (RFC 3339, now if left out) is the moment for hours of rules.
+         * @example {
+         *       "buyer_id": "2200000000009",
+         *       "buyer_name": "小鱼",
+         *       "item_id": "700000000001",
+         *       "message": "包邮吗"
+         *     }
+         */
+        TryBody: {
+            /** Message */
+            message: string;
+            /** Item Id */
+            item_id?: string | null;
+            /**
+             * Buyer Id
+             * @default
+             */
+            buyer_id: string;
+            /**
+             * Buyer Name
+             * @default
+             */
+            buyer_name: string;
+            /**
+             * Chat Id
+             * @default
+             */
+            chat_id: string;
+            /** At */
+            at?: string | null;
         };
         /**
          * UndoPreview
@@ -6497,6 +7240,165 @@ export interface operations {
             };
             /** @description If-Match does not hold; `current` is how it is now */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    try_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tried"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_reply_words: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplyHookBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplyHookAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9690,6 +10592,506 @@ export interface operations {
             };
         };
     };
+    list_chats: {
+        parameters: {
+            query?: {
+                /** @description Only of this account. */
+                cid?: string | null;
+                /** @description Only of this chat. */
+                chat?: string | null;
+                /** @description Only those that the owner has, or has not. */
+                paused?: boolean | null;
+                /** @description `next` of the answer before; none for the start. */
+                cursor?: string | null;
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_pauses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    take_over_chat: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TakeOverBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseShape"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    hand_back_chat: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The chat's id on the site. */
+                chat: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseEnded"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    send_message: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SendBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sending"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    send_message_compat: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OldSendBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldSendAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_activity: {
         parameters: {
             query?: {
@@ -10548,6 +11950,367 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    list_qr_logins: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QrLoginList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    begin_qr_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QrLoginBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QrLoginAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_qr_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path: {
+                /** @description The login's id. */
+                login_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QrLoginAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    cancel_qr_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path: {
+                /** @description The login's id. */
+                login_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QrLoginAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    generate_qr_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldQrCode"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    check_qr_code: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path: {
+                /** @description What POST /qr-login/generate gave. */
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OldQrStatus"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
