@@ -215,7 +215,7 @@ class Storm:
         number = self._chance.randrange(61)
         flag = self._chance.random() < 0.6
         place = f"/cookies/{account}"
-        match self._chance.choices(range(9), [30, 20, 10, 10, 6, 6, 4, 2, 12])[0]:
+        match self._chance.choices(range(10), [30, 14, 10, 10, 6, 6, 4, 2, 12, 8])[0]:
             case 0:
                 return "PUT", f"{place}/status?wait=0", {"enabled": flag}, _has(enabled=flag)
             case 1:
@@ -235,6 +235,9 @@ class Storm:
                 return "PUT", f"{place}?wait=0", {"id": account, "value": cookie}, lambda _: True
             case 7:
                 return "DELETE", f"{place}?wait=0", None, None
+            case 9:
+                rules = [_full_rule(f"{key} {n}") for n in range(self._chance.randrange(4))]
+                return "PUT", f"{place}/rules", {"rules": rules}, _has_full(rules)
             case _:
                 body = {"id": account, "value": self._cookies[account]}
                 return "POST", "/cookies?wait=0", body, lambda _: True
@@ -289,5 +292,31 @@ def _has(**values: Any) -> Check:
 
 def _has_general(words: dict[str, str]) -> Check:
     return lambda version: (
-        {rule["words"][0]: rule["parts"][0]["text"] for rule in version["keywords"].values()} == words
+        {
+            rule["words"][0]: rule["parts"][0]["text"]
+            for rule in version["keywords"].values()
+            if "match_mode" not in rule
+        }
+        == words
     )
+
+
+def _full_rule(word: str) -> dict[str, Any]:
+    """A rule with more to it than a keyword has: keywords leave it alone."""
+    return {
+        "words": [word, f"{word}!"],
+        "match_mode": "whole_word",
+        "schedule": [{"weekdays": [1, 2], "start": "22:00", "end": "06:00"}],
+        "parts": [{"text": word}, {"text": "?"}],
+        "cooldown_seconds": 5,
+    }
+
+
+def _has_full(rules: list[dict[str, Any]]) -> Check:
+    def check(version: Version) -> bool:
+        stored = list(version["keywords"].values())
+        return sorted(rule["words"] for rule in stored) == sorted(rule["words"] for rule in rules) and all(
+            rule.get("schedule") and rule.get("cooldown_seconds") == 5 for rule in stored
+        )
+
+    return check

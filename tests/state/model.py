@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shoal.account import Account
 from shoal.xianyu.cookie_string import require_cookie
@@ -20,6 +21,7 @@ FOOTPRINTS: dict[str, frozenset[str]] = {
     "auto_confirm": frozenset({"auto_confirm"}),
     "remark": frozenset({"remark"}),
     "keywords": frozenset({"keywords"}),
+    "rules": frozenset({"keywords"}),
     "remove_keyword": frozenset({"keywords"}),
     "cookie": frozenset({"cookie", "cookie_version"}),
     "resume": frozenset({"restart_nonce"}),
@@ -62,7 +64,11 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAccount:
-    """What an owner sees of one account. ``generation`` outlives a removal."""
+    """What an owner sees of one account. ``generation`` outlives a removal.
+
+    ``full`` are the rules that keywords cannot express: they have a higher priority and capital letters, and keywords
+    leave them alone.
+    """
 
     exists: bool = False
     generation: int = 0
@@ -71,6 +77,7 @@ class ModelAccount:
     remark: str = ""
     cookie: str = ""
     number: int = 0
+    full: Rules = ()
     rules: Rules = ()
 
 
@@ -92,8 +99,28 @@ def model_of(account: Account | None, number: int, generation: int) -> ModelAcco
     return ModelAccount(
         exists=True, generation=account.generation, enabled=account.enabled, auto_confirm=account.auto_confirm,
         remark=account.remark, cookie=account.cookie, number=number,
-        rules=tuple((rule.keyword, rule.reply) for rule in account.keywords),
+        full=tuple((rule.keyword, rule.reply) for rule in account.keywords if not rule.is_simple),
+        rules=tuple((rule.keyword, rule.reply) for rule in account.keywords if rule.is_simple),
     )  # fmt: skip
+
+
+def full_rules(rules: Rules) -> list[tuple[str, dict[str, Any]]]:
+    """What a ``rules`` call asks for: the same rules, with more to them than a keyword has."""
+    return [
+        (
+            f"full-{word}",
+            {
+                "words": [word.upper(), f"{word}!"],
+                "match_mode": "exact",
+                "priority": 9,
+                "schedule": [{"weekdays": [1, 7], "start": "22:00", "end": "06:00"}],
+                "parts": [{"text": reply}, {"text": "?"}],
+                "delay_seconds": [0.5, 1],
+                "cooldown_seconds": 60,
+            },
+        )
+        for word, reply in rules
+    ]
 
 
 def header_of(number: int, secret: str = "s1") -> str:
@@ -118,7 +145,7 @@ def apply(state: ModelAccount, call: Call | Read) -> Iterator[tuple[ModelAccount
 def _shown(state: ModelAccount) -> Hashable:
     if not state.exists:
         return None
-    return (state.generation, state.enabled, state.auto_confirm, state.remark, state.cookie, state.rules)
+    return (state.generation, state.enabled, state.auto_confirm, state.remark, state.cookie, state.full + state.rules)
 
 
 def _added(state: ModelAccount, call: Call) -> Iterator[tuple[ModelAccount, Hashable]]:
@@ -137,7 +164,13 @@ def _added(state: ModelAccount, call: Call) -> Iterator[tuple[ModelAccount, Hash
     )  # fmt: skip
 
 
-def _changed(state: ModelAccount, call: Call) -> tuple[ModelAccount, Hashable]:
+def _without(rules: Rules, gone: tuple[str, str]) -> Rules:
+    return tuple(rule for rule in rules if rule != gone)
+
+
+def _changed(  # noqa: C901  one case for each kind of call
+    state: ModelAccount, call: Call
+) -> tuple[ModelAccount, Hashable]:
     new = state
     match call.kind:
         case "status" | "batch" | "atomic":
@@ -149,9 +182,12 @@ def _changed(state: ModelAccount, call: Call) -> tuple[ModelAccount, Hashable]:
         case "keywords":
             new = replace(state, rules=call.rules)
         case "remove_keyword":
-            if call.number >= len(state.rules):
+            if call.number >= len(state.full + state.rules):
                 return state, "bad_keyword_index"
-            new = replace(state, rules=state.rules[: call.number] + state.rules[call.number + 1 :])
+            gone = (state.full + state.rules)[call.number]
+            new = replace(state, full=_without(state.full, gone), rules=_without(state.rules, gone))
+        case "rules":
+            new = replace(state, full=tuple((word.upper(), reply) for word, reply in call.rules), rules=())
         case "cookie":
             if call.number != state.number:
                 return state, "other_unb"

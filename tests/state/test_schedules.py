@@ -284,6 +284,7 @@ CALLS = {
     "auto-confirm": Call(kind="auto_confirm", account="ann", flag=True),
     "remark, if it matches": Call(kind="remark", account="ann", text="p", if_match=1),
     "keywords": Call(kind="keywords", account="ann", rules=(("a", "x"), ("b", "y"))),
+    "rules": Call(kind="rules", account="ann", rules=(("a", "x"), ("b", "y"))),
     "cookie": Call(kind="cookie", account="ann", number=1, text="s2"),
     "resume": Call(kind="resume", account="ann"),
     "add": Call(kind="add", account="dan", number=NUMBERS["dan"]),

@@ -30,7 +30,7 @@ RULES = st.sets(st.sampled_from(["a", "b", "c"]), max_size=3).flatmap(
     )
 )
 KINDS = [
-    *["status"] * 4, *["remark"] * 2, "auto_confirm", "keywords", "remove_keyword", "cookie", "resume",
+    *["status"] * 4, *["remark"] * 2, "auto_confirm", "keywords", "rules", "remove_keyword", "cookie", "resume",
     *["add"] * 3, *["remove"] * 2, *["batch"] * 2, *["atomic"] * 2,
 ]  # fmt: skip
 
@@ -44,7 +44,7 @@ def calls(draw: st.DrawFn) -> Call:
     match kind:
         case "remark":
             values["text"] = draw(st.sampled_from(["", "p", "q"]))
-        case "keywords":
+        case "keywords" | "rules":
             values["rules"] = draw(RULES)
         case "remove_keyword":
             values["number"] = draw(st.integers(0, 2))

@@ -19,10 +19,11 @@ from shoal.cookie_manager import CookieManager, Outcome
 from shoal.errors import NeedsOwner, ShoalError, StoreError, TemporaryFailure
 from shoal.events import AccountChanged, Event, EventBus
 from shoal.journal import JournalEntry, fold, projection
+from shoal.wishes import all_rules
 from standins import cookie_of
 from state.faulty_stores import FaultySqlite, FaultyStore
 from state.linearizability import Operation, linearization
-from state.model import CHANGED, FOOTPRINTS, UNCHANGED, Call, ModelAccount, Read, apply, model_of, seen_as
+from state.model import CHANGED, FOOTPRINTS, UNCHANGED, Call, ModelAccount, Read, apply, full_rules, model_of, seen_as
 from state.virtual_loop import VirtualLoop, interrupted
 
 T = TypeVar("T")
@@ -451,6 +452,7 @@ class World:
             "auto_confirm": lambda: manager.update_auto_confirm_setting(name, call.flag, caller=caller),
             "remark": lambda: manager.update_settings(name, {"remark": call.text}, caller=caller),
             "keywords": lambda: manager.update_keywords(name, call.rules, caller=caller),
+            "rules": lambda: manager.update_rules(name, all_rules(full_rules(call.rules)), caller=caller),
             "remove_keyword": lambda: manager.remove_keyword(name, call.number, caller=caller),
             "cookie": lambda: manager.update_cookie(name, cookie_of(call.number, secret=call.text), caller=caller),
             "resume": lambda: manager.resume(name, caller=caller),

@@ -163,6 +163,8 @@ class SettingsBody(BaseModel):
 
     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
     It is never shown again with its user name and password.
+
+    ``timezone`` is a name such as ``Europe/Paris``, by which the hours of rules are meant; empty is ``Asia/Shanghai``.
     """
 
     model_config = _example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")

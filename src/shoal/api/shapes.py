@@ -11,7 +11,6 @@ from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.api.op_ids import shown_op_id
 from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
-from shoal.schedule import DEFAULT_TIMEZONE
 from shoal.xianyu.proxy import shown_proxy
 
 
@@ -100,7 +99,7 @@ class AccountBody(BaseModel):
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
             "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
-            "default_reply_once": False, "timezone": "Asia/Shanghai", "proxy": "http://***@proxy.example.com:8080",
+            "default_reply_once": False, "timezone": "", "proxy": "http://***@proxy.example.com:8080",
             "keyword_count": 2, "item_count": 0,
         },
         observed={
@@ -169,7 +168,7 @@ def desired_body(account: Account) -> DesiredBody:
         default_reply_enabled=account.default_reply_enabled,
         default_reply=account.default_reply,
         default_reply_once=account.default_reply_once,
-        timezone=account.timezone or DEFAULT_TIMEZONE,
+        timezone=account.timezone,
         proxy=shown_proxy(account.proxy),
         keyword_count=len(account.keywords),
         item_count=len(account.items),
