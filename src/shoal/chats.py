@@ -46,7 +46,7 @@ _PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
 
 
 class Chats:
-    """Reads the list of chats, and notes what was read."""
+    """Reads the list of chats."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -93,15 +93,12 @@ class Chats:
         found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
         return found[0] if found else None
 
-    async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
-        """The buyer has read what we said up to then."""
-        later = or_(chats.c.read_at_ms.is_(None), chats.c.read_at_ms < at_ms)
-        statement = (
-            update(chats)
-            .where(chats.c.account_id == account_id, chats.c.chat_id == chat_id, later)
-            .values(read_at_ms=at_ms)
-        )
-        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
+    """Note that the buyer has read what we said up to then."""
+    later = or_(chats.c.read_at_ms.is_(None), chats.c.read_at_ms < at_ms)
+    mine = and_(chats.c.account_id == account_id, chats.c.chat_id == chat_id, later)
+    connection.execute(update(chats).where(mine).values(read_at_ms=at_ms))
 
 
 def forget_older_than(connection: Connection, moment_ms: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -20,6 +21,7 @@ from shoal.xianyu import frames
 from shoal.xianyu.packets import (
     ChatMessage,
     Event,
+    ReadReceipt,
     UndecodableFrame,
     decode_entry,
     read_event,
@@ -73,8 +75,11 @@ class Incoming:
 
         ``pulled``: they were asked for, so that what is known already is no repeat.
         """
-        said = [event for event in events if isinstance(event, ChatMessage) and event.message_id]
+        said = [_named(event) for event in events if isinstance(event, ChatMessage)]
         new = await self._stored(said, pulled=pulled)
+        for receipt in events:
+            if isinstance(receipt, ReadReceipt):
+                await self._log.mark_read(self._account.id, receipt.chat_id, receipt.at_ms or now_ms())
         return Heard(said, new, await self._order_news.store(events))
 
     def act(self, heard: Heard) -> None:
@@ -93,6 +98,18 @@ class Incoming:
         incoming = [_logged(message) for message in said]
         new = await self._log.store_incoming(self._account.id, incoming, pulled=pulled)
         return {message.message_id: message for message in incoming if message.message_id in new}
+
+
+def _named(message: ChatMessage) -> ChatMessage:
+    """The message under an id: where the site gives none, one made of what it says, so that it does not vanish.
+
+    Where no time is told either, the same words count as the same message within one minute.
+    """
+    if message.message_id:
+        return message
+    moment = message.created_at_ms or now_ms() // 60_000
+    told = "\x00".join((message.chat_id, message.sender_id, message.text, str(moment)))
+    return replace(message, message_id=f"unnamed-{hashlib.sha256(told.encode()).hexdigest()[:32]}")
 
 
 def _logged(message: ChatMessage) -> IncomingMessage:

@@ -166,6 +166,10 @@ class MessageLog:
             self._tell(pause_told(pause, now))
         return paused
 
+    async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
+        """The buyer has read what we said in a chat up to then."""
+        await self._database.write(lambda connection: chats.mark_read(connection, account_id, chat_id, at_ms))
+
     async def unhandled(self, account_id: str, newer_than_ms: int) -> list[LoggedMessage]:
         """Messages that nobody handled and that were written after ``newer_than_ms``, oldest first.
 

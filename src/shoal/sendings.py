@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, or_, select, text, update
+from sqlalchemy import Connection, RowMapping, and_, exists, not_, or_, select, text, update
 
 from shoal.clock import now_ms
 from shoal.database import Database
@@ -18,6 +18,10 @@ from shoal.verdicts import Verdict
 
 ECHO_WINDOW_MS = 3600_000
 """How long after a sending its echo may come and still be known by its words."""
+MISNAMED_WINDOW_MS = 60_000
+"""How long an echo under another id than the site's answer named is known by its words."""
+ECHOED = "echo"
+"""Why something counts as sent whose answer never came."""
 PICTURE = "2"
 """The content type of a picture (docs/protocol.md §3.7)."""
 
@@ -293,31 +297,28 @@ class Sendings:
     ) -> Sending | None:
         """The sending of which a message of ours is the echo; ``None``: this program did not send it.
 
-        Known by the site's id; else, where the site's answer never came and so its id is not known, by the words of a
-        sending that is still uncertain. That one is ``sent``, then.
+        Known by the site's id. Where that is not known, since the site's answer never came or named none, or named
+        another than the echo bears, by the words of a sending that was not echoed. It is ``sent``, then.
         """
         mine = outbox.c.account_id == account_id
         known = select(outbox).where(mine, outbox.c.site_message_id == message_id).limit(1)
         same = outbox.c.image_url != "" if content_type == PICTURE else outbox.c.text == said
+        now = self._now_ms()
+        left = outbox.c.outcome.in_([SendOutcome.UNCERTAIN.value, SendOutcome.SENT.value])
+        nameless = and_(outbox.c.site_message_id.is_(None), outbox.c.created_at_ms > now - ECHO_WINDOW_MS)
+        echoed = exists().where(messages.c.account_id == account_id, messages.c.message_id == outbox.c.site_message_id)
+        misnamed = and_(outbox.c.created_at_ms > now - MISNAMED_WINDOW_MS, outbox.c.reason != ECHOED, not_(echoed))
         unclaimed = (
             select(outbox.c.id)
-            .where(
-                mine,
-                text(OUTBOX_OPEN),
-                outbox.c.chat_id == chat_id,
-                outbox.c.outcome == SendOutcome.UNCERTAIN.value,
-                outbox.c.site_message_id.is_(None),
-                outbox.c.created_at_ms > self._now_ms() - ECHO_WINDOW_MS,
-                same,
-            )
+            .where(mine, outbox.c.chat_id == chat_id, left, same, or_(nameless, misnamed))
             .order_by(outbox.c.id)
             .limit(1)
         )
         values = {
             "outcome": SendOutcome.SENT.value,
-            "reason": "echo",
+            "reason": ECHOED,
             "site_message_id": message_id,
-            "settled_at_ms": self._now_ms(),
+            "settled_at_ms": now,
         }
 
         def job(connection: Connection) -> tuple[Sending | None, bool]:

@@ -1,9 +1,6 @@
-"""The chats over the API: listed, taken over, handed back, spoken in; and the hooks of old scripts."""
+"""The chats over the API: listed, taken over, handed back, spoken in; and the hook by which old scripts send."""
 
 from __future__ import annotations
-
-import asyncio
-from typing import Any
 
 import pytest
 
@@ -13,10 +10,6 @@ from shoal.events import Talk
 from shoal.message_log import Direction, IncomingMessage
 
 EN = {"Accept-Language": "en"}
-ASK = {
-    "cookie_id": "shop", "msg_time": "", "user_url": "", "send_user_id": "22", "send_user_name": "小鱼", "item_id": "",
-    "send_message": "在吗", "chat_id": "c1",
-}  # fmt: skip
 
 
 def a_message(number: int, chat_id: str = "c1", direction: Direction = Direction.IN) -> IncomingMessage:
@@ -24,11 +17,6 @@ def a_message(number: int, chat_id: str = "c1", direction: Direction = Direction
         message_id=f"m{number}", chat_id=chat_id, item_id="7001", sender_id="22", sender_name="小鱼",
         text=f"在吗 {number}", created_at_ms=1_767_323_045_000 + number, direction=direction,
     )  # fmt: skip
-
-
-async def ask(door: Door, status: int = 200, **values: str) -> Any:
-    body = await door.call("POST", "/xianyu/reply", status, json={**ASK, **values})
-    return body["data"]["send_msg"] if status == 200 else body["detail"]
 
 
 async def test_chats_with_their_last_word_page_by_page(door: Door) -> None:
@@ -114,56 +102,6 @@ async def test_the_old_sending_hook_answers_in_its_old_words(door: Door) -> None
     assert answer == {"success": False, "message": "账号实例不存在或未连接，请检查账号状态"}, (
         "a sign-in will do as well"
     )
-
-
-async def test_c17_a_disabled_account_has_no_reply_not_even_its_default(door: Door) -> None:
-    settings = {"default_reply_enabled": True, "default_reply": "稍等"}
-    await door.call("PATCH", "/cookies/shop/settings", json=settings)
-    assert await ask(door) == "稍等"
-    await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
-    assert await ask(door, 404) == "未找到匹配的回复规则且未设置默认回复"
-
-
-async def test_the_reply_hook_is_for_the_owner_and_gives_the_default_once_where_it_is_given_once(door: Door) -> None:
-    async with client_of(door.app) as anybody:
-        assert (await anybody.post("/xianyu/reply", json=ASK)).status_code == 401
-    assert await ask(door, 404) == "未找到匹配的回复规则且未设置默认回复"
-    settings = {"default_reply_enabled": True, "default_reply": "{send_user_name}稍等", "default_reply_once": True}
-    await door.call("PATCH", "/cookies/shop/settings", json=settings)
-    assert await ask(door) == "小鱼稍等"
-    assert await ask(door, 404) == "该对话已使用默认回复，不再重复回复"
-    assert await ask(door, chat_id="c2") == "小鱼稍等"
-    async with another_person(door) as bob:
-        await ask(bob, 404)
-    await door.call("POST", "/xianyu/reply", 422, json={"cookie_id": "shop"})
-
-
-async def test_a16_the_reply_hook_sees_a_change_by_any_route_at_once(door: Door) -> None:
-    await door.call("POST", "/keywords/shop", json={"keywords": {"在吗": "one"}})
-    assert await ask(door) == "one"
-    rows = [
-        {"keyword": "在吗", "reply": "two", "item_id": ""},
-        {"keyword": "在吗", "reply": "bound", "item_id": "7001"},
-    ]
-    await door.call("POST", "/keywords-with-item-id/shop", json={"keywords": rows})
-    assert await ask(door) == "two"
-    assert await ask(door, item_id="7001") == "bound"
-    listed = await door.call("GET", "/keywords-with-item-id/shop")
-    await door.call("DELETE", f"/keywords/shop/{[row['reply'] for row in listed].index('two')}")
-    assert await ask(door, 404)
-
-
-async def test_a13_the_server_answers_while_a_new_cookie_waits_for_a_slow_end(door: Door) -> None:
-    door.site.farewell_seconds = 1.0
-    cookie = f"{door.account().cookie}; extra=1"
-    renewing = asyncio.create_task(door.call("PUT", "/cookies/shop", json={"id": "shop", "value": cookie}))
-    async with asyncio.timeout(5):
-        while door.account().cookie_version == 1:
-            await asyncio.sleep(0.005)
-    for path in ("/health/live", "/health", "/cookies/shop"):
-        await door.call("GET", path)
-    assert not renewing.done(), "all of that was answered before the old connection had ended"
-    await renewing
 
 
 async def test_what_happens_in_chats_is_told_to_its_owner(door: Door) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.chat_pauses import ChatPauses, PauseReason
+from shoal.chats import Chats
 from shoal.clock import now_ms
+from shoal.errors import StoreError
 from shoal.keywords import KeywordRow
-from shoal.message_log import Direction, IncomingMessage, LoggedMessage
+from shoal.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.rule_edits import with_rule
-from shoal.sendings import Sending
+from shoal.sendings import Sending, Sendings
 from shoal.verdicts import Verdict
 from standins import ANN, until
 
@@ -110,6 +113,34 @@ async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal) -> None:
     assert [entry.joined_to for entry in found] == [ids[2], ids[2], None]
 
 
+async def test_what_the_buyer_has_read_is_shown(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    asked = await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    chat_id = asked.message.chat_id
+    await sendings(shoal, "sent")
+    await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="read_receipt")
+    async with asyncio.timeout(5):
+        while True:
+            chat = await Chats(shoal.database).find("shop", chat_id, now_ms=now_ms())
+            if chat is not None and chat.read_at_ms:
+                break
+            await asyncio.sleep(0.02)
+    assert chat.buyer_name == "小鱼"
+
+
+async def test_a_message_without_an_id_is_kept_and_answered_once(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    for _ in range(2):
+        await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="json_text", text="在吗")
+    async with asyncio.timeout(5):
+        while not (
+            listed := [entry for entry in await shoal.log.list_messages(["shop"]) if entry.message.direction == "in"]
+        ):
+            await asyncio.sleep(0.02)
+    await verdict(shoal, listed[0].message.message_id, Verdict.ANSWERED)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+
+
 async def test_what_has_grown_old_is_not_answered(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.close()
@@ -132,6 +163,51 @@ async def test_a_message_that_a_disable_catches_is_answered_if_that_ends_in_time
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     await verdict(shoal, asked, Verdict.ANSWERED)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+
+
+async def test_a_disk_that_is_full_when_the_site_has_answered_costs_no_answer_and_doubles_none(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    database, failed = shoal.database, asyncio.Event()
+    write = database.write
+
+    async def full(job: Callable[[Connection], Any]) -> Any:
+        if not failed.is_set() and await shoal.sandbox.seen(unb, "小鱼") and not failed.is_set():
+            failed.set()
+            raise StoreError("disk full")
+        return await write(job)
+
+    monkeypatch.setattr(database, "write", full)
+    asked = await ask(shoal, unb)
+    await verdict(shoal, asked, Verdict.ANSWERED)
+    (sending,) = await sendings(shoal, "sent")
+    assert failed.is_set()
+    assert sending.reason in {"echo", "sent_again", ""}
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
+
+
+@pytest.mark.parametrize("step", ["store_incoming", "queue", "decide"])
+async def test_a_disk_that_is_full_for_a_while_loses_no_message(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    owner = Sendings if step == "queue" else MessageLog
+    done = getattr(owner, step)
+    once: list[str] = []
+
+    async def full(self: Any, *values: Any, **named: Any) -> Any:
+        if not once:
+            once.append(step)
+            raise StoreError("disk full")
+        return await done(self, *values, **named)
+
+    monkeypatch.setattr(owner, step, full)
+    text, wanted = ("多少钱", Verdict.NO_RULE) if step == "decide" else ("在吗", Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb, text), wanted)
+    assert once
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
 
 
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from shoal.errors import NotApplied
 from shoal.events import Talk
 from shoal.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.restraints import HOUR_MS, MINUTE_MS, Intended, guard_of, nobody_spoke_since, restraint
-from shoal.sendings import ECHO_WINDOW_MS, OutboxKind, OutboxRow, Queued, Sendings, SendOutcome
+from shoal.sendings import ECHO_WINDOW_MS, MISNAMED_WINDOW_MS, OutboxKind, OutboxRow, Queued, Sendings, SendOutcome
 from shoal.verdicts import Verdict
 from store_steps import Clock, an_account, created
 
@@ -189,9 +189,26 @@ async def test_a_sending_is_settled_once(log: MessageLog, sendings: Sendings) ->
     assert not await sendings.settle(sending, SendOutcome.REFUSED)
     assert await echoes(sendings, "s1", "在的")
     assert not await echoes(sendings, "s1", "在的", account="other")
-    assert not await echoes(sendings, "s2", "在的"), "the owner may say the same"
-    (message,) = await log.list_messages(["shop"])
+    await log.store_incoming("shop", [ours("s1", 2, "在的")])
+    assert not await echoes(sendings, "s2", "在的"), "it was echoed, so the owner says the same"
+    message = await the_message(log, "m1")
     assert [(found.outcome, found.row) for found in message.sendings] == [(SendOutcome.SENT, row)]
+
+
+@pytest.mark.parametrize("named", ["", "s9"])
+async def test_c4_an_echo_whose_id_the_answer_did_not_name_is_known_by_its_words_once(
+    log: MessageLog, sendings: Sendings, clock: Clock, named: str
+) -> None:
+    await sendings.settle(
+        await queued(sendings, a_row(1, text="在的")), SendOutcome.SENT, site_message_id=named or None
+    )
+    assert not await echoes(sendings, "s1", "别的")
+    await log.store_incoming("shop", [ours("s1", 2, "在的")])
+    assert await echoes(sendings, "s1", "在的")
+    assert not await echoes(sendings, "s2", "在的"), "one sending has one echo"
+    await sendings.settle(await queued(sendings, a_row(2, text="在的")), SendOutcome.SENT, site_message_id="s8")
+    clock.now += MISNAMED_WINDOW_MS
+    assert not await echoes(sendings, "s3", "在的"), "much later it is the owner's word"
 
 
 async def test_what_was_on_its_way_at_a_crash_is_uncertain(sendings: Sendings) -> None:
@@ -438,8 +455,8 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     assert await chats.list_chats(["shop"], now_ms=clock.now, paused=True) == [second]
     assert await chats.list_chats(["shop"], now_ms=clock.now, paused=False) == [first]
     assert await chats.list_chats(["other"], now_ms=clock.now) == []
-    await chats.mark_read("shop", "c", 50)
-    await chats.mark_read("shop", "c", 45)
+    await log.mark_read("shop", "c", 50)
+    await log.mark_read("shop", "c", 45)
     found = await chats.find("shop", "c", now_ms=clock.now)
     assert found is not None
     assert found.read_at_ms == 50
