@@ -268,7 +268,7 @@ DAMAGE: dict[str, tuple[Any, str]] = {
     ),
     "one rule": (
         lambda place: run_sql(
-            place / DATABASE_FILE, "INSERT INTO rules (account_id, id, keyword, kind) VALUES ('shop', 'r', 'k', 'poem')"
+            place / DATABASE_FILE, "INSERT INTO rules (account_id, id, match_mode) VALUES ('shop', 'r', 'poem')"
         ),
         "account shop",
     ),
