@@ -15,7 +15,7 @@ from browser.conftest import Console
 from standins import cookie_of
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("/console/", "/console/accounts")
+PAGES = ("/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings")
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 
 

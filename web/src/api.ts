@@ -12,6 +12,12 @@ export type BatchRow = Shapes['BatchRow']
 export type HistoryRow = Shapes['AccountHistoryRow']
 export type Message = Shapes['MessageShape']
 export type Span = Shapes['ActivitySpan']
+export type Timeline = Shapes['Timeline']
+export type Stretch = Shapes['StretchShape']
+export type Diagnosis = Shapes['Diagnosis']
+export type Check = Shapes['CheckShape']
+export type Item = Shapes['ItemShape']
+export type Settings = Shapes['DesiredBody']
 
 /** A page of a list. */
 export interface Page<T> {

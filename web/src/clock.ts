@@ -49,3 +49,35 @@ export const moment = (at: string): string => full.value.format(new Date(at))
 
 /** A number with its separators. */
 export const count = (value: number): string => numbers.value.format(value)
+
+const UNITS = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+] as const
+
+/** A length of time in its two largest units: "3 hr 5 min". */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  const first = UNITS.findIndex(([, size]) => seconds >= size)
+  const at = first < 0 ? UNITS.length - 1 : first
+  let rest = seconds
+  const parts = UNITS.slice(at, at + 2).map(([unit, size]) => {
+    const whole = Math.floor(rest / size)
+    rest -= whole * size
+    return { unit, whole }
+  })
+  return parts
+    .filter(({ whole }, place) => whole > 0 || place === 0)
+    .map(({ unit, whole }) =>
+      new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' }).format(whole),
+    )
+    .join(' ')
+}
+
+/** A share of one in percent, cut off: what is less than all is never shown as 100 %. */
+export function percent(share: number): string {
+  const cut = Math.floor(share * 10_000) / 10_000
+  return new Intl.NumberFormat(languageTag.value, { style: 'percent', maximumFractionDigits: 2 }).format(cut)
+}

@@ -24,6 +24,16 @@ export const router = createRouter({
           meta: { title: 'nav.accounts' },
         },
         {
+          path: 'accounts/:id',
+          component: () => import('./pages/Account.vue'),
+          props: true,
+          meta: { title: 'nav.accounts' },
+          children: [
+            { path: '', name: 'account', component: () => import('./pages/AccountOverview.vue') },
+            { path: 'settings', name: 'account-settings', component: () => import('./pages/AccountSettings.vue') },
+          ],
+        },
+        {
           path: ':rest(.*)*',
           name: 'nothing',
           component: () => import('./pages/Nothing.vue'),

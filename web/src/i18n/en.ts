@@ -1,3 +1,4 @@
+import { account } from './account'
 import type { Messages } from './messages'
 
 /** Every text of the console in English. */
@@ -236,6 +237,7 @@ export const en: Messages = {
     type: 'Type {id} to confirm',
     submit: 'Remove the shop',
   },
+  account: account.en,
   errors: {
     network:
       'The server cannot be reached; check the network. A change without an answer is repeated under the same key and never made twice.',

@@ -1,6 +1,7 @@
 import type { zh } from './zh'
 
-type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> }
+/** The same texts in another language. */
+export type Texts<T> = { [K in keyof T]: T[K] extends string ? string : Texts<T[K]> }
 type Paths<T, P extends string = ''> = {
   [K in keyof T & string]: T[K] extends string ? `${P}${K}` : Paths<T[K], `${P}${K}.`>
 }[keyof T & string]

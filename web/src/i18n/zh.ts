@@ -1,3 +1,5 @@
+import { account } from './account'
+
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
 export const zh = {
   app: {
@@ -232,6 +234,7 @@ export const zh = {
     type: '请输入 {id} 以确认',
     submit: '删除店铺',
   },
+  account: account.zh,
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '服务器的回答无法识别（{status}）。请刷新页面；若再次出现，请查看服务器日志。',

@@ -1,0 +1,51 @@
+/** A form over values that others may change meanwhile: what is mine, what is theirs, and where they clash. */
+import { computed, reactive, watch } from 'vue'
+
+export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
+const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
+
+/**
+ * Values to be edited, field by field, beside the living ones.
+ *
+ * A field that nobody touched here follows the living value. One that was touched keeps what was typed; when the living
+ * value moves away from what the typing began with, the field is in conflict until somebody chooses.
+ */
+export function useDraft<T extends Record<string, unknown>>(living: () => T) {
+  const fields = Object.keys(living()) as (keyof T & string)[]
+  const mine = reactive(copy(living())) as T
+  const base = reactive(copy(living())) as T
+  const theirs = reactive(copy(living())) as T
+
+  function follow(next: T): void {
+    for (const field of fields) {
+      theirs[field] = copy(next[field])
+      if (same(mine[field], base[field]) || same(mine[field], next[field])) take(field)
+    }
+  }
+
+  /** Give up what was typed. */
+  function take(field: keyof T & string): void {
+    mine[field] = copy(theirs[field])
+    base[field] = copy(theirs[field])
+  }
+
+  /** Stay with what was typed, knowing what the others have. */
+  function keep(field: keyof T & string): void {
+    base[field] = copy(theirs[field])
+  }
+
+  const dirty = computed(() => fields.filter((field) => !same(mine[field], base[field])))
+  const conflicts = computed(() => dirty.value.filter((field) => !same(theirs[field], base[field])))
+  /** What is to be sent. */
+  const changes = computed(
+    () => Object.fromEntries(dirty.value.map((field) => [field, copy(mine[field])])) as Partial<T>,
+  )
+
+  function discard(): void {
+    for (const field of fields) take(field)
+  }
+
+  watch(living, follow, { deep: true })
+
+  return { mine, theirs, dirty, conflicts, changes, take, keep, discard, follow }
+}
