@@ -60,8 +60,10 @@ const UNITS = [
 /** A length of time in its two largest units: "3 hr 5 min". */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
-  const first = UNITS.findIndex(([, size]) => seconds >= size)
-  const at = first < 0 ? UNITS.length - 1 : first
+  const unit = (unit: string, whole: number): string =>
+    new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' }).format(whole)
+  if (seconds === 0) return `< ${unit('second', 1)}`
+  const at = UNITS.findIndex(([, size]) => seconds >= size)
   let rest = seconds
   const parts = UNITS.slice(at, at + 2).map(([unit, size]) => {
     const whole = Math.floor(rest / size)
@@ -69,10 +71,8 @@ export function duration(milliseconds: number): string {
     return { unit, whole }
   })
   return parts
-    .filter(({ whole }, place) => whole > 0 || place === 0)
-    .map(({ unit, whole }) =>
-      new Intl.NumberFormat(languageTag.value, { style: 'unit', unit, unitDisplay: 'short' }).format(whole),
-    )
+    .filter(({ whole }) => whole > 0)
+    .map((part) => unit(part.unit, part.whole))
     .join(' ')
 }
 
