@@ -36,6 +36,7 @@ from shoal.upkeep import DeafConnection, Upkeep
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
+from shoal.xianyu.halt import Halt
 from shoal.xianyu.live_socket import LiveSocket, Registration, TokenRefused, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
@@ -77,6 +78,7 @@ class _Access:
 
     session: aiohttp.ClientSession
     login: SiteLogin
+    halt: Halt
     mtop: MtopClient
     tokens: SocketTokens
 
@@ -101,15 +103,20 @@ class XianyuLive:
         Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
         await self._note_interrupted()
-        async with session_through(
-            self._account.proxy,
-            self._around.session,
-            connect_timeout_seconds=proxy_timeout_seconds(self._settings),
-        ) as session:
-            await self._live(session)
+        halt = Halt()
+        try:
+            async with session_through(
+                self._account.proxy,
+                self._around.session,
+                connect_timeout_seconds=proxy_timeout_seconds(self._settings),
+            ) as session:
+                await self._live(session, halt)
+        except BaseException:
+            halt.check()  # whatever ended it in the same moment, the end or a stop included: the owner must know
+            raise
 
-    async def _live(self, session: aiohttp.ClientSession) -> None:
-        """Everything that this account says to the site goes over ``session``."""
+    async def _live(self, session: aiohttp.ClientSession, halt: Halt) -> None:
+        """Everything that this account says to the site goes over ``session``, and nothing once ``halt`` is pulled."""
         login = await SiteLogin.open(self._account, self._around.credentials)
         mtop = MtopClient(
             session,
@@ -117,10 +124,11 @@ class XianyuLive:
             login,
             user_agent=DEFAULT_USER_AGENT,
             timeout_seconds=self._settings.site_timeout_seconds,
+            halt=halt,
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
         tokens = SocketTokens(login, mtop, self._around.token_calls, renewal_ms=renewal_ms)
-        access = _Access(session, login, mtop, tokens)
+        access = _Access(session, login, halt, mtop, tokens)
         while True:
             token = await tokens.current()
             try:
@@ -153,6 +161,7 @@ class XianyuLive:
                 access.login.header(),
                 DEFAULT_USER_AGENT,
                 gate=self._link.allows,
+                halt=access.halt,
             ) as socket:
                 registration = await socket.register(
                     token.access_token, token.device_id, timeout_seconds=timeout_seconds
@@ -262,7 +271,7 @@ class XianyuLive:
 
     def _site_pictures(self, access: _Access) -> SitePictures:
         async def upload(picture: Picture) -> UploadedPicture:
-            try:
+            with access.halt.guarding():
                 return await upload_picture(
                     access.session,
                     self._settings.site_upload_url,
@@ -273,16 +282,13 @@ class XianyuLive:
                     user_agent=DEFAULT_USER_AGENT,
                     timeout_seconds=self._settings.site_timeout_seconds,
                 )
-            except NeedsOwner as why:
-                access.mtop.give_up(why)
-                raise
 
         around = self._around
         return SitePictures(self._account.id, around.pictures, around.uploaded, upload, allows=self._link.allows)
 
     async def _check_login(self, access: _Access) -> None:
-        """Keep the login alive. Raises ``NeedsOwner`` when it is gone, and then no further call leaves."""
-        try:
+        """Keep the login alive. Raises ``NeedsOwner`` when it is gone."""
+        with access.halt.guarding():
             alive = await has_login(
                 access.session,
                 self._settings.site_passport_url,
@@ -290,9 +296,6 @@ class XianyuLive:
                 user_agent=DEFAULT_USER_AGENT,
                 timeout_seconds=self._settings.site_timeout_seconds,
             )
-        except NeedsOwner as why:
-            access.mtop.give_up(why)
-            raise
         if not alive:
             await access.mtop.login_user()  # the passport alone is not believed
 

@@ -11,6 +11,7 @@ from shoal.diagnosis import PROXY_REASONS
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
 from shoal.upkeep import DeafConnection
 from shoal.xianyu.live_socket import ReplyTimeout, SocketClosed, TokenRefused
+from shoal.xianyu.site_session import SITE_UNTRUSTED, UNREACHABLE
 
 ROOT = Path(__file__).parents[2] / "src" / "shoal"
 CODE = re.compile(r"\bcode=\"(\w+)\"")
@@ -20,7 +21,8 @@ ENDING = ("xianyu/live_socket.py", "xianyu/mtop.py", "upkeep.py", "socket_tokens
 
 def test_every_reason_that_a_connection_can_end_with_has_words() -> None:
     named = {code for file in ENDING for code in CODE.findall((ROOT / file).read_text(encoding="utf-8"))}
-    assert {"unreachable", "push_overflow"} <= named
+    assert {"handshake_refused", "push_overflow"} <= named
+    named |= {UNREACHABLE, SITE_UNTRUSTED}
     ends_none = {"malformed_id"}
     kinds = (DeafConnection, ReplyTimeout, SocketClosed, TokenRefused, StoreError, NotApplied, OutcomeUnknown)
     assert (named - ends_none) | {kind.code for kind in kinds} | PROXY_REASONS <= set(RETRY_REASONS)

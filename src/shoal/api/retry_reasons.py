@@ -12,6 +12,10 @@ RETRY_REASONS: Final[dict[str, tuple[str, str]]] = {
     "reply_timeout": ("闲鱼没有及时回应", "the site did not answer in time"),
     "deaf_connection": ("连接看似正常，却收不到消息", "the link looked alive, but messages did not come"),
     "unreachable": ("连不上闲鱼", "the site cannot be reached"),
+    "site_untrusted": (
+        "应答者无法证明自己是闲鱼（上网认证页、防火墙，或本机时间不对）",
+        "what answers cannot prove to be the site (a sign-in page of the network, a firewall, or this machine's clock)",
+    ),
     "handshake_refused": ("闲鱼拒绝建立连接", "the site refused the link"),
     "token_refused": ("闲鱼不接受登录令牌", "the site does not accept the token"),
     "token_rejected": ("闲鱼不接受刚更新的签名令牌", "the site rejects the signing token that it has just renewed"),

@@ -124,6 +124,7 @@ class FaultBody(Body):
     name: Name | None = None
     value: Text | None = None
     drop_old: bool | None = None
+    punish: bool | None = None
 
     @model_validator(mode="after")
     def _known(self) -> FaultBody:

@@ -15,7 +15,7 @@ from shoal.sandbox import codec
 from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.faults import short_name
 from shoal.sandbox.im_requests import HANDLERS, Answer, Refused
-from shoal.sandbox.mtop_site import IM_APP_KEY, parse_cookies
+from shoal.sandbox.mtop_site import IM_APP_KEY, RISK, parse_cookies, punish_url
 from shoal.sandbox.site import Entry, Site
 from shoal.sandbox.world import ImToken
 
@@ -127,7 +127,7 @@ class Socket:
         lwp = str(frame.get("lwp", ""))
         which = short_name(lwp)
         try:
-            answer = self._answer(lwp, frame)
+            answer = self._risk(which) or self._answer(lwp, frame)
         except Refused as refusal:
             answer = (refusal.code, {"reason": refusal.reason})
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as broken:
@@ -135,6 +135,14 @@ class Socket:
         if answer is None or self.mute:
             return
         self._reply(mid, which, answer)
+
+    def _risk(self, which: str) -> Answer | None:
+        """Refuse as risk control does, if a fault names this request: where none is named the gateway is meant."""
+        fault = self.site.faults.find("risk_control", self.unb, which)
+        if fault is None or fault.options.get("which") != which:
+            return None
+        self.site.faults.play(fault)
+        return 400, {"reason": RISK[0], "developerMessage": RISK[1], "url": punish_url(which)}
 
     def _reply(self, mid: str, which: str, answer: Answer) -> None:
         code, body = answer

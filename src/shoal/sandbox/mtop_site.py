@@ -243,7 +243,7 @@ def _check(call: Call) -> Session | None:
     site, which = call.site, short_name(call.api)
     risk = site.faults.take("risk_control", call.account, which)
     if risk:
-        raise Fail(*_risk_ret(risk.options.get("order")), data={"url": _punish_url(call.api)})
+        raise Fail(*_risk_ret(risk.options.get("order")), data={"url": punish_url(call.api)})
     expired = site.faults.find("session_expired", call.account, which)
     if expired and call.cookies.get("cookie2") in expired.options.get("_logins", ()):
         site.faults.play(expired)
@@ -275,7 +275,8 @@ def _risk_ret(order: object) -> tuple[str, ...]:
     return tuple(reversed(RISK)) if order == "rgv_first" else RISK
 
 
-def _punish_url(api: str) -> str:
+def punish_url(api: str) -> str:
+    """Return where risk control sends a person."""
     return (
         f"https://h5api.m.goofish.com:443//h5/{api}/1.0/_____tmd_____/punish?x5secdata=sandbox&x5step=2&action=captcha"
     )
@@ -336,8 +337,10 @@ def broken_answer(site: Site, account: str, which: str) -> Response | None:
     """Return what the faults ``http_500`` and ``html_answer`` put in place of an answer."""
     if site.faults.take("http_500", account, which):
         return Response("Internal Server Error", 500, media_type="text/plain")
-    if site.faults.take("html_answer", account, which):
-        return HTMLResponse("<html><head><title>亲，访问被拒绝</title></head><body>哎哟喂</body></html>")
+    page = site.faults.take("html_answer", account, which)
+    if page:
+        script = f'<script>location.href="{punish_url(which)}"</script>' if page.options.get("punish") else ""
+        return HTMLResponse(f"<html><head><title>亲，访问被拒绝</title></head><body>哎哟喂{script}</body></html>")
     return None
 
 

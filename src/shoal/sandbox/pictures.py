@@ -26,6 +26,7 @@ async def upload_endpoint(request: Request) -> Response:
         return broken
     if site.faults.take("risk_control", cookies.get("unb", ""), "upload"):
         log_call(site, "upload.api", cookies, "RISK")
+        await site.faults.detain(cookies.get("unb", ""), "upload")
         return RedirectResponse(f"{request.base_url}_____tmd_____/punish?x5secdata={site.world.hex(32)}&x5step=2", 302)
     session = site.world.session_of(cookies)
     if session is None:

@@ -17,10 +17,12 @@ import aiohttp
 from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
+from shoal.xianyu.halt import Halt
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
+from shoal.xianyu.mtop_reply import is_risk_url, risk_in_refusal
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
-from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.site_session import Redirected, code_of_failure, require_no_cookie_jar
 
 DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -122,19 +124,24 @@ async def connect(
     user_agent: str,
     *,
     gate: Callable[[], bool] = _always,
+    halt: Halt | None = None,
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
     connect_timeout_seconds: float = 20.0,
 ) -> AsyncIterator[LiveSocket]:
     """Open the socket for the length of an ``async with``; leaving it ends the reader and says farewell.
 
     ``gate`` is asked before every frame that goes out, ``/reg`` included: ``False`` keeps it back (``GateClosed``).
+    So is ``halt``, which raises ``NeedsOwner``, and which an answer that needs the owner pulls.
 
-    Raises ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
+    Raises ``NeedsOwner`` (``risk_control``) when the handshake is sent to the site's check for people, and
+    ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
     code of a ``ProxyFailed``.
     """
     require_no_cookie_jar(session)
-    link = await _open(session, url, _headers(cookie_header, user_agent), max_frame_bytes, connect_timeout_seconds)
-    socket = LiveSocket(link, gate)
+    halt = halt or Halt()
+    with halt.guarding():
+        link = await _open(session, url, _headers(cookie_header, user_agent), max_frame_bytes, connect_timeout_seconds)
+    socket = LiveSocket(link, gate, halt)
     socket.start()
     try:
         yield socket
@@ -161,11 +168,17 @@ async def _open(
             code="handshake_refused",
             status=refusal.status,
         ) from None
+    except Redirected as elsewhere:
+        if is_risk_url(elsewhere.location):
+            raise NeedsOwner("risk_control", action_url=elsewhere.location) from None
+        raise TemporaryFailure(
+            f"the message socket refused the handshake: {elsewhere}", code="handshake_refused", status=elsewhere.status
+        ) from None
     except ProxyFailed as failure:
         raise TemporaryFailure(f"the message socket cannot be reached: {failure}", code=failure.code) from None
     except (aiohttp.ClientError, OSError) as failure:
         raise TemporaryFailure(
-            f"the message socket cannot be reached ({type(failure).__name__})", code="unreachable"
+            f"the message socket cannot be reached ({type(failure).__name__})", code=code_of_failure(failure)
         ) from None
 
 
@@ -189,6 +202,7 @@ class LiveSocket:
         "_arrived",
         "_ending",
         "_gate",
+        "_halt",
         "_link",
         "_pushes",
         "_reader",
@@ -198,13 +212,14 @@ class LiveSocket:
         "names",
     )
 
-    def __init__(self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool]) -> None:
+    def __init__(self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool], halt: Halt) -> None:
         self.names = FrameNames()
         """Makes the mids and uuids of this connection."""
         self.dropped_frames = 0
         """How many incoming frames were neither reply nor push, or not readable."""
         self._link = link
         self._gate = gate
+        self._halt = halt
         self._reader: asyncio.Task[None] | None = None
         self._ending: Callable[[], ShoalError] | None = None
         self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
@@ -241,11 +256,12 @@ class LiveSocket:
         """Log in to the socket (§3.2).
 
         Raises ``TokenRefused`` (get a new token), ``ComeBackLater`` (``connect_limit``),
-        ``TemporaryFailure`` (``register_refused``: another reason), ``NeedsOwner("kicked_out")``, and as ``request``.
+        ``TemporaryFailure`` (``register_refused``: another reason), ``NeedsOwner`` (``kicked_out``, ``risk_control``),
+        and as ``request``.
         """
         reply = await self.request(frames.registration(self.names.mid(), token, device_id), timeout_seconds)
         if reply.get("code") != 200:
-            raise _refusal(reply, "register_refused")
+            raise self._refused(reply, "register_refused")
         headers, body = frames.headers_of(reply), frames.body_of(reply)
         timestamp = body.get("timestamp")
         return Registration(
@@ -257,7 +273,8 @@ class LiveSocket:
     async def request(self, frame: Frame, timeout_seconds: float = 10.0) -> Frame:
         """Send a frame and return the reply with the same mid, whatever its code.
 
-        Raises ``ReplyTimeout``, ``GateClosed``, or whatever ended the socket (``SocketClosed``, …).
+        Raises ``ReplyTimeout``, ``GateClosed``, or whatever ended the socket (``SocketClosed``, …). A reply that is
+        risk control is returned too, and ends the socket.
         """
         key = mid_key(frames.mid_of(frame))
         if not key or key in self._waiting:
@@ -280,7 +297,7 @@ class LiveSocket:
         """Send one heartbeat and wait for its answer (§3.4). Raises as ``register`` and ``request``."""
         reply = await self.request(frames.heartbeat(self.names.mid()), timeout_seconds)
         if reply.get("code") != 200:
-            raise _refusal(reply, "heartbeat_refused")
+            raise self._refused(reply, "heartbeat_refused")
 
     async def ack(self, push: Frame) -> None:
         """Acknowledge a push, once its content is safe. Raises ``GateClosed`` or what ended the socket."""
@@ -327,9 +344,9 @@ class LiveSocket:
     async def pushes(self) -> AsyncIterator[Frame]:
         """Yield pushes in order of arrival; when the socket ends, yield what has come, then raise why it ended.
 
-        Raises ``SocketClosed``, ``NeedsOwner("kicked_out")``, ``ComeBackLater`` (``session_removed``) or
-        ``TemporaryFailure`` (``push_overflow``: the caller takes pushes more slowly than they come). For one reader at
-        a time.
+        Raises ``SocketClosed``, ``NeedsOwner`` (``kicked_out``, ``risk_control``), ``ComeBackLater``
+        (``session_removed``) or ``TemporaryFailure`` (``push_overflow``: the caller takes pushes more slowly than they
+        come). For one reader at a time.
         """
         while True:
             while self._pushes:
@@ -346,6 +363,7 @@ class LiveSocket:
     async def _send(self, frame: Frame, uuid: str, timeout_seconds: float) -> SendReceipt:
         if self._ending is not None:
             raise self._ended()
+        self._halt.check()  # here it is certain that nothing went out
         try:
             reply = await self.request(frame, timeout_seconds)
         except (TemporaryFailure, NeedsOwner):
@@ -364,6 +382,7 @@ class LiveSocket:
         if self._ending is not None:
             raise self._ended()
         text = frames.encode(frame)
+        self._halt.check()
         if not self._gate():
             raise GateClosed("the account may not send at the moment", lwp=frame.get("lwp", "ack"))
         try:
@@ -403,10 +422,15 @@ class LiveSocket:
             self.dropped_frames += 1
         else:
             waiter.set_result(frame)
+        url = _risk_url(frame)
+        if url is not None:
+            self._halt.pull(NeedsOwner("risk_control", action_url=url))
+            self._end(lambda: NeedsOwner("risk_control", action_url=url))
 
     def _take_push(self, frame: Frame, size: int) -> None:
         match frame["lwp"]:
             case frames.KICKOUT:
+                self._halt.pull(NeedsOwner("kicked_out"))
                 self._end(lambda: NeedsOwner("kicked_out"))
             case frames.SESSION_REMOVED:
                 self._end(lambda: ComeBackLater("the site has ended the session", code="session_removed"))
@@ -416,6 +440,12 @@ class LiveSocket:
                 self._pushes.append((size, frame))
                 self._waiting_bytes += size
                 self._arrived.set()
+
+    def _refused(self, reply: Frame, otherwise: str) -> ShoalError:
+        error = _refusal(reply, otherwise)
+        if isinstance(error, NeedsOwner):
+            self._halt.pull(error)
+        return error
 
     def _end(self, why: Callable[[], ShoalError]) -> None:
         """Note the first reason why the socket has ended and wake everybody who waits."""
@@ -433,6 +463,9 @@ class LiveSocket:
 
 def _refusal(reply: Frame, otherwise: str) -> ShoalError:
     """Return what a refused ``/reg`` or heartbeat means (§3.2). The site's own words are not repeated."""
+    url = _risk_url(reply)
+    if url is not None:
+        return NeedsOwner("risk_control", action_url=url)
     code = reply.get("code")
     body = frames.body_of(reply)
     said = " ".join(_text(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
@@ -446,6 +479,12 @@ def _refusal(reply: Frame, otherwise: str) -> ShoalError:
     if code == 401:
         return TokenRefused("the site does not accept the token")
     return TemporaryFailure(f"the site refused (code {str(code)[:16]})", code=otherwise)
+
+
+def _risk_url(reply: Frame) -> str | None:
+    """The address to open, maybe empty, when a reply is risk control; ``None`` when it is not."""
+    body = frames.body_of(reply)
+    return risk_in_refusal(body) if reply.get("code") != 200 or "reason" in body else None
 
 
 def _send_refusal(reply: Frame) -> SendRefused:

@@ -9,7 +9,7 @@ import aiohttp
 from shoal.errors import NeedsOwner, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
-from shoal.xianyu.mtop_reply import is_risk_url
+from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
 
@@ -93,11 +93,12 @@ def _verdict(status: int, location: str, body: bytes | None) -> bool:
     try:
         answer = parse_json_object(body)
     except UndecodableFrame:
+        url = risk_in_page(body)
+        if url is not None:
+            raise NeedsOwner("risk_control", action_url=url) from None
         raise _no_answer("the answer is not JSON") from None
-    url = answer.get("url")
-    if isinstance(url, str) and url.startswith("//"):
-        url = f"https:{url}"
-    if isinstance(url, str) and url.startswith("https://") and is_risk_url(url):
+    url = risk_in(answer)
+    if url is not None:
         raise NeedsOwner("risk_control", action_url=url)
     content = answer.get("content")
     success = content.get("success") if isinstance(content, dict) else None

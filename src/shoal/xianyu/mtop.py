@@ -17,14 +17,15 @@ import aiohttp
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater, InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
+from shoal.xianyu.halt import Halt
 from shoal.xianyu.identity import APP_KEY
-from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge
+from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
-from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0
@@ -120,7 +121,9 @@ class MtopClient:
         user_agent: str,
         timeout_seconds: float = 20.0,
         clock_ms: Callable[[], int] = now_ms,
+        halt: Halt | None = None,
     ) -> None:
+        """``halt`` is shared with whatever else speaks for the same account."""
         require_no_cookie_jar(session)
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -128,11 +131,7 @@ class MtopClient:
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._clock_ms = clock_ms
-        self._given_up: NeedsOwner | None = None
-
-    def give_up(self, why: NeedsOwner) -> None:
-        """Let no further call out: the owner must act first. Whoever asks is told the same."""
-        self._given_up = self._given_up or why
+        self._halt = halt or Halt()
 
     async def call(
         self,
@@ -153,12 +152,8 @@ class MtopClient:
         ``TemporaryFailure``. When an ``irreversible`` call may have reached the site without a readable answer, the
         failure is ``OutcomeUncertain``.
         """
-        call = _Call(api, version, data_text, extra_query or {}, irreversible)
-        try:
-            return await self._answered(call)
-        except NeedsOwner as why:
-            self.give_up(why)
-            raise
+        with self._halt.guarding():
+            return await self._answered(_Call(api, version, data_text, extra_query or {}, irreversible))
 
     async def _answered(self, call: _Call) -> dict[str, object]:
         reply, verdict = await self._ask(call)
@@ -222,8 +217,7 @@ class MtopClient:
         await self.call("mtop.idle.groupon.activity.seller.freeshipping", data_text, irreversible=True)
 
     async def _ask(self, call: _Call) -> tuple[dict[str, object], Verdict]:
-        if self._given_up is not None:
-            raise NeedsOwner(self._given_up.reason, action_url=self._given_up.action_url)
+        self._halt.check()
         answer = await self._exchange(call)
         reply = _readable(call, answer)
         return reply, judge(reply)
@@ -238,7 +232,7 @@ class MtopClient:
             raise call.unanswered(str(failure), failure.code) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
             # "from None": what aiohttp raises refers to the request, and so to the cookie.
-            raise call.unanswered(f"no connection ({type(failure).__name__})", "unreachable") from None
+            raise call.unanswered(f"no connection ({type(failure).__name__})", code_of_failure(failure)) from None
         except (aiohttp.ClientError, OSError) as failure:
             raise call.broken_off(f"no answer ({type(failure).__name__})") from None
         finally:
@@ -324,6 +318,9 @@ def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
     if answer.status >= 500 or answer.status < 200 or 300 <= answer.status < 400:
         raise call.broken_off(f"HTTP {answer.status}")
     if answer.content_type not in _JSON_TYPES or answer.body is None:
+        url = risk_in_page(answer.body or b"")
+        if url is not None:
+            raise NeedsOwner("risk_control", action_url=url)
         raise call.broken_off("the answer is too large" if answer.body is None else "the answer is not JSON")
     try:
         return parse_json_object(answer.body)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +41,8 @@ _TOKEN_CODES = frozenset({"FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAI
 _BUSY_WORDS = ("FLOWLIMIT", "TRAFFIC_LIMIT")
 _FAULT_WORDS = ("TIMEOUT", "FAULT")
 _MAX_URL_CHARACTERS = 8192
+_CHECK_PAGE = re.compile(rb"punish\?x5secdata|/_____tmd_____/")
+_CHECK_LINK = re.compile(rb"(?:https?:)?//[^\s\"'<>\\]{1,8000}?/punish\?[^\s\"'<>\\]{1,8000}")
 
 
 def judge(reply: Mapping[str, object]) -> Verdict:
@@ -72,6 +76,34 @@ def is_risk_url(url: str) -> bool:
     return any(word in url for word in _RISK_URLS)
 
 
+def risk_in(reply: Mapping[str, object]) -> str | None:
+    """The address to open (empty when none is named) when an answer of another door is risk control, else ``None``.
+
+    The passport and the upload say so as the signed calls do, or by ``url`` alone (docs/protocol.md §2.7).
+    """
+    verdict = judge(reply)
+    url = _web_address(reply.get("url"))
+    if verdict.meaning is Meaning.RISK:
+        return verdict.url or url
+    return url if is_risk_url(url) else None
+
+
+def risk_in_refusal(body: Mapping[str, object]) -> str | None:
+    """As ``risk_in``, for the body of a refusal on the message socket (docs/protocol.md §3.2)."""
+    words = [str(body.get(name, "")) for name in ("reason", "code", "developerMessage", "moreInfo")]
+    url = _web_address(body.get("url")) or _url(body.get("data"))
+    told = any(code in text for text in words for code in (*_RISK_CODES, *_RISK_TEXTS))
+    return url if told or is_risk_url(url) else None
+
+
+def risk_in_page(body: bytes) -> str | None:
+    """As ``risk_in``, for an answer that is a page: the site's check for people may come in place of any answer."""
+    if not _CHECK_PAGE.search(body):
+        return None
+    link = _CHECK_LINK.search(body)
+    return _web_address(html.unescape(link[0].decode("ascii", "replace"))) if link else ""
+
+
 def _business(entries: list[tuple[str, str]]) -> Verdict:
     failures = [entry for entry in entries if entry[0] != "SUCCESS"]
     if not failures:
@@ -91,9 +123,14 @@ def _entries(ret: object) -> list[tuple[str, str]]:
 
 
 def _url(data: object) -> str:
-    url = data.get("url") if isinstance(data, dict) else None
-    if not isinstance(url, str) or len(url) > _MAX_URL_CHARACTERS:
+    return _web_address(data.get("url") if isinstance(data, dict) else None)
+
+
+def _web_address(url: object) -> str:
+    """An address that may be shown to be opened; empty when it is none."""
+    if not isinstance(url, str) or len(url) > _MAX_URL_CHARACTERS or not url.isprintable():
         return ""
+    url = f"https:{url}" if url.startswith("//") else url
     return url if url.startswith(("https://", "http://")) else ""
 
 

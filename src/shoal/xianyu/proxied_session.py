@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
 from shoal.xianyu.proxy import Proxy, parse_proxy
-from shoal.xianyu.site_session import READ_BUFFER_BYTES
+from shoal.xianyu.site_session import open_session
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -48,9 +48,7 @@ async def session_through(
         yield direct
         return
     connector = _OnlyThrough(parse_proxy(url), connect_timeout_seconds)
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=READ_BUFFER_BYTES
-    ) as session:
+    async with open_session(connector) as session:
         yield session
 
 

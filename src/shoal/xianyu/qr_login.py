@@ -16,7 +16,7 @@ import aiohttp
 
 from shoal.errors import NeedsOwner, TemporaryFailure
 from shoal.xianyu.cookie_string import format_cookie
-from shoal.xianyu.mtop_reply import is_risk_url
+from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
@@ -190,10 +190,13 @@ def _content(answer: _Answer) -> dict[str, object]:
     try:
         reply = parse_json_object(answer.body or b"")
     except UndecodableFrame:
+        url = risk_in_page(answer.body or b"")
+        if url is not None:
+            raise _risk(url) from None
         raise _failed("the answer is not JSON") from None
-    url = reply.get("url")
-    if isinstance(url, str) and is_risk_url(url):
-        raise _risk(f"https:{url}" if url.startswith("//") else url)
+    url = risk_in(reply)
+    if url is not None:
+        raise _risk(url)
     content = reply.get("content")
     if not isinstance(content, dict) or content.get("success") is not True:
         raise _failed("the site says no")

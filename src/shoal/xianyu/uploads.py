@@ -10,7 +10,7 @@ import aiohttp
 from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
-from shoal.xianyu.mtop_reply import Meaning, is_risk_url, judge
+from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
@@ -110,10 +110,13 @@ def _understood(answer: _Answer, header: str) -> UploadedPicture:
     try:
         reply = parse_json_object(answer.body)
     except UndecodableFrame:
+        risk = risk_in_page(answer.body)
+        if risk is not None:
+            raise NeedsOwner("risk_control", action_url=risk) from None
         raise _failed("the answer is not JSON") from None
-    verdict = judge(reply)
-    if verdict.meaning is Meaning.RISK:
-        raise NeedsOwner("risk_control", action_url=verdict.url)
+    risk = risk_in(reply)
+    if risk is not None:
+        raise NeedsOwner("risk_control", action_url=risk)
     lies = reply.get("object")
     url = lies.get("url") if isinstance(lies, dict) else None
     if not isinstance(lies, dict) or not isinstance(url, str) or reply.get("success") is False:
