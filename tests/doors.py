@@ -71,11 +71,13 @@ def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def open_door(data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
-    """A server with its administrator signed in; closed at the end."""
+async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: Any) -> AsyncIterator[Door]:
+    """A server with its administrator signed in; closed at the end. ``over_the_wire``: to ``site_…_url``."""
     site = FakeSite()
     nowhere = {"site_passport_url": "http://127.0.0.1:9"}
-    app = build_app(quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=site.connect)
+    app = build_app(
+        quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if over_the_wire else site.connect
+    )
     async with app.router.lifespan_context(app):
         token = await app.state.server.users.open_session(1, 3600)
         async with client_of(app, token) as client:

@@ -6,11 +6,23 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    ScalarSelect,
+    and_,
+    case,
+    func,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from shoal.chat_pauses import PauseReason
 from shoal.database import Database
-from shoal.schema import chat_pauses, chats, insert_or
+from shoal.schema import chat_pauses, chats, insert_or, messages
 
 LONGEST_EXCERPT = 200
 """So many characters of the last word are kept in the list."""
@@ -20,7 +32,8 @@ LONGEST_EXCERPT = 200
 class Chat:
     """One chat. ``read_at_ms``: when the buyer last read what we said, as far as the site told.
 
-    ``pause_reason`` is empty unless it is silent until ``paused_until_ms``.
+    ``pause_reason`` is empty unless it is silent until ``paused_until_ms``. ``found_text`` is the newest message that
+    was looked for, where words were.
     """
 
     account_id: str
@@ -35,6 +48,7 @@ class Chat:
     paused_until_ms: int | None = None
     pause_reason: PauseReason | None = None
     pause_actor: str = ""
+    found_text: str | None = None
 
     @property
     def cursor(self) -> tuple[int, str, str]:
@@ -43,6 +57,8 @@ class Chat:
 
 
 _PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
+_IDS = (chats.c.chat_id, chats.c.buyer_id, chats.c.item_id)
+_FROM_BUYER = "in"
 
 
 class Chats:
@@ -58,18 +74,26 @@ class Chats:
         now_ms: int,
         chat_id: str | None = None,
         paused: bool | None = None,
+        waiting: bool | None = None,
+        query: str = "",
         before: tuple[int, str, str] | None = None,
         limit: int = 50,
     ) -> list[Chat]:
-        """Chats, those that spoke last first. ``before`` is the ``cursor`` of the last one seen."""
+        """Chats, those that spoke last first. ``before`` is the ``cursor`` of the last one seen.
+
+        ``waiting``: the buyer has, or has not, the last word. ``query`` is looked for literally in what was said and in
+        the names of who said it, whatever the case, and is compared with the ids of the chat, its buyer and its item.
+        """
         holds = and_(
             chat_pauses.c.account_id == chats.c.account_id,
             chat_pauses.c.chat_id == chats.c.chat_id,
             chat_pauses.c.until_ms > now_ms,
         )
-        query = (
+        found = _found(query) if query else None
+        statement = (
             select(
                 chats,
+                (null() if found is None else found).label("found_text"),
                 chat_pauses.c.until_ms.label("paused_until_ms"),
                 chat_pauses.c.reason.label("pause_reason"),
                 chat_pauses.c.actor.label("pause_actor"),
@@ -77,21 +101,46 @@ class Chats:
             .outerjoin(chat_pauses, holds)
             .where(chats.c.account_id.in_(list(account_ids)))
         )
+        if found is not None:
+            statement = statement.where(or_(found.is_not(None), *(column == query for column in _IDS)))
         if chat_id is not None:
-            query = query.where(chats.c.chat_id == chat_id)
+            statement = statement.where(chats.c.chat_id == chat_id)
         if paused is not None:
-            query = query.where(chat_pauses.c.until_ms.is_not(None) if paused else chat_pauses.c.until_ms.is_(None))
+            held = chat_pauses.c.until_ms
+            statement = statement.where(held.is_not(None) if paused else held.is_(None))
+        if waiting is not None:
+            last = chats.c.last_direction
+            statement = statement.where(last == _FROM_BUYER if waiting else last != _FROM_BUYER)
         if before is not None:
-            query = query.where(tuple_(*before) > _PLACE)
-        query = query.order_by(*(column.desc() for column in _PLACE)).limit(limit)
+            statement = statement.where(tuple_(*before) > _PLACE)
+        statement = statement.order_by(*(column.desc() for column in _PLACE)).limit(limit)
         return await self._database.read(
-            lambda connection: [_chat(row) for row in connection.execute(query).mappings()]
+            lambda connection: [_chat(row) for row in connection.execute(statement).mappings()]
         )
 
     async def find(self, account_id: str, chat_id: str, *, now_ms: int) -> Chat | None:
         """One chat, if anything was said there."""
         found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
         return found[0] if found else None
+
+
+def _found(query: str) -> ScalarSelect[str]:
+    """The newest message of the chat that has the words; null when none has."""
+    return (
+        select(messages.c.text)
+        .where(
+            messages.c.account_id == chats.c.account_id,
+            messages.c.chat_id == chats.c.chat_id,
+            or_(
+                messages.c.text.icontains(query, autoescape=True),
+                messages.c.sender_name.icontains(query, autoescape=True),
+            ),
+        )
+        .order_by(messages.c.created_at_ms.desc())
+        .limit(1)
+        .correlate(chats)
+        .scalar_subquery()
+    )
 
 
 def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:

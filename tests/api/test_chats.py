@@ -37,6 +37,28 @@ async def test_chats_with_their_last_word_page_by_page(door: Door) -> None:
         assert await bob.call("GET", "/chats") == {"items": [], "next": None}
 
 
+async def test_chats_are_found_by_words_by_name_by_id_and_by_who_spoke_last(door: Door) -> None:
+    log = door.server.message_log
+    await log.store_incoming("shop", [a_message(1), a_message(2, "c2"), a_message(31, "c2")])
+    await log.store_incoming("shop", [a_message(4, "c1", Direction.OUT)])
+
+    async def found(**asked: object) -> list[tuple[str, str | None]]:
+        rows = (await door.call("GET", "/chats", params=asked))["items"]
+        return [(row["chat_id"], row["found_text"]) for row in rows]
+
+    assert await found() == [("c2", None), ("c1", None)]
+    assert await found(q="在吗 3") == [("c2", "在吗 31")]
+    assert await found(q="小鱼") == [("c2", "在吗 31"), ("c1", "在吗 4")], "the newest of each"
+    assert await found(q="7001") == [("c2", None), ("c1", None)]
+    assert await found(q="c1") == [("c1", None)]
+    assert await found(q="%") == [], "a wildcard is a character like any other"
+    assert await found(waiting=True) == [("c2", None)]
+    assert await found(waiting=False) == [("c1", None)]
+    assert await found(waiting=True, q="在吗 1") == []
+    async with another_person(door) as bob:
+        assert await bob.call("GET", "/chats", params={"q": "在吗"}) == {"items": [], "next": None}
+
+
 async def test_c5_a_chat_is_taken_over_shown_and_handed_back(door: Door) -> None:
     await door.server.message_log.store_incoming("shop", [a_message(1), a_message(2, "c2")])
     path = "/cookies/shop/chats/c1/pause"

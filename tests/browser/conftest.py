@@ -14,8 +14,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
+from benchmarks.processes import SandboxProcess
 from doors import Door, open_door, served
+from sandboxed import QUICK_SITE
 from shoal.console import routes
+from standins import until
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -100,6 +103,20 @@ class Console:
             self.complaints.append(f"asked another host: {url}")
 
 
+@dataclass
+class WiredConsole(Console):
+    """The same over a real site: the sandbox in a process of its own."""
+
+    sandbox: SandboxProcess = field(kw_only=True)
+
+    unb: str = field(kw_only=True)
+    """The seller behind ``muzi``."""
+
+    async def say(self, text: str, buyer: str = "豆豆妈") -> dict[str, Any]:
+        """A buyer says something."""
+        return await self.sandbox.do("say", account=self.unb, buyer=buyer, text=text)
+
+
 OpenConsole = Callable[..., Awaitable[Console]]
 
 
@@ -120,6 +137,27 @@ async def console(chromium: Browser, tmp_path: Path) -> AsyncIterator[Console]:
         for number, name in enumerate(("afu", "muzi", "xiaoyu"), 1):
             await opened.door.add(name, number)
         yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def wired(chromium: Browser, tmp_path: Path) -> AsyncIterator[WiredConsole]:
+    """A server with one shop, ``muzi``, that talks to a sandbox."""
+    sandbox = await SandboxProcess(tmp_path / "sandbox.log").start()
+    site = {f"site_{name}_url": sandbox.url for name in ("mtop", "passport", "upload")}
+    site["site_ws_url"] = sandbox.url.replace("http", "ws", 1) + "/"
+    try:
+        settings = {**site, **QUICK_SITE, "admin_password": PASSWORD}
+        async with open_door(tmp_path / "data", over_the_wire=True, **settings) as door, served(door) as url:
+            seller = (await sandbox.get("sellers"))["items"][0]
+            await door.call("POST", "/cookies", json={"id": "muzi", "value": seller["cookie"]})
+            await until(lambda: door.server.manager.observation("muzi").state == "running")
+            console = WiredConsole(door, url, chromium, sandbox=sandbox, unb=seller["unb"])
+            yield console
+            for context in console.contexts:
+                await context.close()
+            assert console.complaints == []
+    finally:
+        await sandbox.end()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

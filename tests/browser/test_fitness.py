@@ -5,27 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
+from browser.axe import findings
 from browser.conftest import Console
 from standins import cookie_of
 
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ("/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings")
+PAGES = (
+    "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",
+    "/console/conversations",
+)  # fmt: skip
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
-
-
-async def _findings(page: Page) -> list[str]:
-    """What axe has against a page, by the rules of WCAG 2.2 A and AA and its best practices."""
-    await page.evaluate(AXE.read_text())  # not as a script of the page: its policy forbids that
-    found: list[dict[str, Any]] = await page.evaluate("axe.run().then(result => result.violations)")
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:200]}" for one in found for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -36,7 +29,7 @@ async def test_axe_finds_nothing_and_nothing_scrolls_sideways(console: Console, 
         await page.goto(path)
         await page.locator("[data-test=line].live").wait_for()
         await page.wait_for_load_state("networkidle")
-        assert await _findings(page) == [], path
+        assert await findings(page) == [], path
         scroll = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert scroll[0] <= scroll[1], path
 
@@ -47,17 +40,17 @@ async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, s
     form = await (await console.browser(**look)).new_page()
     await form.goto("/console/login")
     await form.get_by_role("heading", level=1).wait_for()
-    assert await _findings(form) == []
+    assert await findings(form) == []
     page = await console.page("/console/accounts", **look)
     await page.locator("[data-test=add]").click()
     await page.locator("textarea[name=cookie]").fill("unb=1")
     await page.locator("[data-test=verdict]").wait_for()
-    assert await _findings(page) == []
+    assert await findings(page) == []
     await page.keyboard.press("Escape")
     await page.get_by_label("选择全部显示的店铺").click()
     await page.locator("[data-test=batch-off]").click()
     await page.locator("[data-outcome]").first.wait_for()
-    assert await _findings(page) == []
+    assert await findings(page) == []
 
 
 async def test_a_killed_server_is_told_and_what_changed_meanwhile_is_caught_up(

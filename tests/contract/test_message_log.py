@@ -454,6 +454,11 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     assert await chats.list_chats(["shop"], now_ms=clock.now, before=first.cursor) == [second]
     assert await chats.list_chats(["shop"], now_ms=clock.now, paused=True) == [second]
     assert await chats.list_chats(["shop"], now_ms=clock.now, paused=False) == [first]
+    (sought,) = await chats.list_chats(["shop"], now_ms=clock.now, query="尺码")
+    assert sought == replace(first, found_text="尺码?"), "also where something else was said since"
+    assert await chats.list_chats(["shop"], now_ms=clock.now, query="%") == []
+    assert await chats.list_chats(["shop"], now_ms=clock.now, waiting=True) == [second]
+    assert await chats.list_chats(["shop"], now_ms=clock.now, waiting=False) == [first]
     assert await chats.list_chats(["other"], now_ms=clock.now) == []
     await log.mark_read("shop", "c", 50)
     await log.mark_read("shop", "c", 45)

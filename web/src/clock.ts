@@ -47,6 +47,20 @@ function distance(seconds: number): string {
 /** Date and time in full. */
 export const moment = (at: string): string => full.value.format(new Date(at))
 
+const hour = computed(() => new Intl.DateTimeFormat(languageTag.value, { hour: '2-digit', minute: '2-digit' }))
+const dayAndHour = computed(
+  () =>
+    new Intl.DateTimeFormat(languageTag.value, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' }),
+)
+const dayOf = (moment: number): string => new Date(moment).toDateString()
+
+/** The time of day, with the date where that is another day's. */
+export function clockTime(moment: string, at: number): string {
+  const then = Date.parse(moment)
+  if (Number.isNaN(then)) return ''
+  return (dayOf(then) === dayOf(at) ? hour : dayAndHour).value.format(then)
+}
+
 /** A number with its separators. */
 export const count = (value: number): string => numbers.value.format(value)
 

@@ -1,4 +1,5 @@
 /** A change in words: which fields, from what to what. */
+import type { Outcome } from './api'
 import { type Key, t } from './i18n'
 import { zh } from './i18n/zh'
 
@@ -52,4 +53,25 @@ function inWords(one: FieldChange): string {
 /** Who did it: the journal says `user:ann`. */
 export function actorName(actor: string): string {
   return actor.startsWith('user:') ? actor.slice(5) : actor
+}
+
+/** The site's numbers of what a message may be. */
+const CONTENTS: Record<string, Key> = {
+  '2': 'content.image',
+  '26': 'content.card',
+  '1': 'content.text',
+  text: 'content.text',
+}
+
+/** What stands for a message without words. */
+export const contentName = (type: string): string => t(CONTENTS[type] ?? 'content.other')
+
+/** The colour of what became of a sending; the word stands beside it. */
+export const OUTCOME_TONES: Record<Outcome, string> = {
+  waiting: 'muted',
+  sending: 'muted',
+  sent: 'good',
+  refused: 'bad',
+  uncertain: 'warn',
+  dropped: 'muted',
 }

@@ -17,10 +17,11 @@ type Told =
   | { type: 'reset' }
   | { type: 'beat' }
 
-/** Something that was said, decided, sent or paused in a chat. */
+/** Something that was said, decided, sent or paused in a chat (a verdict does not say in which), or befell an order. */
 export interface Talk {
-  type: 'message' | 'sending' | 'verdict' | 'pause'
+  type: 'message' | 'sending' | 'verdict' | 'pause' | 'order'
   account: string
+  chat?: string
   at: string
 }
 

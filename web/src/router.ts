@@ -34,6 +34,12 @@ export const router = createRouter({
           ],
         },
         {
+          path: 'conversations/:account?/:chat?',
+          name: 'conversations',
+          component: () => import('./pages/Conversations.vue'),
+          meta: { title: 'nav.conversations' },
+        },
+        {
           path: ':rest(.*)*',
           name: 'nothing',
           component: () => import('./pages/Nothing.vue'),

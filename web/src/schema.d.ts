@@ -1547,7 +1547,7 @@ export interface components {
          *         "proxy": "http://***@proxy.example.com:8080",
          *         "remark": "",
          *         "shop_replies_per_minute": 30,
-         *         "timezone": "Asia/Shanghai"
+         *         "timezone": ""
          *       },
          *       "enabled": true,
          *       "fingerprint": "1f0e9a3c",
@@ -1887,6 +1887,8 @@ export interface components {
         /**
          * ChatShape
          * @description One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat.
+         *
+         *     ``found_text`` is the newest message with the words that were looked for, if any were.
          */
         ChatShape: {
             /** Account */
@@ -1912,6 +1914,8 @@ export interface components {
             pause_reason: components["schemas"]["PauseReason"] | null;
             /** Pause Actor */
             pause_actor: string;
+            /** Found Text */
+            found_text: string | null;
         };
         /**
          * CheckAnswer
@@ -4850,6 +4854,8 @@ export interface components {
          *
          *     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
          *     It is never shown again with its user name and password.
+         *
+         *     ``timezone`` is a name such as ``Europe/Paris``, by which the hours of rules are meant; empty is ``Asia/Shanghai``.
          * @example {
          *       "debounce_seconds": 1.5,
          *       "default_reply": "在的，请说",
@@ -10601,6 +10607,10 @@ export interface operations {
                 chat?: string | null;
                 /** @description Only those that the owner has, or has not. */
                 paused?: boolean | null;
+                /** @description Only those in which the buyer has, or has not, the last word. */
+                waiting?: boolean | null;
+                /** @description Only with this in a text or a sender's name, or of this chat, buyer or item. */
+                q?: string;
                 /** @description `next` of the answer before; none for the start. */
                 cursor?: string | null;
                 /** @description How many rows at most. */

@@ -72,6 +72,7 @@ const dark: GlobalThemeOverrides = {
   },
   Checkbox: { borderRadius: '5px', border: '1px solid #5d6677' },
   Input: { border: '1px solid #323a48' },
+  InternalSelection: { border: '1px solid #323a48' },
   Switch: { railColorActive: '#3d74ea', railColor: '#4a5160' },
 }
 

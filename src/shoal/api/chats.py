@@ -14,7 +14,7 @@ from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.history import Cursor, Limit
 from shoal.api.idempotency import ChangingRoute
-from shoal.api.messages import OfAccount, OfChat, asked_for
+from shoal.api.messages import NO_NUL, OfAccount, OfChat, asked_for
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.chat_pauses import ChatPause, PauseReason
 from shoal.chats import Chat
@@ -59,7 +59,10 @@ class PauseEnded(BaseModel):
 
 
 class ChatShape(BaseModel):
-    """One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat."""
+    """One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat.
+
+    ``found_text`` is the newest message with the words that were looked for, if any were.
+    """
 
     account: str
     chat_id: str
@@ -73,6 +76,7 @@ class ChatShape(BaseModel):
     paused_until: str | None
     pause_reason: PauseReason | None
     pause_actor: str
+    found_text: str | None
 
 
 class ChatList(BaseModel):
@@ -84,6 +88,7 @@ class ChatList(BaseModel):
                 "account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "buyer_name": "buyer",
                 "item_id": "700000000001", "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
                 "last_direction": "in", "read_at": None, "paused_until": None, "pause_reason": None, "pause_actor": "",
+                "found_text": None,
             }
         ],
         next=None,
@@ -100,13 +105,31 @@ async def list_chats(
     cid: OfAccount = None,
     chat: OfChat = None,
     paused: Annotated[bool | None, Query(description="Only those that the owner has, or has not.")] = None,
+    waiting: Annotated[
+        bool | None, Query(description="Only those in which the buyer has, or has not, the last word.")
+    ] = None,
+    q: Annotated[
+        str,
+        Query(
+            max_length=200,
+            pattern=NO_NUL,
+            description="Only with this in a text or a sender's name, or of this chat, buyer or item.",
+        ),
+    ] = "",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ChatList:
     """The chats of the caller's accounts, those that spoke last first, each with its last word."""
     before = mixed_place_of(cursor, (int, str, str)) if cursor else None
     found = await server.chats.list_chats(
-        asked_for(server, me, cid), now_ms=now_ms(), chat_id=chat, paused=paused, before=before, limit=limit + 1
+        asked_for(server, me, cid),
+        now_ms=now_ms(),
+        chat_id=chat,
+        paused=paused,
+        waiting=waiting,
+        query=q,
+        before=before,
+        limit=limit + 1,
     )
     page = found[:limit]
     following = cursor_of(*page[-1].cursor) if len(found) > limit else None
@@ -159,4 +182,5 @@ def _chat(chat: Chat) -> ChatShape:
         paused_until=maybe_rfc3339(chat.paused_until_ms),
         pause_reason=chat.pause_reason,
         pause_actor=chat.pause_actor,
+        found_text=chat.found_text,
     )

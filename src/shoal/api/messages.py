@@ -21,7 +21,7 @@ from shoal.verdicts import Verdict
 
 routes = APIRouter(tags=["messages"])
 
-_NO_NUL = r"^[^\x00]*$"
+NO_NUL = r"^[^\x00]*$"
 _SENDING = {
     "id": 9, "kind": "reply", "part": 0, "text": "在的", "image_url": "", "rule_id": "5f2b9c0d1e3a4b6c",
     "order_id": None, "actor": "", "outcome": "sent", "reason": "", "resends": 0, "at": "2026-01-02T03:04:05.640Z",
@@ -30,7 +30,7 @@ _SENDING = {
 _WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_id": "31.PNM"}
 
 OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
-OfChat = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only of this chat.")]
+OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only of this chat.")]
 Moment = AwareDatetime | None
 
 
@@ -130,7 +130,7 @@ async def list_messages(
     since: Annotated[Moment, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])] = None,
     until: Annotated[Moment, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
     q: Annotated[
-        str, Query(max_length=200, pattern=_NO_NUL, description="Only with this in the text or the sender's name.")
+        str, Query(max_length=200, pattern=NO_NUL, description="Only with this in the text or the sender's name.")
     ] = "",
     cursor: Cursor = None,
     limit: Limit = 50,

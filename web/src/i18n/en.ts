@@ -1,4 +1,5 @@
 import { account } from './account'
+import { conversations, verdict } from './conversations'
 import type { Messages } from './messages'
 
 /** Every text of the console in English. */
@@ -27,7 +28,7 @@ export const en: Messages = {
     loadMore: 'Load more',
     offlineHint: 'What you see is from before the line broke. It renews itself afterwards.',
   },
-  nav: { overview: 'Overview', accounts: 'Shops' },
+  nav: { overview: 'Overview', accounts: 'Shops', conversations: 'Conversations' },
   line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…' },
   login: {
     title: 'Sign in to Shoal',
@@ -141,6 +142,8 @@ export const en: Messages = {
     clearSelection: 'Clear selection',
     stale: 'Nobody knows yet whether a change was stored',
   },
+  conversations: conversations.en,
+  verdict: verdict.en,
   outcome: {
     waiting: 'waiting',
     sending: 'sending',

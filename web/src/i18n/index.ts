@@ -38,7 +38,11 @@ export function t(key: Key, params: Record<string, string | number> = {}): strin
 }
 
 /** A text whose name comes from the server, or what to show when there is none of that name. */
-export function told(group: 'reason' | 'state' | 'outcome' | 'content', name: string, otherwise = name): string {
+export function told(
+  group: 'reason' | 'state' | 'outcome' | 'content' | 'verdict',
+  name: string,
+  otherwise = name,
+): string {
   const key = `${group}.${name}`
   return i18n.global.te(key) ? i18n.global.t(key) : otherwise
 }

@@ -1,4 +1,5 @@
 import { account } from './account'
+import { conversations, verdict } from './conversations'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
 export const zh = {
@@ -26,7 +27,7 @@ export const zh = {
     loadMore: '加载更多',
     offlineHint: '显示的是断开前的内容，恢复后会自动更新。',
   },
-  nav: { overview: '总览', accounts: '店铺' },
+  nav: { overview: '总览', accounts: '店铺', conversations: '会话' },
   line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…' },
   login: {
     title: '登录 Shoal',
@@ -139,6 +140,8 @@ export const zh = {
     clearSelection: '取消选择',
     stale: '有一次修改尚不确定是否已保存',
   },
+  conversations: conversations.zh,
+  verdict: verdict.zh,
   outcome: {
     waiting: '等待发送',
     sending: '发送中',
