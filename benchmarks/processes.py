@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -90,34 +91,43 @@ class SandboxProcess(Process):
     """The local site."""
 
     url = ""
+    authority = ""
+    """The file of the authority to trust, when it serves TLS."""
+    _http: httpx.AsyncClient
 
-    async def start(self, *, shops: int = 3) -> Self:
-        """Start it on a free port and wait until it is ready."""
-        child = await self.spawn(
-            "-m", "shoal.sandbox", "--shops", str(shops), "--quiet", environment=clean_environment()
-        )
+    async def start(self, *, shops: int = 3, seed: int = 0, tls: Path | None = None) -> Self:
+        """Start it on a free port and wait until it is ready; ``tls``: a directory for its certificate."""
+        options = ["--shops", str(shops), "--seed", str(seed), "--quiet", *(["--tls", str(tls)] if tls else [])]
+        child = await self.spawn("-m", "shoal.sandbox", *options, environment=clean_environment())
         assert child.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = (await child.stdout.readline()).decode()
         assert line.startswith("SANDBOX "), line
-        self.url = json.loads(line.removeprefix("SANDBOX "))["url"]
+        told = json.loads(line.removeprefix("SANDBOX "))
+        self.url, self.authority = told["url"], told.get("authority", "")
+        trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.authority) if tls else True
+        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60)
         return self
 
     async def do(self, action: str, **body: Any) -> dict[str, Any]:
         """POST a control route."""
-        async with httpx.AsyncClient() as http:
-            response = await http.post(f"{self.url}/_sandbox/{action}", json=body)
+        response = await self._http.post(action, json=body)
         assert response.status_code < 300, response.text
         answer: dict[str, Any] = response.json()
         return answer
 
     async def get(self, what: str, **query: str) -> dict[str, Any]:
         """GET a control route."""
-        async with httpx.AsyncClient() as http:
-            response = await http.get(f"{self.url}/_sandbox/{what}", params=query)
+        response = await self._http.get(what, params=query)
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer
+
+    async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20.0) -> int:
+        """As every process; its client goes first, so that no connection of ours keeps it waiting."""
+        if self.url:
+            await self._http.aclose()
+        return await super().end(number, seconds=seconds)
 
     async def seen(self, account: str, buyer: str) -> list[str]:
         """What a shop said in a chat, as the buyer sees it."""

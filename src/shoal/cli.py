@@ -18,6 +18,7 @@ from shoal.errors import ConfigError, ShoalError
 from shoal.listener import serve as serve_app
 from shoal.logs import configure_logging
 from shoal.reply_server import build_app
+from shoal.sandbox.certificate import make_certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
@@ -162,8 +163,22 @@ def sandbox(
     interval: Annotated[
         float, typer.Option(min=0.05, help=words("Mean seconds between their lines.", "他们发言的平均间隔秒数。"))
     ] = 4.0,
+    tls: Annotated[
+        Path | None,
+        typer.Option(
+            metavar=words("DIRECTORY", "目录"),
+            help=words(
+                "Serve TLS; the authority to trust is written into this directory.",
+                "使用 TLS；要信任的证书颁发者写入此目录。",
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Run a local stand-in for the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
+    try:
+        certificate = make_certificate(tls) if tls else None
+    except OSError as error:
+        raise ConfigError(f"{tls} cannot hold a certificate ({error.strerror}); choose another --tls") from None
     world = World(seed=seed, shops=shops, clock=Clock())
     story = Script(interval_seconds=interval, buyers=buyers) if script else False
 
@@ -173,12 +188,14 @@ def sandbox(
             words("Let a server use it with these settings:", "让服务使用它的设置：")
             + f"\n  SHOAL_SITE_MTOP_URL={url} SHOAL_SITE_PASSPORT_URL={url} SHOAL_SITE_UPLOAD_URL={url}"
             f" SHOAL_SITE_WS_URL={url.replace('http', 'ws', 1)}/"
+            + (f" SSL_CERT_FILE={certificate.authority.resolve()}" if certificate else "")
         )
         for seller in world.sellers.values():
             typer.echo(f"\n{seller.nick}\n  {world.cookie_header(seller)}")
 
     try:
-        asyncio.run(serve_sandbox(host, port, app=build_sandbox(world, script=story), ready=ready))
+        sandbox_app = build_sandbox(world, script=story)
+        asyncio.run(serve_sandbox(host, port, app=sandbox_app, ready=ready, certificate=certificate))
     except KeyboardInterrupt:
         return
     except ValueError as error:

@@ -4,9 +4,19 @@ Existing open clients run against it with only their URLs changed. It imports no
 so that a mistake of the client cannot hide in shared code.
 """
 
+from shoal.sandbox.certificate import Certificate, make_certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.world import Policy, World
 
-__all__ = ["Clock", "Policy", "Script", "World", "build_sandbox", "serve_sandbox"]
+__all__ = [
+    "Certificate",
+    "Clock",
+    "Policy",
+    "Script",
+    "World",
+    "build_sandbox",
+    "make_certificate",
+    "serve_sandbox",
+]

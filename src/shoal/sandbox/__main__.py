@@ -6,9 +6,14 @@ import argparse
 import asyncio
 import contextlib
 import json
+import resource
 import signal
 import sys
+from pathlib import Path
 
+import uvloop
+
+from shoal.sandbox.certificate import make_certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
@@ -24,6 +29,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--script", action="store_true", help="let scripted buyers talk and pay")
     parser.add_argument("--buyers", type=int, help="how many scripted buyers; means --script (default 5)")
     parser.add_argument("--interval", type=float, default=4.0, help="mean seconds between scripted lines")
+    parser.add_argument(
+        "--tls", type=Path, metavar="DIRECTORY", help="serve TLS; the authority to trust is written into the directory"
+    )
     parser.add_argument("--quiet", action="store_true", help="do not list the sellers on stderr")
     return parser.parse_args()
 
@@ -33,6 +41,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     if arguments.script or arguments.buyers is not None:
         buyers = 5 if arguments.buyers is None else arguments.buyers
         script = Script(interval_seconds=arguments.interval, buyers=buyers)
+    certificate = make_certificate(arguments.tls) if arguments.tls else None
     world = World(seed=arguments.seed, shops=arguments.shops, clock=Clock())
     task = asyncio.current_task()
     if task:
@@ -43,17 +52,27 @@ async def _run(arguments: argparse.Namespace) -> None:
         if not arguments.quiet:
             for seller in world.sellers.values():
                 sys.stderr.write(f"{seller.nick}\t{world.cookie_header(seller)}\n")
-        sys.stdout.write(f"SANDBOX {json.dumps({'url': url})}\n")
+        told = {"url": url} | ({"authority": str(certificate.authority)} if certificate else {})
+        sys.stdout.write(f"SANDBOX {json.dumps(told)}\n")
         sys.stdout.flush()
 
     app = build_sandbox(world, script=script)
     with contextlib.suppress(asyncio.CancelledError):
-        await serve_sandbox(arguments.host, arguments.port, app=app, ready=ready)
+        await serve_sandbox(arguments.host, arguments.port, app=app, ready=ready, certificate=certificate)
+
+
+def _allow_many_sockets() -> None:
+    """Ten thousand accounts are ten thousand sockets; a system that refuses leaves the limit as it is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main() -> None:
     """Run until SIGINT or SIGTERM."""
-    asyncio.run(_run(_arguments()))
+    _allow_many_sockets()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(_arguments()))
 
 
 if __name__ == "__main__":

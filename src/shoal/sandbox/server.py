@@ -17,6 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from shoal.sandbox import mtop_site, passport, pictures
+from shoal.sandbox.certificate import Certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.control import control_routes
 from shoal.sandbox.im_socket import FRAME_BYTES, im_endpoint
@@ -93,7 +94,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: Starlette, certificate: Certificate | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",  # accepts a handshake that carries Host and Connection twice (docs/protocol.md §3)
@@ -106,6 +107,7 @@ def _config(app: Starlette) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        ssl_certfile=certificate.site if certificate else None,
     )
 
 
@@ -130,17 +132,19 @@ async def serve_sandbox(
     clock: Clock | None = None,
     ready: Callable[[str], object] | asyncio.Future[str] | None = None,
     app: Starlette | None = None,
+    certificate: Certificate | None = None,
 ) -> None:
     """Serve a sandbox until cancelled; ``ready`` learns the URL, such as ``http://127.0.0.1:40123``.
 
     ``port`` 0 takes a free one. Only loopback addresses are served: the site believes everybody. ``app`` serves one
-    that ``build_sandbox`` made before; then ``world``, ``seed``, ``script`` and ``clock`` are not used.
+    that ``build_sandbox`` made before; then ``world``, ``seed``, ``script`` and ``clock`` are not used. With a
+    ``certificate`` everything is served over TLS only, the control routes too.
     """
     app = app or build_sandbox(world, seed=seed, script=script, clock=clock)
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
-    server = _Server(_config(app), app.state.site)
+    url = f"{'https' if certificate else 'http'}://{shown}:{listener.getsockname()[1]}"
+    server = _Server(_config(app, certificate), app.state.site)
     serving = asyncio.create_task(server.serve([listener]), name="sandbox-server")
     up = asyncio.create_task(server.up.wait(), name="sandbox-server-up")
     try:

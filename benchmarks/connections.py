@@ -1,0 +1,196 @@
+"""What an idle account costs, and how fast many connect, over TLS: ``python -m benchmarks.connections``.
+
+``shoal serve`` and the sandbox are processes of their own. For each size the accounts are added by the API, and the
+server is started three times: as it will be measured (limits open, every token kept from before), with the limits of
+the defaults, and empty for comparison. Memory is the kernel's own account of the process; the rest of a system (its
+kernel's socket buffers) is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks.processes import Process, SandboxProcess, ServerProcess
+
+LIMIT_KIB = 100.0
+"""of one idle account over TLS"""
+OPEN_LIMITS = {"SHOAL_STARTS_PER_SECOND": "1000", "SHOAL_TOKEN_CALLS_PER_SECOND": "1000"}
+DEFAULTS = ("SHOAL_STARTS_PER_SECOND", "SHOAL_RECONNECTS_PER_SECOND", "SHOAL_TOKEN_CALLS_PER_SECOND")
+AT_ONCE = 50
+SETTLE_SECONDS = 40.0
+"""Until what a start leaves behind has been given back, and every account had two heartbeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of one process, in KiB."""
+
+    rss: int
+    pss: int
+    anonymous: int
+
+    @classmethod
+    def of(cls, process: Process) -> Memory:
+        """Read it now; Linux only."""
+        lines = Path(f"/proc/{process.child.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+        return cls(rss=kib["Rss"], pss=kib["Pss"], anonymous=kib["Anonymous"])
+
+
+def cpu_seconds(process: Process) -> float:
+    """What a process has used so far, its own and the kernel's for it."""
+    times = psutil.Process(process.child.pid).cpu_times()
+    return times.user + times.system
+
+
+async def all_running(server: ServerProcess, accounts: int, *, limit_seconds: float) -> float:
+    """Wait until every account runs; returns the seconds it took from now."""
+    began = time.perf_counter()
+    async with asyncio.timeout(limit_seconds):
+        while True:
+            states = Counter(row["state"] for row in await server.ok("GET", "/cookies/details"))
+            if states["running"] == accounts:
+                return time.perf_counter() - began
+            await asyncio.sleep(0.25 if accounts <= 1000 else 1.0)
+
+
+async def add_all(server: ServerProcess, cookies: list[str]) -> float:
+    """Add an account for each cookie, some at a time; returns the seconds it took."""
+    turns = asyncio.Semaphore(AT_ONCE)
+    began = time.perf_counter()
+
+    async def one(number: int, cookie: str) -> None:
+        async with turns:
+            await server.add(f"shop{number}", cookie, wait=0)
+
+    await asyncio.gather(*(one(number, cookie) for number, cookie in enumerate(cookies)))
+    return time.perf_counter() - began
+
+
+async def empty_server(root: Path, sandbox: SandboxProcess) -> Memory:
+    """What a server without accounts needs."""
+    server = ServerProcess(root / "empty", sandbox.url, SHOAL_LOG_LEVEL="WARNING", **_trust(sandbox))
+    try:
+        await server.start()
+        await asyncio.sleep(5)
+        return Memory.of(server)
+    finally:
+        await server.close()
+
+
+def _trust(sandbox: SandboxProcess) -> dict[str, str]:
+    return {"SSL_CERT_FILE": sandbox.authority} if sandbox.authority else {}
+
+
+async def measure(accounts: int, idle_seconds: float, *, tls: bool, with_defaults: bool) -> None:
+    """Print what was found for one size."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        sandbox = await SandboxProcess(root / "sandbox.log").start(shops=accounts, tls=root / "tls" if tls else None)
+        bare_sandbox = Memory.of(sandbox)
+        limits = {**OPEN_LIMITS, "SHOAL_LOG_LEVEL": "WARNING", **_trust(sandbox)}
+        server = ServerProcess(root / "data", sandbox.url, **limits)
+        server.http.timeout = httpx.Timeout(120)
+        try:
+            empty = await empty_server(root, sandbox)
+            cookies = [seller["cookie"] for seller in (await sandbox.get("sellers"))["items"]]
+            await server.start()
+            added = await add_all(server, cookies)
+            first = added + await all_running(server, accounts, limit_seconds=1200)
+            print(f"\n{accounts:,} accounts, {'TLS' if tls else 'without TLS'}", flush=True)
+            print(f"  added by the API in {added:.1f} s; with their first token and connected after {first:.1f} s")
+            await server.end(seconds=60)
+            await _started(server, accounts, "limits of 1,000 starts/s, tokens kept")
+            await _idle(server, sandbox, accounts, idle_seconds, empty=empty, bare_sandbox=bare_sandbox)
+            await server.end(seconds=60)
+            if with_defaults:
+                for name in DEFAULTS:
+                    server.environment.pop(name)
+                await _started(server, accounts, "default limits (20 starts/s), tokens kept")
+        finally:
+            await server.close()
+            await sandbox.end()
+
+
+async def _started(server: ServerProcess, accounts: int, how: str) -> None:
+    began = time.perf_counter()
+    await server.start()
+    opened = time.perf_counter() - began
+    running = await all_running(server, accounts, limit_seconds=1200)
+    total = time.perf_counter() - began
+    cpu = cpu_seconds(server)
+    print(
+        f"  started with {how}: answers after {opened:.1f} s, all running {running:.1f} s later "
+        f"({accounts / running:,.0f} connections/s, {cpu / accounts * 1e3:.1f} ms CPU each; {total:.1f} s in all)",
+        flush=True,
+    )
+
+
+async def _idle(
+    server: ServerProcess,
+    sandbox: SandboxProcess,
+    accounts: int,
+    seconds: float,
+    *,
+    empty: Memory,
+    bare_sandbox: Memory,
+) -> None:
+    await asyncio.sleep(SETTLE_SECONDS)
+    before, before_there = cpu_seconds(server), cpu_seconds(sandbox)
+    waits = await _answers(server, seconds)
+    used, used_there = cpu_seconds(server) - before, cpu_seconds(sandbox) - before_there
+    now, there = Memory.of(server), Memory.of(sandbox)
+    each = {name: (getattr(now, name) - getattr(empty, name)) / accounts for name in ("rss", "pss", "anonymous")}
+    verdict = "within" if each["rss"] <= LIMIT_KIB else "ABOVE"
+    print(
+        f"  an idle account: {each['rss']:.1f} KiB RSS, {each['pss']:.1f} PSS, {each['anonymous']:.1f} anonymous "
+        f"({verdict} the limit of {LIMIT_KIB:.0f} KiB); {used / seconds / accounts * 1e6:.0f} µs CPU per second\n"
+        f"  the server: {now.rss / 1024:.0f} MiB RSS of which {empty.rss / 1024:.0f} without accounts, "
+        f"{used / seconds:.1%} of one core; GET /health p50 {statistics.median(waits) * 1e3:.1f} ms, "
+        f"slowest {max(waits) * 1e3:.0f} ms\n"
+        f"  the sandbox: {(there.rss - bare_sandbox.rss) / accounts:.1f} KiB RSS per connected account, "
+        f"{used_there / seconds:.1%} of one core",
+        flush=True,
+    )
+
+
+async def _answers(server: ServerProcess, seconds: float) -> list[float]:
+    """Ask the server how it is, once a second; returns how long each answer took."""
+    waits = []
+    for _ in range(round(seconds)):
+        began = time.perf_counter()
+        await server.ok("GET", "/health")
+        waits.append(time.perf_counter() - began)
+        await asyncio.sleep(max(0.0, 1.0 - waits[-1]))
+    return waits
+
+
+def main() -> None:
+    """Read the arguments and measure each size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--accounts", type=int, nargs="+", default=[1000, 5000])
+    parser.add_argument("--idle-seconds", type=float, default=60)
+    parser.add_argument("--plain", action="store_true", help="without TLS, for comparison")
+    parser.add_argument("--with-defaults", action="store_true", help="also time a start with the default limits")
+    arguments = parser.parse_args()
+    if not Path("/proc/self/smaps_rollup").exists():
+        sys.exit("Memory is read from Linux's /proc; there is none here.")
+    for accounts in arguments.accounts:
+        asyncio.run(
+            measure(accounts, arguments.idle_seconds, tls=not arguments.plain, with_defaults=arguments.with_defaults)
+        )
+
+
+if __name__ == "__main__":
+    main()
