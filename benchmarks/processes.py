@@ -170,7 +170,7 @@ class ServerProcess(Process):
             except httpx.TransportError:
                 return False
 
-        await soon(ready, seconds=30)
+        await soon(ready, seconds=120)
         answer = (await self.http.post("/login", json={"username": "admin", "password": PASSWORD})).json()
         assert answer["success"], answer
         self.http.headers["Authorization"] = f"Bearer {answer['token']}"

@@ -162,6 +162,7 @@ class Shoal:
             uploaded=UploadedPictures(database),
             positions=PositionBook(database),
             token_calls=evenly(config.token_calls_per_second),
+            rng=self.rng,
         )
 
         async def connect(account: Account, link: Link) -> None:

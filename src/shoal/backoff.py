@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from random import Random
 
@@ -30,7 +29,8 @@ class Backoff:
         self._limits = limits
         self._rng = rng
         self._attempt = 0
-        self._failures: deque[float] = deque(maxlen=limits.crash_loop_failures + 1)
+        self._failures: list[float] = []
+        """When the last ones were. A list, since most accounts have none and an empty deque takes 600 bytes."""
         self.crash_loop = False
 
     def failed(self, now: float, *, ran_seconds: float, patient: bool = False) -> float:
@@ -41,7 +41,7 @@ class Backoff:
         if ran_seconds >= self._limits.stable_seconds:
             self._attempt = 0
             self.crash_loop = False
-        self._failures.append(now)
+        self._failures = [*self._failures[-self._limits.crash_loop_failures :], now]
         self.crash_loop = self.crash_loop or (
             len(self._failures) > self._limits.crash_loop_failures
             and now - self._failures[0] <= self._limits.crash_loop_window_seconds

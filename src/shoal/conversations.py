@@ -61,8 +61,9 @@ class Conversations:
         settings: Settings,
         *,
         account_id: str,
-        rng: Random | None = None,
+        rng: Random,
     ) -> None:
+        """``rng`` sets the human pace; it is no secret."""
         self._link = link
         self._outbox = outbox
         self._log = message_log
@@ -71,7 +72,7 @@ class Conversations:
         self._settings = settings
         self._account_id = account_id
         self._message_age_ms = round(settings.message_age_seconds * 1000)
-        self._rng = rng or Random()  # noqa: S311  a human pace, not a secret
+        self._rng = rng
         self._bursts: dict[str, _Burst] = {}
         self._talking: set[str] = set()
 

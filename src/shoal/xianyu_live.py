@@ -69,7 +69,7 @@ class LiveSurroundings:
     token_calls: AsyncLimiter
     switchboard: Switchboard = field(default_factory=Switchboard)
     rng: Random = field(default_factory=Random)
-    """Spreads what many connections do now and then."""
+    """Spreads what many connections do now and then, and sets the pace of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,7 @@ class XianyuLive:
                     work,
                     self._settings,
                     account_id=self._account.id,
+                    rng=self._around.rng,
                 )
                 orders = Orders(self._link, outbox, access.mtop, self._around.order_book, account_id=self._account.id)
                 incoming = Incoming(
