@@ -49,7 +49,7 @@ from shoal.api.problems import answer_problems
 from shoal.chat_pauses import ChatPauses
 from shoal.chats import Chats
 from shoal.config import Settings
-from shoal.console import cookie_check, live, session
+from shoal.console import cookie_check, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
@@ -105,6 +105,7 @@ _ROUTES = [
     reference.routes,
     pictures.routes,
     cookie_check.routes,
+    proxy_check.routes,
     qr_logins.routes,
     live.routes,
     console.routes,

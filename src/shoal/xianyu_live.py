@@ -14,7 +14,7 @@ from aiolimiter import AsyncLimiter
 from shoal.account import Account
 from shoal.account_task import Link
 from shoal.catch_up import CatchUp
-from shoal.clock import SiteClock
+from shoal.clock import now_ms
 from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
@@ -37,7 +37,7 @@ from shoal.uploaded_pictures import UploadedPictures
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.halt import Halt
-from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
+from shoal.xianyu.live_socket import LiveSocket, Registration, TokenRefused, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
@@ -166,13 +166,12 @@ class XianyuLive:
                 registration = await socket.register(
                     token.access_token, token.device_id, timeout_seconds=timeout_seconds
                 )
-                site_clock = SiteClock(registration.server_time_ms)
                 away = await self._around.positions.position(self._account.id)
                 position = SyncPosition(
                     self._account.id, socket, self._around.positions, away, timeout_seconds=timeout_seconds
                 )
                 await position.agree()
-                await self._work(access, socket, site_clock, position, away)
+                await self._work(access, socket, registration, position, away)
         except ExceptionGroup as group:
             raise _most_telling(group) from group
 
@@ -180,7 +179,7 @@ class XianyuLive:
         self,
         access: _Access,
         socket: LiveSocket,
-        site_clock: SiteClock,
+        registration: Registration,
         position: SyncPosition,
         away: Position | None,
     ) -> None:
@@ -213,7 +212,6 @@ class XianyuLive:
                     conversations,
                     orders,
                     work,
-                    site_clock=site_clock,
                 )
                 upkeep = Upkeep(
                     self._account,
@@ -232,7 +230,7 @@ class XianyuLive:
                     tokens=access.tokens,
                     check_login=lambda: self._check_login(access),
                     away=away,
-                    site_ahead_ms=site_clock.ahead_ms,
+                    site_ahead_ms=registration.server_time_ms - now_ms() if registration.server_time_ms else 0,
                     rng=self._around.rng,
                 )
                 await upkeep.beat()
@@ -240,9 +238,9 @@ class XianyuLive:
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
                 tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
+                await conversations.take_up()
+                tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
                 with self._around.order_book.serving(self._account.id, lambda: self._serve(orders, work)):
-                    await conversations.take_up()
-                    tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
                     async for push in socket.pushes():
                         await self._take(push, socket, position, incoming, upkeep)
         except* TokenRenewed:

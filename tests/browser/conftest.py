@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,18 +13,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
+from benchmarks.chromium import FLAGS, chromium_path
 from benchmarks.processes import SandboxProcess
 from doors import Door, open_door, served
 from sandboxed import QUICK_SITE
 from shoal.console import routes
 from standins import until
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 PASSWORD = "correct horse battery"
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _EXPECTED = ("Failed to load resource",)
 """What a browser says by itself of an answer such as 409, which the page shows in words."""
 
@@ -35,11 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser/" in item.nodeid:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-
-
-def chromium_path() -> str | None:
-    """The browser of this machine."""
-    return os.environ.get("CHROMIUM") or next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
 def _need(what: object, sentence: str) -> None:

@@ -14,6 +14,8 @@ from shoal.account_task import Link
 from shoal.errors import NeedsOwner
 from standins import ANN, cookie_of, unb_of, until
 
+SHOPS = "/console/accounts"
+
 
 def _row(page: Page, account: str) -> Any:
     return page.locator(f"[data-account={account}]")
@@ -24,7 +26,7 @@ def _switch(page: Page, account: str, which: str = "enabled") -> Any:
 
 
 async def test_a_change_in_one_browser_is_seen_in_another(console: Console) -> None:
-    here, there = await console.page(), await console.page()
+    here, there = await console.page(SHOPS), await console.page(SHOPS)
     await _switch(here, "muzi").click()
     await expect(_switch(there, "muzi")).to_have_attribute("aria-checked", "false")
     await expect(_row(there, "muzi").locator("[data-state]")).to_have_text("已停止")
@@ -35,7 +37,7 @@ async def test_a_change_in_one_browser_is_seen_in_another(console: Console) -> N
 
 
 async def test_each_change_can_be_taken_back_from_its_toast(console: Console) -> None:
-    page = await console.page()
+    page = await console.page(SHOPS)
     await _switch(page, "afu", "auto-confirm").click()
     await expect(page.locator("[data-test=toast]")).to_contain_text("afu：已开启自动发货")
     assert console.door.account("afu").auto_confirm
@@ -47,7 +49,7 @@ async def test_each_change_can_be_taken_back_from_its_toast(console: Console) ->
 async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole) -> None:
     console = await open_console(lock_wait_seconds=0.3)
     await console.door.add("afu", 1)
-    page = await console.page()
+    page = await console.page(SHOPS)
     held = await console.door.server.manager.locks.acquire("afu", "a long operation")
     await _switch(page, "afu").click()
     await expect(_switch(page, "afu")).to_have_attribute("aria-checked", "false")
@@ -58,7 +60,7 @@ async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole
 
 
 async def test_everything_goes_by_keyboard_and_the_focus_stays_while_rows_change(console: Console) -> None:
-    page = await console.page()
+    page = await console.page(SHOPS)
     await page.get_by_role("searchbox").focus()
     for _ in range(40):
         await page.keyboard.press("Tab")
@@ -75,7 +77,7 @@ async def test_everything_goes_by_keyboard_and_the_focus_stays_while_rows_change
 
 
 async def test_a_parked_shop_says_why_and_is_resumed_from_its_menu(console: Console) -> None:
-    page = await console.page()
+    page = await console.page(SHOPS)
 
     async def asks_for_a_check(_: Account, __: Link) -> None:
         raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://site.example/check")
@@ -95,7 +97,7 @@ async def test_a_parked_shop_says_why_and_is_resumed_from_its_menu(console: Cons
 
 async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_console: OpenConsole) -> None:
     console = await open_console()
-    page = await console.page()
+    page = await console.page(SHOPS)
     await expect(page.get_by_text("还没有店铺")).to_be_visible()
     await page.locator("[data-test=add]").click()
     paste = page.locator("textarea[name=cookie]")
@@ -116,7 +118,7 @@ async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_co
 
 
 async def test_a_cookie_of_another_seller_is_refused_and_a_new_one_of_the_same_taken(console: Console) -> None:
-    page = await console.page()
+    page = await console.page(SHOPS)
     await _row(page, "muzi").locator("[data-test=menu]").click()
     await page.get_by_text("更换 Cookie").click()
     await page.locator("textarea[name=cookie]").fill(cookie_of(9))
@@ -130,7 +132,7 @@ async def test_a_cookie_of_another_seller_is_refused_and_a_new_one_of_the_same_t
 
 
 async def test_a_shop_is_removed_only_after_its_name_was_typed(console: Console) -> None:
-    page = await console.page()
+    page = await console.page(SHOPS)
     await _row(page, "xiaoyu").locator("[data-test=menu]").click()
     await page.get_by_text("删除店铺").click()
     remove = page.locator("[data-test=remove]")
@@ -149,7 +151,7 @@ async def test_many_are_switched_with_a_preview_and_each_result_is_told(open_con
     for number in range(1, 5):
         await console.door.add(f"shop{number}", number)
     await console.door.call("PUT", "/cookies/shop3/status", json={"enabled": False})
-    page = await console.page()
+    page = await console.page(SHOPS)
     await page.get_by_label("选择全部显示的店铺").click()
     await _row(page, "shop4").get_by_label("选择 shop4").click()
     await expect(page.locator("[data-test=batch]")).to_contain_text("已选 3 个")
@@ -161,10 +163,12 @@ async def test_many_are_switched_with_a_preview_and_each_result_is_told(open_con
     held = await console.door.server.manager.locks.acquire("shop2", "a long operation")
     await page.locator("[data-test=go]").click()
     await expect(dialog).to_contain_text("1 个失败")
+    await expect(dialog.locator("[data-outcome=failed]")).to_contain_text("未做任何修改")
     held.release()
     assert not console.door.account("shop1").enabled
     await page.get_by_role("button", name="重试失败的").click()
-    await expect(page.locator("[data-test=toast]")).to_contain_text("已修改 1 个店铺")
+    await expect(dialog).to_have_count(0)
+    await expect(page.locator("[data-test=toast]").last).to_contain_text("已修改 1 个店铺")
     assert [console.door.account(f"shop{n}").enabled for n in range(1, 5)] == [False, False, False, True]
 
 
@@ -177,7 +181,7 @@ async def test_of_many_shops_only_those_in_sight_are_drawn_and_each_is_found(ope
             for number in range(1, 301)
         )
     )
-    page = await console.page()
+    page = await console.page(SHOPS)
     await expect(page.get_by_role("button", name="全部 300")).to_be_visible()
     assert await page.locator("[data-account]").count() < 40
     await page.get_by_role("searchbox").fill("0299")
@@ -191,7 +195,7 @@ async def test_of_many_shops_only_those_in_sight_are_drawn_and_each_is_found(ope
 
 
 async def test_on_a_phone_shops_are_cards_with_their_switch_in_reach(console: Console) -> None:
-    page = await console.page(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = await console.page(SHOPS, viewport={"width": 390, "height": 844}, has_touch=True)
     box = await _switch(page, "muzi").bounding_box()
     assert box is not None
     assert box["x"] + box["width"] <= 390

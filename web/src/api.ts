@@ -23,6 +23,8 @@ export type Diagnosis = Shapes['Diagnosis']
 export type Check = Shapes['CheckShape']
 export type Item = Shapes['ItemShape']
 export type Settings = Shapes['DesiredBody']
+export type QrLogin = Shapes['QrLoginAnswer']
+export type ProxyFinding = Shapes['ProxyFinding']
 
 /** A page of a list. */
 export interface Page<T> {

@@ -2,23 +2,30 @@
 import { computed, onScopeDispose, ref } from 'vue'
 import { languageTag } from './i18n'
 
-const now = ref(Date.now())
-let users = 0
-let timer = 0
+/** A moment that is renewed every so many milliseconds while anybody looks. */
+function ticking(every: number) {
+  const now = ref(Date.now())
+  let users = 0
+  let timer = 0
+  return () => {
+    if (users++ === 0) {
+      now.value = Date.now()
+      timer = window.setInterval(() => {
+        now.value = Date.now()
+      }, every)
+    }
+    onScopeDispose(() => {
+      if (--users === 0) clearInterval(timer)
+    })
+    return now
+  }
+}
 
 /** The present moment, renewed every five seconds while anybody looks. */
-export function useNow() {
-  if (users++ === 0) {
-    now.value = Date.now()
-    timer = window.setInterval(() => {
-      now.value = Date.now()
-    }, 5_000)
-  }
-  onScopeDispose(() => {
-    if (--users === 0) clearInterval(timer)
-  })
-  return now
-}
+export const useNow = ticking(5_000)
+
+/** The present moment, renewed every second: for what counts down. */
+export const useSeconds = ticking(1_000)
 
 const relative = computed(() => new Intl.RelativeTimeFormat(languageTag.value, { numeric: 'auto', style: 'short' }))
 const full = computed(() => new Intl.DateTimeFormat(languageTag.value, { dateStyle: 'medium', timeStyle: 'medium' }))

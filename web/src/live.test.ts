@@ -22,6 +22,7 @@ class FakeSocket {
 
 const states: LineState[] = []
 const heard = {
+  heard: vi.fn(),
   snapshot: vi.fn(),
   batch: vi.fn(),
   talks: vi.fn(),

@@ -28,6 +28,8 @@ export interface Talk {
 export type LineState = 'connecting' | 'live' | 'lost'
 
 export interface Listener {
+  /** The server said anything at all. */
+  heard(): void
   snapshot(accounts: Account[]): void
   batch(accounts: Account[], removed: string[], changes: Change[]): void
   talks(talks: Talk[]): void
@@ -38,6 +40,8 @@ export interface Listener {
 const SIGNED_OUT = 4401
 /** The server says something every 5 s; after three of these the line counts as dead. */
 const SILENCE_MS = 15_000
+/** The same when the browser says that its network is gone: one more word is waited for. */
+const DOUBT_MS = 6_000
 const FIRST_RETRY_MS = 200
 const RETRY_MS = 500
 const LATER_RETRY_MS = 3_000
@@ -53,6 +57,7 @@ export class Line {
 
   constructor(private readonly listener: Listener) {
     window.addEventListener('online', this.now)
+    window.addEventListener('offline', this.doubt)
     document.addEventListener('visibilitychange', this.now)
     this.open()
   }
@@ -61,6 +66,7 @@ export class Line {
   close(): void {
     this.closed = true
     window.removeEventListener('online', this.now)
+    window.removeEventListener('offline', this.doubt)
     document.removeEventListener('visibilitychange', this.now)
     clearTimeout(this.retry)
     clearTimeout(this.silence)
@@ -74,6 +80,11 @@ export class Line {
     this.open()
   }
 
+  /** The network is said to be gone; a server on this very machine may be there all the same. */
+  private readonly doubt = (): void => {
+    if (this.socket) this.listen(DOUBT_MS)
+  }
+
   private open(): void {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
     const after = this.rev === null ? '' : `?after=${this.rev}`
@@ -82,18 +93,19 @@ export class Line {
     this.listen()
     socket.onmessage = (event: MessageEvent<string>) => {
       this.listen()
+      this.listener.heard()
       this.hear(JSON.parse(event.data) as Told)
     }
     socket.onclose = (event) => this.ended(socket, event.code)
   }
 
-  private listen(): void {
+  private listen(silence = SILENCE_MS): void {
     clearTimeout(this.silence)
     const socket = this.socket
     this.silence = window.setTimeout(() => {
       socket?.close()
       if (socket) this.ended(socket, 0) // a dead line may take minutes to close
-    }, SILENCE_MS)
+    }, silence)
   }
 
   private hear(told: Told): void {

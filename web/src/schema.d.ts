@@ -1431,6 +1431,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console/proxy-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a proxy
+         * @description Connect to the site through a proxy once, without a cookie. Any answer of the site counts.
+         */
+        post: operations["check_proxy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/qr-logins": {
         parameters: {
             query?: never;
@@ -1775,6 +1795,7 @@ export interface components {
          *       "results": [
          *         {
          *           "code": "",
+         *           "detail": "",
          *           "generation": 8,
          *           "id": "my-shop",
          *           "op_id": "nightly:my-shop",
@@ -1790,7 +1811,7 @@ export interface components {
         };
         /**
          * BatchRow
-         * @description What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code.
+         * @description What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence.
          */
         BatchRow: {
             /** Id */
@@ -1802,6 +1823,8 @@ export interface components {
             outcome: "changed" | "unchanged" | "would_change" | "failed";
             /** Code */
             code: string;
+            /** Detail */
+            detail: string;
             /** Generation */
             generation: number | null;
             state: components["schemas"]["AccountState"] | null;
@@ -3635,7 +3658,7 @@ export interface components {
          * @description What keeps an order from being served until its owner does something.
          * @enum {string}
          */
-        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
+        OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
@@ -3879,6 +3902,42 @@ export interface components {
          */
         ProblemShape: {
             code: components["schemas"]["OrderProblem"];
+            /** Detail */
+            detail: string;
+            /** Do */
+            do: string;
+        };
+        /**
+         * ProxyCheckBody
+         * @description A proxy as an account's setting, or null to try without one. With ``account`` alone it is that account's own.
+         * @example {
+         *       "proxy": "socks5://user:password@proxy.example.com:1080"
+         *     }
+         */
+        ProxyCheckBody: {
+            /** Proxy */
+            proxy?: string | null;
+            /** Account */
+            account?: string | null;
+        };
+        /**
+         * ProxyFinding
+         * @description Whether the site answered and after how many milliseconds; else ``code`` says why, and ``do`` what to do.
+         * @example {
+         *       "code": "proxy_refused",
+         *       "detail": "代理 socks5://***@proxy.example.com:1080 拒绝连接；不会改为直接连接。",
+         *       "do": "检查代理的用户名、密码和有效期；或为该账号换一个代理。",
+         *       "milliseconds": 0,
+         *       "ok": false
+         *     }
+         */
+        ProxyFinding: {
+            /** Ok */
+            ok: boolean;
+            /** Milliseconds */
+            milliseconds: number;
+            /** Code */
+            code: string;
             /** Detail */
             detail: string;
             /** Do */
@@ -5681,6 +5740,7 @@ export interface operations {
                 wait?: number | null;
             };
             header?: {
+                "accept-language"?: string | null;
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
                 /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
@@ -11951,6 +12011,77 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    check_proxy: {
+        parameters: {
+            query?: never;
+            header?: {
+                "accept-language"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProxyCheckBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProxyFinding"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -148,6 +148,19 @@ ADVICE: dict[str, Advice] = {
         "请代理服务商检查；或为该账号换一个代理。",
         "Ask its provider, or set another one.",
     ),
+    "proxy_works": Advice(
+        "通过代理 {proxy} 能连到闲鱼（{milliseconds} 毫秒）。",
+        "The site answers through the proxy {proxy} ({milliseconds} ms).",
+    ),
+    "site_answers": Advice(
+        "不使用代理能连到闲鱼（{milliseconds} 毫秒）。", "The site answers without a proxy ({milliseconds} ms)."
+    ),
+    "site_unreachable": Advice(
+        "不使用代理连不上闲鱼。",
+        "The site cannot be reached without a proxy.",
+        "检查本机网络，或使用代理。",
+        "Look at this machine's network, or use a proxy.",
+    ),
     "not_starting": Advice("没有正在启动或停止。", "It is neither starting nor stopping."),
     "waiting": Advice(
         "正在排队等待启动（已 {seconds} 秒）：为避免风控，账号逐个连接。",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 
 from shoal.account import AccountState
@@ -13,7 +13,9 @@ from shoal.api.bodies import BatchStatusBody
 from shoal.api.caller import Me, TheCaller, TheServer
 from shoal.api.documented import CHANGING
 from shoal.api.idempotency import PASSING, ChangingRoute, leave_open
+from shoal.api.language import Language, language_of
 from shoal.api.op_ids import shown_op_id
+from shoal.api.problems import problem_of
 from shoal.api.shapes import example
 from shoal.cookie_manager import BatchResult
 from shoal.errors import InvalidInput, UnknownAccount
@@ -23,16 +25,18 @@ from shoal.users import User
 routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
 _ROW = {
-    "id": "my-shop", "outcome": "changed", "code": "", "generation": 8, "state": "starting", "op_id": "nightly:my-shop",
+    "id": "my-shop", "outcome": "changed", "code": "", "detail": "", "generation": 8, "state": "starting",
+    "op_id": "nightly:my-shop",
 }  # fmt: skip
 
 
 class BatchRow(BaseModel):
-    """What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code."""
+    """What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence."""
 
     id: str
     outcome: Literal["changed", "unchanged", "would_change", "failed"]
     code: str
+    detail: str
     generation: int | None
     state: AccountState | None
     op_id: str
@@ -60,6 +64,7 @@ async def batch_update_cookie_status(
     *,
     mode: Annotated[Literal["each", "atomic"], Query(description="`atomic`: all of them or none.")] = "each",
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    accept_language: Annotated[str | None, Header()] = None,
 ) -> BatchAnswer:
     """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
 
@@ -74,8 +79,9 @@ async def batch_update_cookie_status(
     results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
     by_id = {result.account_id: result for result in results}
     unknown = UnknownAccount()
+    language = language_of(accept_language)
     rows = [
-        _row(by_id.get(name) or BatchResult(account_id=name, outcome="failed", error=unknown), caller.op_id)
+        _row(by_id.get(name) or BatchResult(account_id=name, outcome="failed", error=unknown), caller.op_id, language)
         for name in body.updates
     ]
     if any(isinstance(result.error, PASSING) for result in results):
@@ -93,13 +99,14 @@ def _any_failed(rows: Sequence[BatchRow]) -> bool:
     return any(row.outcome == "failed" for row in rows)
 
 
-def _row(result: BatchResult, op_id: str) -> BatchRow:
-    seen = result.observation
+def _row(result: BatchResult, op_id: str, language: Language) -> BatchRow:
+    seen, error = result.observation, result.error
     return BatchRow.model_validate(
         {
             "id": result.account_id,
             "outcome": result.outcome,
-            "code": result.error.code if result.error else "",
+            "code": error.code if error else "",
+            "detail": problem_of(error).sentence(language, error.params) if error else "",
             "generation": result.generation,
             "state": seen.state if seen else None,
             "op_id": shown_op_id(f"{op_id}:{result.account_id}"),

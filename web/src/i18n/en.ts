@@ -1,6 +1,7 @@
 import { account } from './account'
 import { conversations, verdict } from './conversations'
 import type { Messages } from './messages'
+import { edit, keys, proxy, qr } from './shops'
 
 /** Every text of the console in English. */
 export const en: Messages = {
@@ -26,7 +27,7 @@ export const en: Messages = {
     save: 'Save',
     saved: 'Saved',
     loadMore: 'Load more',
-    offlineHint: 'What you see is from before the line broke. It renews itself afterwards.',
+    offlineHint: 'What you see is as of {when}. It renews itself when the line is back.',
   },
   nav: { overview: 'Overview', accounts: 'Shops', conversations: 'Conversations' },
   line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…' },
@@ -62,6 +63,25 @@ export const en: Messages = {
     server_stopped: 'The server was stopped',
     server_down: 'The server was down',
     site_refused: 'The site refused',
+    unreachable: 'The site cannot be reached',
+    handshake_refused: 'The site refused the link',
+    deaf_connection: 'The link looked alive but messages did not come',
+    token_rejected: 'The signing token was refused',
+    register_refused: 'The site refused the registration',
+    heartbeat_refused: 'The site refused a heartbeat',
+    connect_limit: 'The site wants us back later',
+    session_removed: 'The site ended the session',
+    rate_limited: 'The site is busy',
+    push_overflow: 'Messages came faster than they could be stored',
+    bad_reply: 'The site’s answer makes no sense',
+    not_applied: 'The database did not store it',
+    store_degraded: 'The database cannot be written',
+    store_error: 'The database failed',
+    outcome_unknown: 'Nobody knows whether it was stored',
+    proxy_unreachable: 'The proxy does not answer',
+    proxy_refused: 'The proxy refuses',
+    proxy_no_route: 'The proxy does not reach the site',
+    proxy_untrusted: 'The proxy stands in for the site',
   },
   step: {
     no_cookie: 'New cookie',
@@ -114,6 +134,9 @@ export const en: Messages = {
     autoConfirm: 'Auto-confirm',
     rules: 'Rules',
     lastMessage: 'Last message',
+    unb: 'Seller id',
+    proxy: 'Proxy',
+    pause: 'Pause, min',
     connected: 'Connected since',
     selectAll: 'Select all shops shown',
     select: 'Select {id}',
@@ -213,6 +236,7 @@ export const en: Messages = {
       'Each shop is changed by itself; one failure stops no other. A shop that needs you is not resumed by a batch.',
     outcome: { changed: 'changed', unchanged: 'unchanged', would_change: 'will change', failed: 'failed' },
     retryFailed: 'Try the failed ones again',
+    undoFailed: '{n} could not be taken back: {why}',
   },
   cookie: {
     label: 'Cookie',
@@ -234,6 +258,10 @@ export const en: Messages = {
     replaceTitle: 'Replace the cookie of {id}',
     replaceSubmit: 'Replace and reconnect',
   },
+  qr: qr.en,
+  proxy: proxy.en,
+  edit: edit.en,
+  keys: keys.en,
   remove: {
     title: 'Remove {id}?',
     text: 'The shop is stopped; its cookie, rules and settings are deleted. Its history stays. This cannot be undone.',

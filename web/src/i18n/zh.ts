@@ -1,5 +1,6 @@
 import { account } from './account'
 import { conversations, verdict } from './conversations'
+import { edit, keys, proxy, qr } from './shops'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
 export const zh = {
@@ -25,7 +26,7 @@ export const zh = {
     save: '保存',
     saved: '已保存',
     loadMore: '加载更多',
-    offlineHint: '显示的是断开前的内容，恢复后会自动更新。',
+    offlineHint: '显示的是 {when} 的内容，恢复连接后会自动更新。',
   },
   nav: { overview: '总览', accounts: '店铺', conversations: '会话' },
   line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…' },
@@ -61,6 +62,25 @@ export const zh = {
     server_stopped: '服务器已停止',
     server_down: '服务器曾停机',
     site_refused: '被闲鱼拒绝',
+    unreachable: '连不上闲鱼',
+    handshake_refused: '闲鱼拒绝建立连接',
+    deaf_connection: '连接看似正常，却收不到消息',
+    token_rejected: '闲鱼不接受签名令牌',
+    register_refused: '闲鱼拒绝了登录',
+    heartbeat_refused: '闲鱼拒绝了心跳',
+    connect_limit: '闲鱼要求稍后再连',
+    session_removed: '闲鱼结束了会话',
+    rate_limited: '闲鱼繁忙，要求稍后再试',
+    push_overflow: '消息来得太快，来不及保存',
+    bad_reply: '闲鱼的回答无法识别',
+    not_applied: '数据库没有保存',
+    store_degraded: '数据库暂时不能写入',
+    store_error: '数据库出错',
+    outcome_unknown: '不知道数据库是否已保存',
+    proxy_unreachable: '代理没有回应',
+    proxy_refused: '代理拒绝连接',
+    proxy_no_route: '代理无法连到闲鱼',
+    proxy_untrusted: '代理冒充闲鱼',
   },
   step: {
     no_cookie: '更新 Cookie',
@@ -113,6 +133,9 @@ export const zh = {
     autoConfirm: '自动发货',
     rules: '规则',
     lastMessage: '最近消息',
+    unb: '闲鱼号',
+    proxy: '代理',
+    pause: '暂停（分）',
     connected: '连接自',
     selectAll: '选择全部显示的店铺',
     select: '选择 {id}',
@@ -210,6 +233,7 @@ export const zh = {
     atomicHint: '每个店铺分别执行，一个失败不影响其他。需要处理的店铺不会被批量恢复。',
     outcome: { changed: '已修改', unchanged: '无变化', would_change: '将修改', failed: '失败' },
     retryFailed: '重试失败的',
+    undoFailed: '有 {n} 个未能撤销：{why}',
   },
   cookie: {
     label: 'Cookie',
@@ -231,6 +255,10 @@ export const zh = {
     replaceTitle: '更换 {id} 的 Cookie',
     replaceSubmit: '更换并重新连接',
   },
+  qr: qr.zh,
+  proxy: proxy.zh,
+  edit: edit.zh,
+  keys: keys.zh,
   remove: {
     title: '删除 {id}？',
     text: '会停止这个店铺，并删除它的 Cookie、规则和设置。变更记录会保留。此操作不能撤销。',

@@ -17,6 +17,10 @@ export const useAccounts = defineStore('accounts', () => {
   const talked = shallowRef<Talk[]>([])
   const line = ref<LineState>('connecting')
   const loaded = ref(false)
+  /** When the server last said anything, in milliseconds. */
+  let heard = 0
+  /** The same, as it was when the line broke. */
+  const heardAt = ref('')
   let open: Line | null = null
 
   const collator = new Intl.Collator(['zh-CN', 'en'], { numeric: true })
@@ -45,7 +49,11 @@ export const useAccounts = defineStore('accounts', () => {
       talks(talks) {
         talked.value = talks
       },
+      heard() {
+        heard = Date.now()
+      },
       state(next) {
+        if (next === 'lost' && line.value === 'live') heardAt.value = new Date(heard).toISOString()
         line.value = next
       },
       signedOut() {
@@ -84,5 +92,5 @@ export const useAccounts = defineStore('accounts', () => {
 
   const get = (id: string): Account | undefined => rows.value.get(id)
 
-  return { rows, list, recent, talked, line, loaded, counts, get, follow, leave }
+  return { rows, list, recent, talked, line, heardAt, loaded, counts, get, follow, leave }
 })

@@ -6,6 +6,9 @@ import { t, told } from '../i18n'
 import { useAccounts } from './accounts'
 import { useToasts } from './toasts'
 
+/** What is done to one shop in a dialog. */
+export type ShopAction = 'edit' | 'replace' | 'remove'
+
 export type Flag = 'enabled' | 'auto_confirm'
 
 export const useChanges = defineStore('changes', () => {

@@ -11,24 +11,45 @@ export interface Toast {
 
 const DONE_MS = 7_000
 const REFUSED_MS = 15_000
+const SWEEP_MS = 500
 const MOST = 4
 
 export const useToasts = defineStore('toasts', () => {
   const toasts = ref<Toast[]>([])
+  const ends = new Map<number, number>()
   let last = 0
+  let timer = 0
+  let held = false
 
   function show(toast: Omit<Toast, 'id'>): void {
     const id = ++last
     toasts.value = [...toasts.value, { ...toast, id }].slice(-MOST)
-    setTimeout(() => dismiss(id), toast.kind === 'done' ? DONE_MS : REFUSED_MS)
+    ends.set(id, Date.now() + (toast.kind === 'done' ? DONE_MS : REFUSED_MS))
+    timer ||= window.setInterval(sweep, SWEEP_MS)
+  }
+
+  /** Take away what was shown long enough; while somebody points at the notes, time stands still. */
+  function sweep(): void {
+    for (const [id, end] of ends) {
+      if (held) ends.set(id, end + SWEEP_MS)
+      else if (end <= Date.now()) dismiss(id)
+    }
+  }
+
+  const hold = (on: boolean): void => {
+    held = on
   }
 
   function dismiss(id: number): void {
     toasts.value = toasts.value.filter((toast) => toast.id !== id)
+    ends.delete(id)
+    if (ends.size || !timer) return
+    clearInterval(timer)
+    timer = 0
   }
 
   const done = (text: string, action?: Toast['action']): void => show({ kind: 'done', text, ...(action && { action }) })
   const refused = (text: string): void => show({ kind: 'refused', text })
 
-  return { toasts, done, refused, dismiss }
+  return { toasts, done, refused, dismiss, hold }
 })

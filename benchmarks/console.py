@@ -1,0 +1,288 @@
+"""How quick the web console is, through the real processes and a real Chromium: ``python -m benchmarks.console``.
+
+Measured at 200 and at 2,000 accounts: a change over the API until another browser shows it; how long a browser that
+has never been here takes until the shops are shown and live; what travels for that; the gaps between frames while 2,000
+changes come within 2 s. Thirty of the accounts are connected to the sandbox; the others are parked, since the sandbox
+does not know their sellers: they change as any other does, and make no load of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
+
+from benchmarks.chromium import FLAGS, chromium_path
+from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
+
+CONNECTED = 30
+AT_ONCE = 20
+CHANGES = 200
+BURST_CHANGES = 2000
+BURST_SECONDS = 2.0
+BURST_BATCH = 100
+COLD_STARTS = 5
+
+WATCH_SWITCHES = """
+window.seen = []
+new MutationObserver((records) => {
+  const at = Date.now()
+  for (const { target } of records) {
+    const account = target.closest('[data-account]')?.dataset.account
+    if (account && target.dataset.test === 'auto-confirm') seen.push([account, target.getAttribute('aria-checked'), at])
+  }
+}).observe(document.querySelector('main'), { subtree: true, attributeFilter: ['aria-checked'] })
+"""
+WATCH_FRAMES = """
+window.gaps = []
+window.tasks = []
+let last = performance.now()
+requestAnimationFrame(function frame() {
+  const now = performance.now()
+  gaps.push(now - last)
+  last = now
+  requestAnimationFrame(frame)
+})
+new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration))).observe({
+  type: 'longtask',
+})
+"""
+WAIT_UNTIL_LIVE = """
+const look = () => {
+  if (document.querySelector('[data-account]') && document.querySelector('[data-test=line].live'))
+    window.liveAt ??= performance.now()
+}
+new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true })
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a figure is taken from."""
+
+    server: ServerProcess
+    browser: Browser
+    accounts: int
+
+
+async def fill(sandbox: SandboxProcess, server: ServerProcess, accounts: int) -> None:
+    """Bring the accounts in and wait until each stands as it shall."""
+    sellers = (await sandbox.get("sellers"))["items"]
+    cookies = [seller["cookie"] for seller in sellers]
+    cookies += [f"unb={3_300_000_000_000 + n}; cookie2=s{n}; _m_h5_tk={n:032x}_1900000000000" for n in range(accounts)]
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def add(number: int) -> None:
+        async with turn:
+            await server.add(f"shop-{number:04}", cookies[number], wait=0)
+
+    await asyncio.gather(*(add(number) for number in range(accounts)))
+
+    async def settled() -> bool:
+        states = [row["state"] for row in await server.ok("GET", "/cookies/details")]
+        await asyncio.sleep(0.5)
+        return states.count("running") == len(sellers) and states.count("parked") == accounts - len(sellers)
+
+    await soon(settled, seconds=600)
+
+
+async def visitor(setting: Setting) -> BrowserContext:
+    """A signed-in browser that has nothing in its cache."""
+    context = await setting.browser.new_context(base_url=setting.server.url, viewport={"width": 1280, "height": 800})
+    origin = {"Origin": setting.server.url}
+    credentials = {"name": "admin", "password": PASSWORD}
+    signed_in = await context.request.post("/console/session", data=credentials, headers=origin)
+    assert signed_in.ok, await signed_in.text()
+    return context
+
+
+async def shown(context: BrowserContext, path: str) -> Page:
+    """A page that is live."""
+    page = await context.new_page()
+    await page.goto(path)
+    await page.locator("[data-test=line].live").wait_for(timeout=60_000)
+    return page
+
+
+async def change_to_dom(setting: Setting) -> str:
+    """From the moment a script sends a change until the switch in another browser has moved."""
+    context = await visitor(setting)
+    page = await shown(context, "/console/accounts")
+    rows = await page.locator("[data-account]").evaluate_all("rows => rows.map((row) => row.dataset.account)")
+    await page.evaluate(WATCH_SWITCHES)
+    sent: list[tuple[str, str, float]] = []
+    wished = dict.fromkeys(rows[:6], False)
+    rng = random.Random(1)  # noqa: S311  it spreads what is sent
+    for number in range(CHANGES):
+        account = rows[number % len(wished)]
+        wished[account] = not wished[account]
+        sent.append((account, str(wished[account]).lower(), time.time() * 1000))
+        await setting.server.ok("PUT", f"/cookies/{account}/auto-confirm", {"auto_confirm": wished[account]})
+        await asyncio.sleep(rng.uniform(0.03, 0.08))
+    await asyncio.sleep(1)
+    seen: list[list[Any]] = await page.evaluate("seen")
+    await context.close()
+    assert [(account, value) for account, value, _ in seen] == [(account, value) for account, value, _ in sent]
+    waits = [there[2] - here[2] for here, there in zip(sent, seen, strict=True)]
+    return f"change by the API -> DOM of another browser   n={len(waits)}  {_figures(waits)}"
+
+
+async def cold_start(setting: Setting) -> str:
+    """From the first request of a browser without a cache until the shops are shown and the line is live."""
+    times, wire = [], ""
+    for _ in range(COLD_STARTS):
+        context = await visitor(setting)
+        page = await context.new_page()
+        meter = await WireMeter.on(page)
+        await page.add_init_script(WAIT_UNTIL_LIVE)
+        await page.goto("/console/accounts")
+        await page.wait_for_function("window.liveAt", timeout=60_000)
+        times.append(await page.evaluate("window.liveAt"))
+        await page.wait_for_load_state("networkidle")
+        wire = meter.words()
+        await context.close()
+    return f"cold, until the shops are shown and live     n={len(times)}  {_figures(times)}\n{wire}"
+
+
+class WireMeter:
+    """What comes over the wire, as Chromium counts it: packed, with headers; the frames of the socket as they are."""
+
+    def __init__(self) -> None:
+        self.files = 0
+        self.requests = 0
+        self.frames = 0
+        self.encodings: dict[str, int] = {}
+
+    @classmethod
+    async def on(cls, page: Page) -> WireMeter:
+        """Count for a page, from now on."""
+        meter = cls()
+        devtools: CDPSession = await page.context.new_cdp_session(page)
+        devtools.on("Network.responseReceived", meter._answered)
+        devtools.on("Network.loadingFinished", meter._finished)
+        devtools.on("Network.webSocketFrameReceived", meter._heard)
+        await devtools.send("Network.enable")
+        return meter
+
+    def _answered(self, event: dict[str, Any]) -> None:
+        headers = {name.lower(): value for name, value in event["response"]["headers"].items()}
+        name = headers.get("content-encoding", "plain")
+        self.encodings[name] = self.encodings.get(name, 0) + 1
+
+    def _finished(self, event: dict[str, Any]) -> None:
+        self.requests += 1
+        self.files += round(event["encodedDataLength"])
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        self.frames += len(event["response"]["payloadData"].encode())
+
+    def words(self) -> str:
+        """The sums."""
+        packed = ", ".join(f"{count} {name}" for name, count in sorted(self.encodings.items()))
+        return (
+            f"  over the wire: {self.files / 1000:.0f} KB in {self.requests} requests ({packed}), "
+            f"and {self.frames / 1000:.0f} KB of snapshot over the socket"
+        )
+
+
+async def burst(setting: Setting, path: str) -> str:
+    """The gaps between the frames of a page while many changes come."""
+    context = await visitor(setting)
+    page = await shown(context, path)
+    await page.wait_for_load_state("networkidle")
+    devtools = await context.new_cdp_session(page)
+    await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    await page.evaluate(WATCH_FRAMES)
+    await asyncio.sleep(2)
+    calm: list[float] = await page.evaluate("gaps.splice(0).slice(5)")
+    await page.evaluate("tasks.length = 0")
+    busy_before = await _script_seconds(devtools)
+    parked = [f"shop-{number:04}" for number in range(CONNECTED, setting.accounts)]
+    enabled = dict.fromkeys(parked, True)
+    began = time.monotonic()
+    for number in range(BURST_CHANGES // BURST_BATCH):
+        await asyncio.sleep(max(0.0, began + number * BURST_SECONDS * BURST_BATCH / BURST_CHANGES - time.monotonic()))
+        ids = [parked[(number * BURST_BATCH + n) % len(parked)] for n in range(BURST_BATCH)]
+        updates = {name: not enabled[name] for name in ids}
+        enabled |= updates
+        answer = await setting.server.ok("PUT", "/cookies/status?wait=0", {"updates": updates})
+        assert all(row["outcome"] == "changed" for row in answer["results"])
+    took = time.monotonic() - began
+    await asyncio.sleep(1)
+    gaps: list[float] = await page.evaluate("gaps.splice(0)")
+    tasks: list[float] = await page.evaluate("tasks")
+    busy = await _script_seconds(devtools) - busy_before
+    await context.close()
+    back = {name: True for name, on in enabled.items() if not on}
+    if back:
+        await setting.server.ok("PUT", "/cookies/status?wait=0", {"updates": back})
+    return (
+        f"{BURST_CHANGES} changes in {took:.1f} s, {path:<18} worst frame gap {max(gaps):.0f} ms, "
+        f"p99 {_share(gaps, 0.99):.0f} ms (at rest {max(calm):.0f} ms); longest task {max(tasks, default=0):.0f} ms; "
+        f"the page's thread worked {busy * 1000:.0f} ms"
+    )
+
+
+async def _script_seconds(devtools: CDPSession) -> float:
+    """How long the page's main thread has worked, in CPU time."""
+    metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+
+def _figures(values: list[float]) -> str:
+    return f"median={statistics.median(values):6.1f} ms  p95={_share(values, 0.95):6.1f} ms  max={max(values):6.1f} ms"
+
+
+def _share(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, round(len(ordered) * share))]
+
+
+async def measure(accounts: int) -> None:
+    """Print the figures for so many accounts."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        sandbox = SandboxProcess(root / "sandbox.log")
+        await sandbox.start(shops=CONNECTED)
+        server = ServerProcess(root / "data", sandbox.url, SHOAL_LOG_LEVEL="ERROR")
+        try:
+            await server.start()
+            await fill(sandbox, server, accounts)
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(executable_path=chromium_path(), args=list(FLAGS))
+                setting = Setting(server, browser, accounts)
+                print(f"{accounts} accounts", flush=True)
+                print(await cold_start(setting), flush=True)
+                print(await change_to_dom(setting), flush=True)
+                for path in ("/console/accounts", "/console/"):
+                    print(await burst(setting, path), flush=True)
+                await browser.close()
+        finally:
+            await server.close()
+            await sandbox.end()
+
+
+def main() -> int:
+    """Read the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--accounts", type=int, nargs="+", default=[200, 2000])
+    arguments = parser.parse_args()
+    if chromium_path() is None:
+        sys.stderr.write("no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM\n")
+        return 1
+    for accounts in arguments.accounts:
+        asyncio.run(measure(accounts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

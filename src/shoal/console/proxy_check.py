@@ -1,0 +1,103 @@
+"""Whether a proxy leads to the site, told before an account depends on it. Nothing is kept, no cookie is sent."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import aiohttp
+from fastapi import APIRouter, Header
+from pydantic import BaseModel
+
+from shoal.api.advice import ADVICE
+from shoal.api.bodies import ProxyCheckBody
+from shoal.api.caller import Me, TheServer
+from shoal.api.documented import problems
+from shoal.api.language import Language, language_of
+from shoal.api.shapes import example
+from shoal.errors import UnknownAccount
+from shoal.server import Server
+from shoal.users import User
+from shoal.xianyu.proxied_session import ProxyFailed, session_through
+from shoal.xianyu.proxy import parse_proxy
+from shoal.xianyu_live import proxy_timeout_seconds
+
+routes = APIRouter(tags=["accounts"])
+
+
+class ProxyFinding(BaseModel):
+    """Whether the site answered and after how many milliseconds; else ``code`` says why, and ``do`` what to do."""
+
+    model_config = example(
+        ok=False,
+        milliseconds=0,
+        code="proxy_refused",
+        detail="代理 socks5://***@proxy.example.com:1080 拒绝连接；不会改为直接连接。",
+        do="检查代理的用户名、密码和有效期；或为该账号换一个代理。",
+    )
+    ok: bool
+    milliseconds: int
+    code: str
+    detail: str
+    do: str
+
+
+@routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(401, 404, 413, 422, 503))
+async def check_proxy(
+    body: ProxyCheckBody, server: TheServer, me: Me, accept_language: Annotated[str | None, Header()] = None
+) -> ProxyFinding:
+    """Connect to the site through a proxy once, without a cookie. Any answer of the site counts."""
+    url = _proxy_of(body, server, me)
+    began = time.monotonic()
+    code = await _reach(server, url)
+    milliseconds = round((time.monotonic() - began) * 1000)
+    return _finding(url, code, milliseconds, language_of(accept_language))
+
+
+def _proxy_of(body: ProxyCheckBody, server: Server, me: User) -> str:
+    if body.proxy is not None:
+        return parse_proxy(body.proxy.get_secret_value()).url
+    if body.account is None:
+        return ""
+    account = server.manager.accounts.get(body.account)
+    if account is None or account.owner_id != me.id:
+        raise UnknownAccount(body.account)
+    return account.proxy
+
+
+async def _reach(server: Server, url: str) -> str:
+    """Ask the site for anything. Returns why that failed, or nothing."""
+    settings = server.settings
+    limit = proxy_timeout_seconds(settings)
+    timeout = aiohttp.ClientTimeout(total=settings.site_timeout_seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as direct,
+            session_through(url, direct, connect_timeout_seconds=limit) as session,
+            session.get(settings.site_mtop_url, allow_redirects=False, timeout=timeout),
+        ):
+            return ""
+    except ProxyFailed as failure:
+        return failure.code
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return "proxy_no_route" if url else "unreachable"
+
+
+def _finding(url: str, code: str, milliseconds: int, language: Language) -> ProxyFinding:
+    advice = ADVICE[_WORDS[code, bool(url)]]
+    params = {"proxy": parse_proxy(url).shown if url else "", "milliseconds": milliseconds}
+    return ProxyFinding(
+        ok=not code,
+        milliseconds=0 if code else milliseconds,
+        code=code,
+        detail=advice.detail(language, params),
+        do=advice.do(language, params),
+    )
+
+
+_WORDS = {
+    ("", True): "proxy_works",
+    ("", False): "site_answers",
+    ("unreachable", False): "site_unreachable",
+    **{(code, True): code for code in ("proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted")},
+}

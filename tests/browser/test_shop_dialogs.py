@@ -1,0 +1,235 @@
+"""What is set for a shop from the table: a login by a code, the proxy, remark and tags, the pause; and the keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from browser.conftest import Console, OpenConsole
+from proxies import small_proxy
+from sandboxed import Sandbox
+from shoal.account import Account
+from shoal.account_task import Link
+from shoal.errors import TemporaryFailure
+from shoal.qr_logins import QrLoginState
+from shoal.sandbox import World, build_sandbox, serve_sandbox
+from standins import until
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A site that knows three sellers."""
+    world = World(seed=5, shops=3)
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
+    async with aiohttp.ClientSession() as http:
+        yield Sandbox(await ready, world, http)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shops(open_console: OpenConsole, sandbox: Sandbox) -> Console:
+    """A server whose site is the sandbox; its connections are invented."""
+    console = await open_console(site_passport_url=sandbox.url, site_mtop_url=sandbox.url, site_timeout_seconds=2.0)
+    console.door.server.qr_logins._poll_seconds = 0.05
+    return console
+
+
+async def _scan(console: Console, sandbox: Sandbox, status: str, number: int = 0) -> str:
+    """What the seller does with the code that is shown now."""
+    (login,) = [one for one in console.door.server.qr_logins.of(1) if not one.state.is_over]
+    unb = list(sandbox.world.sellers.values())[number].unb
+    key = login.content.partition("lgToken=")[2].partition("&")[0]
+    await sandbox.do("qr", ck=key, status=status, account=unb)
+    return unb
+
+
+def _row(page: Page, account: str) -> Any:
+    return page.locator(f"[data-account='{account}']")
+
+
+async def _open_menu(page: Page, account: str, what: str) -> None:
+    await _row(page, account).locator("[data-test=menu]").click()
+    await page.get_by_text(what).click()
+
+
+async def test_a_shop_is_added_by_scanning_a_code(shops: Console, sandbox: Sandbox) -> None:
+    page = await shops.page("/console/accounts")
+    await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.locator("input[name=shop]").fill("my-shop")
+    await page.locator("[data-test=show-code]").click()
+    state = page.locator("[data-test=qr-state]")
+    await expect(page.get_by_role("img", name="登录二维码")).to_be_visible()
+    assert (await page.get_by_role("img", name="登录二维码").evaluate("image => image.naturalWidth")) > 100
+    await expect(page.locator("[data-test=qr]")).to_contain_text("失效")
+    await _scan(shops, sandbox, "SCANNED")
+    await expect(state).to_have_text("已扫码，请在手机上确认")
+    unb = await _scan(shops, sandbox, "CONFIRMED")
+    await expect(page.locator("[data-test=toast]")).to_contain_text("已添加 my-shop")
+    await expect(page.locator("[data-test=qr]")).to_have_count(0)
+    await expect(_row(page, "my-shop")).to_be_visible()
+    assert shops.door.account("my-shop").unb == unb
+
+
+async def test_a_cookie_is_renewed_by_scanning_and_another_seller_is_refused(shops: Console, sandbox: Sandbox) -> None:
+    begun = await shops.door.call("POST", "/qr-logins", json={"account": "shop"})
+    await _scan(shops, sandbox, "CONFIRMED")
+    await until(lambda: shops.door.server.qr_logins.get(1, begun["id"]).state is QrLoginState.DONE)
+    version = shops.door.account("shop").cookie_version
+    page = await shops.page("/console/accounts")
+    await _open_menu(page, "shop", "更换 Cookie")
+    await page.locator("[data-test=scan]").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await _scan(shops, sandbox, "CONFIRMED", number=1)
+    await expect(page.locator("[data-test=qr-state]")).to_contain_text("另一个闲鱼号")
+    await page.get_by_role("button", name="换一个二维码").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await _scan(shops, sandbox, "CONFIRMED")
+    await expect(page.locator("[data-test=toast]")).to_contain_text("shop：已更换 Cookie")
+    assert shops.door.account("shop").cookie_version > version
+
+
+async def test_an_expired_code_is_renewed_and_a_check_is_linked(shops: Console, sandbox: Sandbox) -> None:
+    logins = shops.door.server.qr_logins
+    logins._lifetime_seconds = 0.5
+    page = await shops.page("/console/accounts")
+    await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.locator("[data-test=show-code]").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    logins._lifetime_seconds = 300.0
+    await until(lambda: [one.state for one in logins.of(1)] == [QrLoginState.WAITING, QrLoginState.EXPIRED], seconds=10)
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await _scan(shops, sandbox, "RISK")
+    await until(lambda: logins.of(1)[0].state is QrLoginState.NEEDS_OWNER)
+    check = page.get_by_role("link", name="去验证")
+    await expect(check).to_have_attribute("href", logins.of(1)[0].action_url)
+    await expect(check).to_have_attribute("rel", "noopener noreferrer")
+
+
+async def test_a_code_that_nobody_looks_at_any_more_logs_nobody_in(shops: Console) -> None:
+    logins = shops.door.server.qr_logins
+    page = await shops.page("/console/accounts")
+    await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.locator("[data-test=show-code]").click()
+    await page.get_by_role("img", name="登录二维码").wait_for()
+    await page.keyboard.press("Escape")
+    await until(lambda: logins.of(1)[0].state is QrLoginState.CANCELLED, seconds=10)
+
+
+async def test_a_proxy_is_tried_then_set_then_taken_away_and_its_password_never_shown(shops: Console) -> None:
+    await shops.door.add("afu")
+    page = await shops.page("/console/accounts")
+    async with small_proxy("http", "ann:canaryproxy") as proxy:
+        await _open_menu(page, "afu", "备注、暂停与代理")
+        typed, found = page.locator("input[name=proxy]"), page.locator("[data-test=proxy-found]")
+        await typed.fill("http://127.0.0.1:9")
+        await page.locator("[data-test=proxy-check]").click()
+        await expect(found).to_contain_text("没有回应")
+        await typed.fill(proxy.url)
+        await expect(found).to_have_count(0)
+        await page.locator("[data-test=proxy-check]").click()
+        await expect(found).to_contain_text("能连到闲鱼")
+        await page.locator("[data-test=save]").click()
+        await expect(page.locator("[data-test=toast]")).to_contain_text("afu：已保存")
+        assert shops.door.account("afu").proxy == proxy.url
+        await _open_menu(page, "afu", "备注、暂停与代理")
+        await expect(page.locator("[data-test=dialog]")).to_contain_text(f"http://***@127.0.0.1:{proxy.port}")
+        await page.locator("[data-test=proxy-check]").click()
+        await expect(found).to_contain_text("能连到闲鱼")
+        assert "canaryproxy" not in await page.content()
+    await page.locator("[data-test=proxy-drop]").click()
+    await page.locator("[data-test=save]").click()
+    await until(lambda: shops.door.account("afu").proxy == "")
+
+
+async def test_remark_tags_and_pause_are_set_found_by_and_taken_back(console: Console) -> None:
+    page = await console.page("/console/accounts")
+    await _open_menu(page, "muzi", "备注、暂停与代理")
+    await page.locator("input[name=remark]").fill("木子数码 #数码 #主力")
+    await page.locator("input[name=pause]").fill("25")
+    await page.locator("[data-test=save]").click()
+    await expect(_row(page, "muzi")).to_contain_text("木子数码")
+    assert (console.door.account("muzi").remark, console.door.account("muzi").pause_duration) == (
+        "木子数码 #数码 #主力",
+        25,
+    )
+    await _row(page, "muzi").get_by_role("button", name="#主力").click()
+    await expect(page.locator("[data-account]")).to_have_count(1)
+    await page.wait_for_url("**/console/accounts?q=%23%E4%B8%BB%E5%8A%9B")
+    await page.reload()
+    await expect(page.locator("[data-account]")).to_have_count(1)
+    await page.get_by_role("searchbox").fill("")
+    await _open_menu(page, "muzi", "备注、暂停与代理")
+    await expect(page.locator("[data-test=save]")).to_be_disabled()
+    await page.locator("input[name=remark]").fill("x")
+    await page.locator("[data-test=save]").click()
+    await page.get_by_role("button", name="撤销").click()
+    await expect(_row(page, "muzi")).to_contain_text("木子数码")
+    assert console.door.account("muzi").pause_duration == 25
+
+
+async def test_a_batch_is_taken_back_as_a_whole(console: Console) -> None:
+    await console.door.call("PUT", "/cookies/xiaoyu/status", json={"enabled": False})
+    page = await console.page("/console/accounts")
+    await page.get_by_label("选择全部显示的店铺").click()
+    await page.locator("[data-test=batch-off]").click()
+    await page.locator("[data-test=go]").click()
+    toast = page.locator("[data-test=toast]")
+    await expect(toast).to_contain_text("已修改 2 个店铺")
+    await toast.get_by_role("button", name="撤销").click()
+    await expect(page.get_by_text("已撤销")).to_be_visible()
+    enabled = [console.door.account(name).enabled for name in ("afu", "muzi", "xiaoyu")]
+    assert enabled == [True, True, False], "the one that was off before stays off"
+
+
+async def test_what_is_tried_again_counts_down(console: Console) -> None:
+    async def fails(_: Account, __: Link) -> None:
+        raise TemporaryFailure("the site is away", code="unreachable")
+
+    console.door.site.behave = fails
+    limits = console.door.server.manager.tasks["afu"]._backoff
+    limits.failed = lambda *_, **__: 60.0  # type: ignore[method-assign]
+    await console.door.call("POST", "/cookies/afu/resume")
+    page = await console.page("/console/accounts")
+    time = _row(page, "afu").locator("time")
+    await expect(time).to_contain_text("秒")
+    seen = await time.inner_text()
+    await expect(time).not_to_have_text(seen)
+    await expect(_row(page, "afu")).to_contain_text("连不上闲鱼")
+
+
+async def test_the_keyboard_leads_everywhere_and_tells_how(console: Console) -> None:
+    page = await console.page()
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("heading", name="键盘快捷键")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("g")
+    await page.keyboard.press("s")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("店铺")
+    await page.locator("[data-account]").first.wait_for()
+    await page.keyboard.press("/")
+    await page.keyboard.type("mu?n")
+    await expect(page.get_by_role("searchbox")).to_have_value("mu?n")
+    await page.get_by_role("searchbox").fill("")
+    await page.locator("[data-account=afu] [data-test=enabled]").focus()
+    await page.keyboard.press("ArrowDown")
+    assert await page.evaluate("document.activeElement.getAttribute('aria-label')") == "启用 muzi"
+    await page.keyboard.press("x")
+    await expect(page.locator("[data-test=batch]")).to_contain_text("已选 1 个")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Space")
+    await until(lambda: not console.door.account("afu").enabled)
+    await page.keyboard.press("g")
+    await page.keyboard.press("o")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("总览")
+    await page.keyboard.press("n")
+    await expect(page.locator("textarea[name=cookie]")).to_be_focused()
