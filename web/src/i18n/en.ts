@@ -82,6 +82,7 @@ export const en: Messages = {
     proxy_refused: 'The proxy refuses',
     proxy_no_route: 'The proxy does not reach the site',
     proxy_untrusted: 'The proxy stands in for the site',
+    site_untrusted: 'Something stands in for the site',
   },
   step: {
     no_cookie: 'New cookie',

@@ -81,6 +81,7 @@ export const zh = {
     proxy_refused: '代理拒绝连接',
     proxy_no_route: '代理无法连到闲鱼',
     proxy_untrusted: '代理冒充闲鱼',
+    site_untrusted: '对方不能证明自己是闲鱼',
   },
   step: {
     no_cookie: '更新 Cookie',
