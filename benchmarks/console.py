@@ -57,11 +57,12 @@ new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) =>
 })
 """
 WAIT_UNTIL_LIVE = """
-const look = () => {
-  if (document.querySelector('[data-account]') && document.querySelector('[data-test=line].live'))
-    window.liveAt ??= performance.now()
-}
-new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true })
+window.liveAt = new Promise((resolve) => {
+  new MutationObserver(() => {
+    if (document.querySelector('[data-account]') && document.querySelector('[data-test=line].live'))
+      resolve(performance.now())
+  }).observe(document, { subtree: true, childList: true, attributes: true })
+})
 """
 
 
@@ -145,8 +146,7 @@ async def cold_start(setting: Setting) -> str:
         meter = await WireMeter.on(page)
         await page.add_init_script(WAIT_UNTIL_LIVE)
         await page.goto("/console/accounts")
-        await page.wait_for_function("window.liveAt", timeout=60_000)
-        times.append(await page.evaluate("window.liveAt"))
+        times.append(await page.evaluate("liveAt"))
         await page.wait_for_load_state("networkidle")
         wire = meter.words()
         await context.close()

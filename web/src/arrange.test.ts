@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Account } from './api'
-import { arranged } from './arrange'
+import { arranged, todoOf } from './arrange'
 
 function account(id: string, more: Partial<Account> = {}): Account {
   return {
@@ -34,6 +34,17 @@ test('a shop needs a hand when it is parked, or fails again and again while it i
   ]
   expect(names(arranged(list, 'hand', '', 'shop', false))).toEqual(['b', 'c'])
   expect(names(arranged(list, 'off', '', 'shop', false))).toEqual(['d'])
+})
+
+test('what is to be done begins with what only an owner can mend and ends with what is tried again by itself', () => {
+  const list = [
+    account('a', { state: 'retrying' }),
+    account('b'),
+    account('c', { state: 'retrying', observed: { crash_loop: true } as Account['observed'] }),
+    account('d', { state: 'parked' }),
+    account('e', { state: 'stopping', enabled: false }),
+  ]
+  expect(names(todoOf(list))).toEqual(['d', 'c', 'a'])
 })
 
 test('by state the most urgent comes first, and equals keep the order of their names', () => {

@@ -4,6 +4,14 @@ import type { Account } from './api'
 export const needsHand = (account: Account): boolean =>
   account.state === 'parked' || (account.observed.crash_loop && account.enabled)
 
+/** What an owner may want to look at: first what only they can mend, last what is tried again by itself. */
+export function todoOf(list: Account[]): Account[] {
+  const urgency = (account: Account): number => (account.state === 'parked' ? 0 : account.observed.crash_loop ? 1 : 2)
+  return list
+    .filter((account) => needsHand(account) || (account.state === 'retrying' && account.enabled))
+    .sort((a, b) => urgency(a) - urgency(b))
+}
+
 export type Filter = 'all' | 'hand' | 'running' | 'busy' | 'retrying' | 'off'
 export type SortKey = 'shop' | 'state' | 'rules' | 'message'
 
