@@ -69,6 +69,7 @@ prove: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
+	$(BIN)/python -m benchmarks.console
 	$(BIN)/python -m benchmarks.connections --accounts 1000
 
 pins:

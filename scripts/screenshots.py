@@ -1,31 +1,47 @@
 """Pictures of every page of the console from the demo, into ``.screenshots``: ``python scripts/screenshots.py``.
 
-Two of the demo's shops are put into trouble first, so that the pages have something to say.
+Three of the demo's shops are put into trouble first, and what was said is said again for every hour of a week past, so
+that the pages have something to show.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 from playwright.async_api import Browser, Page, async_playwright
 
 OUT = Path(".screenshots")
 CHATTING_SECONDS = 40
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 PAGES = {
     "login": "/console/login",
     "overview": "/console/",
     "shops": "/console/accounts",
+    "shop": "/console/accounts/xiaoyu",
+    "shop-settings": "/console/accounts/xiaoyu/settings",
+    "conversations": "/console/conversations",
+}
+TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
+TROUBLE = {
+    # The token at hand is refused once; the site asks for a check when another one is wanted.
+    "nanfeng": (("risk_control", 1000), ("token_refused", 1)),
+    "afu": (("kickout", 1),),
+    "muzi": (("connect_limit", 1000),),
 }
 SIZES = {1280: 800, 390: 844}
 FLAGS = (
@@ -59,17 +75,47 @@ async def demo(data_dir: str) -> AsyncIterator[dict[str, Any]]:
 
 
 async def make_trouble(ready: dict[str, Any]) -> None:
-    """One shop is asked for a check, one fails to connect."""
+    """One shop is asked for a check, one was signed in elsewhere, one is told to come back later."""
     async with httpx.AsyncClient(timeout=30) as http:
         signed_in = await http.post(
             f"{ready['url']}/login", json={"username": ready["user"], "password": ready["password"]}
         )
         http.headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
-        for shop, kind in (("nanfeng", "risk_control"), ("afu", "http_500")):
+        for shop, remark in TAGGED.items():
+            (await http.put(f"{ready['url']}/cookies/{shop}/remark", json={"remark": remark})).raise_for_status()
+        for shop, kinds in TROUBLE.items():
             unb = (await http.get(f"{ready['url']}/cookies/{shop}")).json()["unb"]
-            fault = {"account": unb, "kind": kind, "times": 1000}
-            (await http.post(f"{ready['sandbox']}/_sandbox/fault", json=fault)).raise_for_status()
+            for kind, times in kinds:
+                fault = {"account": unb, "kind": kind, "times": times}
+                (await http.post(f"{ready['sandbox']}/_sandbox/fault", json=fault)).raise_for_status()
             (await http.post(f"{ready['url']}/cookies/{shop}/resume?wait=0")).raise_for_status()
+
+
+def say_it_again(data_dir: str) -> None:
+    """Copy what was said and answered into every hour of the week before, more by day than by night."""
+    with closing(sqlite3.connect(Path(data_dir) / "shoal.db", timeout=30)) as database:
+        for table, unique in (("messages", "message_id"), ("outbox", "uuid")):
+            cursor = database.execute(f"SELECT * FROM {table}")  # noqa: S608  a constant
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+            for hours in range(1, 24 * 7):
+                share = _liveliness(hours)
+                for number, row in enumerate(rows):
+                    if (number * 37 + hours * 11) % 100 >= share:
+                        continue
+                    at = row["created_at_ms"] - hours * 3_600_000
+                    copy = {**row, "id": None, unique: f"{row[unique]}~{hours}", "created_at_ms": at}
+                    if "op_id" in copy:
+                        copy["op_id"] = None
+                    holes = ", ".join("?" * len(copy))
+                    database.execute(f"INSERT INTO {table} VALUES ({holes})", list(copy.values()))  # noqa: S608
+        database.commit()
+
+
+def _liveliness(hours_ago: int) -> float:
+    """How many of a hundred messages come at that hour."""
+    hour = (datetime.now(SHANGHAI) - timedelta(hours=hours_ago)).hour
+    return 42 + 34 * math.sin((hour - 9) / 24 * 2 * math.pi) + (hours_ago * 37) % 23 - 11
 
 
 async def sign_in(page: Page, ready: dict[str, Any]) -> None:
@@ -112,6 +158,7 @@ async def main() -> int:
         async with demo(f"{directory}/data") as ready, async_playwright() as playwright:
             await make_trouble(ready)
             await asyncio.sleep(CHATTING_SECONDS)
+            say_it_again(f"{directory}/data")
             browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
             for width, scheme, locale in product(SIZES, ("light", "dark"), ("zh-CN", "en-US")):
                 await take(browser, ready, width, scheme, locale)
