@@ -54,9 +54,16 @@ def with_changed_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
     return _checked(tuple(_made(rule, values) if rule.id == rule_id else rule for rule in rules))
 
 
-def with_order(rules: Rules, ids: Sequence[str]) -> Rules:
-    """Ask the rules in that order. Every rule is named once, and none before one of a higher priority."""
+def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Rules:
+    """Ask the rules in that order, some of them with another priority than before.
+
+    Every rule is named once, and none before one that then has a higher priority.
+    """
     known = {rule.id: rule for rule in rules}
+    for rule_id, priority in (priorities or {}).items():
+        if rule_id not in known:
+            raise InvalidInput("there is no such rule", code="unknown_rule")
+        known[rule_id] = replace(known[rule_id], priority=_priority(priority))
     if len(ids) != len(known) or set(ids) != set(known):
         raise InvalidInput("the order names every rule once", code="order_incomplete")
     places = sorted({rule.position for rule in rules})

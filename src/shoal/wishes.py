@@ -118,9 +118,9 @@ def changed_rule(rule_id: str, values: Values) -> Wish:
     return rules(lambda before: with_changed_rule(before, rule_id, values))
 
 
-def rule_order(ids: Sequence[str]) -> Wish:
-    """Ask the rules in that order."""
-    return rules(lambda before: with_order(before, ids))
+def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Wish:
+    """Ask the rules in that order, some of them with another priority."""
+    return rules(lambda before: with_order(before, ids, priorities))
 
 
 def all_rules(wanted: Sequence[tuple[str, Values]]) -> Wish:

@@ -24,3 +24,27 @@ async def test_any_other_name_is_not_found(door: Door, name: str) -> None:
         answer = await anybody.get(URL_PREFIX + name)
     assert answer.status_code == 404
     assert answer.json()["code"] in {"picture_missing", "not_found"}
+
+
+async def test_a_picture_is_kept_by_its_content_and_then_answers_for_a_rule(door: Door) -> None:
+    file = {"image": ("whatever.txt", a_png(30, 20), "text/plain")}
+    kept = await door.call("POST", "/pictures", files=file)
+    assert (kept["width"], kept["height"]) == (30, 20)
+    await door.call("POST", "/cookies/shop/rules", json={"words": ["图"], "parts": [{"image_url": kept["image_url"]}]})
+    (part,) = door.account().keywords[0].parts
+    assert (part.image_url, part.width, part.height) == (kept["image_url"], 30, 20)
+
+
+async def test_what_is_no_picture_or_comes_from_nobody_is_not_kept(door: Door) -> None:
+    for data, status, code in (
+        (b"<svg onload=alert(1)>", 422, "bad_picture"),
+        (a_png(tail=b"x" * 5_400_000), 413, "body_too_large"),
+        (a_png(tail=b"x" * 5_242_880), 422, "picture_too_large"),
+    ):
+        body = await door.call("POST", "/pictures", status, files={"image": ("a.png", data, "image/png")})
+        assert body["code"] == code
+    async with client_of(door.app) as anybody:
+        answer = await anybody.post("/pictures", files={"image": ("a.png", a_png(), "image/png")})
+    assert answer.status_code == 401
+    directory = door.server.settings.data_dir / "uploads" / "images"
+    assert not directory.exists() or not list(directory.iterdir())

@@ -165,6 +165,25 @@ async def test_an_order_names_every_rule_once_and_heeds_the_priorities(door: Doo
     await door.call("PUT", path, json={"ids": [high, b, a]})
 
 
+async def test_a_rule_moves_past_another_priority_in_one_change(door: Door) -> None:
+    low = (await add(door, words=["low"]))["id"]
+    high = (await add(door, words=["high"], priority=3))["id"]
+    path, generation = "/cookies/shop/rules/order", door.account().generation
+    body = await door.call("PUT", path, json={"ids": [low, high], "priorities": {low: 3}})
+    assert (body["ids"], body["generation"]) == ([low, high], generation + 1)
+    assert [rule["priority"] for rule in await listed(door)] == [3, 3]
+    await door.call("POST", f"/history/{body['rev']}/undo")
+    assert [(rule["id"], rule["priority"]) for rule in await listed(door)] == [(high, 3), (low, 0)]
+    for priorities, code, status in (
+        ({low: 1_001}, "bad_priority", 422),
+        ({"nobody": 1}, "unknown_rule", 404),
+        ({low: 1}, "order_against_priority", 422),
+    ):
+        refused = await door.call("PUT", path, status, json={"ids": [low, high], "priorities": priorities})
+        assert refused["code"] == code
+    assert [rule["id"] for rule in await listed(door)] == [high, low]
+
+
 async def test_replacing_says_before_and_after_what_it_does(door: Door) -> None:
     keep, edit, drop = [await add(door, words=[word]) for word in ("keep", "edit", "drop")]
     wanted = {"rules": [{"words": ["new"]}, {**edit, "priority": 0, "words": ["edited"]}, keep]}

@@ -25,6 +25,12 @@ export type Item = Shapes['ItemShape']
 export type Settings = Shapes['DesiredBody']
 export type QrLogin = Shapes['QrLoginAnswer']
 export type ProxyFinding = Shapes['ProxyFinding']
+export type Rule = Shapes['RuleShape']
+export type RuleSpan = Shapes['SpanShape']
+export type RulePart = Shapes['PartShape']
+export type RuleWarning = Shapes['WarningShape']
+export type RulesReplaced = Shapes['RulesReplaced']
+export type Tried = Shapes['Tried']
 
 /** A page of a list. */
 export interface Page<T> {
@@ -46,7 +52,14 @@ export class Refusal extends Error {
   }
 }
 
+/** An answer and the version that it shows. */
+export interface Tagged<T> {
+  body: T
+  etag: string
+}
+
 export interface Asking {
+  /** Sent as JSON, but a form is sent as a form. */
   body?: unknown
   query?: Record<string, string | number | boolean | undefined>
   ifMatch?: string
@@ -71,6 +84,11 @@ export function path(...parts: string[]): string {
  * key, so that it is made once.
  */
 export async function call<T>(method: string, where: string, asking: Asking = {}): Promise<T> {
+  return (await tagged<T>(method, where, asking)).body
+}
+
+/** The same, with the ETag of the answer. */
+export async function tagged<T>(method: string, where: string, asking: Asking = {}): Promise<Tagged<T>> {
   const key = CHANGING.has(method) ? newKey() : ''
   for (let attempt = 0; ; attempt++) {
     try {
@@ -87,9 +105,10 @@ function isOpen(error: unknown): boolean {
   return error instanceof Refusal && (error.status === 0 || error.code === 'outcome_unknown')
 }
 
-async function once<T>(method: string, where: string, asking: Asking, key: string): Promise<T> {
+async function once<T>(method: string, where: string, asking: Asking, key: string): Promise<Tagged<T>> {
   const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': languageTag.value }
-  if (asking.body !== undefined) headers['Content-Type'] = 'application/json'
+  const isForm = asking.body instanceof FormData // the browser names its type, with the boundary
+  if (asking.body !== undefined && !isForm) headers['Content-Type'] = 'application/json'
   if (key) headers['Idempotency-Key'] = key
   if (asking.ifMatch) headers['If-Match'] = asking.ifMatch
   let response: Response
@@ -97,7 +116,7 @@ async function once<T>(method: string, where: string, asking: Asking, key: strin
     response = await fetch(withQuery(where, asking.query), {
       method,
       headers,
-      body: asking.body === undefined ? null : JSON.stringify(asking.body),
+      body: asking.body === undefined ? null : isForm ? (asking.body as FormData) : JSON.stringify(asking.body),
       signal: asking.signal ?? null,
       credentials: 'same-origin',
     })
@@ -106,7 +125,7 @@ async function once<T>(method: string, where: string, asking: Asking, key: strin
     throw new Refusal(0, 'network', t('errors.network'))
   }
   const body: unknown = await response.json().catch(() => null)
-  if (response.ok) return body as T
+  if (response.ok) return { body: body as T, etag: response.headers.get('ETag') ?? '' }
   throw refusal(response, body)
 }
 

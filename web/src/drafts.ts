@@ -1,5 +1,5 @@
 /** A form over values that others may change meanwhile: what is mine, what is theirs, and where they clash. */
-import { computed, reactive, watch } from 'vue'
+import { computed, type Ref, reactive, ref, watch } from 'vue'
 
 export const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
@@ -8,9 +8,10 @@ const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
  * Values to be edited, field by field, beside the living ones.
  *
  * A field that nobody touched here follows the living value. One that was touched keeps what was typed; when the living
- * value moves away from what the typing began with, the field is in conflict until somebody chooses.
+ * value moves away from what the typing began with, the field is in conflict until somebody chooses. Nothing is followed
+ * while it is `held`.
  */
-export function useDraft<T extends Record<string, unknown>>(living: () => T) {
+export function useDraft<T extends Record<string, unknown>>(living: () => T, held: Ref<boolean> = ref(false)) {
   const fields = Object.keys(living()) as (keyof T & string)[]
   const mine = reactive(copy(living())) as T
   const base = reactive(copy(living())) as T
@@ -45,7 +46,13 @@ export function useDraft<T extends Record<string, unknown>>(living: () => T) {
     for (const field of fields) take(field)
   }
 
-  watch(living, follow, { deep: true })
+  watch(
+    [living, held],
+    ([next, isHeld]) => {
+      if (!isHeld) follow(next)
+    },
+    { deep: true },
+  )
 
   return { mine, theirs, dirty, conflicts, changes, take, keep, discard, follow }
 }

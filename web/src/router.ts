@@ -30,6 +30,7 @@ export const router = createRouter({
           meta: { title: 'nav.accounts' },
           children: [
             { path: '', name: 'account', component: () => import('./pages/AccountOverview.vue') },
+            { path: 'rules', name: 'account-rules', component: () => import('./pages/AccountRules.vue') },
             { path: 'settings', name: 'account-settings', component: () => import('./pages/AccountSettings.vue') },
           ],
         },

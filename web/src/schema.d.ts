@@ -860,6 +860,8 @@ export interface paths {
         /**
          * Order the rules
          * @description Ask the rules in that order: every id once, none before a rule of a higher priority.
+         *
+         *     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
          */
         put: operations["order_rules"];
         post?: never;
@@ -1411,6 +1413,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pictures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep a picture
+         * @description Keep a picture for replies. One that no rule names is forgotten after a week.
+         */
+        post: operations["keep_picture"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/console/cookie-check": {
         parameters: {
             query?: never;
@@ -1856,6 +1878,14 @@ export interface components {
              * @default
              */
             item_id: string;
+            /**
+             * Image
+             * @description A JPEG, PNG, WebP or GIF.
+             */
+            image: string;
+        };
+        /** Body_keep_picture */
+        Body_keep_picture: {
             /**
              * Image
              * @description A JPEG, PNG, WebP or GIF.
@@ -3608,7 +3638,7 @@ export interface components {
         };
         /**
          * OrderBody
-         * @description The ids of every rule, in the order in which they are to be asked.
+         * @description The ids of every rule, in the order in which they are to be asked; ``priorities`` are the new ones of some.
          * @example {
          *       "ids": [
          *         "5f2b9c0d1e3a4b6c"
@@ -3618,6 +3648,10 @@ export interface components {
         OrderBody: {
             /** Ids */
             ids: string[];
+            /** Priorities */
+            priorities?: {
+                [key: string]: number;
+            };
         };
         /**
          * OrderList
@@ -3869,6 +3903,23 @@ export interface components {
             since: string;
             /** Until */
             until: string;
+        };
+        /**
+         * PictureKept
+         * @description The picture is kept: its address for a part of a rule or for a sending, and its size in pixels.
+         * @example {
+         *       "height": 600,
+         *       "image_url": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png",
+         *       "width": 800
+         *     }
+         */
+        PictureKept: {
+            /** Image Url */
+            image_url: string;
+            /** Width */
+            width: number;
+            /** Height */
+            height: number;
         };
         /**
          * ProblemBody
@@ -11960,6 +12011,84 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    keep_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_keep_picture"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PictureKept"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

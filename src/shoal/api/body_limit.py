@@ -13,7 +13,7 @@ from shoal.picture_formats import MAX_PICTURE_BYTES
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
 """A picture, and the other fields of its form."""
-_TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image")
+_TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image|/pictures")
 
 
 class BodyLimit:

@@ -1,15 +1,20 @@
-"""The pictures that owners brought for their replies, to be looked at."""
+"""The pictures that owners bring for their replies: kept, and looked at."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, File, Path, Response, UploadFile
+from pydantic import BaseModel
 
-from shoal.api.caller import TheServer
+from shoal.api.caller import TheServer, signed_in
+from shoal.api.documented import problems
+from shoal.api.idempotency import ChangingRoute
+from shoal.api.shapes import example
+from shoal.picture_formats import measure
 from shoal.pictures import URL_PREFIX
 
-routes = APIRouter()
+routes = APIRouter(tags=["rules"], route_class=ChangingRoute)
 
 _HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
@@ -17,6 +22,32 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """A picture never changes, and is never anything but a picture."""
+
+
+class PictureKept(BaseModel):
+    """The picture is kept: its address for a part of a rule or for a sending, and its size in pixels."""
+
+    model_config = example(
+        image_url="/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png", width=800, height=600
+    )
+    image_url: str
+    width: int
+    height: int
+
+
+@routes.post(
+    "/pictures",
+    summary="Keep a picture",
+    dependencies=[Depends(signed_in)],
+    responses=problems(400, 401, 409, 413, 422, 503),
+)
+async def keep_picture(
+    server: TheServer, image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")]
+) -> PictureKept:
+    """Keep a picture for replies. One that no rule names is forgotten after a week."""
+    data = await image.read()
+    size = measure(data)
+    return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)
 
 
 @routes.get(URL_PREFIX + "{name}", include_in_schema=False)

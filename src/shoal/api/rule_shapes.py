@@ -100,12 +100,13 @@ class RulesBody(BaseModel):
 
 
 class OrderBody(BaseModel):
-    """The ids of every rule, in the order in which they are to be asked."""
+    """The ids of every rule, in the order in which they are to be asked; ``priorities`` are the new ones of some."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", json_schema_extra={"examples": [{"ids": ["5f2b9c0d1e3a4b6c"]}]}
     )
     ids: list[Text]
+    priorities: dict[Text, int] = Field(default_factory=dict)
 
 
 MOST_EDITS = 500

@@ -121,8 +121,11 @@ async def order_rules(
     *,
     language: TheLanguage,
 ) -> RulesOrdered:
-    """Ask the rules in that order: every id once, none before a rule of a higher priority."""
-    facts = await _changed(server, response, account.id, wishes.rule_order(body.ids), caller)
+    """Ask the rules in that order: every id once, none before a rule of a higher priority.
+
+    To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
+    """
+    facts = await _changed(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
     now = server.manager.account(account.id)
     ids = [rule.id for rule in now.keywords]
     return RulesOrdered(ids=ids, warnings=await _warnings(now, set(ids), language), **facts)

@@ -1,6 +1,7 @@
 import { account } from './account'
 import { conversations, verdict } from './conversations'
 import type { Messages } from './messages'
+import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
 
 /** Every text of the console in English. */
@@ -25,6 +26,7 @@ export const en: Messages = {
     none: '—',
     back: 'Back',
     save: 'Save',
+    edit: 'Edit',
     saved: 'Saved',
     loadMore: 'Load more',
     offlineHint: 'What you see is as of {when}. It renews itself when the line is back.',
@@ -270,6 +272,7 @@ export const en: Messages = {
     submit: 'Remove the shop',
   },
   account: account.en,
+  rules: rules.en,
   errors: {
     network:
       'The server cannot be reached; check the network. A change without an answer is repeated under the same key and never made twice.',

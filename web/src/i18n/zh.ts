@@ -1,5 +1,6 @@
 import { account } from './account'
 import { conversations, verdict } from './conversations'
+import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
@@ -24,6 +25,7 @@ export const zh = {
     none: '—',
     back: '返回',
     save: '保存',
+    edit: '编辑',
     saved: '已保存',
     loadMore: '加载更多',
     offlineHint: '显示的是 {when} 的内容，恢复连接后会自动更新。',
@@ -267,6 +269,7 @@ export const zh = {
     submit: '删除店铺',
   },
   account: account.zh,
+  rules: rules.zh,
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '服务器的回答无法识别（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
