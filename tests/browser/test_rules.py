@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
 from browser.conftest import Console
 from picture_files import a_png
@@ -34,8 +34,8 @@ async def test_a_rule_is_made_in_the_form_with_picture_and_variable_and_then_tri
     await page.locator("[data-test=add-text]").click()
     await page.locator("[name=part-0]").fill("全国包邮，")
     await page.locator("[data-part='0']").get_by_role("button", name="买家昵称").click()
-    picture = {"name": "a.png", "mimeType": "image/png", "buffer": a_png(30, 20)}
-    await page.locator("[data-test=picture]").set_input_files([picture])  # type: ignore[list-item]
+    picture: FilePayload = {"name": "a.png", "mimeType": "image/png", "buffer": a_png(30, 20)}
+    await page.locator("[data-test=picture]").set_input_files(picture)
     await expect(page.locator("[data-part='1'] img")).to_be_visible()
     await page.locator("[data-test=save-rule]").click()
     await until(lambda: _words(console) == ["包邮"])
