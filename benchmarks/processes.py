@@ -53,6 +53,10 @@ class Process:
         self.log_file = log_file
         self._child: asyncio.subprocess.Process | None = None
 
+    def adopt(self, child: Any) -> None:
+        """Take a child that somebody else started."""
+        self._child = child
+
     async def spawn(self, *arguments: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
         """Start ``python`` with arguments; what it writes to stderr goes to the log file."""
         with self.log_file.open("ab") as log:

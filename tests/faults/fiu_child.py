@@ -1,7 +1,8 @@
 """Runs under ``fiu-run -x``: tells a scenario to the real store, and lets the n-th system call of the writer fail.
 
 Each telling happens in a process forked for it, on a copy of the database of its own. Lines of JSON on stdout say what
-the callers were told. libfiu asks ``_Faults`` at every call that it can fail; only the writing thread's are counted.
+the callers were told. libfiu asks ``Faults`` at every call that it can fail; only the writing thread's are counted, and
+only from the beginning of the one group that ``Gate`` makes of the scenario: so each telling makes the same calls.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from store_steps import Settlements, edit, settled
 POINTS = (b"posix/io/rw/*", b"posix/io/sync/*", b"posix/io/oc/*", b"posix/mm/mmap")
 WRITER_THREAD = "shoal-writer"
 KILLED = 9
+LONGEST_SECONDS = 60
+"""After so long something hangs: even a busy machine needs a hundredth of it."""
 _Ask = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_void_p),
     ctypes.POINTER(ctypes.c_uint),
@@ -66,6 +69,34 @@ class Faults:
         return 1
 
 
+class Gate:
+    """Holds the writer at the beginning of a transaction; arms the faults at the beginning of the next one.
+
+    What is submitted meanwhile becomes one group, whatever else the machine does.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._state = "let pass"
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def close(self) -> None:
+        """Hold the next transaction until ``opened`` is set."""
+        self._state = "hold"
+
+    def __call__(self, point: str) -> None:
+        """What the writer calls at each point of a transaction."""
+        if point != "begin":
+            return
+        if self._state == "hold":
+            self._state = "arm"
+            self.reached.set()
+            self.opened.wait(LONGEST_SECONDS)
+        elif self._state == "arm":
+            self._state = "let pass"
+            self._faults.arm()
+
+
 def _word(settlement: Settlement) -> str:
     if isinstance(settlement, Committed):
         return "acknowledged"
@@ -75,21 +106,26 @@ def _word(settlement: Settlement) -> str:
 async def _tell(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str, Any]:
     """Play the scenario once; with ``full``, one change more."""
     faults = Faults(fail_at, mode)
-    database = await Database(place, settle_seconds=0.2, reopen_seconds=(0.02, 0.1)).open()
+    gate = Gate(faults)
+    database = await Database(place, settle_seconds=0.2, reopen_seconds=(0.02, 0.1), fault_point=gate).open()
     store = DBManager(database, await open_vault(database, place / "secret.key"))
     accounts = (await store.load()).accounts
     changes = changes_of(scenario, [accounts[name] for name in sorted(accounts)])
     settlements = Settlements(store)
-    faults.arm()
     works = set_apart(scenario, changes)
+    gate.close()
+    before_it = asyncio.create_task(database.write(lambda _: None))
+    assert await asyncio.to_thread(gate.reached.wait, LONGEST_SECONDS), "the writer does not begin"
     for number, work in enumerate(works):
         settlements.submit(str(number), work)
-    async with asyncio.timeout(20):
+    gate.opened.set()
+    await before_it
+    async with asyncio.timeout(LONGEST_SECONDS):
         while len({name for name, _ in settlements.seen}) < len(works):
             await settlements.wait_for(len(settlements.seen) + 1)
     if mode != "dead":
         faults.disarm()
-        async with asyncio.timeout(20):  # it finds out by itself
+        async with asyncio.timeout(LONGEST_SECONDS):  # it finds out by itself
             while len(settlements.final()) < len(works):
                 await settlements.wait_for(len(settlements.seen) + 1)
     last = {name: _word(settlement) for name, settlement in settlements.seen}

@@ -43,6 +43,7 @@ async def fiu_sweep(
     ops = [change.op.op_id for change in changes_of(scenario, list(before.contents.accounts.values()))]
     figures = FiuFigures(scenario)
     (whole,) = await _children(child, directory, scenario, "once", [0])
+    assert "told" in whole, f"without any fault: {whole}"
     assert set(whole["told"].values()) <= {"acknowledged", "refused"}
     assert [op for op, word in whole["told"].items() if word == "refused"] == [op for op in ops if op == STALE]
     figures.calls = len(whole["calls"])
@@ -53,8 +54,9 @@ async def fiu_sweep(
         ):
             figures.fault_points += 1
             place = directory / "out" / f"{mode}-{row['fail_at']}"
-            point = (row.get("calls") or whole["calls"])[row["fail_at"] - 1]
+            point = whole["calls"][row["fail_at"] - 1]
             try:
+                _check_calls(row, whole["calls"])
                 _judge(figures, row, before, await durable_in(place, directory / "aside"), ops)
             except (AssertionError, ShoalError) as error:
                 figures.violations.append(f"{scenario}, {mode} at {row['fail_at']} ({point}): {error}")
@@ -62,9 +64,15 @@ async def fiu_sweep(
     return figures
 
 
-def _judge(figures: FiuFigures, row: dict[str, Any], before: Durable, after: Durable, ops: list[str]) -> None:
+def _check_calls(row: dict[str, Any], whole: list[str]) -> None:
+    """The fault was met, and at the call that stands there when nothing fails; else the sweep has holes."""
     assert "error" not in row, row["error"]
     assert "failed" not in row, "the process failed"
+    until_it = whole[: row["fail_at"]]
+    assert row.get("killed") or row["calls"][: row["fail_at"]] == until_it, "the fault was met elsewhere, or never"
+
+
+def _judge(figures: FiuFigures, row: dict[str, Any], before: Durable, after: Durable, ops: list[str]) -> None:
     told: dict[str, str] = row.get("told") or dict.fromkeys(ops, "unknown")
     for op_id, word in told.items():
         figures.told[word] = figures.told.get(word, 0) + 1

@@ -28,13 +28,18 @@ import httpx
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
 from faults.durable import KEY_FILE, Durable, durable_in
 from faults.storm import REFUSALS, Book, Storm, made_by
+from faults.warm_start import WarmStart
 from shoal.api.op_ids import shown_op_id
 from shoal.errors import ShoalError
 
 SERVE = ("-m", "shoal", "serve")
 """What Python is told to run."""
 CONVERGE_SECONDS = 10.0
-START_SECONDS = 30.0
+"""Within this time everything runs as it is wanted; on a machine so busy that the server took longer than
+``USUAL_START_SECONDS`` to start, as many times longer."""
+USUAL_START_SECONDS = 2.0
+START_SECONDS = 180.0
+"""A server that is not ready then never will be."""
 CYCLES_OF_A_LIFE = 25
 """After so many kills a new data directory is begun: its birth is killed too, and the journal stays short."""
 _KILLS = ("storm", "start", "stop", "first breath")
@@ -84,6 +89,7 @@ class KillLoop:
         self._chance = random.Random(seed)
         self._http = httpx.AsyncClient(timeout=40, trust_env=False)
         self._lives = 0
+        self.warm = WarmStart()
         self.figures = Figures()
 
     async def run(self, cycles: int, *, seconds: float, at_least: int) -> Figures:
@@ -101,6 +107,7 @@ class KillLoop:
                 await life.run(min(CYCLES_OF_A_LIFE, cycles - self.figures.cycles), is_over)
         finally:
             await self._http.aclose()
+            await self.warm.close()
         self.figures.seconds = time.monotonic() - began
         return self.figures
 
@@ -164,7 +171,7 @@ class _Life:
     async def _cycle(self, how: str) -> None:
         """One start and one kill."""
         if how in {"birth", "start"}:
-            await self._spawn()
+            await self._spawn(cold=how == "birth")
             await asyncio.sleep(self._chance.uniform(0, 1.2 * self._usual_start))
         else:
             await self._open()
@@ -183,9 +190,13 @@ class _Life:
         if self._durable is not None:
             await self._compare(self._durable)
 
-    async def _spawn(self) -> None:
+    async def _spawn(self, *, cold: bool = False) -> None:
         self._spawned = time.monotonic()
-        await self._server.spawn(*self._loop._program, environment=self._server.environment)
+        program, environment = self._loop._program, self._server.environment
+        if cold:
+            await self._server.spawn(*program, environment=environment)
+        else:  # starting the interpreter would take most of the time, and changes nothing in the files
+            self._server.adopt(await self._loop.warm.start(program, environment, self._server.log_file))
 
     async def _ready(self) -> None:
         child = self._server.child
@@ -304,11 +315,12 @@ class _Life:
             self._broke(f"the history of {account} is not its journal")
 
     async def _in_step(self) -> None:
-        """Wait until what runs is what is wanted: 10 s after it was ready at most."""
+        """Wait until what runs is what is wanted: 10 s after it was ready at most, if the machine has time for it."""
+        limit = CONVERGE_SECONDS * max(1.0, self._usual_start / USUAL_START_SECONDS)
         difference = await self._difference()
         while difference:
-            if time.monotonic() - self._ready_at > CONVERGE_SECONDS:
-                raise _BrokenError(f"after {CONVERGE_SECONDS:g} s not as wanted: {difference}")
+            if time.monotonic() - self._ready_at > limit:
+                raise _BrokenError(f"after {limit:g} s not as wanted: {difference}")
             await asyncio.sleep(0.03)
             difference = await self._difference()
         figures = self._figures

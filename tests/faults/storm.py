@@ -16,6 +16,11 @@ from shoal.api.op_ids import shown_op_id
 
 REFUSALS = {403, 404, 409, 412, 503}
 """What may be answered to a change that is not made. Anything else is a violation."""
+NOT_FINAL = {
+    "stale_generation", "account_vanishing", "forbidden", "outcome_unknown", "not_applied", "lock_timeout",
+    "store_degraded", "store_closed",
+}  # fmt: skip
+"""Codes of what may be otherwise in a moment: such an answer is not kept for the repeat (docs/api.md)."""
 Check = Callable[[Version], bool]
 
 
@@ -60,9 +65,10 @@ class Request:
         """Send it, for the first time or again, and note what is said."""
         headers = {"Idempotency-Key": self.key, **self.headers}
         response = await http.request(self.method, self.path, json=self.body, headers=headers)
-        if response.status_code < 500 and "outcome_unknown" not in response.text:
-            self.final_answer = response.status_code, response.text
         answer = response.json()
+        codes = {row["code"] for row in answer["results"]} if "results" in answer else {answer.get("code")}
+        if response.status_code < 500 and codes.isdisjoint(NOT_FINAL):
+            self.final_answer = response.status_code, response.text
         if self.is_batch and response.status_code in {200, 207}:
             for row in answer["results"]:
                 made = row["outcome"] in {"changed", "unchanged"}

@@ -10,7 +10,7 @@ import pytest
 from faults.fiu_sweep import FIU_RUN, fiu_sweep
 from faults.replay import SCENARIOS, recorded, sweep
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
