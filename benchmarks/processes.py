@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import httpx
 
+START_SECONDS = 180.0
+"""What has not started then never will: a busy machine takes half a minute."""
 PASSWORD = "correct horse 9 staple"
 QUICK_ENVIRONMENT = {
     "SHOAL_STARTS_PER_SECOND": "500",
@@ -39,7 +41,7 @@ def clean_environment(**values: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **values}
 
 
-async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 15.0) -> None:
+async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
     """Wait until something holds; fails the test when it does not in time."""
     async with asyncio.timeout(seconds):
         while not await what():

@@ -18,14 +18,14 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.processes import SandboxProcess, ServerProcess, free_port, soon
+from benchmarks.processes import START_SECONDS, SandboxProcess, ServerProcess, free_port, soon
 from faults.durable import KEY_FILE, durable_in
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ShoalError
 from store_steps import an_account, created
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]
 MOUNT, UMOUNT = shutil.which("mount") or "", shutil.which("umount") or ""
 NOT_MADE = {"not_applied", "store_degraded"}
 
@@ -80,7 +80,7 @@ async def serve_once(environment: dict[str, str]) -> str:
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(START_SECONDS):
             out, _ = await child.communicate()
     except TimeoutError:
         child.kill()
