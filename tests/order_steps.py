@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.order_book import Act, IntentState, Order
+from shoal.sandbox import codec
 from standins import ANN, until
 
 CONSIGN, FREE = "consign.dummy", "seller.freeshipping"
+PATIENCE = 30.0
+"""How long what must come may take on a busy machine, in seconds."""
+_NUMBERS = count()
 
 
 async def paying_shop(
@@ -35,7 +40,7 @@ async def pay(shoal: Shoal, unb: str, **body: Any) -> str:
 
 async def intent(shoal: Shoal, order_id: str, act: Act, state: IntentState) -> None:
     """Wait until an act has come so far."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await shoal.book.intent_state("shop", order_id, act) is not state:
             await asyncio.sleep(0.02)
 
@@ -44,7 +49,7 @@ async def order_soon(shoal: Shoal, order_id: str, **wanted: Any) -> Order:
     """Wait until an order has those values; returns it."""
     order: Order | None = None
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 order = await shoal.book.order("shop", order_id)
                 if order is not None and all(getattr(order, name) == value for name, value in wanted.items()):
@@ -66,7 +71,44 @@ async def calls(shoal: Shoal, api: str, unb: str) -> int:
 
 async def running(shoal: Shoal) -> None:
     """Wait until the shop runs (again)."""
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING, seconds=PATIENCE)
+
+
+async def held(shoal: Shoal, which: str) -> None:
+    """Wait until the site holds an answer back."""
+    async with asyncio.timeout(PATIENCE):
+        while not [
+            fault
+            for fault in (await shoal.sandbox.get("state"))["faults"]
+            if fault["held"] and fault.get("which") == which
+        ]:
+            await asyncio.sleep(0.02)
+
+
+async def pushed(
+    shoal: Shoal, unb: str, content: str, *, content_type: int, summary: str, item_id: str = "", **extra: str
+) -> None:
+    """Push a message of 小鱼 with that content. ``extra`` replaces what the site says around it (map 10)."""
+    world = shoal.sandbox.world
+    buyer = world.buyer("小鱼")
+    chat = world.chat(world.seller(unb), buyer)
+    line = codec.ChatLine(
+        message_id=f"{chat.cid}{next(_NUMBERS)}.PNM", cid=chat.cid, sender_id=buyer.id, sender_nick="小鱼",
+        peer_id=buyer.id, peer_mask="t***1", item_id=item_id, created_ms=world.clock.now_ms(), hex_id="0" * 32,
+        summary=summary, content=content, content_type=content_type, extra=extra,
+    )  # fmt: skip
+    await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="raw", data=codec.encode(codec.chat_message(line)))
+
+
+async def paid_card(shoal: Shoal, unb: str, order_id: str, *, item_id: str = "", by_site: bool = True) -> None:
+    """Push a paid card that no purchase of the sandbox caused, tagged as the site's own or as a person's message."""
+    cid = shoal.sandbox.world.chat(shoal.sandbox.world.seller(unb), shoal.sandbox.world.buyer("小鱼")).cid
+    extra = codec.card_extra("paid", order_id, cid=cid, hex_id="0" * 32, receiver_id=unb)
+    content = codec.card_content("paid", order_id)
+    await pushed(
+        shoal, unb, content, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]", item_id=item_id,
+        **(extra if by_site else {}),
+    )  # fmt: skip
 
 
 async def died(shoal: Shoal, tmp_path: Path) -> Shoal:

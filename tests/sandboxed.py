@@ -28,7 +28,7 @@ from shoal.sandbox.site import Site
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu_live import LiveSurroundings, XianyuLive
-from standins import ANN, QUICK
+from standins import ANN, QUICK, until
 
 QUICK_SITE: dict[str, Any] = {
     "reply_debounce_seconds": 0.05,
@@ -86,7 +86,7 @@ class Sandbox:
         chat = await self.get(f"chats/{account}/{buyer}")
         return [line["text"] for line in chat["seen"]]
 
-    async def seen_soon(self, account: str, buyer: str, count: int, *, seconds: float = 5.0) -> list[str]:
+    async def seen_soon(self, account: str, buyer: str, count: int, *, seconds: float = 30.0) -> list[str]:
         """The same, once there are so many lines."""
         async with asyncio.timeout(seconds):
             while len(lines := await self.seen(account, buyer)) < count:
@@ -181,8 +181,8 @@ class Shoal:
         """Add one of the sandbox's sellers; returns its unb."""
         seller = list(self.sandbox.world.sellers.values())[number]
         cookie = self.sandbox.world.cookie_header(seller)
-        outcome = await self.manager.add_cookie(account_id, cookie, owner_id=1, caller=ANN)
-        assert outcome.observation.state == "running", outcome.observation
+        await self.manager.add_cookie(account_id, cookie, owner_id=1, caller=ANN)
+        await until(lambda: self.manager.observation(account_id).state == "running")
         if keywords:
             await self.manager.update_keywords(account_id, list(keywords.items()), caller=ANN)
         return seller.unb

@@ -81,7 +81,7 @@ async def managing(site: FakeSite, store: AccountStore | None = None, **settings
         await manager.close()
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Wait until a condition holds; fails the test when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():

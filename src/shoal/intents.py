@@ -47,6 +47,8 @@ class Why(StrEnum):
     """What to send depends on the item, and neither card nor site says which one it is."""
     INCOMPLETE = "incomplete_card"
     """Neither card nor site says who bought, or what."""
+    NOT_PAID = "not_paid"
+    """The order's page says, against its card, that nobody has paid it, or the site knows no such order of ours."""
     TOO_LATE = "too_late"
     """It was due for so long that a person must look first."""
     BEFORE_ACCOUNT = "before_account"

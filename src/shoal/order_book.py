@@ -14,14 +14,13 @@ from shoal.database import Database
 from shoal.events import Talk
 from shoal.intents import Act, Intent, IntentState, Why
 from shoal.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order_of
-from shoal.order_status import BLOCKED, ENDS, OrderStatus
+from shoal.order_status import BLOCKED, ENDS, NOTHING_DUE
 from shoal.schema import intents, order_events, orders
 
 __all__ = ["Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
 
 _DUE = intents.c.state == IntentState.PENDING.value
 _SAME_ORDER = and_(intents.c.account_id == orders.c.account_id, intents.c.order_id == orders.c.order_id)
-_NOT_ASKED_FOR = BLOCKED | {OrderStatus.SHIPPED}
 _MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 
 Heard = Callable[[Order], None]
@@ -287,7 +286,8 @@ class OrderBook:
         before = (IntentState.PENDING, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN)
 
         def job(row: OrderRow) -> bool:
-            if row.look_at().status in _NOT_ASKED_FOR:
+            order = row.look_at()
+            if not order.created_at_ms or order.status in NOTHING_DUE:
                 return False
             row.seed(act)
             known = row.intent(act)

@@ -17,6 +17,8 @@ log = structlog.get_logger("shoal.order_news")
 
 TAKE_UP_MS = 24 * 3600_000
 """How long after the payment an order is still served without a person's word."""
+LONGEST_WORDS = 200
+"""What the time line keeps of what a card says, in characters."""
 CLOCKS_DIFFER_MS = 5 * 60_000
 """How far the site's clock may be from ours."""
 
@@ -46,7 +48,7 @@ class OrderNews:
 
     def _news(self, card: TradeCard | CardUpdate, order_id: str) -> News:
         status = "pending_ship" if card.paid else "group_pending" if card.group_price else ""
-        words = card.title or card.reminder
+        words = (card.title or card.reminder)[:LONGEST_WORDS]
         return News(
             order_id=order_id,
             status=status or status_told(card.reminder, card.title),
@@ -67,13 +69,15 @@ class OrderNews:
         at = card.created_at_ms
         if not at:
             return ""
-        if at < self._account.created_at_ms - CLOCKS_DIFFER_MS:
+        now = now_ms()
+        added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was put back since
+        if at < added_at - CLOCKS_DIFFER_MS:
             return Why.BEFORE_ACCOUNT
-        return Why.TOO_LATE if at < now_ms() - TAKE_UP_MS else ""
+        return Why.TOO_LATE if at < now - TAKE_UP_MS else ""
 
     async def _mark(self, mark: OrderMark) -> None:
         status = status_told(mark.mark)
         if status and await self._book.hear_mark(
-            self._account.id, mark.chat_id, status, words=mark.mark, site_at_ms=mark.at_ms
+            self._account.id, mark.chat_id, status, words=mark.mark[:LONGEST_WORDS], site_at_ms=mark.at_ms
         ):
             log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)

@@ -12,6 +12,9 @@ from shoal.intents import Act, Intent, IntentState, Why
 from shoal.order_status import BLOCKED, ENDS, REFUND_CANCELLED, OrderStatus, problem_of, status_after
 from shoal.schema import insert_or, intents, order_events, orders, outbox
 
+PAGE = "detail"
+"""The source of what an order's own page on the site says."""
+
 _UNKNOWN = frozenset({IntentState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value")
 
@@ -116,11 +119,14 @@ class OrderRow:
         changed = status != before.status
         known = ((name, getattr(news, name)) for name in _KNOWN_FIELDS)
         changes: dict[str, Any] = {name: value for name, value in known if value and value != getattr(before, name)}
+        if before.item_id and news.source != PAGE:
+            changes.pop("item_id", None)  # a card may name what the chat is about by now; the page, what was bought
         if news.group_price and not before.group_price:
             changes["group_price"] = True
         if changed:
             changes["status"] = status.value
-        if changed or self._is_new_card(news):
+        is_new_card = self._is_new_card(news)
+        if changed or is_new_card:
             self._tell(
                 status=status.value if news.status == REFUND_CANCELLED else news.status,
                 source=news.source,
@@ -128,7 +134,7 @@ class OrderRow:
                 message_id=news.message_id,
                 site_at_ms=news.site_at_ms,
             )
-        self._make_due(news, status)
+        self._make_due(news, status, is_new_card=is_new_card)
         self._settle_by_status(status)
         if changes:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
@@ -151,9 +157,12 @@ class OrderRow:
         same = and_(order_events.c.message_id == news.message_id, order_events.c.words == news.words)
         return self.connection.scalar(select(order_events.c.id).where(self._my_events, same).limit(1)) is None
 
-    def _make_due(self, news: News, status: OrderStatus) -> None:
+    def _make_due(self, news: News, status: OrderStatus, *, is_new_card: bool) -> None:
         if status in ENDS:
             return
+        doubted = self.intent(Act.PAID_MESSAGE) if news.paid and is_new_card and not news.withheld else None
+        if doubted is not None and doubted.detail == Why.NOT_PAID:  # another card: its page is worth another look
+            self.move(Act.PAID_MESSAGE, (IntentState.FAILED,), IntentState.PENDING)
         state = {"": IntentState.PENDING, Why.TOO_LATE: IntentState.FAILED}.get(news.withheld, IntentState.NOT_NEEDED)
         if news.paid:
             self.seed(Act.PAID_MESSAGE, state, news.withheld)

@@ -31,6 +31,8 @@ REFUND_CANCELLED = "refund_cancelled"
 ENDS = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED})
 BLOCKED = ENDS | {OrderStatus.REFUNDING}
 """While an order stands so, no irreversible act begins."""
+NOTHING_DUE = BLOCKED | {OrderStatus.SHIPPED}
+"""While an order stands so, nobody need do anything for it, or must not."""
 _STAGES = (
     OrderStatus.UNKNOWN,
     OrderStatus.PROCESSING,
@@ -68,6 +70,8 @@ class OrderProblem(StrEnum):
     FREE_SHIPPING_UNCERTAIN = "free_shipping_uncertain"
     PAID_WITHOUT_CARD = "paid_without_card"
     """A mark or the order's page says that it was paid; the card by which it would be served never came."""
+    UNPAID_ON_SITE = "unpaid_on_site"
+    """A card says that it was paid, and the order's page that it was not, or that there is no such order."""
     NO_PAID_MESSAGE = "no_paid_message"
     UNKNOWN_ITEM = "unknown_item"
     INCOMPLETE_CARD = "incomplete_card"
@@ -79,6 +83,7 @@ class OrderProblem(StrEnum):
 
 
 _BY_DETAIL = {
+    Why.NOT_PAID.value: OrderProblem.UNPAID_ON_SITE,
     Why.NO_PAID_MESSAGE.value: OrderProblem.NO_PAID_MESSAGE,
     Why.UNKNOWN_ITEM.value: OrderProblem.UNKNOWN_ITEM,
     Why.INCOMPLETE.value: OrderProblem.INCOMPLETE_CARD,

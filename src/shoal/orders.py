@@ -1,14 +1,15 @@
 """Paid orders: first the goods or the word the shop sends, then, and only then, the confirmation of the shipment.
 
-A group price is completed before either. Each act is an intent row before it is done, so that it is done at most once
-per order, for ever; what a crash cut in two is ``uncertain`` and never repeated blindly: the site is asked, or the
-owner.
+A group price is completed before either. The order's page is looked at before the first of them: it may say that nobody
+paid, and it knows what was bought. Each act is an intent row before it is done, so that it is done at most once per
+order, for ever; what a crash cut in two is ``uncertain`` and never repeated blindly: the site is asked, or the owner.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -17,9 +18,11 @@ from shoal.account_task import Link, now_ms
 from shoal.errors import InvalidInput, NeedsOwner, TemporaryFailure
 from shoal.order_book import Act, Intent, IntentState, News, Order, OrderBook, Why
 from shoal.order_news import TAKE_UP_MS
+from shoal.order_rows import PAGE
+from shoal.order_status import NOTHING_DUE, OrderStatus
 from shoal.outbox import Letter, Outbox
 from shoal.replies import Asked, fill, variables
-from shoal.sendings import OutboxKind, SendOutcome
+from shoal.sendings import OutboxKind, Sending, SendOutcome
 from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
 from shoal.xianyu.trade_texts import status_told
 
@@ -28,6 +31,9 @@ log = structlog.get_logger("shoal.orders")
 
 ECHO_GRACE_SECONDS = 0.5
 """How long the echo of a message that nobody answered may take to tell that it arrived."""
+
+PAGE_LAG_SECONDS = 3.0
+"""How far an order's page may be behind its paid card: it is looked at once more before it is believed."""
 
 
 class Orders:
@@ -40,6 +46,10 @@ class Orders:
         self._book = book
         self._account_id = account_id
         self._turn = asyncio.Lock()
+        self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._unpaid: dict[str, bool] = {}
+        """Of each order that was looked at over this connection: whether its page says that nobody has paid it."""
+        outbox.on_echo(self._echoed)
 
     async def take_up(self) -> None:
         """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``."""
@@ -51,6 +61,12 @@ class Orders:
             await self._look_up(order)  # it may have been cancelled, or served by a person, while nobody listened
         await self.go_on()
 
+    async def _echoed(self, sending: Sending) -> None:
+        """A message that nobody answered has come back after all: its order goes on."""
+        order_id = sending.row.order_id
+        if order_id and await self._book.heed_outbox(self._account_id, order_id):
+            self._book.look(self._account_id)
+
     async def go_on(self) -> None:
         """Serve whatever is due. Raises as ``serve``."""
         for order in await self._book.unfinished(self._account_id):
@@ -61,15 +77,27 @@ class Orders:
 
         Raises ``NeedsOwner`` when the site wants its owner, or what ended the socket.
         """
-        async with self._turn:
-            while (due := await self._book.next_due(self._account_id, order.order_id)) is not None:
-                account = self._link.current()
-                if account is None or not self._link.allows():
-                    return
-                if not await self._do(account, *due):
-                    return
-        if not order.amount:
-            await self._look_up(order)
+        async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
+            if order.order_id not in self._unpaid:
+                await self._look_up(order)
+            if self._unpaid.get(order.order_id) and await self._is_due_by_its_card(order):
+                await asyncio.sleep(PAGE_LAG_SECONDS)
+                await self._look_up(order)
+            async with self._turn:
+                await self._do_what_is_due(order)
+
+    async def _do_what_is_due(self, order: Order) -> None:
+        while (due := await self._book.next_due(self._account_id, order.order_id)) is not None:
+            account = self._link.current()
+            if account is None or not self._link.allows():
+                return
+            if not await self._do(account, *due):
+                return
+
+    async def _is_due_by_its_card(self, order: Order) -> bool:
+        """Whether the shop's word comes next, and nobody but the card asks for it."""
+        due = await self._book.next_due(self._account_id, order.order_id)
+        return due is not None and due[1].action == Act.PAID_MESSAGE and due[1].detail != Why.ASKED
 
     async def _do(self, account: Account, order: Order, intent: Intent) -> bool:
         """Do, or decide about, one act that is due. False: it stays due, and nothing more is to be tried now."""
@@ -77,7 +105,7 @@ class Orders:
             case Act.FREE_SHIPPING:
                 return await self._complete_group(account, order, intent)
             case Act.PAID_MESSAGE:
-                return await self._say(account, order)
+                return await self._say(account, order, intent)
             case Act.CONFIRM:
                 return await self._confirm(account, order, intent)
 
@@ -105,9 +133,11 @@ class Orders:
             still_wanted,
         )
 
-    async def _say(self, account: Account, order: Order) -> bool:
+    async def _say(self, account: Account, order: Order, intent: Intent) -> bool:
         order = await self._filled_in(account, order)
         why_not = self._cannot_say(account, order)
+        if self._unpaid.get(order.order_id) and intent.detail != Why.ASKED:
+            why_not = Why.NOT_PAID
         if why_not:
             log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
             return await self._settle(order, Act.PAID_MESSAGE, IntentState.FAILED, why_not)
@@ -124,8 +154,13 @@ class Orders:
             kind=OutboxKind.PAID,
             order_id=order.order_id,
         )
+
+        async def is_still_due() -> bool:
+            now = await self._book.order(self._account_id, order.order_id)
+            return now is not None and now.status not in NOTHING_DUE
+
         try:
-            sent = await self._outbox.send(letter)
+            sent = await self._outbox.send(letter, is_still_due)
         except (TemporaryFailure, NeedsOwner):
             await self._settle(order, Act.PAID_MESSAGE, IntentState.PENDING)
             raise
@@ -135,7 +170,7 @@ class Orders:
             SendOutcome.UNCERTAIN: IntentState.UNCERTAIN,
             SendOutcome.DROPPED: IntentState.PENDING,
         }[sent.outcome]
-        await self._settle(order, Act.PAID_MESSAGE, state, sent.reason)
+        await self._settle(order, Act.PAID_MESSAGE, state, "" if state is IntentState.PENDING else sent.reason)
         if state is IntentState.UNCERTAIN:
             await asyncio.sleep(ECHO_GRACE_SECONDS)
             await self._book.heed_outbox(self._account_id, order.order_id)
@@ -176,6 +211,10 @@ class Orders:
             raise
         await self._settle(order, act, state, detail)
         log.info("order served", account=self._account_id, order=order.order_id, act=act.value, outcome=state.value)
+        if act is Act.FREE_SHIPPING:
+            self._unpaid.pop(order.order_id, None)  # what its page says of a payment has changed
+        if state is not IntentState.DONE:
+            await self._look_up(order)  # it may be shipped all the same
         return True
 
     async def _settle(self, order: Order, act: Act, state: IntentState, detail: str = "") -> bool:
@@ -212,13 +251,16 @@ class Orders:
         try:
             seen = await self._mtop.order_detail(order.order_id)
         except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
+            self._unpaid[order.order_id] = isinstance(failure, MtopRefused) and failure.denies_existence
             log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
             return None
+        status = status_told(seen.status_words)
+        self._unpaid[order.order_id] = status == OrderStatus.PROCESSING
         news = News(
             order_id=order.order_id,
-            status=status_told(seen.status_words),
-            source="detail",
-            item_id=seen.item_id or None if order.item_id is None else None,
+            status=status,
+            source=PAGE,
+            item_id=seen.item_id or None,
             buyer_id="" if order.buyer_id else seen.buyer_id,
             amount=seen.amount,
             quantity=seen.quantity,

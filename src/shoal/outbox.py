@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from weakref import WeakValueDictionary
@@ -96,19 +96,27 @@ class Outbox:
         self._sendings = message_log.sendings
         self._timeout = send_timeout_seconds
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
+
+    def on_echo(self, listener: Callable[[Sending], Awaitable[None]]) -> None:
+        """Tell ``listener`` of every sending whose echo comes back, after that is durable."""
+        self._echo_listeners.append(listener)
 
     def _turn(self, chat_id: str) -> asyncio.Lock:
         return self._turns.setdefault(chat_id, asyncio.Lock())
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def send(self, letter: Letter) -> Sent:
+    async def send(self, letter: Letter, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
         """Send a letter and say what became of it. One sent by hand is insisted on as an answer is.
 
-        Raises what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
+        ``is_still_due`` is asked when its turn in the chat has come; if not, it is ``dropped``, without a row. Raises
+        what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
         """
         row = self._row_of_letter(letter)
         async with self._turn(letter.chat_id):
+            if is_still_due is not None and not await is_still_due():
+                return Sent(SendOutcome.DROPPED, "not_due")
             (row_id,) = (await self._sendings.queue([row])).ids
             try:
                 sent = await self._deliver(row_id, row)
@@ -298,7 +306,10 @@ class Outbox:
             echoed = await self._sendings.claim_echo(
                 self._account_id, message.chat_id, message.message_id, message.text, message.content_type
             )
-            return echoed is not None
+        if echoed is not None:
+            for listener in self._echo_listeners:
+                await listener(echoed)
+        return echoed is not None
 
 
 def _as_it_stands(sending: Sending) -> Sent:

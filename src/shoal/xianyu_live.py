@@ -238,9 +238,9 @@ class XianyuLive:
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
                 tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
-                await conversations.take_up()
-                tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
                 with self._around.order_book.serving(self._account.id, lambda: self._serve(orders, work)):
+                    await conversations.take_up()
+                    tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
                     async for push in socket.pushes():
                         await self._take(push, socket, position, incoming, upkeep)
         except* TokenRenewed:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import CONSIGN, FREE, calls, died, intent, order_soon, pay, paying_shop, running, words
+from order_steps import CONSIGN, FREE, calls, died, held, intent, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.errors import StoreError
@@ -26,17 +26,6 @@ async def heirs() -> AsyncIterator[list[Shoal]]:
     yield opened
     for shoal in opened:
         await shoal.close()
-
-
-async def held(shoal: Shoal, which: str) -> None:
-    """Wait until the site holds an answer back."""
-    async with asyncio.timeout(5):
-        while not [
-            fault
-            for fault in (await shoal.sandbox.get("state"))["faults"]
-            if fault["held"] and fault.get("which") == which
-        ]:
-            await asyncio.sleep(0.02)
 
 
 async def heir_of(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> Shoal:

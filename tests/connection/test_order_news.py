@@ -6,24 +6,23 @@ import asyncio
 
 import pytest
 
-from order_steps import CONSIGN, FREE, calls, intent, order_soon, pay, paying_shop, running, words
+from order_steps import (
+    CONSIGN,
+    FREE,
+    calls,
+    intent,
+    order_soon,
+    paid_card,
+    pay,
+    paying_shop,
+    pushed,
+    running,
+    words,
+)
 from sandboxed import Shoal
 from shoal.order_book import Act, IntentState, News, Order
 from shoal.sandbox import codec
 from standins import ANN, until
-
-
-async def forged(shoal: Shoal, unb: str, *, content: str, content_type: int, summary: str, item_id: str = "") -> None:
-    """Push a message of a buyer with that content."""
-    world = shoal.sandbox.world
-    buyer = world.buyer("小鱼")
-    chat = world.chat(world.seller(unb), buyer)
-    line = codec.ChatLine(
-        message_id=f"{chat.cid}{len(summary)}.PNM", cid=chat.cid, sender_id=buyer.id, sender_nick="小鱼",
-        peer_id=buyer.id, peer_mask="t***1", item_id=item_id, created_ms=world.clock.now_ms(), hex_id="0" * 32,
-        summary=summary, content=content, content_type=content_type,
-    )  # fmt: skip
-    await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="raw", data=codec.encode(codec.chat_message(line)))
 
 
 async def test_an_orders_time_line_holds_every_card_with_its_time(shoal: Shoal) -> None:
@@ -41,7 +40,7 @@ async def test_an_orders_time_line_holds_every_card_with_its_time(shoal: Shoal) 
     ]  # fmt: skip
     site_times = [event.site_at_ms or 0 for event in cards]
     assert site_times == sorted(site_times)
-    assert all(event.at_ms - (event.site_at_ms or 0) < 5000 for event in cards)
+    assert all((event.site_at_ms or 0) <= event.at_ms for event in cards)
     assert [(event.act, event.outcome) for event in lines if event.source == "auto" and event.act] == [
         ("paid_message", "done"), ("confirm", "done"),
     ]  # fmt: skip
@@ -70,10 +69,10 @@ async def test_c10_a_typed_trigger_text_or_a_card_without_an_order_is_no_order(s
     for text in (paid, f"{paid} orderId=1234567890123456789", "fleamarket://order_detail?id=1234567890123456789"):
         await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=text)
     typed = codec.text_content(f"{paid} fleamarket://order_detail?id=1234567890123456789&role=seller")
-    await forged(shoal, unb, content=typed, content_type=codec.TEXT, summary=paid)
-    await forged(shoal, unb, content=typed, content_type=codec.TIPS, summary=paid)
+    await pushed(shoal, unb, typed, content_type=codec.TEXT, summary=paid)
+    await pushed(shoal, unb, typed, content_type=codec.TIPS, summary=paid)
     bare = '{"contentType":26,"dxCard":{"item":{"main":{"exContent":{"title":"我已付款，等待你发货"}}}}}'
-    await forged(shoal, unb, content=bare, content_type=codec.TRADE_CARD, summary=paid)
+    await pushed(shoal, unb, bare, content_type=codec.TRADE_CARD, summary=paid, bizTag="{}")
     await asyncio.sleep(0.5)
     assert await shoal.book.orders(["shop"]) == []
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
@@ -82,7 +81,7 @@ async def test_c10_a_typed_trigger_text_or_a_card_without_an_order_is_no_order(s
 async def test_c10_a_card_of_our_own_purchase_is_no_order_of_ours(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     card = codec.card_content("paid", "4500000000000000077").replace("role=seller", "role=buyer")
-    await forged(shoal, unb, content=card, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]")
+    await pushed(shoal, unb, card, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]", bizTag="{}")
     await asyncio.sleep(0.4)
     assert await shoal.book.orders(["shop"]) == []
     assert await calls(shoal, CONSIGN, unb) == 0
@@ -107,8 +106,7 @@ async def test_c12_an_item_that_the_card_does_not_name_is_asked_for_and_never_in
     item = shoal.item_of(unb)
     await shoal.manager.update_item("shop", item, {"paid_message": "网盘链接 专用"}, caller=ANN)
     order_id = (await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, quiet=True))["order_id"]
-    card = codec.card_content("paid", order_id)
-    await forged(shoal, unb, content=card, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]")
+    await paid_card(shoal, unb, order_id)
     await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
     assert await words(shoal, unb) == ["网盘链接 专用"]
 
@@ -118,8 +116,7 @@ async def test_c12_an_item_that_nobody_names_is_left_to_the_owner(shoal: Shoal) 
     await shoal.manager.update_item("shop", shoal.item_of(unb), {"paid_message": "网盘链接 专用"}, caller=ANN)
     order_id = (await shoal.sandbox.do("pay", account=unb, buyer="小鱼", quiet=True))["order_id"]
     await shoal.sandbox.do("fault", account=unb, kind="http_500", which="order", times=9)
-    card = codec.card_content("paid", order_id)
-    await forged(shoal, unb, content=card, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]")
+    await paid_card(shoal, unb, order_id)
     assert (await order_soon(shoal, order_id, problem="unknown_item")).item_id is None
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from order_steps import intent, paying_shop
+from order_steps import held, intent, order_soon, paying_shop
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.order_book import Act, IntentState
@@ -52,10 +52,12 @@ async def test_an_order_that_was_cancelled_while_the_shop_was_off_gets_nothing(s
 async def test_an_order_that_is_cancelled_while_its_message_leaves_is_not_confirmed(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     item = shoal.item_of(unb)
-    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.5, times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
-    await asyncio.sleep(0.1)
+    await held(shoal, "send")
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
+    await order_soon(shoal, paid["order_id"], status="cancelled")
+    await shoal.sandbox.do("fault/release")
     await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
     assert await shoal.book.intent_state("shop", paid["order_id"], Act.PAID_MESSAGE) is IntentState.DONE
     assert not await shoal.sandbox.calls("consign.dummy", unb)

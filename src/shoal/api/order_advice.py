@@ -34,6 +34,13 @@ ORDER_ADVICE: dict[OrderProblem, Advice] = {
         "打开 {url} 确认已付款。" + _SERVE_ZH,
         "Open {url} and see that it was paid. " + _SERVE_EN,
     ),
+    OrderProblem.UNPAID_ON_SITE: Advice(
+        "收到了付款卡片，但闲鱼订单页显示未付款或没有这个订单，卡片可能是伪造的，因此没有发送任何内容。",
+        "A card says that it was paid, but its page on the site says that it was not, or that there is no such order. "
+        "The card may be a forgery: nothing was sent.",
+        "打开 {url} 查看：确已付款，点击“重新处理”；否则不要发货。",
+        "Look at {url}. If it was paid all the same, press “serve again”; if not, hand nothing out.",
+    ),
     OrderProblem.NO_PAID_MESSAGE: Advice(
         "没有可发送的内容：该商品和账号都没有设置付款后消息，因此没有确认发货。",
         "There is nothing to send: neither the item nor the account has a message for paid orders, and so the shipment "

@@ -62,6 +62,13 @@ class MtopRefused(ShoalError):
         self.ret_code = ret_code
         self.ret_text = ret_text
 
+    @property
+    def denies_existence(self) -> bool:
+        """Whether the site says that what was asked about does not exist; not that the call itself does not."""
+        if self.ret_code.startswith("FAIL_SYS_"):
+            return False
+        return any(word in self.ret_code for word in ("NOT_FOUND", "NOT_EXIST")) or "不存在" in self.ret_text
+
 
 class OutcomeUncertain(TemporaryFailure):
     """An irreversible call broke off when it may have reached the site: ask before doing it again."""

@@ -57,13 +57,13 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _ITEM_ID = re.compile(r"[?&]itemId=([0-9]+)")
 _PEER_ID = re.compile(r"[?&]peerUserId=([0-9]+)")
 _UPDATE_KEY_ORDER = re.compile(r":([0-9]{10,32}):")
-_BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})")
-_TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})")
+_BUTTON_ORDER = re.compile(r"orderId=([0-9]{1,32})(?![0-9])")
+_TARGET_ORDER = re.compile(r"order_detail\?id=([0-9]{1,32})(?![0-9])")
 _ANYWHERE_ORDER = (
-    re.compile(r"orderId[\"']?[=:][\"']?([0-9]{10,32})"),
-    re.compile(r"order_detail\?id=([0-9]{10,32})"),
-    re.compile(r"\"id\"\s*:\s*\"?([0-9]{10,32})"),
-    re.compile(r"bizOrderId=([0-9]{10,32})"),
+    re.compile(r"orderId[\"']?[=:][\"']?([0-9]{10,32})(?![0-9])"),
+    re.compile(r"order_detail\?id=([0-9]{10,32})(?![0-9])"),
+    re.compile(r"\"id\"\s*:\s*\"?([0-9]{10,32})(?![0-9])"),
+    re.compile(r"bizOrderId=([0-9]{10,32})(?![0-9])"),
 )
 
 
@@ -192,8 +192,12 @@ def _trade_card(chat: _Chat, me: str) -> TradeCard:
     title = _text(_object_at(main, "exContent").get("title"))
     reminder = _text(chat.extension.get("reminderContent")) or chat.summary
     order_id = _order_id(chat.content, chat.content_text)
-    as_seller = order_id is not None and _we_sell(_text(main.get("targetUrl")), chat.sender_id, me)
     biz_tag = _json_object(_text(chat.extension.get("bizTag")))
+    as_seller = (
+        order_id is not None
+        and not _was_sent_by_a_person(biz_tag)
+        and _we_sell(_text(main.get("targetUrl")), chat.sender_id, me)
+    )
     return TradeCard(
         chat_id=chat.chat_id,
         message_id=chat.message_id,
@@ -220,6 +224,11 @@ def _we_sell(target_url: str, sender_id: str, me: str) -> bool:
     if "role=buyer" in target_url:
         return False
     return "role=seller" in target_url or sender_id != me
+
+
+def _was_sent_by_a_person(biz_tag: dict[str, object]) -> bool:
+    """Tell whether the site tags it as it tags what people send; its own cards come from a task (§3.8)."""
+    return _text(biz_tag.get("sourceId")).startswith("S:")
 
 
 def _peer(sender_id: str, extension: dict[str, object], me: str) -> str | None:
@@ -258,7 +267,9 @@ def _card_update(body: dict[str, object], me: str) -> CardUpdate:
     title = _text(extension.get("reminderTitle"))
     order_id = _found(_UPDATE_KEY_ORDER, _text(ext_json.get("updateKey")))
     content_type = _number(ext_json.get("contentType"))
-    counts = content_type == TRADE_CARD and order_id is not None and sender_id != me
+    biz_tag = _json_object(_text(extension.get("bizTag")))
+    is_sites = not _was_sent_by_a_person(biz_tag)
+    counts = content_type == TRADE_CARD and order_id is not None and sender_id != me and is_sites
     return CardUpdate(
         chat_id=strip_address(_id(body.get("2"))),
         message_id=_id(body.get("1")),

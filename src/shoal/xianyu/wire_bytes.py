@@ -27,7 +27,7 @@ MAX_DEPTH = 64
 MAX_CONTAINER_ITEMS = 4096
 """How many items one MessagePack container may announce: it bounds what the decoder reserves in advance."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
 _ALL_DIGITS = re.compile(r"0|[1-9][0-9]{0,8}")
 _TO_STANDARD_BASE64 = str.maketrans("-_", "+/")
@@ -40,7 +40,7 @@ class UndecodableFrame(ShoalError):
 
 
 def parse_json_object(text: str | bytes) -> dict[str, object]:
-    """Parse a JSON object from a frame or a reply. Half emoji become U+FFFD. Raises ``UndecodableFrame``."""
+    """Parse a JSON object from a frame or a reply. Half emoji and NUL become U+FFFD. Raises ``UndecodableFrame``."""
     return _tidy_object(_load_json(text))
 
 
@@ -133,7 +133,7 @@ def _tidy(value: object, depth: int) -> object:
         raise UndecodableFrame("the payload is nested deeper than anything the site sends")
     match value:
         case str():
-            return _SURROGATE.sub("\ufffd", value)
+            return _UNSOUND.sub("\ufffd", value)
         case float():
             return value if math.isfinite(value) else None
         case None | bool() | int():
@@ -148,7 +148,7 @@ def _tidy(value: object, depth: int) -> object:
 
 def _key(key: object) -> str:
     if isinstance(key, str):
-        return _SURROGATE.sub("\ufffd", key)
+        return _UNSOUND.sub("\ufffd", key)
     if isinstance(key, int) and not isinstance(key, bool):
         return str(key)
     raise UndecodableFrame("a key is neither text nor a whole number")

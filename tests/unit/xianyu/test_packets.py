@@ -120,6 +120,7 @@ def test_three_forms_of_entry_decode_to_the_same_object(entry: str) -> None:
 
 def test_half_an_emoji_does_not_cost_the_message() -> None:
     assert decode_entry('{"a": "x\\ud83d"}') == {"a": "x\ufffd"}
+    assert decode_entry('{"a\\u0000": "x\\u0000"}') == {"a\ufffd": "x\ufffd"}  # no database of ours takes a NUL
     assert decode_entry(base64.b64encode(b"\x81\xa1a\xa1\xff").decode()) == {"a": "\ufffd"}
 
 
@@ -325,6 +326,7 @@ CHANGED = {
         (card("t", id="5555555555", note="bizOrderId=6666666666"), "5555555555"),
         (card("t", note="bizOrderId=6666666666"), "6666666666"),
         (card("t", note="orderId=123"), None),
+        (card("t", button="x://y?orderId=" + "1" * 33, target="x://order_detail?id=" + "2" * 400), None),
     ],
 )
 def test_the_order_id_is_looked_for_in_order(content: dict[str, object], order_id: str | None) -> None:
