@@ -105,8 +105,8 @@ def say_it_again(data_dir: str) -> None:
                         continue
                     at = row["created_at_ms"] - hours * 3_600_000
                     copy = {**row, "id": None, unique: f"{row[unique]}~{hours}", "created_at_ms": at}
-                    if "op_id" in copy:
-                        copy["op_id"] = None
+                    if table == "outbox":
+                        copy |= {"op_id": None, "message_id": row["message_id"] and f"{row['message_id']}~{hours}"}
                     holes = ", ".join("?" * len(copy))
                     database.execute(f"INSERT INTO {table} VALUES ({holes})", list(copy.values()))  # noqa: S608
         database.commit()
