@@ -14,7 +14,7 @@ from shoal.account_task import Link, now_ms
 from shoal.config import Settings
 from shoal.message_log import Direction, IncomingMessage, MessageLog
 from shoal.outbox import Outbox, Reply
-from shoal.replies import Answer, AnswerSource, Asked, choose_answer
+from shoal.replies import Answer, AnswerSource, Asked, chosen, joined
 from shoal.restraints import Intended, guard_of
 from shoal.verdicts import Verdict
 from shoal.work_group import WorkGroup
@@ -75,6 +75,8 @@ class Conversations:
         self._rng = rng
         self._bursts: dict[str, _Burst] = {}
         self._talking: set[str] = set()
+        self._choosing = asyncio.Lock()
+        """One slow choice of this shop at a time, so that no shop takes up every thread."""
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -131,10 +133,12 @@ class Conversations:
         try:
             while (burst := self._bursts.get(chat_id)) is not None:
                 await self._until_quiet(burst)
+                oldest_ms = now_ms() - self._message_age_ms  # the wait of a rule makes nothing too old
                 waited_for = await self._until_its_moment(burst)
                 del self._bursts[chat_id]  # what is said from here on is answered after this
                 task = self._work.start(
-                    self._answer(chat_id, burst.messages, waited_for), name=f"reply:{self._account_id}:{chat_id}"
+                    self._answer(chat_id, burst.messages, oldest_ms, waited_for),
+                    name=f"reply:{self._account_id}:{chat_id}",
                 )
                 if task is not None:
                     await asyncio.wait({task})
@@ -158,20 +162,22 @@ class Conversations:
 
         Returns what was waited for, if anything was.
         """
-        choice = self._choose(self._link.current(), burst.messages)
+        choice = await self._choose(self._link.current(), burst.messages)
         if choice.answer is None or not choice.answer.delay_seconds[1]:
             return None
         await asyncio.sleep(self._rng.uniform(*choice.answer.delay_seconds))
         return choice
 
-    async def _answer(self, chat_id: str, messages: Sequence[IncomingMessage], waited_for: _Choice | None) -> None:
-        old = [message.message_id for message in messages if not self._is_fresh(message)]
+    async def _answer(
+        self, chat_id: str, messages: Sequence[IncomingMessage], oldest_ms: int, waited_for: _Choice | None
+    ) -> None:
+        old = [message.message_id for message in messages if message.created_at_ms < oldest_ms]
         await self._log.decide(self._account_id, old, Verdict.TOO_OLD)
-        fresh = [message for message in messages if self._is_fresh(message)]
+        fresh = [message for message in messages if message.created_at_ms >= oldest_ms]
         if not fresh:
             return
         account = self._link.current()
-        choice = self._choose(account, fresh)
+        choice = await self._choose(account, fresh)
         ids = [message.message_id for message in fresh]
         if account is None or choice.answer is None:
             await self._hold_back(choice, ids, waited_for)
@@ -193,11 +199,12 @@ class Conversations:
             await self._log.decide(self._account_id, ids, choice.verdict, rule_id=choice.rule_id)
         log.info("not replied", account=self._account_id, verdict=choice.verdict.value, rule=choice.rule_id)
 
-    def _choose(self, account: Account | None, messages: Sequence[IncomingMessage]) -> _Choice:
+    async def _choose(self, account: Account | None, messages: Sequence[IncomingMessage]) -> _Choice:
         asked = _joined(messages)
         if account is None or not account.enabled:
             return _Choice(asked, verdict=Verdict.DISABLED)
-        answer = choose_answer(account, asked)
+        async with self._choosing:
+            answer = await chosen(account, asked)
         if answer is None:
             return _Choice(asked, verdict=Verdict.NO_RULE)
         rule_id = answer.rule_id or answer.source.value
@@ -222,9 +229,6 @@ class Conversations:
             once=is_default and account.default_reply_once,
         )
 
-    def _is_fresh(self, message: IncomingMessage) -> bool:
-        return not message.created_at_ms or message.created_at_ms >= now_ms() - self._message_age_ms
-
 
 def _reply(choice: _Choice, ids: list[str], *, once: bool = False) -> Reply:
     return Reply(
@@ -240,7 +244,7 @@ def _reply(choice: _Choice, ids: list[str], *, once: bool = False) -> Reply:
 def _joined(messages: Sequence[IncomingMessage]) -> Asked:
     last = messages[-1]
     return Asked(
-        text="\n".join(message.text for message in messages),
+        text=joined([message.text for message in messages]),
         chat_id=last.chat_id,
         buyer_id=last.sender_id,
         buyer_name=last.sender_name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from shoal.account import Account
-from shoal.clock import now_ms
+from shoal.clock import SiteClock, now_ms
 from shoal.conversations import Conversations
 from shoal.message_log import Direction, IncomingMessage, MessageLog
 from shoal.order_book import Order
@@ -28,6 +28,8 @@ from shoal.xianyu.packets import (
 )
 
 log = structlog.get_logger("shoal.incoming")
+
+_DAY_MS = 24 * 3600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,11 @@ class Incoming:
         conversations: Conversations,
         orders: Orders,
         work: WorkGroup,
+        *,
+        site_clock: SiteClock,
     ) -> None:
         self._account = account
+        self._site_clock = site_clock
         self._log = message_log
         self._order_news = order_news
         self._conversations = conversations
@@ -95,9 +100,31 @@ class Incoming:
     async def _stored(self, said: Sequence[ChatMessage], *, pulled: bool) -> dict[str, IncomingMessage]:
         if not said:
             return {}
-        incoming = [_logged(message) for message in said]
+        incoming = [self._logged(message) for message in said]
         new = await self._log.store_incoming(self._account.id, incoming, pulled=pulled)
         return {message.message_id: message for message in incoming if message.message_id in new}
+
+    def _logged(self, message: ChatMessage) -> IncomingMessage:
+        verdict = _verdict_at_once(message)
+        return IncomingMessage(
+            message_id=message.message_id,
+            chat_id=message.chat_id,
+            item_id=message.item_id,
+            sender_id=message.sender_id,
+            sender_name=message.sender_name,
+            direction=Direction.OUT if message.is_own else Direction.IN,
+            content_type=str(message.content_type),
+            text=message.text,
+            created_at_ms=self._said_at_ms(message),
+            handled=verdict.is_final,
+            verdict=verdict,
+        )
+
+    def _said_at_ms(self, message: ChatMessage) -> int:
+        """When it was said, by our clock; what is said to be of a later day is of now."""
+        now = now_ms()
+        said_at = self._site_clock.ours(message.created_at_ms) if message.created_at_ms else now
+        return said_at if said_at < now + _DAY_MS else now
 
 
 def _named(message: ChatMessage) -> ChatMessage:
@@ -110,23 +137,6 @@ def _named(message: ChatMessage) -> ChatMessage:
     moment = message.created_at_ms or now_ms() // 60_000
     told = "\x00".join((message.chat_id, message.sender_id, message.text, str(moment)))
     return replace(message, message_id=f"unnamed-{hashlib.sha256(told.encode()).hexdigest()[:32]}")
-
-
-def _logged(message: ChatMessage) -> IncomingMessage:
-    verdict = _verdict_at_once(message)
-    return IncomingMessage(
-        message_id=message.message_id,
-        chat_id=message.chat_id,
-        item_id=message.item_id,
-        sender_id=message.sender_id,
-        sender_name=message.sender_name,
-        direction=Direction.OUT if message.is_own else Direction.IN,
-        content_type=str(message.content_type),
-        text=message.text,
-        created_at_ms=message.created_at_ms or now_ms(),
-        handled=verdict.is_final,
-        verdict=verdict,
-    )
 
 
 def _verdict_at_once(message: ChatMessage) -> Verdict:

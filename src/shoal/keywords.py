@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from shoal.errors import InvalidInput
+from shoal.folding import folded
 from shoal.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule, RuleKind, in_order
 
 Rules = tuple[Rule, ...]
@@ -140,7 +141,7 @@ def _check(rows: Sequence[KeywordRow], kept: Sequence[Rule]) -> None:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
     seen: set[tuple[str, str]] = set()
     for row in rows:
-        if not row.keyword:
+        if not folded(row.keyword).strip():
             raise InvalidInput("a keyword is empty", code="empty_keyword")
         if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
             raise InvalidInput(

@@ -8,7 +8,6 @@ once.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import re2
 from ahocorasick_rs import AhoCorasick
 
 from shoal.errors import InvalidInput
+from shoal.folding import folded, seen
 from shoal.rule import MatchMode, Rule, WordMode, in_order
 from shoal.schedule import Moment, holds
 
@@ -25,19 +25,20 @@ MANY_WORDS = 32
 """From so many words on an automaton looks for all of them at once."""
 MAX_PATTERNS = 200
 """How many regular expressions one account may have."""
+MAX_PATTERN_STEPS = 20_000
+"""How large the regular expressions of one account may be together, in instructions of RE2. For the worst of them each
+letter of a message costs time in proportion.
+"""
 _PATTERN_BYTES = 8 << 20
 """How much memory the regular expressions of one account may take while they run."""
+_NEVER = -1
+"""The number of a word of which nothing is left when it is folded: nobody can say it."""
+_STEPS_AT_ONCE = 500_000
+"""So many instructions times letters take a few milliseconds at the worst."""
 
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _TOKENS = re.compile(r"\\?.", re.DOTALL)
 _UNSEPARATED = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 """Letters of scripts that put nothing between words: Hangul, Kana, Bopomofo and Han."""
-
-
-def folded(text: str) -> str:
-    """A text as it is compared: NFKC, then case-folded; half a surrogate pair is no letter."""
-    text = unicodedata.normalize("NFKC", _SURROGATES.sub("\ufffd", text)).casefold()
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
 class _Patterns:
@@ -46,8 +47,14 @@ class _Patterns:
     def __init__(self, patterns: Iterable[str]) -> None:
         """Compile. Raises ``InvalidInput``: ``bad_pattern`` names one and says why, ``patterns_too_large`` all."""
         self._set = re2.Set.SearchSet(_options())
+        self.steps = 0
+        """How large they are together, in instructions."""
         for pattern in patterns:
-            self._set.Add(_checked(pattern))
+            checked = _checked(pattern)
+            self._set.Add(checked)
+            self.steps += re2.compile(checked, _options()).programsize
+            if self.steps > MAX_PATTERN_STEPS:
+                raise InvalidInput("the regular expressions are too large together", code="patterns_too_large")
         try:
             self._set.Compile()
         except re2.error:
@@ -68,7 +75,7 @@ def _options() -> Any:
 
 def _checked(pattern: str) -> str:
     """A regular expression as it reads folded texts: its letters beyond ASCII are folded. Raises ``InvalidInput``."""
-    literal = _TOKENS.sub(lambda token: _folded_token(token[0]), pattern)
+    literal = _TOKENS.sub(lambda token: _folded_token(token[0]), seen(pattern))
     try:
         re2.compile(literal, _options())
     except re2.error as error:
@@ -148,6 +155,10 @@ class Matcher:
         self._automaton = AhoCorasick(self._words) if len(self._words) >= MANY_WORDS else None
         self._scopes = _scopes(self._compiled)
 
+    def takes_long(self, text: str) -> bool:
+        """Whether looking for the patterns in that text may take longer than the event loop should stand still."""
+        return self._patterns is not None and len(text) * self._patterns.steps > _STEPS_AT_ONCE
+
     def first(self, text: str, item_id: str | None, moment: Moment) -> Rule | None:
         """The rule that answers a text about an item (``None``: about none) at that moment of the shop's week."""
         heard = self._hear(text)
@@ -206,7 +217,7 @@ def _compiled(rule: Rule, words: dict[str, int], patterns: dict[str, int]) -> _C
     if rule.match_mode is MatchMode.REGEX:
         return _Compiled(rule, (), tuple(patterns.setdefault(word, len(patterns)) for word in rule.words))
     mine = tuple(folded(word).strip() if rule.match_mode is MatchMode.EXACT else folded(word) for word in rule.words)
-    return _Compiled(rule, mine, tuple(words.setdefault(word, len(words)) for word in mine))
+    return _Compiled(rule, mine, tuple(words.setdefault(word, len(words)) if word else _NEVER for word in mine))
 
 
 def _scopes(compiled: tuple[_Compiled, ...]) -> dict[str | None, _Scope]:

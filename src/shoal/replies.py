@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shoal.account import Account
 from shoal.clock import now_ms
 from shoal.matcher import Considered
-from shoal.rule import Part, Rule
+from shoal.rule import MAX_REPLY_CHARACTERS, Part, Rule
 from shoal.schedule import Moment, moment_in
 
+LONGEST_HEARD = 10_000
+"""So many characters of what a buyer said are looked at. The site's own client sends far less in one message."""
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -27,13 +30,32 @@ class AnswerSource(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What a buyer said (a burst joined to one text), where, and about which item."""
+    """What a buyer said (a burst joined to one text), where, and about which item.
+
+    Of a longer text the first ``LONGEST_HEARD`` characters count.
+    """
 
     text: str
     chat_id: str
     buyer_id: str
     buyer_name: str
     item_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.text) > LONGEST_HEARD:
+            object.__setattr__(self, "text", self.text[:LONGEST_HEARD])
+
+
+def joined(texts: Sequence[str]) -> str:
+    """The texts of a burst as one, oldest first; if they are longer than what is looked at, the newest that fit."""
+    kept: list[str] = []
+    room = LONGEST_HEARD
+    for text in reversed(texts):
+        room -= len(text) + 1
+        if kept and room < -1:
+            break
+        kept.append(text)
+    return "\n".join(reversed(kept))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +86,13 @@ def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -
     """
     rule = account.matcher.first(asked.text, asked.item_id, _moment(account, at_ms))
     return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
+
+
+async def chosen(account: Account, asked: Asked) -> Answer | None:
+    """The same for now, without holding up the event loop, however slow the account's regular expressions are."""
+    if account.matcher.takes_long(asked.text):
+        return await asyncio.to_thread(choose_answer, account, asked)
+    return choose_answer(account, asked)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,12 +140,12 @@ def answer_of(rule: Rule, asked: Asked) -> Answer:
 
 def _said(template: str, asked: Asked) -> tuple[Part, ...]:
     """The template filled in, as one part; none when nothing is left to say."""
-    text = fill(template, variables(asked))
+    text = fill(template, variables(asked))[:MAX_REPLY_CHARACTERS]  # what a buyer said may be longer than any reply
     return (Part(text=text),) if text else ()
 
 
 def variables(asked: Asked) -> dict[str, str]:
-    """The names that a reply may use in braces."""
+    """The values of ``rule.VARIABLES``."""
     return {
         "send_user_name": asked.buyer_name,
         "send_user_id": asked.buyer_id,

@@ -13,6 +13,9 @@ MAX_RULES = 5_000
 MAX_KEYWORD_CHARACTERS = 200
 MAX_REPLY_CHARACTERS = 4_000
 
+VARIABLES = ("send_user_name", "send_user_id", "send_message", "item_id")
+"""What a reply may name in braces, to be filled in: the buyer's name and id, what was said, the item's id."""
+
 
 class MatchMode(StrEnum):
     """How a word is looked for. Case, width and other forms of the same letters make no difference."""

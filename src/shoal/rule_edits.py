@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from shoal.errors import InvalidInput
+from shoal.folding import folded
 from shoal.keywords import Rules, next_position
 from shoal.rule import (
     MAX_KEYWORD_CHARACTERS,
@@ -159,7 +160,7 @@ def _made(rule: Rule, values: Values) -> Rule:
 
 def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
     words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else (word.strip() for word in given)))
-    if not words or not all(word.strip() for word in words):
+    if not words or not all(folded(word).strip() for word in words):
         raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
     if len(words) > MAX_RULE_WORDS:
         raise InvalidInput(f"at most {MAX_RULE_WORDS} words", code="too_many_words", limit=MAX_RULE_WORDS)

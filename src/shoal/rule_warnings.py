@@ -1,7 +1,11 @@
-"""Rules that can never fire, because another one always comes first. Pure; finds what is certain and nothing else."""
+"""Rules that can never fire, because another one always comes first, and variables that nobody knows.
+
+Pure; finds what is certain and nothing else.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,10 +13,13 @@ from enum import StrEnum
 
 from ahocorasick_rs import AhoCorasick
 
-from shoal.matcher import folded, has_whole_word
-from shoal.rule import MatchMode, Rule, WordMode, in_order
+from shoal.folding import folded
+from shoal.matcher import has_whole_word
+from shoal.rule import VARIABLES, MatchMode, Rule, WordMode, in_order
 from shoal.schedule import covers
 
+_IN_BRACES = re.compile(r"\{\s*[A-Za-z_]{1,40}\s*\}")
+_KNOWN = frozenset(f"{{{name}}}" for name in VARIABLES)
 _MOST_CANDIDATES = 100
 """So many earlier rules are looked at for one word. A warning may be missed; none is wrong."""
 
@@ -24,15 +31,19 @@ class WarningCode(StrEnum):
     """Whatever makes it fire makes another one fire first."""
     WORD_NEVER_FIRES = "word_never_fires"
     """One of its words does nothing: another rule always answers it first."""
+    UNKNOWN_VARIABLE = "unknown_variable"
+    """Its answer names something in braces that is no variable: the buyer will read the braces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleWarning:
-    """One rule (``rule_id``), what is the matter with it, which rule comes ``before`` it, and for which ``word``."""
+    """One rule (``rule_id``), what is the matter with it, which rule comes ``before`` it (empty: none is to blame), and
+    for which ``word`` (also the one in braces).
+    """
 
     rule_id: str
     code: WarningCode
-    before: str
+    before: str = ""
     word: str = ""
 
 
@@ -52,7 +63,7 @@ def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
         if rule.active
     ]
     earlier = _Earlier(ready)
-    return [warning for one in ready for warning in _about(one, earlier)]
+    return [warning for one in ready for warning in (*_about(one, earlier), *_about_answer(one.rule))]
 
 
 def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
@@ -67,6 +78,13 @@ def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
             yield RuleWarning(rule_id=name, code=WarningCode.WORD_NEVER_FIRES, before=first, word=word)
 
 
+def _about_answer(rule: Rule) -> Iterator[RuleWarning]:
+    named = dict.fromkeys(name for part in rule.parts for name in _IN_BRACES.findall(part.text))
+    for name in named:
+        if name not in _KNOWN:
+            yield RuleWarning(rule_id=rule.id, code=WarningCode.UNKNOWN_VARIABLE, word=name)
+
+
 class _Earlier:
     """The rules by their words, to be asked which of them comes first."""
 
@@ -75,7 +93,7 @@ class _Earlier:
         self._by_pattern: defaultdict[str, list[_Ready]] = defaultdict(list)
         for one in ready:
             index = self._by_pattern if one.rule.match_mode is MatchMode.REGEX else self._by_word
-            for word in dict.fromkeys(one.words):
+            for word in filter(None, dict.fromkeys(one.words)):
                 index[word].append(one)
         self._words = list(self._by_word)
         self._automaton = AhoCorasick(self._words) if self._words else None

@@ -14,7 +14,7 @@ from aiolimiter import AsyncLimiter
 from shoal.account import Account
 from shoal.account_task import Link
 from shoal.catch_up import CatchUp
-from shoal.clock import now_ms
+from shoal.clock import SiteClock
 from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
@@ -37,7 +37,7 @@ from shoal.uploaded_pictures import UploadedPictures
 from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.halt import Halt
-from shoal.xianyu.live_socket import LiveSocket, Registration, TokenRefused, connect
+from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
@@ -166,12 +166,13 @@ class XianyuLive:
                 registration = await socket.register(
                     token.access_token, token.device_id, timeout_seconds=timeout_seconds
                 )
+                site_clock = SiteClock(registration.server_time_ms)
                 away = await self._around.positions.position(self._account.id)
                 position = SyncPosition(
                     self._account.id, socket, self._around.positions, away, timeout_seconds=timeout_seconds
                 )
                 await position.agree()
-                await self._work(access, socket, registration, position, away)
+                await self._work(access, socket, site_clock, position, away)
         except ExceptionGroup as group:
             raise _most_telling(group) from group
 
@@ -179,7 +180,7 @@ class XianyuLive:
         self,
         access: _Access,
         socket: LiveSocket,
-        registration: Registration,
+        site_clock: SiteClock,
         position: SyncPosition,
         away: Position | None,
     ) -> None:
@@ -212,6 +213,7 @@ class XianyuLive:
                     conversations,
                     orders,
                     work,
+                    site_clock=site_clock,
                 )
                 upkeep = Upkeep(
                     self._account,
@@ -230,7 +232,7 @@ class XianyuLive:
                     tokens=access.tokens,
                     check_login=lambda: self._check_login(access),
                     away=away,
-                    site_ahead_ms=registration.server_time_ms - now_ms() if registration.server_time_ms else 0,
+                    site_ahead_ms=site_clock.ahead_ms,
                     rng=self._around.rng,
                 )
                 await upkeep.beat()

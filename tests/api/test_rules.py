@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -73,7 +74,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"words": []}, "empty_keyword"),
     ({"words": ["a", " "]}, "empty_keyword"),
     ({"words": [str(number) for number in range(51)]}, "too_many_words"),
+    ({"words": ["a", "\u200b\ufeff"]}, "empty_keyword"),
     ({"words": ["a" * 201]}, "keyword_too_long"),
+    ({"words": ["a" * 10_000], "match_mode": "regex"}, "keyword_too_long"),
     ({"words": ["("], "match_mode": "regex"}, "bad_pattern"),
     ({"item_ids": ["a/b"]}, "bad_item_id"),
     ({"item_ids": [str(number) for number in range(501)]}, "too_many_items"),
@@ -107,6 +110,12 @@ async def test_what_cannot_be_a_rule_is_refused_with_a_sentence_that_says_what_t
         assert "{" not in body["detail"]
     assert await listed(door) == [rule]
     assert door.account().generation == 2
+
+
+async def test_patterns_that_are_too_slow_together_are_refused(door: Door) -> None:
+    words = [f"[a-z]\\PM{{99}}{number}" for number in range(50)]
+    body = await door.call("POST", "/cookies/shop/rules", 422, json={"words": words, "match_mode": "regex"})
+    assert body["code"] == "patterns_too_large"
 
 
 async def test_a_pattern_that_cannot_compile_names_itself_and_why(door: Door) -> None:
@@ -252,6 +261,36 @@ async def test_every_change_is_guarded_by_the_etag_and_shows_how_the_rules_are_n
             assert [row["id"] for row in answer.json()["current"]["items"]] == [rule["id"]]
 
 
+async def test_two_people_who_edit_at_once_undo_nothing_of_each_other(door: Door) -> None:
+    rules = [await add(door, words=[f"w{number}"]) for number in range(4)]
+    base = "/cookies/shop/rules"
+    edits = [
+        door.call("PATCH", f"{base}/{rules[0]['id']}", json={"priority": 5}),
+        door.call("PATCH", f"{base}/{rules[0]['id']}", json={"cooldown_seconds": 9}),
+        door.call("DELETE", f"{base}/{rules[1]['id']}"),
+        door.call("PATCH", f"{base}/{rules[2]['id']}", json={"parts": [{"text": "new"}]}),
+        door.call("POST", base, json={"words": ["w9"]}),
+        door.call("DELETE", f"/keywords/shop/rules/{rules[3]['id']}"),
+    ]
+    before = door.account().generation
+    await asyncio.gather(*edits)
+    found = {rule["words"][0]: rule for rule in await listed(door)}
+    assert set(found) == {"w0", "w2", "w9"}
+    assert (found["w0"]["priority"], found["w0"]["cooldown_seconds"]) == (5, 9)
+    assert door.account().generation == before + len(edits)
+
+
+async def test_of_two_who_replace_every_rule_at_once_with_an_etag_one_is_told(door: Door) -> None:
+    etag = await door.etag("/cookies/shop/rules")
+    bodies = [{"rules": [{"words": [f"{who} {number}"]} for number in range(3)]} for who in ("ann", "bob")]
+    answers = await asyncio.gather(
+        *(door.client.put("/cookies/shop/rules", json=body, headers={"If-Match": etag}) for body in bodies)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+    won = bodies[[answer.status_code for answer in answers].index(200)]
+    assert [rule["words"] for rule in await listed(door)] == [rule["words"] for rule in won["rules"]]
+
+
 async def test_a_rule_is_made_once_however_often_its_request_comes(door: Door) -> None:
     sent: dict[str, Any] = {"json": {"words": ["a"]}, "headers": {"Idempotency-Key": "once"}}
     first = await door.call("POST", "/cookies/shop/rules", **sent)
@@ -303,6 +342,17 @@ async def test_a_rule_that_can_never_fire_is_warned_about_in_both_languages(door
     await door.call("PATCH", path, json={"priority": 1})
     (turned,) = (await door.call("GET", "/cookies/shop/rules"))["warnings"] or [None]
     assert turned is None, "the longer word comes first now, and the shorter one still fires elsewhere"
+
+
+async def test_a_variable_that_nobody_knows_is_warned_about_in_both_languages(door: Door) -> None:
+    body = {"words": ["在吗"], "parts": [{"text": "{send_user_nmae}，在的"}]}
+    for language, word in (("zh", "变量"), ("en", "variable")):
+        rule = (await door.call("POST", "/cookies/shop/rules", json={**body, "words": [word]}))["rule"]
+        listed = await door.call("GET", "/cookies/shop/rules", headers={"Accept-Language": language})
+        found = next(one for one in listed["warnings"] if one["rule_id"] == rule["id"])
+        assert (found["code"], found["word"], found["before"]) == ("unknown_variable", "{send_user_nmae}", "")
+        assert word in found["detail"]
+        assert "{send_user_name}" in found["detail"]
 
 
 async def test_many_rules_are_compiled_on_another_thread(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,31 @@ async def test_a_default_reply_that_a_chat_has_had_is_not_given_again_and_trying
     assert (await attempt(running, "你好", chat_id="c"))["would_send"]
 
 
+async def test_what_would_not_even_be_looked_at_is_said_first(running: Door) -> None:
+    rule_id = await add(running, "发来")
+    await running.call("PUT", "/default-replies/shop", json={"enabled": True, "reply_content": "默认"})
+    tried = await attempt(running, "发来一条新消息")
+    assert (tried["blocked_by"], tried["would_send"], tried["rule"]["id"]) == ("system_text", False, rule_id)
+    assert tried["detail"]
+    tried = await attempt(running, "")
+    assert (tried["blocked_by"], tried["would_send"], tried["text"]) == ("nothing_said", False, "默认")
+
+
+async def test_anything_can_be_tried_and_nothing_is_sent_or_counted(running: Door) -> None:
+    rule_id = await add(running, "在吗", parts=[{"text": "{send_message}"}])
+    await add(running, "(x|y)+z", match_mode="regex")
+    await running.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    for message in ("在吗" + "啊" * 9_998, "在\u200b吗", "在吗\u202e", "👨\u200d👩\u200d👧在吗", "在吗 {x} {{ }} %s"):
+        tried = await attempt(running, message, item_id="899999999999")
+        assert (tried["rule"]["id"], tried["blocked_by"]) == (rule_id, "disabled")
+        assert tried["text"] == message[:4_000]
+        assert [one["why_not"] for one in tried["considered"]] == ["", "no_word"]
+    await running.call("POST", "/cookies/shop/try", 422, json={"message": "啊" * 10_001})
+    assert await running.server.message_log.sendings.list_sendings(["shop"]) == []
+    assert await running.server.message_log.list_messages(["shop"]) == []
+    assert (await running.call("GET", f"{SHOP}/{rule_id}"))["hits"] == 0
+
+
 async def test_nobody_tries_the_shop_of_another(door: Door) -> None:
     async with another_person(door) as stranger:
         await stranger.call("POST", "/cookies/shop/try", 404, json={"message": "x"})

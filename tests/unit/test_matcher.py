@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from shoal import matcher
 from shoal.errors import InvalidInput
-from shoal.matcher import MANY_WORDS, MAX_PATTERNS, WHY_NOT, Matcher, folded, has_whole_word
+from shoal.folding import folded
+from shoal.matcher import MANY_WORDS, MAX_PATTERNS, WHY_NOT, Matcher, has_whole_word
 from shoal.rule import MatchMode, Part, Rule, WordMode
 from shoal.schedule import Moment, Span
 
@@ -73,6 +74,16 @@ def first_id(rules: tuple[Rule, ...], text: str, item_id: str | None = None, mom
         ("regex", "（小）", "(小)", True),
         ("regex", r"\p{Han}{3}", "多少钱", True),
         ("regex", "É", "é", True),
+        ("contains", "在吗", "在\u200b吗", True),
+        ("contains", "在\ufeff吗", "在吗", True),
+        ("contains", "❤", "❤\ufe0f", True),
+        ("contains", "👩\u200d👧", "👨\u200d👩\u200d👧", True),
+        ("exact", "在吗", "\u202e在吗\u202c", True),
+        ("whole_word", "xl", "x\u00adl", True),
+        ("whole_word", "xl", "x\u200bxl", False),
+        ("regex", "^在\u200b吗$", "在\u2060吗", True),
+        ("regex", "[❤\ufe0f]", "❤", True),
+        ("contains", "שלום", "\u200fשלום", True),
     ],
 )
 def test_each_mode_finds_what_it_says(mode: str, word: str, text: str, found: bool) -> None:
@@ -177,6 +188,29 @@ def test_patterns_that_take_too_much_memory_together_are_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
         Matcher((rule(*words, match_mode=MatchMode.REGEX),))
     assert caught.value.code == "patterns_too_large"
+
+
+def test_patterns_that_take_too_long_for_each_letter_are_refused() -> None:
+    words = tuple(f"[a-{chr(98 + number)}]\\PM{{60}}{number}" for number in range(20))
+    with pytest.raises(InvalidInput) as caught:
+        Matcher((rule(*words, match_mode=MatchMode.REGEX),))
+    assert caught.value.code == "patterns_too_large"
+
+
+def test_a_long_text_and_large_patterns_take_long_and_nothing_else_does() -> None:
+    words = tuple(f"[a-z].{{20}}{number}" for number in range(MAX_PATTERNS // 20))
+    slow = Matcher((rule(*words, match_mode=MatchMode.REGEX),))
+    assert slow.takes_long("x" * 4_000)
+    assert not slow.takes_long("x" * 10)
+    assert not Matcher((rule("x"),)).takes_long("x" * 4_000)
+
+
+@pytest.mark.parametrize("mode", [MatchMode.CONTAINS, MatchMode.EXACT, MatchMode.WHOLE_WORD])
+@pytest.mark.parametrize("word_mode", list(WordMode))
+def test_a_word_that_nobody_can_see_is_never_said(mode: MatchMode, word_mode: WordMode) -> None:
+    unseen = rule("\u200b", "\ufeff\u00ad", match_mode=mode, word_mode=word_mode)
+    for text in ("", "在吗", "\u200b"):
+        assert first_id((unseen,), text) == ""
 
 
 def test_one_pattern_may_stand_in_many_rules() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from shoal.account import Account
-from shoal.replies import Asked, choose_answer
-from shoal.rule import Part, Rule
+from shoal.matcher import Matcher
+from shoal.replies import LONGEST_HEARD, Asked, choose_answer, chosen, fill, joined
+from shoal.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule
+from shoal.schedule import Moment
 
 
 def asked(text: str = "在吗", item_id: str | None = None) -> Asked:
@@ -35,3 +39,60 @@ def test_a_rule_that_has_nothing_to_say_fires_and_says_nothing(rule: Rule) -> No
     answer = choose_answer(shop(rule, Rule.simple(id="later", keyword="在", reply="x", position=1)), asked())
     assert answer is not None
     assert (answer.rule_id, answer.is_silent) == ("r", True)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{a} {b}", "1 {a}"), ("{c}", "{c}"), ("{", "{"), ("}{", "}{"), ("{}", "{}"), ("{{a}}", "{1}"),
+        ("{ a }", "{ a }"),
+        ("{a.b} {a!r} {a:>9} {0} {a[0]}", "{a.b} {a!r} {a:>9} {0} {a[0]}"), ("%s {A}", "%s {A}"), ("{a", "{a"),
+    ],
+)  # fmt: skip
+def test_variables_are_filled_in_once_and_literally_and_other_braces_stay(template: str, said: str) -> None:
+    assert fill(template, {"a": "1", "b": "{a}"}) == said
+
+
+def test_every_variable_has_a_value() -> None:
+    rule = Rule.simple(id="r", keyword="在吗", reply="|".join(f"{{{name}}}" for name in VARIABLES))
+    answer = choose_answer(shop(rule), asked(item_id="700"))
+    assert answer is not None
+    assert answer.parts == (Part(text="小鱼|b1|在吗|700"),)
+
+
+def test_an_answer_is_no_longer_than_a_reply_may_be_whatever_was_said() -> None:
+    rule = Rule.simple(id="r", keyword="在吗", reply="{send_message}" * 280)
+    answer = choose_answer(shop(rule), asked("在吗" * 100_000))
+    assert answer is not None
+    assert len(answer.parts[0].text) == MAX_REPLY_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        (["a", "b"], "a\nb"), (["a"], "a"), (["x" * LONGEST_HEARD, "b"], "b"), (["a", "x" * (LONGEST_HEARD + 9)], None),
+        (["a" * (LONGEST_HEARD - 2), "b"], "a" * (LONGEST_HEARD - 2) + "\nb"),
+        (["a" * (LONGEST_HEARD - 1), "b"], "b"),
+    ],
+)  # fmt: skip
+def test_a_burst_is_joined_whole_unless_it_is_longer_than_anybody_writes(texts: list[str], whole: str | None) -> None:
+    assert joined(texts) == (texts[-1] if whole is None else whole)
+    assert len(asked(joined(texts)).text) <= LONGEST_HEARD
+
+
+async def test_slow_patterns_are_looked_for_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = tuple(f"[a-z].{{20}}{number}" for number in range(9))
+    account = shop(Rule(id="r", words=(*words, "在吗"), match_mode=MatchMode.REGEX, parts=(Part(text="hi"),)))
+    where: list[int] = []
+    first = Matcher.first
+
+    def noted(self: Matcher, text: str, item_id: str | None, moment: Moment) -> Rule | None:
+        where.append(threading.get_ident())
+        return first(self, text, item_id, moment)
+
+    monkeypatch.setattr(Matcher, "first", noted)
+    for text in ("x" * 5_000 + "在吗", "在吗"):
+        answer = await chosen(account, asked(text))
+        assert answer is not None
+        assert answer.rule_id == "r"
+    assert [thread == threading.get_ident() for thread in where] == [False, True]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.matcher import Matcher
-from shoal.rule import MatchMode, Rule, WordMode
+from shoal.rule import MatchMode, Part, Rule, WordMode
 from shoal.rule_warnings import WarningCode, warnings_of
 from shoal.schedule import Moment, Span
 
@@ -80,6 +80,18 @@ def test_a_rule_that_has_its_chance_is_not_warned_about(before: Rule, after: Rul
 def test_a_single_word_that_does_nothing_is_named() -> None:
     (warning,) = warnings_of((first("包邮"), rule("运费", "包邮吗")))
     assert (warning.code, warning.word, warning.before) == (WarningCode.WORD_NEVER_FIRES, "包邮吗", "first")
+
+
+def test_a_variable_that_nobody_knows_is_named_once() -> None:
+    parts = (Part(text="{send_user_nmae}{send_user_nmae} {send_message} {} {1} { item_id }"), Part(text="{Name}"))
+    found = warnings_of([replace(rule("a"), parts=parts), replace(rule("b", active=False), parts=parts)])
+    assert [(one.code, one.word) for one in found] == [
+        (WarningCode.UNKNOWN_VARIABLE, name) for name in ("{send_user_nmae}", "{ item_id }", "{Name}")
+    ]
+
+
+def test_a_word_of_which_nothing_is_left_neither_hides_others_nor_is_hidden() -> None:
+    assert warnings_of((first("\u200b"), rule("a", "\ufeff"))) == []
 
 
 words = st.text(alphabet="ab1 在", min_size=1, max_size=3).filter(str.strip)

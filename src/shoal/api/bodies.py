@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from shoal.replies import LONGEST_HEARD
 from shoal.rule import MAX_REPLY_CHARACTERS
 
 MAX_BATCH = 5_000
@@ -234,7 +235,7 @@ class TryBody(BaseModel):
     """A message as if a buyer had sent it. ``at`` (RFC 3339, now if left out) is the moment for hours of rules."""
 
     model_config = _example(message="包邮吗", item_id="700000000001", buyer_id="2200000000009", buyer_name="小鱼")
-    message: Text = Field(max_length=MAX_REPLY_CHARACTERS)
+    message: Text = Field(max_length=LONGEST_HEARD)
     item_id: Text | None = Field(None, max_length=64)
     buyer_id: Text = Field("", max_length=64)
     buyer_name: Text = Field("", max_length=200)

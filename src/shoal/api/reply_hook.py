@@ -14,7 +14,7 @@ from shoal.api.caller import Me, TheServer
 from shoal.api.documented import problems
 from shoal.api.shapes import example
 from shoal.errors import InvalidInput, UnknownAccount
-from shoal.replies import AnswerSource, Asked, choose_answer
+from shoal.replies import AnswerSource, Asked, chosen
 from shoal.rule_hits import count_hit
 from shoal.sendings import first_once
 
@@ -52,7 +52,7 @@ async def get_reply_words(body: ReplyHookBody, server: TheServer, me: Me, reques
         buyer_name=body.send_user_name,
         item_id=body.item_id or None,
     )
-    answer = choose_answer(account, asked) if account.enabled else None
+    answer = await chosen(account, asked) if account.enabled else None
     if answer is None:
         raise InvalidInput("nothing answers this", code="no_reply")
     once = account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shoal.api.bodies import Text
 from shoal.api.language import Language, language_of
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
-from shoal.rule import MatchMode, Rule, WordMode
+from shoal.rule import VARIABLES, MatchMode, Rule, WordMode
 from shoal.rule_edits import Edits
 from shoal.rule_hits import Hits
 from shoal.rule_warnings import RuleWarning, WarningCode
@@ -192,7 +192,9 @@ def rule_shape(rule: Rule, hits: Mapping[str, Hits]) -> RuleShape:
 
 
 class WarningShape(BaseModel):
-    """A rule, or one of its words, that can never fire, and the rule that always comes before it."""
+    """A rule, or one of its words, that can never fire, and the rule that always comes before it; or a variable in its
+    answer that nobody knows (``before`` is empty then).
+    """
 
     model_config = example(**_WARNING)
     rule_id: str
@@ -214,6 +216,10 @@ _WARNINGS = {
     (WarningCode.WORD_NEVER_FIRES, Language.EN): (
         "The word “{word}” does nothing: the rule “{before}” always answers it first."
     ),
+    (WarningCode.UNKNOWN_VARIABLE, Language.ZH): "回复中的“{word}”不是变量，会原样发给买家。可用的变量：{variables}",
+    (WarningCode.UNKNOWN_VARIABLE, Language.EN): (
+        "“{word}” in the answer is no variable and is sent as it stands. There are {variables}."
+    ),
 }
 
 
@@ -227,7 +233,11 @@ def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoke
             before=warning.before,
             word=warning.word,
             detail=_WARNINGS[warning.code, spoken].format_map(
-                {"before": names.get(warning.before, warning.before), "word": warning.word}
+                {
+                    "before": names.get(warning.before, warning.before),
+                    "word": warning.word,
+                    "variables": " ".join(f"{{{name}}}" for name in VARIABLES),
+                }
             ),
         )
         for warning in warnings

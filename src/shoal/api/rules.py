@@ -39,7 +39,7 @@ from shoal.api.rule_shapes import (
 from shoal.api.shapes import etag_of
 from shoal.change_path import Caller
 from shoal.errors import InvalidInput
-from shoal.matcher import folded
+from shoal.folding import folded
 from shoal.pictures import is_kept
 from shoal.rule import Rule
 from shoal.rule_edits import edits_between

@@ -13,10 +13,17 @@ from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
 from shoal.xianyu.proxy import shown_proxy
 
+_LAST_MS = 253_402_300_799_999
+"""The last moment that RFC 3339 can write."""
+
 
 def rfc3339(at_ms: int) -> str:
-    """A moment as text, in UTC."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """A moment as text, in UTC; what somebody says of a later year is written as the last one."""
+    return (
+        datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def maybe_rfc3339(at_ms: int | None) -> str | None:

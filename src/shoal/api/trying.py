@@ -30,6 +30,7 @@ from shoal.schema import chats, once_replies
 from shoal.server import Server
 from shoal.verdicts import Verdict
 from shoal.wishes import MANY_RULES
+from shoal.xianyu.packets import is_system_text
 
 routes = APIRouter(tags=["rules"])
 
@@ -46,6 +47,8 @@ _WHY_NOT = {
     "comes_later": ("词匹配，但另一条规则先生效", "Its words were said, but another rule comes first."),
 }
 _BLOCKED = {
+    Verdict.NOTHING_SAID: ("消息是空的", "Nothing was said."),
+    Verdict.SYSTEM_TEXT: ("这是平台自己的提示语，不会自动回复", "These are the site's own words; nobody answers them."),
     Verdict.NO_RULE: (
         "没有规则匹配，也没有商品回复或默认回复",
         "No rule fires; there is no other reply.",
@@ -115,7 +118,7 @@ async def try_message(body: TryBody, account: OwnAccount, server: TheServer, lan
         item_id=body.item_id or None,
     )
     at_ms = _moment(body.at)
-    if len(account.keywords) >= MANY_RULES:
+    if len(account.keywords) >= MANY_RULES or account.matcher.takes_long(asked.text):
         found = await asyncio.to_thread(explain, account, asked, at_ms=at_ms)
     else:
         found = explain(account, asked, at_ms=at_ms)
@@ -162,6 +165,10 @@ async def _blocked(
     server: Server, account: Account, asked: Asked, found: Explained, language: Language
 ) -> tuple[str, str, str]:
     """The code of the first thing in the way, what it means and what to do; empty when nothing is."""
+    if not asked.text:
+        return _verdict(Verdict.NOTHING_SAID, language)
+    if is_system_text(asked.text):
+        return _verdict(Verdict.SYSTEM_TEXT, language)
     if found.answer is None:
         return _verdict(Verdict.NO_RULE, language)
     if found.answer.is_silent:

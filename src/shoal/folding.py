@@ -1,0 +1,26 @@
+"""Texts as they are compared: case, width, other forms of the same letters and what nobody sees make no difference."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+"""Unicode's Default_Ignorable_Code_Point: zero-width blanks and joiners, marks of direction, variation selectors."""
+
+
+def folded(text: str) -> str:
+    """A text as it is compared: NFKC_Casefold of the Unicode standard; half a surrogate pair is no letter."""
+    if text.isascii():
+        return text.casefold()
+    text = unicodedata.normalize("NFKC", _SURROGATES.sub("\ufffd", text)).casefold()
+    return unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
+
+
+def seen(text: str) -> str:
+    """The text without the letters that nobody sees."""
+    return text if text.isascii() else _IGNORABLE.sub("", text)
