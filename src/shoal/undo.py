@@ -52,7 +52,12 @@ def undo(entry: JournalEntry) -> Wish:
             return account
         return account.evolve(**values)
 
-    return RuleWish(wish) if "keywords" in changes else wish
+    return RuleWish(wish, _count(changes["keywords"])) if "keywords" in changes else wish
+
+
+def _count(delta: Mapping[str, Any]) -> int:
+    """How many rules come back, go or change."""
+    return sum(len(rules) for rules in delta.values())
 
 
 def _scalar(account: Account, name: str, change: list[Any], conflicts: list[str]) -> Any:

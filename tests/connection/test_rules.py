@@ -8,6 +8,7 @@ from typing import Any
 from sandboxed import Shoal
 from shoal import wishes
 from shoal.clock import now_ms
+from shoal.keywords import KeywordRow
 from shoal.rule_hits import hits_of
 from shoal.schedule import moment_in
 from shoal.sendings import OutboxRow
@@ -94,3 +95,47 @@ async def test_a_refused_reply_was_a_hit_and_one_that_certainly_never_left_was_n
     assert (await hits_of(shoal.database, "shop"))["r0"].count == 2
     await shoal.log.sendings.take_back("shop", queued.ids, "connection_lost", answers=["m"])
     assert (await hits_of(shoal.database, "shop"))["r0"].count == 1
+
+
+async def test_a16_every_way_to_change_a_rule_is_heard_by_the_very_next_message(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "1"})
+    said = ["1"]
+
+    async def next_is(answer: str) -> None:
+        said.append(answer)
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        assert await shoal.sandbox.seen_soon(unb, "小鱼", len(said)) == said
+
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == said
+    await shoal.manager.update_text_keywords("shop", [KeywordRow(keyword="在吗", reply="2")], caller=ANN)
+    await next_is("2")
+    await give(shoal, {"words": ["在吗"], **says("3")})
+    await next_is("3")
+    await shoal.manager.update_rules("shop", wishes.changed_rule("r0", says("4")), caller=ANN)
+    await next_is("4")
+    await shoal.manager.update_rules(
+        "shop", wishes.new_rule("up", {"words": ["在"], "priority": 1, **says("5")}), caller=ANN
+    )
+    await next_is("5")
+    await shoal.manager.remove_keyword("shop", "up", caller=ANN)
+    await next_is("4")
+    await shoal.manager.update_settings("shop", {"default_reply_enabled": True, "default_reply": "6"}, caller=ANN)
+    await shoal.manager.remove_keyword("shop", 0, caller=ANN)
+    await next_is("6")
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1, "without a reconnection"
+
+
+async def test_c17_a_shop_that_is_off_answers_nothing_not_even_by_default(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"default_reply_enabled": True, "default_reply": "default"}, caller=ANN)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    after = (await shoal.sandbox.get("state"))["last_seq"]["frames"]
+    for text in ("在吗", "你好"):
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=text)
+    await asyncio.sleep(0.5)
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    assert (await shoal.sandbox.get("frames", account=unb, after=str(after)))["items"] == []
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="你好")
+    assert await shoal.sandbox.seen_soon(unb, "小虾", 1) == ["default"]

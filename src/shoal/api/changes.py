@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from fastapi import Response
 from fastapi.encoders import jsonable_encoder
 
 from shoal.account import Account, AccountState
+from shoal.api.large import has_many_rules
 from shoal.api.op_ids import shown_op_id
 from shoal.api.shapes import account_body, etag, etag_of
 from shoal.change_path import Caller
@@ -37,7 +39,7 @@ async def made(
     try:
         outcome = await change
     except StaleGeneration as error:
-        _add_current(server, account_id, error, shown)
+        await _add_current(server, account_id, error, shown)
         raise
     response.headers["ETag"] = etag(outcome.generation)
     return outcome
@@ -48,7 +50,7 @@ async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, 
     try:
         return facts_of(await server.manager.remove_cookie(account_id, caller=caller))
     except StaleGeneration as error:
-        _add_current(server, account_id, error, None)
+        await _add_current(server, account_id, error, None)
         raise
     except AlreadyRemoved as before:
         return {
@@ -71,11 +73,14 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _add_current(server: Server, account_id: str, error: StaleGeneration, shown: Shown | None) -> None:
+async def _add_current(server: Server, account_id: str, error: StaleGeneration, shown: Shown | None) -> None:
     account = server.manager.accounts.get(account_id)
     if account is None:
         return
-    current = shown(account) if shown else account_body(server.manager, account)
-    error.params["current"] = jsonable_encoder(current)
+    if shown and has_many_rules(account):
+        current = await asyncio.to_thread(lambda: jsonable_encoder(shown(account)))
+    else:
+        current = jsonable_encoder(shown(account) if shown else account_body(server.manager, account))
+    error.params["current"] = current
     error.params["generation"] = account.generation
     error.params["etag"] = etag_of(account)

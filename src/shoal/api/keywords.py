@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from shoal.account import Account
 from shoal.api.bodies import KeywordRowsBody, KeywordsBody, Text
 from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
-from shoal.api.changes import changed
+from shoal.api.changes import Shown, changed
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.large import has_many_rules, large_answer
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.keywords import KeywordRow
 from shoal.picture_formats import measure
@@ -82,25 +83,32 @@ class KeywordRemoved(ChangeFacts):
     msg: str = "删除成功"
 
 
-@routes.get("/keywords/{cid}", summary="List rules", responses=READING_COMPAT)
-async def list_keywords(account: AccountToRead, response: Response) -> list[KeywordShape]:
+@routes.get("/keywords/{cid}", summary="List rules", response_model=list[KeywordShape], responses=READING_COMPAT)
+async def list_keywords(account: AccountToRead) -> Response:
     """Every rule in the order in which they are asked; a rule with a picture has an empty reply."""
-    response.headers["ETag"] = etag_of(account)
-    return _plain(account)
+    return await _listed(account, _plain)
 
 
-@routes.get("/keywords-with-item-id/{cid}", summary="List rules with item ids", responses=READING_COMPAT)
-async def list_keywords_with_item_id(account: AccountToRead, response: Response) -> list[KeywordWithItemShape]:
+@routes.get(
+    "/keywords-with-item-id/{cid}",
+    summary="List rules with item ids",
+    response_model=list[KeywordWithItemShape],
+    responses=READING_COMPAT,
+)
+async def list_keywords_with_item_id(account: AccountToRead) -> Response:
     """Every rule; `item_id` is empty when it holds for every item."""
-    response.headers["ETag"] = etag_of(account)
-    return _with_items(account)
+    return await _listed(account, _with_items)
 
 
-@routes.get("/keywords-with-type/{cid}", summary="List rules with types", responses=READING_ONE)
-async def list_keywords_with_type(account: AccountOfRules, response: Response) -> list[KeywordWithTypeShape]:
+@routes.get(
+    "/keywords-with-type/{cid}",
+    summary="List rules with types",
+    response_model=list[KeywordWithTypeShape],
+    responses=READING_ONE,
+)
+async def list_keywords_with_type(account: AccountOfRules) -> Response:
     """Every rule; `item_id` is null when it holds for every item."""
-    response.headers["ETag"] = etag_of(account)
-    return _with_types(account)
+    return await _listed(account, _with_types)
 
 
 @routes.post("/keywords/{cid}", summary="Replace the general text rules", responses=CHANGING_COMPAT)
@@ -172,6 +180,10 @@ async def remove_keyword_rule(
     """Remove one rule, whatever place it stands at by now."""
     change = server.manager.remove_keyword(account.id, rule_id, caller=caller)
     return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
+
+
+async def _listed(account: Account, shown: Shown) -> Response:
+    return await large_answer(lambda: shown(account), large=has_many_rules(account), headers={"ETag": etag_of(account)})
 
 
 def _reply(rule: Rule) -> str:

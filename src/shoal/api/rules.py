@@ -17,6 +17,7 @@ from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language
+from shoal.api.large import has_many_rules, large_answer
 from shoal.api.op_ids import shown_op_id
 from shoal.api.rule_shapes import (
     OrderBody,
@@ -54,34 +55,39 @@ RuleId = Annotated[str, Path(description="The rule's `id` in the list.", example
 _MOST_LISTED = 1_000
 
 
-@routes.get("/cookies/{cid}/rules", summary="List rules in full", responses=READING_ONE)
+@routes.get("/cookies/{cid}/rules", summary="List rules in full", response_model=RuleList, responses=READING_ONE)
 async def list_rules(
     account: OwnAccount,
     server: TheServer,
     language: TheLanguage,
-    response: Response,
     *,
     q: Annotated[str, Query(max_length=200, description="Only rules with a word that contains this.")] = "",
     item_id: Annotated[str, Query(max_length=64, description="Only rules that name this item.")] = "",
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the list before.")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="How many at most.")] = 200,
-) -> RuleList:
+) -> Response:
     """Rules in the order in which they are asked, how often each fired, and what can never fire."""
     (start,) = (0,) if cursor is None else place_of(cursor, 1)
-    sought = folded(q.strip())
-    found = [
+    hits = await hits_of(server.database, account.id)
+
+    def listed() -> RuleList:
+        found = _found(account.keywords, folded(q.strip()), item_id)
+        page = found[start : start + limit]
+        return RuleList(
+            items=[rule_shape(rule, hits) for rule in page],
+            warnings=_warnings_about(account, {rule.id for rule in page}, language),
+            next=cursor_of(start + limit) if start + limit < len(found) else None,
+        )
+
+    return await large_answer(listed, large=has_many_rules(account), headers={"ETag": etag_of(account)})
+
+
+def _found(rules: Sequence[Rule], sought: str, item_id: str) -> list[Rule]:
+    return [
         rule
-        for rule in account.keywords
+        for rule in rules
         if (not item_id or item_id in rule.item_ids) and (not sought or any(sought in folded(w) for w in rule.words))
     ]
-    page = found[start : start + limit]
-    hits = await hits_of(server.database, account.id)
-    response.headers["ETag"] = etag_of(account)
-    return RuleList(
-        items=[rule_shape(rule, hits) for rule in page],
-        warnings=await _warnings(account, {rule.id for rule in page}, language),
-        next=cursor_of(start + limit) if start + limit < len(found) else None,
-    )
 
 
 @routes.get("/cookies/{cid}/rules/{rule_id}", summary="Read a rule", responses=READING_ONE)
@@ -156,7 +162,7 @@ async def remove_rule(
     return RuleRemoved(**await _changed(server, response, account.id, wishes.no_keyword(rule_id), caller))
 
 
-@routes.put("/cookies/{cid}/rules", summary="Replace every rule", responses=CHANGING)
+@routes.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)
 async def replace_rules(
     body: RulesBody,
     account: OwnAccount,
@@ -166,7 +172,7 @@ async def replace_rules(
     *,
     language: TheLanguage,
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
-) -> RulesReplaced:
+) -> Response:
     """Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
 
     A rule whose id is known is edited, another one is made. A rule without an id gets one.
@@ -185,14 +191,19 @@ async def replace_rules(
     else:
         facts = await _changed(server, response, account.id, wish, caller)
         after = server.manager.account(account.id)
-    edits = edits_between(account.keywords, after.keywords)
     hits = await hits_of(server.database, account.id)
-    return RulesReplaced(
-        dry_run=dry_run,
-        **edits_shown(edits, hits),
-        warnings=await _warnings(after, {rule.id for rule in after.keywords}, language),
-        **facts,
-    )
+
+    def replaced() -> RulesReplaced:
+        return RulesReplaced(
+            dry_run=dry_run,
+            **edits_shown(edits_between(account.keywords, after.keywords), hits),
+            warnings=_warnings_about(after, {rule.id for rule in after.keywords}, language),
+            **facts,
+        )
+
+    large = has_many_rules(account) or has_many_rules(after)
+    headers = {"ETag": response.headers["ETag"]} if "ETag" in response.headers else {}
+    return await large_answer(replaced, large=large, headers=headers)
 
 
 async def _changed(
@@ -233,10 +244,14 @@ async def _rule_changed(
 
 async def _warnings(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
     """The warnings about some rules, found on another thread when there are many rules."""
+    if has_many_rules(account):
+        return await asyncio.to_thread(_warnings_about, account, about, language)
+    return _warnings_about(account, about, language)
+
+
+def _warnings_about(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
     rules = account.keywords
-    many = len(rules) >= wishes.MANY_RULES
-    found = await asyncio.to_thread(warnings_of, rules) if many else warnings_of(rules)
-    return warning_shapes((warning for warning in found if warning.rule_id in about), rules, language)
+    return warning_shapes((found for found in warnings_of(rules) if found.rule_id in about), rules, language)
 
 
 async def _measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:

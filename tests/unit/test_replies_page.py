@@ -1,0 +1,26 @@
+"""What owners read about replies names every variable, every way to match, every verdict and the site's own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shoal.rule import VARIABLES, MatchMode
+from shoal.verdicts import Verdict
+from shoal.xianyu.trade_texts import SYSTEM_TEXTS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "replies.md").read_text(encoding="utf-8")
+HELD_BACK = set(Verdict) - {Verdict.PENDING, Verdict.ANSWERED, Verdict.ECHO, Verdict.HUMAN}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {f"{{{name}}}" for name in VARIABLES}, {mode.value for mode in MatchMode}, {one.value for one in HELD_BACK},
+        SYSTEM_TEXTS,
+    ],
+    ids=["variables", "modes", "verdicts", "the site's words"],
+)  # fmt: skip
+def test_the_page_names_each(names: set[str]) -> None:
+    assert [name for name in sorted(names) if f"`{name}`" not in PAGE] == []
