@@ -145,6 +145,7 @@ class AccountRows:
                 "actor": change.op.actor,
                 "op_id": change.op.op_id,
                 "at_ms": change.op.at_ms,
+                "origin": change.op.origin,
             }
             for change in asked
         ]

@@ -39,7 +39,7 @@ STALE_RETRIES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who asks, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait.
+    """Who asks, from where, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait.
 
     ``owner_id``: the account must be that person's when its turn comes, not only when the request arrived.
     ``repeats``: this op may have been tried before; what it did then is not done again.
@@ -51,11 +51,12 @@ class Caller:
     repeats: bool = False
     if_match: int | None = None
     wait_seconds: float | None = None
+    origin: str = ""
 
     def op(self, suffix: str = "") -> Op:
         """The op of this call, with an id made here when the caller gave none."""
         op_id = f"{self.op_id}{suffix}" if self.op_id else uuid.uuid4().hex
-        return Op(op_id=op_id, actor=self.actor, at_ms=now_ms())
+        return Op(op_id=op_id, actor=self.actor, at_ms=now_ms(), origin=self.origin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

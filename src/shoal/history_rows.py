@@ -22,7 +22,8 @@ STEP_CHARACTERS = 1_000_000
 """How much text a step folds at most (but always one entry)."""
 _PRUNING_LOCK = 0x53686F616C01  # as for the journal's lock: any number that every node uses
 _ENTRY_COLUMNS = tuple(
-    journal.c[name] for name in ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms")
+    journal.c[name]
+    for name in ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms", "origin")
 )
 
 

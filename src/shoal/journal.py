@@ -32,7 +32,10 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalEntry:
-    """One committed change: who changed what of which account, when, and at which position."""
+    """One committed change: who changed what of which account, when, from where, and at which position.
+
+    ``origin`` is by what it was asked for, and from which address: ``console 192.0.2.7``; empty where nobody knows.
+    """
 
     rev: int
     account_id: str
@@ -42,6 +45,7 @@ class JournalEntry:
     actor: str
     op_id: str
     at_ms: int
+    origin: str = ""
 
     @property
     def is_deletion(self) -> bool:

@@ -129,7 +129,7 @@ class QrLogins:
         self._logins: dict[str, _Running] = {}
 
     async def begin(
-        self, owner_id: int, *, actor: str, op_id: str, account_id: str = "", proxy: str | None = None
+        self, owner_id: int, *, actor: str, op_id: str, origin: str = "", account_id: str = "", proxy: str | None = None
     ) -> QrLoginView:
         """Begin a login and return it with its code.
 
@@ -151,7 +151,7 @@ class QrLogins:
             created_at_ms=now,
             expires_at_ms=now + round(self._lifetime_seconds * 1000),
         )
-        caller = Caller(actor=actor, owner_id=owner_id, op_id=op_id, wait_seconds=0)
+        caller = Caller(actor=actor, owner_id=owner_id, op_id=op_id, origin=origin, wait_seconds=0)
         running = self._logins[view.id] = _Running(view, caller, proxy)
         running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
         try:

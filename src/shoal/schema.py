@@ -200,6 +200,7 @@ journal = Table(
     Column("actor", Text, nullable=False),
     Column("op_id", Text, nullable=False),
     _time("at_ms"),
+    _text("origin"),
     UniqueConstraint("account_id", "generation"),
     sqlite_autoincrement=True,
 )

@@ -21,11 +21,12 @@ from shoal.journal import Baseline, Changes, JournalEntry, advance, changes_betw
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Op:
-    """Who asked, and under which id the outcome can be looked up for as long as ops are kept."""
+    """Who asked, from where, and under which id the outcome can be looked up for as long as ops are kept."""
 
     op_id: str
     actor: str
     at_ms: int
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,7 +256,7 @@ class MemoryStore:
         rev = self._newest_rev = self._newest_rev + 1
         entry = JournalEntry(
             rev=rev, account_id=account.id, owner_id=account.owner_id, generation=generation, changes=change.changes,
-            actor=change.op.actor, op_id=change.op.op_id, at_ms=change.op.at_ms,
+            actor=change.op.actor, op_id=change.op.op_id, at_ms=change.op.at_ms, origin=change.op.origin,
         )  # fmt: skip
         self._journal.append(entry)
         if change.new is None:

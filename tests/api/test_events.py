@@ -90,7 +90,7 @@ async def test_a_snapshot_then_changes_and_states(door: Door) -> None:
         assert at.endswith("Z")
         assert change == {
             "type": "change", "rev": 2, "account": "shop", "generation": 2, "changes": {"enabled": [True, False]},
-            "actor": "user:admin",
+            "actor": "user:admin", "origin": "api 127.0.0.1",
         }  # fmt: skip
         identity, state = await reader.next_of("state")
         assert identity is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from doors import Door, another_person
+from doors import Door, another_person, client_of
+from shoal.api import history
 from standins import cookie_of, until
 
 
@@ -25,6 +28,7 @@ async def test_a_change_is_taken_back_by_a_new_change_that_can_be_taken_back_too
     assert door.account().remark == "new"
     newest = (await door.call("GET", "/cookies/shop/history"))["items"][0]
     assert (newest["changes"], newest["actor"]) == ({"remark": ["old", "new"]}, "user:admin")
+    assert newest["origin"] == "api 127.0.0.1"
 
 
 async def test_a_preview_changes_nothing(door: Door) -> None:
@@ -112,3 +116,50 @@ async def test_an_undo_is_carried_out_once_for_each_key(door: Door) -> None:
     again = await door.client.post(path, headers=headers)
     assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
     assert door.account().remark == "new"
+
+
+async def test_the_history_is_searched_by_account_person_field_and_time(door: Door, monkeypatch: Any) -> None:
+    await door.add("other", 2)
+    for text in ("a", "b", "c"):
+        await _remark(door, text)
+    await door.call("PUT", "/cookies/other/status", json={"enabled": False})
+
+    async def found(**asked: Any) -> list[tuple[str, list[str]]]:
+        items: list[Any] = []
+        cursor = None
+        for _ in range(20):
+            page = await door.call("GET", "/history", params={**asked, **({"cursor": cursor} if cursor else {})})
+            items += page["items"]
+            if (cursor := page["next"]) is None:
+                break
+        return [(row["account"], sorted(row["changes"])) for row in items]
+
+    whole = await found()
+    assert [account for account, _ in whole] == ["other", "shop", "shop", "shop", "other", "shop"]
+    for limit in (1, 2, 3, 6):
+        assert await found(limit=limit) == whole
+        assert await found(limit=limit, cid="other") == [whole[0], whole[4]]
+        assert await found(limit=limit, field="remark") == [*whole[1:4], *whole[4:]], "an added account has its remark"
+        assert await found(limit=limit, field="enabled", cid="other") == [whole[0], whole[4]]
+    monkeypatch.setattr(history, "_PAGE", 2)
+    monkeypatch.setattr(history, "_MOST_PAGES", 1)
+    assert await found(field="cookie") == [whole[4], whole[5]], "page by page, though pages are empty"
+    assert await found(actor="user:admin") == whole
+    assert await found(actor="user:bob") == []
+    assert await found(since="2026-01-01T00:00:00Z") == whole
+    assert await found(until="2026-01-01T00:00:00Z") == []
+    assert await found(since="2100-01-01T00:00:00Z") == []
+    assert await found(cid="nobody") == []
+    async with another_person(door) as bob:
+        assert await bob.call("GET", "/history", params={"cid": "shop"}) == {"items": [], "next": None}
+
+
+async def test_a_change_says_from_where_it_was_asked_for(door: Door) -> None:
+    token = await door.server.users.open_session(1, 3600, kind="console")
+    headers = {"Cookie": f"shoal_session={token}", "Origin": "http://shoal.test"}
+    async with client_of(door.app) as browser:
+        answer = await browser.put("/cookies/shop/remark", json={"remark": "x"}, headers=headers)
+        assert answer.status_code == 200, answer.text
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "y"}, headers={"User-Agent": "shoal/1.0"})
+    rows = (await door.call("GET", "/history"))["items"]
+    assert [row["origin"] for row in rows] == ["shell 127.0.0.1", "console 127.0.0.1", "api 127.0.0.1"]

@@ -881,6 +881,8 @@ export interface paths {
         /**
          * What was changed of all accounts
          * @description The committed changes of all accounts of the caller, also of removed ones, newest first.
+         *
+         *     A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
          */
         get: operations["get_whole_history"];
         put?: never;
@@ -1667,6 +1669,8 @@ export interface components {
             op_id: string;
             /** At */
             at: string;
+            /** Origin */
+            origin: string;
             /** Account */
             account: string;
         };
@@ -2579,6 +2583,7 @@ export interface components {
          *           },
          *           "generation": 7,
          *           "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *           "origin": "console 192.0.2.7",
          *           "rev": 120
          *         }
          *       ]
@@ -2592,7 +2597,9 @@ export interface components {
         };
         /**
          * HistoryRow
-         * @description One committed change: who changed what, and when. A cookie appears as its fingerprint.
+         * @description One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
+         *
+         *     ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
          */
         HistoryRow: {
             /** Rev */
@@ -2609,6 +2616,8 @@ export interface components {
             op_id: string;
             /** At */
             at: string;
+            /** Origin */
+            origin: string;
         };
         /**
          * ImageKeywordAdded
@@ -5427,6 +5436,7 @@ export interface components {
          *           },
          *           "generation": 7,
          *           "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *           "origin": "console 192.0.2.7",
          *           "rev": 120
          *         }
          *       ]
@@ -10222,6 +10232,16 @@ export interface operations {
     get_whole_history: {
         parameters: {
             query?: {
+                /** @description Only of this account. */
+                cid?: string | null;
+                /** @description Only by this one. */
+                actor?: string | null;
+                /** @description Only what changed it. */
+                field?: string | null;
+                /** @description Not before this moment. */
+                since?: string | null;
+                /** @description Before this moment. */
+                until?: string | null;
                 /** @description `next` of the answer before; none for the start. */
                 cursor?: string | null;
                 /** @description How many rows at most. */

@@ -87,9 +87,22 @@ def actor_of(user: User) -> str:
     return f"user:{user.username}"
 
 
+async def origin_of(request: Request, session: MaybeSession) -> str:
+    """From where a request came, as the journal names it: by what it was asked, and from which address."""
+    if session is not None and session.kind == "console":
+        by = "console"
+    else:
+        by = "shell" if request.headers.get("user-agent", "").startswith("shoal/") else "api"
+    return f"{by} {request.client.host}" if request.client else by
+
+
+Origin = Annotated[str, Depends(origin_of)]
+
+
 async def caller_of(
     request: Request,
     me: Me,
+    origin: Origin,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -121,6 +134,7 @@ async def caller_of(
         repeats=not op.is_new,
         if_match=_generation(if_match),
         wait_seconds=wait,
+        origin=origin,
     )
 
 

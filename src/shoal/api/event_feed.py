@@ -126,6 +126,7 @@ def _change(entry: JournalEntry) -> dict[str, Any]:
         "generation": entry.generation,
         "changes": entry.changes,
         "actor": entry.actor,
+        "origin": entry.origin,
         "at": rfc3339(entry.at_ms),
     }
 

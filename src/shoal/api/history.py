@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from shoal.account import Account
 from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
@@ -25,6 +26,16 @@ routes = APIRouter(tags=["history"], route_class=ChangingRoute)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
+Moment = AwareDatetime | None
+
+_PAGE = 500
+_MOST_PAGES = 10
+_GROUP_MS = 60_000
+
+
+def ms_of(moment: Moment) -> int | None:
+    """A moment as milliseconds since 1970; ``None`` stays ``None``."""
+    return None if moment is None else max(0, round(moment.timestamp() * 1000))
 
 
 class HistoryList(BaseModel):
@@ -35,6 +46,7 @@ class HistoryList(BaseModel):
             {
                 "rev": 120, "generation": 7, "changes": {"enabled": [True, False]}, "actor": "user:admin",
                 "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
+                "origin": "console 192.0.2.7",
             }
         ],
         next=None,
@@ -57,12 +69,38 @@ class WholeHistory(BaseModel):
             {
                 "rev": 120, "account": "my-shop", "generation": 7, "changes": {"enabled": [True, False]},
                 "actor": "user:admin", "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
+                "origin": "console 192.0.2.7",
             }
         ],
         next=None,
     )  # fmt: skip
     items: list[AccountHistoryRow]
     next: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sought:
+    """Which changes are asked for."""
+
+    actor: str | None = None
+    field: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def fits(self, entry: JournalEntry) -> bool:
+        return (
+            (self.actor is None or entry.actor == self.actor)
+            and (self.field is None or self.field in entry.changes)
+            and (self.since_ms is None or entry.at_ms >= self.since_ms)
+            and (self.until_ms is None or entry.at_ms < self.until_ms)
+        )
+
+    def is_passed(self, entry: JournalEntry) -> bool:
+        """Whether nothing before that entry fits: positions and moments rise together, but for changes of one group."""
+        return self.since_ms is not None and entry.at_ms < self.since_ms - _GROUP_MS
+
+
+_EVERYTHING = _Sought()
 
 
 class Undone(ChangeFacts):
@@ -80,13 +118,43 @@ class UndoPreview(BaseModel):
 
 
 @routes.get("/history", summary="What was changed of all accounts", responses=READING)
-async def get_whole_history(server: TheServer, me: Me, cursor: Cursor = None, limit: Limit = 50) -> WholeHistory:
-    """The committed changes of all accounts of the caller, also of removed ones, newest first."""
+async def get_whole_history(
+    server: TheServer,
+    me: Me,
+    *,
+    cid: Annotated[str | None, Query(max_length=64, description="Only of this account.")] = None,
+    actor: Annotated[
+        str | None, Query(max_length=200, description="Only by this one.", examples=["user:admin"])
+    ] = None,
+    field: Annotated[
+        str | None, Query(max_length=64, description="Only what changed it.", examples=["enabled"])
+    ] = None,
+    since: Annotated[Moment, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])] = None,
+    until: Annotated[Moment, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> WholeHistory:
+    """The committed changes of all accounts of the caller, also of removed ones, newest first.
+
+    A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
+    """
     before = place_of(cursor, 1)[0] if cursor else 0
-    entries = await server.store.journal(owner_id=me.id, after_rev=before, limit=limit + 1, newest_first=True)
-    page = entries[:limit]
-    rows = [AccountHistoryRow(account=entry.account_id, **history_row(entry).model_dump()) for entry in page]
-    return WholeHistory(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
+    sought = _Sought(actor=actor, field=field, since_ms=ms_of(since), until_ms=ms_of(until))
+    size = limit + 1 if sought == _EVERYTHING else _PAGE
+    rows: list[AccountHistoryRow] = []
+    for _ in range(_MOST_PAGES):
+        entries = await server.store.journal(
+            owner_id=me.id, account_id=cid, after_rev=before, limit=size, newest_first=True
+        )
+        for entry in entries:
+            if len(rows) == limit:
+                return WholeHistory(items=rows, next=cursor_of(before))
+            before = entry.rev
+            if sought.fits(entry):
+                rows.append(AccountHistoryRow(account=entry.account_id, **history_row(entry).model_dump()))
+        if len(entries) < size or sought.is_passed(entries[-1]):
+            return WholeHistory(items=rows, next=None)
+    return WholeHistory(items=rows, next=cursor_of(before))
 
 
 @routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from shoal.api.caller import Me, TheServer, own_accounts
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
-from shoal.api.history import Cursor, Limit
+from shoal.api.history import Cursor, Limit, Moment, ms_of
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.errors import UnknownAccount
 from shoal.message_log import Direction, LoggedMessage
@@ -31,7 +31,6 @@ _WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "220000000009
 
 OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
 OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only of this chat.")]
-Moment = AwareDatetime | None
 
 
 class SendingShape(BaseModel):
@@ -142,8 +141,8 @@ async def list_messages(
         chat_id=chat,
         direction=direction,
         verdict=verdict,
-        since_ms=_ms(since),
-        until_ms=_ms(until),
+        since_ms=ms_of(since),
+        until_ms=ms_of(until),
         before=(before[0], before[1]) if before else None,
         limit=limit + 1,
         query=q,
@@ -176,10 +175,6 @@ async def list_sendings(
     page = found[:limit]
     following = cursor_of(page[-1].id) if len(found) > limit else None
     return SendingList(items=[_sending(sending) for sending in page], next=following)
-
-
-def _ms(moment: Moment) -> int | None:
-    return None if moment is None else max(0, round(moment.timestamp() * 1000))
 
 
 def asked_for(server: Server, me: User, cid: str | None) -> list[str]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path
 from pydantic import BaseModel
 
 from shoal.api.bodies import QrLoginBody
-from shoal.api.caller import Me, TheServer, actor_of
+from shoal.api.caller import Me, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
 from shoal.api.op_ids import new_op_id
@@ -81,7 +81,7 @@ class OldQrStatus(BaseModel):
 
 @routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 404, 409, 413, 422, 503))
 async def begin_qr_login(
-    body: QrLoginBody, server: TheServer, me: Me, accept_language: AcceptLanguage = None
+    body: QrLoginBody, server: TheServer, me: Me, origin: Origin, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """Ask the site for a code that the seller scans with the app.
 
@@ -93,6 +93,7 @@ async def begin_qr_login(
         me.id,
         actor=actor_of(me),
         op_id=new_op_id(me.id),
+        origin=origin,
         account_id=body.account or "",
         proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
     )
@@ -126,10 +127,12 @@ async def cancel_qr_login(
 
 
 @routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 422, 503))
-async def generate_qr_code(server: TheServer, me: Me, accept_language: AcceptLanguage = None) -> OldQrCode:
+async def generate_qr_code(
+    server: TheServer, me: Me, origin: Origin, accept_language: AcceptLanguage = None
+) -> OldQrCode:
     """As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
     try:
-        view = await server.qr_logins.begin(me.id, actor=actor_of(me), op_id=new_op_id(me.id))
+        view = await server.qr_logins.begin(me.id, actor=actor_of(me), op_id=new_op_id(me.id), origin=origin)
     except ShoalError as error:
         return OldQrCode(success=False, message=_sentence(error, language_of(accept_language)))
     picture = segno.make(view.content).png_data_uri(scale=10, border=_BORDER_MODULES) if view.content else ""

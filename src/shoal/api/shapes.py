@@ -211,7 +211,10 @@ def item_shape(item: ItemSetting) -> ItemShape:
 
 
 class HistoryRow(BaseModel):
-    """One committed change: who changed what, and when. A cookie appears as its fingerprint."""
+    """One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
+
+    ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
+    """
 
     rev: int
     generation: int
@@ -219,6 +222,7 @@ class HistoryRow(BaseModel):
     actor: str
     op_id: str
     at: str
+    origin: str
 
 
 def history_row(entry: JournalEntry) -> HistoryRow:
@@ -230,4 +234,5 @@ def history_row(entry: JournalEntry) -> HistoryRow:
         actor=entry.actor,
         op_id=shown_op_id(entry.op_id),
         at=rfc3339(entry.at_ms),
+        origin=entry.origin,
     )
