@@ -16,7 +16,7 @@ from doors import Door, another_person, client_of, open_door
 from shoal.answers import KEPT_MS, Answers, KeyedRequest
 from shoal.api.idempotency import CHANGING_METHODS, ChangingRoute
 from shoal.change_path import Caller
-from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown
+from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown, StoreError
 from shoal.schema import ops
 from shoal.store import Change, Refused, Settle, Unsettled
 from standins import cookie_of, until
@@ -297,6 +297,22 @@ async def test_a_repeat_during_an_unknown_outcome_waits_and_does_nothing_twice(
     answer = await repeat
     assert (answer.status_code, answer.json()["generation"]) == (200, 2)
     assert door.account().generation == 2
+
+
+async def test_a_repeat_that_cannot_read_what_the_first_asking_did_is_told_that_nobody_knows(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(*_: object) -> None:
+        raise StoreError("the link was lost")
+
+    await _prepare(door)
+    _no_answers(monkeypatch)
+    assert (await _send(door, CHANGES["remark"])).status_code == 200
+    with monkeypatch.context() as during:
+        during.setattr(Answers, "begun", unreadable)
+        again = await _send(door, CHANGES["remark"])
+    assert (again.status_code, again.json()["code"], again.json()["op_id"]) == (503, "outcome_unknown", "k1")
+    assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 
 async def test_a_twin_waits_no_longer_than_for_a_lock(tmp_path: Path) -> None:

@@ -74,12 +74,16 @@ async def _shoal_error(request: Request, error: Exception) -> JSONResponse:
 
 def answer_to(error: ShoalError, request: Request) -> JSONResponse:
     """The answer to a request that ended with one of our errors."""
+    reserved: Reservation | None = getattr(request.state, "op", None)
+    if reserved and error.code == StoreError.code:
+        # A read failed during a change. It may have been the one after the commit, or, when a request is repeated, the
+        # one that looks for what the first asking did: nobody may be told that nothing was done.
+        error = OutcomeUnknown(op_id=reserved.op_id)
     params = dict(error.params)
     code = variant_of(error, request)
     headers = {}
     more: dict[str, Any] = {}
     if isinstance(error, StoreError):
-        reserved: Reservation | None = getattr(request.state, "op", None)
         op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else reserved and reserved.op_id
         more |= {"op_id": shown_op_id(op_id)} if op_id else {}
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
