@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -380,3 +382,25 @@ async def test_the_shops_time_zone_is_a_setting(door: Door) -> None:
     assert (await door.call("PATCH", path, json={"timezone": "Europe/Paris"}))["settings"]["timezone"] == "Europe/Paris"
     assert (await door.call("PATCH", path, 422, json={"timezone": "Mars/Base"}))["code"] == "bad_timezone"
     assert (await door.call("PATCH", path, json={"timezone": ""}))["settings"]["timezone"] == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "rules", {"rules": [{"words": ["新"]}]}),
+        ("POST", "rules", {"words": ["新"]}),
+        ("PATCH", "rules/{id}", {"words": ["新"]}),
+    ],
+)
+async def test_a_change_is_not_told_as_failed_for_hits_that_cannot_be_read(
+    door: Door, method: str, path: str, body: Any
+) -> None:
+    """What the answer shows beside the change is read before it: a 503 then means that nothing was touched."""
+    rule = await add(door, words=["旧"])
+    before = await door.call("GET", "/cookies/shop")
+    assert door.server.database.file is not None
+    with closing(sqlite3.connect(door.server.database.file)) as connection:
+        connection.execute("ALTER TABLE rule_hits RENAME TO rule_hits_lost")
+    answer = await door.call(method, f"/cookies/shop/{path.format(id=rule['id'])}", 503, json=body)
+    assert answer["code"] == "store_error"
+    assert await door.call("GET", "/cookies/shop") == before

@@ -129,7 +129,10 @@ async def delete_item_replies(
         by_account[row.cookie_id].append(row.item_id)
     gone = 0
     for account_id, item_ids in by_account.items():
-        there = {item.item_id for item in server.manager.account(account_id).items if item.reply}
+        present = server.manager.accounts.get(account_id)
+        if present is None:  # removed since the body was read: its replies could not be
+            continue
+        there = {item.item_id for item in present.items if item.reply}
         one = replace(caller, op_id=f"{caller.op_id}:{account_id}", if_match=None)
         try:
             outcome = await server.manager.update_items(account_id, wishes.no_item_replies(item_ids), caller=one)

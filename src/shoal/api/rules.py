@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Response
 from shoal import wishes
 from shoal.account import Account
 from shoal.api.caller import OwnAccount, TheCaller, TheServer
-from shoal.api.changes import changed
+from shoal.api.changes import facts_of, made
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
@@ -39,6 +39,7 @@ from shoal.api.rule_shapes import (
 )
 from shoal.api.shapes import etag_of
 from shoal.change_path import Caller
+from shoal.cookie_manager import Outcome
 from shoal.errors import InvalidInput
 from shoal.folding import folded
 from shoal.pictures import is_kept
@@ -113,8 +114,7 @@ async def add_rule(
     """Add a rule after all others of its priority. It counts from the very next message on."""
     rule_id = _new_id(caller, 0)
     wish = wishes.new_rule(rule_id, await _measured(server, values_of(body)))
-    facts = await _changed(server, response, account.id, wish, caller)
-    return await _rule_changed(server, account.id, rule_id, facts, language)
+    return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
 
 
 @routes.put("/cookies/{cid}/rules/order", summary="Order the rules", responses=CHANGING)
@@ -131,10 +131,10 @@ async def order_rules(
 
     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
     """
-    facts = await _changed(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
-    now = server.manager.account(account.id)
-    ids = [rule.id for rule in now.keywords]
-    return RulesOrdered(ids=ids, warnings=await _warnings(now, set(ids), language), **facts)
+    outcome = await _made(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
+    ids = [rule.id for rule in outcome.account.keywords]
+    warnings = await _warnings(outcome.account, set(ids), language)
+    return RulesOrdered(ids=ids, warnings=warnings, **facts_of(outcome))
 
 
 @routes.patch("/cookies/{cid}/rules/{rule_id}", summary="Change a rule", responses=CHANGING)
@@ -150,8 +150,7 @@ async def change_rule(
 ) -> RuleChanged:
     """Change the fields that are sent; the others stay."""
     wish = wishes.changed_rule(rule_id, await _measured(server, values_of(body)))
-    facts = await _changed(server, response, account.id, wish, caller)
-    return await _rule_changed(server, account.id, rule_id, facts, language)
+    return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
 
 
 @routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Remove a rule", responses=CHANGING)
@@ -159,7 +158,7 @@ async def remove_rule(
     rule_id: RuleId, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> RuleRemoved:
     """Remove one rule. What it said and how often stays in the history."""
-    return RuleRemoved(**await _changed(server, response, account.id, wishes.no_keyword(rule_id), caller))
+    return RuleRemoved(**facts_of(await _made(server, response, account.id, wishes.no_keyword(rule_id), caller)))
 
 
 @routes.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)
@@ -181,6 +180,7 @@ async def replace_rules(
     for _, values in wanted:
         await _measured(server, values)
     wish = wishes.all_rules(wanted)
+    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
     facts: dict[str, Any]
     if dry_run:
         after = await server.manager.preview_rules(account.id, wish, caller=caller)
@@ -189,9 +189,8 @@ async def replace_rules(
             "state": server.manager.observation(account.id).state, "op_id": shown_op_id(caller.op_id),
         }  # fmt: skip
     else:
-        facts = await _changed(server, response, account.id, wish, caller)
-        after = server.manager.account(account.id)
-    hits = await hits_of(server.database, account.id)
+        outcome = await _made(server, response, account.id, wish, caller)
+        facts, after = facts_of(outcome), outcome.account
 
     def replaced() -> RulesReplaced:
         return RulesReplaced(
@@ -206,11 +205,9 @@ async def replace_rules(
     return await large_answer(replaced, large=large, headers=headers)
 
 
-async def _changed(
-    server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller
-) -> dict[str, Any]:
+async def _made(server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller) -> Outcome:
     change = server.manager.update_rules(account_id, wish, caller=caller)
-    return await changed(server, response, account_id, change, _current)
+    return await made(server, response, account_id, change, _current)
 
 
 def _current(account: Account) -> dict[str, Any]:
@@ -232,14 +229,22 @@ def _rule(account: Account, rule_id: str) -> Rule | None:
 
 
 async def _rule_changed(
-    server: Server, account_id: str, rule_id: str, facts: dict[str, Any], language: Language
+    server: Server,
+    response: Response,
+    account: Account,
+    wished: tuple[str, wishes.Wish],
+    caller: Caller,
+    language: Language,
 ) -> RuleChanged:
-    account = server.manager.accounts.get(account_id)
-    rule = _rule(account, rule_id) if account is not None else None
-    if account is None or rule is None:
-        return RuleChanged(rule=None, warnings=[], **facts)
-    hits = await hits_of(server.database, account_id)
-    return RuleChanged(rule=rule_shape(rule, hits), warnings=await _warnings(account, {rule_id}, language), **facts)
+    """Change one rule, and answer as it is now."""
+    rule_id, wish = wished
+    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
+    outcome = await _made(server, response, account.id, wish, caller)
+    rule = _rule(outcome.account, rule_id)
+    if rule is None:  # removed meanwhile
+        return RuleChanged(rule=None, warnings=[], **facts_of(outcome))
+    warnings = await _warnings(outcome.account, {rule_id}, language)
+    return RuleChanged(rule=rule_shape(rule, hits), warnings=warnings, **facts_of(outcome))
 
 
 async def _warnings(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
