@@ -57,10 +57,12 @@ screenshots: $(READY) $(CONSOLE)
 # The long proofs, about two hours. Each appends its figures under the label RUN; what stands there is not run again.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 KILLS ?= 1000
+POSTGRES_KILLS ?= 300
 PARTS ?= 20
 
 prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_kills --cycles $(KILLS) --parts $(PARTS) --run $(RUN)
+	$(BIN)/python -m tests.faults.prove_kills --postgres --cycles $(POSTGRES_KILLS) --parts $(PARTS) --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)

@@ -71,7 +71,7 @@ def _kills(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
             how.update(row["kills"])
         kinds = ", ".join(f"{name} {number}" for name, number in how.most_common())
         told = f"{_words(_sums(rows))} ({kinds}); slowest to be in step {worst:.1f} s; {hours:.1f} h"
-        yield "`kill -9` loop", told, sum(len(row["violations"]) for row in rows)
+        yield f"`kill -9`: {rows[0]['proof']}", told, sum(len(row["violations"]) for row in rows)
 
 
 def _io(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
@@ -104,6 +104,7 @@ def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
 
 _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "kill loop": _kills,
+    "kill loop on PostgreSQL": _kills,
     "I/O sweep": _io,
     "explored": _explored,
     "tests": _tests,

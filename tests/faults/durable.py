@@ -56,14 +56,20 @@ async def durable_in(data_dir: Path, aside: Path) -> Durable:
     """
     shutil.rmtree(aside, ignore_errors=True)
     copy_of_files(data_dir, aside)
-    async with Database(aside) as database:
-        store = DBManager(database, await open_vault(database, aside / KEY_FILE))
+    durable = await durable_at(aside)
+    shutil.rmtree(aside)
+    return durable
+
+
+async def durable_at(place: Path, url: str = "") -> Durable:
+    """Read a database that nobody else needs: of a directory, or at a URL with its key in the directory."""
+    async with Database(place, url=url) as database:
+        store = DBManager(database, await open_vault(database, place / KEY_FILE))
         contents = await store.load()
         journal = tuple(await store.journal())
         baselines = await store.baselines()
         assert not baselines, "nothing was pruned here"
         applied = await database.read(_applied_ops)
-    shutil.rmtree(aside)
     durable = Durable(contents=contents, journal=journal, ops=applied, versions=versions_in(journal))
     check_whole(durable)
     return durable

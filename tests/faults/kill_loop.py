@@ -26,9 +26,11 @@ from typing import Any
 import httpx
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
-from faults.durable import KEY_FILE, Durable, durable_in
+from faults.durable import KEY_FILE, Durable
+from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.storm import REFUSALS, Book, Storm, made_by
 from faults.warm_start import WarmStart
+from postgres_server import PostgresServer
 from shoal.api.op_ids import shown_op_id
 from shoal.errors import ShoalError
 
@@ -42,8 +44,6 @@ START_SECONDS = 180.0
 """A server that is not ready then never will be."""
 CYCLES_OF_A_LIFE = 25
 """After so many kills a new data directory is begun: its birth is killed too, and the journal stays short."""
-_KILLS = ("storm", "start", "stop", "first breath")
-_KILL_WEIGHTS = (65, 17, 8, 10)
 
 
 @dataclass
@@ -80,12 +80,20 @@ class KillLoop:
     """Lives of a server, each ended again and again. Everything random comes from the seed."""
 
     def __init__(
-        self, directory: Path, sandbox: SandboxProcess, *, seed: int, program: tuple[str, ...], clients: int = 5
+        self,
+        directory: Path,
+        sandbox: SandboxProcess,
+        *,
+        seed: int,
+        program: tuple[str, ...],
+        postgres: PostgresServer | None = None,
+        clients: int = 5,
     ) -> None:
         self._directory = directory
         self._sandbox = sandbox
         self._clients = clients
         self._program = program
+        self.postgres = postgres
         self._chance = random.Random(seed)
         self._http = httpx.AsyncClient(timeout=40, trust_env=False)
         self._lives = 0
@@ -130,7 +138,10 @@ class _Life:
         self._chance = loop._chance
         self._figures = loop.figures
         self._data_dir = data_dir
-        self._server = ServerProcess(data_dir, loop._sandbox.url)
+        self._place = (
+            FilePlace(data_dir) if loop.postgres is None else PostgresPlace(data_dir, loop.postgres, loop._chance)
+        )
+        self._server = ServerProcess(data_dir, loop._sandbox.url, **self._place.environment)
         self._server.http = httpx.AsyncClient(base_url=self._server.url, timeout=40, trust_env=False)
         self._book = Book()
         self._usual_start = 1.5
@@ -146,7 +157,8 @@ class _Life:
             for number in range(cycles):
                 if is_over():
                     break
-                await self._cycle("birth" if number == 0 else self._chance.choices(_KILLS, _KILL_WEIGHTS)[0])
+                kills = self._place.kills
+                await self._cycle("birth" if number == 0 else self._chance.choices([*kills], [*kills.values()])[0])
             await self._open()
             await self._in_step()
         except (_BrokenError, AssertionError, ShoalError, httpx.HTTPError, TimeoutError) as error:
@@ -154,6 +166,7 @@ class _Life:
         finally:
             await self._server.http.aclose()
             await self._server.end(signal.SIGKILL)
+            self._place.close()
             self._count()
         if len(self._figures.violations) == broken_before:
             shutil.rmtree(self._data_dir)
@@ -232,10 +245,26 @@ class _Life:
         if how == "stop":
             self._server.child.send_signal(signal.SIGTERM)
             await asyncio.sleep(self._chance.uniform(0, 0.3))
+        if how in STRIKES:
+            await self._place.strike(how)
+            if self._chance.random() < 0.7:
+                await self._recovers(storm, raging)
         if self._server.child.returncode is None:
             os.kill(self._server.child.pid, signal.SIGKILL)
         await raging
         await self._server.child.wait()
+
+    async def _recovers(self, storm: Storm, raging: asyncio.Task[None]) -> None:
+        """Its database came back: it takes changes again by itself, and everything runs as it is wanted."""
+        await asyncio.sleep(self._chance.uniform(0, 1))
+        storm.abate()
+        await raging
+        if self._server.child.returncode is not None:
+            raise _BrokenError(f"it ended with its database: {self._server.log_file.read_text()[-2000:]}")
+        usual, self._spawned = self._usual_start, time.monotonic()
+        await self._ready()
+        self._usual_start = usual
+        await self._in_step()
 
     async def _look(self) -> None:
         """What the files hold after the kill, before the server looks at them again."""
@@ -243,7 +272,7 @@ class _Life:
             if self._book.count("acknowledged"):
                 self._broke("the key is gone")
             return
-        self._durable = durable = await durable_in(self._data_dir, self._data_dir.with_name("aside"))
+        self._durable = durable = await self._place.durable()
         for sentence in self._book.broken_by(durable):
             self._broke(sentence)
 
@@ -351,15 +380,16 @@ async def kill_loop(
     seconds: float = float("inf"),
     at_least: int = 0,
     program: tuple[str, ...] = SERVE,
+    postgres: PostgresServer | None = None,
 ) -> Figures:
     """Run the loop with a sandbox of its own: so many kills, or fewer but ``at_least`` when the time is up.
 
-    The files of a life that broke are kept.
+    The data stand in a file, or on ``postgres``, which is struck too. The files of a life that broke are kept.
     """
     directory = Path(tempfile.mkdtemp(prefix="shoal-kills-"))
     sandbox = await SandboxProcess(directory / "sandbox.log").start(shops=shops)
     try:
-        figures = await KillLoop(directory, sandbox, seed=seed, program=program).run(
+        figures = await KillLoop(directory, sandbox, seed=seed, program=program, postgres=postgres).run(
             cycles, seconds=seconds, at_least=at_least
         )
     finally:

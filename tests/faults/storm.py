@@ -176,24 +176,30 @@ class Storm:
         self._generations: dict[str, int] = {}
         self.answers = 0
         self.tick = asyncio.Event()
+        self._is_over = False
+
+    def abate(self) -> None:
+        """Ask for nothing more; what was asked is still answered."""
+        self._is_over = True
 
     async def rage(self, clients: int) -> None:
-        """Run until every client has lost the server."""
+        """Run until every client has lost the server, or the storm abates."""
         numbers = iter(range(10**9))
         prefix = f"{self._chance.getrandbits(48):012x}"
 
         async def client() -> None:
             try:
-                while True:
+                while not self._is_over:
                     await self._one(f"{prefix}-{next(numbers)}")
             except httpx.TransportError:
                 return
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(clients):
-                group.create_task(client())
-            group.create_task(self._read())
-            group.create_task(self._listen())
+            watchers = [group.create_task(self._read()), group.create_task(self._listen())]
+            await asyncio.wait([group.create_task(client()) for _ in range(clients)])
+            if self._is_over:
+                for watcher in watchers:
+                    watcher.cancel()
 
     async def _one(self, key: str) -> None:
         account = self._chance.choice(list(self._cookies))
