@@ -54,7 +54,7 @@ console-types: $(READY) $(MODULES)
 screenshots: $(READY) $(CONSOLE)
 	$(BIN)/python scripts/screenshots.py
 
-# The long proofs, about two hours. Each appends its figures under the label RUN; what stands there is not run again.
+# The long proofs, about three hours. Each appends its figures under the label RUN; what stands there is not run again.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 KILLS ?= 1000
 POSTGRES_KILLS ?= 300
@@ -66,6 +66,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_io --run $(RUN)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
+	$(BIN)/python -m tests.endurance.prove_endurance --run $(RUN)
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
 
 bench: $(READY)

@@ -112,7 +112,8 @@ class SandboxProcess(Process):
         told = json.loads(line.removeprefix("SANDBOX "))
         self.url, self.authority = told["url"], told.get("authority", "")
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.authority) if tls else True
-        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60)
+        soon_stale = httpx.Limits(keepalive_expiry=2)  # the sandbox ends idle connections after five
+        self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=soon_stale)
         return self
 
     async def do(self, action: str, **body: Any) -> dict[str, Any]:

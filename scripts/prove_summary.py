@@ -97,6 +97,22 @@ def _fuzz(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
         yield f"hostile input: {row['name']}", told, len(row["violations"])
 
 
+def _endurance(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
+    for kind, about in (("real", "between real processes"), ("virtual", "virtual time in one process")):
+        of_it = [row for row in rows if row["name"].startswith(kind)]
+        if of_it:
+            outcomes, happened, counted = Counter[str](), Counter[str](), Counter[str]()
+            for row in of_it:
+                outcomes.update(row["outcomes"])
+                happened.update(row["happened"])
+                counted.update(row["counted"])
+            talk = ("question", "purchase", "rest", "the same", "push ")
+            struck = sum(number for what, number in happened.items() if not what.startswith(talk))
+            told = "; ".join([_words(outcomes), f"{struck:,} faults and acts of owners", _words(counted)])
+            name = f"endurance, {about}: {', '.join(row['name'].partition(' ')[2] for row in of_it)}"
+            yield name, told, sum(len(row["violations"]) for row in of_it)
+
+
 def _mutants(rows: list[Row]) -> Iterable[tuple[str, str, int]]:
     for row in rows:
         yield "mutants", f"{row.get('caught', 0)} of {row.get('of', 0)} caught", len(row["missed"])
@@ -110,6 +126,7 @@ _TELLERS: dict[str, Callable[[list[Row]], Iterable[tuple[str, str, int]]]] = {
     "tests": _tests,
     "mutants": _mutants,
     "fuzz": _fuzz,
+    "endurance": _endurance,
 }
 
 

@@ -22,6 +22,12 @@ PAUSE_MINUTES: Final = 2
 """How long the owner's own word silences a chat of his."""
 
 
+_ACTS: Final = {
+    "off and on": 4, "auto confirm": 2, "new cookie": 2, "restart": 2, "on again": 1, "rules": 2, "resume": 1,
+}  # fmt: skip
+"""What an owner does, and how often beside the others."""
+
+
 class Site(Protocol):
     """The control routes of a sandbox."""
 
@@ -43,6 +49,12 @@ class Owner(Protocol):
 
     async def new_cookie(self, account_id: str, cookie: str) -> None:
         """Bring the cookie of a new login."""
+
+    async def resume(self, account_id: str) -> None:
+        """Let a parked shop try again, after the owner has acted at the site."""
+
+    async def change_rules(self, account_id: str, rules: dict[str, str]) -> None:
+        """Replace the rules of a shop: words, and what is answered."""
 
     async def states(self) -> dict[str, str]:
         """The state of every shop; empty while the server cannot be asked."""
@@ -104,6 +116,9 @@ class Story:
     """the mean time between two questions to any shop"""
     fault_seconds: float = 25.0
     owner_seconds: float = 120.0
+    rest_seconds: float = 600.0
+    """after everything is mended: long enough to find out that a line is deaf, and for what waits to be answered or to
+    grow too old"""
     questions: list[Question] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
     typed: list[tuple[str, str, float]] = field(default_factory=list)
@@ -206,7 +221,16 @@ class Story:
 
     async def _an_act_of_the_owner(self) -> None:
         account_id, unb = self._some_shop()
-        act = self.rng.choices(["off and on", "auto confirm", "new cookie", "restart", "on again"], [4, 2, 2, 2, 1])[0]
+        acts = {
+            "off and on": 4,
+            "auto confirm": 2,
+            "new cookie": 2,
+            "restart": 2,
+            "on again": 1,
+            "rules": 2,
+            "resume": 1,
+        }
+        act = self.rng.choices(list(acts), list(acts.values()))[0]
         self._tell(act, account_id)
         match act:
             case "off and on":
@@ -221,6 +245,11 @@ class Story:
                 await self._log_in_anew(account_id, unb)
             case "restart":
                 await self.owner.restart()
+            case "rules":
+                number = next(self._numbers)
+                await self.owner.change_rules(account_id, {f"词{number}": "不在", KEYWORD: f"{ANSWER} 第{number}版"})
+            case "resume":
+                await self.owner.resume(account_id)
 
     async def _log_in_anew(self, account_id: str, unb: str) -> None:
         seller = await self.site.do("sellers", unb=unb)
@@ -232,8 +261,18 @@ class Story:
             await asyncio.sleep(self.rng.uniform(20, 90))
             for account_id, state in (await self.owner.states()).items():
                 if state == "parked":
-                    self._tell("parked: new login", account_id)
-                    await self._log_in_anew(account_id, self.shops[account_id])
+                    await self._act_for(account_id, self.shops[account_id])
+
+    async def _act_for(self, account_id: str, unb: str) -> None:
+        """What the owner of a parked shop does: he passes the site's check and resumes, or he logs in anew."""
+        if self.rng.random() < 0.5:
+            self._tell("parked: checked and resumed", account_id)
+            for kind in ("risk_control", "kickout"):
+                await self.site.do("faults/clear", account=unb, kind=kind)
+            await self.owner.resume(account_id)
+        else:
+            self._tell("parked: new login", account_id)
+            await self._log_in_anew(account_id, unb)
 
     async def _watch(self) -> None:
         """Write down when each shop was able to answer."""
@@ -318,8 +357,4 @@ class Story:
                 await asyncio.sleep(1)
         for account_id, unb in self.shops.items():
             await self.ask(account_id, unb, "最后的买家")
-        await asyncio.sleep(REST_SECONDS)
-
-
-REST_SECONDS: Final = 600.0
-"""Long enough to find out that a line is deaf, and for what waits to be answered or to grow too old."""
+        await asyncio.sleep(self.rest_seconds)

@@ -15,13 +15,29 @@ from typing import Any
 
 from endurance.story import KEYWORD, PAUSE_MINUTES, Purchase, Question, Site, Story
 from shoal.config import Settings
+from shoal.verdicts import Verdict
 
 Row = dict[str, Any]
 HEALTHY_SECONDS = 45.0
 """A shop that was running for so long while it had a fresh message should have answered it."""
 
-DEAF_SECONDS = 1.5 * Settings.model_fields["probe_seconds"].default + 60
-"""A shop that looks running may not hear for so long: then the look that it takes now and then has found it out."""
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The server's settings that bound how long something may take, in seconds."""
+
+    message_age_seconds: float = Settings.model_fields["message_age_seconds"].default
+    probe_seconds: float = Settings.model_fields["probe_seconds"].default
+
+    @property
+    def deaf_seconds(self) -> float:
+        """A shop that looks running may not hear for so long: then the look that it takes now and then has found it
+        out.
+        """
+        return 1.5 * self.probe_seconds + 60
+
+
+_OWNERS_DOING = {Verdict.PAUSED, Verdict.HUMAN_ANSWERED}
 
 
 @dataclass
@@ -32,7 +48,7 @@ class Reckoning:
     violations: list[str] = field(default_factory=list)
 
 
-async def reckon(story: Story, site: Site, database_file: Path, *, message_age_seconds: float) -> Reckoning:
+async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) -> Reckoning:
     """Compare the story with what the site delivered and the server stored."""
     stored = _Stored(database_file)
     seen: dict[tuple[str, str], list[str]] = {}
@@ -43,7 +59,7 @@ async def reckon(story: Story, site: Site, database_file: Path, *, message_age_s
     reckoning = Reckoning()
     for question in story.questions:
         texts = [text for text in seen[question.unb, question.buyer] if question.token in text]
-        outcome = _outcome(story, question, texts, stored, message_age_seconds)
+        outcome = _outcome(story, question, texts, stored, limits)
         _count(reckoning, "message", outcome, question)
     attempts = {order["id"]: order["attempts"] for order in (await site.get("orders"))["items"]}
     for purchase in story.purchases:
@@ -85,7 +101,7 @@ class _Stored:
         ]
 
 
-def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored, age_seconds: float) -> str:
+def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored, limits: Limits) -> str:
     """What became of a question; what begins with ``!`` must not be. The first that holds."""
     seen = len(texts)
     if question.kind != "wanted":
@@ -103,17 +119,21 @@ def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored
         (last in {"sent", "sending"}, f"!recorded as {last}, but never seen by the buyer"),
         (last in {"refused", "uncertain"}, f"unanswered: {last}"),
         (message is None, "!lost: never stored"),
+        (
+            bool(message) and message["verdict"] in _OWNERS_DOING and not _owner_could_have(story, question, limits),
+            "!held back for the owner, who had not spoken",
+        ),
         (bool(message and message["verdict"]), f"unanswered: {message and message['verdict']}"),
     ]
     known = next((words for is_so, words in holds if is_so), "")
-    return known or _unexplained(story, question, message or {}, age_seconds)
+    return known or _unexplained(story, question, message or {}, limits)
 
 
-def _unexplained(story: Story, question: Question, message: Row, age_seconds: float) -> str:
+def _unexplained(story: Story, question: Question, message: Row, limits: Limits) -> str:
     """The reasons that the rows do not name, worked out from what happened."""
     received = message["received_at_ms"] / 1000
-    too_old_at = question.at_ms / 1000 + age_seconds
-    if _was_able(story.able.get(question.account_id, ()), question.at_ms / 1000, received) > DEAF_SECONDS:
+    too_old_at = question.at_ms / 1000 + limits.message_age_seconds
+    if _was_able(story.able.get(question.account_id, ()), question.at_ms / 1000, received) > limits.deaf_seconds:
         return "!the shop was deaf for too long"
     if received >= too_old_at:
         return "unanswered: came too late"
@@ -122,6 +142,12 @@ def _unexplained(story: Story, question: Question, message: Row, age_seconds: fl
     if _was_able(story.able.get(question.account_id, ()), received, too_old_at) < HEALTHY_SECONDS:
         return "unanswered: the shop could not, until it was too late"
     return f"!unexplained, handled={message['handled']}"
+
+
+def _owner_could_have(story: Story, question: Question, limits: Limits) -> bool:
+    """Whether he spoke so that a question of then may be left to him, whenever it was looked at."""
+    asked = question.at_ms / 1000
+    return _owner_spoke(story, question, asked, asked + limits.message_age_seconds)
 
 
 def _owner_spoke(story: Story, question: Question, first: float, last: float) -> bool:

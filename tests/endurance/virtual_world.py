@@ -16,7 +16,7 @@ import aiohttp
 from endurance.database import PacedDatabase
 from endurance.network import DETECT_SECONDS, Network, NetworkLoop
 from endurance.story import ANSWER, KEYWORD, PAID_MESSAGE, PAUSE_MINUTES, Owner, Story
-from endurance.verdicts import reckon
+from endurance.verdicts import Limits, reckon
 from sandboxed import Sandbox, Shoal
 from shoal.clock import reading
 from shoal.config import Settings
@@ -79,6 +79,14 @@ class VirtualOwner(Owner):
 
     async def new_cookie(self, account_id: str, cookie: str) -> None:
         await self._until_taken(lambda: self._shoal.manager.update_cookie(account_id, cookie, caller=ANN))
+
+    async def resume(self, account_id: str) -> None:
+        await self._until_taken(lambda: self._shoal.manager.resume(account_id, caller=ANN))
+
+    async def change_rules(self, account_id: str, rules: dict[str, str]) -> None:
+        await self._until_taken(
+            lambda: self._shoal.manager.update_keywords(account_id, list(rules.items()), caller=ANN)
+        )
 
     async def _until_taken(self, act: Any) -> None:
         while True:
@@ -197,10 +205,7 @@ async def _live(figures: Figures, loop: NetworkLoop, directory: Path, shops: int
         story = Story(rng, sandbox, owner, weather, names, now=lambda: START_MS / 1000 + loop.time(), calm=calm)
         try:
             await story.run(figures.virtual_seconds)
-            age_seconds = Settings.model_fields["message_age_seconds"].default
-            reckoning = await reckon(
-                story, sandbox, directory / "data" / DATABASE_FILE, message_age_seconds=age_seconds
-            )
+            reckoning = await reckon(story, sandbox, directory / "data" / DATABASE_FILE, Limits())
             figures.outcomes, figures.violations = reckoning.outcomes, reckoning.violations
             figures.violations += await _left_over(sandbox, network, names)
         finally:
@@ -245,7 +250,7 @@ async def _served(network: Network, world: World) -> AsyncIterator[Sandbox]:
     network.listen(SITE, factory)
     network.listen(CONTROL, factory)
     async with app.router.lifespan_context(app):
-        connector = aiohttp.UnixConnector(CONTROL, limit=0)
+        connector = aiohttp.UnixConnector(CONTROL, limit=0, force_close=True)  # the server ends idle ones at any moment
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
             sandbox = Sandbox(URL, world, http)
             sandbox.site = app.state.site

@@ -27,6 +27,9 @@ class Body(BaseModel):
 class SayBody(Body):
     """A buyer says something. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text.
 
+    ``content_type`` and ``content`` (JSON text) send anything else that the protocol knows, such as a voice (3), an
+    item's card (7), a transfer (17) or a place (30); ``text`` is its summary then.
+
     ``system`` sends it as a system message (``needPush`` false), ``tip`` as a marketing tip of the site.
     """
 
@@ -36,9 +39,17 @@ class SayBody(Body):
     text: Text
     message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
     image_url: Text | None = None
+    content_type: Annotated[int, Field(ge=1, le=999)] | None = None
+    content: Text | None = None
     system: bool = False
     tip: bool = False
     times: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @model_validator(mode="after")
+    def _both(self) -> SayBody:
+        if (self.content_type is None) != (self.content is None):
+            raise ValueError("content_type and content go together")
+        return self
 
 
 class TypedBody(Body):
@@ -210,3 +221,4 @@ class PolicyBody(Body):
     expired_token_makes_zombie: bool | None = None
     replays_missed: bool | None = None
     push_to_latest_only: bool | None = None
+    socket_seconds: Annotated[int, Field(ge=0)] | None = None

@@ -46,7 +46,7 @@ def _chat(site: Site, account: str, buyer: str, item: str | None = None) -> Chat
 
 def _say(site: Site, body: SayBody) -> dict[str, Any]:
     chat = _chat(site, body.account, body.buyer, body.item)
-    content, content_type = None, codec.TEXT
+    content, content_type = body.content, body.content_type or codec.TEXT
     if body.image_url:
         content, content_type = codec.image_content(body.image_url), codec.IMAGE
     elif body.tip:

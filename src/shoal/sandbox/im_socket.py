@@ -204,11 +204,17 @@ class Socket:
             self.site.disconnected(self)
         self.registered = True
         self.site.connected(self)
+        if life_seconds := self.site.world.policy.socket_seconds:
+            self._later(self._grow_old(life_seconds))
         zombie = self.site.faults.find("silent_zombie", self.unb)
         if zombie and zombie.options.get("sticky"):
             self.zombie, self.mute = True, not zombie.options.get("heartbeats", True)
         now = self.site.clock.now_ms()
         return 200, {"unitName": "center", "cookie": "c", "timestamp": now, "isFromChina": True}
+
+    async def _grow_old(self, seconds: float) -> None:
+        await self.site.clock.sleep(seconds)
+        self.close(1001)
 
     def _check_token(self, headers: Frame) -> ImToken:
         faults = self.site.faults

@@ -53,6 +53,9 @@ class Policy:
     """a socket gets no more pushes once its token's life is over"""
     replays_missed: bool = True
     """``ackDiff`` with an older place in the feed brings again what was not acknowledged since"""
+    socket_seconds: int = 0
+    """how long the site leaves a socket open before it says farewell (1001); 0: for ever. The real one is said to
+    close every 10 to 30 minutes"""
     push_to_latest_only: bool = False
     """of several sockets with different devices only the youngest gets pushes"""
 

@@ -427,3 +427,27 @@ async def test_every_frame_is_logged_and_an_ack_is_counted() -> None:
             ("in", "/!"),
             ("out", 200),
         ]
+
+
+async def test_the_site_says_farewell_to_old_sockets() -> None:
+    async with sandbox() as box:
+        await box.post("policy", socket_seconds=900)
+        async with box.shop().online() as im:
+            await box.post("clock", advance=899.0)
+            assert await im.silence()
+            await box.post("clock", advance=1.0)
+            assert (await im.websocket.receive(3)).data == 1001
+        await box.post("policy", socket_seconds=0)
+        async with box.shop().online() as im:
+            await box.post("clock", advance=90_000.0)
+            assert await im.silence()
+
+
+async def test_a_buyer_sends_what_is_neither_text_nor_picture() -> None:
+    async with sandbox() as box, box.shop().online() as im:
+        content = '{"contentType":3,"audio":{"url":"https://sandbox.invalid/a.amr","duration":2000}}'
+        said = {"account": im.shop.unb, "buyer": "豆豆妈", "text": "[语音]", "content_type": 3}
+        await box.post("say", expect=422, **said)
+        await box.post("say", **said, content=content)
+        custom = (await im.payload())[1][6][3]
+        assert (custom[4], custom[5], custom[2]) == (3, content, "[语音]")

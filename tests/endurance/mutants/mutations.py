@@ -1,0 +1,99 @@
+"""The defects that an endurance run is for: answers lost, doubled or made up, orders served twice."""
+
+from __future__ import annotations
+
+from state.mutants.mutations import Edit, Mutation
+
+
+def _one(name: str, file: str, old: str, new: str) -> Mutation:
+    return Mutation(name, (Edit(file, old, new),))
+
+
+_ANOTHER_UUID = '__import__("dataclasses").replace(row, uuid=self._socket.names.uuid())'
+
+MUTATIONS = (
+    _one(
+        "a reply is sent twice",
+        "outbox.py",
+        "            receipt = await self._hand_over(row)\n        except SendRefused as refusal:\n            log.",
+        f"            receipt = await self._hand_over(row)\n            await self._hand_over({_ANOTHER_UUID})\n"
+        "        except SendRefused as refusal:\n            log.",
+    ),
+    _one(
+        "what is uncertain is sent again under another number",
+        "outbox.py",
+        "                receipt = await self._hand_over(row)\n            except SendRefused as refusal:  # the first",
+        f"                receipt = await self._hand_over({_ANOTHER_UUID})\n"
+        "            except SendRefused as refusal:  # the first",
+    ),
+    _one(
+        "what was cut off is forgotten",
+        "sendings.py",
+        "            .where(mine, outbox.c.outcome == SendOutcome.SENDING.value)\n"
+        "            .values(outcome=SendOutcome.UNCERTAIN.value,",
+        '            .where(mine, outbox.c.outcome == "")\n            .values(outcome=SendOutcome.UNCERTAIN.value,',
+    ),
+    _one(
+        "a message that comes again is a new one",
+        "message_log.py",
+        "            new = set(connection.scalars(statement, rows))\n",
+        "            connection.scalars(statement, rows).all()\n"
+        '            new = {row["message_id"] for row in rows}\n',
+    ),
+    _one(
+        "only the memory knows which messages came before",
+        "message_log.py",
+        "            new = set(connection.scalars(statement, rows))\n",
+        "            connection.scalars(statement, rows).all()\n"
+        '            known = self.__dict__.setdefault("_known", set())\n'
+        '            new = {row["message_id"] for row in rows} - known\n'
+        "            known |= new\n",
+    ),
+    Mutation(
+        "a push is acknowledged before it is stored, and nothing is pulled from the past",
+        (
+            Edit(
+                "xianyu_live.py",
+                "        heard = await incoming.store(events)\n        await socket.ack(push)\n",
+                "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
+            ),
+            Edit(
+                "catch_up.py",
+                "for head in await self._moved(since_ms):\n            events",
+                "for head in ():\n            events",
+            ),
+        ),
+    ),
+    _one(
+        "what was asked before a restart is not taken up",
+        "conversations.py",
+        "        self.heard(message for message in waiting if message.direction is Direction.IN)\n",
+        "        self.heard(())\n",
+    ),
+    _one(
+        "an echo is taken for the owner",
+        "outbox.py",
+        "            return echoed is not None\n",
+        "            return False\n",
+    ),
+    _one(
+        "a card that comes again makes the order due again",
+        "order_rows.py",
+        "insert_or(self.connection, intents).on_conflict_do_nothing(index_elements=columns)",
+        "insert_or(self.connection, intents).on_conflict_do_update(\n"
+        '            index_elements=columns, set_={"state": state.value}\n'
+        "        )",
+    ),
+    _one(
+        "a confirmation that was cut off is tried again",
+        "order_rows.py",
+        "        state, detail = IntentState.UNCERTAIN, str(Why.INTERRUPTED)\n",
+        '        state, detail = IntentState.PENDING, ""\n',
+    ),
+    _one(
+        "a line that is deaf is kept",
+        "upkeep.py",
+        '                raise DeafConnection("messages were not pushed although heartbeats were answered")\n',
+        '                log.info("deaf")\n',
+    ),
+)

@@ -1,0 +1,24 @@
+"""Every mutation still fits the sources, so that ``python -m tests.endurance.mutants.run`` means what it says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import shoal
+from endurance.mutants.mutations import MUTATIONS
+from state.mutants.mutations import Mutation
+
+SOURCE = Path(shoal.__file__).parent
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_fits_once_and_leaves_python(mutation: Mutation, tmp_path: Path) -> None:
+    assert mutation.misfits(SOURCE) == []
+    for edit in mutation.edits:
+        shutil.copy(SOURCE / edit.file, tmp_path)
+    mutation.apply(tmp_path)
+    for edit in mutation.edits:
+        compile((tmp_path / edit.file).read_text(encoding="utf-8"), edit.file, "exec")
