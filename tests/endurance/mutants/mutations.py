@@ -20,13 +20,6 @@ MUTATIONS = (
         "        except SendRefused as refusal:\n            log.",
     ),
     _one(
-        "what is uncertain is sent again under another number",
-        "outbox.py",
-        "                receipt = await self._hand_over(row)\n            except SendRefused as refusal:  # the first",
-        f"                receipt = await self._hand_over({_ANOTHER_UUID})\n"
-        "            except SendRefused as refusal:  # the first",
-    ),
-    _one(
         "what was cut off is forgotten",
         "sendings.py",
         "            .where(mine, outbox.c.outcome == SendOutcome.SENDING.value)\n"
