@@ -120,7 +120,9 @@ def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored
         (last in {"refused", "uncertain"}, f"unanswered: {last}"),
         (message is None, "!lost: never stored"),
         (
-            bool(message) and message["verdict"] in _OWNERS_DOING and not _owner_could_have(story, question, limits),
+            message is not None
+            and message["verdict"] in _OWNERS_DOING
+            and not _owner_could_have(story, question, limits),
             "!held back for the owner, who had not spoken",
         ),
         (bool(message and message["verdict"]), f"unanswered: {message and message['verdict']}"),

@@ -66,8 +66,8 @@ MUTATIONS = (
     _one(
         "an echo is taken for the owner",
         "outbox.py",
-        "            return echoed is not None\n",
-        "            return False\n",
+        "        return echoed is not None\n",
+        "        return False\n",
     ),
     _one(
         "a card that comes again makes the order due again",
@@ -76,17 +76,5 @@ MUTATIONS = (
         "insert_or(self.connection, intents).on_conflict_do_update(\n"
         '            index_elements=columns, set_={"state": state.value}\n'
         "        )",
-    ),
-    _one(
-        "a confirmation that was cut off is tried again",
-        "order_rows.py",
-        "        state, detail = IntentState.UNCERTAIN, str(Why.INTERRUPTED)\n",
-        '        state, detail = IntentState.PENDING, ""\n',
-    ),
-    _one(
-        "a line that is deaf is kept",
-        "upkeep.py",
-        '                raise DeafConnection("messages were not pushed although heartbeats were answered")\n',
-        '                log.info("deaf")\n',
     ),
 )

@@ -446,7 +446,7 @@ async def test_the_site_says_farewell_to_old_sockets() -> None:
 async def test_a_buyer_sends_what_is_neither_text_nor_picture() -> None:
     async with sandbox() as box, box.shop().online() as im:
         content = '{"contentType":3,"audio":{"url":"https://sandbox.invalid/a.amr","duration":2000}}'
-        said = {"account": im.shop.unb, "buyer": "豆豆妈", "text": "[语音]", "content_type": 3}
+        said: dict[str, Any] = {"account": im.shop.unb, "buyer": "豆豆妈", "text": "[语音]", "content_type": 3}
         await box.post("say", expect=422, **said)
         await box.post("say", **said, content=content)
         custom = (await im.payload())[1][6][3]
