@@ -5396,10 +5396,11 @@ export interface components {
          * @description What is the matter with a rule.
          * @enum {string}
          */
-        WarningCode: "never_fires" | "word_never_fires";
+        WarningCode: "never_fires" | "word_never_fires" | "unknown_variable";
         /**
          * WarningShape
-         * @description A rule, or one of its words, that can never fire, and the rule that always comes before it.
+         * @description A rule, or one of its words, that can never fire, and the rule that always comes before it; or a variable in its
+         *     answer that nobody knows (``before`` is empty then).
          * @example {
          *       "before": "0a1b2c3d4e5f6071",
          *       "code": "never_fires",
