@@ -91,10 +91,13 @@ async def test_c8_a_kill_while_the_message_is_answered(server: ServerProcess, sa
         return order["status"] == "shipped" or (order["problem"] or {}).get("code") == "message_uncertain"
 
     await soon(is_settled_or_told)
+    confirmed = await shop.calls("consign.dummy")
     if (await shop.order(order_id))["status"] != "shipped":
-        assert await shop.calls("consign.dummy") == 0
+        assert confirmed == 0
         told = {"act": "paid_message", "outcome": "done"}
-        await server.ok("POST", f"/cookies/shop/orders/{order_id}/settle", told)
+        answer = await server.http.post(f"/cookies/shop/orders/{order_id}/settle", json=told)
+        if answer.status_code != 200:  # the echo came meanwhile and settled it first
+            assert answer.json()["code"] in {"act_done", "act_settled", "act_under_way", "order_settled"}
     order = await shop.becomes(order_id, status="shipped")
     assert {row["act"]: row["state"] for row in order["acts"]} == {"paid_message": "done", "confirm": "done"}
     assert (await shop.words(), await shop.calls("consign.dummy")) == (1, 1)
