@@ -64,9 +64,8 @@ def serve(app: FastAPI, host: str, port: int, announce: Announce) -> None:
     Raises what the application's start raises, and ``ConfigError`` when the address cannot be used.
     """
     keep_large_blocks_apart()
-    open_files = allow_many_open_files()
+    allow_many_open_files()
     with contextlib.closing(bind(host, port)) as taken, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        log.info("address taken", open_files_allowed=open_files)
         runner.run(_serve(app, host, taken, announce))
 
 

@@ -14,6 +14,7 @@ from shoal.account import Account, AccountState, ItemSetting, Observation, ParkR
 from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
+from shoal.console import proxy_check
 from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, diagnose, is_replying
 from shoal.reply_figures import ReplyFigures
 from shoal.rule import Rule
@@ -212,7 +213,7 @@ def test_every_finding_has_its_sentences_in_both_languages() -> None:
             assert _names(zh) == _names(en), finding
             assert not zh or re.search(r"[\u4e00-\u9fff]", zh), finding
             assert not re.search(r"[\u4e00-\u9fff]", en), finding
-    source = Path(shoal.diagnosis.__file__).read_text()
+    source = "".join(Path(str(module.__file__)).read_text() for module in (shoal.diagnosis, proxy_check))
     told = {finding for values, finding in BLOCKED + BESIDES} | {check.finding for check in diagnose(facts())}
     rest = ADVICE.keys() - told
     assert all(f'"{finding}"' in source for finding in rest), rest
