@@ -13,7 +13,9 @@ def _machine_ms() -> int:
 
 
 def _machine_steady_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    """Linux's monotonic clock stands still while the machine sleeps; that since the boot does not."""
+    since_boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return (time.monotonic_ns() if since_boot is None else time.clock_gettime_ns(since_boot)) // 1_000_000
 
 
 _NO_MOMENT_MS = 2**53

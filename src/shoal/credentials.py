@@ -13,6 +13,7 @@ from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import NotApplied, StoreError
 from shoal.schema import accounts, cookie_jars, insert_or, tokens
+from shoal.token_shelf import TokenShelf
 from shoal.vault import Vault
 
 _JAR = "cookie_jars.sealed"
@@ -34,12 +35,14 @@ class Credentials:
     """Cookie jars and tokens. They are observed, not wished: no generation, no journal.
 
     Each names the ``cookie_version`` it is based on, and is worth nothing once the owner has set a newer cookie.
+    ``shelf`` holds the tokens of this process, those too that the database would not take.
     """
 
     def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._vault = vault
         self._now_ms = now_ms
+        self.shelf = TokenShelf()
 
     async def jar(self, account: Account) -> dict[str, str] | None:
         """The cookies as the site last rotated them; ``None`` when none were, or the owner's cookie is newer."""
@@ -103,10 +106,20 @@ class Credentials:
         )
 
     async def save_token(
-        self, account_id: str, *, device_id: str, access_token: str, expires_at_ms: int, based_on: int
+        self,
+        account_id: str,
+        *,
+        device_id: str,
+        access_token: str,
+        expires_at_ms: int,
+        based_on: int,
+        obtained_at_ms: int | None = None,
     ) -> bool:
-        """Cache a token; False, and nothing is stored, when the owner has set another cookie since."""
-        now = self._now_ms()
+        """Cache a token; False, and nothing is stored, when the owner has set another cookie since.
+
+        ``obtained_at_ms`` is now when it is not said.
+        """
+        obtained = self._now_ms() if obtained_at_ms is None else obtained_at_ms
 
         def job(connection: Connection) -> bool:
             if not _still_based_on(connection, account_id, based_on):
@@ -123,7 +136,7 @@ class Credentials:
                         "device_id": device_id,
                         "sealed": self._vault.seal(access_token, account_id=account_id, column=_TOKEN),
                         "based_on": based_on,
-                        "obtained_at_ms": now,
+                        "obtained_at_ms": obtained,
                         "expires_at_ms": expires_at_ms,
                     }
                 ],
@@ -140,6 +153,7 @@ class Credentials:
             .values(sealed=None, based_on=None, obtained_at_ms=0, expires_at_ms=0)
         )
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        self.shelf.forgotten(account_id)
 
     async def device_id(self, account_id: str, make: Callable[[], str]) -> str:
         """The account's device: made once, the same ever after. ``make`` may be called in vain."""

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from random import Random
 
 import structlog
 
 from shoal.account import Account
-from shoal.clock import now_ms
+from shoal.clock import now_ms, steady_ms
 from shoal.credentials import Credentials
 from shoal.errors import StoreError
+from shoal.token_shelf import SocketToken, TokenSlot
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.identity import device_id as make_device_id
-from shoal.xianyu.mtop import ImToken
 
 log = structlog.get_logger("shoal.login")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SocketToken:
-    """What ``/reg`` wants. ``is_cached``: it was not fetched just now, so the site may have forgotten it."""
-
-    access_token: str = field(repr=False)
-    device_id: str
-    obtained_at_ms: int
-    expires_at_ms: int
-    is_cached: bool
 
 
 class SiteLogin:
@@ -72,38 +60,38 @@ class SiteLogin:
     def _new_device_id(self) -> str:
         return make_device_id(self._account.unb, Random(secrets.randbits(128)))  # noqa: S311  seeded by the system
 
+    def token_slot(self) -> TokenSlot:
+        """What this process knows of the account's token already."""
+        return self._credentials.shelf.slot(self._account)
+
     async def cached_token(self) -> SocketToken | None:
-        """The token of an earlier connection, while it has not ended and belongs to this cookie."""
+        """The token that an earlier process stored, while it has not ended and belongs to this cookie.
+
+        It seems to come from the future when the machine's clock was put back since. Raises ``StoreError``.
+        """
         stored = await self._credentials.token(self._account)
         if stored is None:
             return None
         return SocketToken(
             access_token=stored.access_token,
             device_id=stored.device_id,
-            obtained_at_ms=stored.obtained_at_ms,
-            expires_at_ms=stored.expires_at_ms,
+            obtained_steady_ms=steady_ms() - (now_ms() - stored.obtained_at_ms),
+            life_ms=stored.expires_at_ms - stored.obtained_at_ms,
             is_cached=True,
         )
 
-    async def keep_token(self, token: ImToken, device_id: str) -> SocketToken:
-        """Keep a token that was fetched just now."""
-        obtained_at_ms = now_ms()
-        expires_at_ms = obtained_at_ms + round(token.lifetime_seconds * 1000)
+    async def keep_token(self, token: SocketToken) -> None:
+        """Store a token for the next process. Raises ``StoreError``."""
+        obtained_at_ms = now_ms() - (steady_ms() - token.obtained_steady_ms)
         await self._credentials.save_token(
             self._account.id,
-            device_id=device_id,
+            device_id=token.device_id,
             access_token=token.access_token,
-            expires_at_ms=expires_at_ms,
-            based_on=self._account.cookie_version,
-        )
-        return SocketToken(
-            access_token=token.access_token,
-            device_id=device_id,
             obtained_at_ms=obtained_at_ms,
-            expires_at_ms=expires_at_ms,
-            is_cached=False,
+            expires_at_ms=obtained_at_ms + token.life_ms,
+            based_on=self._account.cookie_version,
         )
 
     async def forget_token(self) -> None:
-        """The site refused the token; the device id stays."""
+        """The site refused the token; the device id stays. Raises ``StoreError``."""
         await self._credentials.forget_token(self._account.id)

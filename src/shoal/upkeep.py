@@ -92,6 +92,8 @@ class Upkeep:
             await asyncio.sleep(self._settings.heartbeat_seconds)
             await self.beat()
             self._beside("position", self._position.keep)  # beside: a slow database must not hold up the next beat
+            if self._tokens.is_unkept():
+                self._beside("token", self._tokens.keep)
             if self._tokens.is_due():
                 self._beside("renewal", self._tokens.renew)
             if loop.time() >= look_at:

@@ -27,11 +27,12 @@ from shoal.orders import Orders
 from shoal.outbox import Outbox
 from shoal.pictures import Picture, Pictures
 from shoal.position_book import Position, PositionBook
-from shoal.site_login import SiteLogin, SocketToken
+from shoal.site_login import SiteLogin
 from shoal.site_pictures import SitePictures
 from shoal.socket_tokens import SocketTokens, TokenRenewed
 from shoal.switchboard import Switchboard
 from shoal.sync_position import SyncPosition
+from shoal.token_shelf import SocketToken
 from shoal.upkeep import DeafConnection, Upkeep
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.work_group import WorkGroup
@@ -125,6 +126,7 @@ class XianyuLive:
             user_agent=DEFAULT_USER_AGENT,
             timeout_seconds=self._settings.site_timeout_seconds,
             halt=halt,
+            allows=self._link.allows,
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
         tokens = SocketTokens(login, mtop, self._around.token_calls, renewal_ms=renewal_ms)

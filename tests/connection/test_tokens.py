@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from sandboxed import Hours, Shoal
+from shoal import clock
 from shoal.account import AccountState
 from shoal.change_path import Caller
 from shoal.clock import reading
+from shoal.database import DATABASE_FILE
 from shoal.events import AccountStateChanged
 from standins import ANN, until
 
@@ -157,3 +164,160 @@ async def test_no_token_stands_in_the_database_in_clear(shoal: Shoal) -> None:
     raw = b"".join(path.read_bytes() for path in shoal.data_dir.iterdir() if path.is_file())
     assert issued
     assert not [token for token in issued if token.encode() in raw or token[9:40].encode() in raw]
+
+
+# ── what the database will not take, what comes too late, what cannot be had ────────────────────────────────────────
+
+
+async def dropped(shoal: Shoal, unb: str) -> None:
+    """The site drops the line, and it comes back."""
+    times = (await shoal.sandbox.sockets(unb))["total"]
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    await registered(shoal, unb, times + 1)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+@contextmanager
+def no_token_is_taken(shoal: Shoal) -> Iterator[None]:
+    """The database refuses whatever is written about tokens."""
+    with closing(sqlite3.connect(shoal.data_dir / DATABASE_FILE, isolation_level=None)) as database:
+        database.execute("CREATE TRIGGER full BEFORE UPDATE ON tokens BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        yield
+        database.execute("DROP TRIGGER full")
+
+
+async def stored_token(shoal: Shoal) -> bool:
+    return await shoal.credentials.token(shoal.manager.account("shop")) is not None
+
+
+async def test_a_token_that_the_database_refuses_is_used_all_the_same_and_stored_when_it_can_be(shoal: Shoal) -> None:
+    await shoal.close()
+    await shoal.open(heartbeat_seconds=0.05)
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    with no_token_is_taken(shoal):
+        outcome = await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+        assert outcome.observation.state is AccountState.RUNNING
+        await dropped(shoal, unb)
+        await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+        await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+        assert await token_calls(shoal, unb) == 2
+        assert not await stored_token(shoal)
+    async with asyncio.timeout(5):
+        while not await stored_token(shoal):
+            await asyncio.sleep(0.02)
+    await shoal.close()
+    await shoal.open()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    assert await token_calls(shoal, unb) == 2
+
+
+async def test_a_refused_token_that_the_database_will_not_forget_is_not_tried_again(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.sandbox.do("expire", account=unb, what="im_token")
+    with no_token_is_taken(shoal):
+        outcome = await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+        assert outcome.observation.state is AccountState.RUNNING
+        await dropped(shoal, unb)
+    sockets = await shoal.sandbox.sockets(unb)
+    assert (await token_calls(shoal, unb), sockets["refused"]) == (2, 1)
+
+
+async def test_a_token_that_comes_when_the_shop_was_switched_off_is_for_its_next_start(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="token", times=1)
+    await shoal.manager.update_cookie_status("shop", True, caller=QUICK)
+    async with asyncio.timeout(5):
+        while await token_calls(shoal, unb) < 2:
+            await asyncio.sleep(0.01)
+    await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
+    await shoal.sandbox.do("fault/release")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+    await shoal.close()
+    await shoal.open()
+    await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+    assert (await shoal.sandbox.sockets(unb))["total"] == 2
+    assert await token_calls(shoal, unb) == 2
+
+
+async def test_a_call_is_not_repeated_for_a_shop_that_was_switched_off(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.credentials.forget_token("shop")
+    await shoal.sandbox.do("fault", account=unb, kind="token_expired", which="token", times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="token", times=1)
+    await shoal.manager.update_cookie_status("shop", True, caller=QUICK)
+    async with asyncio.timeout(5):
+        while await token_calls(shoal, unb) < 2:
+            await asyncio.sleep(0.01)
+    await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
+    await shoal.sandbox.do("fault/release")
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
+    assert await token_calls(shoal, unb) == 2, "refused once, and not asked again"
+
+
+async def test_while_no_new_token_can_be_had_the_old_one_is_used_on(shoal: Shoal, hours: Hours) -> None:
+    with reading(hours.now_ms):
+        unb = await begin(shoal)
+        await shoal.sandbox.do("fault", account=unb, kind="http_500", which="token", times=99)
+        await hours.pass_by(111 * 60)
+        for _ in range(3):
+            await dropped(shoal, unb)
+        assert await token_calls(shoal, unb) == 2, "one that failed, whatever the line does meanwhile"
+        await shoal.sandbox.do("faults/clear")
+        await hours.pass_by(61)
+        await registered(shoal, unb, 5)
+        assert await token_calls(shoal, unb) == 3
+
+
+class Machine:
+    """The machine's clocks, as a test sets them: what it shows, and what goes on evenly."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown_ahead_ms = self.passed_ms = 0
+        real = time.time_ns, time.monotonic_ns
+        kinds = {
+            "time_ns": lambda: real[0]() + (self.shown_ahead_ms + self.passed_ms) * 10**6,
+            "monotonic_ns": lambda: real[1]() + self.passed_ms * 10**6,
+        }
+        monkeypatch.setattr(clock, "time", SimpleNamespace(**kinds))
+
+
+DAY_MS = 24 * 3600_000
+
+
+@pytest.mark.parametrize("set_by_ms", [-3 * DAY_MS, 3 * DAY_MS])
+async def test_a_clock_that_is_set_makes_no_token_older_or_younger(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
+) -> None:
+    machine = Machine(monkeypatch)
+    unb = await begin(shoal)
+    machine.shown_ahead_ms = set_by_ms
+    await asyncio.sleep(0.3)
+    await dropped(shoal, unb)
+    await asyncio.sleep(0.3)
+    assert await token_calls(shoal, unb) == 1, "nothing has become old"
+    machine.passed_ms = 111 * 60_000
+    await registered(shoal, unb, 3)
+    assert await token_calls(shoal, unb) == 2, "now it has"
+
+
+async def test_after_a_restart_with_the_clock_put_back_a_token_is_used_but_not_for_days(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    unb = await begin(shoal)
+    await shoal.close()
+    machine.shown_ahead_ms = -3 * DAY_MS
+    await shoal.open(heartbeat_seconds=0.05)
+    await registered(shoal, unb, 2)
+    await asyncio.sleep(0.3)
+    assert await token_calls(shoal, unb) == 1
+    machine.passed_ms = 111 * 60_000
+    await registered(shoal, unb, 3)
+    assert await token_calls(shoal, unb) == 2

@@ -116,6 +116,10 @@ class _Answer:
     body: bytes | None = field(repr=False)
 
 
+def _always() -> bool:
+    return True
+
+
 class MtopClient:
     """One account's signed calls, over a session that all accounts share (``open_site_session``)."""
 
@@ -129,8 +133,12 @@ class MtopClient:
         timeout_seconds: float = 20.0,
         clock_ms: Callable[[], int] = now_ms,
         halt: Halt | None = None,
+        allows: Callable[[], bool] = _always,
     ) -> None:
-        """``halt`` is shared with whatever else speaks for the same account."""
+        """``halt`` is shared with whatever else speaks for the same account.
+
+        ``allows`` is asked before a call is repeated: the account may have been switched off meanwhile.
+        """
         require_no_cookie_jar(session)
         self._session = session
         self._base_url = base_url.rstrip("/")
@@ -139,6 +147,7 @@ class MtopClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._clock_ms = clock_ms
         self._halt = halt or Halt()
+        self._allows = allows
 
     async def call(
         self,
@@ -165,6 +174,8 @@ class MtopClient:
     async def _answered(self, call: _Call) -> dict[str, object]:
         reply, verdict = await self._ask(call)
         if verdict.meaning is Meaning.TOKEN:
+            if not self._allows():
+                raise call.unanswered("the account was switched off meanwhile", TemporaryFailure.code)
             reply, verdict = await self._ask(call)
         if verdict.meaning is not Meaning.OK:
             self._raise_for(call, verdict)
