@@ -192,14 +192,18 @@ class MessageLog:
         """Say of buyers' messages that were written before that moment, and that nobody handled, that it is too late
         now. Returns how many.
         """
+        old = and_(
+            messages.c.account_id == account_id,
+            not_(messages.c.handled),
+            messages.c.direction == Direction.IN.value,
+            messages.c.created_at_ms <= older_than_ms,
+        )
+        query = select(messages.c.message_id).where(old).limit(1)
+        if await self._database.read(lambda connection: connection.execute(query).first()) is None:
+            return 0  # as nearly always: nothing need be written, so a full disk holds up no connection
         statement = (
             update(messages)
-            .where(
-                messages.c.account_id == account_id,
-                not_(messages.c.handled),
-                messages.c.direction == Direction.IN.value,
-                messages.c.created_at_ms <= older_than_ms,
-            )
+            .where(old)
             .values(handled=True, verdict=Verdict.TOO_OLD.value)
             .returning(messages.c.message_id)
         )

@@ -278,10 +278,15 @@ class Sendings:
 
     async def interrupted(self, account_id: str) -> list[Sending]:
         """Turn what was on its way when the program or the connection ended into ``uncertain``; returns it."""
-        mine = and_(outbox.c.account_id == account_id, text(OUTBOX_OPEN))
+        cut_off = and_(
+            outbox.c.account_id == account_id, text(OUTBOX_OPEN), outbox.c.outcome == SendOutcome.SENDING.value
+        )
+        query = select(outbox.c.id).where(cut_off).limit(1)
+        if await self._database.read(lambda connection: connection.execute(query).first()) is None:
+            return []  # as nearly always: nothing need be written, so a full disk holds up no connection
         statement = (
             update(outbox)
-            .where(mine, outbox.c.outcome == SendOutcome.SENDING.value)
+            .where(cut_off)
             .values(outcome=SendOutcome.UNCERTAIN.value, reason="interrupted", settled_at_ms=self._now_ms())
             .returning(*outbox.columns)
         )

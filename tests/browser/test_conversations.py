@@ -108,7 +108,7 @@ async def test_a_chat_is_taken_over_and_handed_back_and_both_can_be_undone(conso
     await page.locator("[data-test=toast]", has_text="交还").get_by_role("button", name="撤销").click()
     await expect(page.locator("[data-test=held]")).to_be_visible()
     await page.locator("[data-test=toast]", has_text="已接管与").last.get_by_role("button", name="撤销").click()
-    await expect(page.locator("[data-test=toast]", has_text="交还")).to_be_visible()
+    await expect(page.locator("[data-test=toast]", has_text="交还").last).to_be_visible()
     await expect(page.locator("[data-test=held]")).to_have_count(0)
     assert (await console.door.call("GET", "/cookies/afu/pauses"))["items"] == []
 

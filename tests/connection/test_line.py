@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller
+from shoal.errors import StoreError
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
@@ -35,6 +37,24 @@ async def test_b6_a_drop_just_after_a_push_reconnects_at_once_with_the_same_toke
         while (await shoal.sandbox.sockets(unb))["total"] < 2:
             await asyncio.sleep(0.02)
     assert len(await shoal.sandbox.calls("login.token", unb)) == before
+
+
+async def test_a_connection_that_has_nothing_to_store_comes_up_and_stays_while_the_disk_is_full(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unb = await shoal.add()
+
+    async def full(_: object) -> Any:
+        raise StoreError("disk full")
+
+    monkeypatch.setattr(shoal.database, "write", full)
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    async with asyncio.timeout(5):
+        while (await shoal.sandbox.sockets(unb))["total"] < 2:
+            await asyncio.sleep(0.02)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    await asyncio.sleep(1.0)
+    assert await shoal.sandbox.sockets(unb) | {"now": 1, "total": 2} == await shoal.sandbox.sockets(unb)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1006])
