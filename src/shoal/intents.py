@@ -61,6 +61,8 @@ class Why(StrEnum):
     PAID_ALREADY = "paid_already"
     SEEN_SHIPPED = "seen_shipped"
     """The site's own card told what the answer should have told."""
+    SEEN_COMPLETED = "seen_completed"
+    """The order's page shows the group price as completed, which the answer should have told."""
     INTERRUPTED = "interrupted"
     NO_ANSWER = "no_answer"
 

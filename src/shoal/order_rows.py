@@ -138,6 +138,8 @@ class OrderRow:
         self._settle_by_status(status)
         if changes:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
+        if news.source == PAGE and status is OrderStatus.PENDING_SHIP:
+            self._settle_by_page()
         return self.look_at(), changed
 
     def _made(self) -> Order:
@@ -184,6 +186,14 @@ class OrderRow:
             return
         if [act for act in Act if self.move(act, (IntentState.PENDING,), IntentState.NOT_NEEDED, why)]:
             self.seed(Act.CONFIRM, IntentState.NOT_NEEDED, why)
+
+    def _settle_by_page(self) -> None:
+        """The page shows an order as paid and complete: a completion that nobody knew of has happened, and what
+        follows it is due.
+        """
+        free_shipping = self.intent(Act.FREE_SHIPPING)
+        if free_shipping is not None and free_shipping.state is IntentState.UNCERTAIN:
+            self.settle(Act.FREE_SHIPPING, IntentState.DONE, Why.SEEN_COMPLETED, "site")
 
     def look_at(self) -> Order:
         """Work out anew what stands in the owner's way; returns the order as it is."""

@@ -107,7 +107,9 @@ def problem_of(status: str, intents: Mapping[str, Intent]) -> OrderProblem | Non
         return None  # a shipped order is settled with its buyer, whoever did it
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED
-    if status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in intents:
+    completion = intents.get(Act.FREE_SHIPPING)
+    is_completing = completion is not None and completion.state is IntentState.UNCERTAIN
+    if status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in intents and not is_completing:
         return OrderProblem.PAID_WITHOUT_CARD
     for act in Act:
         intent = intents.get(act)

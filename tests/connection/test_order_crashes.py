@@ -101,11 +101,26 @@ async def test_it_dies_before_the_confirmation_is_sent(shoal: Shoal, tmp_path: P
     assert await calls(heir, CONSIGN, unb) == 1  # that of the first order
 
 
+async def test_it_dies_while_a_group_price_is_completed_and_the_page_tells_the_rest(
+    shoal: Shoal, tmp_path: Path, heirs: list[Shoal]
+) -> None:
+    unb = await paying_shop(shoal, free_shipping=True)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="freeshipping")
+    order_id = await pay(shoal, unb, card="group")
+    await held(shoal, "freeshipping")
+    heir = await heir_of(shoal, tmp_path, heirs)
+    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)
+    order = await order_soon(heir, order_id, status="shipped")
+    assert order.problem == ""
+    assert (await calls(heir, FREE, unb), await calls(heir, CONSIGN, unb), len(await words(heir, unb))) == (1, 1, 1)
+
+
 async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
     unb = await paying_shop(shoal, free_shipping=True)
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="freeshipping")
     order_id = await pay(shoal, unb, card="group")
     await held(shoal, "freeshipping")
+    await shoal.sandbox.do("fault", account=unb, kind="http_500", which="order", times=99)
     heir = await heir_of(shoal, tmp_path, heirs)
     await order_soon(heir, order_id, problem="free_shipping_uncertain")
     await asyncio.sleep(0.2)

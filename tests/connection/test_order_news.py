@@ -94,7 +94,7 @@ async def test_c12_a_paid_order_of_an_unlisted_item_is_served_or_its_owner_is_to
     order_id = await pay(shoal, unb, item="899999999999")
     order = await order_soon(shoal, order_id, problem="no_paid_message")
     assert (order.item_id, order.status) == ("899999999999", "pending_ship")
-    assert "no_paid_message" in {order.problem for order in told}
+    await until(lambda: "no_paid_message" in {order.problem for order in told})  # told just after it is stored
     assert await calls(shoal, CONSIGN, unb) == 0
     await shoal.manager.update_settings("shop", {"paid_message": "网盘链接 {order_id}"}, caller=ANN)
     second = await pay(shoal, unb, item="899999999999", buyer="小虾")

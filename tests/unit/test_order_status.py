@@ -53,6 +53,8 @@ def test_an_owner_is_called_for_what_failed_or_is_unknown_and_nothing_else(
     settled = status in ENDS or status == OrderStatus.SHIPPED
     called = state in {IntentState.FAILED, IntentState.UNCERTAIN} or status == OrderStatus.REFUNDING
     called = called or (status == OrderStatus.PENDING_SHIP and act is not Act.PAID_MESSAGE)
+    if state is IntentState.UNCERTAIN and act is Act.FREE_SHIPPING and status == OrderStatus.PENDING_SHIP:
+        assert problem is OrderProblem.FREE_SHIPPING_UNCERTAIN
     assert (problem is not None) == (called and not settled)
 
 
