@@ -47,6 +47,10 @@ class SiteClock:
         """What it shows beyond our wall clock now."""
         return 0 if self._since_steady_ms is None else self._since_steady_ms + steady_ms() - now_ms()
 
+    def now_ms(self) -> int:
+        """What it shows now; our wall clock, when it was not told."""
+        return now_ms() + self.ahead_ms
+
     def ours(self, at_ms: int) -> int:
         """The moment, by our wall clock, of what happened at ``at_ms`` by the site's.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from shoal.clock import now_ms
+from shoal.clock import SiteClock, now_ms
 from shoal.errors import StoreError
 from shoal.position_book import Position, PositionBook
 from shoal.xianyu import frames
@@ -17,16 +17,24 @@ class SyncPosition:
     """One connection's place in the feed: agreed with the site, moved on by what is stored, kept over restarts.
 
     What is kept never runs ahead of what is stored: until the connection has caught up with what came while the
-    account was away, the row stays as it was.
+    account was away, or with what the site passed over, the row stays as it was.
     """
 
     def __init__(
-        self, account_id: str, socket: LiveSocket, book: PositionBook, last: Position | None, *, timeout_seconds: float
+        self,
+        account_id: str,
+        socket: LiveSocket,
+        book: PositionBook,
+        last: Position | None,
+        *,
+        site_clock: SiteClock,
+        timeout_seconds: float,
     ) -> None:
         """``last``: where the account stood when its last connection ended; ``None`` when there was none."""
         self._account_id = account_id
         self._socket = socket
         self._book = book
+        self._site_clock = site_clock
         self._timeout_seconds = timeout_seconds
         self._pts = last.pts if last else None
         self._kept = self._pts
@@ -42,13 +50,23 @@ class SyncPosition:
         reply = await self._say(self._older(theirs))
         if theirs and frames.wants_position(reply):  # ours is too long ago for the site
             await self._say(theirs)
+        await self._keep_first()
 
-    async def follow(self) -> None:
-        """Take over the site's place: it asked for that, and what is missing is pulled from its history.
+    async def follow(self) -> Position:
+        """Take over the site's place: it asked for that. Returns where we stood until now.
 
-        Raises what ``LiveSocket.request`` raises.
+        What lies between is not pushed any more: until ``caught_up`` says that it was pulled, the place that is kept
+        stays where it is. Raises what ``LiveSocket.request`` raises.
         """
-        await self._say(await self._asked() or self._older({}))
+        await self._keep_first()
+        self._caught_up = False
+        stood = Position(pts=self._pts or 0, known_at_ms=now_ms())
+        theirs = await self._asked()
+        await self._say(theirs or self._older({}))
+        pts = theirs.get("pts")
+        if isinstance(pts, int):
+            self._pts = max(pts, self._pts or 0)
+        return stood
 
     def passed(self, push: frames.Frame) -> None:
         """A push is stored and acknowledged, and so is everything before it."""
@@ -57,7 +75,7 @@ class SyncPosition:
             self._pts = pts
 
     def caught_up(self) -> None:
-        """What came while the account was away is stored too: from here on the place may be kept."""
+        """What came while the account was away, or was passed over, is stored too: the place may be kept again."""
         self._caught_up = True
 
     async def keep(self) -> None:
@@ -72,10 +90,15 @@ class SyncPosition:
         else:
             self._kept = pts
 
+    async def _keep_first(self) -> None:
+        """An account without any place is new, and its past is not looked at: so from the beginning it has one."""
+        if self._kept is None:
+            await self.keep()
+
     def _older(self, theirs: dict[str, object]) -> dict[str, object]:
         pts = theirs.get("pts")
         if not isinstance(pts, int):
-            said = frames.position_at(now_ms())
+            said = frames.position_at(self._site_clock.now_ms())
             return said if self._pts is None else {**said, "pts": self._pts}
         if self._pts is None:
             self._pts = pts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from shoal.account import Account
 from shoal.account_task import Link
 from shoal.catch_up import LONGEST_AWAY_MS, CatchUp
-from shoal.clock import now_ms
+from shoal.clock import SiteClock
 from shoal.config import Settings
 from shoal.errors import TemporaryFailure
 from shoal.position_book import Position
@@ -27,6 +28,9 @@ ON_ITS_WAY_SECONDS = 5.0
 
 BEFORE_MS = 60_000
 """So much earlier than the last known moment a look into the past begins: what comes twice does no harm."""
+
+AGAIN_SECONDS = 5.0
+"""How long after one pull the next may begin: a site that asks for many is not stormed."""
 
 
 class DeafConnection(TemporaryFailure):
@@ -51,10 +55,10 @@ class Upkeep:
         tokens: SocketTokens,
         check_login: Callable[[], Awaitable[None]],
         away: Position | None,
-        site_ahead_ms: int,
+        site_clock: SiteClock,
         rng: Random,
     ) -> None:
-        """``away``: where the account stood before; ``site_ahead_ms``: what the site's clock shows beyond ours."""
+        """``away``: where the account stood before."""
         self._account_id = account.id
         self._link = link
         self._settings = settings
@@ -65,11 +69,12 @@ class Upkeep:
         self._tokens = tokens
         self._check_login = check_login
         self._away = away
-        self._site_ahead_ms = site_ahead_ms
+        self._site_clock = site_clock
         self._rng = rng
-        self._connected_ms = now_ms()
+        self._connected_site_ms = site_clock.now_ms()
         self._under_way: set[str] = set()
         self._heard_at: float | None = None
+        self._pull_at = 0.0
         self.looked_back = asyncio.Event()
         """What came, and what of ours went, while the account was away is known, as far as it can be."""
 
@@ -131,28 +136,42 @@ class Upkeep:
         await self._catch_up_once()
         self.looked_back.set()
 
+    def passed_over(self, stood: Position) -> None:
+        """The site goes on from a place of its own: what was said since we ``stood`` there is to be pulled."""
+        self._away = stood if self._away is None else replace(self._away)  # another one, so that it is pulled anew
+        self._beside("catch-up", self._catch_up_once)
+
     async def _catch_up_once(self) -> None:
         """Pull what came while the account was away. What fails for now is tried again at the next look."""
-        if self._away is None:
-            return
-        since_ms = max(self._away.known_at_ms, now_ms() - LONGEST_AWAY_MS) + self._site_ahead_ms - BEFORE_MS
-        try:
-            count = await self._catch_up.pull(since_ms)
-        except TemporaryFailure as failure:
-            log.warning("could not catch up", account=self._account_id, why=failure.code)
-            return
-        log.info("caught up", account=self._account_id, events=count)
-        self._away = None
-        self._position.caught_up()
+        loop = asyncio.get_running_loop()
+        while (away := self._away) is not None:
+            await asyncio.sleep(self._pull_at - loop.time())
+            try:
+                count = await self._catch_up.pull(self._since_ms(away))
+            except TemporaryFailure as failure:
+                log.warning("could not catch up", account=self._account_id, why=failure.code)
+                return
+            log.info("caught up", account=self._account_id, events=count)
+            self._pull_at = loop.time() + AGAIN_SECONDS
+            if self._away is away:
+                self._away = None
+                self._position.caught_up()
+
+    def _since_ms(self, away: Position) -> int:
+        """From when on, by the site's clock, something may be missing: since the place in the feed, which is a time.
+
+        Nor later than when that was known, in case it is none.
+        """
+        place_ms = min(away.pts // 1000, away.known_at_ms + self._site_clock.ahead_ms)
+        return max(place_ms, self._site_clock.now_ms() - LONGEST_AWAY_MS) - BEFORE_MS
 
     async def _look(self) -> None:
         """Compare what the site lists with what arrived. Raises ``DeafConnection``."""
         if self._away is not None:
             await self._catch_up_once()
             return
-        since_ms = self._connected_ms + self._site_ahead_ms
         try:
-            overlooked = await self._catch_up.overlooked(since_ms)
+            overlooked = await self._catch_up.overlooked(self._connected_site_ms)
         except TemporaryFailure as failure:
             log.warning("could not look", account=self._account_id, why=failure.code)
             return

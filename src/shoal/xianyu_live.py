@@ -171,7 +171,12 @@ class XianyuLive:
                 site_clock = SiteClock(registration.server_time_ms)
                 away = await self._around.positions.position(self._account.id)
                 position = SyncPosition(
-                    self._account.id, socket, self._around.positions, away, timeout_seconds=timeout_seconds
+                    self._account.id,
+                    socket,
+                    self._around.positions,
+                    away,
+                    site_clock=site_clock,
+                    timeout_seconds=timeout_seconds,
                 )
                 await position.agree()
                 await self._work(access, socket, site_clock, position, away)
@@ -234,7 +239,7 @@ class XianyuLive:
                     tokens=access.tokens,
                     check_login=lambda: self._check_login(access),
                     away=away,
-                    site_ahead_ms=site_clock.ahead_ms,
+                    site_clock=site_clock,
                     rng=self._around.rng,
                 )
                 await upkeep.beat()
@@ -268,7 +273,7 @@ class XianyuLive:
         await socket.ack(push)
         position.passed(push)
         if frames.wants_position(push):
-            await position.follow()
+            upkeep.passed_over(await position.follow())
         if events:
             upkeep.heard()
             self._link.heard(message=bool(heard.said))

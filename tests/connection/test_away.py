@@ -153,3 +153,75 @@ async def test_a_message_that_cannot_be_stored_is_not_acknowledged_and_comes_aga
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
     await asyncio.sleep(0.2)
     assert (await shoal.sandbox.sockets(unb))["unacked"] == 0
+
+
+# ── when the site goes on from a place of its own ───────────────────────────────────────────────────────────────────
+
+
+def kept_place(shoal: Shoal) -> str:
+    with closing(sqlite3.connect(shoal.data_dir / DATABASE_FILE)) as database:
+        row = database.execute("SELECT position FROM sync_positions WHERE account_id = 'shop'").fetchone()
+    return str(row[0]) if row else ""
+
+
+async def kept_place_moves_from(shoal: Shoal, before: str) -> str:
+    async with asyncio.timeout(10):
+        while (place := kept_place(shoal)) == before:
+            await asyncio.sleep(0.02)
+    return place
+
+
+async def test_what_the_site_passes_over_is_pulled_before_the_new_place_is_kept(shoal: Shoal) -> None:
+    await shoal.sandbox.do("policy", replays_missed=False)
+    await shoal.close()
+    await shoal.open(heartbeat_seconds=0.05, site_timeout_seconds=30.0)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=99)
+    await asyncio.sleep(0.3)
+    before = kept_place(shoal)
+    assert before
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations", times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
+    await shoal.sandbox.do("push", account=unb, shape="resync", skipping=True)
+    await shoal.sandbox.do("faults/clear", account=unb, kind="batch_push")
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小虾", 1)
+    await asyncio.sleep(0.3)
+    assert kept_place(shoal) == before, "a kill now must not skip what was passed over"
+    assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
+    await shoal.sandbox.do("fault/release")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
+    await kept_place_moves_from(shoal, before)
+    await asyncio.sleep(0.2)
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1
+    assert [len(await shoal.sandbox.seen(unb, buyer)) for buyer in ("小鱼", "小虾")] == [2, 1]
+
+
+async def test_what_the_site_passed_over_is_pulled_after_a_restart_if_it_could_not_be_before(shoal: Shoal) -> None:
+    await shoal.sandbox.do("policy", replays_missed=False)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=99)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations", times=1)
+    await shoal.sandbox.do("push", account=unb, shape="resync", skipping=True)
+    await shoal.sandbox.do("faults/clear", account=unb, kind="batch_push")
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗")
+    await shoal.sandbox.seen_soon(unb, "小虾", 1)
+    await shoal.close()
+    await shoal.sandbox.do("faults/clear")
+    await shoal.open()
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    assert await shoal.sandbox.seen(unb, "小虾") == ["hi"]
+
+
+async def test_a_site_that_asks_again_and_again_is_not_stormed(shoal: Shoal) -> None:
+    unb = await shoal.add()
+    for _ in range(20):
+        await shoal.sandbox.do("push", account=unb, shape="resync")
+        await asyncio.sleep(0.05)
+    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
+    asked = [frame for frame in frames if "listNewestPagination" in str(frame["frame"]) and frame["direction"] == "in"]
+    assert 1 <= len(asked) <= 2
+    assert (await shoal.sandbox.sockets(unb))["total"] == 1

@@ -92,7 +92,8 @@ class MarkBody(Body):
 class PushBody(Body):
     """Push something that is no message; ``raw`` sends ``data`` untouched.
 
-    ``session_remove`` is the push that asks to back off, ``resync`` the one that asks for a new sync position.
+    ``session_remove`` is the push that asks to back off, ``resync`` the one that asks for a new sync position; with
+    ``skipping`` the site's own is beyond what was not acknowledged, which is not pushed any more.
     """
 
     account: Digits
@@ -110,6 +111,7 @@ class PushBody(Body):
     text: Text = "还在吗"
     message_ids: list[str] = Field(default_factory=list)
     data: str = ""
+    skipping: bool = False
 
 
 class FaultBody(Body):

@@ -115,6 +115,8 @@ def _push(site: Site, body: PushBody) -> dict[str, Any]:
         for socket in site.sockets_of(body.account):
             socket.notify("/s/session/remove", {"reason": "session remove"})
     elif body.shape == "resync":
+        if body.skipping:
+            site.feed(body.account).skip()
         for socket in site.sockets_of(body.account):
             socket.push([], "/s/vulcan", syncExtraType={"type": 1})
     else:

@@ -71,6 +71,12 @@ class Feed:
         self.entries.append(entry)
         return entry
 
+    def skip(self) -> None:
+        """Give up what was not acknowledged: it stays in the chats, and is not pushed any more."""
+        for entry in self.entries:
+            entry.acked = True
+        self.gathered.clear()
+
     @property
     def acked_pts(self) -> int:
         """Return the place up to which everything is acked, in microseconds."""
