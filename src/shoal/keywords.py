@@ -57,6 +57,20 @@ def check_rows(rows: Sequence[KeywordRow]) -> None:
     _check([row.stripped() for row in rows], [])
 
 
+def check_row(row: KeywordRow) -> None:
+    """Refuse a row that could stand in no list. Raises ``InvalidInput``."""
+    if not folded(row.keyword).strip():
+        raise InvalidInput("a keyword is empty", code="empty_keyword")
+    if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
+        raise InvalidInput(
+            f"a keyword has at most {MAX_KEYWORD_CHARACTERS} characters, a reply {MAX_REPLY_CHARACTERS}",
+            code="keyword_too_long",
+            keyword=row.keyword[:MAX_KEYWORD_CHARACTERS],
+            keyword_limit=MAX_KEYWORD_CHARACTERS,
+            reply_limit=MAX_REPLY_CHARACTERS,
+        )
+
+
 def without_index(rules: Rules, index: int) -> Rules:
     """Remove the rule at that place of the lists that the API shows."""
     if not 0 <= index < len(rules):
@@ -102,11 +116,11 @@ def next_position(rules: Iterable[Rule]) -> int:
 def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
     rows = [row.stripped() for row in rows]
     _check(rows, kept)
-    rich = {rule.key: rule for rule in reversed(kept)}
+    known = {rule.key: rule for rule in before if is_plain_text(rule)}
+    rich = {rule.key: rule for rule in reversed(kept) if rule.key not in known}
     rows, told = [row for row in rows if row.key not in rich], [row for row in rows if row.key in rich]
     edited = {row.key: _told(rich[row.key], row) for row in told}
     merged = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
-    known = {rule.key: rule for rule in before if is_plain_text(rule)}
     place = next_position(before)
     ordered = 0
     for row in rows:
@@ -141,16 +155,7 @@ def _check(rows: Sequence[KeywordRow], kept: Sequence[Rule]) -> None:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
     seen: set[tuple[str, str]] = set()
     for row in rows:
-        if not folded(row.keyword).strip():
-            raise InvalidInput("a keyword is empty", code="empty_keyword")
-        if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
-            raise InvalidInput(
-                f"a keyword has at most {MAX_KEYWORD_CHARACTERS} characters, a reply {MAX_REPLY_CHARACTERS}",
-                code="keyword_too_long",
-                keyword=row.keyword[:MAX_KEYWORD_CHARACTERS],
-                keyword_limit=MAX_KEYWORD_CHARACTERS,
-                reply_limit=MAX_REPLY_CHARACTERS,
-            )
+        check_row(row)
         if row.key in seen:
             raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=row.keyword, item=row.key[1])
         seen.add(row.key)

@@ -73,6 +73,17 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def untouched(server: Server, account: Account, caller: Caller) -> dict[str, Any]:
+    """The fields of ``ChangeFacts`` for a preview, which changes nothing."""
+    return {
+        "changed": False,
+        "generation": account.generation,
+        "rev": account.rev,
+        "state": server.manager.observation(account.id).state,
+        "op_id": shown_op_id(caller.op_id),
+    }
+
+
 async def _add_current(server: Server, account_id: str, error: StaleGeneration, shown: Shown | None) -> None:
     account = server.manager.accounts.get(account_id)
     if account is None:

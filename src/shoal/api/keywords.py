@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, Path, Response, UploadFile
+from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
 from pydantic import BaseModel
 
+from shoal import wishes
 from shoal.account import Account
 from shoal.api.bodies import KeywordRowsBody, KeywordsBody, Text
 from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
-from shoal.api.changes import Shown, changed
+from shoal.api.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.rule_shapes import TheLanguage
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
+from shoal.api.table_files import TABLE, check_name, table_answer, telling_rows
+from shoal.clock import now_ms
+from shoal.keyword_sheet import has_rows, keyword_file, read_keyword_file
 from shoal.keywords import KeywordRow
 from shoal.picture_formats import measure
 from shoal.rule import Part, Rule, RuleKind
@@ -83,6 +89,20 @@ class KeywordRemoved(ChangeFacts):
     msg: str = "删除成功"
 
 
+class KeywordsImported(ChangeFacts):
+    """The text rules were replaced by those of the file, or would be (``dry_run``): how many rows it has, how many of
+    them are new, how many were there, and how many rules were not in the file and went.
+    """
+
+    model_config = example(msg="导入成功", total=3, added=1, updated=2, removed=0, dry_run=False, **CHANGE_EXAMPLE)
+    msg: str = "导入成功"
+    total: int
+    added: int
+    updated: int
+    removed: int
+    dry_run: bool
+
+
 @routes.get("/keywords/{cid}", summary="List rules", response_model=list[KeywordShape], responses=READING_COMPAT)
 async def list_keywords(account: AccountToRead) -> Response:
     """Every rule in the order in which they are asked; a rule with a picture has an empty reply."""
@@ -131,6 +151,61 @@ async def update_keywords_with_item_id(
     ]
     change = server.manager.update_text_keywords(account.id, rows, caller=caller)
     return KeywordsChanged(count=len(rows), **await changed(server, response, account.id, change, _with_items))
+
+
+@routes.get(
+    "/keywords-export/{cid}",
+    summary="Rules as an Excel file",
+    response_class=Response,
+    responses={**READING_COMPAT, **TABLE},
+)
+async def export_keywords(account: AccountToRead) -> Response:
+    """The text rules as a table of `关键词`, `商品ID` and `关键词内容`; without any, a template with examples.
+
+    What such a row cannot express (pictures, several words or messages, hours, priorities, …) is left out.
+    """
+    data = await asyncio.to_thread(keyword_file, account.keywords)
+    kind = "keywords" if has_rows(account.keywords) else "keywords_template"
+    return table_answer(data, f"{kind}_{account.id}_{now_ms() // 1000}.xlsx", account)
+
+
+@routes.post("/keywords-import/{cid}", summary="Replace every text rule by an Excel file", responses=CHANGING_COMPAT)
+async def import_keywords(
+    account: AccountToChange,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+    file: Annotated[UploadFile, File(description="An .xlsx with the columns 关键词, 商品ID and 关键词内容.")],
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+) -> KeywordsImported:
+    """Replace the text rules by the rows of the file, all or none of them; what a row cannot express stays.
+
+    If a row cannot be used, nothing is changed, and `params.rows` says what is the matter with each.
+    """
+    check_name(file)
+    data = await file.read()
+    with telling_rows(language):
+        rows = await asyncio.to_thread(read_keyword_file, data, account.keywords)
+    wish = await asyncio.to_thread(wishes.text_keywords, rows)
+    if dry_run:
+        after = await server.manager.preview_rules(account.id, wish, caller=caller)
+        facts = untouched(server, account, caller)
+    else:
+        change = server.manager.update_rules(account.id, wish, caller=caller)
+        outcome = await made(server, response, account.id, change, _with_items)
+        facts, after = facts_of(outcome), outcome.account
+    known = {rule.key for rule in account.keywords}
+    kept = {rule.id for rule in after.keywords}
+    return KeywordsImported(
+        total=len(rows),
+        added=sum(row.key not in known for row in rows),
+        updated=sum(row.key in known for row in rows),
+        removed=sum(rule.id not in kept for rule in account.keywords),
+        dry_run=dry_run,
+        **facts,
+    )
 
 
 @routes.post("/keywords/{cid}/image", summary="Answer a keyword with a picture", responses=CHANGING_RULES)

@@ -12,13 +12,12 @@ from fastapi import APIRouter, Path, Query, Response
 from shoal import wishes
 from shoal.account import Account
 from shoal.api.caller import OwnAccount, TheCaller, TheServer
-from shoal.api.changes import facts_of, made
+from shoal.api.changes import facts_of, made, untouched
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language
 from shoal.api.large import has_many_rules, large_answer
-from shoal.api.op_ids import shown_op_id
 from shoal.api.rule_shapes import (
     OrderBody,
     RuleBody,
@@ -184,10 +183,7 @@ async def replace_rules(
     facts: dict[str, Any]
     if dry_run:
         after = await server.manager.preview_rules(account.id, wish, caller=caller)
-        facts = {
-            "changed": False, "generation": account.generation, "rev": account.rev,
-            "state": server.manager.observation(account.id).state, "op_id": shown_op_id(caller.op_id),
-        }  # fmt: skip
+        facts = untouched(server, account, caller)
     else:
         outcome = await _made(server, response, account.id, wish, caller)
         facts, after = facts_of(outcome), outcome.account

@@ -386,6 +386,68 @@ PROBLEMS: dict[str, Problem] = {
         422, "图片太大，最多 {limit} 字节", "The picture is too large: at most {limit} bytes."
     ),
     "picture_missing": Problem(404, "没有这张图片，请重新上传", "There is no such picture here; upload it again."),
+    # ── files with tables ──
+    "not_xlsx": Problem(
+        400,
+        "无法读取这个文件：需要没有密码的 .xlsx 文件。旧的 .xls 或 CSV 请在 Excel 中另存为 .xlsx",
+        "This file cannot be read: it is to be an .xlsx without a password. Save an old .xls or a CSV as .xlsx first.",
+    ),
+    "sheet_too_large": Problem(
+        400,
+        "文件解压后太大，最多 {limit} MiB。请只保留需要的工作表和列",
+        "The file is too large when unpacked: at most {limit} MiB. Keep only the sheet and columns that are needed.",
+    ),
+    "too_many_sheet_rows": Problem(
+        400,
+        "行数太多：最多 {limit} 行有内容，并且只看前 {rows} 行。请删去多余的行，空行也要删",
+        "There are too many rows: at most {limit} may say anything, and only the first {rows} are looked at. Remove "
+        "the others, empty ones too.",
+    ),
+    "no_rows": Problem(
+        400,
+        "文件中没有任何有内容的行，没有导入",
+        "No row of the file says anything; nothing was imported.",
+    ),
+    "missing_columns": Problem(
+        400,
+        "缺少列：{missing}。第一行应是列名；文件中的列名是：{found}",
+        "Columns are missing: {missing}. The first row names the columns; in this file they are: {found}.",
+    ),
+    "duplicate_column": Problem(
+        400, "列“{column}”出现了两次，请只保留一列", "The column “{column}” stands twice; keep one of them."
+    ),
+    "bad_rows": Problem(
+        400,
+        "没有导入任何内容，文件中有 {count} 处不可用。{said}",
+        "Nothing was imported. Places in the file that cannot be used: {count}. {said}",
+        params=("rows",),
+    ),
+    "cell_formula": Problem(
+        400,
+        "单元格是公式。请复制后用“粘贴为值”替换它",
+        "The cell is a formula. Copy it and paste it as a value.",
+    ),
+    "cell_no_text": Problem(
+        400,
+        "单元格不是文本（可能是日期、百分比、错误值或超过 15 位的数字）。请把格式改为“文本”，再重新输入",
+        "The cell is no text (a date, a percentage, an error, or a number of more than 15 digits). Format it as text, "
+        "then type it again.",
+    ),
+    "cells_merged": Problem(
+        400,
+        "单元格 {cells} 是合并的。请取消合并，并在每一行填写",
+        "The cells {cells} are merged. Unmerge them, and fill in each row.",
+    ),
+    "duplicate_row": Problem(
+        400,
+        "“{keyword}”与第 {first} 行的关键词和商品相同",
+        "“{keyword}” has the same keyword and item as row {first}.",
+    ),
+    "file_not_made": Problem(
+        503,
+        "文件未能生成，请检查服务器的磁盘空间后重试",
+        "The file could not be made; look at the server's disk space, then try again.",
+    ),
     "unknown_qr_login": Problem(
         404,
         "没有这次扫码登录，或它已结束太久，请重新获取二维码",
