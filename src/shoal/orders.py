@@ -15,7 +15,7 @@ import structlog
 
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
-from shoal.errors import InvalidInput, NeedsOwner, TemporaryFailure
+from shoal.errors import InvalidInput, NeedsOwner, StoreError, TemporaryFailure
 from shoal.order_book import Act, Intent, IntentState, News, Order, OrderBook, Why
 from shoal.order_news import TAKE_UP_MS
 from shoal.order_rows import PAGE
@@ -31,6 +31,9 @@ log = structlog.get_logger("shoal.orders")
 
 ECHO_GRACE_SECONDS = 0.5
 """How long the echo of a message that nobody answered may take to tell that it arrived."""
+
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 300.0
+"""When orders are looked at again whose news could not be stored."""
 
 PAGE_LAG_SECONDS = 3.0
 """How far an order's page may be behind its paid card: it is looked at once more before it is believed."""
@@ -52,14 +55,28 @@ class Orders:
         outbox.on_echo(self._echoed)
 
     async def take_up(self) -> None:
-        """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``."""
+        """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``.
+
+        What it hears and cannot store is asked again later: a full disk is no reason to end the connection.
+        """
+        wait = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                await self._look_back()
+                break
+            except StoreError as error:
+                log.warning("orders not looked at", account=self._account_id, why=error.code, wait_seconds=wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        await self.go_on()
+
+    async def _look_back(self) -> None:
         horizon = now_ms() - TAKE_UP_MS
         for order in await self._book.give_up(self._account_id, older_than_ms=horizon):
             log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
         unfinished = await self._book.unfinished(self._account_id)
         for order in [*unfinished, *await self._book.unsettled(self._account_id, newer_than_ms=horizon)]:
             await self._look_up(order)  # it may have been cancelled, or served by a person, while nobody listened
-        await self.go_on()
 
     async def _echoed(self, sending: Sending) -> None:
         """A message that nobody answered has come back after all: its order goes on."""

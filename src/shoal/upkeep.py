@@ -14,7 +14,7 @@ from shoal.account_task import Link
 from shoal.catch_up import LONGEST_AWAY_MS, CatchUp
 from shoal.clock import SiteClock
 from shoal.config import Settings
-from shoal.errors import TemporaryFailure
+from shoal.errors import StoreError, TemporaryFailure
 from shoal.position_book import Position
 from shoal.socket_tokens import SocketTokens
 from shoal.sync_position import SyncPosition
@@ -148,7 +148,7 @@ class Upkeep:
             await asyncio.sleep(self._pull_at - loop.time())
             try:
                 count = await self._catch_up.pull(self._since_ms(away))
-            except TemporaryFailure as failure:
+            except (TemporaryFailure, StoreError) as failure:
                 log.warning("could not catch up", account=self._account_id, why=failure.code)
                 return
             log.info("caught up", account=self._account_id, events=count)
@@ -172,13 +172,14 @@ class Upkeep:
             return
         try:
             overlooked = await self._catch_up.overlooked(self._connected_site_ms)
-        except TemporaryFailure as failure:
+            if overlooked:
+                await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.probe_seconds))
+                overlooked = await self._catch_up.unknown(overlooked)
+        except (TemporaryFailure, StoreError) as failure:
             log.warning("could not look", account=self._account_id, why=failure.code)
             return
         if overlooked:
-            await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.probe_seconds))
-            if await self._catch_up.unknown(overlooked):
-                raise DeafConnection("messages were not pushed although heartbeats were answered")
+            raise DeafConnection("messages were not pushed although heartbeats were answered")
 
     async def _ask_login(self) -> None:
         try:

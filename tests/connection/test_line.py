@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from order_steps import intent, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller
+from shoal.database import DATABASE_FILE
 from shoal.errors import StoreError
+from shoal.order_book import Act, IntentState
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
@@ -55,6 +60,39 @@ async def test_a_connection_that_has_nothing_to_store_comes_up_and_stays_while_t
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     await asyncio.sleep(1.0)
     assert await shoal.sandbox.sockets(unb) | {"now": 1, "total": 2} == await shoal.sandbox.sockets(unb)
+
+
+async def test_what_cannot_be_stored_or_read_beside_the_pushes_ends_no_line_and_is_done_later(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shoal.close()
+    await shoal.sandbox.do("policy", replays_missed=False)
+    await shoal.open(probe_seconds=0.2, login_check_seconds=0.2, heartbeat_seconds=0.1)
+    unb = await paying_shop(shoal)
+    await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    with closing(sqlite3.connect(shoal.data_dir / DATABASE_FILE, isolation_level=None)) as database:
+        database.execute("UPDATE intents SET state = 'uncertain' WHERE action = 'confirm'")  # the site will be asked
+        database.execute("UPDATE orders SET status = 'pending_ship'")
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")  # it will be pulled
+    await shoal.sandbox.do("fault", account=unb, kind="rotate_cookie", which="loginuser", name="sgcookie", value="new")
+    before = await shoal.sandbox.sockets(unb)
+
+    async def full(*_: object) -> Any:
+        raise StoreError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("shoal.orders.FIRST_WAIT_SECONDS", 0.2, raising=False)
+        broken.setattr(shoal.database, "write", full)
+        broken.setattr(shoal.log, "known", full)
+        await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+        await asyncio.sleep(1.5)
+        assert shoal.manager.observation("shop").state is AccountState.RUNNING
+    assert "hi" in await shoal.sandbox.seen_soon(unb, "小鱼", 3)
+    await order_soon(shoal, order_id, status="shipped", problem="")
+    assert (await shoal.sandbox.sockets(unb))["total"] == before["total"] + 1
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1006])
