@@ -24,7 +24,8 @@ class SiteLogin:
     def __init__(self, account: Account, credentials: Credentials, jar: dict[str, str] | None) -> None:
         self._account = account
         self._credentials = credentials
-        self._jar = dict(jar or {})
+        self._slot = credentials.shelf.slot(account)
+        self._jar = dict(self._slot.unkept_jar or jar or {})
 
     @classmethod
     async def open(cls, account: Account, credentials: Credentials) -> SiteLogin:
@@ -46,12 +47,28 @@ class SiteLogin:
         It never raises: a jar that could not be kept must not hide what became of the call that brought it.
         """
         self._jar.update(updates)
+        self._slot.unkept_jar = dict(self._jar)
+        log.debug("cookies rotated", account=self._account.id, names=sorted(updates))
+        await self.keep_jar()
+
+    @property
+    def has_unkept_jar(self) -> bool:
+        """Whether the database has still to be told what the site rotated."""
+        return self._slot.unkept_jar is not None
+
+    async def keep_jar(self) -> None:
+        """Store what the site rotated. It never raises: the next time will do."""
+        jar = self._slot.unkept_jar
+        if jar is None:
+            return
         try:
-            kept = await self._credentials.save_jar(self._account.id, self._jar, self._account.cookie_version)
+            kept = await self._credentials.save_jar(self._account.id, jar, self._account.cookie_version)
         except StoreError as error:
             log.warning("rotated cookies not kept", account=self._account.id, why=error.code)
             return
-        log.debug("cookies rotated", account=self._account.id, names=sorted(updates), kept=kept)
+        log.debug("jar stored", account=self._account.id, kept=kept)
+        if self._slot.unkept_jar is jar:
+            self._slot.unkept_jar = None
 
     async def device_id(self) -> str:
         """The account's device id, the same for ever."""
@@ -62,7 +79,7 @@ class SiteLogin:
 
     def token_slot(self) -> TokenSlot:
         """What this process knows of the account's token already."""
-        return self._credentials.shelf.slot(self._account)
+        return self._slot
 
     async def cached_token(self) -> SocketToken | None:
         """The token that an earlier process stored, while it has not ended and belongs to this cookie.

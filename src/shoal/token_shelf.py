@@ -1,4 +1,4 @@
-"""What this process knows of the accounts' tokens: over all their connections, and whatever the database takes."""
+"""What the site gave the accounts in this process: over all their connections, and whatever the database takes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class SocketToken:
 
 @dataclass(slots=True)
 class TokenSlot:
-    """What is known of one account's token, under one cookie.
+    """What is known of one account's token, and of the cookies that the site rotated, under one cookie of the owner's.
 
     ``token`` is ``None`` where there is none; until ``is_known``, the database is to be asked. ``is_unkept``: the
     database does not know of it yet. ``not_before_steady_ms`` and ``wait_ms`` ration the calls for the next one.
+    ``unkept_jar`` is what the site rotated, while the database does not have it.
     """
 
     belongs_to: tuple[int, int]
@@ -35,6 +36,7 @@ class TokenSlot:
     is_unkept: bool = False
     not_before_steady_ms: int | None = None
     wait_ms: int = 0
+    unkept_jar: dict[str, str] | None = field(default=None, repr=False)
 
     def put(self, token: SocketToken | None, *, is_unkept: bool) -> None:
         """From here on this is the token (or there is none)."""

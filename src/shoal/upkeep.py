@@ -16,6 +16,7 @@ from shoal.clock import SiteClock
 from shoal.config import Settings
 from shoal.errors import StoreError, TemporaryFailure
 from shoal.position_book import Position
+from shoal.site_login import SiteLogin
 from shoal.socket_tokens import SocketTokens
 from shoal.sync_position import SyncPosition
 from shoal.work_group import WorkGroup
@@ -52,6 +53,7 @@ class Upkeep:
         work: WorkGroup,
         position: SyncPosition,
         catch_up: CatchUp,
+        login: SiteLogin,
         tokens: SocketTokens,
         check_login: Callable[[], Awaitable[None]],
         away: Position | None,
@@ -66,6 +68,7 @@ class Upkeep:
         self._work = work
         self._position = position
         self._catch_up = catch_up
+        self._login = login
         self._tokens = tokens
         self._check_login = check_login
         self._away = away
@@ -97,6 +100,8 @@ class Upkeep:
             await asyncio.sleep(self._settings.heartbeat_seconds)
             await self.beat()
             self._beside("position", self._position.keep)  # beside: a slow database must not hold up the next beat
+            if self._login.has_unkept_jar:
+                self._beside("jar", self._login.keep_jar)
             if self._tokens.is_unkept():
                 self._beside("token", self._tokens.keep)
             if self._tokens.is_due():

@@ -236,6 +236,7 @@ class XianyuLive:
                         self._around.message_log,
                         timeout_seconds=self._settings.site_timeout_seconds,
                     ),
+                    login=access.login,
                     tokens=access.tokens,
                     check_login=lambda: self._check_login(access),
                     away=away,

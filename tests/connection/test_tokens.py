@@ -179,23 +179,27 @@ async def dropped(shoal: Shoal, unb: str) -> None:
 
 @contextmanager
 def no_token_is_taken(shoal: Shoal) -> Iterator[None]:
-    """The database refuses whatever is written about tokens."""
+    """The database refuses whatever is written about tokens and rotated cookies."""
+    no_room = "BEGIN SELECT RAISE(ABORT, 'no room'); END"
     with closing(sqlite3.connect(shoal.data_dir / DATABASE_FILE, isolation_level=None)) as database:
-        database.execute("CREATE TRIGGER full BEFORE UPDATE ON tokens BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        database.execute(f"CREATE TRIGGER full BEFORE UPDATE ON tokens {no_room}")
+        database.execute(f"CREATE TRIGGER full_too BEFORE INSERT ON cookie_jars {no_room}")
         yield
         database.execute("DROP TRIGGER full")
+        database.execute("DROP TRIGGER full_too")
 
 
 async def stored_token(shoal: Shoal) -> bool:
     return await shoal.credentials.token(shoal.manager.account("shop")) is not None
 
 
-async def test_a_token_that_the_database_refuses_is_used_all_the_same_and_stored_when_it_can_be(shoal: Shoal) -> None:
+async def test_what_the_database_refuses_is_used_all_the_same_and_stored_when_it_can_be(shoal: Shoal) -> None:
     await shoal.close()
     await shoal.open(heartbeat_seconds=0.05)
     unb = await shoal.add()
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     await shoal.credentials.forget_token("shop")
+    await shoal.sandbox.do("fault", account=unb, kind="rotate_cookie", which="token", name="sgcookie", value="new")
     with no_token_is_taken(shoal):
         outcome = await shoal.manager.update_cookie_status("shop", True, caller=ANN)
         assert outcome.observation.state is AccountState.RUNNING
@@ -204,13 +208,15 @@ async def test_a_token_that_the_database_refuses_is_used_all_the_same_and_stored
         await shoal.manager.update_cookie_status("shop", True, caller=ANN)
         assert await token_calls(shoal, unb) == 2
         assert not await stored_token(shoal)
+        assert "sgcookie=new" in (await shoal.sandbox.sockets(unb))["cookie"]
     async with asyncio.timeout(5):
-        while not await stored_token(shoal):
+        while not (await stored_token(shoal) and await shoal.credentials.jar(shoal.manager.account("shop"))):
             await asyncio.sleep(0.02)
     await shoal.close()
     await shoal.open()
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     assert await token_calls(shoal, unb) == 2
+    assert "sgcookie=new" in (await shoal.sandbox.sockets(unb))["cookie"]
 
 
 async def test_a_refused_token_that_the_database_will_not_forget_is_not_tried_again(shoal: Shoal) -> None:
