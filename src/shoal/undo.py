@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
 from shoal.errors import Conflict, InvalidInput
-from shoal.journal import JournalEntry
+from shoal.journal import Changes, JournalEntry
 from shoal.rule import MAX_RULES, Rule, in_order
 from shoal.rule_rows import rule_of
 from shoal.wishes import RuleWish, Wish
@@ -24,19 +24,37 @@ _SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK - SECRET_FIELDS
 Part = TypeVar("Part", Rule, ItemSetting)
 
 
-def undo(entry: JournalEntry) -> Wish:
-    """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could.
+def can_undo(entry: JournalEntry, account: Account | None) -> bool:
+    """Whether the entry is of a kind that can be undone, and of this very account. It may still conflict.
 
     Cookies and proxies do not stand in the journal as they are, and so neither a new cookie, nor another proxy, nor a
     creation, nor a deletion can be undone.
+    """
+    return account is not None and bool(_changes(entry)) and not _is_of_an_earlier(entry, account)
+
+
+def _changes(entry: JournalEntry) -> Changes:
+    """What an undo puts back; nothing when the entry cannot be undone."""
+    changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
+    return changes if changes.keys() <= _SCALARS | {"keywords", "items"} else {}
+
+
+def _is_of_an_earlier(entry: JournalEntry, account: Account) -> bool:
+    """Whether an account of the same id, which was removed, was meant."""
+    return account.id != entry.account_id or account.created_at_ms > entry.at_ms
+
+
+def undo(entry: JournalEntry) -> Wish:
+    """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could (``can_undo``).
+
     The wish raises ``Conflict`` (``undo_conflict``) that names what was changed since.
     """
-    changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
-    if not changes or not changes.keys() <= _SCALARS | {"keywords", "items"}:
+    changes = _changes(entry)
+    if not changes:
         raise InvalidInput("this change cannot be undone", code="not_undoable")
 
     def wish(account: Account) -> Account:
-        if account.created_at_ms > entry.at_ms:
+        if _is_of_an_earlier(entry, account):
             raise InvalidInput("this change is of an earlier account with that id", code="not_undoable")
         conflicts: list[str] = []
         values = {

@@ -16,6 +16,10 @@ async def _remark(door: Door, text: str) -> int:
     return rev
 
 
+async def _undoable(door: Door, path: str) -> list[int]:
+    return [row["rev"] for row in (await door.call("GET", path))["items"] if row["undoable"]]
+
+
 async def test_a_change_is_taken_back_by_a_new_change_that_can_be_taken_back_too(door: Door) -> None:
     await _remark(door, "old")
     rev = await _remark(door, "new")
@@ -92,12 +96,16 @@ async def test_a_cookie_a_creation_and_a_removal_cannot_be_undone(door: Door) ->
     for rev in (1, renewed, resumed):
         assert (await door.call("POST", f"/history/{rev}/undo", 422))["code"] == "not_undoable"
     remarked = await _remark(door, "private")
+    for path in ("/history", "/cookies/shop/history"):
+        assert await _undoable(door, path) == [remarked]
     removed = (await door.call("DELETE", "/cookies/shop"))["rev"]
     assert (await door.call("POST", f"/history/{removed}/undo", 404))["code"] == "unknown_entry"
+    assert await _undoable(door, "/history") == []
     await until(lambda: "shop" not in door.server.manager.tasks)
     await door.add()
     for rev in (remarked, removed):
         assert (await door.call("POST", f"/history/{rev}/undo", 422))["code"] == "not_undoable"
+    assert await _undoable(door, "/history") == []
 
 
 @pytest.mark.parametrize("rev", [99, 2**63 - 1])

@@ -68,6 +68,21 @@ export function clockTime(moment: string, at: number): string {
   return (dayOf(then) === dayOf(at) ? hour : dayAndHour).value.format(then)
 }
 
+const days = computed(() => new Intl.RelativeTimeFormat(languageTag.value, { numeric: 'auto' }))
+const dates = computed(() => new Intl.DateTimeFormat(languageTag.value, { dateStyle: 'medium' }))
+const weekdays = computed(() => new Intl.DateTimeFormat(languageTag.value, { weekday: 'short' }))
+
+/** The day of a moment: "today", "yesterday", or its date. */
+export function dayName(moment: string, at: number): string {
+  const then = new Date(moment)
+  for (const back of [0, 1]) {
+    const day = new Date(at)
+    day.setDate(day.getDate() - back)
+    if (dayOf(then.getTime()) === day.toDateString()) return days.value.format(-back, 'day')
+  }
+  return `${dates.value.format(then)} ${weekdays.value.format(then)}`
+}
+
 /** A number with its separators. */
 export const count = (value: number): string => numbers.value.format(value)
 

@@ -8,10 +8,20 @@ export function fieldName(field: string): string {
   return field in zh.fields ? t(`fields.${field}` as Key) : field
 }
 
-/** A value of the journal, short enough for a line. */
-export function valueText(value: unknown): string {
+/** What stands for "nothing set" in fields where that means something. */
+const UNSET: Record<string, Key> = {
+  debounce_seconds: 'account.serverSetting',
+  buyer_replies_per_hour: 'account.serverSetting',
+  shop_replies_per_minute: 'account.serverSetting',
+  timezone: 'account.timezoneDefault',
+  proxy: 'account.fact.direct',
+}
+
+/** A value of the journal in words. */
+export function valueText(value: unknown, field = ''): string {
   if (value === true) return t('values.on')
   if (value === false) return t('values.off')
+  if (UNSET[field] && (value === null || value === '')) return t(UNSET[field])
   if (value === null || value === undefined || value === '') return t('values.nothing')
   if (typeof value === 'object') return JSON.stringify(value)
   return String(value)
@@ -30,7 +40,7 @@ export interface FieldChange {
 export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
   return Object.entries(changes).map(([field, change]) => {
     if (COUNTERS.has(field)) return { field, old: '', new: '' }
-    if (Array.isArray(change)) return { field, old: valueText(change[0]), new: valueText(change[1]) }
+    if (Array.isArray(change)) return { field, old: valueText(change[0], field), new: valueText(change[1], field) }
     const counts = Object.entries((change ?? {}) as Record<string, unknown[]>)
       .filter(([kind, list]) => kind in zh.values && Array.isArray(list) && list.length)
       .map(([kind, list]) => t(`values.${kind}` as Key, { n: list.length }))

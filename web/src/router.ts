@@ -41,6 +41,12 @@ export const router = createRouter({
           meta: { title: 'nav.conversations' },
         },
         {
+          path: 'history',
+          name: 'history',
+          component: () => import('./pages/History.vue'),
+          meta: { title: 'nav.history' },
+        },
+        {
           path: ':rest(.*)*',
           name: 'nothing',
           component: () => import('./pages/Nothing.vue'),

@@ -1671,6 +1671,8 @@ export interface components {
             at: string;
             /** Origin */
             origin: string;
+            /** Undoable */
+            undoable: boolean;
             /** Account */
             account: string;
         };
@@ -2584,7 +2586,8 @@ export interface components {
          *           "generation": 7,
          *           "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
          *           "origin": "console 192.0.2.7",
-         *           "rev": 120
+         *           "rev": 120,
+         *           "undoable": true
          *         }
          *       ]
          *     }
@@ -2600,6 +2603,7 @@ export interface components {
          * @description One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
          *
          *     ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
+         *     ``undoable``: it is of a kind that can be undone; whether it was changed again since, a preview of the undo tells.
          */
         HistoryRow: {
             /** Rev */
@@ -2618,6 +2622,8 @@ export interface components {
             at: string;
             /** Origin */
             origin: string;
+            /** Undoable */
+            undoable: boolean;
         };
         /**
          * ImageKeywordAdded
@@ -5438,7 +5444,8 @@ export interface components {
          *           "generation": 7,
          *           "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
          *           "origin": "console 192.0.2.7",
-         *           "rev": 120
+         *           "rev": 120,
+         *           "undoable": true
          *         }
          *       ]
          *     }

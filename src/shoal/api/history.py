@@ -46,7 +46,7 @@ class HistoryList(BaseModel):
             {
                 "rev": 120, "generation": 7, "changes": {"enabled": [True, False]}, "actor": "user:admin",
                 "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
-                "origin": "console 192.0.2.7",
+                "origin": "console 192.0.2.7", "undoable": True,
             }
         ],
         next=None,
@@ -69,7 +69,7 @@ class WholeHistory(BaseModel):
             {
                 "rev": 120, "account": "my-shop", "generation": 7, "changes": {"enabled": [True, False]},
                 "actor": "user:admin", "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
-                "origin": "console 192.0.2.7",
+                "origin": "console 192.0.2.7", "undoable": True,
             }
         ],
         next=None,
@@ -151,10 +151,16 @@ async def get_whole_history(
                 return WholeHistory(items=rows, next=cursor_of(before))
             before = entry.rev
             if sought.fits(entry):
-                rows.append(AccountHistoryRow(account=entry.account_id, **history_row(entry).model_dump()))
+                rows.append(_row(server, me, entry))
         if len(entries) < size or sought.is_passed(entries[-1]):
             return WholeHistory(items=rows, next=None)
     return WholeHistory(items=rows, next=cursor_of(before))
+
+
+def _row(server: Server, me: User, entry: JournalEntry) -> AccountHistoryRow:
+    account = server.manager.accounts.get(entry.account_id)
+    mine = account if account is not None and account.owner_id == me.id else None
+    return AccountHistoryRow(account=entry.account_id, **history_row(entry, mine).model_dump())
 
 
 @routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)
@@ -165,7 +171,7 @@ async def get_history(
     before = place_of(cursor, 1)[0] if cursor else 0
     entries = await server.store.journal(account_id=account.id, after_rev=before, limit=limit + 1, newest_first=True)
     page = entries[:limit]
-    rows = [history_row(entry) for entry in page if entry.owner_id == me.id]
+    rows = [history_row(entry, account) for entry in page if entry.owner_id == me.id]
     return HistoryList(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
 
 

@@ -11,6 +11,7 @@ from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.api.op_ids import shown_op_id
 from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
+from shoal.undo import can_undo
 from shoal.xianyu.proxy import shown_proxy
 
 _LAST_MS = 253_402_300_799_999
@@ -214,6 +215,7 @@ class HistoryRow(BaseModel):
     """One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
 
     ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
+    ``undoable``: it is of a kind that can be undone; whether it was changed again since, a preview of the undo tells.
     """
 
     rev: int
@@ -223,10 +225,11 @@ class HistoryRow(BaseModel):
     op_id: str
     at: str
     origin: str
+    undoable: bool
 
 
-def history_row(entry: JournalEntry) -> HistoryRow:
-    """A journal entry as JSON."""
+def history_row(entry: JournalEntry, account: Account | None) -> HistoryRow:
+    """A journal entry as JSON. ``account``: the one that has its id now, if any."""
     return HistoryRow(
         rev=entry.rev,
         generation=entry.generation,
@@ -235,4 +238,5 @@ def history_row(entry: JournalEntry) -> HistoryRow:
         op_id=shown_op_id(entry.op_id),
         at=rfc3339(entry.at_ms),
         origin=entry.origin,
+        undoable=can_undo(entry, account),
     )

@@ -1,5 +1,6 @@
 import { account } from './account'
 import { conversations, verdict } from './conversations'
+import { history } from './history'
 import type { Messages } from './messages'
 import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
@@ -31,7 +32,7 @@ export const en: Messages = {
     loadMore: 'Load more',
     offlineHint: 'What you see is as of {when}. It renews itself when the line is back.',
   },
-  nav: { overview: 'Overview', accounts: 'Shops', conversations: 'Conversations' },
+  nav: { overview: 'Overview', accounts: 'Shops', conversations: 'Conversations', history: 'History' },
   line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…' },
   login: {
     title: 'Sign in to Shoal',
@@ -180,7 +181,7 @@ export const en: Messages = {
   },
   content: { text: '(empty)', image: '[picture]', card: '[card]', other: '[another message]' },
   fields: {
-    enabled: 'On',
+    enabled: 'Switched on',
     auto_confirm: 'Auto-confirm',
     remark: 'Remark',
     cookie: 'Cookie',
@@ -272,6 +273,7 @@ export const en: Messages = {
     submit: 'Remove the shop',
   },
   account: account.en,
+  history: history.en,
   rules: rules.en,
   errors: {
     network:
