@@ -6,16 +6,19 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from quick_start import blank_database, cheap_hasher
+from shoal import users
 from shoal.account import Account
 from shoal.reply_server import build_app
 from shoal.server import Server
@@ -71,14 +74,27 @@ def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
 
 
 @asynccontextmanager
+async def _open(app: FastAPI) -> AsyncIterator[None]:
+    """The server's life. Its passwords are cheap, so that a test need not wait for what another one measures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "PasswordHasher", cheap_hasher)
+        living = app.router.lifespan_context(app)
+        await living.__aenter__()
+    async with AsyncExitStack() as closing:
+        closing.push_async_exit(living)
+        yield
+
+
+@asynccontextmanager
 async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: Any) -> AsyncIterator[Door]:
     """A server with its administrator signed in; closed at the end. ``over_the_wire``: to ``site_…_url``."""
     site = FakeSite()
     nowhere = {"site_passport_url": "http://127.0.0.1:9"}
+    await blank_database(data_dir)
     app = build_app(
         quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if over_the_wire else site.connect
     )
-    async with app.router.lifespan_context(app):
+    async with _open(app):
         token = await app.state.server.users.open_session(1, 3600)
         async with client_of(app, token) as client:
             yield Door(app, client, site)

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from quick_start import blank_database
 from sandboxed import Sandbox, Shoal
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 
@@ -28,6 +29,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def shoal(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Shoal]:
     """An open Shoal over that sandbox."""
+    await blank_database(tmp_path / "data")
     instance = Shoal(sandbox, tmp_path / "data")
     await instance.open()
     yield instance
