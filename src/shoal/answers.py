@@ -54,6 +54,7 @@ class Reservation:
     op_id: str
     is_new: bool
     answer: Answer | None = None
+    path: str = ""
 
 
 class Answers:
@@ -171,7 +172,9 @@ class Answers:
             .limit(1)
         )
         row = await self._database.read(lambda connection: connection.execute(query).first())
-        return None if row is None else Reservation(op_id=row.op_id, is_new=False, answer=_answer_of(row))
+        if row is None:
+            return None
+        return Reservation(op_id=row.op_id, is_new=False, answer=_answer_of(row), path=row.path)
 
 
 def _scoped(user_id: int, key: str) -> str:

@@ -310,6 +310,8 @@ class ChangePath:
         except TimeoutError:
             self._unsettled.update(change.account_id for change in changes)
             raise OutcomeUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
+        if isinstance(settlement, Unsettled):
+            raise OutcomeUnknown(str(settlement.error), op_id=changes[0].op.op_id)
         if not isinstance(settlement, Committed):
             raise settlement.error
         return {entry.account_id: entry for entry in settlement.entries}

@@ -294,7 +294,8 @@ class CookieManager:
         """Switch many accounts; one result per account, in the order asked.
 
         ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); else each stands
-        alone. Either goes through the one change path. A batch never un-parks.
+        alone. Either goes through the one change path. A batch never un-parks, and waits for no account to start or
+        stop unless the caller's ``wait_seconds`` say so.
         """
         if atomic and len(updates) > ATOMIC_BATCH_LIMIT:
             raise InvalidInput(
@@ -327,10 +328,12 @@ class CookieManager:
         one = replace(caller, op_id=op_id, if_match=None)
         wish = self._switch(enabled, by_person=False)
         try:
-            outcome = await self._change(account_id, "batch_update_cookie_status", wish, one, revive=enabled)
+            outcome = await self._change(
+                account_id, "batch_update_cookie_status", wish, one, wait=caller.wait_seconds or 0.0, revive=enabled
+            )
         except ShoalError as error:
             return BatchResult(account_id=account_id, outcome="failed", error=error)
-        return _batch_result(outcome, outcome.observation)
+        return _batch_result(outcome)
 
     async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
         changed = await self._path.change_all(
@@ -342,7 +345,9 @@ class CookieManager:
         for account_id, done in changed.items():
             if updates[account_id] and not done.changed:
                 self._revive(account_id)
-        return [_batch_result(done, self._seen(account_id)) for account_id, done in changed.items()]
+        wait = caller.wait_seconds or 0.0
+        outcomes = await asyncio.gather(*(self._answer(done, caller, wait=wait) for done in changed.values()))
+        return [_batch_result(outcome) for outcome in outcomes]
 
     def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
         def wish(account: Account) -> Account:
@@ -409,11 +414,11 @@ class CookieManager:
         self._task_manager.vanish(account_id)
 
 
-def _batch_result(done: Done | Outcome, observation: Observation) -> BatchResult:
+def _batch_result(outcome: Outcome) -> BatchResult:
     return BatchResult(
-        account_id=done.account.id,
-        outcome="changed" if done.changed else "unchanged",
-        account=done.account,
-        generation=done.generation,
-        observation=observation,
+        account_id=outcome.account.id,
+        outcome="changed" if outcome.changed else "unchanged",
+        account=outcome.account,
+        generation=outcome.generation,
+        observation=outcome.observation,
     )

@@ -170,6 +170,29 @@ async def test_an_etag_guards_a_change(door: Door) -> None:
     await door.call("POST", "/cookies", 412, json=sent, headers={"If-Match": '"g1"'})
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/default-replies/shop/clear-records", None),
+        ("PUT", "/cookies/shop/chats/59000001/pause", {"minutes": 5}),
+        ("DELETE", "/cookies/shop/chats/59000001/pause", None),
+        ("POST", "/cookies/shop/send", {"chat_id": "59000001", "to_user_id": "22", "text": "hello", "take_over": True}),
+        ("POST", "/cookies/shop/orders/1/serve", {}),
+        ("POST", "/cookies/shop/orders/1/settle", {"act": "confirm", "outcome": "done"}),
+    ],
+)
+async def test_an_etag_guards_what_lies_beside_the_account_too(
+    door: Door, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    for key in ({}, {"Idempotency-Key": "k1"}, {"Idempotency-Key": "k1"}):  # a refused condition is never final
+        answer = await door.client.request(method, path, json=body, headers={"If-Match": '"g9"', **key})
+        assert (answer.status_code, answer.json()["code"]) == (412, "stale_generation"), answer.text
+        assert (answer.headers["etag"], answer.json()["current"]["generation"]) == ('"g1"', 1)
+    assert (await door.call("GET", "/cookies/shop/pauses"))["items"] == []
+    answer = await door.client.request(method, path, json=body, headers={"If-Match": '"g1"', "Idempotency-Key": "k1"})
+    assert answer.status_code != 412
+
+
 async def test_of_two_changes_with_the_same_etag_one_wins(door: Door) -> None:
     headers = {"If-Match": '"g1"'}
     answers = await asyncio.gather(

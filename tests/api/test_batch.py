@@ -43,11 +43,13 @@ async def test_all_well_is_200_and_an_empty_batch_is_nothing(door: Door) -> None
 async def test_a_dry_run_changes_nothing(door: Door) -> None:
     await _three(door)
     before = dict(door.server.manager.accounts)
-    for mode, status in (("each", 207), ("atomic", 207)):
-        params = {"mode": mode, "dry_run": "1"}
-        sent = {"updates": {"shop": False, "two": True, "nobody": True}}
-        body = await door.call("PUT", "/cookies/status", status, params=params, json=sent)
-        assert [row["outcome"] for row in body["results"]] == ["would_change", "unchanged", "failed"]
+    sent = {"updates": {"shop": False, "two": True, "nobody": True}}
+    body = await door.call("PUT", "/cookies/status?dry_run=1", 207, json=sent)
+    assert [row["outcome"] for row in body["results"]] == ["would_change", "unchanged", "failed"]
+    await door.call("PUT", "/cookies/status?mode=atomic&dry_run=1", 404, json=sent)  # as it would be answered
+    del sent["updates"]["nobody"]
+    body = await door.call("PUT", "/cookies/status?mode=atomic&dry_run=1", json=sent)
+    assert [row["outcome"] for row in body["results"]] == ["would_change", "unchanged"]
     assert dict(door.server.manager.accounts) == before
 
 
@@ -56,7 +58,9 @@ async def test_atomic_is_all_or_none(door: Door) -> None:
     params = {"mode": "atomic"}
     before = dict(door.server.manager.accounts)
     sent = {"updates": {"shop": False, "nobody": False}}
-    assert (await door.call("PUT", "/cookies/status", 404, params=params, json=sent))["code"] == "unknown_account"
+    answer = await door.call("PUT", "/cookies/status", 404, params=params, json=sent)
+    assert (answer["code"], answer["params"]) == ("unknown_account", {"ids": ["nobody"]})
+    assert "nobody" in answer["detail"]
     async with another_person(door) as bob:
         await bob.call("PUT", "/cookies/status", 404, params=params, json={"updates": {"shop": False}})
     assert dict(door.server.manager.accounts) == before
@@ -64,6 +68,18 @@ async def test_atomic_is_all_or_none(door: Door) -> None:
     body = await door.call("PUT", "/cookies/status", params=params, json=sent)
     assert [row["outcome"] for row in body["results"]] == ["changed", "changed", "unchanged"]
     assert not door.account("two").enabled
+
+
+@pytest.mark.parametrize("mode", ["each", "atomic"])
+async def test_it_waits_for_the_accounts_only_when_it_is_told_to(door: Door, mode: str) -> None:
+    await until(lambda: door.site.live.get("shop") == 1)
+    door.site.farewell_seconds = 0.3
+    path = f"/cookies/status?mode={mode}"
+    for wait, enabled, state in (("", False, {"stopping", "running"}), ("&wait=20", True, {"running"})):
+        body = await door.call("PUT", f"{path}{wait}", json={"updates": {"shop": enabled}})
+        assert body["results"][0]["state"] in state
+    body = await door.call("PUT", f"{path}&wait=20", json={"updates": {"shop": False}})
+    assert body["results"][0]["state"] == "stopped"
 
 
 async def test_a_condition_is_refused_rather_than_passed_over(door: Door) -> None:

@@ -315,6 +315,18 @@ async def test_a_repeat_that_cannot_read_what_the_first_asking_did_is_told_that_
     assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 
+async def test_what_leaves_no_entry_is_not_called_undone_when_its_answer_was_lost(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        _no_answers(patched)
+        pause = ("PUT", "/cookies/shop/chats/59000001/pause", {"minutes": 5})
+        assert (await _send(door, pause)).status_code == 200
+    assert (await door.call("GET", "/ops/k1"))["state"] == "unknown"
+    assert (await _send(door, pause)).status_code == 200
+    assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
+
+
 async def test_a_twin_waits_no_longer_than_for_a_lock(tmp_path: Path) -> None:
     async with open_door(tmp_path, lock_wait_seconds=0.2) as door:
         await door.add()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,34 @@ async def test_an_unknown_outcome_is_told_with_the_op_id_and_settles_later(
     late[0]()
     assert (await door.call("GET", "/ops/my-key"))["state"] == "not_applied"
     assert (await door.call("GET", "/cookies/shop"))["stale"] is False
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_whoever_hears_that_nobody_knows_can_ask_by_the_op_id(
+    door: Door, monkeypatch: pytest.MonkeyPatch, keyed: bool
+) -> None:
+    """The real writer, whose COMMIT and barrier fail: with a key it is the reservation's that fails first."""
+    await until(lambda: door.server.manager.observation("shop").state == "running")
+    for _ in range(2):  # what was observed is stored by then
+        await door.server.database.write(lambda _: None)
+    writer, failing = door.server.database.group_writer, {"commit", "barrier"}
+
+    def point(name: str) -> None:
+        if name in failing:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(writer, "_point", point)
+    monkeypatch.setattr(writer, "_settle_seconds", 0.1)
+    monkeypatch.setattr(writer, "_reopen_seconds", (0.05, 0.05))
+    headers = {"Idempotency-Key": "my-key"} if keyed else {}
+    body = await door.call("PUT", "/cookies/shop/remark", 503, json={"remark": "x"}, headers=headers)
+    assert body["code"] == "outcome_unknown"
+    assert body["op_id"] == "my-key" or not keyed
+    assert (await door.call("GET", f"/ops/{body['op_id']}"))["state"] == "unknown"
+    failing.clear()
+    await until(lambda: not door.server.database.degraded and not door.server.manager.pending)
+    assert (await door.call("GET", f"/ops/{body['op_id']}"))["state"] == "not_applied"
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "x"}, headers=headers)
 
 
 async def test_a_change_that_waits_for_its_turn_is_not_told_as_not_applied(door: Door) -> None:

@@ -9,6 +9,7 @@ import pytest
 from doors import Door, another_person
 from shoal.chat_pauses import ChatPauses
 from shoal.clock import now_ms
+from shoal.errors import ComeBackLater
 from shoal.matcher import WHY_NOT
 from shoal.message_log import IncomingMessage
 from shoal.sendings import OutboxRow
@@ -115,6 +116,27 @@ async def test_what_is_in_the_way_is_named_in_order(running: Door) -> None:
     assert (tried["blocked_by"], tried["would_send"], tried["rule"]["id"]) == ("disabled", False, rule_id)
     assert tried["detail"]
     assert tried["do"]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_what_is_in_the_way_is_said_in_the_words_of_the_diagnosis(running: Door, language: str) -> None:
+    async def unreachable(*_: object) -> None:
+        raise ComeBackLater("nobody answers at 127.0.0.1", code="unreachable")
+
+    door = running
+    await add(door, "在吗")
+    door.site.behave = unreachable
+    await door.call("POST", "/cookies/shop/resume")
+    await until(lambda: door.server.manager.observation("shop").state == "retrying")
+    spoken = {"Accept-Language": language}
+    tried = await door.call("POST", "/cookies/shop/try", json={"message": "在吗"}, headers=spoken)
+    found = await door.call("GET", "/cookies/shop/diagnosis", headers=spoken)
+    assert tried["blocked_by"] == "retrying"
+    advice = next(check["detail"] for check in found["checks"] if check["name"] == "retrying")
+    why = "连不上闲鱼" if language == "zh" else "the site cannot be reached"
+    assert why in tried["detail"]
+    assert why in advice
+    assert "127.0.0.1" not in tried["detail"]
 
 
 async def test_a_default_reply_that_a_chat_has_had_is_not_given_again_and_trying_does_not_count(running: Door) -> None:

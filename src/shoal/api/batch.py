@@ -24,6 +24,9 @@ from shoal.users import User
 
 routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
+MOST_NAMED = 20
+"""How many accounts a refusal names."""
+
 _ROW = {
     "id": "my-shop", "outcome": "changed", "code": "", "detail": "", "generation": 8, "state": "starting",
     "op_id": "nightly:my-shop",
@@ -68,14 +71,15 @@ async def batch_update_cookie_status(
 ) -> BatchAnswer:
     """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
 
-    A batch has no ETag, and refuses an `If-Match`.
+    A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts unless `?wait=` says so.
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
     mine = {name: enabled for name, enabled in body.updates.items() if _is_own(server, me, name)}
     atomic = mode == "atomic"
-    if atomic and len(mine) != len(body.updates) and not dry_run:
-        raise UnknownAccount("an account of the batch is not the caller's")
+    if atomic and len(mine) != len(body.updates):
+        strangers = [name for name in body.updates if name not in mine]
+        raise UnknownAccount(code="unknown_account/batch", ids=strangers[:MOST_NAMED])
     results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
     by_id = {result.account_id: result for result in results}
     unknown = UnknownAccount()

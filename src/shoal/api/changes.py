@@ -62,6 +62,17 @@ async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, 
         }
 
 
+async def require_current(server: Server, account: Account, caller: Caller) -> None:
+    """Refuse a stale ``If-Match`` where what changes is beside the account: its chats, orders and sendings.
+
+    Raises ``StaleGeneration`` with the account as it is now.
+    """
+    if caller.if_match not in {None, account.generation}:
+        error = StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
+        await _add_current(server, account.id, error, None)
+        raise error
+
+
 def facts_of(outcome: Outcome) -> dict[str, Any]:
     """The fields of ``ChangeFacts``."""
     return {

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shoal.account_task import now_ms
 from shoal.api.bodies import TakeOverBody
 from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
+from shoal.api.changes import require_current
 from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.history import Cursor, Limit
@@ -147,6 +148,7 @@ async def take_over_chat(
     chat: ChatId, body: TakeOverBody, account: OwnAccount, server: TheServer, caller: TheCaller
 ) -> PauseShape:
     """Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it."""
+    await require_current(server, account, caller)
     pause = await server.pauses.take_over(account.id, chat, minutes=body.minutes, actor=caller.actor)
     return _pause(pause)
 
@@ -154,6 +156,7 @@ async def take_over_chat(
 @routes.delete("/cookies/{cid}/chats/{chat}/pause", summary="Hand a chat back", responses=CHANGING)
 async def hand_back_chat(chat: ChatId, account: OwnAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
     """Reply automatically in this chat again, from the next message on."""
+    await require_current(server, account, caller)
     return PauseEnded(ended=await server.pauses.hand_back(account.id, chat, actor=caller.actor))
 
 

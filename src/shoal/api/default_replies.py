@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from shoal.account import Account
 from shoal.api.bodies import DefaultReplyBody
 from shoal.api.caller import AccountToChange, AccountToRead, Me, TheCaller, TheServer, own_accounts
-from shoal.api.changes import changed
+from shoal.api.changes import changed, require_current
 from shoal.api.documented import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
@@ -97,8 +97,9 @@ async def delete_default_reply(
 @routes.post(
     "/default-replies/{cid}/clear-records", summary="Give the once-only reply again", responses=CHANGING_COMPAT
 )
-async def clear_default_reply_records(account: AccountToChange, server: TheServer) -> RecordsCleared:
+async def clear_default_reply_records(account: AccountToChange, server: TheServer, caller: TheCaller) -> RecordsCleared:
     """Forget which chats had the once-only reply. This changes nothing that an owner set."""
+    await require_current(server, account, caller)
     await forget_once_replies(server.database, account.id)
     return RecordsCleared()
 

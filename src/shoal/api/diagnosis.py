@@ -113,13 +113,14 @@ def token_expiry_ms(cookie: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _shape(check: Check, language: Language) -> CheckShape:
+def told(check: Check, language: Language) -> tuple[str, str]:
+    """What is so, and what to do about it; the latter is empty when nothing need be done."""
     advice, params = ADVICE[check.finding], dict(check.params)
     if "why" in params:
         params["why"] = retry_words(params["reason"], params["why"], language)
-    return CheckShape(
-        name=check.name,
-        ok=check.ok,
-        detail=advice.detail(language, params),
-        do=advice.do(language, params),
-    )
+    return advice.detail(language, params), advice.do(language, params)
+
+
+def _shape(check: Check, language: Language) -> CheckShape:
+    detail, do = told(check, language)
+    return CheckShape(name=check.name, ok=check.ok, detail=detail, do=do)

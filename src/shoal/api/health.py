@@ -162,8 +162,10 @@ async def reload_cache(server: TheServer, _: Me) -> ReloadAnswer:
 
 async def _services(server: Server) -> Services:
     held = server.manager.locks.figures().oldest_held_seconds
+    # While a commit is unsettled its account's turn stays taken, as it must.
+    sound = held < LONGEST_SOUND_HOLD_SECONDS or server.database.degraded
     return Services(
-        cookie_manager="ok" if held < LONGEST_SOUND_HOLD_SECONDS else "error",
+        cookie_manager="ok" if sound else "error",
         database="ok" if await _database_answers(server) else "error",
     )
 

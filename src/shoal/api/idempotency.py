@@ -93,7 +93,11 @@ def _storable(path: str) -> str:
 
 
 async def _answered(server: Server, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
-    reserved = await server.answers.reserve(keyed, new_op_id(keyed.user_id, keyed.key))
+    op_id = new_op_id(keyed.user_id, keyed.key)
+    try:
+        reserved = await server.answers.reserve(keyed, op_id)
+    except OutcomeUnknown as error:  # the request may be a repeated one: by its key anybody can ask what became of it
+        raise OutcomeUnknown(str(error), op_id=op_id) from None
     if reserved.answer is not None:
         return _again(reserved.answer)
     request.state.op = reserved

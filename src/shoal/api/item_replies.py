@@ -119,7 +119,9 @@ async def update_item_reply(
 async def delete_item_replies(
     body: ItemRepliesBody, server: TheServer, me: Me, caller: TheCaller, request: Request
 ) -> ItemRepliesDeleted:
-    """Remove the replies of items, in one change for each account."""
+    """Remove the replies of items, in one change for each account. As a batch it refuses an `If-Match`."""
+    if caller.if_match is not None:
+        raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
     request.state.unknown_account = "unknown_account/change"
     by_account: defaultdict[str, list[str]] = defaultdict(list)
     for row in body.items:

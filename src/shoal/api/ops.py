@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
@@ -15,6 +16,10 @@ from shoal.server import Server
 from shoal.users import User
 
 routes = APIRouter(tags=["history"])
+
+_LEAVES_NO_ENTRY = re.compile(
+    r"/cookies/[^/]+/(send|chats/[^/]+/pause|orders/[^/]+/(serve|settle))|/default-replies/[^/]+/clear-records"
+)
 
 
 class OpAnswer(BaseModel):
@@ -43,7 +48,11 @@ async def get_op(
     server: TheServer,
     me: Me,
 ) -> OpAnswer:
-    """Look a change up. `not_applied` is final unless the request is repeated."""
+    """Look a change up. `not_applied` is final unless the request is repeated.
+
+    What leaves no entry in the history (a message sent by hand, a pause, an order's acts) is `unknown` when its request
+    was not answered to the end: repeat it with its key.
+    """
     key, colon, part = op_id.partition(":")
     # Asked first: what is decided meanwhile is found below.
     undecided = _undecided(server, me) or server.answers.is_under_way(me.id, key)
@@ -55,7 +64,8 @@ async def get_op(
     if keyed is not None and not colon:  # of a batch each part has an op, the whole an answer at most
         if keyed.answer is not None and keyed.answer.status < 300:
             return OpAnswer(state="applied")
-        undecided = undecided or await server.answers.begun(stored)
+        unrecorded = keyed.answer is None and _LEAVES_NO_ENTRY.fullmatch(keyed.path) is not None
+        undecided = undecided or unrecorded or await server.answers.begun(stored)
     return OpAnswer(state="unknown" if undecided else "not_applied")
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from shoal.account import Account, AccountState
 from shoal.api.bodies import ServeBody, SettleBody
 from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer, own_accounts
+from shoal.api.changes import require_current
 from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.history import Cursor, Limit
@@ -146,6 +147,7 @@ async def serve_order(
     The act is done by the account's connection; the answer waits for it while the account runs, 5 s unless `?wait=`
     says otherwise. What was done, or is under way, is never done again (409).
     """
+    await require_current(server, account, caller)
     order = await _known(server, account, order_id)
     intents = await server.order_book.intents(account.id, order_id)
     acts = [Act(body.act)] if body.act else _to_serve(order, intents)
@@ -172,6 +174,7 @@ async def settle_order(
 
     409 when it was done before or is under way, 404 when it was never due.
     """
+    await require_current(server, account, caller)
     await _known(server, account, order_id)
     act, state = Act(body.act), IntentState(OwnersWord(body.outcome).value)
     told = await server.order_book.owner_settles(account.id, order_id, act, state, actor=caller.actor)

@@ -13,6 +13,7 @@ from shoal.account import Account
 from shoal.account_task import now_ms
 from shoal.api.bodies import OldSendBody, SendBody
 from shoal.api.caller import MaybeSession, OwnAccount, TheCaller, TheServer, actor_of
+from shoal.api.changes import require_current
 from shoal.api.documented import CHANGING, problems
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language, language_of
@@ -67,6 +68,8 @@ async def send_message(body: SendBody, account: OwnAccount, server: TheServer, c
     With an `Idempotency-Key` it is sent once, however often it is asked. With `take_over` the chat gets no automatic
     reply for the shop's pause, as if the owner had spoken in the site's own client.
     """
+    if not caller.repeats or await server.message_log.sendings.by_op(account.id, caller.op_id) is None:
+        await require_current(server, account, caller)
     buyer_id = body.to_user_id or await _buyer_of(server, account, body.chat_id)
     letter = Letter(
         chat_id=body.chat_id,

@@ -104,6 +104,11 @@ PROBLEMS: dict[str, Problem] = {
     "unknown_account": Problem(404, "没有这个账号，请检查账号ID", "There is no such account; check its id."),
     "unknown_account/change": Problem(403, "无权限操作该Cookie", "There is no such account among yours to change."),
     "unknown_account/read": Problem(403, "无权限访问该Cookie", "There is no such account among yours to look at."),
+    "unknown_account/batch": Problem(
+        404,
+        "这些账号不存在或不属于您，没有任何修改：{ids}",
+        "There are no such accounts among yours, and nothing was changed: {ids}",
+    ),
     "unknown_account/rules": Problem(404, "账号不存在或无权限", "There is no such account among yours."),
     "bad_account_id": Problem(
         422,
@@ -540,6 +545,12 @@ PROBLEMS: dict[str, Problem] = {
         503,
         "数据库未能保存，未做任何修改，请稍后重试",
         "The database could not store this. Nothing was changed; try again soon.",
+    ),
+    "store_degraded": Problem(
+        503,
+        "数据库暂时只读（例如磁盘已满），未做任何修改；管理员处理后会自动恢复，请稍后重试",
+        "The database is read-only for now (its disk may be full), and nothing was changed. Once the administrator has "
+        "mended that it goes on by itself; try again then.",
     ),
     "outcome_unknown": Problem(
         503,

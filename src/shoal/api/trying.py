@@ -11,10 +11,9 @@ from sqlalchemy import Connection, exists, select
 
 from shoal.account import Account
 from shoal.account_task import now_ms
-from shoal.api.advice import ADVICE
 from shoal.api.bodies import TryBody
 from shoal.api.caller import OwnAccount, TheServer
-from shoal.api.diagnosis import facts_of
+from shoal.api.diagnosis import facts_of, told
 from shoal.api.documented import problems
 from shoal.api.language import Language
 from shoal.api.rule_shapes import PartShape, RuleShape, TheLanguage, rule_shape
@@ -176,8 +175,7 @@ async def _blocked(
     facts = await facts_of(server, account)
     for check in diagnose(facts):
         if check.blocks and not check.ok and check.name is not CheckName.ANSWERS:
-            advice = ADVICE[check.finding]
-            return check.finding, advice.detail(language, check.params), advice.do(language, check.params)
+            return check.finding, *told(check, language)
     verdict = await server.database.read(lambda connection: _restraint(connection, account, asked, found, facts))
     return _verdict(verdict, language) if verdict is not None else ("", "", "")
 
