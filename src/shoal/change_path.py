@@ -23,6 +23,7 @@ from shoal.errors import (
     AlreadyRemoved,
     DuplicateUnb,
     OutcomeUnknown,
+    ShoalError,
     StaleGeneration,
     UnknownAccount,
 )
@@ -308,12 +309,12 @@ class ChangePath:
             async with asyncio.timeout(self._deadline_seconds):
                 settlement = await asyncio.shield(settled)
         except TimeoutError:
-            self._unsettled.update(change.account_id for change in changes)
-            raise OutcomeUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
-        if isinstance(settlement, Unsettled):
-            raise OutcomeUnknown(str(settlement.error), op_id=changes[0].op.op_id)
+            if not settled.done():
+                self._unsettled.update(change.account_id for change in changes)
+                raise OutcomeUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
+            settlement = settled.result()  # it came while the loop was busy, which saw the deadline in the same turn
         if not isinstance(settlement, Committed):
-            raise settlement.error
+            raise _failure(settlement, changes[0].op)
         return {entry.account_id: entry for entry in settlement.entries}
 
     # -- the writer's completion ---------------------------------------------------------------------------------
@@ -410,6 +411,13 @@ class ChangePath:
             self._published_now(account_id, stored)
         finally:
             hold.release()
+
+
+def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
+    """What the caller hears: where nobody knows, with the id by which to ask."""
+    if isinstance(settlement, Refused):
+        return settlement.error
+    return OutcomeUnknown(str(settlement.error), op_id=op.op_id)
 
 
 def _up_to(stored: Account | None, entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:

@@ -327,6 +327,31 @@ async def test_what_leaves_no_entry_is_not_called_undone_when_its_answer_was_los
     assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 
+async def test_a_caller_who_leaves_before_the_whole_body_came_is_no_defect(door: Door) -> None:
+    messages = iter([{"type": "http.request", "body": b'{"rem', "more_body": True}, {"type": "http.disconnect"}])
+    token = door.client.headers["authorization"].encode()
+    headers = [
+        (b"authorization", token), (b"idempotency-key", b"k1"), (b"content-type", b"application/json"),
+        (b"content-length", b"16"),
+    ]  # fmt: skip
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "PUT", "scheme": "http", "path": "/cookies/shop/remark",
+        "raw_path": b"/cookies/shop/remark", "query_string": b"", "headers": headers, "client": None, "server": None,
+        "root_path": "",
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await door.app(scope, receive, send)  # raises nothing
+    assert sent[0]["status"] == 400
+    assert (await _send(door, CHANGES["remark"])).status_code == 200
+
+
 async def test_a_twin_waits_no_longer_than_for_a_lock(tmp_path: Path) -> None:
     async with open_door(tmp_path, lock_wait_seconds=0.2) as door:
         await door.add()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from shoal.errors import (
 from shoal.events import AccountChanged, AccountStateChanged, Subscription
 from shoal.journal import fold, projection
 from shoal.keywords import KeywordRow
-from shoal.store import Change, MemoryStore, Refused, Settle
+from shoal.store import Change, MemoryStore, Refused, Settle, Settlement
 from standins import ANN, FakeSite, cookie_of, managing, until
 
 
@@ -46,6 +47,19 @@ class RefusingStore(MemoryStore):
             asyncio.get_running_loop().call_soon(settle, Refused(NotApplied("database is locked")))
         else:
             super().submit(changes, settle)
+
+
+class LateStore(MemoryStore):
+    """Answers while the loop is busy, for longer than the database deadline: answer and deadline come in one turn."""
+
+    busy_seconds = 0.0
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        def late(settlement: Settlement) -> None:
+            time.sleep(self.busy_seconds)
+            settle(settlement)
+
+        super().submit(changes, late)
 
 
 async def in_step(store: MemoryStore, manager: CookieManager) -> None:
@@ -681,3 +695,14 @@ async def test_one_observation_that_cannot_be_stored_keeps_no_other_from_it() ->
         await asyncio.gather(*(manager.update_cookie_status(name, True, caller=ANN) for name in ("good", "bad")))
     assert store.seen("good") is AccountState.STOPPED
     assert [move.reason for move in await store.timeline("good")][-1] == "server_stopped"
+
+
+async def test_an_answer_in_the_moment_of_the_deadline_counts_and_leaves_nothing_stale() -> None:
+    store = LateStore()
+    async with managing(FakeSite(), store, database_deadline_seconds=0.05) as manager:
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        store.busy_seconds = 0.1
+        outcome = await manager.update_settings("shop", {"remark": "new"}, caller=ANN)
+        assert (outcome.changed, outcome.generation) == (True, 2)
+        assert not manager.is_stale("shop")
+        await in_step(store, manager)

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shoal.answers import Answer, KeyedRequest
 from shoal.api.caller import actor_of, session_of
@@ -76,7 +77,11 @@ def leave_open(request: Request) -> None:
 
 
 async def _keyed(request: Request, user: User, key: str) -> KeyedRequest:
-    content = hashlib.sha256(request.url.query.encode() + b"\n" + await request.body())
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400) from None  # the caller is gone: nobody hears it
+    content = hashlib.sha256(request.url.query.encode() + b"\n" + body)
     return KeyedRequest(
         user_id=user.id,
         actor=actor_of(user),

@@ -58,8 +58,9 @@ MUTATIONS = (
     _one(
         "the wait for the database frees the lock",
         "change_path.py",
-        "        except TimeoutError:\n            self._unsettled.update(",
-        "        except TimeoutError:\n            self._drop(changes, holds)\n            self._unsettled.update(",
+        "            if not settled.done():\n                self._unsettled.update(",
+        "            if not settled.done():\n                self._drop(changes, holds)\n"
+        "                self._unsettled.update(",
     ),
     _one(
         "publish before commit",
