@@ -123,6 +123,20 @@ class Chats:
         found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
         return found[0] if found else None
 
+    async def buyer_names(self, chats_of_accounts: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The names of the buyers of chats, by account and chat; those of whom nobody knows a name are left out."""
+        if not chats_of_accounts:
+            return {}
+        key = tuple_(chats.c.account_id, chats.c.chat_id)
+        query = select(chats.c.account_id, chats.c.chat_id, chats.c.buyer_name).where(
+            key.in_(list(chats_of_accounts)), chats.c.buyer_name != ""
+        )
+
+        def job(connection: Connection) -> dict[tuple[str, str], str]:
+            return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(query)}
+
+        return await self._database.read(job)
+
 
 def _found(query: str) -> ScalarSelect[str]:
     """The newest message of the chat that has the words; null when none has."""

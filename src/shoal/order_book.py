@@ -15,7 +15,7 @@ from shoal.events import Talk
 from shoal.intents import Act, Intent, IntentState, Why
 from shoal.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order_of
 from shoal.order_status import BLOCKED, ENDS, NOTHING_DUE
-from shoal.schema import intents, order_events, orders
+from shoal.schema import chats, intents, order_events, orders
 
 __all__ = ["Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
 
@@ -155,7 +155,7 @@ class OrderBook:
     ) -> list[Order]:
         """Orders, newest first. ``cursor`` is that of the last one seen.
 
-        ``query`` is the beginning of an order's id, or the whole id of its item or buyer.
+        ``query`` is the beginning of an order's id, the whole id of its item or buyer, or a part of its buyer's name.
         """
         wanted = select(orders).where(orders.c.account_id.in_(list(account_ids)))
         if status is not None:
@@ -165,7 +165,9 @@ class OrderBook:
         if chat_id is not None:
             wanted = wanted.where(orders.c.chat_id == chat_id)
         if query:
-            named = (orders.c.item_id == query, orders.c.buyer_id == query)
+            with_buyer = and_(chats.c.account_id == orders.c.account_id, chats.c.chat_id == orders.c.chat_id)
+            of_buyer = exists().where(with_buyer, chats.c.buyer_name.icontains(query, autoescape=True))
+            named = (orders.c.item_id == query, orders.c.buyer_id == query, of_buyer)
             wanted = wanted.where(or_(orders.c.order_id.startswith(query, autoescape=True), *named))
         if cursor is not None:
             created, account_id, order_id = cursor

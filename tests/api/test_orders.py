@@ -10,7 +10,9 @@ import pytest
 
 from doors import Door, another_person
 from shoal.api.event_feed import account_events
+from shoal.message_log import IncomingMessage
 from shoal.order_book import Act, IntentState, News
+from shoal.sendings import OutboxRow
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"
@@ -51,6 +53,11 @@ async def test_an_order_is_shown_with_its_acts_its_time_line_and_what_to_do(door
     assert [(row["act"], row["state"], row["detail"]) for row in body["acts"]] == [
         ("paid_message", "failed", "CSI_FORBID")
     ]
+    assert body["buyer_name"] == ""
+    letters = [OutboxRow(account_id="shop", chat_id="59", uuid=f"u{order}", order_id=order) for order in (ID, "46")]
+    await door.server.message_log.sendings.queue(letters)
+    handed = (await door.call("GET", f"/sendings?cid=shop&order={ID}"))["items"]
+    assert [row["order_id"] for row in handed] == [ID]
     first, second = body["timeline"]
     assert (first["source"], first["status"], first["words"]) == ("card", "pending_ship", "我已付款，等待你发货")
     assert first["site_at"] == "2023-11-14T22:13:20.000Z"
@@ -74,6 +81,15 @@ async def test_orders_are_listed_page_by_page_and_narrowed(door: Door) -> None:
     assert [row["account"] for row in (await door.call("GET", "/orders?cid=other"))["items"]] == ["other"]
     assert [row["account"] for row in (await door.call("GET", "/orders?status=completed"))["items"]] == ["other"]
     assert len((await door.call("GET", "/cookies/shop/orders?q=45&limit=100"))["items"]) == 5
+    assert (await door.call("GET", "/orders?q=%E8%B1%86"))["items"] == []
+    message = IncomingMessage(
+        message_id="m1", chat_id="59", sender_id="2200000000099", sender_name="豆豆妈", text="在吗"
+    )
+    await door.server.message_log.store_incoming("shop", [message])
+    named = (await door.call("GET", "/orders?q=%E8%B1%86"))["items"]
+    assert [(row["account"], row["buyer_name"]) for row in named] == [("shop", "豆豆妈")] * 5, (
+        "of that shop's chat alone"
+    )
     await door.server.order_book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.UNCERTAIN)
     (row,) = (await door.call("GET", "/orders?problem=true"))["items"]
     assert (row["order_id"], row["problem"]["code"]) == (ID, "message_uncertain")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,11 @@ from benchmarks.processes import SandboxProcess
 from doors import Door, open_door, served
 from sandboxed import QUICK_SITE
 from shoal.console import routes
+from shoal.message_log import IncomingMessage
 from standins import until
 
+NAME = "豆豆妈"
+"""A buyer."""
 PASSWORD = "correct horse battery"
 _EXPECTED = ("Failed to load resource",)
 """What a browser says by itself of an answer such as 409, which the page shows in words."""
@@ -105,6 +109,15 @@ class WiredConsole(Console):
     async def say(self, text: str, buyer: str = "豆豆妈") -> dict[str, Any]:
         """A buyer says something."""
         return await self.sandbox.do("say", account=self.unb, buyer=buyer, text=text)
+
+
+async def said(console: Console, number: int, text: str, *, shop: str = "afu", chat: str = "c1") -> None:
+    """A buyer says something in a chat of a shop; each chat has a buyer of its own."""
+    message = IncomingMessage(
+        message_id=f"m{number}", chat_id=chat, item_id="7001", sender_id=f"22{chat[1:]}",
+        sender_name=f"{NAME}{chat[1:]}", text=text, created_at_ms=int(time.time() * 1000) + number,
+    )  # fmt: skip
+    await console.door.server.message_log.store_incoming(shop, [message])
 
 
 OpenConsole = Callable[..., Awaitable[Console]]

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from playwright.async_api import Page, expect
 
 from browser.axe import findings
-from browser.conftest import Console, WiredConsole
-from shoal.message_log import IncomingMessage
+from browser.conftest import NAME, Console, WiredConsole, said
 from shoal.sendings import OutboxRow, SendOutcome
 
-NAME = "豆豆妈"
 HOSTILE = "<img src=x onerror=alert(1)> 在吗"
-
-
-async def _said(console: Console, number: int, text: str, *, shop: str = "afu", chat: str = "c1") -> None:
-    name = f"{NAME}{chat[1:]}"
-    message = IncomingMessage(
-        message_id=f"m{number}", chat_id=chat, item_id="7001", sender_id=f"22{chat[1:]}", sender_name=name, text=text,
-        created_at_ms=int(time.time() * 1000) + number,
-    )  # fmt: skip
-    await console.door.server.message_log.store_incoming(shop, [message])
 
 
 async def _answered(console: Console, number: int, outcome: SendOutcome, reason: str = "", rule: str = "") -> None:
@@ -43,7 +30,7 @@ async def test_each_reply_says_what_became_of_it_and_which_rule_gave_it(console:
     body = {"words": ["在吗", "有货"], "parts": [{"text": "在的"}]}
     rule = (await console.door.call("POST", "/cookies/afu/rules", json=body))["rule"]["id"]
     for number, text in enumerate((HOSTILE, "多少钱", "包邮吗", "好的"), 1):
-        await _said(console, number, text)
+        await said(console, number, text)
     await _answered(console, 1, SendOutcome.SENT, rule=rule)
     await _answered(console, 2, SendOutcome.REFUSED, "含有联系方式", rule="default_reply")
     await _answered(console, 3, SendOutcome.UNCERTAIN, rule="0123456789abcdef")
@@ -69,9 +56,9 @@ async def test_each_reply_says_what_became_of_it_and_which_rule_gave_it(console:
 
 
 async def test_chats_are_found_by_words_shop_and_whose_turn_it_is(console: Console) -> None:
-    await _said(console, 1, "蓝色有货吗", chat="c1")
-    await _said(console, 2, "红色有货吗", chat="c2")
-    await _said(console, 3, "在吗", shop="muzi", chat="c3")
+    await said(console, 1, "蓝色有货吗", chat="c1")
+    await said(console, 2, "红色有货吗", chat="c2")
+    await said(console, 3, "在吗", shop="muzi", chat="c3")
     page = await console.page("/console/conversations")
     rows = page.locator("[data-chat]")
     await expect(rows).to_have_count(3)
@@ -94,7 +81,7 @@ async def test_chats_are_found_by_words_shop_and_whose_turn_it_is(console: Conso
 
 
 async def test_a_chat_is_taken_over_and_handed_back_and_both_can_be_undone(console: Console) -> None:
-    await _said(console, 1, "在吗")
+    await said(console, 1, "在吗")
     page, other = await console.page("/console/conversations/afu/c1"), await console.page("/console/conversations")
     await page.locator("[data-test=take]").click()
     await page.get_by_text("1 天", exact=True).or_(page.get_by_text("24 小时", exact=True)).click()
@@ -114,7 +101,7 @@ async def test_a_chat_is_taken_over_and_handed_back_and_both_can_be_undone(conso
 
 
 async def test_a_take_over_that_fails_is_taken_back_with_its_reason(console: Console) -> None:
-    await _said(console, 1, "在吗")
+    await said(console, 1, "在吗")
     page = await console.page("/console/conversations/afu/c1")
     refusal = '{"detail": "数据库暂时不可用", "code": "store_error", "params": {}}'
     await page.route("**/pause", lambda route: route.fulfill(status=503, body=refusal, content_type="application/json"))
@@ -162,7 +149,7 @@ async def test_a_refused_message_says_so_and_one_that_did_not_leave_stays_in_the
 
 async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console) -> None:
     for number in range(1, 121):
-        await _said(console, number, f"第 {number} 句")
+        await said(console, number, f"第 {number} 句")
     page = await console.page("/console/conversations/afu/c1")
     log = page.get_by_role("log")
     await expect(log.locator("article")).to_have_count(50)
@@ -170,7 +157,7 @@ async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console
     await page.get_by_role("button", name="更早的消息").click()
     await expect(log.locator("article")).to_have_count(100)
     await log.evaluate("element => { element.scrollTop = 0 }")
-    await _said(console, 121, "刚说的")
+    await said(console, 121, "刚说的")
     await expect(page.get_by_role("button", name="有新消息")).to_be_visible()
     assert await log.evaluate("element => element.scrollTop") == 0
     await page.get_by_role("button", name="有新消息").click()
@@ -181,8 +168,8 @@ async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console
 
 
 async def test_the_arrow_keys_go_along_the_list_and_a_phone_comes_back_to_where_it_was(console: Console) -> None:
-    await _said(console, 1, "在吗", chat="c1")
-    await _said(console, 2, "在吗", chat="c2")
+    await said(console, 1, "在吗", chat="c1")
+    await said(console, 2, "在吗", chat="c2")
     page = await console.page("/console/conversations", viewport={"width": 390, "height": 844})
     first, second = page.locator("[data-chat='afu/c2']"), page.locator("[data-chat='afu/c1']")
     await first.focus()
@@ -199,9 +186,9 @@ async def test_the_arrow_keys_go_along_the_list_and_a_phone_comes_back_to_where_
 @pytest.mark.parametrize("width", [1280, 390])
 async def test_axe_finds_nothing_in_a_chat(console: Console, scheme: str, width: int) -> None:
     for number, outcome in enumerate((SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN), 1):
-        await _said(console, number, "在吗")
+        await said(console, number, "在吗")
         await _answered(console, number, outcome, rule="default_reply")
-    await _said(console, 4, "在吗")
+    await said(console, 4, "在吗")
     await console.door.call("PUT", "/cookies/afu/chats/c1/pause", json={"minutes": 30})
     look = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "reduced_motion": "reduce"}
     page = await console.page("/console/conversations/afu/c1?q=在吗", **look)

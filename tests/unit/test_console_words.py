@@ -7,15 +7,39 @@ from pathlib import Path
 
 import pytest
 
-from shoal.account import ParkReason, StopReason
+from shoal.account import SCALAR_FIELDS, ParkReason, StopReason
+from shoal.api.order_shapes import OrderStatusShape
 from shoal.api.retry_reasons import RETRY_REASONS
+from shoal.order_book import Act, IntentState, Why
 
 TEXTS = Path(__file__).parents[2] / "web" / "src" / "i18n"
 
 
+def _names(file: str, group: str, language: str = "") -> set[str]:
+    """The names of the texts of one group; ``language`` where a file holds both."""
+    text = (TEXTS / f"{file}.ts").read_text()
+    if language:
+        text = text[text.index(f"const {language}") :]
+    found = re.search(rf"\n  {group}: \{{\n(.*?)\n  \}},\n", text, re.DOTALL)
+    assert found is not None, group
+    return set(re.findall(r"^    (\w+):", found[1], re.MULTILINE))
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_reason_has_words(language: str) -> None:
-    group = re.search(r"\n  reason: \{\n(.*?)\n  \},\n", (TEXTS / f"{language}.ts").read_text(), re.DOTALL)
-    assert group is not None
-    known = set(re.findall(r"^    (\w+):", group[1], re.MULTILINE))
-    assert {*ParkReason, *StopReason, *RETRY_REASONS} - known == set()
+    assert {*ParkReason, *StopReason, *RETRY_REASONS} - _names(language, "reason") == set()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_field_of_the_history_has_a_name(language: str) -> None:
+    of_the_program = {"owner_id", "created_at_ms"}  # they stand in the entry of an added account only
+    assert {*SCALAR_FIELDS, "keywords", "items"} - _names(language, "fields") == of_the_program
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_stage_and_outcome_of_an_order_has_words(language: str) -> None:
+    assert {*OrderStatusShape} - _names("orders", "states", language) == set()
+    assert {*IntentState} - _names("orders", "actState", language) == set()
+    switched_off = {"auto_confirm_off", "free_shipping_off"}
+    assert {*Why, *switched_off} - _names("orders", "why", language) == set()
+    assert set(Act) == {"free_shipping", "paid_message", "confirm"}, "the console knows these steps, in this order"

@@ -22,6 +22,8 @@ export interface Talk {
   type: 'message' | 'sending' | 'verdict' | 'pause' | 'order'
   account: string
   chat?: string
+  /** Of what befell an order. */
+  order_id?: string
   at: string
 }
 

@@ -41,6 +41,12 @@ export const router = createRouter({
           meta: { title: 'nav.conversations' },
         },
         {
+          path: 'orders/:account?/:order?',
+          name: 'orders',
+          component: () => import('./pages/Orders.vue'),
+          meta: { title: 'nav.orders' },
+        },
+        {
           path: 'history',
           name: 'history',
           component: () => import('./pages/History.vue'),

@@ -2422,6 +2422,7 @@ export interface components {
          *       ],
          *       "amount": "19.90",
          *       "buyer_id": "2200000000099",
+         *       "buyer_name": "buyer",
          *       "chat_id": "59000001",
          *       "created_at": "2026-01-02T03:04:05.120Z",
          *       "group_price": false,
@@ -2460,6 +2461,8 @@ export interface components {
             item_id: string | null;
             /** Buyer Id */
             buyer_id: string;
+            /** Buyer Name */
+            buyer_name: string;
             /** Chat Id */
             chat_id: string;
             status: components["schemas"]["OrderStatusShape"];
@@ -3677,6 +3680,7 @@ export interface components {
          *           "account": "my-shop",
          *           "amount": "19.90",
          *           "buyer_id": "2200000000099",
+         *           "buyer_name": "buyer",
          *           "chat_id": "59000001",
          *           "created_at": "2026-01-02T03:04:05.120Z",
          *           "group_price": false,
@@ -3711,6 +3715,8 @@ export interface components {
         /**
          * OrderShape
          * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
+         *
+         *     ``buyer_name`` is that of the chat; empty when nothing was said there.
          */
         OrderShape: {
             /** Account */
@@ -3721,6 +3727,8 @@ export interface components {
             item_id: string | null;
             /** Buyer Id */
             buyer_id: string;
+            /** Buyer Name */
+            buyer_name: string;
             /** Chat Id */
             chat_id: string;
             status: components["schemas"]["OrderStatusShape"];
@@ -10677,6 +10685,8 @@ export interface operations {
                 cid?: string | null;
                 /** @description Only of this chat. */
                 chat?: string | null;
+                /** @description Only for this order. */
+                order?: string | null;
                 /** @description Only with this outcome. */
                 outcome?: components["schemas"]["SendOutcome"] | null;
                 /** @description `next` of the answer before; none for the start. */
@@ -11365,7 +11375,7 @@ export interface operations {
                 problem?: boolean;
                 /** @description Only of this chat. */
                 chat?: string | null;
-                /** @description The beginning of an order's id, or the id of item or buyer. */
+                /** @description The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name. */
                 q?: string;
                 /** @description `next` of the answer before; none for the start. */
                 cursor?: string | null;
@@ -11436,7 +11446,7 @@ export interface operations {
                 problem?: boolean;
                 /** @description Only of this chat. */
                 chat?: string | null;
-                /** @description The beginning of an order's id, or the id of item or buyer. */
+                /** @description The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name. */
                 q?: string;
                 /** @description `next` of the answer before; none for the start. */
                 cursor?: string | null;

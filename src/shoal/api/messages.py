@@ -159,6 +159,7 @@ async def list_sendings(
     *,
     cid: OfAccount = None,
     chat: OfChat = None,
+    order: Annotated[str | None, Query(pattern=r"^[0-9]{1,32}$", description="Only for this order.")] = None,
     outcome: Annotated[SendOutcome | None, Query(description="Only with this outcome.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -168,6 +169,7 @@ async def list_sendings(
     found = await server.message_log.sendings.list_sendings(
         asked_for(server, me, cid),
         chat_id=chat,
+        order_id=order,
         outcome=outcome,
         before_id=before[0] if before else None,
         limit=limit + 1,

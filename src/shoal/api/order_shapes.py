@@ -24,8 +24,8 @@ _LINE = {
 }  # fmt: skip
 ORDER_EXAMPLE: dict[str, Any] = {
     "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "buyer_id": "2200000000099",
-    "chat_id": "59000001", "status": "pending_ship", "amount": "19.90", "quantity": "1", "spec_name": "",
-    "spec_value": "", "group_price": False,
+    "buyer_name": "buyer", "chat_id": "59000001", "status": "pending_ship", "amount": "19.90", "quantity": "1",
+    "spec_name": "", "spec_value": "", "group_price": False,
     "problem": {
         "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
         "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。",
@@ -72,12 +72,16 @@ class ProblemShape(BaseModel):
 
 
 class OrderShape(BaseModel):
-    """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them."""
+    """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
+
+    ``buyer_name`` is that of the chat; empty when nothing was said there.
+    """
 
     account: str
     order_id: str
     item_id: str | None
     buyer_id: str
+    buyer_name: str
     chat_id: str
     status: OrderStatusShape
     amount: str
@@ -169,12 +173,14 @@ class CompatOrders(BaseModel):
     data: list[CompatOrder]
 
 
-def order_shape(order: Order, reasons: str, language: Language) -> OrderShape:
+def order_shape(order: Order, buyer_name: str, reasons: str, language: Language) -> OrderShape:
     """One order as JSON. ``reasons``: the detail of the act that is in the way."""
-    return OrderShape(**_facts(order, reasons, language))
+    return OrderShape(**_facts(order, buyer_name, reasons, language))
 
 
-def full_order(order: Order, intents: Sequence[Intent], events: Sequence[OrderEvent], language: Language) -> FullOrder:
+def full_order(
+    order: Order, buyer_name: str, intents: Sequence[Intent], events: Sequence[OrderEvent], language: Language
+) -> FullOrder:
     """One order with its acts and its time line."""
     acts = [
         ActShape(
@@ -187,7 +193,7 @@ def full_order(order: Order, intents: Sequence[Intent], events: Sequence[OrderEv
         for intent in intents
     ]
     return FullOrder(
-        **_facts(order, reason_of(intents), language),
+        **_facts(order, buyer_name, reason_of(intents), language),
         url=PAGE_OF_ORDER.format(order.order_id),
         acts=acts,
         timeline=[_line(event) for event in events],
@@ -221,12 +227,13 @@ def compat_order(order: Order) -> CompatOrder:
     )
 
 
-def _facts(order: Order, reason: str, language: Language) -> dict[str, Any]:
+def _facts(order: Order, buyer_name: str, reason: str, language: Language) -> dict[str, Any]:
     return {
         "account": order.account_id,
         "order_id": order.order_id,
         "item_id": order.item_id,
         "buyer_id": order.buyer_id,
+        "buyer_name": buyer_name,
         "chat_id": order.chat_id,
         "status": OrderStatusShape(order.status or "unknown"),
         "amount": order.amount,

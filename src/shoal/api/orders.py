@@ -52,7 +52,11 @@ WithProblem = Annotated[bool, Query(description="Only those that wait for their 
 Chat = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only of this chat.")]
 Wanted = Annotated[
     str,
-    Query(max_length=64, pattern=_NO_NUL, description="The beginning of an order's id, or the id of item or buyer."),
+    Query(
+        max_length=64,
+        pattern=_NO_NUL,
+        description="The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name.",
+    ),
 ]
 
 
@@ -63,6 +67,10 @@ class OwnersWord(StrEnum):
     """It happened."""
     NOT_NEEDED = "not_needed"
     """It need not happen any more."""
+
+
+_Names = dict[tuple[str, str], str]
+"""The names of buyers, by account and chat."""
 
 
 class _Filter(BaseModel):
@@ -200,19 +208,25 @@ async def _listed(server: Server, account_ids: Sequence[str], wanted: _Filter, l
         query=wanted.q,
     )
     page = found[: wanted.limit]
-    items = [await _short(server, order, language) for order in page]
+    names = await _names(server, page)
+    items = [await _short(server, order, names, language) for order in page]
     return OrderList(items=items, next=cursor_of(*page[-1].cursor) if len(found) > wanted.limit else None)
 
 
-async def _short(server: Server, order: Order, language: Language) -> OrderShape:
+async def _names(server: Server, orders: Sequence[Order]) -> _Names:
+    return await server.chats.buyer_names({(order.account_id, order.chat_id) for order in orders if order.chat_id})
+
+
+async def _short(server: Server, order: Order, names: _Names, language: Language) -> OrderShape:
     reason = reason_of(await server.order_book.intents(order.account_id, order.order_id)) if order.problem else ""
-    return order_shape(order, reason, language)
+    return order_shape(order, names.get((order.account_id, order.chat_id), ""), reason, language)
 
 
 async def _full(server: Server, order: Order, language: Language) -> FullOrder:
     book = server.order_book
+    name = (await _names(server, [order])).get((order.account_id, order.chat_id), "")
     intents = await book.intents(order.account_id, order.order_id)
-    return full_order(order, intents, await book.events(order.account_id, order.order_id), language)
+    return full_order(order, name, intents, await book.events(order.account_id, order.order_id), language)
 
 
 async def _known(server: Server, account: Account, order_id: str) -> Order:

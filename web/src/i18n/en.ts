@@ -2,6 +2,7 @@ import { account } from './account'
 import { conversations, verdict } from './conversations'
 import { history } from './history'
 import type { Messages } from './messages'
+import { orders } from './orders'
 import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
 
@@ -32,7 +33,13 @@ export const en: Messages = {
     loadMore: 'Load more',
     offlineHint: 'What you see is as of {when}. It renews itself when the line is back.',
   },
-  nav: { overview: 'Overview', accounts: 'Shops', conversations: 'Conversations', history: 'History' },
+  nav: {
+    overview: 'Overview',
+    accounts: 'Shops',
+    conversations: 'Conversations',
+    orders: 'Orders',
+    history: 'History',
+  },
   line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…' },
   login: {
     title: 'Sign in to Shoal',
@@ -274,6 +281,7 @@ export const en: Messages = {
   },
   account: account.en,
   history: history.en,
+  orders: orders.en,
   rules: rules.en,
   errors: {
     network:

@@ -39,7 +39,13 @@ export function t(key: Key, params: Record<string, string | number> = {}): strin
 
 /** A text whose name comes from the server, or what to show when there is none of that name. */
 export function told(
-  group: 'reason' | 'state' | 'outcome' | 'content' | 'verdict',
+  group:
+    | 'reason'
+    | 'state'
+    | 'outcome'
+    | 'content'
+    | 'verdict'
+    | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,
   name: string,
   otherwise = name,
 ): string {

@@ -1,0 +1,134 @@
+"""The orders: as they come, what needs a hand and what to do, what was handed out; from the chat and back to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+
+from browser.axe import findings
+from browser.conftest import NAME, Console, WiredConsole, said
+from shoal.order_book import Act, IntentState, News
+
+ID = "4500000000000000001"
+
+
+async def _paid(console: Console, order_id: str = ID, *, shop: str = "afu", **news: Any) -> None:
+    values = {
+        "status": "pending_ship", "source": "card", "buyer_id": "221", "chat_id": "c1", "item_id": "7001",
+        "paid": True, "words": "我已付款，等待你发货", "message_id": "1.PNM", "amount": "19.90", **news,
+    }  # fmt: skip
+    await console.door.server.order_book.hear(shop, News(order_id=order_id, **values))
+
+
+async def _became(console: Console, state: IntentState, detail: str = "", order_id: str = ID) -> None:
+    await console.door.server.order_book.settle_intent("afu", order_id, Act.PAID_MESSAGE, state, detail)
+
+
+async def test_an_order_appears_when_it_is_paid_and_is_followed_to_its_end_and_into_its_chat(
+    wired: WiredConsole,
+) -> None:
+    await wired.door.call("PATCH", "/cookies/muzi/settings", json={"paid_message": "提取码 8k2m"})
+    await wired.door.call("PUT", "/cookies/muzi/auto-confirm", json={"auto_confirm": True})
+    page = await wired.page("/console/orders")
+    await expect(page.get_by_text("还没有订单")).to_be_visible()
+    (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
+    paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
+    row = page.locator(f"[data-order='muzi/{paid['order_id']}']")
+    await expect(row.locator("[data-status=shipped]")).to_be_visible()
+    await row.click()
+    order = page.locator("[data-test=order]")
+    await expect(order.locator("[data-act=paid_message]")).to_have_attribute("data-state", "done")
+    await expect(order.locator("[data-act=confirm]")).to_have_attribute("data-state", "done")
+    await expect(order.locator("[data-test=handed]")).to_contain_text("提取码 8k2m")
+    await expect(order.locator("[data-test=handed]")).to_contain_text("已发送")
+    await expect(order.locator("[data-test=timeline]")).to_contain_text("待发货 我已付款，等待你发货")
+    await order.locator("[data-test=to-chat]").click()
+    await expect(page.get_by_role("log")).to_contain_text("提取码 8k2m")
+    await page.locator("[data-test=to-orders]").click()
+    await expect(page.locator("[data-test=chat-only]")).to_be_visible()
+    await expect(page.locator("[data-order]")).to_have_count(1)
+
+
+async def test_a_refused_message_is_sent_again_by_its_owner(wired: WiredConsole) -> None:
+    await wired.door.call("PATCH", "/cookies/muzi/settings", json={"paid_message": "提取码 8k2m"})
+    await wired.sandbox.do("fault", account=wired.unb, kind="send_refused", times=1)
+    (item,) = [one for one in (await wired.sandbox.get("sellers"))["items"] if one["unb"] == wired.unb]
+    page = await wired.page("/console/orders?filter=hand")
+    paid = await wired.sandbox.do("pay", account=wired.unb, buyer=NAME, item=item["items"][0]["id"])
+    await page.locator(f"[data-order='muzi/{paid['order_id']}']").click()
+    order = page.locator("[data-test=order]")
+    await expect(order.locator("[data-problem=message_refused]")).to_be_visible()
+    await order.locator("[data-test=serve]").click()
+    await expect(page.locator("[data-test=dialog]")).to_contain_text("发送付款后消息（上次：失败）")
+    await page.locator("[data-test=order-go]").click()
+    await expect(page.locator("[data-test=toast]", has_text="订单已处理")).to_be_visible()
+    await expect(order.locator("[data-problem]")).to_have_count(0)
+    await expect(order.locator("[data-test=handed]").last).to_contain_text("已发送")
+    await expect(page.get_by_text("没有需要您处理的订单")).to_be_visible()
+
+
+async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console: Console) -> None:
+    await console.door.call("PUT", "/cookies/afu/status", json={"enabled": False})
+    await said(console, 1, "在吗")
+    await _paid(console)
+    await _became(console, IntentState.UNCERTAIN)
+    await _paid(console, "4500000000000000002", status="completed", paid=False, chat_id="c2")
+    await _paid(console, "4500000000000000003", chat_id="c3")
+    await _became(console, IntentState.FAILED, "no_paid_message", "4500000000000000003")
+    page = await console.page("/console/orders")
+    rows = page.locator("[data-order]")
+    await expect(rows).to_have_count(3)
+    await page.get_by_role("button", name="需要处理").click()
+    await expect(rows).to_have_count(2)
+    await page.get_by_role("searchbox").fill(NAME[:2])
+    await expect(rows).to_have_count(1)
+    await page.reload()
+    await expect(rows).to_have_attribute("data-order", f"afu/{ID}")
+    await rows.focus()
+    await page.keyboard.press("Enter")
+    order = page.locator("[data-test=order]")
+    await expect(order.locator("[data-problem=message_uncertain]")).to_contain_text("不知道买家是否收到")
+    await order.locator("[data-test=serve]").click()
+    dialog = page.locator("[data-test=dialog]")
+    await expect(dialog).to_contain_text("上一次的结果不确定")
+    await page.keyboard.press("Escape")
+    await expect(order.locator("[data-test=serve]")).to_be_focused()
+    await order.locator("[data-test=settle]").click()
+    await dialog.locator("[data-test=order-go]").click()
+    await expect(order.locator("[data-act=paid_message]")).to_have_attribute("data-state", "done")
+    await expect(order.locator("[data-test=timeline] li").last).to_contain_text("admin")
+    await expect(page.get_by_text("没有符合条件的订单")).to_be_visible()
+    await page.locator(".empty").get_by_role("button", name="清除筛选").click()
+    await expect(rows).to_have_count(3)
+    await page.locator("[data-order='afu/4500000000000000003']").click()
+    await order.locator("[data-test=serve]").click()
+    await dialog.locator("[data-test=order-go]").click()
+    await expect(page.locator("[data-test=toast]", has_text="店铺连接后处理")).to_be_visible()
+    await expect(order).to_contain_text("店铺现在没有连接（已停止）")
+    await page.goto("/console/orders?status=completed")
+    await expect(rows).to_have_attribute("data-order", "afu/4500000000000000002")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+async def test_axe_finds_nothing_in_the_orders(console: Console, width: int, scheme: str) -> None:
+    await said(console, 1, "在吗")
+    await _paid(console, spec_name="尺码", spec_value="大", quantity="2")
+    await _became(console, IntentState.UNCERTAIN)
+    look = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "reduced_motion": "reduce"}
+    page = await console.page("/console/orders?chat=c1", **look)
+    await expect(page.locator("[data-order]")).to_have_count(1)
+    assert await findings(page) == []
+    await page.locator("[data-order]").click()
+    await expect(page.locator("[data-problem]")).to_be_visible()
+    assert await findings(page) == []
+    scroll = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert scroll[0] <= scroll[1]
+    await page.locator("[data-test=settle]").click()
+    await expect(page.locator("[data-test=order-go]")).to_be_visible()
+    assert await findings(page) == []
+    await page.keyboard.press("Escape")
+    if width == 390:
+        await page.get_by_role("button", name="返回").click()
+        await expect(page.locator("[data-order]")).to_be_focused()
