@@ -28,6 +28,8 @@ from shoal.wishes import Wish
 from shoal.xianyu.cookie_string import require_cookie
 
 ATOMIC_BATCH_LIMIT = 500
+BATCH_AT_ONCE = 250
+"""How many accounts of a batch are changed at a time: the loop turns in between, and none waits long for its commit."""
 LONGEST_WAIT_SECONDS = 60.0
 
 Value = TypeVar("Value")
@@ -307,7 +309,8 @@ class CookieManager:
             return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
         if atomic:
             return await self._batch_atomic(updates, caller)
-        each = (self._batch_each(account_id, enabled, caller) for account_id, enabled in updates.items())
+        room = asyncio.Semaphore(BATCH_AT_ONCE)
+        each = (self._batch_each(account_id, enabled, caller, room) for account_id, enabled in updates.items())
         return list(await asyncio.gather(*each))
 
     def _preview(self, account_id: str, enabled: bool) -> BatchResult:
@@ -323,17 +326,18 @@ class CookieManager:
             observation=self.observation(account_id),
         )
 
-    async def _batch_each(self, account_id: str, enabled: bool, caller: Caller) -> BatchResult:
+    async def _batch_each(self, account_id: str, enabled: bool, caller: Caller, room: asyncio.Semaphore) -> BatchResult:
         op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
         one = replace(caller, op_id=op_id, if_match=None)
         wish = self._switch(enabled, by_person=False)
         try:
-            outcome = await self._change(
-                account_id, "batch_update_cookie_status", wish, one, wait=caller.wait_seconds or 0.0, revive=enabled
-            )
+            async with room:
+                done = await self._path.change(account_id, "batch_update_cookie_status", wish, one)
         except ShoalError as error:
             return BatchResult(account_id=account_id, outcome="failed", error=error)
-        return _batch_result(outcome)
+        if enabled and not done.changed:
+            self._revive(account_id)
+        return _batch_result(await self._answer(done, one, wait=caller.wait_seconds or 0.0))
 
     async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
         changed = await self._path.change_all(

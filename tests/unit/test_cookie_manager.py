@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from shoal.account import Account, AccountState, Observation, StateMove, check_account_id
 from shoal.account_task import Link
 from shoal.change_path import Caller
-from shoal.cookie_manager import CookieManager
+from shoal.cookie_manager import BATCH_AT_ONCE, CookieManager
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import (
@@ -706,3 +707,26 @@ async def test_an_answer_in_the_moment_of_the_deadline_counts_and_leaves_nothing
         assert (outcome.changed, outcome.generation) == (True, 2)
         assert not manager.is_stale("shop")
         await in_step(store, manager)
+
+
+async def test_a_large_batch_is_changed_in_parts_so_that_the_loop_turns_in_between() -> None:
+    class Counting(MemoryStore):
+        most = 0
+
+        def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+            self.most = max(self.most, len(manager.pending))
+            super().submit(changes, settle)
+
+    store, ids = Counting(), [f"shop{number}" for number in range(BATCH_AT_ONCE + 50)]
+    async with managing(FakeSite(), store) as manager:
+        for number, name in enumerate(ids):
+            quick = replace(ANN, wait_seconds=0)
+            await manager.add_cookie(name, cookie_of(number), owner_id=1, caller=quick)
+        busy = await manager.locks.acquire(ids[0], "update_keywords")
+        batch = asyncio.create_task(manager.batch_update_cookie_status(dict.fromkeys(ids, False), caller=ANN))
+        await until(
+            lambda: not any(manager.cookie_status[name] for name in ids[1:])
+        )  # one that is busy delays no other
+        busy.release()
+        assert {result.outcome for result in await batch} == {"changed"}
+        assert store.most <= BATCH_AT_ONCE
