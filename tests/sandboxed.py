@@ -7,10 +7,13 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+import pytest
 
+from shoal import clock
 from shoal.account import Account
 from shoal.account_task import Link, evenly
 from shoal.backoff import BackoffLimits
@@ -55,6 +58,22 @@ class Hours:
         """Let time pass."""
         self._ahead_ms += round(seconds * 1000)
         await self._sandbox.do("clock", advance=seconds)
+
+
+class Machine:
+    """The machine's clocks, as a test sets them for us and not for the sandbox.
+
+    ``shown_ahead_ms`` is what its wall clock shows beyond the true time; ``passed_ms`` is what goes by for all clocks.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown_ahead_ms = self.passed_ms = 0
+        real = time.time_ns, time.monotonic_ns
+        kinds = {
+            "time_ns": lambda: real[0]() + (self.shown_ahead_ms + self.passed_ms) * 10**6,
+            "monotonic_ns": lambda: real[1]() + self.passed_ms * 10**6,
+        }
+        monkeypatch.setattr(clock, "time", SimpleNamespace(**kinds))
 
 
 class Sandbox:

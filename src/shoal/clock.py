@@ -44,8 +44,13 @@ class SiteClock:
 
     @property
     def ahead_ms(self) -> int:
-        """What it shows beyond our wall clock now."""
-        return 0 if self._since_steady_ms is None else self._since_steady_ms + steady_ms() - now_ms()
+        """What it shows beyond our wall clock now; 0 where both agree."""
+        ahead_ms = 0 if self._since_steady_ms is None else self._since_steady_ms + steady_ms() - now_ms()
+        return 0 if abs(ahead_ms) < _ALIKE_MS else ahead_ms
+
+    def set_since(self, was_ahead_ms: int) -> int:
+        """How far our wall clock was set forward since the site's was so far ahead of it; less than 0: back."""
+        return 0 if self._since_steady_ms is None else was_ahead_ms - self.ahead_ms
 
     def now_ms(self) -> int:
         """What it shows now; our wall clock, when it was not told."""
@@ -56,8 +61,7 @@ class SiteClock:
 
         The same where both agree: a message is as old as it is, although the machine's clock is wrong or is set.
         """
-        ahead_ms = self.ahead_ms
-        return at_ms if abs(ahead_ms) < _ALIKE_MS else max(0, at_ms - ahead_ms)
+        return max(0, at_ms - self.ahead_ms)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from random import Random
 import structlog
 
 from shoal.account import Account
-from shoal.account_task import Link, now_ms
+from shoal.account_task import Link
+from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
 from shoal.message_log import Direction, IncomingMessage, MessageLog
 from shoal.outbox import Outbox, Reply
@@ -27,9 +28,10 @@ LONGEST_BURST_FACTOR = 10
 
 @dataclass(slots=True)
 class _Burst:
-    """What a buyer said in one go; still growing."""
+    """What a buyer said in one go; still growing. ``said_at`` is when each message was, by ``steady_ms``."""
 
     messages: list[IncomingMessage] = field(default_factory=list)
+    said_at: dict[str, int] = field(default_factory=dict)
     began: float = 0.0
     grew: float = 0.0
 
@@ -62,8 +64,12 @@ class Conversations:
         *,
         account_id: str,
         rng: Random,
+        clock_set_ms: int = 0,
     ) -> None:
-        """``rng`` sets the human pace; it is no secret."""
+        """``rng`` sets the human pace; it is no secret.
+
+        ``clock_set_ms``: how far our clock was set forward since what is stored was written.
+        """
         self._link = link
         self._outbox = outbox
         self._log = message_log
@@ -73,6 +79,7 @@ class Conversations:
         self._account_id = account_id
         self._message_age_ms = round(settings.message_age_seconds * 1000)
         self._rng = rng
+        self._clock_set_ms = clock_set_ms
         self._bursts: dict[str, _Burst] = {}
         self._talking: set[str] = set()
         self._choosing = asyncio.Lock()
@@ -84,12 +91,13 @@ class Conversations:
         """Go on where the last connection ended: what is ours is told apart, what was asked is answered, unless it has
         grown old.
         """
-        await self._log.grow_old(self._account_id, now_ms() - self._message_age_ms)
+        await self._log.grow_old(self._account_id, self._oldest_stored_ms())
         waiting = [logged.message for logged in await self._log.unhandled(self._account_id, newer_than_ms=0)]
         for message in waiting:
             if message.direction is not Direction.IN:
                 await self._tell_apart(message)
-        self.heard(message for message in waiting if message.direction is Direction.IN)
+        questions = (message for message in waiting if message.direction is Direction.IN)
+        self._hear(questions, said_by_clock_of_ms=now_ms() - self._clock_set_ms)
 
     async def go_on(self, looked_back: asyncio.Event) -> None:
         """Say to its end what was being said when the last connection ended, unless it has grown old.
@@ -97,17 +105,29 @@ class Conversations:
         Only after what went out meanwhile is known: nothing is sent again whose echo is there.
         """
         await looked_back.wait()
-        oldest_ms = now_ms() - self._message_age_ms
-        self._work.start(self._outbox.take_up(oldest_ms), name=f"outbox:{self._account_id}")
+        self._work.start(self._outbox.take_up(self._oldest_stored_ms()), name=f"outbox:{self._account_id}")
+
+    def _oldest_stored_ms(self) -> int:
+        """What was stored with an earlier time, by an earlier connection, has grown old."""
+        return now_ms() - self._clock_set_ms - self._message_age_ms
 
     def heard(self, messages: Iterable[IncomingMessage]) -> None:
         """Buyers said something that is stored already."""
+        self._hear(messages, said_by_clock_of_ms=now_ms())
+
+    def _hear(self, messages: Iterable[IncomingMessage], *, said_by_clock_of_ms: int) -> None:
+        """``said_by_clock_of_ms``: what the clock that dates the messages shows now.
+
+        From here on their age is counted evenly, whatever becomes of the machine's clock.
+        """
         now = asyncio.get_running_loop().time()
+        since_steady_ms = steady_ms() - said_by_clock_of_ms
         for message in messages:
             burst = self._bursts.setdefault(message.chat_id, _Burst(began=now))
             if any(known.message_id == message.message_id for known in burst.messages):
                 continue
             burst.messages.append(message)
+            burst.said_at[message.message_id] = message.created_at_ms + since_steady_ms
             burst.grew = now
             if message.chat_id not in self._talking:
                 self._talking.add(message.chat_id)
@@ -133,11 +153,11 @@ class Conversations:
         try:
             while (burst := self._bursts.get(chat_id)) is not None:
                 await self._until_quiet(burst)
-                oldest_ms = now_ms() - self._message_age_ms  # the wait of a rule makes nothing too old
+                oldest = steady_ms() - self._message_age_ms  # the wait of a rule makes nothing too old
                 waited_for = await self._until_its_moment(burst)
                 del self._bursts[chat_id]  # what is said from here on is answered after this
                 task = self._work.start(
-                    self._answer(chat_id, burst.messages, oldest_ms, waited_for),
+                    self._answer(chat_id, burst, oldest, waited_for),
                     name=f"reply:{self._account_id}:{chat_id}",
                 )
                 if task is not None:
@@ -168,12 +188,11 @@ class Conversations:
         await asyncio.sleep(self._rng.uniform(*choice.answer.delay_seconds))
         return choice
 
-    async def _answer(
-        self, chat_id: str, messages: Sequence[IncomingMessage], oldest_ms: int, waited_for: _Choice | None
-    ) -> None:
-        old = [message.message_id for message in messages if message.created_at_ms < oldest_ms]
+    async def _answer(self, chat_id: str, burst: _Burst, oldest: int, waited_for: _Choice | None) -> None:
+        """Answer what was said no earlier than ``oldest``, by ``steady_ms``."""
+        old = [message_id for message_id, said_at in burst.said_at.items() if said_at < oldest]
         await self._log.decide(self._account_id, old, Verdict.TOO_OLD)
-        fresh = [message for message in messages if message.created_at_ms >= oldest_ms]
+        fresh = [message for message in burst.messages if burst.said_at[message.message_id] >= oldest]
         if not fresh:
             return
         account = self._link.current()

@@ -84,7 +84,8 @@ class Incoming:
         new = await self._stored(said, pulled=pulled)
         for receipt in events:
             if isinstance(receipt, ReadReceipt):
-                await self._log.mark_read(self._account.id, receipt.chat_id, receipt.at_ms or now_ms())
+                read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
+                await self._log.mark_read(self._account.id, receipt.chat_id, read_at_ms)
         return Heard(said, new, await self._order_news.store(events))
 
     def act(self, heard: Heard) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import structlog
 
 from shoal.account import Account
-from shoal.clock import now_ms
+from shoal.clock import SiteClock, now_ms
 from shoal.order_book import News, Order, OrderBook, Why
 from shoal.order_status import REFUND_CANCELLED
 from shoal.xianyu.packets import CardUpdate, Event, OrderMark, TradeCard
@@ -26,9 +26,10 @@ CLOCKS_DIFFER_MS = 5 * 60_000
 class OrderNews:
     """Notes what one account's pushes tell of its orders."""
 
-    def __init__(self, account: Account, book: OrderBook) -> None:
+    def __init__(self, account: Account, book: OrderBook, *, site_clock: SiteClock) -> None:
         self._account = account
         self._book = book
+        self._site_clock = site_clock
 
     async def store(self, events: Iterable[Event]) -> list[Order]:
         """Make what is told of orders durable, in the order told; returns the orders that may be served now.
@@ -66,10 +67,9 @@ class OrderNews:
 
     def _withheld(self, card: TradeCard | CardUpdate) -> str:
         """Why a card, as old as it is, is no reason to hand something out by ourselves."""
-        at = card.created_at_ms
-        if not at:
+        if not card.created_at_ms:
             return ""
-        now = now_ms()
+        at, now = self._site_clock.ours(card.created_at_ms), now_ms()
         added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was put back since
         if at < added_at - CLOCKS_DIFFER_MS:
             return Why.BEFORE_ACCOUNT

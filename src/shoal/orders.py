@@ -42,12 +42,23 @@ PAGE_LAG_SECONDS = 3.0
 class Orders:
     """Serves the paid orders of one connection, one at a time."""
 
-    def __init__(self, link: Link, outbox: Outbox, mtop: MtopClient, book: OrderBook, *, account_id: str) -> None:
+    def __init__(
+        self,
+        link: Link,
+        outbox: Outbox,
+        mtop: MtopClient,
+        book: OrderBook,
+        *,
+        account_id: str,
+        clock_set_ms: int = 0,
+    ) -> None:
+        """``clock_set_ms``: how far our clock was set forward since what is stored was written."""
         self._link = link
         self._outbox = outbox
         self._mtop = mtop
         self._book = book
         self._account_id = account_id
+        self._clock_set_ms = clock_set_ms
         self._turn = asyncio.Lock()
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unpaid: dict[str, bool] = {}
@@ -71,7 +82,7 @@ class Orders:
         await self.go_on()
 
     async def _look_back(self) -> None:
-        horizon = now_ms() - TAKE_UP_MS
+        horizon = now_ms() - TAKE_UP_MS - self._clock_set_ms
         for order in await self._book.give_up(self._account_id, older_than_ms=horizon):
             log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
         unfinished = await self._book.unfinished(self._account_id)

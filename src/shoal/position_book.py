@@ -15,10 +15,14 @@ from shoal.schema import insert_or, sync_positions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Position:
-    """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``."""
+    """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``.
+
+    ``ahead_ms``: what the site's clock showed beyond ours then.
+    """
 
     pts: int
     known_at_ms: int
+    ahead_ms: int = 0
 
 
 class PositionBook:
@@ -34,14 +38,18 @@ class PositionBook:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             return None
-        pts = msgspec.json.decode(row.position, type=dict[str, int]).get("pts", 0)
-        return Position(pts=pts, known_at_ms=row.updated_at_ms)
+        kept = msgspec.json.decode(row.position, type=dict[str, int])
+        return Position(pts=kept.get("pts", 0), known_at_ms=row.updated_at_ms, ahead_ms=kept.get("ahead_ms", 0))
 
-    async def keep(self, account_id: str, pts: int) -> None:
-        """Store that everything up to ``pts`` is stored. Raises ``StoreError``."""
+    async def keep(self, account_id: str, pts: int, ahead_ms: int = 0) -> None:
+        """Store that everything up to ``pts`` is stored, and how far ahead of ours the site's clock is.
+
+        Raises ``StoreError``.
+        """
+        position = {"pts": pts, "ahead_ms": ahead_ms} if ahead_ms else {"pts": pts}
         row = {
             "account_id": account_id,
-            "position": msgspec.json.encode({"pts": pts}).decode(),
+            "position": msgspec.json.encode(position).decode(),
             "updated_at_ms": self._now_ms(),
         }
 

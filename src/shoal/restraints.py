@@ -14,6 +14,8 @@ from shoal.verdicts import Verdict
 
 HOUR_MS = 3600_000
 MINUTE_MS = 60_000
+CLOCK_SET_MS = 60_000
+"""What was sent so much later than now tells that the machine's clock was put back since, and holds nothing back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +45,10 @@ def restraint(connection: Connection, intended: Intended) -> Verdict | None:
     mine = outbox.c.account_id == intended.account_id
     to_buyer = outbox.c.buyer_id == intended.buyer_id
     limit = intended.buyer_replies_per_hour
-    if limit and _replies(connection, mine & to_buyer, intended.now_ms - HOUR_MS) >= limit:
+    if limit and _replies(connection, mine & to_buyer, intended.now_ms - HOUR_MS, intended.now_ms) >= limit:
         return Verdict.BUYER_LIMIT
     limit = intended.shop_replies_per_minute
-    if limit and _replies(connection, mine, intended.now_ms - MINUTE_MS) >= limit:
+    if limit and _replies(connection, mine, intended.now_ms - MINUTE_MS, intended.now_ms) >= limit:
         return Verdict.SHOP_LIMIT
     if intended.cooldown_seconds and _spoke_lately(connection, intended):
         return Verdict.COOLDOWN
@@ -77,14 +79,14 @@ def _spoken_over(connection: Connection, account_id: str, chat_id: str, since_ms
     return Verdict.HUMAN_ANSWERED if connection.scalar(select(spoke)) else None
 
 
-def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int) -> int:
+def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, now_ms: int) -> int:
     """How many automatic answers were begun since then, whatever came of them; an answer of several parts is one."""
     query = (
         select(func.count())
         .select_from(outbox)
         .where(
             whose,
-            outbox.c.created_at_ms > since_ms,
+            outbox.c.created_at_ms.between(since_ms + 1, now_ms + CLOCK_SET_MS),
             outbox.c.kind == OutboxKind.REPLY.value,
             outbox.c.part == 0,
             outbox.c.outcome != SendOutcome.DROPPED.value,
@@ -97,7 +99,9 @@ def _spoke_lately(connection: Connection, intended: Intended) -> bool:
     lately = exists().where(
         outbox.c.account_id == intended.account_id,
         outbox.c.buyer_id == intended.buyer_id,
-        outbox.c.created_at_ms > intended.now_ms - intended.cooldown_seconds * 1000,
+        outbox.c.created_at_ms.between(
+            intended.now_ms - intended.cooldown_seconds * 1000 + 1, intended.now_ms + CLOCK_SET_MS
+        ),
         outbox.c.rule_id == intended.rule_id,
         outbox.c.part == 0,
         outbox.c.outcome.not_in([SendOutcome.DROPPED.value, SendOutcome.REFUSED.value]),

@@ -36,8 +36,9 @@ class SyncPosition:
         self._book = book
         self._site_clock = site_clock
         self._timeout_seconds = timeout_seconds
+        self._ahead_ms = site_clock.ahead_ms
         self._pts = last.pts if last else None
-        self._kept = self._pts
+        self._kept = (last.pts, last.ahead_ms) if last else None
         self._caught_up = last is None
 
     async def agree(self) -> None:
@@ -60,7 +61,7 @@ class SyncPosition:
         """
         await self._keep_first()
         self._caught_up = False
-        stood = Position(pts=self._pts or 0, known_at_ms=now_ms())
+        stood = Position(pts=self._pts or 0, known_at_ms=now_ms(), ahead_ms=self._site_clock.ahead_ms)
         theirs = await self._asked()
         await self._say(theirs or self._older({}))
         pts = theirs.get("pts")
@@ -79,16 +80,16 @@ class SyncPosition:
         self._caught_up = True
 
     async def keep(self) -> None:
-        """Store the place if it has moved. It never raises: the next time will do."""
-        if not self._caught_up or self._pts is None or self._pts == self._kept:
+        """Store the place if it has moved, or our clock was set. It never raises: the next time will do."""
+        pts = self._pts if self._caught_up or self._kept is None else self._kept[0]
+        if pts is None or (pts, self._ahead_ms) == self._kept:
             return
-        pts = self._pts
         try:
-            await self._book.keep(self._account_id, pts)
+            await self._book.keep(self._account_id, pts, self._ahead_ms)
         except StoreError as error:
             log.warning("position not kept", account=self._account_id, why=error.code)
         else:
-            self._kept = pts
+            self._kept = (pts, self._ahead_ms)
 
     async def _keep_first(self) -> None:
         """An account without any place is new, and its past is not looked at: so from the beginning it has one."""

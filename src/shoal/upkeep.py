@@ -167,7 +167,7 @@ class Upkeep:
 
         Nor later than when that was known, in case it is none.
         """
-        place_ms = min(away.pts // 1000, away.known_at_ms + self._site_clock.ahead_ms)
+        place_ms = min(away.pts // 1000, away.known_at_ms + away.ahead_ms)
         return max(place_ms, self._site_clock.now_ms() - LONGEST_AWAY_MS) - BEFORE_MS
 
     async def _look(self) -> None:

@@ -198,6 +198,7 @@ class XianyuLive:
             self._site_pictures(access),
             send_timeout_seconds=self._settings.send_timeout_seconds,
         )
+        clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
         work = WorkGroup()
         grace_seconds = FAREWELL_SECONDS
         try:
@@ -211,12 +212,20 @@ class XianyuLive:
                     self._settings,
                     account_id=self._account.id,
                     rng=self._around.rng,
+                    clock_set_ms=clock_set_ms,
                 )
-                orders = Orders(self._link, outbox, access.mtop, self._around.order_book, account_id=self._account.id)
+                orders = Orders(
+                    self._link,
+                    outbox,
+                    access.mtop,
+                    self._around.order_book,
+                    account_id=self._account.id,
+                    clock_set_ms=clock_set_ms,
+                )
                 incoming = Incoming(
                     self._account,
                     self._around.message_log,
-                    OrderNews(self._account, self._around.order_book),
+                    OrderNews(self._account, self._around.order_book, site_clock=site_clock),
                     conversations,
                     orders,
                     work,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from types import SimpleNamespace
 
 import pytest
 
-from sandboxed import Hours, Shoal
-from shoal import clock
+from sandboxed import Hours, Machine, Shoal
 from shoal.account import AccountState
 from shoal.change_path import Caller
 from shoal.clock import reading
@@ -279,19 +276,6 @@ async def test_while_no_new_token_can_be_had_the_old_one_is_used_on(shoal: Shoal
         await hours.pass_by(61)
         await registered(shoal, unb, 5)
         assert await token_calls(shoal, unb) == 3
-
-
-class Machine:
-    """The machine's clocks, as a test sets them: what it shows, and what goes on evenly."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.shown_ahead_ms = self.passed_ms = 0
-        real = time.time_ns, time.monotonic_ns
-        kinds = {
-            "time_ns": lambda: real[0]() + (self.shown_ahead_ms + self.passed_ms) * 10**6,
-            "monotonic_ns": lambda: real[1]() + self.passed_ms * 10**6,
-        }
-        monkeypatch.setattr(clock, "time", SimpleNamespace(**kinds))
 
 
 DAY_MS = 24 * 3600_000

@@ -1,0 +1,113 @@
+"""The machine's clock is wrong, or is set: messages are as old as they are, and orders as well."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from order_steps import held, intent, pay, paying_shop
+from sandboxed import Machine, Shoal
+from shoal.account import AccountState
+from shoal.order_book import Act, IntentState
+from shoal.verdicts import Verdict
+from standins import ANN, until
+
+HOUR_MS = 3600_000
+WRONG = [-30 * HOUR_MS, 30 * HOUR_MS]
+
+
+async def pass_by(shoal: Shoal, machine: Machine, seconds: int) -> None:
+    """Time passes for everybody."""
+    machine.passed_ms += seconds * 1000
+    await shoal.sandbox.do("clock", advance=seconds)
+
+
+async def verdict_of(shoal: Shoal, text: str) -> str:
+    """What was decided about the message with those words, once something was."""
+    async with asyncio.timeout(10):
+        while True:
+            for logged in await shoal.log.list_messages(["shop"]):
+                if logged.message.text == text and logged.message.handled:
+                    return logged.message.verdict.value
+            await asyncio.sleep(0.02)
+
+
+async def running(shoal: Shoal) -> None:
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+@pytest.mark.parametrize("wrong_by_ms", WRONG)
+async def test_a_wrong_clock_answers_what_is_new_and_nothing_that_is_old(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, wrong_by_ms: int
+) -> None:
+    machine = Machine(monkeypatch)
+    machine.shown_ahead_ms = wrong_by_ms
+    await shoal.sandbox.do("policy", replays_missed=False)
+    unb = await paying_shop(shoal)
+    await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
+    assert await verdict_of(shoal, "在吗1") == Verdict.ANSWERED
+    await shoal.close()
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗2")
+    await pass_by(shoal, machine, 900)
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗3")
+    order_id = await pay(shoal, unb, buyer="小蟹")
+    await shoal.open()
+    assert await verdict_of(shoal, "在吗3") == Verdict.ANSWERED, (
+        "pulled from where the feed was left, by the site's clock"
+    )
+    assert await verdict_of(shoal, "在吗2") == Verdict.TOO_OLD
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+
+
+@pytest.mark.parametrize("set_by_ms", WRONG)
+async def test_a_clock_that_is_set_makes_nothing_too_old_that_waits_for_its_answer(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
+) -> None:
+    machine = Machine(monkeypatch)
+    await shoal.close()
+    await shoal.open(reply_debounce_seconds=0.6)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
+    async with asyncio.timeout(5):
+        while not await shoal.log.list_messages(["shop"]):
+            await asyncio.sleep(0.01)
+    machine.shown_ahead_ms = set_by_ms
+    assert await verdict_of(shoal, "在吗1") == Verdict.ANSWERED
+
+
+@pytest.mark.parametrize("set_by_ms", WRONG)
+async def test_what_waits_over_a_restart_is_as_old_as_it_is_though_the_clock_was_set(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
+) -> None:
+    machine = Machine(monkeypatch)
+    unb = await paying_shop(shoal)
+    await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
+    await shoal.close()
+    await shoal.open(reply_debounce_seconds=30.0)
+    await running(shoal)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
+    await pass_by(shoal, machine, 600)
+    await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗2")
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="order", times=1)
+    order_id = await pay(shoal, unb, buyer="小蟹")
+    await held(shoal, "order")
+    assert len(await shoal.log.list_messages(["shop"])) >= 2
+    await shoal.close()
+    await shoal.sandbox.do("faults/clear")
+    machine.shown_ahead_ms = set_by_ms
+    await shoal.open()
+    assert await verdict_of(shoal, "在吗2") == Verdict.ANSWERED
+    assert await verdict_of(shoal, "在吗1") == Verdict.TOO_OLD
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await shoal.close()
+    await shoal.open(reply_debounce_seconds=30.0)
+    await running(shoal)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗3")
+    async with asyncio.timeout(5):
+        while "在吗3" not in [logged.message.text for logged in await shoal.log.list_messages(["shop"])]:
+            await asyncio.sleep(0.02)
+    await shoal.close()
+    await shoal.open()
+    assert await verdict_of(shoal, "在吗3") == Verdict.ANSWERED, "it was set once, and that is known by now"
