@@ -14,7 +14,7 @@ import structlog
 
 from shoal.account import Account, check_account_id
 from shoal.change_path import Caller
-from shoal.clock import now_ms
+from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.errors import (
@@ -265,20 +265,29 @@ class QrLogins:
                 await self._take_in(running, site.cookie)
 
     async def _confirmed(self, running: _Running, site: QrLogin) -> bool:
-        """Ask until the seller has confirmed; False when it ended otherwise."""
+        """Ask until the seller has confirmed; False when it ended otherwise.
+
+        A site that says "expired" right after an answer that was lost may have said "confirmed" there, which it says
+        once. Raises as ``QrLogin.ask``, and ``TemporaryFailure`` (``qr_answer_lost``) then.
+        """
         failures = 0
-        while self._now_ms() < running.view.expires_at_ms:
+        ends_at = steady_ms() + round(self._lifetime_seconds * 1000)  # the machine's clock may be set meanwhile
+        while steady_ms() < ends_at:
             await asyncio.sleep(self._poll_seconds)
             try:
                 status = await site.ask()
             except TemporaryFailure:
+                if site.is_logged_in:
+                    return True
                 failures += 1
                 if failures >= MOST_FAILURES:
                     raise
                 continue
-            failures = 0
             if status is QrStatus.CONFIRMED:
                 return True
+            if failures and status is QrStatus.EXPIRED:
+                raise TemporaryFailure("the answer before the code's end was lost", code="qr_answer_lost")
+            failures = 0
             self._move(running, _STATES[status])
             if running.view.state.is_over:
                 return False

@@ -12,7 +12,7 @@ import pytest
 
 from connection.test_proxies import behind
 from proxies import SITE, small_proxy, tripwire
-from sandboxed import Sandbox, Shoal
+from sandboxed import Machine, Sandbox, Shoal
 from shoal.account import AccountState
 from shoal.errors import Conflict, InvalidInput, NeedsOwner, NotApplied, TemporaryFailure, UnknownAccount
 from shoal.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
@@ -202,6 +202,69 @@ async def test_unanswered_questions_are_asked_again_and_too_many_end_it(shoal: S
         assert view.state is QrLoginState.FAILED
         assert view.error is not None
         assert view.error.code == "qr_login_failed"
+
+
+async def test_a_confirmation_whose_answer_is_lost_is_told_unless_its_cookies_came(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as logins:
+        await shoal.sandbox.do("fault", kind="answer_lost", which="qr_query", times=1)
+        lost = await begin(logins, "shop")
+        await scan(shoal, lost, "CONFIRMED")
+        view = await ended(logins, lost)
+        assert (view.state, view.error and view.error.code) == (QrLoginState.FAILED, "qr_answer_lost")
+        assert not shoal.manager.accounts
+        await shoal.sandbox.do("fault", kind="answer_lost", which="qr_query", times=1, delivered=True)
+        found = await begin(logins, "shop")
+        await scan(shoal, found, "CONFIRMED")
+        assert (await ended(logins, found)).state is QrLoginState.DONE
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+
+
+async def test_a_restart_ends_a_login_and_its_code_is_worth_nothing_any_more(shoal: Shoal) -> None:
+    async with qr_logins(shoal) as before:
+        login = await begin(before, "shop")
+        await scan(shoal, login, "SCANNED")
+        await until(lambda: before.get(OWNER, login.id).state is QrLoginState.SCANNED)
+    await shoal.close()
+    await shoal.open()
+    await scan(shoal, login, "CONFIRMED")
+    async with qr_logins(shoal) as after:
+        with pytest.raises(InvalidInput) as caught:
+            after.get(OWNER, login.id)
+        assert caught.value.code == "unknown_qr_login"
+        assert (after.of(OWNER), dict(shoal.manager.accounts)) == ([], {})
+        again = await begin(after, "shop")
+        await scan(shoal, again, "CONFIRMED")
+        await until(lambda: "shop" in shoal.manager.accounts)  # whether or not anybody still looks
+
+
+async def test_whoever_confirms_last_is_who_is_logged_in(shoal: Shoal) -> None:
+    first = await shoal.add()
+    async with qr_logins(shoal) as logins:
+        login = await begin(logins)
+        await scan(shoal, login, "SCANNED")
+        await until(lambda: logins.get(OWNER, login.id).state is QrLoginState.SCANNED)
+        other = await scan(shoal, login, "CONFIRMED", number=1)
+        view = await ended(logins, login)
+        assert (view.state, view.account_id, view.is_new_account) == (QrLoginState.DONE, other, True)
+        assert shoal.manager.account("shop").cookie_version == 1
+        second = await begin(logins, "two")  # for a seller who is here under another id
+        assert await scan(shoal, second, "CONFIRMED") == first
+        view = await ended(logins, second)
+        assert (view.state, view.error and view.error.code) == (QrLoginState.FAILED, "duplicate_unb")
+
+
+@pytest.mark.parametrize("set_by_ms", [-3600_000, 3600_000])
+async def test_a_clock_that_is_set_neither_ends_a_code_nor_keeps_it(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
+) -> None:
+    machine = Machine(monkeypatch)
+    async with qr_logins(shoal, lifetime_seconds=60.0) as logins:
+        login = await begin(logins)
+        machine.shown_ahead_ms = set_by_ms
+        await asyncio.sleep(0.3)
+        assert logins.get(OWNER, login.id).state is QrLoginState.WAITING
+        machine.passed_ms = 61_000
+        assert (await ended(logins, login)).state is QrLoginState.EXPIRED
 
 
 async def test_a_site_that_gives_no_code_leaves_nothing_behind(shoal: Shoal) -> None:

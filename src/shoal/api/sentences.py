@@ -468,6 +468,11 @@ PROBLEMS: dict[str, Problem] = {
         "闲鱼没有给出可用的回答，请稍后重新获取二维码",
         "The site gave no usable answer; begin another login later.",
     ),
+    "qr_answer_lost": Problem(
+        503,
+        "闲鱼的回答在途中丢失，可能已确认登录但未收到，请重新获取二维码再扫一次",
+        "The site's answer was lost on the way, perhaps that of a confirmed login; begin another one and scan again.",
+    ),
     "proxy_unreachable": Problem(503, "代理没有回应，请检查代理", "The proxy does not answer; look at it."),
     "proxy_refused": Problem(
         503,

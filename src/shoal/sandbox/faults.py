@@ -51,6 +51,7 @@ KINDS: Final[dict[str, int | None]] = {
     "rotate_cookie": 1,
     "http_500": 1,
     "html_answer": 1,
+    "answer_lost": 1,
     "business_error": 1,
     "kickout": 1,
     "hold": None,

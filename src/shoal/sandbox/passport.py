@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
@@ -95,7 +95,11 @@ async def qr_generate_endpoint(request: Request) -> Response:
 
 
 async def qr_query_endpoint(request: Request) -> Response:
-    """Say how far a QR login has come; when confirmed, the cookies come by Set-Cookie, once."""
+    """Say how far a QR login has come; when confirmed, the cookies come by Set-Cookie, once.
+
+    The fault ``answer_lost`` puts a gateway's 502 in the place of that answer, and nobody gets another; with
+    ``delivered`` the cookies come all the same.
+    """
     site: Site = request.app.state.site
     form = await _form(request)
     broken = broken_answer(site, "", "qr_query")
@@ -111,11 +115,15 @@ async def qr_query_endpoint(request: Request) -> Response:
     if status == "RISK":
         url = f"https://passport.goofish.com/iv/mini/identity_verify.htm?htoken={site.world.hex(32)}"
         data |= {"iframeRedirect": True, "iframeRedirectUrl": url}
-    response = JSONResponse({"content": {"data": data, "status": 0, "success": True}, "hasError": False})
+    response: Response = JSONResponse({"content": {"data": data, "status": 0, "success": True}, "hasError": False})
+    lost = site.faults.take("answer_lost", None, "qr_query") if status == "CONFIRMED" else None
+    if lost:
+        response = PlainTextResponse("Bad Gateway", 502)
     if status == "CONFIRMED":
         seller = site.world.seller(login["unb"])
         site.world.login(seller)
-        set_cookies(request, response, seller.jar)
+        if lost is None or lost.options.get("delivered"):
+            set_cookies(request, response, seller.jar)
         login["status"] = "EXPIRED"
     return response
 

@@ -123,6 +123,11 @@ class QrLogin:
         return status
 
     @property
+    def is_logged_in(self) -> bool:
+        """Whether the site has set a login: its answer may have been lost when its cookies were not."""
+        return bool(self._cookies.get("unb") and self._cookies.get("cookie2"))
+
+    @property
     def cookie(self) -> str:
         """Every cookie that the site has set, as one header line. A secret."""
         return format_cookie(self._cookies)
