@@ -52,6 +52,7 @@ KINDS: Final[dict[str, int | None]] = {
     "http_500": 1,
     "html_answer": 1,
     "answer_lost": 1,
+    "handshake_refused": None,
     "business_error": 1,
     "kickout": 1,
     "hold": None,

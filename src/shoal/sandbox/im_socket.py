@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote
 
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shoal.sandbox import codec
@@ -277,11 +278,14 @@ class Socket:
 async def im_endpoint(websocket: WebSocket) -> None:
     """Serve one socket."""
     site: Site = websocket.app.state.site
-    await websocket.accept()
     header = websocket.headers.get("cookie", "")
     unb = parse_cookies(header).get("unb", "")
     feed = site.feed(unb)
     feed.handshakes += 1
+    if site.faults.take("handshake_refused", unb):
+        await websocket.send_denial_response(PlainTextResponse("Bad Gateway", 502))
+        return
+    await websocket.accept()
     feed.cookie = header
     abort = getattr(websocket.state, "abort", None)
     await Socket(site, websocket, next(site.socket_numbers), unb, unb, abort).live()

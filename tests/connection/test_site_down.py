@@ -1,0 +1,141 @@
+"""The site's bad hours: refused handshakes, silence, calls that fail. No storm of ours, and everything comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import aiohttp
+import pytest
+import uvloop
+
+from sandboxed import Sandbox, Shoal
+from shoal.account import AccountState
+from shoal.backoff import BackoffLimits
+from shoal.events import AccountStateChanged
+from shoal.sandbox import World, build_sandbox, serve_sandbox
+from standins import until
+
+SHOPS = 6
+LIMITS = BackoffLimits(first_seconds=0.2, longest_seconds=1.0)
+
+
+def most_tries(seconds: float) -> int:
+    """However short the random waits: once there were more failures than a crash loop takes, each waits the longest."""
+    return LIMITS.crash_loop_failures + 2 + int(seconds / LIMITS.longest_seconds)
+
+
+class Counted:
+    """How often each shop knocked at the site's doors since it was made."""
+
+    def __init__(self, sandbox: Sandbox, unbs: list[str]) -> None:
+        self._sandbox, self._unbs = sandbox, unbs
+        self._since = asyncio.get_running_loop().time()
+        self._before: dict[str, tuple[int, int]] = {}
+
+    async def begin(self) -> Counted:
+        self._before = await self._now()
+        return self
+
+    async def _now(self) -> dict[str, tuple[int, int]]:
+        return {
+            unb: (
+                (await self._sandbox.sockets(unb)).get("handshakes", 0),
+                len(await self._sandbox.calls("login.token", unb)),
+            )
+            for unb in self._unbs
+        }
+
+    async def end(self) -> tuple[list[int], list[int], int]:
+        """Handshakes and token calls of each shop, and the most that there may be in that time."""
+        now = await self._now()
+        seconds = asyncio.get_running_loop().time() - self._since
+        tries = [[now[unb][place] - self._before[unb][place] for unb in self._unbs] for place in (0, 1)]
+        return tries[0], tries[1], most_tries(seconds)
+
+
+async def bad_hours(data_dir: Path) -> None:
+    world = World(seed=5, shops=SHOPS)
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
+    async with aiohttp.ClientSession() as http:
+        sandbox = Sandbox(await ready, world, http)
+        shoal = Shoal(sandbox, data_dir)
+        await shoal.open(backoff=LIMITS, heartbeat_seconds=0.1, heartbeat_timeout_seconds=0.5, site_timeout_seconds=0.8)
+        try:
+            await _bad_hours(shoal, sandbox)
+        finally:
+            await shoal.close()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
+    unbs = [await shoal.add(f"shop{number}", number=number, keywords={"在吗": "hi"}) for number in range(SHOPS)]
+
+    async def all_back(times: int) -> None:
+        await sandbox.do("faults/clear")
+        states = [shoal.manager.observation(f"shop{number}") for number in range(SHOPS)]
+        assert not [seen.reason for seen in states if seen.state is AccountState.PARKED], "nobody is to blame"
+        for number in range(SHOPS):
+            await until(partial(runs, f"shop{number}"))
+        for unb in unbs:
+            assert await sandbox.seen_soon(unb, "小鱼", times) == ["hi"] * times
+
+    def runs(account_id: str) -> bool:
+        return shoal.manager.observation(account_id).state is AccountState.RUNNING
+
+    async def everybody_asks() -> None:
+        for unb in unbs:
+            await sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+
+    with shoal.manager.events.subscribe() as events:
+        counted = await Counted(sandbox, unbs).begin()
+        await sandbox.do("fault", kind="handshake_refused")
+        await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
+        await everybody_asks()
+        await until(
+            lambda: all(shoal.manager.observation(f"shop{n}").reason == "handshake_refused" for n in range(SHOPS))
+        )
+        await asyncio.sleep(1.0)
+        told = [event.observation for event in await events.take() if isinstance(event, AccountStateChanged)]
+    handshakes, token_calls, most = await counted.end()
+    assert max(handshakes) <= most
+    assert token_calls == [0] * SHOPS, "the token is not to blame"
+    waits = {seen.next_attempt_at_ms - seen.since_ms for seen in told if seen.next_attempt_at_ms is not None}
+    assert len(waits) > SHOPS // 2, "what fell together does not rise together"
+    await all_back(1)
+
+    counted = await Counted(sandbox, unbs).begin()
+    await sandbox.do("fault", kind="silent_zombie", heartbeats=False, sticky=True)
+    await everybody_asks()
+    await until(lambda: all(shoal.manager.observation(f"shop{n}").state is AccountState.RETRYING for n in range(SHOPS)))
+    await asyncio.sleep(1.0)
+    handshakes, token_calls, most = await counted.end()
+    assert max(handshakes) <= most
+    assert token_calls == [0] * SHOPS
+    await all_back(2)
+
+    counted = await Counted(sandbox, unbs).begin()
+    for unb in unbs:
+        await sandbox.do("expire", account=unb, what="im_token")
+    await sandbox.do("fault", kind="http_500", which="token", times=10_000)
+    await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
+    await everybody_asks()
+    await until(lambda: all(shoal.manager.observation(f"shop{n}").reason == "temporary_failure" for n in range(SHOPS)))
+    await asyncio.sleep(1.0)
+    handshakes, token_calls, most = await counted.end()
+    assert max(token_calls) <= most
+    assert max(handshakes) <= most
+    await all_back(3)
+    assert {(await sandbox.sockets(unb))["max"] for unb in unbs} == {1}
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_sites_bad_hours_make_no_storm_and_lose_nothing(
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(bad_hours(tmp_path / "data"))
