@@ -88,6 +88,11 @@ class Database:
         return self._group_writer is not None and self._group_writer.degraded
 
     @property
+    def refused_last(self) -> bool:
+        """Whether the last group of writes was refused whole, as when another program holds the lock."""
+        return self._group_writer is not None and self._group_writer.refused_last
+
+    @property
     def group_writer(self) -> GroupWriter:
         """The writer, for its counters."""
         if self._group_writer is None:

@@ -212,10 +212,12 @@ def _limits(facts: Facts) -> Check:
         "buyer_limit": facts.buyer_replies_per_hour,
         "shop_limit": facts.shop_replies_per_minute,
     }
-    if figures.shop_limited:
+    if figures.shop_limited and facts.shop_replies_per_minute:
         return Check(name=CheckName.LIMITS, finding="shop_limited", ok=False, params=params)
-    if figures.buyer_limited:
+    if figures.buyer_limited and facts.buyer_replies_per_hour:
         return Check(name=CheckName.LIMITS, finding="buyer_limited", ok=False, params=params)
+    if count := figures.shop_limited + figures.buyer_limited:
+        return Check(name=CheckName.LIMITS, finding="limited_before", ok=False, params={"count": count})
     return Check(name=CheckName.LIMITS, finding="not_limited")
 
 

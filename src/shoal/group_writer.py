@@ -195,6 +195,8 @@ class GroupWriter:
         self.change_writer: ChangeWriter | None = None
         self.on_degraded: Callable[[bool], None] | None = None
         self.degraded = False
+        self.refused_last = False
+        """Whether the database refused everything of the last group: what is sent now may meet the same."""
         self.groups_committed = 0
         self.works_committed = 0
 
@@ -250,7 +252,9 @@ class GroupWriter:
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
             try:
-                self._deliver(list(zip(group, self._commit_group(group), strict=True)))
+                outcomes = self._commit_group(group)
+                self.refused_last = all(_is_refusal_by_database(outcome) for outcome in outcomes)
+                self._deliver(list(zip(group, outcomes, strict=True)))
             except _CommitFailedError as failed:
                 self._find_out(group, failed)
             except Exception:  # the writing thread must outlive a defect, and its callers must hear of it
@@ -498,6 +502,10 @@ class GroupWriter:
 
 _STAMP = update(store_meta).where(store_meta.c.key == bindparam("b_key"))
 _BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
+
+
+def _is_refusal_by_database(outcome: _Outcome) -> bool:
+    return isinstance(outcome, Refused) and isinstance(outcome.error, NotApplied)
 
 
 def _hand_over(deliveries: list[_Delivery]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from doors import Door, another_person, client_of
+from doors import Door, another_person, client_of, open_door
+from shoal.database import DATABASE_FILE
 from shoal.errors import StoreError
 from shoal.message_log import IncomingMessage
 from shoal.sendings import OutboxRow, SendOutcome
@@ -127,6 +131,22 @@ async def test_d4_health_is_honest_and_quick(door: Door, monkeypatch: pytest.Mon
         answer = await anybody.get("/health/ready")
         assert (answer.status_code, answer.json()["ready"]) == (503, False)
         assert (await anybody.get("/health/live")).status_code == 200
+
+
+async def test_a_server_whose_database_another_program_locks_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.database.WRITER_BUSY_SECONDS", 0.05)
+    async with open_door(tmp_path) as door:
+        await door.add()
+        with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await door.call("PUT", "/cookies/shop/remark", 503, json={"remark": "x"})
+            services = (await door.call("GET", "/health/ready", 503))["services"]
+            assert services == {"cookie_manager": "ok", "database": "error"}
+            await door.call("GET", "/cookies/shop/history")  # what is stored can be read all the while
+            other.execute("ROLLBACK")
+        assert (await door.call("GET", "/health/ready"))["ready"] is True
 
 
 async def test_health_does_not_wait_for_a_hanging_database(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

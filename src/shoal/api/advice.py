@@ -240,6 +240,13 @@ ADVICE: dict[str, Advice] = {
     "not_limited": Advice(
         "最近 24 小时没有消息因回复次数上限而未回复。", "No message met a limit of replies in the last 24 hours."
     ),
+    "limited_before": Advice(
+        "最近 24 小时有 {count} 条消息因当时的回复次数上限而未自动回复；该上限现已取消。",
+        "Messages of the last 24 hours that were not answered since a limit of replies was met, which is lifted by "
+        "now: {count}.",
+        "需要时亲自回复这些买家。",
+        "Reply to these buyers yourself if need be.",
+    ),
     "buyer_limited": Advice(
         "最近 24 小时有 {buyer_messages} 条消息未自动回复：同一买家每小时最多 {buyer_limit} 次。",
         "Messages of the last 24 hours that were not answered since one buyer gets at most {buyer_limit} replies an "

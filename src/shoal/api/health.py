@@ -179,6 +179,8 @@ async def _database_answers(server: Server) -> bool:
         return False
     try:
         async with asyncio.timeout(PROBE_SECONDS):
+            if server.database.refused_last:  # by another program's lock, say: nobody may have written since
+                await server.database.write(lambda _: None)
             return await server.database.fact("site") is not None
     except (StoreError, TimeoutError):
         return False
