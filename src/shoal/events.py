@@ -78,6 +78,8 @@ class Subscription:
         self._ready = asyncio.Event()
         self.lost = False
         """Whether events were dropped: the listener must start over from a snapshot."""
+        self.ended = False
+        """Whether nothing comes any more, and the listener should go."""
 
     def put(self, event: Event) -> None:
         """Queue an event; a newer state of an account replaces the older one."""
@@ -94,10 +96,19 @@ class Subscription:
             self.lost = True
         self._ready.set()
 
+    def end(self) -> None:
+        """Let the listener go, when it has taken what waits."""
+        self.ended = True
+        self._ready.set()
+
     async def take(self) -> list[Event]:
-        """Everything that waits, oldest first; waits for the first. Empty exactly when events were lost."""
+        """Everything that waits, oldest first; waits for the first.
+
+        Empty exactly when events were lost, or none come any more.
+        """
         await self._ready.wait()
-        self._ready.clear()
+        if not self.ended:
+            self._ready.clear()
         events = list(self._waiting.values())
         self._waiting.clear()
         return events
@@ -115,6 +126,7 @@ class EventBus:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        self._ended = False
 
     def publish(self, event: Event) -> None:
         """Hand out one event."""
@@ -126,7 +138,15 @@ class EventBus:
         """Listen until the block ends."""
         subscription = Subscription(limit)
         self._subscriptions.add(subscription)
+        if self._ended:
+            subscription.end()
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+
+    def end(self) -> None:
+        """Let every listener go, also those who come later: the server stops."""
+        self._ended = True
+        for subscription in self._subscriptions:
+            subscription.end()

@@ -82,7 +82,11 @@ async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announ
         backlog=_BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, lambda: announce(app, url))
+
+    def end_streams() -> None:
+        app.state.server.events.end()
+
+    server = _Server(config, lambda: announce(app, url), end_streams)
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
@@ -109,11 +113,12 @@ async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announ
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us, and says when it listens."""
+    """Leaves signals to us, says when it listens, and lets streams end before it waits for what is under way."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], end_streams: Callable[[], None]) -> None:
         super().__init__(config)
         self._announce = announce
+        self._end_streams = end_streams
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -122,6 +127,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()
+        await super().shutdown(sockets)
 
 
 def _unusable(host: str, port: int, error: OSError) -> ConfigError:

@@ -46,6 +46,10 @@ async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
     assert not replying
     assert "https://example.org/slider" in checks["parked"]["do"]
     assert not checks["connected"]["ok"]
+    await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+    _, checks = await _checks(door)
+    assert "闲鱼要求验证" in checks["parked"]["detail"]
+    assert "risk_control" not in checks["parked"]["detail"]
 
 
 async def test_a_change_that_takes_long_is_named(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,6 +310,21 @@ async def test_a_comment_comes_when_nothing_happens_and_signing_out_ends_the_str
             await reader.next()
 
 
+async def test_a_server_that_stops_lets_its_readers_go(door: Door) -> None:
+    async with served(door) as url:
+        async with reading(url, door) as reader:
+            await reader.next()
+            await door.call("PUT", "/cookies/shop/remark", json={"remark": "last"})
+            door.server.events.end()
+            assert (await reader.next_of("change"))[1]["changes"] == {"remark": ["", "last"]}  # what waits is told
+            with pytest.raises(EOFError):
+                await reader.next_of("change")
+        async with reading(url, door) as late:
+            assert (await late.next())[1]["type"] == "snapshot"
+            with pytest.raises(EOFError):
+                await late.next()
+
+
 async def test_a_reader_who_leaves_is_forgotten(door: Door) -> None:
     listeners = door.server.events._subscriptions
     async with served(door) as url:

@@ -99,7 +99,8 @@ async def test_a_cookie_a_creation_and_a_removal_cannot_be_undone(door: Door) ->
     for path in ("/history", "/cookies/shop/history"):
         assert await _undoable(door, path) == [remarked]
     removed = (await door.call("DELETE", "/cookies/shop"))["rev"]
-    assert (await door.call("POST", f"/history/{removed}/undo", 404))["code"] == "unknown_entry"
+    body = await door.call("POST", f"/history/{removed}/undo", 422, headers={"Accept-Language": "en"})
+    assert (body["code"], "was removed" in body["detail"]) == ("not_undoable", True)
     assert await _undoable(door, "/history") == []
     await until(lambda: "shop" not in door.server.manager.tasks)
     await door.add()
@@ -160,6 +161,10 @@ async def test_the_history_is_searched_by_account_person_field_and_time(door: Do
     assert await found(cid="nobody") == []
     async with another_person(door) as bob:
         assert await bob.call("GET", "/history", params={"cid": "shop"}) == {"items": [], "next": None}
+
+
+async def test_a_search_that_no_database_could_take_is_refused(door: Door) -> None:
+    await door.call("GET", "/history", 422, params={"cid": "a\x00b"})
 
 
 async def test_a_change_says_from_where_it_was_asked_for(door: Door) -> None:

@@ -66,8 +66,8 @@ ADVICE: dict[str, Advice] = {
         "Wait a moment and look again. If it takes more than a minute, ask the administrator to look at the database.",
     ),
     "parked_before": Advice(
-        "停用之前，该账号的登录需要您处理（{reason}）。",
-        "When it was switched off, its login needed you ({reason}).",
+        "停用之前，该账号需要您处理：{reason}。",
+        "When it was switched off, it needed you: {reason}.",
         "先打开 {url} 处理，再启用该账号。",
         "Mend that first ({url}), then switch the account on.",
     ),

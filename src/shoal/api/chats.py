@@ -13,9 +13,9 @@ from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
 from shoal.api.changes import require_current
 from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING_ONE
-from shoal.api.history import Cursor, Limit
+from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.idempotency import ChangingRoute
-from shoal.api.messages import NO_NUL, OfAccount, OfChat, asked_for
+from shoal.api.messages import OfAccount, OfChat, asked_for
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.chat_pauses import ChatPause, PauseReason
 from shoal.chats import Chat

@@ -15,7 +15,7 @@ from shoal.api.advice import ADVICE
 from shoal.api.caller import OwnAccount, TheServer
 from shoal.api.documented import READING_ONE
 from shoal.api.language import Language, language_of
-from shoal.api.retry_reasons import retry_words
+from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.shapes import example
 from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
 from shoal.errors import StoreError
@@ -118,6 +118,8 @@ def told(check: Check, language: Language) -> tuple[str, str]:
     advice, params = ADVICE[check.finding], dict(check.params)
     if "why" in params:
         params["why"] = retry_words(params["reason"], params["why"], language)
+    elif check.name is CheckName.PARKED and "reason" in params:
+        params["reason"] = park_words(params["reason"], language)
     return advice.detail(language, params), advice.do(language, params)
 
 

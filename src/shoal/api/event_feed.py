@@ -30,7 +30,7 @@ class Told:
 async def account_events(
     server: Server, user_id: int, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[Told | None, None]:
-    """Tell a person's events for ever, one by one; ``None`` every ``beat_seconds``.
+    """Tell a person's events until the server stops, one by one; ``None`` every ``beat_seconds``.
 
     With ``after``: first the changes since then, in order, and then the snapshot. A cursor that is too old, or not
     ours, and a reader who is too slow, get a reset and a new snapshot.
@@ -65,12 +65,14 @@ async def account_event_batches(
                 news = [told for told in batch if told.rev not in told_already]
                 if news or not batch:
                     yield news
+            if subscription.ended:
+                return
         yield [Told({"type": "reset"})]
         cursor = None
 
 
 async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -> AsyncIterator[list[Told]]:
-    """What happens from now on, all that waits at once; ends when events were lost. Empty is the beat."""
+    """What happens from now on, all that waits at once; ends when events were lost, or none come. Empty is the beat."""
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
     while True:

@@ -28,6 +28,8 @@ Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
 Moment = AwareDatetime | None
 
+NO_NUL = r"^[^\x00]*$"
+"""No database need take a NUL."""
 _PAGE = 500
 _MOST_PAGES = 10
 _GROUP_MS = 60_000
@@ -122,7 +124,7 @@ async def get_whole_history(
     server: TheServer,
     me: Me,
     *,
-    cid: Annotated[str | None, Query(max_length=64, description="Only of this account.")] = None,
+    cid: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Only of this account.")] = None,
     actor: Annotated[
         str | None, Query(max_length=200, description="Only by this one.", examples=["user:admin"])
     ] = None,
@@ -202,7 +204,7 @@ async def _own_entry(server: Server, me: User, rev: int) -> tuple[JournalEntry, 
         raise InvalidInput("there is no such change", code="unknown_entry")
     account = server.manager.accounts.get(entries[0].account_id)
     if account is None or account.owner_id != me.id:
-        raise InvalidInput("the account of that change is gone", code="unknown_entry")
+        raise InvalidInput("the account of that change is gone", code="not_undoable/gone")
     return entries[0], account
 
 

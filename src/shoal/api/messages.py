@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from shoal.api.caller import Me, TheServer, own_accounts
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
-from shoal.api.history import Cursor, Limit, Moment, ms_of
+from shoal.api.history import NO_NUL, Cursor, Limit, Moment, ms_of
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.errors import UnknownAccount
 from shoal.message_log import Direction, LoggedMessage
@@ -21,7 +21,6 @@ from shoal.verdicts import Verdict
 
 routes = APIRouter(tags=["messages"])
 
-NO_NUL = r"^[^\x00]*$"
 _SENDING = {
     "id": 9, "kind": "reply", "part": 0, "text": "在的", "image_url": "", "rule_id": "5f2b9c0d1e3a4b6c",
     "order_id": None, "actor": "", "outcome": "sent", "reason": "", "resends": 0, "at": "2026-01-02T03:04:05.640Z",

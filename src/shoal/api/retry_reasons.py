@@ -1,9 +1,10 @@
-"""Why an account is tried again, in Chinese and English, by the reason that its state names (docs/states.md)."""
+"""Why an account is tried again, or parked, in Chinese and English, by the reason that its state names."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from shoal.account import ParkReason
 from shoal.api.language import Language
 
 RETRY_REASONS: Final[dict[str, tuple[str, str]]] = {
@@ -37,6 +38,20 @@ RETRY_REASONS: Final[dict[str, tuple[str, str]]] = {
     "proxy_untrusted": ("代理冒充闲鱼", "the proxy stands in for the site"),
     "crashed": ("程序出错", "a defect of the program"),
 }
+
+
+PARK_REASONS: Final[dict[str, tuple[str, str]]] = {
+    ParkReason.NO_COOKIE: ("Cookie 不可用", "the cookie cannot be used"),
+    ParkReason.LOGIN_EXPIRED: ("登录已过期", "the login had expired"),
+    ParkReason.RISK_CONTROL: ("闲鱼要求验证（风控）", "the site asked for a verification (risk control)"),
+    ParkReason.KICKED_OUT: ("账号在别处登录", "it was signed in somewhere else"),
+}
+
+
+def park_words(reason: str, language: Language) -> str:
+    """Say what an owner had to see to. A reason without words of its own is told by its name."""
+    known = PARK_REASONS.get(reason)
+    return reason if known is None else known[0 if language is Language.ZH else 1]
 
 
 def retry_words(reason: str, detail: str, language: Language) -> str:

@@ -166,6 +166,11 @@ PROBLEMS: dict[str, Problem] = {
         "This cannot be undone: of a new cookie or proxy, an account added or removed, or a reconnection no old value "
         "is kept.",
     ),
+    "not_undoable/gone": Problem(
+        422,
+        "这个账号已被删除，它的修改不能撤销",
+        "The account of this change was removed, and so its changes cannot be undone.",
+    ),
     "undo_conflict": Problem(
         409,
         "以下内容之后又被修改过：{fields}。未做任何修改，请核对后手动更改",

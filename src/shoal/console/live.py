@@ -35,6 +35,7 @@ BATCH_SECONDS: Final = 0.02
 _OF_ACCOUNTS: Final = frozenset({"change", "state"})
 """The events after which an account's row differs; the others are about chats."""
 SIGNED_OUT: Final = 4401
+SERVER_STOPS: Final = 1012
 """The close code of a socket whose session is over, or never was."""
 
 
@@ -97,6 +98,7 @@ async def _tell_feed(
             await socket.send_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
         if batch:
             await asyncio.sleep(BATCH_SECONDS)  # meanwhile the subscription gathers, bounded
+    await socket.close(SERVER_STOPS)
 
 
 def _messages(server: Server, user_id: int, batch: Sequence[Told]) -> list[dict[str, Any]]:
