@@ -1,7 +1,7 @@
 """Pictures of every page of the console from the demo, into ``.screenshots``: ``python scripts/screenshots.py``.
 
-Three of the demo's shops are put into trouble first, and what was said is said again for every hour of a week past, so
-that the pages have something to show.
+Three of the demo's shops are put into trouble first, some settings are changed and a message after payment is refused;
+what was said is said again for every hour of a week past, so that the pages have something to show.
 """
 
 from __future__ import annotations
@@ -33,8 +33,14 @@ PAGES = {
     "overview": "/console/",
     "shops": "/console/accounts",
     "shop": "/console/accounts/xiaoyu",
+    "shop-rules": "/console/accounts/xiaoyu/rules",
     "shop-settings": "/console/accounts/xiaoyu/settings",
     "conversations": "/console/conversations",
+    "chat": "/console/conversations/{chat}",
+    "orders": "/console/orders",
+    "order": "/console/orders/{order}",
+    "history": "/console/history",
+    "history-shop": "/console/history?cid=xiaoyu",
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
 TROUBLE = {
@@ -43,6 +49,16 @@ TROUBLE = {
     "afu": (("kickout", 1),),
     "muzi": (("connect_limit", 1000),),
 }
+CHANGED = (
+    ("PATCH", "/cookies/shiguang/settings", {"pause_duration": 15, "debounce_seconds": 2}),
+    ("PUT", "/cookies/xiaoyu/auto-confirm", {"auto_confirm": False}),
+    ("PUT", "/cookies/xiaoyu/auto-confirm", {"auto_confirm": True}),
+    (
+        "POST",
+        "/cookies/xiaoyu/rules",
+        {"words": ["优惠", "便宜"], "parts": [{"text": "两本以上九折。"}], "priority": 5},
+    ),
+)
 SIZES = {1280: 800, 390: 844}
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -74,21 +90,48 @@ async def demo(data_dir: str) -> AsyncIterator[dict[str, Any]]:
         await child.wait()
 
 
-async def make_trouble(ready: dict[str, Any]) -> None:
-    """One shop is asked for a check, one was signed in elsewhere, one is told to come back later."""
-    async with httpx.AsyncClient(timeout=30) as http:
-        signed_in = await http.post(
-            f"{ready['url']}/login", json={"username": ready["user"], "password": ready["password"]}
-        )
+@asynccontextmanager
+async def owner(ready: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
+    """A signed-in client of the demo's server."""
+    async with httpx.AsyncClient(base_url=ready["url"], timeout=30) as http:
+        signed_in = await http.post("/login", json={"username": ready["user"], "password": ready["password"]})
         http.headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
+        yield http
+
+
+async def make_trouble(ready: dict[str, Any]) -> None:
+    """One shop is asked for a check, one was signed in elsewhere, one told to come back later; a message is refused."""
+    async with owner(ready) as http:
+
+        async def unb(shop: str) -> str:
+            return str((await http.get(f"/cookies/{shop}")).json()["unb"])
+
         for shop, remark in TAGGED.items():
-            (await http.put(f"{ready['url']}/cookies/{shop}/remark", json={"remark": remark})).raise_for_status()
+            (await http.put(f"/cookies/{shop}/remark", json={"remark": remark})).raise_for_status()
+        for method, path, body in CHANGED:
+            (await http.request(method, path, json=body)).raise_for_status()
         for shop, kinds in TROUBLE.items():
-            unb = (await http.get(f"{ready['url']}/cookies/{shop}")).json()["unb"]
             for kind, times in kinds:
-                fault = {"account": unb, "kind": kind, "times": times}
-                (await http.post(f"{ready['sandbox']}/_sandbox/fault", json=fault)).raise_for_status()
-            (await http.post(f"{ready['url']}/cookies/{shop}/resume?wait=0")).raise_for_status()
+                await _do(http, ready, "fault", account=await unb(shop), kind=kind, times=times)
+            (await http.post(f"/cookies/{shop}/resume?wait=0")).raise_for_status()
+        seller = await unb("xiaoyu")
+        await _do(http, ready, "fault", account=seller, kind="send_refused", times=1)
+        await _do(http, ready, "pay", account=seller, buyer="柠檬不酸")
+
+
+async def _do(http: httpx.AsyncClient, ready: dict[str, Any], action: str, **body: Any) -> None:
+    (await http.post(f"{ready['sandbox']}/_sandbox/{action}", json=body)).raise_for_status()
+
+
+async def subjects(ready: dict[str, Any]) -> dict[str, str]:
+    """A chat with an order, and an order that needs a hand."""
+    async with owner(ready) as http:
+        order = (await http.get("/orders?problem=true&cid=xiaoyu")).json()["items"][0]
+        served = (await http.get("/orders?status=shipped")).json()["items"] or [order]
+        return {
+            "order": f"{order['account']}/{order['order_id']}",
+            "chat": f"{served[0]['account']}/{served[0]['chat_id']}",
+        }
 
 
 def say_it_again(data_dir: str) -> None:
@@ -101,10 +144,15 @@ def say_it_again(data_dir: str) -> None:
             for hours in range(1, 24 * 7):
                 share = _liveliness(hours)
                 for number, row in enumerate(rows):
-                    if (number * 37 + hours * 11) % 100 >= share:
+                    if (number * 37 + hours * 11) % 100 >= share or row.get("order_id"):
                         continue
                     at = row["created_at_ms"] - hours * 3_600_000
-                    copy = {**row, "id": None, unique: f"{row[unique]}~{hours}", "created_at_ms": at}
+                    copy = {
+                        **row,
+                        "id": row["id"] - hours * 100_000,
+                        unique: f"{row[unique]}~{hours}",
+                        "created_at_ms": at,
+                    }
                     if table == "outbox":
                         copy |= {"op_id": None, "message_id": row["message_id"] and f"{row['message_id']}~{hours}"}
                     holes = ", ".join("?" * len(copy))
@@ -127,7 +175,9 @@ async def sign_in(page: Page, ready: dict[str, Any]) -> None:
     await page.locator("[data-test=line].live").wait_for()
 
 
-async def take(browser: Browser, ready: dict[str, Any], width: int, scheme: Any, locale: str) -> None:
+async def take(
+    browser: Browser, ready: dict[str, Any], shown: dict[str, str], width: int, scheme: Any, locale: str
+) -> None:
     """Every page in one look."""
     context = await browser.new_context(
         base_url=ready["url"],
@@ -141,7 +191,7 @@ async def take(browser: Browser, ready: dict[str, Any], width: int, scheme: Any,
     for name, path in PAGES.items():
         if name != "login" and not await page.locator("[data-test=line]").count():
             await sign_in(page, ready)
-        await page.goto(path)
+        await page.goto(path.format(**shown))
         await page.wait_for_load_state("networkidle")
         await page.wait_for_timeout(700)
         await page.screenshot(path=OUT / f"{name}-{width}-{scheme}-{locale[:2]}.png")
@@ -159,9 +209,10 @@ async def main() -> int:
             await make_trouble(ready)
             await asyncio.sleep(CHATTING_SECONDS)
             say_it_again(f"{directory}/data")
+            shown = await subjects(ready)
             browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
             for width, scheme, locale in product(SIZES, ("light", "dark"), ("zh-CN", "en-US")):
-                await take(browser, ready, width, scheme, locale)
+                await take(browser, ready, shown, width, scheme, locale)
             await browser.close()
     return 0
 

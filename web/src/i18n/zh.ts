@@ -112,6 +112,7 @@ export const zh = {
     recentNone: '还没有消息',
     recentNoneText: '买家发来消息后，会连同回复一起出现在这里。',
     chart: '消息与回复',
+    all: '查看全部',
     chartDay: '近 24 小时',
     chartWeek: '近 7 天',
     chartMessages: '消息',

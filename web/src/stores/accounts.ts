@@ -4,6 +4,7 @@ import { computed, ref, shallowRef, triggerRef } from 'vue'
 import type { Account } from '../api'
 import { needsHand } from '../arrange'
 import { type Change, Line, type LineState, type Talk } from '../live'
+import { withoutTags } from '../tags'
 import { useSession } from './session'
 
 const RECENT = 40
@@ -92,5 +93,8 @@ export const useAccounts = defineStore('accounts', () => {
 
   const get = (id: string): Account | undefined => rows.value.get(id)
 
-  return { rows, list, recent, talked, line, heardAt, loaded, counts, get, follow, leave }
+  /** What its owner calls a shop: the remark without its tags, or else the id. */
+  const nameOf = (id: string): string => withoutTags(get(id)?.remark ?? '') || id
+
+  return { rows, list, recent, talked, line, heardAt, loaded, counts, get, nameOf, follow, leave }
 })
