@@ -128,6 +128,11 @@ class EventBus:
         self._subscriptions: set[Subscription] = set()
         self._ended = False
 
+    @property
+    def readers(self) -> int:
+        """How many listen now."""
+        return len(self._subscriptions)
+
     def publish(self, event: Event) -> None:
         """Hand out one event."""
         for subscription in self._subscriptions:

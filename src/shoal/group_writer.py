@@ -217,6 +217,11 @@ class GroupWriter:
             await asyncio.to_thread(self._thread.join)
             await asyncio.sleep(0)  # the last settlements run before close returns
 
+    @property
+    def waiting(self) -> int:
+        """How many changes and jobs wait for the next group."""
+        return len(self._waiting)
+
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes all or nothing; ``settle`` is called on the loop."""
         self._enqueue(_Changes(tuple(changes), settle))

@@ -41,6 +41,7 @@ from shoal.api import (
     reply_hook,
     rules,
     send,
+    system,
     timeline,
     trying,
 )
@@ -102,6 +103,7 @@ _ROUTES = [
     ops.routes,
     events.routes,
     health.routes,
+    system.routes,
     reference.routes,
     pictures.routes,
     cookie_check.routes,

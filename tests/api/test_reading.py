@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
+from shoal import __version__
 from shoal.database import DATABASE_FILE
 from shoal.errors import StoreError
 from shoal.message_log import IncomingMessage
@@ -110,6 +111,16 @@ async def test_locks_name_the_holder_to_its_owner_only(door: Door) -> None:
         theirs = await bob.call("GET", "/system/locks")
         assert (theirs["held"], theirs["oldest_account"]) == (1, "")
     hold.release()
+
+
+async def test_the_status_tells_what_runs_and_counts_the_callers_own_accounts(door: Door) -> None:
+    status = await door.call("GET", "/system/status")
+    assert (status["version"], status["store"]["kind"], status["accounts"]) == (__version__, "sqlite", {"running": 1})
+    assert (status["store"]["waiting"], status["store"]["degraded"]) == (0, False)
+    async with another_person(door) as bob:
+        assert (await bob.call("GET", "/system/status"))["accounts"] == {}
+    async with client_of(door.app) as anybody:
+        assert (await anybody.get("/system/status")).status_code == 401
 
 
 async def test_d4_health_is_honest_and_quick(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from standins import cookie_of
 
 PAGES = (
     "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",
-    "/console/accounts/afu/rules", "/console/conversations",
+    "/console/accounts/afu/rules", "/console/conversations", "/console/settings",
 )  # fmt: skip
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 

@@ -37,6 +37,8 @@ export type RulePart = Shapes['PartShape']
 export type RuleWarning = Shapes['WarningShape']
 export type RulesReplaced = Shapes['RulesReplaced']
 export type Tried = Shapes['Tried']
+export type SystemStatus = Shapes['SystemStatus']
+export type Locks = Shapes['LocksAnswer']
 
 /** A page of a list. */
 export interface Page<T> {

@@ -112,6 +112,19 @@ export function duration(milliseconds: number): string {
     .join(' ')
 }
 
+const BYTES = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte']
+
+/** A number of bytes in its largest unit: "1.2 GB". */
+export function bytes(value: number): string {
+  const at = Math.min(BYTES.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, value)) / 3)))
+  return new Intl.NumberFormat(languageTag.value, {
+    style: 'unit',
+    unit: BYTES[at],
+    unitDisplay: 'short',
+    maximumFractionDigits: at ? 1 : 0,
+  }).format(value / 1000 ** at)
+}
+
 /** A share of one in percent, cut off: what is less than all is never shown as 100 %. */
 export function percent(share: number): string {
   const cut = Math.floor(share * 10_000) / 10_000

@@ -53,6 +53,12 @@ export const router = createRouter({
           meta: { title: 'nav.history' },
         },
         {
+          path: 'settings',
+          name: 'settings',
+          component: () => import('./pages/Settings.vue'),
+          meta: { title: 'nav.settings' },
+        },
+        {
           path: ':rest(.*)*',
           name: 'nothing',
           component: () => import('./pages/Nothing.vue'),

@@ -140,7 +140,7 @@ export interface paths {
          * Switch many accounts on or off
          * @description Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
          *
-         *     A batch has no ETag, and refuses an `If-Match`.
+         *     A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts unless `?wait=` says so.
          */
         put: operations["batch_update_cookie_status"];
         post?: never;
@@ -655,7 +655,7 @@ export interface paths {
         post?: never;
         /**
          * Remove many item replies
-         * @description Remove the replies of items, in one change for each account.
+         * @description Remove the replies of items, in one change for each account. As a batch it refuses an `If-Match`.
          */
         delete: operations["delete_item_replies"];
         options?: never;
@@ -725,6 +725,50 @@ export interface paths {
         get: operations["list_keywords_with_type"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keywords-export/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rules as an Excel file
+         * @description The text rules as a table of `关键词`, `商品ID` and `关键词内容`; without any, a template with examples.
+         *
+         *     What such a row cannot express (pictures, several words or messages, hours, priorities, …) is left out.
+         */
+        get: operations["export_keywords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keywords-import/{cid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace every text rule by an Excel file
+         * @description Replace the text rules by the rows of the file, all or none of them; what a row cannot express stays.
+         *
+         *     If a row cannot be used, nothing is changed, and `params.rows` says what is the matter with each.
+         */
+        post: operations["import_keywords"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1283,6 +1327,9 @@ export interface paths {
         /**
          * What became of a change
          * @description Look a change up. `not_applied` is final unless the request is repeated.
+         *
+         *     What leaves no entry in the history (a message sent by hand, a pause, an order's acts) is `unknown` when its request
+         *     was not answered to the end: repeat it with its key.
          */
         get: operations["get_op"];
         put?: never;
@@ -1409,6 +1456,26 @@ export interface paths {
          * @description Read what is stored, publish what differs, and bring the connections along.
          */
         post: operations["reload_cache"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What runs here
+         * @description Versions, the store, this process, and how many of your accounts stand in which state.
+         */
+        get: operations["get_system_status"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1889,6 +1956,14 @@ export interface components {
              * @description A JPEG, PNG, WebP or GIF.
              */
             image: string;
+        };
+        /** Body_import_keywords */
+        Body_import_keywords: {
+            /**
+             * File
+             * @description An .xlsx with the columns 关键词, 商品ID and 关键词内容.
+             */
+            file: string;
         };
         /** Body_keep_picture */
         Body_keep_picture: {
@@ -2981,6 +3056,20 @@ export interface components {
             nothing_to_send: boolean;
         };
         /**
+         * KeptDays
+         * @description How many days what is kept.
+         */
+        KeptDays: {
+            /** Messages */
+            messages: number;
+            /** Changes */
+            changes: number;
+            /** Outcomes */
+            outcomes: number;
+            /** States */
+            states: number;
+        };
+        /**
          * KeywordRemoved
          * @description One rule is gone.
          * @example {
@@ -3136,6 +3225,50 @@ export interface components {
             msg: string;
             /** Count */
             count: number;
+        };
+        /**
+         * KeywordsImported
+         * @description The text rules were replaced by those of the file, or would be (``dry_run``): how many rows it has, how many of
+         *     them are new, how many were there, and how many rules were not in the file and went.
+         * @example {
+         *       "added": 1,
+         *       "changed": true,
+         *       "dry_run": false,
+         *       "generation": 7,
+         *       "msg": "导入成功",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "removed": 0,
+         *       "rev": 120,
+         *       "state": "running",
+         *       "total": 3,
+         *       "updated": 2
+         *     }
+         */
+        KeywordsImported: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Msg
+             * @default 导入成功
+             */
+            msg: string;
+            /** Total */
+            total: number;
+            /** Added */
+            added: number;
+            /** Updated */
+            updated: number;
+            /** Removed */
+            removed: number;
+            /** Dry Run */
+            dry_run: boolean;
         };
         /**
          * KnownRuleBody
@@ -3980,6 +4113,18 @@ export interface components {
             detail: string;
             /** Do */
             do: string;
+        };
+        /**
+         * ProcessStatus
+         * @description This process. Memory in bytes; processor in percent of one core since the last look.
+         */
+        ProcessStatus: {
+            /** Memory */
+            memory: number;
+            /** Cpu Percent */
+            cpu_percent: number;
+            /** Threads */
+            threads: number;
         };
         /**
          * ProxyCheckBody
@@ -5166,6 +5311,38 @@ export interface components {
             enabled: boolean;
         };
         /**
+         * StoreStatus
+         * @description The database. Sizes in bytes; ``null``: it could not be read just now.
+         */
+        StoreStatus: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "sqlite" | "postgresql";
+            /** Version */
+            version: string | null;
+            /** Schema Revision */
+            schema_revision: string | null;
+            /** Size */
+            size: number | null;
+            /**
+             * Free
+             * @description What is left on the disk of the data directory.
+             */
+            free: number | null;
+            /**
+             * Waiting
+             * @description Writes that wait for the next group.
+             */
+            waiting: number;
+            /**
+             * Degraded
+             * @description Whether nothing is written until an unsettled commit is settled.
+             */
+            degraded: boolean;
+        };
+        /**
          * StretchShape
          * @description One stretch of time in one state; ``until`` is null while it lasts.
          */
@@ -5189,6 +5366,60 @@ export interface components {
             memory_percent: number;
             /** Memory Available */
             memory_available: number;
+        };
+        /**
+         * SystemStatus
+         * @description What runs here. ``accounts`` counts the caller's own accounts by state.
+         * @example {
+         *       "accounts": {
+         *         "running": 3,
+         *         "stopped": 1
+         *       },
+         *       "kept_days": {
+         *         "changes": 180,
+         *         "messages": 90,
+         *         "outcomes": 180,
+         *         "states": 30
+         *       },
+         *       "process": {
+         *         "cpu_percent": 1.5,
+         *         "memory": 90000000,
+         *         "threads": 9
+         *       },
+         *       "python": "3.11.7",
+         *       "readers": 2,
+         *       "started_at": "2026-01-01T00:00:00.000Z",
+         *       "store": {
+         *         "degraded": false,
+         *         "free": 20000000000,
+         *         "kind": "sqlite",
+         *         "schema_revision": "0004",
+         *         "size": 1200000,
+         *         "version": "3.45.1",
+         *         "waiting": 0
+         *       },
+         *       "version": "0.1.0"
+         *     }
+         */
+        SystemStatus: {
+            /** Version */
+            version: string;
+            /** Python */
+            python: string;
+            /** Started At */
+            started_at: string;
+            store: components["schemas"]["StoreStatus"];
+            process: components["schemas"]["ProcessStatus"];
+            kept_days: components["schemas"]["KeptDays"];
+            /** Accounts */
+            accounts: {
+                [key: string]: number;
+            };
+            /**
+             * Readers
+             * @description Pages and scripts that follow what happens just now.
+             */
+            readers: number;
         };
         /**
          * TakeOverBody
@@ -8230,8 +8461,16 @@ export interface operations {
     };
     clear_default_reply_records: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
             path: {
                 /** @description The account's id. */
                 cid: string;
@@ -9208,6 +9447,174 @@ export interface operations {
             };
             /** @description There is no such thing, or it is not the caller's */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    export_keywords: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    import_keywords: {
+        parameters: {
+            query?: {
+                /** @description Only say what would happen. */
+                dry_run?: boolean;
+                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                wait?: number | null;
+            };
+            header?: {
+                /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
+                "idempotency-key"?: string | null;
+                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                "if-match"?: string | null;
+            };
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_import_keywords"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeywordsImported"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description If-Match does not hold; `current` is how it is now */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12045,6 +12452,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReloadAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_system_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemStatus"];
                 };
             };
             /** @description Not signed in */

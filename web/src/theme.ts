@@ -20,9 +20,13 @@ watchEffect(() => {
   document.documentElement.dataset.theme = isDark.value ? 'dark' : 'light'
 })
 
+export function appear(next: Appearance): void {
+  appearance.value = next
+  localStorage.setItem(CHOSEN, next)
+}
+
 export function nextAppearance(): void {
-  appearance.value = ORDER[(ORDER.indexOf(appearance.value) + 1) % ORDER.length] ?? 'auto'
-  localStorage.setItem(CHOSEN, appearance.value)
+  appear(ORDER[(ORDER.indexOf(appearance.value) + 1) % ORDER.length] ?? 'auto')
 }
 
 const FONT =

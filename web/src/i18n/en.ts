@@ -5,6 +5,7 @@ import type { Messages } from './messages'
 import { orders } from './orders'
 import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
+import { system } from './system'
 
 /** Every text of the console in English. */
 export const en: Messages = {
@@ -39,6 +40,7 @@ export const en: Messages = {
     conversations: 'Conversations',
     orders: 'Orders',
     history: 'History',
+    settings: 'Settings',
   },
   line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…' },
   login: {
@@ -283,6 +285,7 @@ export const en: Messages = {
   account: account.en,
   history: history.en,
   orders: orders.en,
+  system: system.en,
   rules: rules.en,
   errors: {
     network:

@@ -4,6 +4,7 @@ import { history } from './history'
 import { orders } from './orders'
 import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
+import { system } from './system'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
 export const zh = {
@@ -32,7 +33,14 @@ export const zh = {
     loadMore: '加载更多',
     offlineHint: '显示的是 {when} 的内容，恢复连接后会自动更新。',
   },
-  nav: { overview: '总览', accounts: '店铺', conversations: '会话', orders: '订单', history: '变更记录' },
+  nav: {
+    overview: '总览',
+    accounts: '店铺',
+    conversations: '会话',
+    orders: '订单',
+    history: '变更记录',
+    settings: '设置',
+  },
   line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…' },
   login: {
     title: '登录 Shoal',
@@ -274,6 +282,7 @@ export const zh = {
   account: account.zh,
   history: history.zh,
   orders: orders.zh,
+  system: system.zh,
   rules: rules.zh,
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
