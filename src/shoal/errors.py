@@ -93,6 +93,12 @@ class AccountVanishing(Conflict):
     code = "account_vanishing"
 
 
+class RemovedSince(Conflict):
+    """This op, now tried again, was made before; its account has been removed since."""
+
+    code = "removed_since"
+
+
 class DuplicateUnb(Conflict):
     """The same platform user already stands under another id."""
 

@@ -148,6 +148,35 @@ async def test_a_change_that_was_committed_before_the_crash_is_found_by_its_op(d
     assert door.account().generation == 3
 
 
+@pytest.mark.parametrize("name", ["remark", "keywords", "atomic batch"])
+async def test_a_change_whose_account_was_removed_since_is_told_as_made(
+    door: Door, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _prepare(door)
+    with monkeypatch.context() as patched:
+        _no_answers(patched)
+        await _send(door, CHANGES[name])
+    await door.call("DELETE", "/cookies/shop")
+    again = await _send(door, CHANGES[name])
+    assert (again.status_code, again.json()["code"], again.json()["op_id"]) == (409, "removed_since", "k1")
+    assert again.headers["idempotent-replayed"] == "true"
+    _same(await _send(door, CHANGES[name]), again)
+    assert (await _send(door, CHANGES["item"], **{"Idempotency-Key": "k2"})).json()["code"] == "unknown_account"
+
+
+async def test_a_batch_tells_as_made_what_it_did_to_an_account_that_was_removed_since(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        _no_answers(patched)
+        await _send(door, CHANGES["batch"])
+    await door.call("DELETE", "/cookies/shop")
+    rows = (await _send(door, CHANGES["batch"])).json()["results"]
+    assert [(row["id"], row["outcome"], row["generation"], row["code"]) for row in rows] == [
+        ("shop", "changed", 2, ""), ("nobody", "failed", None, "unknown_account"),
+    ]  # fmt: skip
+
+
 async def test_a_removed_account_that_was_added_again_is_not_removed_again(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

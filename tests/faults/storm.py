@@ -37,10 +37,14 @@ class Asked:
     generation: int = 0
     changed: bool = False
     answer: str = ""
+    said_made: bool = False
 
     def told(self, status: int, generation: int | None, *, changed: bool, answer: str) -> None:
         """Note the answer. A change whose outcome the server could not tell stays unanswered."""
         self.answer = f"{status} {answer}"
+        if status == 409 and "removed_since" in answer:  # it says that the change was made; how, its op tells
+            self.said_made = True
+            return
         if status == 503 and "outcome_unknown" in answer:
             return
         self.outcome = "acknowledged" if status == 200 else "refused"
@@ -121,6 +125,8 @@ class Book:
             entry, generation = entries.get(asked.op_id), made.get(asked.op_id)
             if asked.outcome == "refused" and (generation is not None or entry is not None):
                 broken.append(f"{asked.op_id}: refused ({asked.answer}), and applied all the same")
+            if asked.said_made and generation is None:
+                broken.append(f"{asked.op_id}: told as made before, and not durable")
             if asked.outcome == "acknowledged" and generation != asked.generation:
                 broken.append(f"{asked.op_id}: acknowledged as {asked.generation}, durable as {generation}")
             if asked.outcome == "acknowledged" and (entry is not None) != asked.changed:

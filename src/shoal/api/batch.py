@@ -17,6 +17,7 @@ from shoal.api.language import Language, language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.problems import problem_of
 from shoal.api.shapes import example
+from shoal.change_path import Caller
 from shoal.cookie_manager import BatchResult
 from shoal.errors import InvalidInput, UnknownAccount
 from shoal.server import Server
@@ -82,12 +83,10 @@ async def batch_update_cookie_status(
         raise UnknownAccount(code="unknown_account/batch", ids=strangers[:MOST_NAMED])
     results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
     by_id = {result.account_id: result for result in results}
-    unknown = UnknownAccount()
+    strange = [name for name in body.updates if name not in by_id]
+    by_id |= {name: await _of_no_account(server, caller, name) for name in strange}
     language = language_of(accept_language)
-    rows = [
-        _row(by_id.get(name) or BatchResult(account_id=name, outcome="failed", error=unknown), caller.op_id, language)
-        for name in body.updates
-    ]
+    rows = [_row(by_id[name], caller.op_id, language) for name in body.updates]
     if any(isinstance(result.error, PASSING) for result in results):
         leave_open(request)
     response.status_code = 207 if _any_failed(rows) else 200
@@ -97,6 +96,15 @@ async def batch_update_cookie_status(
 def _is_own(server: Server, me: User, account_id: str) -> bool:
     account = server.manager.accounts.get(account_id)
     return account is not None and account.owner_id == me.id
+
+
+async def _of_no_account(server: Server, caller: Caller, account_id: str) -> BatchResult:
+    """There is no such account: it was removed since this same request changed it, or never was."""
+    made = await server.store.op(f"{caller.op_id}:{account_id}") if caller.repeats else None
+    if made is None:
+        return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount())
+    outcome = "changed" if made.changed else "unchanged"
+    return BatchResult(account_id=account_id, outcome=outcome, generation=made.generation)
 
 
 def _any_failed(rows: Sequence[BatchRow]) -> bool:

@@ -22,10 +22,12 @@ from shoal.errors import (
     AccountVanishing,
     Forbidden,
     OutcomeUnknown,
+    RemovedSince,
     ShoalError,
     StaleGeneration,
     StoreError,
     Unauthenticated,
+    UnknownAccount,
 )
 from shoal.server import Server
 from shoal.users import User
@@ -115,7 +117,9 @@ async def _answered(server: Server, keyed: KeyedRequest, request: Request, handl
     except PASSING:
         raise
     except ShoalError as error:
-        response = answer_to(error, request)
+        # Whoever hears that there is no such account takes the change for one that was never made.
+        told = RemovedSince(op_id=reserved.op_id) if begun and isinstance(error, UnknownAccount) else error
+        response = answer_to(told, request)
     if response.status_code < 500 and getattr(request.state, "is_final", True):
         await _keep(server, reserved.op_id, response)
     if begun:

@@ -15,7 +15,15 @@ from shoal.answers import Reservation
 from shoal.api.language import language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.sentences import PROBLEMS, Problem
-from shoal.errors import LockTimeout, OutcomeUnknown, ShoalError, StaleGeneration, StoreError, UnknownAccount
+from shoal.errors import (
+    LockTimeout,
+    OutcomeUnknown,
+    RemovedSince,
+    ShoalError,
+    StaleGeneration,
+    StoreError,
+    UnknownAccount,
+)
 
 RETRY_AFTER_SECONDS = 5
 _HTTP_CODES = {400: "bad_body", 401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
@@ -87,6 +95,8 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
         op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else reserved and reserved.op_id
         more |= {"op_id": shown_op_id(op_id)} if op_id else {}
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, RemovedSince):
+        more |= {"op_id": shown_op_id(params.pop("op_id"))}
     if isinstance(error, LockTimeout):
         params = {"operation": "", "held_seconds": 0.0, **params}
     if isinstance(error, StaleGeneration):

@@ -128,6 +128,12 @@ PROBLEMS: dict[str, Problem] = {
         "该账号正在删除，请稍后再试",
         "That account is just being deleted; try again in a moment.",
     ),
+    "removed_since": Problem(
+        409,
+        "这次修改当时已经完成，之后该账号被删除；无需重试，结果可用操作编号查询",
+        "This change was made before, and the account has been removed since; there is nothing to repeat. "
+        "Its op id tells what it did.",
+    ),
     "duplicate_unb": Problem(
         409,
         "这个闲鱼号已经以账号“{id}”添加过，请更新那个账号的 Cookie，不要重复添加",
