@@ -16,7 +16,7 @@ import uvloop
 from fastapi import FastAPI
 
 from shoal.errors import ConfigError
-from shoal.heap import keep_large_blocks_apart
+from shoal.heap import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.open_files import allow_many_open_files
 
 log = structlog.get_logger("shoal.listener")
@@ -64,6 +64,7 @@ def serve(app: FastAPI, host: str, port: int, announce: Announce) -> None:
     Raises what the application's start raises, and ``ConfigError`` when the address cannot be used.
     """
     keep_large_blocks_apart()
+    set_apart_what_is_loaded()
     allow_many_open_files()
     with contextlib.closing(bind(host, port)) as taken, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(app, host, taken, announce))

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from shoal.errors import InvalidInput
@@ -84,24 +84,91 @@ def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] |
     return in_order(ordered)
 
 
-def replaced(rules: Rules, wanted: Sequence[tuple[str, Values]]) -> Rules:
-    """Replace every rule by these, in this order. One whose id is known already is edited, so that its history goes on;
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A rule that shall be there. Without an ``id`` it is the one that answers the same words in the same places and at
+    the same times, if there is one; else a new one, under ``new_id``.
+    """
+
+    values: Values
+    id: str = ""
+    new_id: str = ""
+
+
+def replaced(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
+    """Replace every rule by these, in this order. One that is known already is edited, so that its history goes on;
     what a rule leaves out is as in a new one.
     """
-    ids = [rule_id for rule_id, _ in wanted]
-    for rule_id in ids:
-        if not _RULE_ID.fullmatch(rule_id):
-            raise InvalidInput("this is no id of a rule", code="bad_rule_id")
-    if len(set(ids)) != len(ids):
-        raise InvalidInput("an id stands twice", code="duplicate_rule_id")
+    made = list(_identified(rules, wanted, {row.id for row in wanted}))
+    return _checked(_kept_in_place(rules, made) or _placed_anew(rules, made))
+
+
+def _kept_in_place(rules: Rules, made: Sequence[Rule]) -> Rules | None:
+    """The rules where they were, new ones after all others; ``None`` when that is not the order in which they come."""
     known = {rule.id: rule.position for rule in rules}
-    made: list[Rule] = []
+    free = count(next_position(rules))
+    placed = tuple(_placed(rule, known[rule.id] if rule.id in known else next(free)) for rule in made)
+    last: dict[int, int] = {}
+    for rule in placed:
+        if rule.position <= last.get(rule.priority, -1):
+            return None
+        last[rule.priority] = rule.position
+    return placed
+
+
+def _placed_anew(rules: Rules, made: Sequence[Rule]) -> Rules:
+    known = {rule.id: rule.position for rule in rules}
+    placed: list[Rule] = []
     last = -1
-    for rule_id, values in wanted:
-        position = known.get(rule_id, -1)
+    for rule in made:
+        position = known.get(rule.id, -1)
         last = position if position > last else last + 1
-        made.append(_made(Rule(id=rule_id, words=("?",), position=last), values))
-    return _checked(tuple(made))
+        placed.append(_placed(rule, last))
+    return tuple(placed)
+
+
+def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
+    """Add these rules after all others of their priority, in this order. One that is known already is edited instead
+    (also by an id that nobody has, if it answers the same): what is left out of it stays, and it stays where it is.
+    """
+    known = {rule.id: rule for rule in rules}
+    found: dict[str, Rule] = {}
+    place = next_position(rules)
+    for row, rule in zip(wanted, _identified(rules, wanted, set(known)), strict=True):
+        if rule.id in known:
+            found[rule.id] = _made(known[rule.id], row.values)
+        else:
+            found[rule.id], place = replace(rule, position=place), place + 1
+    return _checked((*(found.pop(rule.id, rule) for rule in rules), *found.values()))
+
+
+def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iterator[Rule]:
+    """The wanted rules as new ones, each under its id. An id that is ``taken`` is that of the rule that names it."""
+    names = [row.id for row in wanted if row.id]
+    for rule_id in names:
+        check_rule_id(rule_id)
+    named = set(names)
+    if len(named) != len(names):
+        raise InvalidInput("an id stands twice", code="duplicate_rule_id")
+    by_question: dict[object, list[str]] = {}
+    for rule in reversed(rules):
+        if rule.id not in named:
+            by_question.setdefault(_question(rule), []).append(rule.id)
+    for row in wanted:
+        rule = _made(Rule(id=row.id or row.new_id, words=("?",)), row.values)
+        alike = by_question.get(_question(rule)) if not row.id or row.id not in taken else None
+        yield replace(rule, id=alike.pop()) if alike else rule
+
+
+def check_rule_id(rule_id: str) -> None:
+    """Refuse what is no id of a rule. Raises ``InvalidInput``."""
+    if not _RULE_ID.fullmatch(rule_id):
+        raise InvalidInput("this is no id of a rule", code="bad_rule_id")
+
+
+def _question(rule: Rule) -> object:
+    """What a rule answers: two rules of which this is the same are alike, whatever they say."""
+    return (frozenset(rule.words), rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
 
 
 @dataclass(frozen=True, slots=True)

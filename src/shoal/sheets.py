@@ -64,11 +64,13 @@ class Column:
     width: int = 20
     needed: bool = False
     """Whether a file without it is refused."""
+    also: tuple[str, ...] = ()
+    """What its head may say beside that."""
 
     @property
     def heads(self) -> frozenset[str]:
         """What its head may say, as it is compared."""
-        return frozenset(folded(name).strip() for name in (self.key, self.zh, self.en))
+        return frozenset(folded(name).strip() for name in (self.key, self.zh, self.en, *self.also))
 
 
 @dataclass(frozen=True, slots=True)

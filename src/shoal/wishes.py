@@ -23,7 +23,7 @@ from shoal.keywords import (
     without_rule,
 )
 from shoal.rule import MAX_REPLY_CHARACTERS, Part
-from shoal.rule_edits import Values, replaced, with_changed_rule, with_order, with_rule
+from shoal.rule_edits import Values, Wanted, merged, replaced, with_changed_rule, with_order, with_rule
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
 
@@ -123,9 +123,14 @@ def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) 
     return rules(lambda before: with_order(before, ids, priorities))
 
 
-def all_rules(wanted: Sequence[tuple[str, Values]]) -> Wish:
+def all_rules(wanted: Sequence[Wanted]) -> Wish:
     """Replace every rule by these."""
     return rules(lambda before: replaced(before, wanted), sent=len(wanted))
+
+
+def more_rules(wanted: Sequence[Wanted]) -> Wish:
+    """Add these rules, and edit those that are there already; the others stay."""
+    return rules(lambda before: merged(before, wanted), sent=len(wanted))
 
 
 def settings(values: Mapping[str, Any]) -> Wish:

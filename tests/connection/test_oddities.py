@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from sandboxed import Shoal
 from shoal import clock, wishes
 from shoal.replies import LONGEST_HEARD
 from shoal.rule import MAX_REPLY_CHARACTERS
+from shoal.rule_edits import Wanted
 from shoal.verdicts import Verdict
 from shoal.xianyu.packets import encode_entry
 from standins import ANN
@@ -151,15 +151,15 @@ async def test_a_moment_that_cannot_be_neither_hides_a_message_nor_stops_a_list(
     assert found.message.created_at_ms <= clock.now_ms()
 
 
-def patterns(count: int) -> list[tuple[str, dict[str, Any]]]:
+def patterns(count: int) -> list[Wanted]:
     """Regular expressions that are slow for each letter that is said, as large as is allowed."""
     made = ({"words": [f"[a-{chr(98 + place)}你].{{60}}{place}z"], "match_mode": "regex"} for place in range(count))
-    return [(f"p{place}", {**values, "parts": [{"text": "x"}]}) for place, values in enumerate(made)]
+    return [Wanted({**values, "parts": [{"text": "x"}]}, f"p{place}") for place, values in enumerate(made)]
 
 
 async def test_slow_patterns_of_one_shop_stop_no_other(shoal: Shoal) -> None:
     slow, other = await shoal.add("slow"), await shoal.add(number=1, keywords={"在吗": "hi"})
-    rules = [*patterns(20), ("r", {"words": ["在吗"], "parts": [{"text": "hi"}]})]
+    rules = [*patterns(20), Wanted({"words": ["在吗"], "parts": [{"text": "hi"}]}, "r")]
     await shoal.manager.update_rules("slow", wishes.all_rules(rules), caller=ANN)
     endless = "".join(chr(97 + place * place % 23 % 19) for place in range(9_000))
     await shoal.sandbox.do("say", account=slow, buyer="小鱼", text=endless[:3_900] + "在吗")

@@ -9,6 +9,7 @@ from sandboxed import Shoal
 from shoal import wishes
 from shoal.clock import now_ms
 from shoal.keywords import KeywordRow
+from shoal.rule_edits import Wanted
 from shoal.rule_hits import hits_of
 from shoal.schedule import moment_in
 from shoal.sendings import OutboxRow
@@ -17,7 +18,7 @@ from standins import ANN
 
 async def give(shoal: Shoal, *rules: dict[str, Any], account: str = "shop") -> None:
     """The account's rules, by the ids r0, r1, …"""
-    wanted = [(f"r{place}", rule) for place, rule in enumerate(rules)]
+    wanted = [Wanted(rule, f"r{place}") for place, rule in enumerate(rules)]
     await shoal.manager.update_rules(account, wishes.all_rules(wanted), caller=ANN)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from shoal.account import Account
+from shoal.rule_edits import Wanted
 from shoal.xianyu.cookie_string import require_cookie
 from standins import cookie_of
 
@@ -104,11 +104,10 @@ def model_of(account: Account | None, number: int, generation: int) -> ModelAcco
     )  # fmt: skip
 
 
-def full_rules(rules: Rules) -> list[tuple[str, dict[str, Any]]]:
+def full_rules(rules: Rules) -> list[Wanted]:
     """What a ``rules`` call asks for: the same rules, with more to them than a keyword has."""
     return [
-        (
-            f"full-{word}",
+        Wanted(
             {
                 "words": [word.upper(), f"{word}!"],
                 "match_mode": "exact",
@@ -118,6 +117,7 @@ def full_rules(rules: Rules) -> list[tuple[str, dict[str, Any]]]:
                 "delay_seconds": [0.5, 1],
                 "cooldown_seconds": 60,
             },
+            f"full-{word}",
         )
         for word, reply in rules
     ]

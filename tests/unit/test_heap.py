@@ -1,4 +1,4 @@
-"""Large blocks are mapped by themselves, also after one was freed."""
+"""Large blocks are mapped by themselves, also after one was freed; what is loaded is not looked through again."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def test_a_buffer_of_a_connection_is_mapped_by_itself(*, apart: bool, mapped: st
     program = PROGRAM.format(apart=apart)
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert told.stdout.strip() == mapped
+
+
+def test_what_is_loaded_is_out_of_the_collectors_sight() -> None:
+    program = "import gc; from shoal.heap import set_apart_what_is_loaded as run; run(); print(len(gc.get_objects()))"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert int(told.stdout) < 200

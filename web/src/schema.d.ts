@@ -851,7 +851,9 @@ export interface paths {
          * Replace every rule
          * @description Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
          *
-         *     A rule whose id is known is edited, another one is made. A rule without an id gets one.
+         *     A rule whose id is known is edited, another one is made. A rule without an id edits the one that answers the same
+         *     words, items and hours, else it is made. With `mode=merge` new rules come after all others of their priority, and
+         *     also an id that nobody has edits the rule that answers the same.
          */
         put: operations["replace_rules"];
         /**
@@ -909,6 +911,46 @@ export interface paths {
          */
         put: operations["order_rules"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/rules-file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rules as a file
+         * @description Every rule with all that is set of it, as JSON or as an Excel file. Pictures are named, not contained.
+         */
+        get: operations["export_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rules-file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read a file of rules
+         * @description Say which rules a file holds; nothing is changed. When one cannot be used, `params.rows` says why.
+         */
+        post: operations["read_rules"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1972,6 +2014,14 @@ export interface components {
              * @description A JPEG, PNG, WebP or GIF.
              */
             image: string;
+        };
+        /** Body_read_rules */
+        Body_read_rules: {
+            /**
+             * File
+             * @description A .json or .xlsx of rules, or an old file of keywords.
+             */
+            file: string;
         };
         /**
          * ChangePasswordBody
@@ -4778,7 +4828,7 @@ export interface components {
         };
         /**
          * RulesBody
-         * @description Every rule, in the order in which they are to be asked.
+         * @description Every rule, in the order in which they are to be asked. They are checked by ``sliced_bodies.checked``.
          * @example {
          *       "rules": [
          *         {
@@ -4851,6 +4901,54 @@ export interface components {
             ids: string[];
             /** Warnings */
             warnings: components["schemas"]["WarningShape"][];
+        };
+        /**
+         * RulesRead
+         * @description The rules of a file, as `PUT /cookies/{cid}/rules` takes them. Nothing was changed.
+         * @example {
+         *       "rules": [
+         *         {
+         *           "active": true,
+         *           "cooldown_seconds": 60,
+         *           "delay_seconds": [
+         *             1,
+         *             3
+         *           ],
+         *           "item_ids": [],
+         *           "match_mode": "contains",
+         *           "parts": [
+         *             {
+         *               "text": "全国包邮"
+         *             }
+         *           ],
+         *           "priority": 0,
+         *           "schedule": [
+         *             {
+         *               "end": "18:00",
+         *               "start": "09:00",
+         *               "weekdays": [
+         *                 1,
+         *                 2,
+         *                 3,
+         *                 4,
+         *                 5
+         *               ]
+         *             }
+         *           ],
+         *           "word_mode": "any",
+         *           "words": [
+         *             "包邮",
+         *             "邮费"
+         *           ]
+         *         }
+         *       ]
+         *     }
+         */
+        RulesRead: {
+            /** Rules */
+            rules: {
+                [key: string]: unknown;
+            }[];
         };
         /**
          * RulesReplaced
@@ -10057,6 +10155,8 @@ export interface operations {
     replace_rules: {
         parameters: {
             query?: {
+                /** @description `merge`: the rules that are not sent stay as they are. */
+                mode?: "replace" | "merge";
                 /** @description Only say what would happen. */
                 dry_run?: boolean;
                 /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
@@ -10616,6 +10716,147 @@ export interface operations {
             };
             /** @description If-Match does not hold; `current` is how it is now */
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    export_rules: {
+        parameters: {
+            query?: {
+                /** @description `xlsx`: a table to be edited. */
+                format?: "json" | "xlsx";
+            };
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    read_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_read_rules"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesRead"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -13,6 +13,9 @@ from shoal.picture_formats import MAX_PICTURE_BYTES
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
 """A picture, and the other fields of its form."""
+MAX_RULES_BODY_BYTES = 8 * 1024 * 1024
+"""Every rule of an account, in full."""
+_TAKES_RULES = re.compile(r"/cookies/[^/]+/rules|/rules-file")
 _TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image|/pictures")
 
 
@@ -28,7 +31,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = MAX_PICTURE_BODY_BYTES if _TAKES_A_PICTURE.fullmatch(scope["path"]) else self._max_bytes
+        limit = self._limit(scope["path"])
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > limit:
@@ -42,6 +45,11 @@ class BodyLimit:
             await self._refuse(scope, receive, send, limit)
             return
         await self._app(scope, _Replay(body, receive), send)
+
+    def _limit(self, path: str) -> int:
+        if _TAKES_A_PICTURE.fullmatch(path):
+            return MAX_PICTURE_BODY_BYTES
+        return MAX_RULES_BODY_BYTES if _TAKES_RULES.fullmatch(path) else self._max_bytes
 
     async def _read(self, receive: Receive, limit: int) -> bytes | None:
         """A body of unannounced length; ``None`` when it is too large."""

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from shoal.api.bodies import Text
 from shoal.api.language import Language, language_of
@@ -26,13 +26,13 @@ async def language(accept_language: Annotated[str | None, Header(include_in_sche
 
 TheLanguage = Annotated[Language, Depends(language)]
 
-_RULE: dict[str, Any] = {
+RULE_EXAMPLE: dict[str, Any] = {
     "words": ["包邮", "邮费"], "word_mode": "any", "match_mode": "contains", "item_ids": [], "priority": 0,
     "schedule": [{"weekdays": [1, 2, 3, 4, 5], "start": "09:00", "end": "18:00"}],
     "parts": [{"text": "全国包邮"}], "delay_seconds": [1.0, 3.0], "cooldown_seconds": 60, "active": True,
 }  # fmt: skip
 _SHOWN: dict[str, Any] = {
-    **_RULE, "id": "5f2b9c0d1e3a4b6c", "parts": [{"text": "全国包邮", "image_url": ""}],
+    **RULE_EXAMPLE, "id": "5f2b9c0d1e3a4b6c", "parts": [{"text": "全国包邮", "image_url": ""}],
     "hits": 12, "last_hit_at": "2026-01-02T03:04:05.000Z",
 }  # fmt: skip
 _WARNING: dict[str, Any] = {
@@ -62,7 +62,7 @@ class RuleBody(BaseModel):
     """A new rule. Only its words are needed; without parts it says nothing when it fires."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", json_schema_extra={"examples": [_RULE]}, hide_input_in_errors=True
+        strict=True, extra="forbid", json_schema_extra={"examples": [RULE_EXAMPLE]}, hide_input_in_errors=True
     )
     words: list[Text]
     word_mode: Literal["any", "all"] = "any"
@@ -86,17 +86,22 @@ class RuleChangesBody(RuleBody):
 class KnownRuleBody(RuleBody):
     """A rule with an id: one that is known is edited, another one is made. What was read may be sent back."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{**_RULE, "id": "5f2b9c0d1e3a4b6c"}]})
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"examples": [{**RULE_EXAMPLE, "id": "5f2b9c0d1e3a4b6c"}]}
+    )
     id: Text = ""
 
 
 class RulesBody(BaseModel):
-    """Every rule, in the order in which they are to be asked."""
+    """Every rule, in the order in which they are to be asked. They are checked by ``sliced_bodies.checked``."""
 
     model_config = ConfigDict(
-        strict=True, extra="ignore", json_schema_extra={"examples": [{"rules": [_RULE]}]}, hide_input_in_errors=True
+        strict=True,
+        extra="ignore",
+        json_schema_extra={"examples": [{"rules": [RULE_EXAMPLE]}]},
+        hide_input_in_errors=True,
     )
-    rules: list[KnownRuleBody]
+    rules: Annotated[list[KnownRuleBody], SkipValidation]
 
 
 class OrderBody(BaseModel):

@@ -1,23 +1,22 @@
-"""An account's rules with all that a rule can be: read, made, changed, ordered, replaced."""
+"""An account's rules with all that a rule can be: read, made, changed, ordered and removed, one by one."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Collection, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from shoal import wishes
 from shoal.account import Account
 from shoal.api.caller import OwnAccount, TheCaller, TheServer
-from shoal.api.changes import facts_of, made, untouched
+from shoal.api.changes import facts_of
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.rule_changes import measured, new_rule_id, rules_made, warnings_about, warnings_found
 from shoal.api.rule_shapes import (
     OrderBody,
     RuleBody,
@@ -25,27 +24,18 @@ from shoal.api.rule_shapes import (
     RuleChangesBody,
     RuleList,
     RuleRemoved,
-    RulesBody,
     RuleShape,
     RulesOrdered,
-    RulesReplaced,
     TheLanguage,
-    WarningShape,
-    edits_shown,
     rule_shape,
     values_of,
-    warning_shapes,
 )
 from shoal.api.shapes import etag_of
 from shoal.change_path import Caller
-from shoal.cookie_manager import Outcome
 from shoal.errors import InvalidInput
 from shoal.folding import folded
-from shoal.pictures import is_kept
 from shoal.rule import Rule
-from shoal.rule_edits import edits_between
 from shoal.rule_hits import hits_of
-from shoal.rule_warnings import warnings_of
 from shoal.server import Server
 
 routes = APIRouter(tags=["rules"], route_class=ChangingRoute)
@@ -75,7 +65,7 @@ async def list_rules(
         page = found[start : start + limit]
         return RuleList(
             items=[rule_shape(rule, hits) for rule in page],
-            warnings=_warnings_about(account, {rule.id for rule in page}, language),
+            warnings=warnings_about(account, {rule.id for rule in page}, language),
             next=cursor_of(start + limit) if start + limit < len(found) else None,
         )
 
@@ -111,8 +101,8 @@ async def add_rule(
     language: TheLanguage,
 ) -> RuleChanged:
     """Add a rule after all others of its priority. It counts from the very next message on."""
-    rule_id = _new_id(caller, 0)
-    wish = wishes.new_rule(rule_id, await _measured(server, values_of(body)))
+    rule_id = new_rule_id(caller, 0)
+    wish = wishes.new_rule(rule_id, await measured(server, values_of(body)))
     return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
 
 
@@ -130,9 +120,9 @@ async def order_rules(
 
     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
     """
-    outcome = await _made(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
+    outcome = await rules_made(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
     ids = [rule.id for rule in outcome.account.keywords]
-    warnings = await _warnings(outcome.account, set(ids), language)
+    warnings = await warnings_found(outcome.account, set(ids), language)
     return RulesOrdered(ids=ids, warnings=warnings, **facts_of(outcome))
 
 
@@ -148,7 +138,7 @@ async def change_rule(
     language: TheLanguage,
 ) -> RuleChanged:
     """Change the fields that are sent; the others stay."""
-    wish = wishes.changed_rule(rule_id, await _measured(server, values_of(body)))
+    wish = wishes.changed_rule(rule_id, await measured(server, values_of(body)))
     return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
 
 
@@ -157,67 +147,7 @@ async def remove_rule(
     rule_id: RuleId, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> RuleRemoved:
     """Remove one rule. What it said and how often stays in the history."""
-    return RuleRemoved(**facts_of(await _made(server, response, account.id, wishes.no_keyword(rule_id), caller)))
-
-
-@routes.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)
-async def replace_rules(
-    body: RulesBody,
-    account: OwnAccount,
-    server: TheServer,
-    caller: TheCaller,
-    response: Response,
-    *,
-    language: TheLanguage,
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
-) -> Response:
-    """Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
-
-    A rule whose id is known is edited, another one is made. A rule without an id gets one.
-    """
-    wanted = await asyncio.to_thread(_wanted, body, caller)
-    for _, values in wanted:
-        await _measured(server, values)
-    wish = wishes.all_rules(wanted)
-    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
-    facts: dict[str, Any]
-    if dry_run:
-        after = await server.manager.preview_rules(account.id, wish, caller=caller)
-        facts = untouched(server, account, caller)
-    else:
-        outcome = await _made(server, response, account.id, wish, caller)
-        facts, after = facts_of(outcome), outcome.account
-
-    def replaced() -> RulesReplaced:
-        return RulesReplaced(
-            dry_run=dry_run,
-            **edits_shown(edits_between(account.keywords, after.keywords), hits),
-            warnings=_warnings_about(after, {rule.id for rule in after.keywords}, language),
-            **facts,
-        )
-
-    large = has_many_rules(account) or has_many_rules(after)
-    headers = {"ETag": response.headers["ETag"]} if "ETag" in response.headers else {}
-    return await large_answer(replaced, large=large, headers=headers)
-
-
-async def _made(server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller) -> Outcome:
-    change = server.manager.update_rules(account_id, wish, caller=caller)
-    return await made(server, response, account_id, change, _current)
-
-
-def _current(account: Account) -> dict[str, Any]:
-    """What stands in a 412: the rules as they are now."""
-    return {"items": [rule_shape(rule, {}) for rule in account.keywords], "generation": account.generation}
-
-
-def _new_id(caller: Caller, number: int) -> str:
-    """The id of a new rule: the same one when the same request is carried out again."""
-    return hashlib.sha256(f"{caller.op_id}:{number}".encode()).hexdigest()[:16]
-
-
-def _wanted(body: RulesBody, caller: Caller) -> list[tuple[str, dict[str, Any]]]:
-    return [(row.id or _new_id(caller, number), values_of(row)) for number, row in enumerate(body.rules)]
+    return RuleRemoved(**facts_of(await rules_made(server, response, account.id, wishes.no_keyword(rule_id), caller)))
 
 
 def _rule(account: Account, rule_id: str) -> Rule | None:
@@ -235,34 +165,9 @@ async def _rule_changed(
     """Change one rule, and answer as it is now."""
     rule_id, wish = wished
     hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
-    outcome = await _made(server, response, account.id, wish, caller)
+    outcome = await rules_made(server, response, account.id, wish, caller)
     rule = _rule(outcome.account, rule_id)
     if rule is None:  # removed meanwhile
         return RuleChanged(rule=None, warnings=[], **facts_of(outcome))
-    warnings = await _warnings(outcome.account, {rule_id}, language)
+    warnings = await warnings_found(outcome.account, {rule_id}, language)
     return RuleChanged(rule=rule_shape(rule, hits), warnings=warnings, **facts_of(outcome))
-
-
-async def _warnings(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
-    """The warnings about some rules, found on another thread when there are many rules."""
-    if has_many_rules(account):
-        return await asyncio.to_thread(_warnings_about, account, about, language)
-    return _warnings_about(account, about, language)
-
-
-def _warnings_about(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
-    rules = account.keywords
-    return warning_shapes((found for found in warnings_of(rules) if found.rule_id in about), rules, language)
-
-
-async def _measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:
-    """The values, with the sizes of the pictures that are kept here. Raises ``InvalidInput`` for one that is not."""
-    parts: Sequence[dict[str, Any]] = values.get("parts", ())
-    for part in parts:
-        url = part.get("image_url", "")
-        if is_kept(url):
-            measured = (await server.pictures.read(url)).measured
-            part |= {"width": measured.width, "height": measured.height}
-        elif url and not url.startswith(("https://", "http://")):
-            raise InvalidInput("this is no address of a picture", code="bad_image_url")
-    return values

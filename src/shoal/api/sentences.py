@@ -449,6 +449,27 @@ PROBLEMS: dict[str, Problem] = {
         "The cell is no text (a date, a percentage, an error, or a number of more than 15 digits). Format it as text, "
         "then type it again.",
     ),
+    "cell_match_mode": Problem(
+        400,
+        "匹配方式写成：包含、完全相同、完整单词 或 正则",
+        "The way to match is one of: contains, exactly, whole word, regular expression.",
+    ),
+    "cell_word_mode": Problem(400, "写成：任意一个 或 全部", "Write: any of them, or all of them."),
+    "cell_priority": Problem(400, "优先级应为整数", "A priority is a whole number."),
+    "cell_schedule": Problem(
+        400,
+        "时段写成 1-5 09:00-18:00（1 是周一），每行一个",
+        "Hours look like 1-5 09:00-18:00 (1 is Monday), one span per line.",
+    ),
+    "cell_delay_seconds": Problem(400, "延迟写成 2 或 1-3（秒）", "A delay looks like 2 or 1-3 (seconds)."),
+    "cell_cooldown_seconds": Problem(400, "冷却应为整数（秒）", "A cool-down is a whole number of seconds."),
+    "cell_active": Problem(400, "写成：是 或 否", "Write: yes, or no."),
+    "bad_rule_shape": Problem(400, "这一项的格式不对", "This field has the wrong shape."),
+    "bad_rules_file": Problem(
+        400,
+        "这不是规则文件。请选择从规则页面导出的 .json 或 .xlsx 文件",
+        "This is no file of rules ({why}). Choose a .json or .xlsx that was exported from a page of rules.",
+    ),
     "cells_merged": Problem(
         400,
         "单元格 {cells} 是合并的。请取消合并，并在每一行填写",

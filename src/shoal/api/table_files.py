@@ -25,10 +25,14 @@ _MOST_TOLD = 100
 _MOST_SAID = 5
 
 
+def file_headers(name: str) -> dict[str, str]:
+    """The headers of an answer that is to be saved under that name."""
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+
+
 def table_answer(data: bytes, name: str, account: Account) -> Response:
-    """A file to be saved under that name, with the version of the account that it shows."""
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}", "ETag": etag_of(account)}
-    return Response(data, media_type=XLSX, headers=headers)
+    """An Excel file to be saved under that name, with the version of the account that it shows."""
+    return Response(data, media_type=XLSX, headers={**file_headers(name), "ETag": etag_of(account)})
 
 
 def check_name(file: UploadFile) -> None:
@@ -61,5 +65,9 @@ def _told(fault: Fault, language: Language) -> dict[str, Any]:
 
 def _sentence(row: dict[str, Any], language: Language) -> str:
     if language is Language.ZH:
-        return f"第 {row['row']} 行“{row['column']}”：{row['detail']}"
-    return f"Row {row['row']}, “{row['column']}”: {row['detail']}"
+        return f"第 {row['row']} 行{_quoted(row['column'])}：{row['detail']}"
+    return f"Row {row['row']}{_quoted(row['column'], ', ')}: {row['detail']}"
+
+
+def _quoted(column: str, before: str = "") -> str:
+    return f"{before}“{column}”" if column else ""
