@@ -164,6 +164,16 @@ async def test_a_change_whose_account_was_removed_since_is_told_as_made(
     assert (await _send(door, CHANGES["item"], **{"Idempotency-Key": "k2"})).json()["code"] == "unknown_account"
 
 
+async def test_a_refusal_that_cannot_be_stored_is_no_answer(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    request: Request = ("PUT", "/cookies/two/remark", {"remark": "new"})
+    with monkeypatch.context() as patched:
+        _no_answers(patched)
+        refused = await _send(door, request)
+    assert (refused.status_code, refused.json()["code"], refused.json()["op_id"]) == (503, "not_applied", "k1")
+    await door.add("two", 2)
+    assert (await _send(door, request)).json()["generation"] == 2
+
+
 async def test_a_batch_tells_as_made_what_it_did_to_an_account_that_was_removed_since(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:

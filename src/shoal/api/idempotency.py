@@ -21,6 +21,7 @@ from shoal.api.problems import answer_to
 from shoal.errors import (
     AccountVanishing,
     Forbidden,
+    NotApplied,
     OutcomeUnknown,
     RemovedSince,
     ShoalError,
@@ -121,14 +122,17 @@ async def _answered(server: Server, keyed: KeyedRequest, request: Request, handl
         told = RemovedSince(op_id=reserved.op_id) if begun and isinstance(error, UnknownAccount) else error
         response = answer_to(told, request)
     if response.status_code < 500 and getattr(request.state, "is_final", True):
-        await _keep(server, reserved.op_id, response)
+        kept = await _keep(server, reserved.op_id, response)
+        if not kept and not begun and response.status_code >= 400:
+            # It could be carried out when it is repeated: a refusal that nobody keeps is none that holds.
+            raise NotApplied("the refusal could not be stored")
     if begun:
         response.headers[REPLAYED] = "true"
     return response
 
 
-async def _keep(server: Server, op_id: str, response: Response) -> None:
-    """Store the answer. If that fails, the op itself still tells a twin what was done."""
+async def _keep(server: Server, op_id: str, response: Response) -> bool:
+    """Store the answer; says whether that went well. Else the op itself still tells a twin what was done."""
     headers = tuple((name, value) for name, value in response.headers.items() if name != "content-length")
     answer = Answer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
     try:
@@ -137,6 +141,8 @@ async def _keep(server: Server, op_id: str, response: Response) -> None:
     except (StoreError, TimeoutError) as error:
         why = error.code if isinstance(error, StoreError) else OutcomeUnknown.code
         log.warning("answer not stored", op_id=op_id, why=why)
+        return False
+    return True
 
 
 def _again(answer: Answer) -> Response:
