@@ -14,13 +14,17 @@ from shoal.account_task import Link
 from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
 from shoal.message_log import Direction, IncomingMessage, MessageLog
-from shoal.outbox import Outbox, Reply
+from shoal.outbox import Outbox, Reply, Sent
 from shoal.replies import Answer, AnswerSource, Asked, chosen, joined
-from shoal.restraints import Intended, guard_of
+from shoal.restraints import MINUTE_MS, Intended, guard_of
+from shoal.sendings import SendOutcome
 from shoal.verdicts import Verdict
 from shoal.work_group import WorkGroup
 
 log = structlog.get_logger("shoal.conversations")
+
+LONGEST_ROOM_WAIT_SECONDS = 5.0
+"""How long, at most, until an answer is tried again for which the shop's limit left no room."""
 
 LONGEST_BURST_FACTOR = 10
 """A buyer who never stops typing is answered after so many quiet spans all the same."""
@@ -28,12 +32,22 @@ LONGEST_BURST_FACTOR = 10
 
 @dataclass(slots=True)
 class _Burst:
-    """What a buyer said in one go; still growing. ``said_at`` is when each message was, by ``steady_ms``."""
+    """What a buyer said in one go; still growing. ``said_at`` is when each message was, by ``steady_ms``.
+
+    ``waited_for`` is the choice whose delay was waited for, if one was, and ``delay_ms`` how long that is.
+    ``lacks_room``: the shop's limit left no room for its answer; ``held_up``: the messages to which that happened;
+    ``is_next``: it is the first in the line of those that wait.
+    """
 
     messages: list[IncomingMessage] = field(default_factory=list)
     said_at: dict[str, int] = field(default_factory=dict)
     began: float = 0.0
     grew: float = 0.0
+    waited_for: _Choice | None = None
+    delay_ms: int = 0
+    lacks_room: bool = False
+    is_next: bool = False
+    held_up: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +98,8 @@ class Conversations:
         self._talking: set[str] = set()
         self._choosing = asyncio.Lock()
         """One slow choice of this shop at a time, so that no shop takes up every thread."""
+        self._room = asyncio.Lock()
+        """Held by the chat that is next when the shop's limit leaves room again; the others wait in line."""
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,7 +107,9 @@ class Conversations:
         """Go on where the last connection ended: what is ours is told apart, what was asked is answered, unless it has
         grown old.
         """
-        await self._log.grow_old(self._account_id, self._oldest_stored_ms())
+        account = self._link.current()
+        delay_seconds = max((rule.delay_seconds[1] for rule in account.keywords), default=0.0) if account else 0.0
+        await self._log.grow_old(self._account_id, self._oldest_stored_ms() - round(delay_seconds * 1000))
         waiting = [logged.message for logged in await self._log.unhandled(self._account_id, newer_than_ms=0)]
         for message in waiting:
             if message.direction is not Direction.IN:
@@ -153,17 +171,43 @@ class Conversations:
         try:
             while (burst := self._bursts.get(chat_id)) is not None:
                 await self._until_quiet(burst)
-                oldest = steady_ms() - self._message_age_ms  # the wait of a rule makes nothing too old
-                waited_for = await self._until_its_moment(burst)
-                del self._bursts[chat_id]  # what is said from here on is answered after this
-                task = self._work.start(
-                    self._answer(chat_id, burst, oldest, waited_for),
-                    name=f"reply:{self._account_id}:{chat_id}",
-                )
-                if task is not None:
-                    await asyncio.wait({task})
+                await self._until_its_moment(burst)
+                if await self._answered(chat_id):
+                    continue
+                async with self._room:  # in the order in which they came, one at a time: no storm when there is room
+                    burst.is_next = True
+                    while True:
+                        await asyncio.sleep(self._room_seconds())
+                        if await self._answered(chat_id):
+                            break
         finally:
             self._talking.discard(chat_id)
+
+    async def _answered(self, chat_id: str) -> bool:
+        """Answer a chat's burst; False when there was no room: then it stands again, with what was said meanwhile."""
+        burst = self._bursts.pop(chat_id)  # what is said from here on is answered after this
+        task = self._work.start(self._answer(chat_id, burst), name=f"reply:{self._account_id}:{chat_id}")
+        if task is None:
+            return True
+        await asyncio.wait({task})
+        if not burst.lacks_room:
+            return True
+        burst.lacks_room = False
+        later = self._bursts.get(chat_id)
+        if later is not None:
+            burst.messages += later.messages
+            burst.said_at |= later.said_at
+        self._bursts[chat_id] = burst
+        return False
+
+    def _room_seconds(self) -> float:
+        """How long a reply takes up its place in the shop's minute, on the average."""
+        limit = self._shop_limit(self._link.current())
+        return min(LONGEST_ROOM_WAIT_SECONDS, MINUTE_MS / 1000 / limit) if limit else 0.0
+
+    def _shop_limit(self, account: Account | None) -> int:
+        own = account.shop_replies_per_minute if account is not None else None
+        return self._settings.shop_replies_per_minute if own is None else own
 
     async def _until_quiet(self, burst: _Burst) -> None:
         loop = asyncio.get_running_loop()
@@ -177,21 +221,31 @@ class Conversations:
         own = account.debounce_seconds if account else None
         return self._settings.reply_debounce_seconds if own is None else own
 
-    async def _until_its_moment(self, burst: _Burst) -> _Choice | None:
-        """Wait as long as the answer of the burst is to take. What is said meanwhile belongs to the burst.
+    async def _until_its_moment(self, burst: _Burst) -> None:
+        """Wait as long after the buyer's word as the answer is to take. What is said meanwhile belongs to the burst.
 
-        Returns what was waited for, if anything was.
+        So a restart, or a line that was down, makes nobody wait twice.
         """
         choice = await self._choose(self._link.current(), burst.messages)
         if choice.answer is None or not choice.answer.delay_seconds[1]:
-            return None
-        await asyncio.sleep(self._rng.uniform(*choice.answer.delay_seconds))
-        return choice
+            return
+        delay_ms = round(self._rng.uniform(*choice.answer.delay_seconds) * 1000)
+        burst.waited_for, burst.delay_ms = choice, delay_ms
+        said_at = burst.said_at[burst.messages[-1].message_id]
+        await asyncio.sleep(min(delay_ms, said_at + delay_ms - steady_ms()) / 1000)
 
-    async def _answer(self, chat_id: str, burst: _Burst, oldest: int, waited_for: _Choice | None) -> None:
-        """Answer what was said no earlier than ``oldest``, by ``steady_ms``."""
-        old = [message_id for message_id, said_at in burst.said_at.items() if said_at < oldest]
-        await self._log.decide(self._account_id, old, Verdict.TOO_OLD)
+    async def _answer(self, chat_id: str, burst: _Burst) -> None:
+        """Answer what has not grown old; what waited for room, and has, ends as what it waited for."""
+        oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # the wait of a rule makes nothing too old
+        old = [message for message in burst.messages if burst.said_at[message.message_id] < oldest]
+        for verdict, for_good in ((Verdict.TOO_OLD, False), (Verdict.SHOP_LIMIT, True)):
+            ids = [
+                message.message_id
+                for message in old
+                if (message.message_id in burst.held_up) is (verdict is Verdict.SHOP_LIMIT)
+            ]
+            await self._log.decide(self._account_id, ids, verdict, for_good=for_good)
+        waited_for = burst.waited_for
         fresh = [message for message in burst.messages if burst.said_at[message.message_id] >= oldest]
         if not fresh:
             return
@@ -203,7 +257,15 @@ class Conversations:
             return
         intended = self._intended(account, choice, fresh)
         reply = _reply(choice, ids, once=intended.once)
-        sent = await self._outbox.answer(reply, guard_of(intended))
+        if self._room.locked() and not burst.is_next:  # others wait longer
+            await self._log.decide(self._account_id, ids, Verdict.SHOP_LIMIT, rule_id=choice.rule_id)
+            sent = Sent(SendOutcome.DROPPED, Verdict.SHOP_LIMIT)
+        else:
+            sent = await self._outbox.answer(reply, guard_of(intended))
+        if not sent.id and sent.reason == Verdict.SHOP_LIMIT:
+            burst.lacks_room = True
+            burst.held_up.update(ids)
+            return
         if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
             await self._outbox.drop(reply, Verdict(sent.reason), is_decided=True)
         log.info(
@@ -233,7 +295,7 @@ class Conversations:
 
     def _intended(self, account: Account, choice: _Choice, messages: Sequence[IncomingMessage]) -> Intended:
         answer, settings = choice.answer, self._settings
-        buyer_limit, shop_limit = account.buyer_replies_per_hour, account.shop_replies_per_minute
+        buyer_limit = account.buyer_replies_per_hour
         is_default = answer is not None and answer.source is AnswerSource.DEFAULT_REPLY
         return Intended(
             account_id=self._account_id,
@@ -244,7 +306,7 @@ class Conversations:
             rule_id=choice.rule_id,
             cooldown_seconds=answer.cooldown_seconds if answer else 0,
             buyer_replies_per_hour=settings.buyer_replies_per_hour if buyer_limit is None else buyer_limit,
-            shop_replies_per_minute=settings.shop_replies_per_minute if shop_limit is None else shop_limit,
+            shop_replies_per_minute=self._shop_limit(account),
             once=is_default and account.default_reply_once,
         )
 

@@ -125,11 +125,24 @@ class MessageLog:
         )
         return await self._database.read(lambda connection: set(connection.scalars(query)))
 
-    async def decide(self, account_id: str, message_ids: Sequence[str], verdict: Verdict, *, rule_id: str = "") -> None:
-        """Say what was decided about the messages of a burst, the one that an answer would be bound to last."""
+    async def decide(
+        self,
+        account_id: str,
+        message_ids: Sequence[str],
+        verdict: Verdict,
+        *,
+        rule_id: str = "",
+        for_good: bool = False,
+    ) -> None:
+        """Say what was decided about the messages of a burst, the one that an answer would be bound to last.
+
+        ``for_good``: nothing more comes of it, though such a verdict may change otherwise.
+        """
         if not message_ids:
             return
-        await self._database.write(lambda connection: decide(connection, account_id, message_ids, verdict, rule_id))
+        await self._database.write(
+            lambda connection: decide(connection, account_id, message_ids, verdict, rule_id, for_good=for_good)
+        )
         for talk in verdict_talk(account_id, message_ids, verdict, rule_id, self._now_ms()):
             self._tell(talk)
 

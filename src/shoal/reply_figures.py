@@ -58,7 +58,10 @@ async def reply_figures(
         last = connection.execute(failed.order_by(outbox.c.id.desc()).limit(1)).first()
         pauses = connection.execute(_pauses(account_id, now_ms)).all()
         held_back = {
-            verdict: connection.scalar(select(func.count()).where(lately, messages.c.verdict == verdict.value)) or 0
+            verdict: connection.scalar(
+                select(func.count()).where(lately, messages.c.handled, messages.c.verdict == verdict.value)
+            )
+            or 0
             for verdict in _HELD_BACK
         }
         cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Verdict.COOLDOWN.value).distinct()

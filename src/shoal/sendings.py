@@ -425,21 +425,31 @@ def verdict_talk(account_id: str, ids: Collection[str], verdict: Verdict, rule_i
     ]
 
 
-def decide(connection: Connection, account_id: str, message_ids: Sequence[str], verdict: Verdict, rule_id: str) -> None:
+def decide(
+    connection: Connection,
+    account_id: str,
+    message_ids: Sequence[str],
+    verdict: Verdict,
+    rule_id: str,
+    *,
+    for_good: bool = False,
+) -> None:
     """Write what was decided about the messages of a burst; all but the last one are joined to the last.
 
-    A rule that answers them, or says nothing on purpose, has fired once more.
+    A rule that answers them, or says nothing on purpose, has fired once more. ``for_good``: also what is not final as
+    such ends the matter.
     """
     if not message_ids:
         return
     if rule_id and verdict in _FIRED:
         count_hit(connection, account_id, rule_id, now_ms())
-    values: dict[str, Any] = {"handled": verdict.is_final, "verdict": verdict.value, "rule_id": rule_id}
+    is_final = for_good or verdict.is_final
+    values: dict[str, Any] = {"handled": is_final, "verdict": verdict.value, "rule_id": rule_id}
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])
     connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))
     if others:
-        joined = last if verdict.is_final else None
+        joined = last if is_final else None
         connection.execute(
             update(messages).where(mine, messages.c.message_id.in_(others)).values(**values, joined_to=joined)
         )

@@ -23,7 +23,8 @@ class Verdict(StrEnum):
     BUYER_LIMIT = "buyer_limit"
     """The buyer got as many automatic replies within an hour as the shop allows."""
     SHOP_LIMIT = "shop_limit"
-    """The shop sent as many automatic replies within a minute as it allows."""
+    """The shop sent as many automatic replies within a minute as it allows. It is answered when there is room again, if
+    that comes before it has grown old."""
     COOLDOWN = "cooldown"
     """The rule spoke to this buyer a short while ago."""
     SAID_ONCE = "said_once"
@@ -44,4 +45,4 @@ class Verdict(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the message needs nothing more."""
-        return self not in {Verdict.PENDING, Verdict.DISABLED}
+        return self not in {Verdict.PENDING, Verdict.DISABLED, Verdict.SHOP_LIMIT}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from sandboxed import Shoal
+from sandboxed import Machine, Shoal
 from shoal.account import AccountState
 from shoal.chat_pauses import ChatPauses, PauseReason
 from shoal.chats import Chats
@@ -18,7 +18,7 @@ from shoal.errors import StoreError
 from shoal.keywords import KeywordRow
 from shoal.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.rule_edits import with_rule
-from shoal.sendings import Sending, Sendings
+from shoal.sendings import Sending, Sendings, SendOutcome
 from shoal.verdicts import Verdict
 from standins import ANN, until
 
@@ -224,17 +224,98 @@ async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) 
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 
-async def test_a_shop_sends_so_many_replies_a_minute(shoal: Shoal) -> None:
-    unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 2}, caller=ANN)
-    ids = [await ask(shoal, unb, buyer=f"买家{number}") for number in range(5)]
+async def held_up(shoal: Shoal, count: int) -> None:
+    """Wait until so many messages wait for room in the shop's minute."""
     async with asyncio.timeout(8):
         while True:
-            found = [entry.message.verdict for entry in await shoal.log.list_messages(["shop"])]
-            if sorted(found).count(Verdict.SHOP_LIMIT) == len(ids) - 2:
-                break
+            found = [entry.message for entry in await shoal.log.list_messages(["shop"])]
+            if len([one for one in found if one.verdict is Verdict.SHOP_LIMIT and not one.handled]) == count:
+                return
             await asyncio.sleep(0.02)
-    await sendings(shoal, "sent", "sent")
+
+
+async def pass_by(shoal: Shoal, machine: Machine, seconds: int) -> None:
+    """Time passes for everybody."""
+    machine.passed_ms += seconds * 1000
+    await shoal.sandbox.do("clock", advance=seconds)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_there_is_room(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, restart: bool
+) -> None:
+    monkeypatch.setattr("shoal.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
+    machine = Machine(monkeypatch)
+    await shoal.close()
+    await shoal.open()
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 2}, caller=ANN)
+    for number in range(5):
+        await ask(shoal, unb, buyer=f"买家{number}")
+        await asyncio.sleep(0.1)
+    await held_up(shoal, 3)
+    await ask(shoal, unb, buyer="买家2")
+    await held_up(shoal, 4)
+    if restart:
+        await reopen(shoal)
+    for seconds, answered in ((61, 4), (61, 5)):
+        await pass_by(shoal, machine, seconds)
+        async with asyncio.timeout(10):
+            while len(await shoal.log.sendings.list_sendings(["shop"], outcome=SendOutcome.SENT)) < answered:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        assert len(await shoal.log.sendings.list_sendings(["shop"])) == answered, "no more than there is room for"
+    assert [await shoal.sandbox.seen(unb, f"买家{number}") for number in range(5)] == [["hi"]] * 5
+    found = await shoal.log.list_messages(["shop"])
+    assert {entry.message.verdict for entry in found if entry.message.direction is Direction.IN} == {Verdict.ANSWERED}
+
+
+async def test_what_waited_for_room_until_it_was_too_old_says_what_it_waited_for(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
+    machine = Machine(monkeypatch)
+    await shoal.close()
+    await shoal.open(message_age_seconds=30)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 1}, caller=ANN)
+    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    late = await ask(shoal, unb, buyer="小虾")
+    await held_up(shoal, 1)
+    await pass_by(shoal, machine, 31)
+    async with asyncio.timeout(10):
+        while not [
+            entry
+            for entry in await shoal.log.list_messages(["shop"], verdict=Verdict.SHOP_LIMIT)
+            if entry.message.message_id == late and entry.message.handled
+        ]:
+            await asyncio.sleep(0.02)
+    await pass_by(shoal, machine, 61)
+    await verdict(shoal, await ask(shoal, unb, buyer="小蟹"), Verdict.ANSWERED)
+    assert await shoal.sandbox.seen(unb, "小虾") == []
+
+
+async def test_a_delay_counts_from_the_buyers_word_over_a_restart_and_makes_nothing_too_old(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    await shoal.close()
+    await shoal.open(message_age_seconds=60)
+    unb = await shoal.add()
+    await give_rule(shoal, delay_seconds=[100, 100])
+    first = await ask(shoal, unb)
+    await shoal.sandbox.do("policy", replays_missed=False)
+    await asyncio.sleep(0.3)
+    await shoal.close()
+    await pass_by(shoal, machine, 110)
+    await shoal.open(message_age_seconds=60)
+    await verdict(shoal, first, Verdict.ANSWERED)
+    second = await ask(shoal, unb, buyer="小虾")
+    await asyncio.sleep(0.3)
+    await shoal.close()
+    await pass_by(shoal, machine, 170)
+    await shoal.open(message_age_seconds=60)
+    await verdict(shoal, second, Verdict.TOO_OLD)
 
 
 async def test_a_rule_rests_for_the_buyer_it_has_just_answered(shoal: Shoal) -> None:
