@@ -171,10 +171,10 @@ class Upkeep:
         return max(place_ms, self._site_clock.now_ms() - LONGEST_AWAY_MS) - BEFORE_MS
 
     async def _look(self) -> None:
-        """Compare what the site lists with what arrived. Raises ``DeafConnection``."""
-        if self._away is not None:
-            await self._catch_up_once()
-            return
+        """Compare what the site lists with what was pushed, before a pull hides the difference.
+
+        Raises ``DeafConnection``.
+        """
         try:
             overlooked = await self._catch_up.overlooked(self._connected_site_ms)
             if overlooked:
@@ -185,6 +185,7 @@ class Upkeep:
             return
         if overlooked:
             raise DeafConnection("messages were not pushed although heartbeats were answered")
+        await self._catch_up_once()
 
     async def _ask_login(self) -> None:
         try:

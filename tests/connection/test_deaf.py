@@ -60,6 +60,21 @@ async def test_a_deaf_line_says_so_and_its_token_gets_a_second_chance_but_no_thi
             assert len(await shoal.sandbox.calls("login.token", unb)) == calls, "a young token is never blamed"
 
 
+async def test_a_line_that_is_deaf_and_has_still_to_catch_up_is_found_deaf(shoal: Shoal) -> None:
+    await shoal.sandbox.do("policy", replays_missed=False)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.close()
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations", times=1)
+    await shoal.open(probe_seconds=1.0, heartbeat_seconds=0.1, site_timeout_seconds=0.5)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
+    await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    async with asyncio.timeout(10):
+        while (await shoal.sandbox.sockets(unb))["zombies"]:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_quiet_line_and_a_busy_one_are_left_alone(shoal: Shoal) -> None:
     await reopened(shoal)
     unb = await shoal.add(keywords={"在吗": "hi"})

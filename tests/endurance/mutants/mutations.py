@@ -22,9 +22,8 @@ MUTATIONS = (
     _one(
         "what was cut off is forgotten",
         "sendings.py",
-        "            .where(mine, outbox.c.outcome == SendOutcome.SENDING.value)\n"
-        "            .values(outcome=SendOutcome.UNCERTAIN.value,",
-        '            .where(mine, outbox.c.outcome == "")\n            .values(outcome=SendOutcome.UNCERTAIN.value,',
+        "            .where(cut_off)\n            .values(outcome=SendOutcome.UNCERTAIN.value,",
+        '            .where(outbox.c.outcome == "")\n            .values(outcome=SendOutcome.UNCERTAIN.value,',
     ),
     _one(
         "a message that comes again is a new one",
@@ -60,8 +59,8 @@ MUTATIONS = (
     _one(
         "what was asked before a restart is not taken up",
         "conversations.py",
-        "        self.heard(message for message in waiting if message.direction is Direction.IN)\n",
-        "        self.heard(())\n",
+        "        self._hear(questions, said_by",
+        "        self._hear((), said_by",
     ),
     _one(
         "an echo is taken for the owner",
