@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +141,14 @@ async def test_b11_a_connection_that_ends_late_does_not_take_its_successors_plac
     switchboard = counter.door.server.switchboard
     running = switchboard.outbox("shop")
     assert running is not None
-    async with switchboard.connected("other", running):
-        async with switchboard.connected("shop", running):
-            pass
-        assert switchboard.outbox("shop") is None
-        assert switchboard.outbox("other") is running
+    successor = copy(running)
+    async with AsyncExitStack() as old, AsyncExitStack() as new:
+        await old.enter_async_context(switchboard.connected("other", running))
+        await new.enter_async_context(switchboard.connected("other", successor))
+        assert switchboard.outbox("other") is successor
+        await old.aclose()
+        assert switchboard.outbox("other") is successor
+    assert switchboard.outbox("other") is None
 
 
 async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:

@@ -51,7 +51,12 @@ async def test_c15_a_call_that_hangs_for_one_shop_stops_no_heartbeat(shoal: Shoa
 
 
 async def test_c15_a_database_that_stands_still_stops_no_heartbeat(shoal: Shoal) -> None:
-    await _open_shops(shoal)
+    unbs = await _open_shops(shoal)
+    for unb in unbs:  # so that there is something to store at the next beats, too
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="多少钱")
+    async with asyncio.timeout(30):
+        while len(await shoal.log.list_messages([f"shop{number}" for number in range(SHOPS)])) < SHOPS:
+            await asyncio.sleep(0.02)
     go_on = threading.Event()
     stuck = asyncio.create_task(shoal.database.write(lambda _: go_on.wait(60)))
     readers = [asyncio.create_task(shoal.database.read(lambda _: go_on.wait(60))) for _ in range(4)]

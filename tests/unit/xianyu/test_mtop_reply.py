@@ -33,7 +33,7 @@ PUNISH = "https://h5api.m.goofish.com:443//h5/x/1.0/_____tmd_____/punish?x5secda
         ("SUCCESS::调用成功", Meaning.OK),
     ],
 )
-def test_every_entry_counts_and_the_worst_decides(ret: object, meaning: Meaning) -> None:
+def test_b13_every_entry_counts_and_the_worst_decides(ret: object, meaning: Meaning) -> None:
     assert judge({"ret": ret, "data": {}}).meaning is meaning
 
 
