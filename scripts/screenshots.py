@@ -41,6 +41,7 @@ PAGES = {
     "order": "/console/orders/{order}",
     "history": "/console/history",
     "history-shop": "/console/history?cid=xiaoyu",
+    "settings": "/console/settings",
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
 TROUBLE = {

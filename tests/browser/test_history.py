@@ -7,6 +7,7 @@ from playwright.async_api import Page, expect
 
 from browser.axe import findings
 from browser.conftest import Console
+from shoal.api import history
 
 
 async def _remark(console: Console, text: str, shop: str = "afu") -> int:
@@ -39,7 +40,9 @@ async def test_a_change_appears_at_once_with_old_new_who_and_from_where(console:
     assert await page.locator("[data-rev] [data-test=undo]").count() == 0, "what is gone cannot be undone"
 
 
-async def test_filters_stay_in_the_address_and_older_changes_are_a_press_away(console: Console) -> None:
+async def test_filters_stay_in_the_address_and_older_changes_are_a_press_away(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(60):
         await _remark(console, f"第 {number} 次")
     await console.door.call("PUT", "/cookies/muzi/status?wait=0", json={"enabled": False})
@@ -65,6 +68,13 @@ async def test_filters_stay_in_the_address_and_older_changes_are_a_press_away(co
     await page.locator(".empty").get_by_role("button", name="清除筛选").click()
     await expect(rows).to_have_count(50)
     await expect(page).to_have_url(f"{console.url}/console/history")
+    monkeypatch.setattr(history, "_PAGE", 10)
+    monkeypatch.setattr(history, "_MOST_PAGES", 1)
+    await page.goto("/console/history?cid=afu&field=cookie")
+    await expect(page.get_by_text("最近的变更中没有找到")).to_be_visible()
+    await page.locator("[data-test=older]").click()
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("添加了店铺")
 
 
 async def test_an_undo_is_previewed_made_and_undone(console: Console) -> None:

@@ -1,0 +1,44 @@
+/** How many orders wait for their owner, as far as a badge tells. */
+import { defineStore } from 'pinia'
+import { ref, watch } from 'vue'
+import { call, type Order, type Page } from '../api'
+import { useAccounts } from './accounts'
+
+const MOST = 20
+const SOON_MS = 1_000
+
+export const useOrderNeeds = defineStore('orderNeeds', () => {
+  const accounts = useAccounts()
+  /** "3", or "20+" where there are more; empty when none waits. */
+  const badge = ref('')
+  let timer = 0
+
+  async function look(): Promise<void> {
+    timer = 0
+    if (!accounts.loaded) return
+    try {
+      const { items, next } = await call<Page<Order>>('GET', '/orders', { query: { problem: true, limit: MOST } })
+      badge.value = items.length ? `${items.length}${next ? '+' : ''}` : ''
+    } catch {
+      // The badge stays as it was: the page of the orders tells what is wrong.
+    }
+  }
+
+  function soon(after: number): void {
+    if (!timer) timer = window.setTimeout(look, after)
+  }
+
+  watch(
+    () => accounts.line,
+    (line) => {
+      if (line === 'live') soon(0)
+    },
+    { immediate: true },
+  )
+  watch(
+    () => accounts.talked,
+    (talks) => talks.some((talk) => talk.type === 'order') && soon(SOON_MS),
+  )
+
+  return { badge }
+})
