@@ -9,6 +9,8 @@ MODULES := web/node_modules/.package-lock.json
 CONSOLE := src/shoal/console/static/index.html
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
+# Tests wait for much (sockets, disks, browsers): three share two cores well.
+WORKERS ?= 3
 
 .PHONY: demo test lint types unit console console-types screenshots prove bench pins clean
 
@@ -29,7 +31,7 @@ types: $(READY) $(MODULES)
 
 unit: $(READY) $(CONSOLE)
 	@$(NPM) run --silent test
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 console: $(CONSOLE)
 
