@@ -1,4 +1,4 @@
-"""``DBManager``: the ``AccountStore`` on a database, with the seed's names for single-field reads and writes."""
+"""``DBManager``: the ``AccountStore`` on a database, and single fields by names that sellers' tools know."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class DBManager:
             total += done
         return total
 
-    # ── the seed's names ────────────────────────────────────────────────────────────────────────────────────────
+    # ── single fields, by the names of the system that sellers come from ────────────────────────────────────────
 
     async def save_cookie_status(self, cookie_id: str, enabled: bool, *, actor: str = "store") -> None:
         """Store whether the account is wanted, with its journal row."""

@@ -1845,6 +1845,8 @@ export interface components {
         Activity: {
             /** Items */
             items: components["schemas"]["ActivitySpan"][];
+            /** Next */
+            next?: string | null;
         };
         /**
          * ActivitySpan
@@ -4078,6 +4080,8 @@ export interface components {
         PauseList: {
             /** Items */
             items: components["schemas"]["PauseShape"][];
+            /** Next */
+            next?: string | null;
         };
         /**
          * PauseReason

@@ -34,8 +34,11 @@ class ActivitySpan(BaseModel):
 class Activity(BaseModel):
     """Equal spans of time, oldest first, also the empty ones; the last one is not over."""
 
-    model_config = example(items=[{"at": "2026-01-02T03:00:00.000Z", "messages": 12, "sent": 11, "failed": 0}])
+    model_config = example(
+        items=[{"at": "2026-01-02T03:00:00.000Z", "messages": 12, "sent": 11, "failed": 0}], next=None
+    )
     items: list[ActivitySpan]
+    next: str | None = None
 
 
 @routes.get("/activity", summary="How much was said", responses=READING_ONE)

@@ -47,8 +47,9 @@ class PauseShape(BaseModel):
 class PauseList(BaseModel):
     """The pauses that hold now, the one that ends first first."""
 
-    model_config = example(items=[_PAUSE])
+    model_config = example(items=[_PAUSE], next=None)
     items: list[PauseShape]
+    next: str | None = None
 
 
 class PauseEnded(BaseModel):
