@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from shoal.account import Account, Observation
 from shoal.errors import Conflict, InvalidInput, NeedsOwner, TemporaryFailure
 from shoal.outbox import Letter, Sent
@@ -29,9 +31,11 @@ async def send_by_hand(
     letter: Letter,
     *,
     repeats: bool,
+    first: Callable[[], Awaitable[object]] | None = None,
 ) -> Sent:
     """Send a letter and wait for what the site says. One whose request ``repeats`` and was sent is not sent again.
 
+    ``first`` is done before, once it is certain that a connection is there to send it.
     Raises ``NotConnected`` (``disabled`` when the account is switched off), ``NotSent`` and ``StoreError``.
     """
     if not letter.buyer_id:
@@ -44,6 +48,8 @@ async def send_by_hand(
     outbox = switchboard.outbox(account.id)
     if outbox is None:
         raise NotConnected("the account is not connected", state=seen.state.value, reason=seen.reason)
+    if first is not None:
+        await first()
     try:
         return await outbox.send(letter)
     except (TemporaryFailure, NeedsOwner) as failure:

@@ -98,6 +98,8 @@ async def test_who_is_not_connected_cannot_send_and_is_told_why(door: Door) -> N
     assert answer["code"] == "account_disabled"
     for bad in ({"text": ""}, {"text": "x", "image_url": "/y"}, {"chat_id": ""}, {"chat_id": "a/b"}):
         await door.call("POST", "/cookies/shop/send", 422, json={**body, **bad})
+    await door.call("POST", "/cookies/shop/send", 409, json={**body, "take_over": True})
+    assert (await door.call("GET", "/cookies/shop/pauses"))["items"] == [], "who could not send has not taken over"
     async with another_person(door) as bob:
         await bob.call("POST", "/cookies/shop/send", 404, json=body)
 

@@ -79,8 +79,11 @@ async def send_message(body: SendBody, account: OwnAccount, server: TheServer, c
         actor=caller.actor,
         op_id=caller.op_id,
     )
-    if body.take_over and account.pause_duration:
-        await server.pauses.take_over(account.id, body.chat_id, minutes=account.pause_duration, actor=caller.actor)
+
+    async def take_over() -> None:
+        if body.take_over and account.pause_duration:
+            await server.pauses.take_over(account.id, body.chat_id, minutes=account.pause_duration, actor=caller.actor)
+
     sent = await send_by_hand(
         server.switchboard,
         server.message_log.sendings,
@@ -88,6 +91,7 @@ async def send_message(body: SendBody, account: OwnAccount, server: TheServer, c
         server.manager.observation(account.id),
         letter,
         repeats=caller.repeats,
+        first=take_over,
     )
     return Sending(id=sent.id, outcome=sent.outcome, reason=sent.reason, message_id=sent.message_id)
 
