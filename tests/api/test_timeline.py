@@ -68,9 +68,12 @@ async def test_it_is_read_in_pages_from_a_moment_on(door: Door) -> None:
     assert late["uptime"] == first["uptime"]
 
 
-@pytest.mark.parametrize("since", ["yesterday", "2026-01-01T00:00:00", ""])
-async def test_a_moment_has_a_zone(door: Door, since: str) -> None:
-    await door.call("GET", "/cookies/shop/timeline", 422, params={"since": since})
+@pytest.mark.parametrize("since", ["yesterday", "2026-01-01T00:00:00", "", "2026", "0.5", "1767225600", "NaN", "1e400"])
+async def test_a_moment_is_written_out_and_has_a_zone(door: Door, since: str) -> None:
+    for path in ("/cookies/shop/timeline", "/history", "/messages", "/activity"):
+        await door.call("GET", path, 422, params={"since": since})
+    for path in ("/history", "/messages"):
+        await door.call("GET", path, 422, params={"until": since})
 
 
 async def test_what_really_happened_is_told_to_the_owner_only(door: Door) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from shoal.account_task import now_ms
 from shoal.activity import Span, activity
 from shoal.api.caller import Me, TheServer
 from shoal.api.documented import READING_ONE
 from shoal.api.messages import OfAccount, asked_for
+from shoal.api.moments import Moment
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import InvalidInput
 
@@ -47,7 +48,7 @@ async def get_activity(
     me: Me,
     *,
     since: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Query(description="Where the first span begins; a day back when left out.", examples=["2026-01-01T00:00:00Z"]),
     ] = None,
     minutes: Annotated[int, Query(ge=1, le=24 * 60, description="The length of a span.")] = 60,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from shoal.account import Account
 from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
@@ -14,6 +14,7 @@ from shoal.api.changes import changed
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.moments import Moment, ms_of
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
 from shoal.change_path import Caller
 from shoal.errors import InvalidInput, StaleGeneration
@@ -26,18 +27,11 @@ routes = APIRouter(tags=["history"], route_class=ChangingRoute)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
-Moment = AwareDatetime | None
-
 NO_NUL = r"^[^\x00]*$"
 """No database need take a NUL."""
 _PAGE = 500
 _MOST_PAGES = 10
 _GROUP_MS = 60_000
-
-
-def ms_of(moment: Moment) -> int | None:
-    """A moment as milliseconds since 1970; ``None`` stays ``None``."""
-    return None if moment is None else max(0, round(moment.timestamp() * 1000))
 
 
 class HistoryList(BaseModel):
@@ -131,8 +125,10 @@ async def get_whole_history(
     field: Annotated[
         str | None, Query(max_length=64, description="Only what changed it.", examples=["enabled"])
     ] = None,
-    since: Annotated[Moment, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])] = None,
-    until: Annotated[Moment, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    since: Annotated[
+        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> WholeHistory:

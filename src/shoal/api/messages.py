@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from shoal.api.caller import Me, TheServer, own_accounts
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
-from shoal.api.history import NO_NUL, Cursor, Limit, Moment, ms_of
+from shoal.api.history import NO_NUL, Cursor, Limit
+from shoal.api.moments import Moment, ms_of
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.errors import UnknownAccount
 from shoal.message_log import Direction, LoggedMessage
@@ -125,8 +126,10 @@ async def list_messages(
         Query(description="Only from the buyer (in), from here (out), or by the owner's hand (human)."),
     ] = None,
     verdict: Annotated[Verdict | None, Query(description="Only with this verdict.")] = None,
-    since: Annotated[Moment, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])] = None,
-    until: Annotated[Moment, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    since: Annotated[
+        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
     q: Annotated[
         str, Query(max_length=200, pattern=NO_NUL, description="Only with this in the text or the sender's name.")
     ] = "",

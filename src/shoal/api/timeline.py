@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from shoal.account import AccountState
 from shoal.account_task import now_ms
@@ -13,6 +14,7 @@ from shoal.api.caller import OwnAccount, TheServer
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
 from shoal.api.history import Cursor, Limit
+from shoal.api.moments import Moment
 from shoal.api.shapes import example, rfc3339
 from shoal.uptime import Interval, intervals, uptime
 
@@ -22,7 +24,7 @@ DAY_MS = 24 * 3600 * 1000
 WEEK_MS = 7 * DAY_MS
 
 Since = Annotated[
-    AwareDatetime | None,
+    Moment | None,
     Query(
         description="States that lasted beyond this moment; a week back when left out.",
         examples=["2026-01-01T00:00:00Z"],
@@ -90,7 +92,7 @@ async def get_timeline(
     )
 
 
-def _moment(since: AwareDatetime | None, now: int) -> int:
+def _moment(since: datetime | None, now: int) -> int:
     return now - WEEK_MS if since is None else max(0, round(since.timestamp() * 1000))
 
 

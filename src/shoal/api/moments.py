@@ -1,0 +1,25 @@
+"""Moments in a query: RFC 3339 with a zone. A bare number could be seconds or a year, and is refused."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
+def _written_out(value: object) -> object:
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("a moment looks like 2026-01-02T03:04:05Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+
+
+def ms_of(moment: datetime | None) -> int | None:
+    """A moment as milliseconds since 1970; ``None`` stays ``None``."""
+    return None if moment is None else max(0, round(moment.timestamp() * 1000))
