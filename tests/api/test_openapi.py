@@ -70,6 +70,12 @@ def test_every_failure_has_the_shape_of_a_problem(document: dict[str, Any]) -> N
                 assert reference.endswith("/InvalidBody" if status == "422" else "/ProblemBody")
 
 
+def test_every_body_may_be_unreadable_too_large_or_of_the_wrong_shape(document: dict[str, Any]) -> None:
+    for operation in _operations(document):
+        if "requestBody" in operation:
+            assert {"400", "413", "422"} <= operation["responses"].keys(), operation["operationId"]
+
+
 def test_every_operation_but_the_open_ones_asks_for_a_token(document: dict[str, Any]) -> None:
     open_ones = {operation["operationId"] for operation in _operations(document) if "security" not in operation}
     assert open_ones == {

@@ -5834,6 +5834,15 @@ export interface operations {
                     "application/json": components["schemas"]["LoginAnswer"];
                 };
             };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The body is too large */
             413: {
                 headers: {
@@ -5943,6 +5952,15 @@ export interface operations {
                     "application/json": components["schemas"]["PasswordAnswer"];
                 };
             };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description Not signed in */
             401: {
                 headers: {
@@ -6003,6 +6021,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description Not allowed, or not an account of the caller's */
             403: {
                 headers: {
@@ -6052,6 +6079,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConsoleSession"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description Not signed in */
@@ -11874,6 +11910,15 @@ export interface operations {
                     "application/json": components["schemas"]["OldSendAnswer"];
                 };
             };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The body is too large */
             413: {
                 headers: {
@@ -12875,6 +12920,15 @@ export interface operations {
                     "application/json": components["schemas"]["CookieFindings"];
                 };
             };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description Not signed in */
             401: {
                 headers: {
@@ -12935,6 +12989,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProxyFinding"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description Not signed in */

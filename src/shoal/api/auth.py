@@ -65,7 +65,7 @@ def is_admin(user: User) -> bool:
     return user.role is Role.ADMIN
 
 
-@routes.post("/login", summary="Sign in", responses=problems(413, 422, 503))
+@routes.post("/login", summary="Sign in", responses=problems(400, 413, 422, 503))
 async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
     """Sign in. A wrong name or password is answered with 200 and `success: false`."""
     response.headers["Cache-Control"] = "no-store"
@@ -111,7 +111,9 @@ async def logout(server: TheServer, token: SessionToken) -> MessageAnswer:
 
 
 @routes.post(
-    "/change-admin-password", summary="Change the administrator's password", responses=problems(401, 403, 413, 422, 503)
+    "/change-admin-password",
+    summary="Change the administrator's password",
+    responses=problems(400, 401, 403, 413, 422, 503),
 )
 async def change_admin_password(
     body: ChangePasswordBody, server: TheServer, me: Administrator, token: SessionToken
@@ -123,7 +125,7 @@ async def change_admin_password(
     return PasswordAnswer(success=True, message="密码修改成功")
 
 
-@routes.post("/register", summary="Register (closed)", status_code=403, responses=problems(403, 413, 422))
+@routes.post("/register", summary="Register (closed)", status_code=403, responses=problems(400, 403, 413, 422))
 async def register(_: RegisterBody) -> None:
     """Always refused: the administrator makes accounts."""
     raise Forbidden("registration is closed", code="registration_closed")

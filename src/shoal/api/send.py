@@ -101,7 +101,7 @@ async def _buyer_of(server: Server, account: Account, chat_id: str) -> str:
     return chat.buyer_id if chat is not None else ""
 
 
-@routes.post("/send-message", summary="Send a message (old path)", responses=problems(413, 422, 503))
+@routes.post("/send-message", summary="Send a message (old path)", responses=problems(400, 413, 422, 503))
 async def send_message_compat(
     body: OldSendBody,
     server: TheServer,

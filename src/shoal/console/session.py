@@ -33,7 +33,7 @@ class ConsoleSession(BaseModel):
     is_admin: bool
 
 
-@routes.post("/console/session", summary="Sign in to the console", responses=problems(401, 403, 413, 422, 503))
+@routes.post("/console/session", summary="Sign in to the console", responses=problems(400, 401, 403, 413, 422, 503))
 async def open_console_session(
     body: ConsoleLoginBody, request: Request, response: Response, server: TheServer
 ) -> ConsoleSession:
