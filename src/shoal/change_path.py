@@ -50,9 +50,14 @@ class Caller:
     owner_id: int | None = None
     op_id: str = ""
     repeats: bool = False
-    if_match: int | None = None
+    if_match: int | frozenset[int] | None = None
     wait_seconds: float | None = None
     origin: str = ""
+
+    def is_mistaken_about(self, account: Account) -> bool:
+        """Whether the caller assumes another generation (or any of others) than the account has."""
+        assumed = {self.if_match} if isinstance(self.if_match, int) else self.if_match
+        return assumed is not None and account.generation not in assumed
 
     def op(self, suffix: str = "") -> Op:
         """The op of this call, with an id made here when the caller gave none."""
@@ -266,7 +271,7 @@ class ChangePath:
 
     def _matching(self, account_id: str, caller: Caller) -> Account:
         account = self._owned(account_id, caller)
-        if caller.if_match is not None and caller.if_match != account.generation:
+        if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
         return account
 

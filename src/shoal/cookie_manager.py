@@ -249,7 +249,7 @@ class CookieManager:
     async def preview_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Account:
         """What the account would be after that wish. Raises what the change would, but for what others do meanwhile."""
         account = self.account(account_id)
-        if caller.if_match is not None and caller.if_match != account.generation:
+        if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
         return await wished(wish, account)
 

@@ -164,6 +164,10 @@ async def test_an_etag_guards_a_change(door: Door) -> None:
     await door.call("DELETE", "/cookies/shop", 412, headers={"If-Match": etag})
     await door.call("PUT", "/cookies/shop/remark", json={"remark": "c"}, headers={"If-Match": "*"})
     await door.call("PUT", "/cookies/shop/remark", json={"remark": "d"}, headers={"If-Match": 'W/"g3"'})
+    several = {"If-Match": '"g3" , W/"g4"'}
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "d2"}, headers=several)
+    await door.call("PUT", "/cookies/shop/remark", 412, json={"remark": "d3"}, headers=several)
+    await door.call("PUT", "/cookies/shop/remark", 422, json={"remark": "d3"}, headers={"If-Match": '"g5", soon'})
     body = await door.call("PUT", "/cookies/shop/remark", 422, json={"remark": "e"}, headers={"If-Match": "soon"})
     assert body["code"] == "bad_if_match"
     sent = {"id": "new", "value": cookie_of(2)}

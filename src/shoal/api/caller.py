@@ -132,7 +132,7 @@ async def caller_of(
         owner_id=me.id,
         op_id=op.op_id,
         repeats=not op.is_new,
-        if_match=_generation(if_match),
+        if_match=_generations(if_match),
         wait_seconds=wait,
         origin=origin,
     )
@@ -141,13 +141,15 @@ async def caller_of(
 TheCaller = Annotated[Caller, Depends(caller_of)]
 
 
-def _generation(if_match: str | None) -> int | None:
+def _generations(if_match: str | None) -> frozenset[int] | None:
+    """Those of which one must be the account's; ``None``: whichever it is."""
     if if_match is None or if_match.strip() == "*":
         return None
-    found = _ETAG.fullmatch(if_match.strip())
-    if found is None:
-        raise InvalidInput("If-Match is an ETag of ours", code="bad_if_match")
-    return int(found[1])
+    found = [_ETAG.fullmatch(tag.strip()) for tag in if_match.split(",")]
+    tags = [tag for tag in found if tag is not None]
+    if len(tags) < len(found):
+        raise InvalidInput("If-Match is an ETag of ours, or several", code="bad_if_match")
+    return frozenset(int(tag[1]) for tag in tags)
 
 
 def _own_account(variant: str) -> Callable[..., Awaitable[Account]]:

@@ -67,7 +67,7 @@ async def require_current(server: Server, account: Account, caller: Caller) -> N
 
     Raises ``StaleGeneration`` with the account as it is now.
     """
-    if caller.if_match not in {None, account.generation}:
+    if caller.is_mistaken_about(account):
         error = StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
         await _add_current(server, account.id, error, None)
         raise error

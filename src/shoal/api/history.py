@@ -205,7 +205,7 @@ async def _own_entry(server: Server, me: User, rev: int) -> tuple[JournalEntry, 
 
 
 def _preview(entry: JournalEntry, account: Account, caller: Caller, response: Response) -> UndoPreview:
-    if caller.if_match not in {None, account.generation}:
+    if caller.is_mistaken_about(account):
         raise StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
     response.headers["ETag"] = etag_of(account)
     new = undo(entry)(account)
