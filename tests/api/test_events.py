@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,8 +14,10 @@ import httpx
 import pytest
 
 from doors import Door, another_person, served
+from shoal.account import Observation
 from shoal.account_task import now_ms
-from shoal.api.event_feed import Told, account_events
+from shoal.api.event_feed import Told, account_event_batches, account_events
+from shoal.events import AccountStateChanged
 from standins import until
 
 Event = tuple[str | None, dict[str, Any]]
@@ -308,6 +311,23 @@ async def test_a_comment_comes_when_nothing_happens_and_signing_out_ends_the_str
         await door.call("POST", "/logout")
         with pytest.raises(EOFError):
             await reader.next()
+
+
+async def test_the_beat_comes_also_when_something_happens_all_the_time(door: Door) -> None:
+    """By it the stream is looked at: whether its reader is still signed in."""
+    states, told = itertools.count(), 0
+    feed = account_event_batches(door.server, 1, None, beat_seconds=0.05)
+    async with asyncio.timeout(20), aclosing(feed):
+        await anext(feed)
+        while True:
+            seen = Observation(since_ms=next(states))
+            door.server.events.publish(
+                AccountStateChanged(account_id="shop", owner_id=1, observation=seen, at_ms=seen.since_ms)
+            )
+            if not await anext(feed):
+                break
+            told += 1
+    assert told
 
 
 async def test_a_server_that_stops_lets_its_readers_go(door: Door) -> None:

@@ -76,12 +76,13 @@ async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
     while True:
+        if loop.time() >= beat_at:  # also when something happens all the time
+            yield []
+            beat_at = loop.time() + beat_seconds
         try:
             async with asyncio.timeout_at(beat_at):
                 events = await subscription.take()
         except TimeoutError:
-            yield []
-            beat_at = loop.time() + beat_seconds
             continue
         if not events:
             return
