@@ -137,6 +137,13 @@ async function once<T>(method: string, where: string, asking: Asking, key: strin
   throw refusal(response, body)
 }
 
+/** The language that is read here, as a header. */
+export const languageHeader = (): Record<string, string> => ({ 'Accept-Language': languageTag.value })
+
+/** The refusal that a response tells. */
+export const refusalOf = async (response: Response): Promise<Refusal> =>
+  refusal(response, await response.json().catch(() => null))
+
 function refusal(response: Response, body: unknown): Refusal {
   const told = (body ?? {}) as Partial<{
     detail: unknown

@@ -3,6 +3,7 @@ import { conversations, verdict } from './conversations'
 import { history } from './history'
 import type { Messages } from './messages'
 import { orders } from './orders'
+import { ruleLists } from './ruleLists'
 import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
 import { system } from './system'
@@ -287,6 +288,7 @@ export const en: Messages = {
   orders: orders.en,
   system: system.en,
   rules: rules.en,
+  ruleLists: ruleLists.en,
   errors: {
     network:
       'The server cannot be reached; check the network. A change without an answer is repeated under the same key and never made twice.',

@@ -80,7 +80,6 @@ const zh = {
     moved: '“{word}”已移到第 {place} 条',
     movedPriority: '“{word}”已移到第 {place} 条，优先级改为 {priority}',
   },
-  changedBy: '“{who}”刚刚改过规则，请看过最新的内容再试。',
   changedBySomebody: '规则刚刚被改过，请看过最新的内容再试。',
 
   form: {
@@ -251,7 +250,6 @@ const en: Texts<typeof zh> = {
     moved: '“{word}” is number {place} now',
     movedPriority: '“{word}” is number {place} now, with priority {priority}',
   },
-  changedBy: '{who} changed the rules just now. Look at them as they are, then try again.',
   changedBySomebody: 'The rules were changed just now. Look at them as they are, then try again.',
 
   form: {

@@ -2,6 +2,7 @@ import { account } from './account'
 import { conversations, verdict } from './conversations'
 import { history } from './history'
 import { orders } from './orders'
+import { ruleLists } from './ruleLists'
 import { rules } from './rules'
 import { edit, keys, proxy, qr } from './shops'
 import { system } from './system'
@@ -284,6 +285,7 @@ export const zh = {
   orders: orders.zh,
   system: system.zh,
   rules: rules.zh,
+  ruleLists: ruleLists.zh,
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '服务器的回答无法识别（{status}）。请刷新页面；若再次出现，请查看服务器日志。',
