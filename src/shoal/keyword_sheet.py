@@ -6,7 +6,7 @@ What such a file cannot express (pictures, several words, hours, …) is not in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from shoal.errors import InvalidInput
 from shoal.keywords import KeywordRow, Rules, check_row, is_plain_text
@@ -51,12 +51,12 @@ def read_keyword_file(data: bytes, rules: Rules) -> list[KeywordRow]:
     first: dict[tuple[str, str], int] = {}
     for source in table.rows:
         row = _row(source)
-        faults += _faults(source.number, row)
+        faults += _faults(source.number, row, table.heads)
         if row.key in first:
-            faults.append(Fault(source.number, COLUMNS[0].zh, _twice(row, first[row.key])))
+            faults.append(Fault(source.number, table.heads["keyword"], _twice(row, first[row.key])))
         elif row.reply and told.get(row.key) is RuleKind.IMAGE:
             error = InvalidInput("a picture has that keyword", code="image_keyword_exists", keyword=row.keyword)
-            faults.append(Fault(source.number, COLUMNS[0].zh, error))
+            faults.append(Fault(source.number, table.heads["keyword"], error))
         first.setdefault(row.key, source.number)
         rows.append(row)
     if faults:
@@ -72,13 +72,13 @@ def _row(source: Row) -> KeywordRow:
     return KeywordRow(keyword=texts["keyword"], reply=reply, item_id=texts["item_id"]).stripped()
 
 
-def _faults(number: int, row: KeywordRow) -> Iterator[Fault]:
+def _faults(number: int, row: KeywordRow, heads: Mapping[str, str]) -> Iterator[Fault]:
     try:
         check_row(row)
     except InvalidInput as error:
-        yield Fault(number, COLUMNS[0].zh, error)
+        yield Fault(number, heads["keyword"], error)
     if row.item_id and not _ITEM_ID.fullmatch(row.item_id):
-        yield Fault(number, COLUMNS[1].zh, InvalidInput("an item id has letters and digits", code="bad_item_id"))
+        yield Fault(number, heads["item_id"], InvalidInput("an item id has letters and digits", code="bad_item_id"))
 
 
 def _twice(row: KeywordRow, first: int) -> InvalidInput:

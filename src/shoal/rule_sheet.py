@@ -107,7 +107,7 @@ def read_rule_file(data: bytes) -> list[tuple[int, Wanted]]:
         faults += wrong
         if not wrong:
             wanted.append((row.number, Wanted(values, row.texts.get("id", "").strip())))
-    faults += faults_of(wanted, heads={column.key: column.zh for column in COLUMNS})
+    faults += faults_of(wanted, heads=table.heads)
     if faults:
         raise UnusableRows(faults)
     if not wanted:
@@ -152,13 +152,15 @@ def _values(row: Row, table: Table) -> tuple[dict[str, Any], list[Fault]]:
     faults: list[Fault] = []
     for column in COLUMNS:
         read = _READ.get(column.key)
-        if read is None or column.key not in table.columns:
+        if read is None or column.key not in table.heads:
             continue
         try:
             values[column.key] = read(row.texts[column.key])
         except ValueError:
-            faults.append(Fault(row.number, column.zh, InvalidInput("not understood", code=f"cell_{column.key}")))
-    if "part_1" in table.columns:
+            faults.append(
+                Fault(row.number, table.heads[column.key], InvalidInput("not understood", code=f"cell_{column.key}"))
+            )
+    if "part_1" in table.heads:
         values["parts"] = [_part(text) for key in _PARTS if (text := row.texts.get(key, "")).strip()]
     return values, faults
 

@@ -106,8 +106,8 @@ class Table:
 
     rows: tuple[Row, ...]
     faults: tuple[Fault, ...]
-    columns: frozenset[str]
-    """The keys of the columns that are there."""
+    heads: Mapping[str, str]
+    """What the heads of the columns that are there say, by their keys."""
 
 
 def written_table(sheet: str, columns: Sequence[tuple[Column, str]], rows: Iterable[Sequence[str]]) -> bytes:
@@ -202,8 +202,9 @@ def _read(book: Any, data: bytes, columns: Sequence[Column], title: str, most: i
         raise InvalidInput("there is no sheet", code="not_xlsx")
     sheet = next((one for one in sheets if one.title == title), sheets[0])
     lines: Iterator[Sequence[Any]] = iter(sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS))
-    places = _places(next(lines, ()), columns)
-    heads = {column.key: column.zh for column in columns}
+    top = next(lines, ())
+    places = _places(top, columns)
+    heads = {key: _head_text(top[place]).strip() for key, place in places.items()}
     rows: list[Row] = []
     faults = list(_merged(data, sheet, {place: heads[key] for key, place in places.items()}))
     for number, cells in enumerate(lines, 2):
@@ -219,7 +220,7 @@ def _read(book: Any, data: bytes, columns: Sequence[Column], title: str, most: i
             rows.append(Row(number, texts))
         if number > MAX_ROWS or len(rows) + len(faults) > most:
             raise InvalidInput("there are too many rows", code="too_many_sheet_rows", limit=most, rows=MAX_ROWS)
-    return Table(tuple(rows), tuple(faults), frozenset(places))
+    return Table(tuple(rows), tuple(faults), heads)
 
 
 def _places(cells: Sequence[Any], columns: Sequence[Column]) -> dict[str, int]:

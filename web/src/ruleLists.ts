@@ -2,6 +2,7 @@
 import { call, languageHeader, path, type Rule, type RulesReplaced, refusalOf } from './api'
 import { same } from './drafts'
 import { t } from './i18n'
+import { longestRise } from './rise'
 import { FIELDS, nameOfRule, type RuleValues, type WantedRule } from './rules'
 
 export type Mode = 'merge' | 'replace'
@@ -65,26 +66,6 @@ function movesBetween(before: Rule[], now: Rule[], all: Rule[]): string[] {
   return now
     .filter((_, at) => !stayed.has(at))
     .map((rule) => t('ruleLists.theirs.moved', { word: nameOfRule(rule), place: all.indexOf(rule) + 1 }))
-}
-
-/** The places of a longest rising part of a sequence. */
-export function longestRise(values: number[]): Set<number> {
-  const ends: number[] = []
-  const before: number[] = []
-  values.forEach((value, at) => {
-    let low = 0
-    let high = ends.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((values[ends[middle] as number] as number) < value) low = middle + 1
-      else high = middle
-    }
-    before[at] = low ? (ends[low - 1] as number) : -1
-    ends[low] = at
-  })
-  const found = new Set<number>()
-  for (let at = ends.at(-1) ?? -1; at >= 0; at = before[at] as number) found.add(at)
-  return found
 }
 
 /** Save a shop's rules as a file; answers with its name. */
