@@ -91,7 +91,7 @@ const en: Texts<typeof zh> = {
 
   importTitle: 'Import rules',
   importHint:
-    'A .json or .xlsx that was exported here, or an old table of keywords (关键词, 商品ID, 关键词内容). You see first what would happen.',
+    'A .json or .xlsx that was exported here, or a table of keywords of the system you come from. You see first what would happen.',
   choose: 'Choose a file',
   another: 'Another file',
   reading: 'Reading {name}…',
