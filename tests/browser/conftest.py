@@ -120,6 +120,12 @@ async def said(console: Console, number: int, text: str, *, shop: str = "afu", c
     await console.door.server.message_log.store_incoming(shop, [message])
 
 
+async def hangs_over(page: Page) -> bool:
+    """Whether anything reaches beyond the right edge, so that the page or its content scrolls sideways."""
+    boxes = "[document.documentElement, document.querySelector('main')]"
+    return bool(await page.evaluate(f"{boxes}.some(box => box.scrollWidth > box.clientWidth)"))
+
+
 OpenConsole = Callable[..., Awaitable[Console]]
 
 
