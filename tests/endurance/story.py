@@ -119,6 +119,9 @@ class Story:
     rest_seconds: float = 600.0
     """after everything is mended: long enough to find out that a line is deaf, and for what waits to be answered or to
     grow too old"""
+    trials: bool = False
+    """what chance seldom brings about, when everything else is mended: a confirmation is cut off, and nothing
+    tells of it for a while; a line goes deaf, and no accident ends it: only a look finds it out"""
     questions: list[Question] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
     typed: list[tuple[str, str, float]] = field(default_factory=list)
@@ -191,14 +194,47 @@ class Story:
     async def _a_purchase(self) -> None:
         account_id, unb = self._some_shop()
         buyer = f"买家{self.rng.randrange(12)}"
-        paid = await self.site.do("pay", account=unb, buyer=buyer, as_update=self.rng.random() < 0.3)
-        order_id = paid["order_id"]
-        self.purchases.append(Purchase(account_id, unb, buyer, order_id))
-        self._tell("purchase", account_id, buyer, order_id)
+        order_id = await self._buy(account_id, unb, buyer, as_update=self.rng.random() < 0.3)
         if self.rng.random() < 0.2:
             await asyncio.sleep(self.rng.uniform(0, 30))
             await self.site.do("pay", account=unb, buyer=buyer, order_id=order_id, card="paid")
             self._tell("the same card again", order_id)
+
+    async def _buy(self, account_id: str, unb: str, buyer: str, *, as_update: bool = False) -> str:
+        paid = await self.site.do("pay", account=unb, buyer=buyer, as_update=as_update)
+        order_id: str = paid["order_id"]
+        self.purchases.append(Purchase(account_id, unb, buyer, order_id))
+        self._tell("purchase", account_id, buyer, order_id)
+        return order_id
+
+    async def _a_confirmation_cut_off(self, account_id: str, unb: str) -> None:
+        """The line breaks while the site confirms; its card was not pushed, and its page and lists cannot be read."""
+        await self.owner.auto_confirm(account_id, True)
+        await self.site.do("policy", replays_missed=False)
+        sending = await self.site.do("fault", kind="hold", account=unb, which="send", times=1)
+        await self._buy(account_id, unb, "最后的买家")
+        await self._held(sending["id"])
+        await self.site.do("fault", kind="silent_zombie", account=unb, times=1)
+        confirming = await self.site.do("fault", kind="hold", account=unb, which="consign", times=1)
+        await self.site.do("fault/release", id=sending["id"])
+        await self._held(confirming["id"])
+        await self.site.do("fault", kind="http_500", account=unb, which="order", times=3)
+        await self.site.do("fault", kind="hold", account=unb, which="conversations", times=1)
+        await self.site.do("fault", kind="close", account=unb, code=1006, when="now", times=1)
+        await asyncio.sleep(60)
+        await self.site.do("faults/clear")
+        await self.site.do("policy", replays_missed=True)
+
+    async def _held(self, fault_id: int) -> None:
+        """Wait until the site holds an answer back, at most a minute."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                while not [
+                    fault
+                    for fault in (await self.site.get("state"))["faults"]
+                    if fault["id"] == fault_id and fault["held"]
+                ]:
+                    await asyncio.sleep(0.2)
 
     async def _noise(self) -> None:
         """Pushes that are no messages, and the owner's own words in the app."""
@@ -355,6 +391,11 @@ class Story:
         async with asyncio.timeout(1200):
             while set((await self.owner.states()).values()) != {"running"}:
                 await asyncio.sleep(1)
+        if self.trials:
+            await self._a_confirmation_cut_off(*list(self.shops.items())[-1])
+            await asyncio.sleep(60)  # what a connection pulls when it begins does not show whether it hears
+            await self.site.do("fault", kind="silent_zombie", account=next(iter(self.shops.values())), times=1)
+            await self.site.do("faults/clear")
         for account_id, unb in self.shops.items():
             await self.ask(account_id, unb, "最后的买家")
         await asyncio.sleep(self.rest_seconds)

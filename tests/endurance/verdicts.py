@@ -66,7 +66,21 @@ async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) 
         words = f"货 {purchase.order_id}"
         outcome = _served(purchase, seen[purchase.unb, purchase.buyer].count(words), attempts, stored)
         _count(reckoning, "order", outcome, purchase)
+    unknown = await _numbers_at(site) - {row["uuid"] for row in stored.sendings}
+    reckoning.violations += [f"sent under a number that is not stored: {number}" for number in sorted(unknown)]
     return reckoning
+
+
+async def _numbers_at(site: Site) -> set[str]:
+    """The numbers (uuids) under which messages reached the site, as far back as its log goes."""
+    numbers, after = set[str](), 0
+    while lines := (await site.get("frames", after=str(after)))["items"]:
+        after = lines[-1]["seq"]
+        for line in lines:
+            frame = line["frame"] if line["direction"] == "in" and isinstance(line["frame"], dict) else {}
+            if str(frame.get("lwp")).endswith("/sendByReceiverScope"):
+                numbers.add(str(frame["body"][0]["uuid"]))
+    return numbers
 
 
 def _count(reckoning: Reckoning, what: str, outcome: str, about: Question | Purchase) -> None:

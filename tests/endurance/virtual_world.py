@@ -30,6 +30,8 @@ START_MS = 1_750_000_000_000
 SITE, CONTROL = "site", "control"
 URL = "http://site.invalid"
 MOST_STEPS = 50_000_000
+DEAF_REST_SECONDS = 1000.0
+"""A look within 450 s finds a line deaf, and one that fell often waits for up to 300 s."""
 
 
 class VirtualClock(Clock):
@@ -202,7 +204,9 @@ async def _live(figures: Figures, loop: NetworkLoop, directory: Path, shops: int
             await shoal.manager.update_settings(f"shop{number}", values, caller=ANN)
             await shoal.manager.update_auto_confirm_setting(f"shop{number}", True, caller=ANN)
         weather = VirtualWeather(network, shoal)
-        story = Story(rng, sandbox, owner, weather, names, now=lambda: START_MS / 1000 + loop.time(), calm=calm)
+        now = lambda: START_MS / 1000 + loop.time()  # noqa: E731 - as short as what it stands for
+        story = Story(rng, sandbox, owner, weather, names, now=now, calm=calm, trials=not calm)
+        story.rest_seconds = story.rest_seconds if calm else DEAF_REST_SECONDS
         try:
             await story.run(figures.virtual_seconds)
             reckoning = await reckon(story, sandbox, directory / "data" / DATABASE_FILE, Limits())

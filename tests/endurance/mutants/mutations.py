@@ -20,6 +20,24 @@ MUTATIONS = (
         "        except SendRefused as refusal:\n            log.",
     ),
     _one(
+        "what nobody answered is sent again under another number",
+        "outbox.py",
+        "            try:\n                receipt = await self._hand_over(row)\n",
+        f"            try:\n                receipt = await self._hand_over({_ANOTHER_UUID})\n",
+    ),
+    _one(
+        "a confirmation that was cut off is repeated",
+        "order_rows.py",
+        "        state, detail = IntentState.UNCERTAIN, str(Why.INTERRUPTED)\n        if",
+        "        state, detail = IntentState.PENDING, str(Why.INTERRUPTED)\n        if",
+    ),
+    _one(
+        "a line that is deaf is kept",
+        "upkeep.py",
+        "        if overlooked:\n            raise",
+        "        if False:\n            raise",
+    ),
+    _one(
         "what was cut off is forgotten",
         "sendings.py",
         "            .where(cut_off)\n            .values(outcome=SendOutcome.UNCERTAIN.value,",
