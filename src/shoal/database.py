@@ -88,11 +88,6 @@ class Database:
         return self._group_writer is not None and self._group_writer.degraded
 
     @property
-    def refused_last(self) -> bool:
-        """Whether the last group of writes was refused whole, as when another program holds the lock."""
-        return self._group_writer is not None and self._group_writer.refused_last
-
-    @property
     def group_writer(self) -> GroupWriter:
         """The writer, for its counters."""
         if self._group_writer is None:
@@ -193,6 +188,19 @@ class Database:
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in a savepoint of the next group; returns when that is durable (see ``GroupWriter.run``)."""
         return await self.group_writer.run(job)
+
+    async def takes_writes(self, *, within_seconds: float) -> bool:
+        """Whether a change that is sent now can be stored. Tried only when what was sent last was refused."""
+        writer = self.group_writer
+        if writer.degraded:
+            return False
+        try:
+            async with asyncio.timeout(within_seconds):
+                if writer.refused_last:  # by another program's lock, say: nobody may have written since
+                    await self.write(lambda _: None)
+        except (StoreError, TimeoutError):
+            return False
+        return True
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write changes all or nothing (see ``AccountStore.submit``)."""

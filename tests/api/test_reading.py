@@ -156,6 +156,11 @@ async def test_a_server_whose_database_another_program_locks_is_not_ready(
             services = (await door.call("GET", "/health/ready", 503))["services"]
             assert services == {"cookie_manager": "ok", "database": "error"}
             await door.call("GET", "/cookies/shop/history")  # what is stored can be read all the while
+            found = await door.call("GET", "/cookies/shop/diagnosis")
+            assert (found["replying"], [row["ok"] for row in found["checks"] if row["name"] == "store"]) == (
+                False,
+                [False],
+            )
             other.execute("ROLLBACK")
         assert (await door.call("GET", "/health/ready"))["ready"] is True
 

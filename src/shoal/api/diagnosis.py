@@ -25,6 +25,7 @@ from shoal.xianyu.cookie_string import merge, parse_cookie
 
 routes = APIRouter(tags=["accounts"])
 
+PROBE_SECONDS = 2.0
 LOOKED_BACK_MS = 24 * 3600 * 1000
 _TOKEN = re.compile(r"[^_]+_(\d{10,15})")
 
@@ -91,7 +92,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
         now_ms=now,
         heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
         message_age_ms=message_age_ms,
-        degraded=server.database.degraded or not readable,
+        degraded=not readable or not await server.database.takes_writes(within_seconds=PROBE_SECONDS),
         unsettled=server.manager.is_stale(account.id),
         busy_with=holder.operation if holder else "",
         busy_seconds=holder.held_seconds if holder else 0.0,

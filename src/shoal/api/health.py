@@ -175,12 +175,9 @@ def _all_ok(services: Services) -> bool:
 
 
 async def _database_answers(server: Server) -> bool:
-    if server.database.degraded:
-        return False
+    database = server.database
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            if server.database.refused_last:  # by another program's lock, say: nobody may have written since
-                await server.database.write(lambda _: None)
-            return await server.database.fact("site") is not None
+            return await database.takes_writes(within_seconds=PROBE_SECONDS) and await database.fact("site") is not None
     except (StoreError, TimeoutError):
         return False
