@@ -366,6 +366,21 @@ async def test_what_leaves_no_entry_is_not_called_undone_when_its_answer_was_los
     assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
 
 
+async def test_removed_replies_are_counted_alike_when_the_answer_was_lost(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for item in ("7001", "7002", "7003"):
+        await door.call("PUT", f"/cookies/shop/items/{item}", json={"reply": "x"})
+    await door.call("PUT", "/cookies/shop/items/7002", json={"paid_message": "stays"})
+    rows = [{"cookie_id": "shop", "item_id": item} for item in ("7001", "7002", "7009")]
+    batch = ("DELETE", "/item-reply/batch", {"items": rows})
+    with monkeypatch.context() as patched:
+        _no_answers(patched)
+        first = await _send(door, batch)
+    assert first.json() == {"success_count": 2, "failed_count": 1}
+    assert (await _send(door, batch)).json() == first.json()
+
+
 async def test_a_caller_who_leaves_before_the_whole_body_came_is_no_defect(door: Door) -> None:
     messages = iter([{"type": "http.request", "body": b'{"rem', "more_body": True}, {"type": "http.disconnect"}])
     token = door.client.headers["authorization"].encode()

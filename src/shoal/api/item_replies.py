@@ -19,6 +19,7 @@ from shoal.api.documented import CHANGING_RULES, READING, READING_COMPAT, proble
 from shoal.api.idempotency import ChangingRoute, leave_open
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.errors import InvalidInput, ShoalError, StoreError, UnknownAccount
+from shoal.server import Server
 
 routes = APIRouter(tags=["item replies"], route_class=ChangingRoute)
 
@@ -142,7 +143,8 @@ async def delete_item_replies(
             if isinstance(error, StoreError):
                 leave_open(request)
             continue
-        gone += len(there & set(item_ids)) if outcome.changed else 0
+        if outcome.changed:
+            gone += await _gone_by(server, account_id, outcome.rev) if caller.repeats else len(there & set(item_ids))
     return ItemRepliesDeleted(success_count=gone, failed_count=len(body.items) - gone)
 
 
@@ -153,6 +155,14 @@ async def delete_item_reply(
     """Remove what is answered about one item. All else that is set for the item stays."""
     change = server.manager.update_items(account.id, wishes.no_item_reply(item_id), caller=caller)
     return ItemReplyDeleted(**await changed(server, response, account.id, change))
+
+
+async def _gone_by(server: Server, account_id: str, rev: int) -> int:
+    """How many replies a change took away, which a request may have made when it was asked before."""
+    entries = await server.store.journal(account_id=account_id, after_rev=rev - 1, limit=1)
+    changes = entries[0].changes.get("items", {}) if entries else {}
+    removed = sum(bool(item["reply"]) for item in changes.get("removed", ()))
+    return removed + sum(bool(old["reply"]) and not new["reply"] for old, new in changes.get("edited", ()))
 
 
 def _shown(accounts: Iterable[Account]) -> list[ItemReply]:
