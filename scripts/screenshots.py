@@ -127,7 +127,10 @@ async def _do(http: httpx.AsyncClient, ready: dict[str, Any], action: str, **bod
 async def subjects(ready: dict[str, Any]) -> dict[str, str]:
     """A chat with an order, and an order that needs a hand."""
     async with owner(ready) as http:
-        order = (await http.get("/orders?problem=true&cid=xiaoyu")).json()["items"][0]
+        for which in ("problem=true&cid=xiaoyu", "problem=true", "limit=1"):
+            if found := (await http.get(f"/orders?{which}")).json()["items"]:
+                break
+        order = found[0]
         served = (await http.get("/orders?status=shipped")).json()["items"] or [order]
         return {
             "order": f"{order['account']}/{order['order_id']}",

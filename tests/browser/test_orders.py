@@ -109,6 +109,8 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await dialog.locator("[data-test=order-go]").click()
     await expect(page.locator("[data-test=toast]", has_text="店铺连接后处理")).to_be_visible()
     await expect(order).to_contain_text("店铺现在没有连接（已停止）")
+    await page.goto("/console/orders?cid=gone")
+    await expect(page.locator(".side [role=alert]")).to_be_visible()
     await page.goto("/console/orders?status=completed")
     await expect(rows).to_have_attribute("data-order", "afu/4500000000000000002")
 
@@ -130,6 +132,9 @@ async def test_axe_finds_nothing_in_the_orders(console: Console, width: int, sch
     await expect(page.locator("[data-test=order-go]")).to_be_visible()
     assert await findings(page) == []
     await page.keyboard.press("Escape")
+    await page.locator("[data-test=language]").click()
+    await expect(page.locator("[data-problem]")).to_contain_text("nobody knows whether the buyer has it")
+    await page.locator("[data-test=language]").click()
     if width == 390:
         await page.get_by_role("button", name="返回").click()
         await expect(page.locator("[data-order]")).to_be_focused()
