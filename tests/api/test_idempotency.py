@@ -164,6 +164,18 @@ async def test_a_change_whose_account_was_removed_since_is_told_as_made(
     assert (await _send(door, CHANGES["item"], **{"Idempotency-Key": "k2"})).json()["code"] == "unknown_account"
 
 
+async def test_a_renewal_whose_account_was_removed_since_is_told_as_made_and_not_as_stale(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewal: Request = ("POST", "/cookies", {"id": "shop", "value": cookie_of(1, secret="s2")})
+    with monkeypatch.context() as patched:
+        _no_answers(patched)
+        assert (await _send(door, renewal, **{"If-Match": '"g1"'})).status_code == 200
+    await door.call("DELETE", "/cookies/shop")
+    again = await _send(door, renewal, **{"If-Match": '"g1"'})
+    assert (again.status_code, again.json()["code"]) == (409, "removed_since")
+
+
 async def test_a_refusal_that_cannot_be_stored_is_no_answer(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     request: Request = ("PUT", "/cookies/two/remark", {"remark": "new"})
     with monkeypatch.context() as patched:

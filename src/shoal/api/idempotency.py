@@ -115,11 +115,12 @@ async def _answered(server: Server, keyed: KeyedRequest, request: Request, handl
     except (RequestValidationError, HTTPException):
         await server.answers.release(reserved.op_id)
         raise
-    except PASSING:
-        raise
     except ShoalError as error:
         # Whoever hears that there is no such account takes the change for one that was never made.
-        told = RemovedSince(op_id=reserved.op_id) if begun and isinstance(error, UnknownAccount) else error
+        gone = begun and isinstance(error, (UnknownAccount, StaleGeneration))
+        told = RemovedSince(op_id=reserved.op_id) if gone else error
+        if isinstance(told, PASSING):
+            raise
         response = answer_to(told, request)
     if response.status_code < 500 and getattr(request.state, "is_final", True):
         kept = await _keep(server, reserved.op_id, response)

@@ -130,9 +130,9 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "removed_since": Problem(
         409,
-        "这次修改当时已经完成，之后该账号被删除；无需重试，结果可用操作编号查询",
-        "This change was made before, and the account has been removed since; there is nothing to repeat. "
-        "Its op id tells what it did.",
+        "这次修改之前已经完成（批量修改：至少完成了一部分），之后有账号被删除；无需重试，结果可用操作编号查询",
+        "This change, or at least a part of the batch, was made before, and an account has been removed since; there "
+        "is nothing to repeat. The op id tells what it did.",
     ),
     "duplicate_unb": Problem(
         409,
