@@ -96,6 +96,8 @@ class Conversations:
         self._clock_set_ms = clock_set_ms
         self._bursts: dict[str, _Burst] = {}
         self._talking: set[str] = set()
+        self._heard_before: set[str] | None = set()
+        """What was heard before ``take_up`` knew what waited: it may have read of it what is not so any more."""
         self._choosing = asyncio.Lock()
         """One slow choice of this shop at a time, so that no shop takes up every thread."""
         self._room = asyncio.Lock()
@@ -114,7 +116,12 @@ class Conversations:
         for message in waiting:
             if message.direction is not Direction.IN:
                 await self._tell_apart(message)
-        questions = (message for message in waiting if message.direction is Direction.IN)
+        heard, self._heard_before = self._heard_before, None
+        questions = [
+            message
+            for message in waiting
+            if message.direction is Direction.IN and message.message_id not in (heard or ())
+        ]
         self._hear(questions, said_by_clock_of_ms=now_ms() - self._clock_set_ms)
 
     async def go_on(self, looked_back: asyncio.Event) -> None:
@@ -131,6 +138,9 @@ class Conversations:
 
     def heard(self, messages: Iterable[IncomingMessage]) -> None:
         """Buyers said something that is stored already."""
+        messages = list(messages)
+        if self._heard_before is not None:
+            self._heard_before.update(message.message_id for message in messages)
         self._hear(messages, said_by_clock_of_ms=now_ms())
 
     def _hear(self, messages: Iterable[IncomingMessage], *, said_by_clock_of_ms: int) -> None:
@@ -247,6 +257,7 @@ class Conversations:
             await self._log.decide(self._account_id, ids, verdict, for_good=for_good)
         waited_for = burst.waited_for
         fresh = [message for message in burst.messages if burst.said_at[message.message_id] >= oldest]
+        burst.messages = list(fresh)
         if not fresh:
             return
         account = self._link.current()

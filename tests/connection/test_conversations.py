@@ -210,6 +210,28 @@ async def test_a_disk_that_is_full_for_a_while_loses_no_message(
     await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
 
 
+async def test_what_is_heard_while_the_last_connections_rest_is_read_is_answered_once(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shoal.sandbox.do("policy", replays_missed=False)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.close()
+    await ask(shoal, unb)
+    unhandled = MessageLog.unhandled
+
+    async def slow(self: MessageLog, *values: Any, **named: Any) -> list[LoggedMessage]:
+        while not (found := await unhandled(self, *values, **named)):
+            await asyncio.sleep(0.01)
+        await shoal.sandbox.seen_soon(unb, "小鱼", 1)  # what was read is not so any more when it comes
+        return found
+
+    monkeypatch.setattr(MessageLog, "unhandled", slow)
+    await shoal.open(reply_debounce_seconds=0.5)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    await asyncio.sleep(1.5)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
+
+
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
