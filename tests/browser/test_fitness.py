@@ -50,6 +50,32 @@ async def test_axe_finds_nothing_in_the_form_and_the_dialogs(console: Console, s
     await page.locator("[data-test=batch-off]").click()
     await page.locator("[data-outcome]").first.wait_for()
     assert await findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.locator("[data-test=batch-more]").click()
+    await page.get_by_text("添加标签…").click()
+    await page.locator("[name=tag]").fill("主力")
+    await page.locator("[data-outcome]").first.wait_for()
+    assert await findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.locator("[data-test=add]").click()
+    await page.locator("[data-test=scan]").click()
+    await page.locator("[data-test=show-code]").wait_for()
+    assert await findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.locator("[data-account=afu] [data-test=menu]").click()
+    await page.get_by_text("备注、暂停与代理").click()
+    await page.locator("[name=proxy]").wait_for()
+    assert await findings(page) == []
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("?")
+    await page.get_by_role("heading", name="键盘快捷键").wait_for()
+    assert await findings(page) == []
+    await page.goto("/console/accounts/afu/rules")
+    await page.locator("[data-test=add-rule]").click()
+    await page.locator("[data-test=add-text]").click()
+    await page.locator("[data-test=rule-form] summary").click()
+    await page.locator("[data-test=add-span]").click()
+    assert await findings(page) == []
 
 
 async def test_a_killed_server_is_told_and_what_changed_meanwhile_is_caught_up(

@@ -11,3 +11,18 @@ export function tagsOf(remark: string): string[] {
 export function withoutTags(remark: string): string {
   return remark.replace(TAG, ' ').replace(/\s+/g, ' ').trim()
 }
+
+/** A tag as it is typed: without its "#"; empty when it would be no tag. */
+export const tagIn = (typed: string): string => /^#?([^\s#]+)$/u.exec(typed.trim())?.[1] ?? ''
+
+/** A remark with a tag, or without it; the rest stays as it is. */
+export function tagged(remark: string, tag: string, on: boolean): string {
+  if (tagsOf(remark).includes(tag) === on) return remark
+  if (on) return `${remark} #${tag}`.trim()
+  return remark
+    .split(/(\s+)/)
+    .filter((word) => word !== `#${tag}`)
+    .join('')
+    .replace(/\s{2,}/g, ' ')
+    .trim()
+}

@@ -5,7 +5,7 @@ import type { Messages } from './messages'
 import { orders } from './orders'
 import { ruleLists } from './ruleLists'
 import { rules } from './rules'
-import { edit, keys, proxy, qr } from './shops'
+import { batchMore, edit, keys, proxy, qr } from './shops'
 import { system } from './system'
 
 /** Every text of the console in English. */
@@ -275,6 +275,7 @@ export const en: Messages = {
   },
   qr: qr.en,
   proxy: proxy.en,
+  batchMore: batchMore.en,
   edit: edit.en,
   keys: keys.en,
   remove: {

@@ -116,6 +116,38 @@ const keysEn: Texts<typeof keysZh> = {
   hint: 'They rest while you type. Tab reaches every button.',
 }
 
+const batchZh = {
+  more: '更多',
+  confirmOn: '开启自动发货',
+  confirmOff: '关闭自动发货',
+  tagOn: '添加标签…',
+  tagOff: '去掉标签…',
+  titleConfirmOn: '为 {n} 个店铺开启自动发货？',
+  titleConfirmOff: '为 {n} 个店铺关闭自动发货？',
+  titleTagOn: '给 {n} 个店铺添加标签',
+  titleTagOff: '去掉 {n} 个店铺的标签',
+  tag: '标签',
+  goTagOn: '添加',
+  goTagOff: '去掉',
+  confirmHint: '开启后，收到付款并发出付款后的消息，就会自动确认发货。',
+}
+const batchEn: Texts<typeof batchZh> = {
+  more: 'More',
+  confirmOn: 'Auto-confirm on',
+  confirmOff: 'Auto-confirm off',
+  tagOn: 'Add a tag…',
+  tagOff: 'Take a tag away…',
+  titleConfirmOn: 'Switch auto-confirm on? Shops: {n}',
+  titleConfirmOff: 'Switch auto-confirm off? Shops: {n}',
+  titleTagOn: 'Add a tag. Shops: {n}',
+  titleTagOff: 'Take a tag away. Shops: {n}',
+  tag: 'Tag',
+  goTagOn: 'Add',
+  goTagOff: 'Take away',
+  confirmHint: 'From then on a paid order gets its message, and then its shipment is confirmed without a person.',
+}
+
+export const batchMore = { zh: batchZh, en: batchEn }
 export const qr = { zh: qrZh, en: qrEn }
 export const proxy = { zh: proxyZh, en: proxyEn }
 export const edit = { zh: editZh, en: editEn }

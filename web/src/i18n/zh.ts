@@ -4,7 +4,7 @@ import { history } from './history'
 import { orders } from './orders'
 import { ruleLists } from './ruleLists'
 import { rules } from './rules'
-import { edit, keys, proxy, qr } from './shops'
+import { batchMore, edit, keys, proxy, qr } from './shops'
 import { system } from './system'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
@@ -272,6 +272,7 @@ export const zh = {
   },
   qr: qr.zh,
   proxy: proxy.zh,
+  batchMore: batchMore.zh,
   edit: edit.zh,
   keys: keys.zh,
   remove: {
