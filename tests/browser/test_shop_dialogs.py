@@ -195,7 +195,9 @@ async def test_auto_confirm_and_tags_are_set_for_many_shops_and_taken_back(conso
     await console.door.call("PUT", "/cookies/muzi/auto-confirm", json={"auto_confirm": True})
     await console.door.call("PUT", "/cookies/xiaoyu/remark", json={"remark": "小鱼 #主力"})
     page = await console.page("/console/accounts")
-    shops = {name: lambda name=name: console.door.account(name) for name in ("afu", "muzi", "xiaoyu")}
+
+    def shops() -> list[Account]:
+        return [console.door.account(name) for name in ("afu", "muzi", "xiaoyu")]
 
     async def choose(what: str) -> None:
         await page.get_by_label("选择全部显示的店铺").click()
@@ -205,22 +207,22 @@ async def test_auto_confirm_and_tags_are_set_for_many_shops_and_taken_back(conso
     await choose("开启自动发货")
     await expect(page.locator("[data-outcome=would_change]")).to_have_count(2)
     await page.locator("[data-test=go]").click()
-    await until(lambda: all(shop().auto_confirm for shop in shops.values()))
+    await until(lambda: all(shop.auto_confirm for shop in shops()))
     toast = page.locator("[data-test=toast]").last
     await expect(toast).to_contain_text("已修改 2 个店铺")
     await toast.get_by_role("button", name="撤销").click()
-    await until(lambda: [shop().auto_confirm for shop in shops.values()] == [False, True, False])
+    await until(lambda: [shop.auto_confirm for shop in shops()] == [False, True, False])
 
     await choose("添加标签…")
     await page.locator("[data-test=dialog]").get_by_role("button", name="#主力").click()
     await expect(page.locator("[data-outcome=would_change]")).to_have_count(2)
     await console.door.call("PUT", "/cookies/muzi/remark", json={"remark": "木子"})
     await page.locator("[data-test=go]").click()
-    await until(lambda: [shop().remark for shop in shops.values()] == ["#主力", "木子 #主力", "小鱼 #主力"])
+    await until(lambda: [shop.remark for shop in shops()] == ["#主力", "木子 #主力", "小鱼 #主力"])
     await choose("去掉标签…")
     await page.locator("[name=tag]").fill("#主力")
     await page.locator("[data-test=go]").click()
-    await until(lambda: [shop().remark for shop in shops.values()] == ["", "木子", "小鱼"])
+    await until(lambda: [shop.remark for shop in shops()] == ["", "木子", "小鱼"])
 
 
 async def test_what_is_tried_again_counts_down(console: Console) -> None:
