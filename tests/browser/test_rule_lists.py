@@ -135,7 +135,7 @@ async def test_a_move_and_a_batch_that_others_forestalled_show_theirs_and_mine(c
     await merge.locator("[data-test=keep]").click()
     await until(lambda: _words(console) == ["d", "b", "a", "c", "e"])
 
-    await page.get_by_label("选择全部显示的规则").click()
+    await page.get_by_label("选择全部规则").click()
 
     async def removed(route: Any) -> None:
         await console.door.call("DELETE", f"{RULES}/{ids['a']}")
@@ -149,3 +149,28 @@ async def test_a_move_and_a_batch_that_others_forestalled_show_theirs_and_mine(c
     await merge.locator("[data-test=keep]").click()
     await until(lambda: not any(rule.active for rule in console.door.account("afu").keywords))
     assert _words(console) == ["d", "b", "c", "e"]
+
+
+async def test_of_many_rules_a_part_is_drawn_and_every_one_is_found_moved_and_chosen(console: Console) -> None:
+    await _put(console, "afu", *(f"词{number}" for number in range(400)))
+    page = await console.page("/console/accounts/afu/rules")
+    rows = page.locator("[data-rule]")
+    await expect(rows).to_have_count(150)
+    await page.locator("[data-test=later]").click()
+    await expect(page.locator("[data-test=earlier]")).to_contain_text("140")
+    await expect(rows.first).to_contain_text("词140")
+    last = console.door.account("afu").keywords[-1].id
+    await rows.first.locator("[data-handle]").focus()
+    for key in ("Space", "End", "Space"):
+        await page.keyboard.press(key)
+    await until(lambda: _words(console)[-1] == "词140")
+    await expect(rows.last).to_contain_text("词140")
+    await expect(rows.last.locator("[data-handle]")).to_be_focused()
+    await page.get_by_role("searchbox").fill("词399")
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_have_attribute("data-rule", last)
+    await page.get_by_role("searchbox").fill("")
+    await page.get_by_label("选择全部规则").click()
+    await expect(page.locator("[data-test=rule-batch]")).to_contain_text("已选 400 条")
+    await page.locator("[data-test=batch-off]").click()
+    await until(lambda: not any(rule.active for rule in console.door.account("afu").keywords))
