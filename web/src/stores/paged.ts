@@ -16,9 +16,11 @@ export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Ki
   /** Rises when something else is sought: what was asked before is not an answer to that. */
   let search = 0
   let timer = 0
+  let askedAt = 0
 
   async function load(): Promise<void> {
     const mine = ++turn
+    askedAt = Date.now()
     try {
       const page = await ask()
       if (mine !== turn) return
@@ -57,12 +59,14 @@ export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Ki
     return load()
   }
 
-  /** Load again soon, once for all that happens meanwhile. */
-  function soon(after: number): void {
-    timer ||= window.setTimeout(() => {
+  /** Load again: at once, but not twice within so many milliseconds, whatever happens meanwhile. */
+  function soon(apart: number): void {
+    if (timer) return
+    const wait = Math.max(0, askedAt + apart - Date.now())
+    timer = window.setTimeout(() => {
       timer = 0
       void load()
-    }, after)
+    }, wait)
   }
 
   onMounted(load)
