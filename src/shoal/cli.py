@@ -6,29 +6,26 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from fastapi import FastAPI
 
 from shoal import __version__
 from shoal.config import load_settings
-from shoal.demo.run import run_demo
 from shoal.errors import ConfigError, ShoalError
-from shoal.listener import serve as serve_app
 from shoal.logs import configure_logging
-from shoal.reply_server import build_app
-from shoal.sandbox.certificate import make_certificate
-from shoal.sandbox.clock import Clock
-from shoal.sandbox.script import Script
-from shoal.sandbox.server import build_sandbox, serve_sandbox
-from shoal.sandbox.world import World
 from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
 from shoal.shell.orders import orders
 from shoal.shell.session import Url, chosen_url, run
 from shoal.shell.token_file import TokenFile
 from shoal.shell.words import in_chinese, words
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+# What a command alone needs is imported where it is run: a server's modules take longer to load than most commands run.
+# ruff: noqa: PLC0415
 
 _EXIT_CODES = words(
     "Exit codes: 0 done; 1 the server refused or does not answer, or something failed; "
@@ -110,6 +107,9 @@ def serve(
     On an empty database it makes the user admin and prints his password, once. Settings come from SHOAL_… variables
     and shoal.toml; docs/operating.md lists them.
     """
+    from shoal.listener import serve as serve_app
+    from shoal.reply_server import build_app
+
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     serve_app(build_app(settings), settings.host, settings.port, _announce)
@@ -139,6 +139,8 @@ def demo() -> None:
     It works in a fresh directory .demo (or SHOAL_DATA_DIR), prints one line READY {…} for scripts, and ends with
     Ctrl-C. Nothing leaves this machine.
     """
+    from shoal.demo.run import run_demo
+
     raise typer.Exit(run_demo())
 
 
@@ -175,6 +177,12 @@ def sandbox(
     ] = None,
 ) -> None:
     """Run a local stand-in for the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
+    from shoal.sandbox.certificate import make_certificate
+    from shoal.sandbox.clock import Clock
+    from shoal.sandbox.script import Script
+    from shoal.sandbox.server import build_sandbox, serve_sandbox
+    from shoal.sandbox.world import World
+
     try:
         certificate = make_certificate(tls) if tls else None
     except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from shoal.addresses import reachable_url
 from shoal.errors import ConfigError
 from shoal.heap import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.open_files import allow_many_open_files
@@ -47,15 +47,6 @@ def bind(host: str, port: int) -> socket.socket:
         raise _unusable(host, port, error) from None
     taken.setblocking(False)
     return taken
-
-
-def reachable_url(host: str, port: int) -> str:
-    """The address to type into a browser on this machine."""
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        if address.is_unspecified:
-            host = "127.0.0.1" if address.version == 4 else "::1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(app: FastAPI, host: str, port: int, announce: Announce) -> None:

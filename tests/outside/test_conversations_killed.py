@@ -84,7 +84,9 @@ async def test_c2_what_was_answered_before_a_kill_is_not_answered_again(
     await sandbox.do("say", account=shop.unb, buyer="小鱼", text="在吗", message_id=asked)
 
     async def is_repeated() -> bool:
-        return int((await shop.message(asked)).get("repeats", 0)) == 1
+        return (
+            int((await shop.message(asked)).get("repeats", 0)) >= 1
+        )  # the site may push what it did not know as taken, too
 
     await soon(is_repeated)
     again = await shop.say()

@@ -20,9 +20,10 @@ from rich.console import Console
 
 from shoal import __version__
 from shoal.account import AccountState, ParkReason
+from shoal.addresses import reachable_url
 from shoal.cli import main
 from shoal.errors import ConfigError
-from shoal.listener import bind, reachable_url
+from shoal.listener import bind
 from shoal.shell.api_client import EventParser, server_url
 from shoal.shell.hidden_prompt import ask_hidden
 from shoal.shell.tables import account_facts, account_table, summary

@@ -98,9 +98,10 @@ export async function call<T>(method: string, where: string, asking: Asking = {}
 /** The same, with the ETag of the answer. */
 export async function tagged<T>(method: string, where: string, asking: Asking = {}): Promise<Tagged<T>> {
   const key = CHANGING.has(method) ? newKey() : ''
+  const packed = await pack(asking.body)
   for (let attempt = 0; ; attempt++) {
     try {
-      return await once<T>(method, where, asking, key)
+      return await once<T>(method, where, asking, packed, key)
     } catch (error) {
       const wait = REPEATS_MS[attempt]
       if (wait === undefined || !isOpen(error) || asking.signal?.aborted) throw error
@@ -113,10 +114,23 @@ function isOpen(error: unknown): boolean {
   return error instanceof Refusal && (error.status === 0 || error.code === 'outcome_unknown')
 }
 
-async function once<T>(method: string, where: string, asking: Asking, key: string): Promise<Tagged<T>> {
+interface Packed {
+  bytes: BodyInit | null
+  type?: string
+}
+
+/** The body as it is sent. A form is packed once: each packing has a boundary of its own, and a repeat must be alike. */
+async function pack(body: unknown): Promise<Packed> {
+  if (body === undefined) return { bytes: null }
+  if (!(body instanceof FormData)) return { bytes: JSON.stringify(body), type: 'application/json' }
+  const form = new Response(body)
+  const type = form.headers.get('Content-Type') ?? ''
+  return { bytes: await form.arrayBuffer(), type }
+}
+
+async function once<T>(method: string, where: string, asking: Asking, packed: Packed, key: string): Promise<Tagged<T>> {
   const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': languageTag.value }
-  const isForm = asking.body instanceof FormData // the browser names its type, with the boundary
-  if (asking.body !== undefined && !isForm) headers['Content-Type'] = 'application/json'
+  if (packed.type) headers['Content-Type'] = packed.type
   if (key) headers['Idempotency-Key'] = key
   if (asking.ifMatch) headers['If-Match'] = asking.ifMatch
   let response: Response
@@ -124,7 +138,7 @@ async function once<T>(method: string, where: string, asking: Asking, key: strin
     response = await fetch(withQuery(where, asking.query), {
       method,
       headers,
-      body: asking.body === undefined ? null : isForm ? (asking.body as FormData) : JSON.stringify(asking.body),
+      body: packed.bytes,
       signal: asking.signal ?? null,
       credentials: 'same-origin',
     })

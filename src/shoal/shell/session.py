@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from shoal.addresses import reachable_url
 from shoal.config import load_settings
 from shoal.errors import ShoalError
-from shoal.listener import reachable_url
 from shoal.shell.api_client import ApiClient, NoServer, Refused, server_url
 from shoal.shell.token_file import TokenFile
 from shoal.shell.words import words
