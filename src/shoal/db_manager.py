@@ -138,7 +138,7 @@ class DBManager:
             tombstone = (accounts.c.id == account_id) & accounts.c.deleted
             bare = dict.fromkeys(("unb", "cookie_fingerprint", "remark", "paid_message", "default_reply"), "")
             emptied = connection.execute(
-                update(accounts).where(tombstone).values(cookie_sealed=None, purged=True, **bare)
+                update(accounts).where(tombstone).values(cookie_sealed=None, proxy_sealed=None, purged=True, **bare)
             )
             if emptied.rowcount != 1:
                 raise UnknownAccount(account_id)

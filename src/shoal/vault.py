@@ -1,4 +1,4 @@
-"""Secrets at rest: AES-256-GCM, each value bound to the account and the column that it was sealed for."""
+"""Secrets at rest: AES-256-GCM, each value bound to whose it is and to the column that it was sealed for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import secrets
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,8 @@ from shoal.errors import ConfigError, StoreError
 
 KEY_BYTES = 32
 _VERSION = b"\x01"
+KEY_ID_AT = 1
+"""Where in a sealed value the id of its key begins."""
 _KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
@@ -34,13 +37,10 @@ class Vault:
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ConfigError(f"a vault needs at least one key, and each has {KEY_BYTES} bytes", code="bad_secret_key")
-        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
-        self._newest = _key_id(keys[0])
+        self._loaded = _loaded(keys)
 
     def __repr__(self) -> str:
-        return f"<Vault with {len(self._ciphers)} key(s)>"
+        return f"<Vault with {len(self._loaded.ciphers)} key(s)>"
 
     @classmethod
     def load(cls, path: Path, secret_key: str | None = None, *, create: bool) -> Self:
@@ -55,35 +55,59 @@ class Vault:
         keys += _read_key_file(path, required=not keys)
         return cls(list(dict.fromkeys(keys)))
 
-    def seal(self, plaintext: str, *, account_id: str, column: str) -> bytes:
-        """Encrypt for one account and one column."""
-        header = _VERSION + self._newest + os.urandom(_NONCE_BYTES)
-        nonce = header[-_NONCE_BYTES:]
-        bound = _bound_to(header, account_id, column)
-        return header + self._ciphers[self._newest].encrypt(nonce, plaintext.encode(), bound)
+    def seal(self, plaintext: str, *, column: str, account_id: str | None = None, user_id: int | None = None) -> bytes:
+        """Encrypt for one column of one account, of one person, or (when neither is named) of the server."""
+        loaded = self._loaded  # one look: another thread may take up a new key meanwhile
+        header = _VERSION + loaded.newest + os.urandom(_NONCE_BYTES)
+        bound = _bound_to(header, _whose(account_id, user_id), column)
+        return header + loaded.ciphers[loaded.newest].encrypt(header[-_NONCE_BYTES:], plaintext.encode(), bound)
 
-    def open(self, sealed: bytes, *, account_id: str, column: str) -> str:
+    def open(self, sealed: bytes, *, column: str, account_id: str | None = None, user_id: int | None = None) -> str:
         """Decrypt. Raises ``StoreError`` when the value is damaged, moved, or sealed with a key that is not here."""
         header, body = bytes(sealed[:_HEADER_BYTES]), bytes(sealed[_HEADER_BYTES:])
+        named = f"the {column} of {_named(account_id, user_id)}"
         if len(header) != _HEADER_BYTES or header[:1] != _VERSION:
-            raise StoreError(f"the {column} of account {account_id} is not a sealed value", code="unreadable_secret")
-        cipher = self._ciphers.get(header[1 : 1 + _KEY_ID_BYTES])
+            raise StoreError(f"{named} is not a sealed value", code="unreadable_secret")
+        cipher = self._loaded.ciphers.get(key_id_of(header))
         if cipher is None:
             raise StoreError(
-                f"the {column} of account {account_id} was sealed with a key that is not loaded; "
-                "put the old key back into the key file",
+                f"{named} was sealed with a key that is not loaded; put the old key back into the key file",
                 code="missing_key",
             )
+        bound = _bound_to(header, _whose(account_id, user_id), column)
         try:
-            return cipher.decrypt(header[-_NONCE_BYTES:], body, _bound_to(header, account_id, column)).decode()
+            return cipher.decrypt(header[-_NONCE_BYTES:], body, bound).decode()
         except (InvalidTag, UnicodeDecodeError):
-            raise StoreError(
-                f"the {column} of account {account_id} is damaged or belongs to another row", code="unreadable_secret"
-            ) from None
+            raise StoreError(f"{named} is damaged or belongs to another row", code="unreadable_secret") from None
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether the value was sealed with the newest key (else sealing it again would renew it)."""
-        return sealed[1 : 1 + _KEY_ID_BYTES] == self._newest
+        return key_id_of(sealed) == self._loaded.newest
+
+    @property
+    def key_ids(self) -> tuple[bytes, ...]:
+        """The ids of the keys, the newest first. An id tells keys apart and nothing about them."""
+        return tuple(self._loaded.ciphers)
+
+    def take_up(self, keys: Sequence[bytes]) -> None:
+        """Use these keys from now on; the first one seals. Values that are being sealed meanwhile have the old or the
+        new one, whole.
+        """
+        self._loaded = _loaded(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The ciphers by key id, in the order of the keys; and the id of the one that seals."""
+
+    ciphers: dict[bytes, AESGCM]
+    newest: bytes
+
+
+def _loaded(keys: Sequence[bytes]) -> _Loaded:
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise ConfigError(f"a vault needs at least one key, and each has {KEY_BYTES} bytes", code="bad_secret_key")
+    return _Loaded({key_id(key): AESGCM(key) for key in keys}, key_id(keys[0]))
 
 
 def parse_keys(text: str, *, origin: str) -> list[bytes]:
@@ -114,12 +138,33 @@ def _parse_key(word: str) -> bytes | None:
     return None
 
 
-def _key_id(key: bytes) -> bytes:
+def key_id(key: bytes) -> bytes:
+    """What a key is told by: 8 bytes of a hash, from which nobody finds the key."""
     return hashlib.sha256(b"shoal key id" + key).digest()[:_KEY_ID_BYTES]
 
 
-def _bound_to(header: bytes, account_id: str, column: str) -> bytes:
-    return header[: 1 + _KEY_ID_BYTES] + f"{len(account_id)}:{account_id}:{column}".encode()
+def key_id_of(sealed: bytes) -> bytes:
+    """The id of the key with which a value was sealed."""
+    return bytes(sealed[KEY_ID_AT : KEY_ID_AT + _KEY_ID_BYTES])
+
+
+def _whose(account_id: str | None, user_id: int | None) -> str:
+    """Whose a value is, so that no two are alike: an account's begins with a digit, the others with a letter."""
+    if account_id is not None and user_id is not None:
+        raise ValueError("a secret is of an account or of a person")
+    if account_id is not None:
+        return f"{len(account_id)}:{account_id}"
+    return "server" if user_id is None else f"user:{user_id}"
+
+
+def _named(account_id: str | None, user_id: int | None) -> str:
+    if account_id is not None:
+        return f"account {account_id}"
+    return "the server" if user_id is None else f"user {user_id}"
+
+
+def _bound_to(header: bytes, whose: str, column: str) -> bytes:
+    return header[: 1 + _KEY_ID_BYTES] + f"{whose}:{column}".encode()
 
 
 def _read_key_file(path: Path, *, required: bool) -> list[bytes]:

@@ -47,6 +47,39 @@ def test_the_border_between_account_and_column_cannot_be_moved() -> None:
         opened(Vault([NEW]), sealed, "a:b", "c")
 
 
+def test_a_persons_secret_is_worth_nothing_for_another_person_an_account_or_the_server() -> None:
+    vault = Vault([NEW])
+    sealed = vault.seal("JBSWY3DP", user_id=7, column="users.totp")
+    assert vault.open(sealed, user_id=7, column="users.totp") == "JBSWY3DP"
+    for whose in ({"user_id": 8}, {"account_id": "7"}, {"account_id": "user:7"}, {}):
+        with pytest.raises(StoreError) as caught:
+            vault.open(sealed, column="users.totp", **whose)
+        assert caught.value.code == "unreadable_secret"
+
+
+def test_the_servers_own_secret_is_nobody_elses() -> None:
+    vault = Vault([NEW])
+    sealed = vault.seal("smtp", column="server.mail")
+    assert vault.open(sealed, column="server.mail") == "smtp"
+    with pytest.raises(StoreError, match=r"the server\.mail of account server is damaged"):
+        vault.open(sealed, account_id="server", column="server.mail")
+
+
+def test_a_secret_of_an_account_and_a_person_at_once_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="of an account or of a person"):
+        Vault([NEW]).seal("x", account_id="shop", user_id=1, column="c")
+
+
+def test_a_key_that_is_taken_up_seals_and_the_old_one_still_opens() -> None:
+    vault = Vault([OLD])
+    before = vault.seal("a", account_id="shop", column="c")
+    vault.take_up([NEW, OLD])
+    after = vault.seal("b", account_id="shop", column="c")
+    assert (vault.is_current(before), vault.is_current(after)) == (False, True)
+    assert [vault.open(sealed, account_id="shop", column="c") for sealed in (before, after)] == ["a", "b"]
+    assert Vault([NEW]).open(after, account_id="shop", column="c") == "b"
+
+
 def test_every_flipped_bit_and_every_cut_is_noticed() -> None:
     sealed = sealed_by(NEW)
     for position in range(len(sealed)):
