@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     state_history_days: int = Field(
         30, ge=1, le=36500, description="How long an account's past states (time line, uptime) are kept, in days."
     )
+    security_log_days: int = Field(180, ge=1, le=36500, description="How long the security log is kept, in days.")
     message_days: int = Field(90, ge=1, le=36500, description="How long messages are kept, in days.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
     log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")

@@ -41,6 +41,7 @@ from shoal.api import (
     reply_hook,
     rule_lists,
     rules,
+    security_log,
     send,
     system,
     timeline,
@@ -57,7 +58,7 @@ from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
-from shoal.errors import StoreError
+from shoal.errors import ConfigError, StoreError
 from shoal.events import Talk
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
@@ -65,10 +66,11 @@ from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.qr_logins import QrLogins
 from shoal.retention import Retention
+from shoal.security_log import SecurityEvent, SecurityLog
 from shoal.server import Server
 from shoal.switchboard import Switchboard
 from shoal.uploaded_pictures import UploadedPictures
-from shoal.users import Users
+from shoal.users import ADMIN_NAME, Role, Users
 from shoal.vault import Vault
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu_live import LiveSurroundings, XianyuLive
@@ -77,6 +79,8 @@ log = structlog.get_logger("shoal.server")
 
 KEY_FILE = "secret.key"
 PICTURE_DIRECTORY = "uploads/images"
+ITSELF = "server"
+"""Who acts in the security log when nobody asked."""
 CLOSE_SECONDS = 15.0
 """The longest that any one part may take to close."""
 
@@ -95,6 +99,7 @@ _ROUTES = [
     rules.routes,
     rule_lists.routes,
     history.routes,
+    security_log.routes,
     timeline.routes,
     diagnosis.routes,
     messages.routes,
@@ -174,7 +179,14 @@ async def _open_parts(
     closing.push_async_callback(_bounded, "database", database.close)
     await database.remember_site(_site_of(settings))
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
+    notes = SecurityLog(database)
+    closing.push_async_callback(_bounded, "security log", notes.close)
+    notes.start()
+    try:
+        vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
+    except ConfigError as error:
+        await notes.note(SecurityEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
+        raise
     users = Users(database)
     closing.push_async_callback(_bounded, "users", users.close)
 
@@ -204,9 +216,17 @@ async def _open_parts(
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
     closing.push_async_callback(_rereading(database, manager))
-    first_password = await _first_password(users, settings)  # last: a start that fails must not swallow it
+    first_password = await _first_password(users, settings, notes)  # last: a start that fails must not swallow it
     answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
-    retention = Retention(store, message_log, answers, settings, pictures=kept_pictures, accounts=manager.accounts)
+    retention = Retention(
+        store,
+        message_log,
+        answers,
+        settings,
+        pictures=kept_pictures,
+        security_log=notes,
+        accounts=manager.accounts,
+    )
     closing.push_async_callback(_bounded, "retention", retention.close)
     retention.start()
     logins = QrLogins(manager, session, settings)
@@ -217,6 +237,7 @@ async def _open_parts(
         store=store,
         manager=manager,
         users=users,
+        security_log=notes,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),
@@ -269,10 +290,12 @@ def _site_of(settings: Settings) -> str:
     return " ".join(urls)
 
 
-async def _first_password(users: Users, settings: Settings) -> str | None:
+async def _first_password(users: Users, settings: Settings, notes: SecurityLog) -> str | None:
     """Make the administrator on a first start; the password is returned only if it was made up here."""
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
     made = await users.ensure_admin(chosen)
+    if made is not None:
+        await notes.note(SecurityEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)
     return None if chosen else made
 
 

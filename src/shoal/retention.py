@@ -14,6 +14,7 @@ from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.message_log import MessageLog
 from shoal.pictures import Pictures
+from shoal.security_log import SecurityLog
 from shoal.store import AccountStore
 
 log = structlog.get_logger("shoal.retention")
@@ -25,7 +26,7 @@ _DAY_MS = 86_400_000
 
 
 class Retention:
-    """Prunes the store, messages, pictures and answers to keyed requests.
+    """Prunes the store, messages, pictures, the security log and answers to keyed requests.
 
     Owns one task, from ``start`` to ``close``.
     """
@@ -38,6 +39,7 @@ class Retention:
         settings: Settings,
         *,
         pictures: Pictures,
+        security_log: SecurityLog,
         accounts: Mapping[str, Account],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
@@ -48,6 +50,7 @@ class Retention:
         self._answers = answers
         self._settings = settings
         self._pictures = pictures
+        self._security_log = security_log
         self._accounts = accounts
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
@@ -95,6 +98,11 @@ class Retention:
             log.info("answers pruned", answers=await self._answers.forget_expired())
         except StoreError as error:
             log.warning("answers not pruned", why=error.code)
+        try:
+            forgotten = await self._security_log.forget_older_than(now - settings.security_log_days * _DAY_MS)
+            log.info("security log pruned", notes=forgotten)
+        except StoreError as error:
+            log.warning("security log not pruned", why=error.code)
         try:
             gone = await self._pictures.sweep(self._accounts.values(), now / 1000)
             log.info("pictures pruned", pictures=gone)

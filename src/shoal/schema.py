@@ -493,6 +493,27 @@ sessions = Table(
     Index("ix_sessions_expires_at_ms", "expires_at_ms"),
 )
 
+security_notes = Table(
+    "security_notes",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("note_id", Text, nullable=False),
+    _time("at_ms"),
+    _time("last_at_ms"),
+    _number("times", 1),
+    _text("kind"),
+    _text("outcome"),
+    _text("actor"),
+    Column("user_id", BigInteger, nullable=True),
+    _text("origin"),
+    Column("account_id", Text, nullable=True),
+    _text("facts"),
+    UniqueConstraint("note_id"),
+    Index("ix_security_notes_at_ms", "at_ms"),
+    Index("ix_security_notes_user_id", "user_id"),
+    sqlite_autoincrement=True,
+)
+
 store_meta = Table(
     "store_meta",
     metadata,
@@ -501,7 +522,7 @@ store_meta = Table(
     Column("counter", BigInteger, nullable=False, server_default=text("0")),
 )
 
-_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops", "intents"})
+_OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops", "intents", "security_notes"})
 """The past, and what was done for ever: an id that is taken again must not serve an old order a second time."""
 
 

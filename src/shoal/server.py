@@ -16,6 +16,7 @@ from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
 from shoal.qr_logins import QrLogins
+from shoal.security_log import SecurityLog
 from shoal.store import AccountStore
 from shoal.switchboard import Switchboard
 from shoal.users import Users
@@ -30,6 +31,7 @@ class Server:
     store: AccountStore
     manager: CookieManager
     users: Users
+    security_log: SecurityLog
     message_log: MessageLog
     pauses: ChatPauses
     chats: Chats

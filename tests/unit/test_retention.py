@@ -22,6 +22,7 @@ from shoal.message_log import IncomingMessage, MessageLog
 from shoal.pictures import Pictures
 from shoal.retention import Retention
 from shoal.rule import Rule
+from shoal.security_log import SecurityLog
 from shoal.store import AccountStore, MemoryStore, Pruned
 from standins import quick_settings, until
 from store_steps import an_account, committed, creation
@@ -70,12 +71,24 @@ class RecordingAnswers(Answers):
         return 1
 
 
+class RecordingNotes(SecurityLog):
+    """A security log without a database."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
+        self.asked.append(moment_ms)
+        return 2
+
+
 def a_retention(
     store: AccountStore,
     message_log: MessageLog,
     settings: Settings | None = None,
     *,
     pictures: Path = Path("no such directory"),
+    security_log: SecurityLog | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
 ) -> Retention:
     return Retention(
@@ -84,6 +97,7 @@ def a_retention(
         RecordingAnswers(),
         settings or quick_settings(),
         pictures=Pictures(pictures),
+        security_log=security_log or RecordingNotes(),
         accounts=accounts,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
@@ -92,11 +106,11 @@ def a_retention(
 
 
 async def test_each_kind_has_its_own_age() -> None:
-    store, messages = RecordingStore(), RecordingLog()
-    settings = quick_settings(journal_days=10, op_days=20, state_history_days=30, message_days=40)
+    store, messages, notes = RecordingStore(), RecordingLog(), RecordingNotes()
+    settings = quick_settings(journal_days=10, op_days=20, state_history_days=30, message_days=40, security_log_days=50)
     await committed(store, creation(an_account()))
     with capture_logs() as logs:
-        await a_retention(store, messages, settings).prune()
+        await a_retention(store, messages, settings, security_log=notes).prune()
     assert store.asked == [
         {
             "journal_before_ms": NOW - 10 * DAY_MS,
@@ -105,6 +119,7 @@ async def test_each_kind_has_its_own_age() -> None:
         }
     ]
     assert messages.asked == [NOW - 40 * DAY_MS]
+    assert notes.asked == [NOW - 50 * DAY_MS]
     assert {entry["event"]: entry for entry in logs}["messages pruned"]["messages"] == 3
 
 
@@ -127,7 +142,8 @@ async def test_one_part_that_fails_does_not_keep_the_other_from_its_turn() -> No
     with capture_logs() as logs:
         await a_retention(store, messages).prune()
     told = [entry["event"] for entry in logs]
-    assert told == ["store not pruned", "messages not pruned", "answers pruned", "pictures pruned"]
+    assert told[:2] == ["store not pruned", "messages not pruned"]
+    assert told[2:] == ["answers pruned", "security log pruned", "pictures pruned"]
 
 
 async def test_pictures_that_no_rule_names_go(tmp_path: Path) -> None:

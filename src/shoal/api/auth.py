@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
-from shoal.api.caller import Administrator, MaybeSession, SessionToken, TheServer
+from shoal.api.caller import Administrator, MaybeSession, Origin, SessionToken, TheServer, actor_of, origin_of
 from shoal.api.documented import problems
 from shoal.api.shapes import example
-from shoal.errors import Forbidden
+from shoal.errors import Forbidden, StoreError
+from shoal.security_log import SecurityEvent
+from shoal.server import Server
 from shoal.users import Role, User
 
 routes = APIRouter(tags=["session"])
 
+WRONG_LOGIN = "wrong_login"
 _SIGNED_IN = "登录成功"
 _WRONG_NAME = "用户名或密码错误"
 _WRONG_EMAIL = "邮箱或密码错误"
@@ -65,6 +70,30 @@ def is_admin(user: User) -> bool:
     return user.role is Role.ADMIN
 
 
+async def note_sign_in(server: Server, user: User, origin: str) -> None:
+    """Write down that somebody signed in."""
+    await server.security_log.note(SecurityEvent.SIGN_IN, actor=actor_of(user), user_id=user.id, origin=origin)
+
+
+async def note_refused_sign_in(server: Server, name: str, origin: str) -> None:
+    """Write down that somebody was not let in. A name that nobody has is not kept: people type passwords there."""
+    meant: User | None = None
+    with suppress(StoreError):
+        meant = await (server.users.by_email(name) if "@" in name else server.users.by_name(name))
+    await server.security_log.note(
+        SecurityEvent.SIGN_IN,
+        actor="",
+        user_id=None if meant is None else meant.id,
+        origin=origin,
+        outcome=WRONG_LOGIN,
+    )
+
+
+async def note_sign_out(server: Server, user: User, origin: str) -> None:
+    """Write down that somebody signed out."""
+    await server.security_log.note(SecurityEvent.SIGN_OUT, actor=actor_of(user), user_id=user.id, origin=origin)
+
+
 @routes.post("/login", summary="Sign in", responses=problems(400, 413, 422, 503))
 async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
     """Sign in. A wrong name or password is answered with 200 and `success: false`."""
@@ -74,8 +103,10 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
         return LoginAnswer(success=False, message=_NOTHING_GIVEN)
     if body.password is None:
         return LoginAnswer(success=False, message=_WRONG_CODE if body.email else _NOTHING_GIVEN)
+    origin = await origin_of(request, None)
     user = await server.users.verify(name, body.password.get_secret_value())
     if user is None:
+        await note_refused_sign_in(server, name, origin)
         return LoginAnswer(success=False, message=_WRONG_NAME if body.username else _WRONG_EMAIL)
     token = await server.users.open_session(
         user.id,
@@ -83,6 +114,7 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
         user_agent=request.headers.get("user-agent", ""),
         address=request.client.host if request.client else "",
     )
+    await note_sign_in(server, user, origin)
     return LoginAnswer(
         success=True,
         token=token,
@@ -103,10 +135,12 @@ async def verify(session: MaybeSession) -> VerifyAnswer:
 
 
 @routes.post("/logout", summary="Sign out", responses=problems(503))
-async def logout(server: TheServer, token: SessionToken) -> MessageAnswer:
+async def logout(server: TheServer, token: SessionToken, session: MaybeSession, origin: Origin) -> MessageAnswer:
     """End the session of this token. Also says so when there is none."""
     if token is not None:
         await server.users.close_session(token)
+    if session is not None:
+        await note_sign_out(server, session.user, origin)
     return MessageAnswer(message="已登出")
 
 
@@ -116,12 +150,16 @@ async def logout(server: TheServer, token: SessionToken) -> MessageAnswer:
     responses=problems(400, 401, 403, 413, 422, 503),
 )
 async def change_admin_password(
-    body: ChangePasswordBody, server: TheServer, me: Administrator, token: SessionToken
+    body: ChangePasswordBody, server: TheServer, me: Administrator, token: SessionToken, origin: Origin
 ) -> PasswordAnswer:
     """Replace the caller's password. Every other session of theirs ends."""
     if await server.users.verify(me.username, body.current_password.get_secret_value()) is None:
+        await server.security_log.note(
+            SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin, outcome=WRONG_LOGIN
+        )
         return PasswordAnswer(success=False, message="当前密码错误")
     await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_token=token)
+    await server.security_log.note(SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin)
     return PasswordAnswer(success=True, message="密码修改成功")
 
 

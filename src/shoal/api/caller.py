@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from shoal.account import Account
 from shoal.answers import Reservation
@@ -93,6 +94,11 @@ async def origin_of(request: Request, session: MaybeSession) -> str:
         by = "console"
     else:
         by = "shell" if request.headers.get("user-agent", "").startswith("shoal/") else "api"
+    return where_from(request, by)
+
+
+def where_from(request: HTTPConnection, by: str) -> str:
+    """The same for what came by another way."""
     return f"{by} {request.client.host}" if request.client else by
 
 

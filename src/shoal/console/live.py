@@ -22,6 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 from shoal.api.event_feed import QUEUE_LIMIT, Told, account_event_batches
 from shoal.api.session_cookie import cookie_token, is_own_origin
 from shoal.api.shapes import account_body
+from shoal.console.session import note_foreign_page
 from shoal.errors import StoreError
 from shoal.server import Server
 from shoal.users import Session
@@ -44,6 +45,7 @@ async def follow(socket: WebSocket) -> None:
     """Tell a signed-in page about its accounts until it leaves. ``?after=REV`` resumes."""
     server: Server = socket.app.state.server
     if not is_own_origin(socket):
+        await note_foreign_page(socket, server)
         await socket.close()  # before it was accepted: the handshake is answered with 403
         return
     token = cookie_token(socket)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from starlette.requests import HTTPConnection
 
-from shoal.api.auth import MessageAnswer, is_admin
+from shoal.api.auth import WRONG_LOGIN, MessageAnswer, is_admin, note_refused_sign_in, note_sign_in, note_sign_out
 from shoal.api.bodies import ConsoleLoginBody
-from shoal.api.caller import TheServer
+from shoal.api.caller import TheServer, where_from
 from shoal.api.documented import problems
 from shoal.api.session_cookie import (
     clear_cookie,
@@ -19,9 +20,14 @@ from shoal.api.session_cookie import (
 )
 from shoal.api.shapes import example
 from shoal.errors import Forbidden, Unauthenticated
+from shoal.security_log import SecurityEvent
 from shoal.server import Server
 
 routes = APIRouter(tags=["session"])
+
+_BY = "console"
+_FOREIGN = "foreign_origin"
+_PLAIN_HTTP = "plain_http"
 
 
 class ConsoleSession(BaseModel):
@@ -38,11 +44,12 @@ async def open_console_session(
     body: ConsoleLoginBody, request: Request, response: Response, server: TheServer
 ) -> ConsoleSession:
     """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe."""
-    _check_page(request)
-    _check_way(request, server)
+    await _check_page(request, server)
+    await _check_way(request, server)
     user = await server.users.verify(body.name, body.password.get_secret_value())
     if user is None:
-        raise Unauthenticated("wrong name or password", code="wrong_login")
+        await note_refused_sign_in(server, body.name, where_from(request, _BY))
+        raise Unauthenticated("wrong name or password", code=WRONG_LOGIN)
     lifetime = server.settings.session_hours * 3600
     token = await server.users.open_session(
         user.id,
@@ -51,6 +58,7 @@ async def open_console_session(
         user_agent=request.headers.get("user-agent", ""),
         address=request.client.host if request.client else "",
     )
+    await note_sign_in(server, user, where_from(request, _BY))
     set_cookie(request, response, token, lifetime)
     response.headers["Cache-Control"] = "no-store"
     return ConsoleSession(user_id=user.id, username=user.username, is_admin=is_admin(user))
@@ -59,21 +67,40 @@ async def open_console_session(
 @routes.delete("/console/session", summary="Sign out of the console", responses=problems(403, 503))
 async def close_console_session(request: Request, response: Response, server: TheServer) -> MessageAnswer:
     """End the browser's session and let it forget the cookie. Also says so when there is none."""
-    _check_page(request)
+    await _check_page(request, server)
     token = cookie_token(request)
     if token is not None:
+        session = await server.users.session(token)
         await server.users.close_session(token)
+        if session is not None:
+            await note_sign_out(server, session.user, where_from(request, _BY))
     clear_cookie(request, response)
     return MessageAnswer(message="已登出")
 
 
-def _check_page(request: Request) -> None:
+async def _check_page(request: Request, server: Server) -> None:
     if not is_own_origin(request):
-        raise Forbidden("this page is not one of ours", code="foreign_origin")
+        await note_foreign_page(request, server)
+        raise Forbidden("this page is not one of ours", code=_FOREIGN)
 
 
-def _check_way(request: Request, server: Server) -> None:
+async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:
+    """Write down that a page of another site asked."""
+    await server.security_log.note(
+        SecurityEvent.REFUSED_ORIGIN,
+        actor="",
+        origin=where_from(connection, _BY),
+        outcome=_FOREIGN,
+        page=connection.headers.get("origin", ""),
+        path=connection.url.path,
+    )
+
+
+async def _check_way(request: Request, server: Server) -> None:
     """No password over a network where others may listen, unless the administrator said so."""
     if is_secure(request) or comes_from_this_machine(request) or server.settings.allow_plain_http:
         return
-    raise Forbidden("plain HTTP from another machine", code="plain_http")
+    await server.security_log.note(
+        SecurityEvent.SIGN_IN, actor="", origin=where_from(request, _BY), outcome=_PLAIN_HTTP
+    )
+    raise Forbidden("plain HTTP from another machine", code=_PLAIN_HTTP)
