@@ -81,6 +81,15 @@ async def managing(site: FakeSite, store: AccountStore | None = None, **settings
         await manager.close()
 
 
+async def until_told(ask: Callable[[], Awaitable[Any]], wanted: Any, *, seconds: float = 30.0) -> None:
+    """Ask until the answer is the wanted one; fails the test with the last answer when it is not in time."""
+    loop = asyncio.get_running_loop()
+    late = loop.time() + seconds
+    while (told := await ask()) != wanted and loop.time() < late:
+        await asyncio.sleep(0.02)
+    assert told == wanted
+
+
 async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Wait until a condition holds; fails the test when it does not in time."""
     async with asyncio.timeout(seconds):

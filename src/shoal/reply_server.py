@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import cache
 
 import aiohttp
 import psutil
 import structlog
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from shoal import __version__
 from shoal.account import Account
@@ -144,11 +146,19 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
-    for routes in _ROUTES:
-        app.include_router(routes)
+    app.router.routes.extend(_worked_out_routes())
     app.add_middleware(BodyLimit)
     answer_problems(app)
     return app
+
+
+@cache
+def _worked_out_routes() -> tuple[BaseRoute, ...]:
+    """The routes, which hold nothing of a server. FastAPI works each one out at its first use: once for a process."""
+    template = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, generate_unique_id_function=_operation_id)
+    for routes in _ROUTES:
+        template.include_router(routes)
+    return tuple(template.router.routes)
 
 
 def _operation_id(route: APIRoute) -> str:

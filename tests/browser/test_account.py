@@ -78,13 +78,14 @@ async def test_settings_are_saved_as_one_change_that_can_be_taken_back(console: 
     await expect(bar).to_contain_text("有 5 项修改未保存")
     await page.locator("[name=remark]").press("Enter")
     await expect(bar).to_have_count(0)
+    await until(lambda: console.door.account("afu").generation > before.generation)
     now = console.door.account("afu")
     assert (now.remark, now.pause_duration, now.free_shipping) == ("阿福的闲置", 25, True)
     assert (now.timezone, now.default_reply) == ("Europe/Paris", "您好，{send_user_name}")
     assert now.generation == before.generation + 1
     await page.get_by_role("button", name="撤销").click()
     await expect(page.locator("[name=remark]")).to_have_value("")
-    assert console.door.account("afu").timezone == ""
+    await until(lambda: console.door.account("afu").timezone == "")
 
 
 async def test_a_refused_setting_says_why_and_loses_nothing_that_was_typed(console: Console) -> None:
@@ -131,7 +132,8 @@ async def test_an_item_gets_words_of_its_own_by_its_link_and_loses_them_again(co
     await page.locator("[data-test=save-item]").click()
     row = items.locator("[data-item='700000000001']")
     await expect(row).to_contain_text("这款今天发货")
-    assert [(one.item_id, one.reply) for one in console.door.account("afu").items] == [("700000000001", "这款今天发货")]
+    made = [("700000000001", "这款今天发货")]
+    await until(lambda: [(one.item_id, one.reply) for one in console.door.account("afu").items] == made)
     await row.get_by_role("button", name="清除商品").click()
     await expect(row).to_have_count(0)
     cleared = page.locator("[data-test=toast]").filter(has_text="已清除商品 700000000001")

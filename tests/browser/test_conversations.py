@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
 from shoal.sendings import OutboxRow, SendOutcome
+from standins import until_told
 
 HOSTILE = "<img src=x onerror=alert(1)> 在吗"
 
@@ -80,6 +81,10 @@ async def test_chats_are_found_by_words_shop_and_whose_turn_it_is(console: Conso
     await expect(rows).to_have_attribute("data-chat", "muzi/c3")
 
 
+async def _paused(console: Console) -> list[str]:
+    return [one["chat_id"] for one in (await console.door.call("GET", "/cookies/afu/pauses"))["items"]]
+
+
 async def test_a_chat_is_taken_over_and_handed_back_and_both_can_be_undone(console: Console) -> None:
     await said(console, 1, "在吗")
     page, other = await console.page("/console/conversations/afu/c1"), await console.page("/console/conversations")
@@ -92,12 +97,12 @@ async def test_a_chat_is_taken_over_and_handed_back_and_both_can_be_undone(conso
     await page.locator("[data-test=give-back]").click()
     await expect(page.locator("[data-test=held]")).to_have_count(0)
     await expect(other.locator("[data-chat='afu/c1']")).not_to_contain_text("人工接管中")
+    await until_told(lambda: _paused(console), [])
     await page.locator("[data-test=toast]", has_text="交还").get_by_role("button", name="撤销").click()
-    await expect(page.locator("[data-test=held]")).to_be_visible()
+    await until_told(lambda: _paused(console), ["c1"])
     await page.locator("[data-test=toast]", has_text="已接管与").last.get_by_role("button", name="撤销").click()
-    await expect(page.locator("[data-test=toast]", has_text="交还").last).to_be_visible()
+    await until_told(lambda: _paused(console), [])
     await expect(page.locator("[data-test=held]")).to_have_count(0)
-    assert (await console.door.call("GET", "/cookies/afu/pauses"))["items"] == []
 
 
 async def test_a_take_over_that_fails_is_taken_back_with_its_reason(console: Console) -> None:

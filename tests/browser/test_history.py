@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
 from shoal.api import history
+from standins import until
 
 
 async def _remark(console: Console, text: str, shop: str = "afu") -> int:
@@ -96,7 +97,8 @@ async def test_an_undo_is_previewed_made_and_undone(console: Console) -> None:
     await dialog.locator("[data-test=undo-go]").click()
     await expect(dialog).to_have_count(0)
     await expect(page.locator("[data-rev]").first).to_contain_text("旧名")
-    assert (console.door.account("afu").remark, console.door.account("afu").pause_duration) == ("旧名", 3)
+    await until(lambda: console.door.account("afu").remark == "旧名")
+    assert console.door.account("afu").pause_duration == 3
     await page.locator(f"{_row(page, rev)} [data-test=undo]").click()
     await expect(dialog.locator("[data-test=needless]")).to_be_visible()
     await page.keyboard.press("Escape")

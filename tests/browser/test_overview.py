@@ -31,7 +31,7 @@ async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when
     await page.locator("textarea[name=cookie]").fill(cookie_of(2, secret="fresh"))
     await page.locator("[data-test=save]").click()
     await expect(todo).to_contain_text("没有需要您处理的店铺")
-    assert console.door.server.manager.observation("muzi").state == "running"
+    await until(lambda: console.door.server.manager.observation("muzi").state == "running")
 
 
 async def test_a_check_is_opened_in_a_window_of_its_own_and_the_shop_resumed(console: Console) -> None:

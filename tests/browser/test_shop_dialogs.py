@@ -158,10 +158,8 @@ async def test_remark_tags_and_pause_are_set_found_by_and_taken_back(console: Co
     await page.locator("input[name=pause]").fill("25")
     await page.locator("[data-test=save]").click()
     await expect(_row(page, "muzi")).to_contain_text("木子数码")
-    assert (console.door.account("muzi").remark, console.door.account("muzi").pause_duration) == (
-        "木子数码 #数码 #主力",
-        25,
-    )
+    await until(lambda: console.door.account("muzi").remark == "木子数码 #数码 #主力")
+    await until(lambda: console.door.account("muzi").pause_duration == 25)
     await _row(page, "muzi").get_by_role("button", name="#主力").click()
     await expect(page.locator("[data-account]")).to_have_count(1)
     await page.wait_for_url("**/console/accounts?q=%23%E4%B8%BB%E5%8A%9B")
@@ -172,9 +170,10 @@ async def test_remark_tags_and_pause_are_set_found_by_and_taken_back(console: Co
     await expect(page.locator("[data-test=save]")).to_be_disabled()
     await page.locator("input[name=remark]").fill("x")
     await page.locator("[data-test=save]").click()
+    await until(lambda: console.door.account("muzi").remark == "x")
     await page.get_by_role("button", name="撤销").click()
+    await until(lambda: console.door.account("muzi").remark == "木子数码 #数码 #主力")
     await expect(_row(page, "muzi")).to_contain_text("木子数码")
-    assert console.door.account("muzi").pause_duration == 25
 
 
 async def test_a_batch_is_taken_back_as_a_whole(console: Console) -> None:
@@ -187,8 +186,8 @@ async def test_a_batch_is_taken_back_as_a_whole(console: Console) -> None:
     await expect(toast).to_contain_text("已修改 2 个店铺")
     await toast.get_by_role("button", name="撤销").click()
     await expect(page.get_by_text("已撤销")).to_be_visible()
-    enabled = [console.door.account(name).enabled for name in ("afu", "muzi", "xiaoyu")]
-    assert enabled == [True, True, False], "the one that was off before stays off"
+    names = ("afu", "muzi", "xiaoyu")
+    await until(lambda: [console.door.account(name).enabled for name in names] == [True, True, False])
 
 
 async def test_auto_confirm_and_tags_are_set_for_many_shops_and_taken_back(console: Console) -> None:
