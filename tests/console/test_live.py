@@ -117,8 +117,8 @@ async def test_a_cursor_that_is_not_ours_is_answered_by_a_reset_and_a_snapshot(d
 async def test_a_reader_who_is_too_slow_loses_its_queue_and_starts_over(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "BATCH_SECONDS", 0.5)  # as long as a page might keep us waiting
-    monkeypatch.setattr(live, "QUEUE_LIMIT", 5)
+    monkeypatch.setattr(live, "BATCH_SECONDS", 1.0)  # as long as a page might keep us waiting
+    monkeypatch.setattr(live, "QUEUE_LIMIT", 1)  # two changes of twenty come meanwhile, however busy the machine is
     async with served(door) as url, _page(door, url) as page:
         await _next(page)
         for number in range(20):
