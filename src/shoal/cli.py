@@ -1,4 +1,4 @@
-"""The command line: ``shoal serve``, ``demo``, ``sandbox``, ``login``, ``logout``, ``accounts`` and ``orders``."""
+"""The command line: ``serve``, ``demo``, ``sandbox``, ``login``, ``logout``, ``accounts``, ``orders`` and ``keys``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from shoal.errors import ConfigError, ShoalError
 from shoal.logs import configure_logging
 from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
+from shoal.shell.keys import keys
 from shoal.shell.orders import orders
 from shoal.shell.session import Url, chosen_url, run
 from shoal.shell.token_file import TokenFile
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts, name="accounts")
 app.add_typer(orders, name="orders")
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

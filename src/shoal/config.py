@@ -32,7 +32,8 @@ class Settings(BaseSettings):
         None, description="postgresql+psycopg://… instead of the SQLite file in the data directory."
     )
     secret_key: SecretStr | None = Field(
-        None, description="32 bytes in base64 or hex that encrypt cookies; else a key file in the data directory."
+        None,
+        description="32 bytes in base64 or hex that encrypt secrets (several: the newest first, with commas); else a key file in the data directory.",
     )
     admin_password: SecretStr | None = Field(
         None, min_length=8, description="First administrator's password; generated and printed once when unset."

@@ -247,6 +247,22 @@ class Database:
 
         await self.write(job)
 
+    async def empty_log(self) -> None:
+        """Bring what SQLite's log holds into the file and cut the log to nothing: replaced values stand in it else.
+
+        As good as it goes: a reader that is under way keeps the log as it is until the next time.
+        """
+        path = self.file
+        if path is None:
+            return
+
+        def job() -> None:
+            with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+        with contextlib.suppress(sqlite3.Error):
+            await asyncio.to_thread(job)
+
     async def has_sealed_values(self) -> bool:
         """Whether any column holds a secret that only the present keys can open."""
 

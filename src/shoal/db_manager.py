@@ -49,8 +49,7 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
     """
     stored = await database.fact("key_check")
     vault = Vault.load(key_file, secret_key, create=stored is None and not await database.has_sealed_values())
-    sealed = vault.seal(_CHECK_TEXT, account_id="", column=_CHECK_COLUMN)
-    stored = await database.remember("key_check", sealed.hex())
+    stored = await database.remember("key_check", _key_check(vault))
     if not _opens(vault, stored):
         raise ConfigError(
             f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "
@@ -65,9 +64,20 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
             code="wrong_secret_key",
         )
     if not vault.is_current(bytes.fromhex(stored)):
-        await database.replace_fact("key_check", sealed.hex())
-        log.warning("a new key seals from now on; keep it and the old one: both are needed", key_file=str(key_file))
+        await database.replace_fact("key_check", _key_check(vault))
+        log.warning("a new key seals from now on; keep the old one until `shoal keys` says that nothing needs it")
     return vault
+
+
+async def renew_key_check(database: Database, vault: Vault) -> None:
+    """Seal the value by which the right key is known with the newest key."""
+    stored = await database.fact("key_check")
+    if stored is None or not vault.is_current(bytes.fromhex(stored)):
+        await database.replace_fact("key_check", _key_check(vault))
+
+
+def _key_check(vault: Vault) -> str:
+    return vault.seal(_CHECK_TEXT, account_id="", column=_CHECK_COLUMN).hex()
 
 
 def _opens(vault: Vault, stored: str) -> bool:

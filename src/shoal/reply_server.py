@@ -33,6 +33,7 @@ from shoal.api import (
     history,
     item_replies,
     items,
+    keys,
     keywords,
     messages,
     ops,
@@ -62,6 +63,7 @@ from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError, StoreError
 from shoal.events import Talk
+from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
 from shoal.pictures import Pictures
@@ -113,6 +115,7 @@ _ROUTES = [
     events.routes,
     health.routes,
     system.routes,
+    keys.routes,
     reference.routes,
     pictures.routes,
     cookie_check.routes,
@@ -241,6 +244,9 @@ async def _open_parts(
     retention.start()
     logins = QrLogins(manager, session, settings)
     closing.push_async_callback(_bounded, "qr logins", logins.close)
+    key_rotation = KeyRotation(database, vault, settings.data_dir / KEY_FILE, from_setting=key is not None)
+    closing.push_async_callback(_bounded, "key rotation", key_rotation.close)
+    key_rotation.start()
     server = Server(
         settings=settings,
         database=database,
@@ -257,6 +263,7 @@ async def _open_parts(
         answers=answers,
         pictures=kept_pictures,
         qr_logins=logins,
+        key_rotation=key_rotation,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)

@@ -12,6 +12,7 @@ from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.events import EventBus
+from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.pictures import Pictures
@@ -41,6 +42,7 @@ class Server:
     answers: Answers
     pictures: Pictures
     qr_logins: QrLogins
+    key_rotation: KeyRotation
     started_at_ms: int
 
     @property

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,9 +24,9 @@ KEY_BYTES = 32
 _VERSION = b"\x01"
 KEY_ID_AT = 1
 """Where in a sealed value the id of its key begins."""
-_KEY_ID_BYTES = 8
+KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
-_HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
+_HEADER_BYTES = len(_VERSION) + KEY_ID_BYTES + _NONCE_BYTES
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -52,7 +52,7 @@ class Vault:
         keys = parse_keys(secret_key, origin="SHOAL_SECRET_KEY") if secret_key else []
         if not keys and create:
             _create_key_file(path)
-        keys += _read_key_file(path, required=not keys)
+        keys += read_key_file(path, required=not keys)
         return cls(list(dict.fromkeys(keys)))
 
     def seal(self, plaintext: str, *, column: str, account_id: str | None = None, user_id: int | None = None) -> bytes:
@@ -140,12 +140,12 @@ def _parse_key(word: str) -> bytes | None:
 
 def key_id(key: bytes) -> bytes:
     """What a key is told by: 8 bytes of a hash, from which nobody finds the key."""
-    return hashlib.sha256(b"shoal key id" + key).digest()[:_KEY_ID_BYTES]
+    return hashlib.sha256(b"shoal key id" + key).digest()[:KEY_ID_BYTES]
 
 
 def key_id_of(sealed: bytes) -> bytes:
     """The id of the key with which a value was sealed."""
-    return bytes(sealed[KEY_ID_AT : KEY_ID_AT + _KEY_ID_BYTES])
+    return bytes(sealed[KEY_ID_AT : KEY_ID_AT + KEY_ID_BYTES])
 
 
 def _whose(account_id: str | None, user_id: int | None) -> str:
@@ -164,10 +164,14 @@ def _named(account_id: str | None, user_id: int | None) -> str:
 
 
 def _bound_to(header: bytes, whose: str, column: str) -> bytes:
-    return header[: 1 + _KEY_ID_BYTES] + f"{whose}:{column}".encode()
+    return header[: 1 + KEY_ID_BYTES] + f"{whose}:{column}".encode()
 
 
-def _read_key_file(path: Path, *, required: bool) -> list[bytes]:
+def read_key_file(path: Path, *, required: bool) -> list[bytes]:
+    """The keys of the file, newest first; none when it is missing and not ``required``.
+
+    Raises ``ConfigError`` when it is missing, cannot be read, holds no key, or may be read by others.
+    """
     try:
         mode = path.stat().st_mode
         if mode & _READABLE_BY_OTHERS:
@@ -191,29 +195,56 @@ def _read_key_file(path: Path, *, required: bool) -> list[bytes]:
         ) from None
 
 
+def write_key_file(path: Path, keys: Sequence[bytes]) -> None:
+    """Put these keys into the file, newest first: whole or not at all, and durable when this returns.
+
+    Raises ``StoreError`` (``key_file_unwritable``); the file is then as it was.
+    """
+    try:
+        with _written_aside(path, keys) as aside:
+            aside.replace(path)
+        _make_durable(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"the key file {path} cannot be written ({error.strerror})", code="key_file_unwritable"
+        ) from None
+
+
 def _create_key_file(path: Path) -> None:
     """Make the file whole or not at all: it is written aside, then linked to its name, which fails when taken."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write("# The key of this Shoal's secrets. Keep a copy apart from the database.\n")
-                file.write(base64.b64encode(os.urandom(KEY_BYTES)).decode() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(aside)
-        finally:
-            aside.unlink()
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        with _written_aside(path, [os.urandom(KEY_BYTES)]) as aside, contextlib.suppress(FileExistsError):
+            path.hardlink_to(aside)
+        _make_durable(path.parent)
     except OSError as error:
         raise ConfigError(
             f"the key file {path} cannot be created ({error.strerror}); make its directory writable",
             code="key_file_unwritable",
         ) from None
+
+
+@contextlib.contextmanager
+def _written_aside(path: Path, keys: Sequence[bytes]) -> Iterator[Path]:
+    """The file under another name beside its own, mode 0600, durable; removed at the end unless it was renamed."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write("# The key of this Shoal's secrets. Keep a copy apart from the database.\n")
+            if len(keys) > 1:
+                file.write("# The first one seals; the others open what was sealed before.\n")
+            file.writelines(base64.b64encode(key).decode() + "\n" for key in keys)
+            file.flush()
+            os.fsync(file.fileno())
+        yield aside
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _make_durable(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -140,7 +140,10 @@ def _rows_of(connection: Connection, account_id: str) -> dict[str, int]:
 
 async def test_a_purge_leaves_what_outlives_it_and_a_bare_tombstone(database: Database, manager: DBManager) -> None:
     full = an_account(
-        remark="secret remark", keywords=(Rule.simple(id="r", keyword="k"),), items=(ItemSetting(item_id="1"),)
+        proxy="http://user:password@proxy.example.com:8080",
+        remark="secret remark",
+        keywords=(Rule.simple(id="r", keyword="k"),),
+        items=(ItemSetting(item_id="1"),),
     )
     account, _ = await created(manager, full, an_account("other"))
     for name in ("shop", "other"):
@@ -155,6 +158,7 @@ async def test_a_purge_leaves_what_outlives_it_and_a_bare_tombstone(database: Da
     row = await database.read(
         lambda connection: connection.execute(select(accounts).where(accounts.c.id == "shop")).mappings().one()
     )
+    assert row["proxy_sealed"] is None
     assert (row["cookie_sealed"], row["unb"], row["remark"], row["cookie_fingerprint"]) == (None, "", "", "")
     kept = await database.read(lambda connection: _rows_of(connection, "other"))
     assert all(count for name, count in kept.items() if name != "baselines")

@@ -100,6 +100,37 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "username_taken": Problem(409, "该用户名已被使用，请换一个", "That user name is taken; choose another one."),
     "email_taken": Problem(409, "该邮箱已被使用，请换一个", "That address is taken; use another one."),
+    # ── the keys of the secrets ──
+    "keys_from_setting": Problem(
+        409,
+        "密钥来自 SHOAL_SECRET_KEY，服务器不能修改它。请把新密钥写在旧密钥之前（新,旧），重启后服务器会自动重新加密；"
+        "`shoal keys status` 显示不再需要旧密钥时，再把它删掉",
+        "The keys stand in SHOAL_SECRET_KEY, which the server cannot write. Put a new key before the old one (new,old) "
+        "and start again: everything is then sealed anew while it serves. Take the old one away once "
+        "`shoal keys status` says that nothing needs it.",
+    ),
+    "rotation_under_way": Problem(
+        409,
+        "上一次更换密钥尚未完成（还有 {values} 个值使用旧密钥），请稍后再试",
+        "The last rotation has not ended: {values} values are under an older key. Try again when they are done.",
+    ),
+    "old_key_needed": Problem(
+        409,
+        "还有 {values} 个值使用旧密钥，现在删除它会使这些值丢失。请等待重新加密完成",
+        "{values} values are still sealed with an old key and would be lost without it. Wait until none is.",
+    ),
+    "no_old_key": Problem(409, "只有一个密钥，没有旧密钥可以删除", "There is one key only, and none to forget."),
+    "key_file_unwritable": Problem(
+        503,
+        "密钥文件无法写入，没有任何变化。请检查数据目录的磁盘空间和权限",
+        "The key file cannot be written, and nothing was changed. Look at the disk and the permissions of the data "
+        "directory.",
+    ),
+    "key_file_changed": Problem(
+        503,
+        "密钥文件在启动之后被修改过，没有任何变化。请重启服务器后再试",
+        "The key file was changed since the server started, and nothing was done. Start the server again first.",
+    ),
     # ── which account ──
     "unknown_account": Problem(404, "没有这个账号，请检查账号ID", "There is no such account; check its id."),
     "unknown_account/change": Problem(403, "无权限操作该Cookie", "There is no such account among yours to change."),
