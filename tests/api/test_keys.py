@@ -36,6 +36,9 @@ async def test_a_new_key_is_taken_and_the_old_one_forgotten_and_neither_is_shown
         answers.append(await door.call("POST", "/system/keys/forget"))
         (new,) = keys_of(tmp_path)
         assert [key["id"] for key in answers[-1]["keys"]] == [key_id(new).hex()]
+        noted = (await door.call("GET", "/security-log?kind=keys_rotated"))["items"]
+        assert [note["facts"]["step"] for note in noted] == ["old_key_forgotten", "begun"]
+        answers.append(noted)
         for key in (old, new):
             assert base64.b64encode(key).decode() not in str(answers)
             assert key.hex() not in str(answers)

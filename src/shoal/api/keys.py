@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from shoal.api.caller import Administrator, TheServer
+from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.shapes import example
 from shoal.key_rotation import KeyFigures
+from shoal.security_log import SecurityEvent
 
 routes = APIRouter(tags=["system"])
 
@@ -51,19 +52,32 @@ async def get_keys(server: TheServer, _: Administrator) -> KeysBody:
 
 
 @routes.post("/system/keys/rotate", summary="Take a new key", responses=problems(401, 403, 409, 503))
-async def rotate_keys(server: TheServer, _: Administrator, response: Response) -> KeysBody:
+async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
     """Make a new key and begin to seal everything anew with it, while the server serves. `GET /system/keys` tells how
     far it is; a server that is started again goes on by itself.
     """
     response.headers["Cache-Control"] = "no-store"
-    return _body(await server.key_rotation.rotate())
+    body = _body(await server.key_rotation.rotate())
+    await server.security_log.note(
+        SecurityEvent.KEYS_ROTATED, actor=actor_of(me), user_id=me.id, origin=origin, step="begun", key=body.keys[0].id
+    )
+    return body
 
 
 @routes.post("/system/keys/forget", summary="Forget the old keys", responses=problems(401, 403, 409, 503))
-async def forget_keys(server: TheServer, _: Administrator, response: Response) -> KeysBody:
+async def forget_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
     """Drop the old keys, once nothing is sealed with them. Backups made before need the old key: keep a copy apart."""
     response.headers["Cache-Control"] = "no-store"
-    return _body(await server.key_rotation.forget())
+    body = _body(await server.key_rotation.forget())
+    await server.security_log.note(
+        SecurityEvent.KEYS_ROTATED,
+        actor=actor_of(me),
+        user_id=me.id,
+        origin=origin,
+        step="old_key_forgotten",
+        key=body.keys[0].id,
+    )
+    return body
 
 
 def _body(figures: KeyFigures) -> KeysBody:
