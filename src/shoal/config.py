@@ -33,8 +33,8 @@ class Settings(BaseSettings):
     )
     secret_key: SecretStr | None = Field(
         None,
-        description="32 bytes in base64 or hex that encrypt secrets (several: the newest first, with commas); else a key "
-        "file in the data directory.",
+        description="32 bytes in base64 or hex that encrypt secrets (several: the newest first, with commas); else a "
+        "key file in the data directory.",
     )
     admin_password: SecretStr | None = Field(
         None, min_length=8, description="First administrator's password; generated and printed once when unset."
