@@ -14,14 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
-
-from openpyxl import DEFUSEDXML, Workbook, load_workbook
-from openpyxl.cell import Cell, WriteOnlyCell
-from openpyxl.styles import Alignment, Font, PatternFill
+from typing import TYPE_CHECKING, Any
 
 from shoal.errors import InvalidInput, TemporaryFailure
 from shoal.folding import folded
+
+if TYPE_CHECKING:
+    from openpyxl.cell import Cell
+
+# openpyxl is loaded at the first table: most servers run for weeks without one, and it is a tenth of their start.
+# ruff: noqa: PLC0415
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 """The media type of such a file."""
@@ -49,9 +51,6 @@ _RUNS = ("=", "+", "-", "@")
 """What a formula may begin with when somebody types the cell again, or saves the table as another kind of file."""
 
 warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")  # of what only the looks of a table need
-
-if not DEFUSEDXML:  # openpyxl falls back silently to a parser that expands entities without limit
-    raise ImportError("defusedxml is missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +123,8 @@ def written_template(sheet: str, columns: Sequence[tuple[Column, str]], rows: It
 
 
 def _written(title: str, columns: Sequence[tuple[Column, str]], rows: Iterable[Sequence[tuple[str, bool]]]) -> bytes:
+    from openpyxl import Workbook
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(title)
     sheet.freeze_panes = "A2"
@@ -143,6 +144,8 @@ def _written(title: str, columns: Sequence[tuple[Column, str]], rows: Iterable[S
 
 
 def _head(sheet: Any, text: str) -> Cell:
+    from openpyxl.styles import Font, PatternFill
+
     cell = _cell(sheet, text)
     cell.font = Font(bold=True)
     cell.fill = PatternFill("solid", start_color="FFE8EEF9")
@@ -151,6 +154,9 @@ def _head(sheet: Any, text: str) -> Cell:
 
 def _cell(sheet: Any, text: str, *, grey: bool = False) -> Cell:
     """A cell that is a text whatever stands in it."""
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Alignment, Font
+
     cell: Cell = WriteOnlyCell(sheet, _UNWRITABLE.sub(lambda found: f"_x{ord(found[0]):04X}_", text))
     cell.data_type = "s"  # and no formula, error or number
     cell.number_format = "@"
@@ -168,6 +174,10 @@ def read_table(data: bytes, columns: Sequence[Column], *, sheet: str, most: int)
     Raises ``InvalidInput``: ``not_xlsx``, ``sheet_too_large``, ``too_many_sheet_rows``, ``missing_columns``,
     ``duplicate_column``. What is the matter with single rows stands in the table.
     """
+    from openpyxl import DEFUSEDXML, load_workbook
+
+    if not DEFUSEDXML:  # openpyxl falls back silently to a parser that expands entities without limit
+        raise RuntimeError("defusedxml is missing, or switched off")
     _check_parts(data)
     try:
         book = load_workbook(io.BytesIO(data), read_only=True, keep_links=False)

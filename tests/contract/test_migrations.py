@@ -21,6 +21,7 @@ from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError
 from shoal.journal import fold, projection
+from shoal.migrations import steps
 from shoal.rule import Rule
 from shoal.schema import (
     account_tables,
@@ -36,7 +37,7 @@ from shoal.schema import (
 from shoal.vault import Vault
 from store_steps import Place, an_account, created
 
-HEAD = migrations._head(migrations._config())
+HEAD = migrations.newest()
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 
 
@@ -50,6 +51,10 @@ def differences(connection: Connection) -> list[Any]:
     )
     found: list[Any] = compare_metadata(context, metadata)
     return found
+
+
+def test_the_newest_step_is_the_one_that_alembic_finds() -> None:
+    assert migrations.newest() == steps._head(steps._config())
 
 
 async def test_the_migrated_database_is_the_one_the_program_knows(database: Database) -> None:
@@ -93,7 +98,7 @@ async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.command.upgrade", lambda config, _revision: upgrade(config, "0001"))
+        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0001"))
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -141,7 +146,7 @@ async def test_rules_of_one_keyword_become_rules_of_words_in_the_past_too(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.command.upgrade", lambda config, _revision: upgrade(config, "0002"))
+        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0002"))
         database = await place.open_again()
         account = an_account().evolve(generation=4, rev=4)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -180,8 +185,9 @@ async def test_a_database_with_data_is_copied_before_it_is_migrated(
 ) -> None:
     async with Database(tmp_path) as database:
         await created(DBManager(database, await open_vault(database, tmp_path / "secret.key")), an_account())
-    monkeypatch.setattr(migrations, "_head", lambda _config: "9999")
-    monkeypatch.setattr("shoal.migrations.command.upgrade", lambda _config, _revision: None)
+    monkeypatch.setattr(migrations, "newest", lambda: "9999")
+    monkeypatch.setattr(steps, "_head", lambda _config: "9999")
+    monkeypatch.setattr("shoal.migrations.steps.command.upgrade", lambda _config, _revision: None)
     async with Database(tmp_path):
         pass
     (copy,) = tmp_path.glob(f"{DATABASE_FILE}.before-{HEAD}-*")  # noqa: ASYNC240 - a test may wait for the disk
@@ -194,9 +200,10 @@ async def test_a_database_with_data_is_copied_before_it_is_migrated(
 async def test_a_copy_that_cannot_be_made_stops_the_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Database(tmp_path):
         pass
-    monkeypatch.setattr(migrations, "_head", lambda _config: "9999")
+    monkeypatch.setattr(migrations, "newest", lambda: "9999")
+    monkeypatch.setattr(steps, "_head", lambda _config: "9999")
     (tmp_path / f"{DATABASE_FILE}.before-{HEAD}-now").touch()
-    monkeypatch.setattr("shoal.migrations.time.strftime", lambda *_: "now")
+    monkeypatch.setattr("shoal.migrations.steps.time.strftime", lambda *_: "now")
     with pytest.raises(ConfigError) as caught:
         await Database(tmp_path).open()
     assert caught.value.code == "no_copy_before_upgrade"

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-import time
+from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, inspect, text
 
-from shoal.errors import ConfigError
+# Alembic is a tenth of a start, and nearly every start finds its steps done.
+# ruff: noqa: PLC0415
 
 _MIGRATION_LOCK = 0x53686F616D
 
@@ -26,67 +19,24 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
     An SQLite file that already holds data is copied first, beside itself. Raises ``ConfigError`` when the database is
     newer than this program or is not one of Shoal's.
     """
-    config = _config()
-    head = _head(config)
     with engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":  # nodes that start together migrate one after the other
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        found = MigrationContext.configure(connection).get_current_revision()
-        _check(connection, config, found)
-        if found == head:
-            return found
-        if found is not None and database_file is not None:
-            _copy(database_file, found)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return found
+        if _stored(connection) == newest():
+            return newest()
+        from shoal.migrations.steps import run_missing_steps
+
+        return run_missing_steps(connection, database_file=database_file)
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
+@cache
+def newest() -> str:
+    """The revision of this program's last step: each file is named after the revision that it leads to."""
+    return max(path.name.partition("_")[0] for path in Path(__file__).parent.glob("versions/[0-9]*.py"))
 
 
-def _head(config: Config) -> str | None:
-    return ScriptDirectory.from_config(config).get_current_head()
-
-
-def _check(connection: Connection, config: Config, found: str | None) -> None:
-    if found is None:
-        if set(inspect(connection).get_table_names()) - {"alembic_version"}:
-            raise ConfigError(
-                "the database holds tables that are not Shoal's; give Shoal a database of its own",
-                code="foreign_database",
-            )
-        return
-    try:
-        ScriptDirectory.from_config(config).get_revision(found)
-    except CommandError:
-        raise ConfigError(
-            f"the database was written by a newer Shoal (schema {found}); install that version again, "
-            "or restore the copy that was made before the upgrade",
-            code="database_too_new",
-        ) from None
-
-
-def _copy(database_file: Path, found: str) -> Path:
-    """Copy a database that nobody writes to now. The copy is complete and synced before this returns."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    target = database_file.with_name(f"{database_file.name}.before-{found}-{stamp}")
-    try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with (
-            contextlib.closing(sqlite3.connect(f"{database_file.absolute().as_uri()}?mode=ro", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(target)) as copy,
-        ):
-            source.backup(copy)
-        with target.open("rb") as file:
-            os.fsync(file.fileno())
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(
-            f"the database cannot be copied before its upgrade ({type(error).__name__}); make room beside {target}",
-            code="no_copy_before_upgrade",
-        ) from None
-    return target
+def _stored(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revisions = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+    return str(revisions[0]) if len(revisions) == 1 else None

@@ -1,0 +1,82 @@
+"""The steps themselves, run by Alembic, which only a database that lacks some of them needs to load."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, inspect
+
+from shoal.errors import ConfigError
+
+
+def run_missing_steps(connection: Connection, *, database_file: Path | None) -> str | None:
+    """Bring the database to the newest schema; returns the revision that was found. Raises as ``migrate`` does."""
+    config = _config()
+    found = MigrationContext.configure(connection).get_current_revision()
+    _check(connection, config, found)
+    if found == _head(config):
+        return found
+    if found is not None and database_file is not None:
+        _copy(database_file, found)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return found
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _head(config: Config) -> str | None:
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def _check(connection: Connection, config: Config, found: str | None) -> None:
+    if found is None:
+        if set(inspect(connection).get_table_names()) - {"alembic_version"}:
+            raise ConfigError(
+                "the database holds tables that are not Shoal's; give Shoal a database of its own",
+                code="foreign_database",
+            )
+        return
+    try:
+        ScriptDirectory.from_config(config).get_revision(found)
+    except CommandError:
+        raise ConfigError(
+            f"the database was written by a newer Shoal (schema {found}); install that version again, "
+            "or restore the copy that was made before the upgrade",
+            code="database_too_new",
+        ) from None
+
+
+def _copy(database_file: Path, found: str) -> Path:
+    """Copy a database that nobody writes to now. The copy is complete and synced before this returns."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    target = database_file.with_name(f"{database_file.name}.before-{found}-{stamp}")
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with (
+            contextlib.closing(sqlite3.connect(f"{database_file.absolute().as_uri()}?mode=ro", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(
+            f"the database cannot be copied before its upgrade ({type(error).__name__}); make room beside {target}",
+            code="no_copy_before_upgrade",
+        ) from None
+    return target
