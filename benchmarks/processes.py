@@ -158,6 +158,7 @@ class ServerProcess(Process):
             SHOAL_DATA_DIR=str(data_dir),
             SHOAL_PORT=str(self.port),
             SHOAL_ADMIN_PASSWORD=PASSWORD,
+            SHOAL_ALLOW_PRIVATE_TARGETS="127.0.0.1",
             SHOAL_SITE_MTOP_URL=sandbox_url,
             SHOAL_SITE_PASSPORT_URL=sandbox_url,
             SHOAL_SITE_UPLOAD_URL=sandbox_url,

@@ -89,7 +89,7 @@ async def _open(app: FastAPI) -> AsyncIterator[None]:
 async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: Any) -> AsyncIterator[Door]:
     """A server with its administrator signed in; closed at the end. ``over_the_wire``: to ``site_…_url``."""
     site = FakeSite()
-    nowhere = {"site_passport_url": "http://127.0.0.1:9"}
+    nowhere = {"site_passport_url": "http://127.0.0.1:9", "allow_private_targets": "127.0.0.1"}
     await blank_database(data_dir)
     app = build_app(
         quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if over_the_wire else site.connect

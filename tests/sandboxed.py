@@ -24,6 +24,7 @@ from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.outbound import Outbound
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.sandbox import World
@@ -131,6 +132,7 @@ def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
         "site_passport_url": url,
         "site_upload_url": url,
         "site_ws_url": f"{url.replace('http', 'ws', 1)}/",
+        "allow_private_targets": "127.0.0.1",
     }
     return Settings(**{**site, **QUICK_SITE, **values})
 
@@ -182,6 +184,7 @@ class Shoal:
             positions=PositionBook(database),
             token_calls=evenly(config.token_calls_per_second),
             rng=self.rng,
+            outbound=Outbound.of(config.allow_private_targets),
         )
 
         async def connect(account: Account, link: Link) -> None:

@@ -1,9 +1,10 @@
-"""Where a server that listens can be reached."""
+"""Where a server that listens can be reached, and networks as settings write them."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
+from ipaddress import IPv4Network, IPv6Network
 
 
 def reachable_url(host: str, port: int) -> str:
@@ -13,3 +14,14 @@ def reachable_url(host: str, port: int) -> str:
         if address.is_unspecified:
             host = "127.0.0.1" if address.version == 4 else "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks and addresses of a setting, with commas or blanks between. Raises ``ValueError`` naming the word."""
+    networks = []
+    for word in text.replace(",", " ").split():
+        try:
+            networks.append(ipaddress.ip_network(word, strict=False))
+        except ValueError:
+            raise ValueError(f"{word} is neither an address nor a network") from None
+    return tuple(networks)

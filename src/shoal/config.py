@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from shoal.errors import ConfigError
+from shoal.outbound import Outbound
 
 PREFIX = "SHOAL_"
 _NOT_SETTINGS = {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_CONFIG", "SHOAL_TOKEN"}
@@ -76,6 +77,11 @@ class Settings(BaseSettings):
         "otherwise; 0 is no limit."
     )  # fmt: skip
     message_age_seconds: float = Field(300.0, gt=0, le=86400, description="Older messages get no automatic reply.")
+    allow_private_targets: str = Field(
+        "",
+        description="Networks besides the public ones in which proxies may be, with commas (`127.0.0.1, 10.0.0.0/8`), "
+        "or `all`. Who owns a shop could reach into them.",
+    )
     allow_plain_http: bool = Field(
         False, description="Let browsers on other machines sign in without TLS: only in a network that you trust."
     )
@@ -91,6 +97,12 @@ class Settings(BaseSettings):
     message_days: int = Field(90, ge=1, le=36500, description="How long messages are kept, in days.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
     log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")
+
+    @field_validator("allow_private_targets")
+    @classmethod
+    def _check_targets(cls, value: str) -> str:
+        Outbound.of(value)
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -16,7 +16,9 @@ from shoal.xianyu.proxy import shown_proxy
 SITE_URL = "https://www.goofish.com"
 """Where to act when the site named no page."""
 
-PROXY_REASONS = frozenset({"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted"})
+PROXY_REASONS = frozenset(
+    {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}
+)
 """The reasons of a retry that only the account's proxy is to blame for."""
 
 

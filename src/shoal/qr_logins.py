@@ -27,6 +27,7 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.new_cookies import add_or_renew
+from shoal.outbound import Outbound
 from shoal.xianyu.cookie_string import require_cookie
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.proxy import parse_proxy
@@ -116,6 +117,7 @@ class QrLogins:
         session: aiohttp.ClientSession,
         settings: Settings,
         *,
+        outbound: Outbound,
         poll_seconds: float = POLL_SECONDS,
         lifetime_seconds: float = LIFETIME_SECONDS,
         clock_ms: Callable[[], int] = now_ms,
@@ -123,6 +125,7 @@ class QrLogins:
         self._manager = manager
         self._session = session
         self._settings = settings
+        self._outbound = outbound
         self._poll_seconds = poll_seconds
         self._lifetime_seconds = lifetime_seconds
         self._now_ms = clock_ms
@@ -252,7 +255,9 @@ class QrLogins:
     async def _log_in(self, running: _Running, proxy: str) -> None:
         settings = self._settings
         limit = proxy_timeout_seconds(settings)
-        async with session_through(proxy, self._session, connect_timeout_seconds=limit) as session:
+        async with session_through(
+            proxy, self._session, connect_timeout_seconds=limit, outbound=self._outbound
+        ) as session:
             site = QrLogin(
                 session,
                 settings.site_passport_url,

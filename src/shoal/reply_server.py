@@ -66,6 +66,7 @@ from shoal.events import Talk
 from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
+from shoal.outbound import Outbound
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.qr_logins import QrLogins
@@ -208,6 +209,10 @@ async def _open_parts(
         if account is not None:
             manager.events.publish(replace(talk, owner_id=account.owner_id))
 
+    async def note_refused(host: str) -> None:
+        await notes.note(SecurityEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
+
+    outbound = Outbound.of(settings.allow_private_targets, refused=note_refused)
     store, message_log, order_book = DBManager(database, vault), MessageLog(database, tell=tell), OrderBook(database)
     order_book.on_change(lambda order: tell(order_talk(order)))
     switchboard = Switchboard()
@@ -224,6 +229,7 @@ async def _open_parts(
             order_book=order_book,
             kept_pictures=kept_pictures,
             switchboard=switchboard,
+            outbound=outbound,
         )
     manager = CookieManager(store, connect, settings)
     closing.push_async_callback(_bounded, "manager", manager.close)
@@ -242,7 +248,7 @@ async def _open_parts(
     )
     closing.push_async_callback(_bounded, "retention", retention.close)
     retention.start()
-    logins = QrLogins(manager, session, settings)
+    logins = QrLogins(manager, session, settings, outbound=outbound)
     closing.push_async_callback(_bounded, "qr logins", logins.close)
     key_rotation = KeyRotation(database, vault, settings.data_dir / KEY_FILE, from_setting=key is not None)
     closing.push_async_callback(_bounded, "key rotation", key_rotation.close)
@@ -264,6 +270,7 @@ async def _open_parts(
         pictures=kept_pictures,
         qr_logins=logins,
         key_rotation=key_rotation,
+        outbound=outbound,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
@@ -280,6 +287,7 @@ def _site_connect(
     order_book: OrderBook,
     kept_pictures: Pictures,
     switchboard: Switchboard,
+    outbound: Outbound,
 ) -> Connect:
     """The connection to the real site, with what every account's connection shares."""
     around = LiveSurroundings(
@@ -293,6 +301,7 @@ def _site_connect(
         uploaded=UploadedPictures(database),
         token_calls=evenly(settings.token_calls_per_second),
         switchboard=switchboard,
+        outbound=outbound,
     )
 
     async def connect(account: Account, link: Link) -> None:

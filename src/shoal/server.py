@@ -15,6 +15,7 @@ from shoal.events import EventBus
 from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
+from shoal.outbound import Outbound
 from shoal.pictures import Pictures
 from shoal.qr_logins import QrLogins
 from shoal.security_log import SecurityLog
@@ -43,6 +44,7 @@ class Server:
     pictures: Pictures
     qr_logins: QrLogins
     key_rotation: KeyRotation
+    outbound: Outbound
     started_at_ms: int
 
     @property

@@ -24,6 +24,7 @@ from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.order_news import OrderNews
 from shoal.orders import Orders
+from shoal.outbound import Outbound
 from shoal.outbox import Outbox
 from shoal.pictures import Picture, Pictures
 from shoal.position_book import Position, PositionBook
@@ -68,6 +69,8 @@ class LiveSurroundings:
     pictures: Pictures
     uploaded: UploadedPictures
     token_calls: AsyncLimiter
+    outbound: Outbound = field(default_factory=Outbound)
+    """Where a proxy may be."""
     switchboard: Switchboard = field(default_factory=Switchboard)
     rng: Random = field(default_factory=Random)
     """Spreads what many connections do now and then, and sets the pace of answers."""
@@ -110,6 +113,7 @@ class XianyuLive:
                 self._account.proxy,
                 self._around.session,
                 connect_timeout_seconds=proxy_timeout_seconds(self._settings),
+                outbound=self._around.outbound,
             ) as session:
                 await self._live(session, halt)
         except BaseException:

@@ -15,18 +15,20 @@ from proxies import SITE, small_proxy, tripwire
 from sandboxed import Machine, Sandbox, Shoal
 from shoal.account import AccountState
 from shoal.errors import Conflict, InvalidInput, NeedsOwner, NotApplied, TemporaryFailure, UnknownAccount
+from shoal.outbound import Outbound
 from shoal.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
 from shoal.xianyu.site_session import open_site_session
 from standins import ANN, until
 
 OWNER = 1
+LOOPBACK = Outbound.of("127.0.0.1")
 
 
 @asynccontextmanager
 async def qr_logins(shoal: Shoal, **values: Any) -> AsyncIterator[QrLogins]:
     """The logins of a server over the sandbox."""
     async with open_site_session() as session:
-        logins = QrLogins(shoal.manager, session, shoal.settings, **{"poll_seconds": 0.05, **values})
+        logins = QrLogins(shoal.manager, session, shoal.settings, outbound=LOOPBACK, **{"poll_seconds": 0.05, **values})
         try:
             yield logins
         finally:

@@ -83,3 +83,12 @@ async def test_the_stored_proxy_is_tried_by_its_owner_only(door: Door) -> None:
 @pytest.mark.parametrize(("proxy", "code"), [("ftp://h:1", "bad_proxy"), ("http://***@h:1", "masked_proxy")])
 async def test_what_is_no_proxy_is_refused(door: Door, proxy: str, code: str) -> None:
     assert (await door.call("POST", "/console/proxy-check", 422, json={"proxy": proxy}))["code"] == code
+
+
+async def test_one_inside_is_refused_unknocked_and_noted_unless_it_is_allowed(tmp_path: Path) -> None:
+    async with small_proxy("http", "ann:secret") as proxy, open_door(tmp_path, allow_private_targets="") as door:
+        found = await door.call("POST", "/console/proxy-check", json={"proxy": proxy.url}, headers=EN)
+        assert (found["ok"], found["code"], proxy.knocks) == (False, "proxy_not_allowed", 0)
+        assert "SHOAL_ALLOW_PRIVATE_TARGETS" in found["do"]
+        (noted,) = (await door.call("GET", "/security-log?kind=refused_target"))["items"]
+        assert (noted["outcome"], noted["facts"]) == ("target_refused", {"host": "127.0.0.1"})

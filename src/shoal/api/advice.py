@@ -135,6 +135,14 @@ ADVICE: dict[str, Advice] = {
         "检查代理的用户名、密码和有效期；或为该账号换一个代理。",
         "Look at its user name, password and expiry, or set another one.",
     ),
+    "proxy_not_allowed": Advice(
+        "代理 {proxy} 在本机或内部网络中，服务器不允许连接，没有发送任何内容；不会改为直接连接。",
+        "The proxy {proxy} lies in this machine or its networks, where this server connects to nothing; nothing was "
+        "sent. The account never connects without its proxy.",
+        "换一个公网代理；或请管理员在 SHOAL_ALLOW_PRIVATE_TARGETS 中允许它所在的网络，然后重启服务器。",
+        "Set a public one; or let the administrator name its network in SHOAL_ALLOW_PRIVATE_TARGETS, and start the "
+        "server again.",
+    ),
     "proxy_untrusted": Advice(
         "代理 {proxy} 后面的服务器不能证明自己是闲鱼，没有发送任何内容；不会改为直接连接。",
         "What is behind the proxy {proxy} cannot prove to be the site, and nothing was sent to it. The account never "

@@ -35,6 +35,10 @@ RETRY_REASONS: Final[dict[str, tuple[str, str]]] = {
     "proxy_unreachable": ("代理没有回应", "the proxy does not answer"),
     "proxy_refused": ("代理拒绝连接", "the proxy refuses"),
     "proxy_no_route": ("代理无法连到闲鱼", "the proxy does not reach the site"),
+    "proxy_not_allowed": (
+        "代理在内部网络，服务器不允许连接",
+        "the proxy lies inside, where this server connects to nothing",
+    ),
     "proxy_untrusted": ("代理冒充闲鱼", "the proxy stands in for the site"),
     "crashed": ("程序出错", "a defect of the program"),
 }

@@ -542,6 +542,12 @@ PROBLEMS: dict[str, Problem] = {
         "代理拒绝连接，请检查用户名、密码和有效期",
         "The proxy refuses; look at its user name, password and expiry.",
     ),
+    "proxy_not_allowed": Problem(
+        503,
+        "代理在本机或内部网络中，服务器不允许连接。请换一个公网代理，或请管理员设置 SHOAL_ALLOW_PRIVATE_TARGETS",
+        "The proxy lies in this machine or its networks, where this server connects to nothing. Set a public one, or "
+        "let the administrator allow its network by SHOAL_ALLOW_PRIVATE_TARGETS.",
+    ),
     "proxy_untrusted": Problem(
         503,
         "代理后面的服务器不能证明自己是闲鱼，请换一个代理",

@@ -15,6 +15,7 @@ from shoal.api.caller import Me, TheServer
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
 from shoal.api.shapes import example
+from shoal.diagnosis import PROXY_REASONS
 from shoal.errors import UnknownAccount
 from shoal.server import Server
 from shoal.users import User
@@ -73,7 +74,7 @@ async def _reach(server: Server, url: str) -> str:
     try:
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as direct,
-            session_through(url, direct, connect_timeout_seconds=limit) as session,
+            session_through(url, direct, connect_timeout_seconds=limit, outbound=server.outbound) as session,
             session.get(settings.site_mtop_url, allow_redirects=False, timeout=timeout),
         ):
             return ""
@@ -99,5 +100,5 @@ _WORDS = {
     ("", True): "proxy_works",
     ("", False): "site_answers",
     ("unreachable", False): "site_unreachable",
-    **{(code, True): code for code in ("proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted")},
+    **{(code, True): code for code in PROXY_REASONS},
 }

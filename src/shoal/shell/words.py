@@ -33,6 +33,7 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "proxy_unreachable": ("its proxy does not answer", "代理没有回应"),
     "proxy_refused": ("its proxy refuses", "代理拒绝连接"),
+    "proxy_not_allowed": ("its proxy lies inside, where nothing is allowed", "代理在内部网络，未获允许"),
     "proxy_untrusted": ("what is behind its proxy is not the site", "代理后面的不是闲鱼"),
     "proxy_no_route": ("its proxy does not reach the site", "代理无法连到闲鱼"),
     "kicked_out": ("it was signed in elsewhere; resume when you are done there", "已在别处登录，那边用完后再恢复"),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
+import python_socks
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
+from shoal.outbound import Outbound, TargetRefused
 from shoal.xianyu.proxy import Proxy, parse_proxy
 from shoal.xianyu.site_session import open_session
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -28,7 +33,8 @@ class ProxyFailed(aiohttp.ClientConnectionError):
     """No connection to the site came about, and so nothing was sent to it.
 
     ``code`` says why: ``proxy_unreachable`` (it does not answer), ``proxy_refused`` (it does not let us through),
-    ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (what is behind it is not the site).
+    ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (what is behind it is not the site),
+    ``proxy_not_allowed`` (it lies inside this machine or its networks).
     """
 
     def __init__(self, code: str, why: str) -> None:
@@ -38,16 +44,17 @@ class ProxyFailed(aiohttp.ClientConnectionError):
 
 @asynccontextmanager
 async def session_through(
-    url: str, direct: aiohttp.ClientSession, *, connect_timeout_seconds: float
+    url: str, direct: aiohttp.ClientSession, *, connect_timeout_seconds: float, outbound: Outbound
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """The session to use for an account with that stored proxy: ``direct`` only when it has none.
 
-    A session through a proxy has no other way to the site; what it raises when the proxy fails is ``ProxyFailed``.
+    ``outbound`` says where a proxy may be. A session through a proxy has no other way to the site; what it raises when
+    the proxy fails is ``ProxyFailed``.
     """
     if not url:
         yield direct
         return
-    connector = _OnlyThrough(parse_proxy(url), connect_timeout_seconds)
+    connector = _OnlyThrough(parse_proxy(url), connect_timeout_seconds, outbound)
     async with open_session(connector) as session:
         yield session
 
@@ -55,7 +62,7 @@ async def session_through(
 class _OnlyThrough(ProxyConnector):
     """Opens every connection through one proxy."""
 
-    def __init__(self, proxy: Proxy, connect_timeout_seconds: float) -> None:
+    def __init__(self, proxy: Proxy, connect_timeout_seconds: float, outbound: Outbound) -> None:
         super().__init__(
             proxy_type=_TYPES[proxy.scheme],
             host=proxy.host,
@@ -66,6 +73,8 @@ class _OnlyThrough(ProxyConnector):
             limit=0,
         )
         self._seconds = connect_timeout_seconds
+        self._outbound = outbound
+        self._proxy = proxy
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         """Connect through the proxy; every failure to do so is a ``ProxyFailed`` that names no credentials."""
@@ -75,6 +84,8 @@ class _OnlyThrough(ProxyConnector):
         )
         try:
             return await super().connect(req, traces, limited)
+        except TargetRefused:
+            raise ProxyFailed("proxy_not_allowed", "the proxy lies inside, where nobody may be sent") from None
         except ProxyTimeoutError:
             raise ProxyFailed("proxy_unreachable", "the proxy did not answer in time") from None
         except ProxyConnectionError:
@@ -87,6 +98,28 @@ class _OnlyThrough(ProxyConnector):
             raise ProxyFailed("proxy_refused", "the proxy hung up") from None
         except ValueError:
             raise ProxyFailed("proxy_refused", "the proxy's answer cannot be read") from None
+
+    async def _connect_via_proxy(
+        self, host: str, port: int, ssl: ssl.SSLContext | None = None, timeout: float | None = None
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        """Look the proxy up once, and connect to just the addresses that were found and may be used."""
+        try:
+            async with asyncio.timeout(timeout):
+                addresses = await self._outbound.addresses(self._proxy.host, self._proxy.port)
+        except TimeoutError:
+            raise ProxyTimeoutError("the proxy's name was not found in time") from None
+        except OSError:
+            raise ProxyConnectionError("the proxy's name is not known") from None
+        for address in addresses[:-1]:
+            with contextlib.suppress(python_socks.ProxyConnectionError):
+                return await self._connect_to(address, host, port, ssl, timeout)
+        return await self._connect_to(addresses[-1], host, port, ssl, timeout)
+
+    async def _connect_to(
+        self, address: str, host: str, port: int, tls: ssl.SSLContext | None, timeout: float | None
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        self._proxy_host = address  # read before the next line first waits
+        return await super()._connect_via_proxy(host, port, tls, timeout)
 
 
 def _failure(error_code: int | None) -> ProxyFailed:

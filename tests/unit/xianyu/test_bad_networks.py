@@ -21,6 +21,7 @@ import pytest
 from certificates import certificate
 from proxies import small_proxy
 from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.outbound import Outbound
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout, SocketClosed, connect
 from shoal.xianyu.mtop import MtopClient
@@ -28,6 +29,7 @@ from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import open_site_session
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2"
+LOOPBACK = Outbound.of("127.0.0.1")
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 Reader: TypeAlias = asyncio.StreamReader
 Writer: TypeAlias = asyncio.StreamWriter
@@ -380,7 +382,7 @@ async def test_all_accounts_share_one_tls_context_those_behind_proxies_too(monke
 
     async with peer(serve) as port, open_site_session() as direct, small_proxy("http") as proxy:
         for way in ("", "", proxy.url, proxy.url):
-            async with session_through(way, direct, connect_timeout_seconds=5) as session:
+            async with session_through(way, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session:
                 with pytest.raises(TemporaryFailure):
                     async with connect(session, f"wss://127.0.0.1:{port}/", COOKIE, "T", connect_timeout_seconds=5):
                         pass

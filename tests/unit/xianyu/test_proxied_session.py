@@ -14,10 +14,14 @@ from aiohttp.test_utils import TestServer
 
 from certificates import certificate
 from proxies import SITE, Kind, small_proxy
+from shoal.outbound import Outbound
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.site_session import open_site_session
 
 KINDS: tuple[Kind, ...] = ("http", "socks5")
+
+
+LOOPBACK = Outbound.of("127.0.0.1")
 
 
 @asynccontextmanager
@@ -56,7 +60,7 @@ async def test_calls_and_sockets_go_through_with_the_site_s_own_tls(tmp_path: Pa
         tls_site(server) as (port, given),
         small_proxy(kind, "ann:pass") as proxy,
         open_site_session() as direct,
-        session_through(proxy.url, direct, connect_timeout_seconds=5) as session,
+        session_through(proxy.url, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session,
     ):
         async with session.get(f"https://{SITE}:{port}/", ssl=client, headers={"Cookie": "a=1"}) as answer:
             assert await answer.text() == "well"
@@ -75,7 +79,7 @@ async def test_a_proxy_that_stands_in_for_the_site_is_told_nothing(tmp_path: Pat
         tls_site(server) as (port, given),
         small_proxy(kind) as proxy,
         open_site_session() as direct,
-        session_through(proxy.url, direct, connect_timeout_seconds=5) as session,
+        session_through(proxy.url, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session,
     ):
         for path, scheme in (("/", "https"), ("/socket", "wss")):
             with pytest.raises(ProxyFailed) as caught:
@@ -90,7 +94,7 @@ async def test_a_certificate_of_another_name_is_refused(tmp_path: Path) -> None:
         tls_site(server) as (port, given),
         small_proxy("socks5") as proxy,
         open_site_session() as direct,
-        session_through(proxy.url, direct, connect_timeout_seconds=5) as session,
+        session_through(proxy.url, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session,
     ):
         with pytest.raises(ProxyFailed) as caught:
             await session.get(f"https://{SITE}:{port}/", ssl=client)
@@ -98,13 +102,18 @@ async def test_a_certificate_of_another_name_is_refused(tmp_path: Path) -> None:
 
 
 async def test_without_a_proxy_the_shared_session_is_the_one() -> None:
-    async with open_site_session() as direct, session_through("", direct, connect_timeout_seconds=1) as session:
+    async with (
+        open_site_session() as direct,
+        session_through("", direct, connect_timeout_seconds=1, outbound=LOOPBACK) as session,
+    ):
         assert session is direct
 
 
 async def test_a_session_of_its_own_keeps_no_cookies_and_is_closed() -> None:
     async with open_site_session() as direct:
-        async with session_through("http://127.0.0.1:9", direct, connect_timeout_seconds=1) as session:
+        async with session_through(
+            "http://127.0.0.1:9", direct, connect_timeout_seconds=1, outbound=LOOPBACK
+        ) as session:
             assert isinstance(session.cookie_jar, aiohttp.DummyCookieJar)
             assert session is not direct
         assert session.closed

@@ -94,6 +94,7 @@ export const en: Messages = {
     proxy_unreachable: 'The proxy does not answer',
     proxy_refused: 'The proxy refuses',
     proxy_no_route: 'The proxy does not reach the site',
+    proxy_not_allowed: 'The proxy lies inside, where this server connects to nothing',
     proxy_untrusted: 'The proxy stands in for the site',
     site_untrusted: 'Something stands in for the site',
   },

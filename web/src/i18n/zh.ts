@@ -93,6 +93,7 @@ export const zh = {
     proxy_unreachable: '代理没有回应',
     proxy_refused: '代理拒绝连接',
     proxy_no_route: '代理无法连到闲鱼',
+    proxy_not_allowed: '代理在内部网络，服务器不允许连接',
     proxy_untrusted: '代理冒充闲鱼',
     site_untrusted: '对方不能证明自己是闲鱼',
   },
