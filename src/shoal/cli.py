@@ -13,7 +13,7 @@ import typer
 from shoal import __version__
 from shoal.config import load_settings
 from shoal.errors import ConfigError, ShoalError
-from shoal.logs import configure_logging
+from shoal.logs import configure_logging, log_crashes
 from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
 from shoal.shell.keys import keys
@@ -114,6 +114,7 @@ def serve(
 
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
+    log_crashes()
     serve_app(build_app(settings), settings.host, settings.port, _announce)
 
 

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
-from collections.abc import Mapping
-from enum import Enum, auto
-from functools import lru_cache
-from typing import Any, Final, TextIO
+import threading
+from types import TracebackType
+from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from shoal.account import fingerprint
+from shoal.redaction import redact_fields
 
-HIDDEN: Final = "***"
-_MAX_DEPTH: Final = 8
+_OURS = ("level", "logger", "timestamp")
+"""Fields that are made here, of nobody's words."""
 
-_GUESSABLE_KEY = re.compile(r"passw(or)?d|passwd|pwd|passphrase", re.IGNORECASE)
-"""A fingerprint of something that people make up could be guessed back, so nothing of it is shown."""
-_SECRET_KEY = re.compile(
-    r"cookie|token|authorization|secret|api[_-]?key|x5sec|^(_m_h5_tk.*|sgcookie|unb)$", re.IGNORECASE
-)
-_HARMLESS_KEY = re.compile(r"fingerprint$|_(id|hash|count|names?|version|seconds)$", re.IGNORECASE)
 
-_FINGERPRINTED = (
-    r"_m_h5_tk(?:_enc)?|cookie\d*|sgcookie|unb|_tb_token_|csg|x5sec\w*|havana_lgc\w*|XSRF-TOKEN|"
-    r"\w*tokens?|secret\w*|api_?key"
-)
-_STARRED = r"\w*passw(?:or)?d|passwd|pwd|passphrase"
-_LINE_HEADER = re.compile(r"\b((?:set-)?cookie2?|(?:proxy-)?authorization)(['\"]?\s*:\s*)([^\r\n]+)", re.IGNORECASE)
-_BEARER = re.compile(r"\b(bearer|basic)\s+([\w.~+/=-]{6,})", re.IGNORECASE)
-_PAIR = re.compile(rf"(?<!\w)({_FINGERPRINTED})(\s*=\s*|%3D)([^\s;,&\"'<>(){{}}\[\]]+)", re.IGNORECASE)
-_QUOTED = re.compile(rf"([\"'])({_FINGERPRINTED})(\1\s*:\s*)([\"'])(.*?)(?<!\\)\4", re.IGNORECASE)
-_PASSWORD_PAIR = re.compile(rf"(?<!\w)({_STARRED})(\s*=\s*|%3D)([^\s;,&\"'<>]+)", re.IGNORECASE)
-_PASSWORD_QUOTED = re.compile(rf"([\"'])({_STARRED})(\1\s*:\s*)([\"'])(.*?)(?<!\\)\4", re.IGNORECASE)
-_IN_URL = re.compile(r"(\w[\w+.-]*://[^\s/:@]*):([^\s/@]+)@")
-_SUSPICIOUS = re.compile(r"[:=]|%3D|(?:bearer|basic)\s", re.IGNORECASE)
-"""What every one of these needs: most texts hold none of it, and a log line of many fields is made a thousand times."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_crashes = structlog.get_logger("shoal.crashes")
 
 
 def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO | None = None) -> None:
@@ -89,85 +67,34 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
     logging.captureWarnings(capture=True)
 
 
+def log_crashes() -> None:
+    """Let what ends the process or a thread, or fails where nobody can hear it, be logged like all else.
+
+    Python itself would write it to stderr as it is, secrets and all.
+    """
+
+    def at_exit(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            _crashes.critical("the process ends", exc_info=(kind, error, trace))
+
+    def in_thread(died: threading.ExceptHookArgs) -> None:
+        error = died.exc_value or died.exc_type()
+        name = died.thread.name if died.thread else ""
+        _crashes.critical("a thread died", thread=name, exc_info=(type(error), error, died.exc_traceback))
+
+    def unheard(failed: sys.UnraisableHookArgs) -> None:
+        error = failed.exc_value or failed.exc_type()
+        _crashes.critical("an error nobody could hear", exc_info=(type(error), error, failed.exc_traceback))
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = at_exit, in_thread, unheard
+
+
 def redact_event(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """The processor that takes secrets out: by the name of the field, and by what a text looks like."""
-    return {name: _by_key(name, value, 0) for name, value in event_dict.items()}
-
-
-def redact_text(text: str) -> str:
-    """A text without its cookies, tokens and passwords. Doing it twice changes nothing more."""
-    if not _SUSPICIOUS.search(text):
-        return text
-    text = _IN_URL.sub(rf"\1:{HIDDEN}@", text)
-    text = _LINE_HEADER.sub(lambda found: f"{found[1]}{found[2]}{_mark(found[3])}", text)
-    text = _BEARER.sub(lambda found: f"{found[1]} {_mark(found[2])}", text)
-    text = _PASSWORD_QUOTED.sub(rf"\1\2\3\4{HIDDEN}\4", text)
-    text = _PASSWORD_PAIR.sub(rf"\1\2{HIDDEN}", text)
-    text = _QUOTED.sub(lambda found: f"{found[1]}{found[2]}{found[3]}{found[4]}{_mark(found[5])}{found[4]}", text)
-    return _PAIR.sub(lambda found: f"{found[1]}{found[2]}{_mark(found[3])}", text)
-
-
-_MARK = re.compile(r"#[0-9a-f]{8}|\*\*\*")
-
-
-def _mark(secret: str) -> str:
-    """What stands for a secret: enough to see that two are the same, useless to a thief."""
-    if not secret or _MARK.fullmatch(secret):
-        return secret
-    return f"#{fingerprint(secret)}" if len(secret) >= 8 else HIDDEN
-
-
-class _Kind(Enum):
-    GUESSABLE = auto()
-    SECRET = auto()
-    HARMLESS = auto()
-
-
-@lru_cache(maxsize=1024)
-def _kind_of_key(name: str) -> _Kind:
-    if _GUESSABLE_KEY.search(name):
-        return _Kind.GUESSABLE
-    return _Kind.SECRET if _SECRET_KEY.search(name) and not _HARMLESS_KEY.search(name) else _Kind.HARMLESS
-
-
-def _by_key(name: object, value: Any, depth: int) -> Any:
-    if isinstance(name, str) and isinstance(value, str | bytes | Mapping | list | tuple | set | frozenset):
-        kind = _kind_of_key(name)
-        if kind is _Kind.GUESSABLE:
-            return HIDDEN if value else value
-        if kind is _Kind.SECRET:
-            return _hidden(value)
-    return _cleaned(value, depth, multiline=name in {"exception", "stack"})
-
-
-def _hidden(value: Any) -> Any:
-    if isinstance(value, str):
-        return _mark(value)
-    if isinstance(value, bytes):
-        return _mark(value.decode("latin-1"))
-    if isinstance(value, Mapping):
-        return {key: _hidden(part) if isinstance(part, str | bytes) else HIDDEN for key, part in value.items()}
-    return [_hidden(part) if isinstance(part, str | bytes) else HIDDEN for part in value]
-
-
-def _cleaned(value: Any, depth: int, *, multiline: bool = False) -> Any:
-    if isinstance(value, str):
-        text = redact_text(value)
-        kept = "\n\t" if multiline else ""
-        return _CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if depth >= _MAX_DEPTH:
-        return HIDDEN
-    if isinstance(value, Mapping):
-        return {_cleaned(name, depth + 1): _by_key(name, part, depth + 1) for name, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_cleaned(part, depth + 1) for part in value]
-    return _cleaned(repr(value) if not isinstance(value, BaseException) else _told(value), depth)
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    """The processor that takes secrets out."""
+    ours = {name: event_dict[name] for name in _OURS if name in event_dict}
+    return {**redact_fields({name: value for name, value in event_dict.items() if name not in ours}), **ours}
 
 
 def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:

@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
 from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import StoreError
-from shoal.logs import redact_event
+from shoal.redaction import redact_fields
 from shoal.schema import insert_or, security_notes, users
 
 log = structlog.get_logger("shoal.security")
@@ -176,7 +176,7 @@ class SecurityLog:
         whom it concerns, who may then read it; ``account``: which account, whose owner may then read it. ``facts``:
         what else a reader needs; secrets are taken out of them as out of the process's log, by name and by pattern.
         """
-        shown = redact_event(None, "", {"actor": actor, "origin": origin, "account": account, "outcome": outcome})
+        shown = redact_fields({"actor": actor, "origin": origin, "account": account, "outcome": outcome})
         self._take(
             Note(
                 kind=kind.value,
@@ -185,7 +185,7 @@ class SecurityLog:
                 origin=_short(shown["origin"]),
                 outcome=_short(shown["outcome"]),
                 account_id=None if account is None else _short(shown["account"]),
-                facts=_short_facts(redact_event(None, "", facts)),
+                facts=_short_facts(redact_fields(facts)),
                 at_ms=(now := self._now_ms()),
                 last_at_ms=now,
             )

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from shoal.logs import configure_logging, redact_event, redact_text
+from shoal.logs import configure_logging, redact_event
+from shoal.redaction import redact_text
 
 SECRETS = ("1f0e7c2d9a3b4c5d", "a1b2c3d4e5f6_1766000000000", "2200000000001", "correct-horse")
 COOKIE = f"cna=xyz; unb={SECRETS[2]}; cookie2={SECRETS[0]}; _m_h5_tk={SECRETS[1]}; _m_h5_tk_enc=99887766aabb"
