@@ -34,6 +34,8 @@ MOST_WAITING = 1_000
 MAX_CHARACTERS = 300
 """Of a name, an origin, or one fact."""
 MAX_FACTS = 20
+MAX_FACTS_BYTES = 4_000
+"""Of all facts of one note together; what comes after is left out."""
 FOLDED_MS = 600_000
 """For so long what happens again is counted in the row of the first time."""
 REFUSALS_AT_ONCE = 60
@@ -345,7 +347,15 @@ def _short(text: str) -> str:
 
 
 def _short_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {_short(name): _short_fact(facts[name]) for name in list(facts)[:MAX_FACTS]}
+    kept: dict[str, Any] = {}
+    left = MAX_FACTS_BYTES
+    for name in list(facts)[:MAX_FACTS]:
+        fact = {_short(name): _short_fact(facts[name])}
+        left -= len(msgspec.json.encode(fact))
+        if left < 0:
+            break
+        kept |= fact
+    return kept
 
 
 def _short_fact(value: Any) -> Any:
