@@ -102,7 +102,7 @@ async def measure() -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory() as directory:
         async with open_door(Path(directory)) as door, served(door) as base:
             await door.add()
-            token = await door.server.users.open_session(1, 3600)
+            token = await door.server.sessions.open(1, 3600)
             watch = Watch()
             watching = asyncio.create_task(watch.run())
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from quick_start import blank_database, cheap_hasher
-from shoal import users
+from shoal import passwords
 from shoal.account import Account
 from shoal.reply_server import build_app
 from shoal.server import Server
@@ -77,7 +77,7 @@ def client_of(app: FastAPI, token: str = "") -> httpx.AsyncClient:
 async def _open(app: FastAPI) -> AsyncIterator[None]:
     """The server's life. Its passwords are cheap, so that a test need not wait for what another one measures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "PasswordHasher", cheap_hasher)
+        patch.setattr(passwords, "PasswordHasher", cheap_hasher)
         living = app.router.lifespan_context(app)
         await living.__aenter__()
     async with AsyncExitStack() as closing:
@@ -95,7 +95,7 @@ async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: 
         quick_settings(data_dir=data_dir, **{**nowhere, **settings}), connect=None if over_the_wire else site.connect
     )
     async with _open(app):
-        token = await app.state.server.users.open_session(1, 3600)
+        token = await app.state.server.sessions.open(1, 3600)
         async with client_of(app, token) as client:
             yield Door(app, client, site)
         manager = app.state.server.manager
@@ -105,9 +105,8 @@ async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: 
 @asynccontextmanager
 async def another_person(door: Door, name: str = "bob") -> AsyncIterator[Door]:
     """Somebody else on the same server."""
-    users = door.server.users
-    person = await users.create(name, "a password of theirs")
-    async with client_of(door.app, await users.open_session(person.id, 3600)) as client:
+    person = await door.server.users.create(name, "a password of theirs")
+    async with client_of(door.app, await door.server.sessions.open(person.id, 3600)) as client:
         yield Door(door.app, client, door.site)
 
 

@@ -85,7 +85,14 @@ class Settings(BaseSettings):
     allow_plain_http: bool = Field(
         False, description="Let browsers on other machines sign in without TLS: only in a network that you trust."
     )
-    session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts.")
+    session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts at most.")
+    session_idle_hours: float = Field(
+        12.0, ge=0, le=720, description="A sign-in that nobody used for so long is over; 0 heeds session_hours alone."
+    )
+    open_registration: bool = Field(
+        False,
+        description="Let anybody who reaches the server become an owner by POST /register; else invite them.",
+    )
     journal_days: int = Field(180, ge=1, le=36500, description="How long changes are kept in the history, in days.")
     op_days: int = Field(
         180, ge=1, le=36500, description="How long the outcome of a request can be looked up by its id, in days."

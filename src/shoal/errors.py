@@ -6,7 +6,9 @@
     ├── ConfigError             the operator must mend a setting, a path or a key; the program does not start
     ├── InvalidInput            the caller must send something else; nothing was touched
     │   ├── Unauthenticated     the caller must sign in
-    │   └── Forbidden           the caller may not do this
+    │   ├── Forbidden           the caller may not do this
+    │   └── TooManyAttempts     the caller must wait before trying again
+    ├── UnknownPerson           there is no such person, session or invitation
     ├── UnknownAccount          there is no such account (or it is not the caller's)
     │   └── AlreadyRemoved      … since the very same op removed it before
     ├── Conflict                the world differs from what the caller assumed
@@ -63,6 +65,22 @@ class Forbidden(InvalidInput):
     """The caller may not do this."""
 
     code = "forbidden"
+
+
+class TooManyAttempts(InvalidInput):
+    """The caller must wait before trying again: ``retry_after`` whole seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"try again in {retry_after} s", retry_after=retry_after)
+        self.retry_after = retry_after
+
+
+class UnknownPerson(ShoalError):
+    """There is no such person, session or invitation."""
+
+    code = "unknown_person"
 
 
 class UnknownAccount(ShoalError):

@@ -31,13 +31,16 @@ from shoal.api import (
     events,
     health,
     history,
+    invitations,
     item_replies,
     items,
     keys,
     keywords,
+    me,
     messages,
     ops,
     orders,
+    people,
     pictures,
     qr_logins,
     reference,
@@ -63,16 +66,19 @@ from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError, StoreError
 from shoal.events import Talk
+from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
 from shoal.outbound import Outbound
+from shoal.passwords import Passwords
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.qr_logins import QrLogins
 from shoal.retention import Retention
 from shoal.security_log import SecurityEvent, SecurityLog
 from shoal.server import Server
+from shoal.sessions import Sessions
 from shoal.switchboard import Switchboard
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.users import ADMIN_NAME, Role, Users
@@ -92,6 +98,9 @@ CLOSE_SECONDS = 15.0
 _ROUTES = [
     auth.routes,
     session.routes,
+    me.routes,
+    people.routes,
+    invitations.routes,
     batch.routes,
     cookies.routes,
     cookie_settings.routes,
@@ -201,8 +210,12 @@ async def _open_parts(
     except ConfigError as error:
         await notes.note(SecurityEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
         raise
-    users = Users(database)
-    closing.push_async_callback(_bounded, "users", users.close)
+    passwords = Passwords()
+    closing.push_async_callback(_bounded, "passwords", passwords.close)
+    users = Users(database, passwords)
+    sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
+    closing.push_async_callback(_bounded, "sessions", sessions.close)
+    links = Invitations(database, passwords)
 
     def tell(talk: Talk) -> None:
         account = manager.accounts.get(talk.account_id)
@@ -260,6 +273,8 @@ async def _open_parts(
         manager=manager,
         users=users,
         security_log=notes,
+        sessions=sessions,
+        invitations=links,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),

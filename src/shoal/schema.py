@@ -79,6 +79,12 @@ def _account(*, primary_key: bool = False) -> Column[str]:
     return Column("account_id", Text, ForeignKey("accounts.id"), primary_key=primary_key, nullable=False)
 
 
+def _user(name: str = "user_id", *, primary_key: bool = False, nullable: bool = False) -> Column[int]:
+    """A person; a row that names one goes when the person goes."""
+    key = ForeignKey("users.id", ondelete="CASCADE")
+    return Column(name, _RowId, key, primary_key=primary_key, nullable=nullable)
+
+
 accounts = Table(
     "accounts",
     metadata,
@@ -475,6 +481,13 @@ users = Table(
     _flag("active", default=True),
     _time("created_at_ms"),
     _time("updated_at_ms"),
+    _text("name_key"),
+    _flag("leaving"),
+    _maybe_time("signed_in_at_ms"),
+    Column("totp_sealed", LargeBinary, nullable=True),
+    Column("new_totp_sealed", LargeBinary, nullable=True),
+    Column("totp_step", BigInteger, nullable=False, server_default=text("0")),
+    Index("uq_users_name_key", "name_key", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -482,7 +495,7 @@ sessions = Table(
     "sessions",
     metadata,
     Column("token_hash", Text, primary_key=True),
-    Column("user_id", _RowId, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    _user(),
     _time("created_at_ms"),
     _time("expires_at_ms"),
     _time("last_used_ms"),
@@ -512,6 +525,29 @@ security_notes = Table(
     Index("ix_security_notes_at_ms", "at_ms"),
     Index("ix_security_notes_user_id", "user_id"),
     sqlite_autoincrement=True,
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    _user(primary_key=True),
+    Column("code_hash", Text, primary_key=True),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token_hash", Text, nullable=False, unique=True),
+    _text("role"),
+    Column("email", Text, nullable=True),
+    _user("for_user_id", nullable=True),
+    _user("invited_by", nullable=True),
+    _user("used_by", nullable=True),
+    _time("created_at_ms"),
+    _time("expires_at_ms"),
+    _maybe_time("used_at_ms"),
+    Index("ix_invitations_expires_at_ms", "expires_at_ms"),
 )
 
 store_meta = Table(

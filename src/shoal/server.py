@@ -12,6 +12,7 @@ from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.events import EventBus
+from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
@@ -19,6 +20,7 @@ from shoal.outbound import Outbound
 from shoal.pictures import Pictures
 from shoal.qr_logins import QrLogins
 from shoal.security_log import SecurityLog
+from shoal.sessions import Sessions
 from shoal.store import AccountStore
 from shoal.switchboard import Switchboard
 from shoal.users import Users
@@ -34,6 +36,8 @@ class Server:
     manager: CookieManager
     users: Users
     security_log: SecurityLog
+    sessions: Sessions
+    invitations: Invitations
     message_log: MessageLog
     pauses: ChatPauses
     chats: Chats

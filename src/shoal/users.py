@@ -1,47 +1,43 @@
-"""The people who may sign in, and their sessions. A password or a token is stored only as its hash."""
+"""The people who may sign in. A password is stored only as its hash."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import secrets
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.clock import now_ms
 from shoal.database import Database
-from shoal.errors import Conflict, InvalidInput
-from shoal.schema import sessions, users
+from shoal.errors import Conflict, InvalidInput, UnknownPerson
+from shoal.folding import folded, seen
+from shoal.passwords import Passwords, made_up_password
+from shoal.schema import invitations, sessions, users
 
-ADMIN_NAME = "admin"
-MAX_PASSWORD_CHARACTERS = 1_024
-MAX_LABEL_CHARACTERS = 300
-_LAST_USED_STEP_MS = 60_000
-"""A session's last use is stored at most once a minute."""
-_SPEAKABLE = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+ADMIN_NAME: Final = "admin"
+MAX_NAME_CHARACTERS: Final = 64
+MAX_EMAIL_CHARACTERS: Final = 254
+_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 
 
 class Role(StrEnum):
     """What a person may do."""
 
     ADMIN = "admin"
-    """Everything, for every account."""
+    """The same as an owner; and people, and the server."""
     OWNER = "owner"
-    """Everything, for the own accounts."""
+    """Everything, for the own shops."""
     STAFF = "staff"
-    """Read and answer, for the accounts that are shared with them."""
+    """Owns no shop; what is allowed on those that are shared with them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """One person, without the password's hash."""
+    """One person, without the password's hash. ``leaving``: being removed, with every shop of theirs."""
 
     id: int
     username: str
@@ -50,71 +46,48 @@ class User:
     active: bool
     created_at_ms: int
     updated_at_ms: int
+    leaving: bool
+    has_totp: bool
+    signed_in_at_ms: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
-    """A valid sign-in. ``token_hash`` names it; the token itself is known to the caller alone."""
+class Proof:
+    """A person who has just proved a password, and the hash of it."""
 
-    token_hash: str
     user: User
-    created_at_ms: int
-    expires_at_ms: int
-    last_used_ms: int
-    kind: str
-    user_agent: str
-    address: str
+    password_hash: str
 
 
 class Users:
-    """People and sessions. ``close`` ends the hashing threads."""
+    """People: found, added, changed and removed."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now_ms: Callable[[], int] = now_ms,
-        hasher: PasswordHasher | None = None,
-    ) -> None:
+    def __init__(self, database: Database, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
+        self._passwords = passwords
         self._now_ms = now_ms
-        self._hasher = hasher or PasswordHasher()
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="shoal-password")
-        self._nobody = ""
-
-    async def close(self) -> None:
-        """End the hashing threads."""
-        await asyncio.to_thread(self._threads.shutdown)
-
-    # ── people ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(self, username: str, password: str, *, role: Role = Role.OWNER, email: str | None = None) -> User:
-        """Add a person. Raises ``Conflict`` (``username_taken``, ``email_taken``)."""
-        now = self._now_ms()
-        row = {
-            "username": username,
-            "email": _email(email),
-            "password_hash": await self._hash(password),
-            "role": role.value,
-            "active": True,
-            "created_at_ms": now,
-            "updated_at_ms": now,
-        }
+        """Add a person.
 
-        def job(connection: Connection) -> User:
-            _check_free(connection, username=username, email=_email(email))
-            added = connection.execute(users.insert().values(**row).returning(*_USER_COLUMNS)).mappings().one()
-            return _user(added)
-
-        return await self._database.write(job)
+        Raises ``Conflict`` (``username_taken``, ``email_taken``) and ``InvalidInput`` (``bad_username``, ``bad_email``,
+        ``bad_password``, ``weak_password``).
+        """
+        name, address = checked_name(username), checked_email(email)
+        hashed = await self._passwords.new(password, about=(name, address))
+        return await self._database.write(
+            lambda connection: add_person(
+                connection, name=name, email=address, role=role, password_hash=hashed, now_ms=self._now_ms()
+            )
+        )
 
     async def get(self, user_id: int) -> User | None:
         """One person by id."""
         return await self._one(users.c.id == user_id)
 
     async def by_name(self, username: str) -> User | None:
-        """One person by user name."""
-        return await self._one(users.c.username == username)
+        """One person by user name, in whatever case and width it is typed."""
+        return await self._one(users.c.name_key == folded(username.strip()))
 
     async def by_email(self, email: str) -> User | None:
         """One person by e-mail address."""
@@ -122,216 +95,211 @@ class Users:
 
     async def list_users(self) -> list[User]:
         """Everybody, by id."""
-        query = select(*_USER_COLUMNS).order_by(users.c.id)
+        query = select(*USER_COLUMNS).order_by(users.c.id)
         return await self._database.read(
-            lambda connection: [_user(row) for row in connection.execute(query).mappings()]
+            lambda connection: [user_of(row) for row in connection.execute(query).mappings()]
         )
 
     async def verify(self, name: str, password: str) -> User | None:
         """The active person with that user name (or e-mail) and password. Takes as long for an unknown name."""
-        column = users.c.email if "@" in name else users.c.username
-        query = select(users).where(column == (_email(name) if "@" in name else name))
+        proof = await self.prove(name, password)
+        return None if proof is None else proof.user
+
+    async def prove(self, name: str, password: str) -> Proof | None:
+        """The same, with the hash that was proved: a session must not open when it has been replaced meanwhile."""
+        found = users.c.email == _email(name) if "@" in name else users.c.name_key == folded(name.strip())
+        query = select(users.c.password_hash, *USER_COLUMNS).where(found)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        stored = row["password_hash"] if row is not None else await self._hash_of_nobody()
-        matches = await self._in_thread(self._matches, stored, password)
-        if row is None or not matches or not row["active"]:
+        stored = None if row is None else row["password_hash"]
+        if not await self._passwords.matches(stored, password) or row is None or not row["active"]:
             return None
-        if self._hasher.check_needs_rehash(stored):
-            renewed = await self._hash(password)
-            statement = update(users).where(users.c.id == row["id"], users.c.password_hash == stored)
-            await self._database.write(
-                lambda connection: connection.execute(statement.values(password_hash=renewed)).rowcount
+        user = user_of(row)
+        return Proof(user=user, password_hash=await self._as_strong_as_today(user.id, row["password_hash"], password))
+
+    async def _as_strong_as_today(self, user_id: int, stored: str, password: str) -> str:
+        renewed = await self._passwords.renewed(stored, password)
+        if renewed is None:
+            return stored
+        statement = update(users).where(users.c.id == user_id, users.c.password_hash == stored)
+        replaced = await self._database.write(
+            lambda connection: connection.execute(statement.values(password_hash=renewed)).rowcount
+        )
+        return renewed if replaced else stored
+
+    async def set_password(self, user_id: int, password: str, *, keep_session: str = "") -> bool:
+        """Replace a password; every session of the person ends, but the one whose hash is ``keep_session``.
+
+        So do the links by which another one could be chosen. Raises as ``create``. False: no such person.
+        """
+        user = await self.get(user_id)
+        if user is None:
+            return False
+        hashed = await self._passwords.new(password, about=(user.username, user.email))
+        return await self._database.write(
+            lambda connection: replace_password(
+                connection, user_id, hashed, now_ms=self._now_ms(), keep_session=keep_session
             )
-        return _user(row)
+        )
 
-    async def set_password(self, user_id: int, password: str, *, keep_token: str | None = None) -> bool:
-        """Replace a password and close the person's sessions (but the one of ``keep_token``). False: no such person."""
-        hashed = await self._hash(password)
-        kept = token_hash(keep_token) if keep_token else ""
+    async def update(self, user_id: int, values: Mapping[str, Any]) -> User:
+        """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions.
 
-        def job(connection: Connection) -> bool:
+        Raises ``UnknownPerson``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
+        when nobody could administer the server any more, ``person_leaving`` when the person is being removed.
+        """
+        changes = dict(values)
+        if "email" in changes:
+            changes["email"] = checked_email(changes["email"])
+        if "role" in changes:
+            changes["role"] = Role(changes["role"]).value
+
+        def job(connection: Connection) -> User:
+            before = person(connection, user_id)
+            if before.leaving:
+                raise Conflict("that person is being removed", code="person_leaving")
+            _check_free(connection, email=changes.get("email"), but=user_id)
+            if changes.get("active") is False or changes.get("role", Role.ADMIN) != Role.ADMIN:
+                _check_not_last_admin(connection, before)
             statement = update(users).where(users.c.id == user_id)
-            changed = connection.execute(statement.values(password_hash=hashed, updated_at_ms=self._now_ms())).rowcount
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.token_hash != kept))
-            return changed == 1
-
-        return await self._database.write(job)
-
-    async def update(
-        self,
-        user_id: int,
-        *,
-        role: Role | None = None,
-        active: bool | None = None,
-        email: str | None = None,
-    ) -> User | None:
-        """Change what is not ``None``; ``None`` when there is no such person. Deactivating closes the sessions."""
-        values: dict[str, Any] = {"updated_at_ms": self._now_ms()}
-        if role is not None:
-            values["role"] = role.value
-        if active is not None:
-            values["active"] = active
-        if email is not None:
-            values["email"] = _email(email)
-
-        def job(connection: Connection) -> User | None:
-            _check_free(connection, email=values.get("email"), but=user_id)
-            statement = update(users).where(users.c.id == user_id).values(**values).returning(*_USER_COLUMNS)
-            row = connection.execute(statement).mappings().first()
-            if active is False:
+            connection.execute(statement.values(**changes, updated_at_ms=self._now_ms()))
+            if changes.get("active") is False:
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            return None if row is None else _user(row)
+            return person(connection, user_id)
 
         return await self._database.write(job)
 
-    async def delete(self, user_id: int) -> bool:
-        """Remove a person and the sessions; the accounts must be gone before. False: no such person."""
+    async def begin_leaving(self, user_id: int) -> User:
+        """Close the door to a person who is to be removed: no sign-in from now on. Repeating it is harmless.
 
-        def job(connection: Connection) -> bool:
+        Raises ``UnknownPerson`` and ``Conflict`` (``last_admin``).
+        """
+
+        def job(connection: Connection) -> User:
+            before = person(connection, user_id)
+            _check_not_last_admin(connection, before)
+            statement = update(users).where(users.c.id == user_id)
+            connection.execute(statement.values(active=False, leaving=True, updated_at_ms=self._now_ms()))
             connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            return connection.execute(delete(users).where(users.c.id == user_id)).rowcount == 1
+            return person(connection, user_id)
 
         return await self._database.write(job)
+
+    async def remove(self, user_id: int) -> bool:
+        """Remove a person with all that names them; the shops must be gone before. False: no such person."""
+        statement = delete(users).where(users.c.id == user_id)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
     async def ensure_admin(self, password: str | None = None) -> str | None:
-        """On an empty table add ``admin`` with that password, or a generated one; returns it, this once.
+        """On an empty table add ``admin`` with that password, or a made-up one; returns it, this once.
 
-        ``None`` when there are people already.
+        ``None`` when there are people already. Raises ``InvalidInput`` when that password is too easy to guess.
         """
         if await self._database.read(lambda connection: connection.scalar(select(func.count()).select_from(users))):
             return None
-        chosen = password or "-".join("".join(secrets.choice(_SPEAKABLE) for _ in range(5)) for _ in range(4))
+        chosen = password or made_up_password()
         try:
             await self.create(ADMIN_NAME, chosen, role=Role.ADMIN)
         except Conflict:  # another node was faster
             return None
         return chosen
 
-    # ── sessions ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def open_session(
-        self,
-        user_id: int,
-        lifetime_seconds: float,
-        *,
-        kind: str = "login",
-        user_agent: str = "",
-        address: str = "",
-    ) -> str:
-        """Sign a person in; returns the token (256 random bits), which is stored nowhere."""
-        token = secrets.token_urlsafe(32)
-        now = self._now_ms()
-        row = {
-            "token_hash": token_hash(token),
-            "user_id": user_id,
-            "created_at_ms": now,
-            "expires_at_ms": now + int(lifetime_seconds * 1000),
-            "last_used_ms": now,
-            "kind": kind,
-            "user_agent": user_agent[:MAX_LABEL_CHARACTERS],
-            "address": address[:MAX_LABEL_CHARACTERS],
-        }
-
-        def job(connection: Connection) -> None:
-            connection.execute(delete(sessions).where(sessions.c.expires_at_ms <= now))
-            connection.execute(sessions.insert().values(**row))
-
-        await self._database.write(job)
-        return token
-
-    async def session(self, token: str) -> Session | None:
-        """The session of a token; ``None`` when it is unknown or over, or its person is not active."""
-        now = self._now_ms()
-        hashed = token_hash(token)
-        query = _session_query().where(sessions.c.token_hash == hashed, sessions.c.expires_at_ms > now, users.c.active)
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        if row is None:
-            return None
-        if now - row["last_used_ms"] >= _LAST_USED_STEP_MS and not self._database.degraded:
-            statement = update(sessions).where(sessions.c.token_hash == hashed).values(last_used_ms=now)
-            await self._database.write(lambda connection: connection.execute(statement).rowcount)
-        return _session(row)
-
-    async def sessions(self, user_id: int) -> list[Session]:
-        """A person's sessions, newest first."""
-        query = (
-            _session_query()
-            .where(sessions.c.user_id == user_id, sessions.c.expires_at_ms > self._now_ms())
-            .order_by(sessions.c.created_at_ms.desc())
-        )
-        return await self._database.read(
-            lambda connection: [_session(row) for row in connection.execute(query).mappings()]
-        )
-
-    async def close_session(self, token: str) -> None:
-        """Sign out. Repeating it is harmless."""
-        await self.close_session_by_hash(token_hash(token))
-
-    async def close_session_by_hash(self, hashed: str, *, user_id: int | None = None) -> bool:
-        """End the session of that ``token_hash`` (only if it is that person's). False: there was none."""
-        statement = delete(sessions).where(sessions.c.token_hash == hashed)
-        if user_id is not None:
-            statement = statement.where(sessions.c.user_id == user_id)
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
-
-    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
-
     async def _one(self, where: Any) -> User | None:
-        query = select(*_USER_COLUMNS).where(where)
+        query = select(*USER_COLUMNS).where(where)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
-        return None if row is None else _user(row)
-
-    async def _hash(self, password: str) -> str:
-        if not 1 <= len(password) <= MAX_PASSWORD_CHARACTERS:
-            raise InvalidInput(f"a password has 1 to {MAX_PASSWORD_CHARACTERS} characters", code="bad_password")
-        hashed: str = await self._in_thread(self._hasher.hash, password)
-        return hashed
-
-    async def _hash_of_nobody(self) -> str:
-        if not self._nobody:
-            self._nobody = await self._hash(secrets.token_urlsafe(16))
-        return self._nobody
-
-    def _matches(self, stored: str, password: str) -> bool:
-        try:
-            return len(password) <= MAX_PASSWORD_CHARACTERS and self._hasher.verify(stored, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        return None if row is None else user_of(row)
 
 
-_USER_COLUMNS = [users.c[entry.name] for entry in fields(User)]
+USER_COLUMNS = [
+    users.c.totp_sealed.is_not(None).label("has_totp") if entry.name == "has_totp" else users.c[entry.name]
+    for entry in fields(User)
+]
+"""What a query selects to make a ``User``."""
 
 
-def token_hash(token: str) -> str:
-    """What is stored of a token."""
-    return hashlib.sha256(token.encode()).hexdigest()
+def user_of(row: RowMapping) -> User:
+    """The person of a row with ``USER_COLUMNS``."""
+    values = {entry.name: row[entry.name] for entry in fields(User)}
+    return User(**{**values, "role": Role(row["role"]), "has_totp": bool(row["has_totp"])})
+
+
+def checked_name(username: str) -> str:
+    """A user name as it is shown. Raises ``InvalidInput`` (``bad_username``)."""
+    name = unicodedata.normalize("NFKC", username).strip()
+    if (
+        not 1 <= len(name) <= MAX_NAME_CHARACTERS
+        or "@" in name  # which tells an address from a name
+        or not name.isprintable()
+        or seen(name) != name
+        or not folded(name)
+    ):
+        raise InvalidInput("this user name cannot be used", code="bad_username")
+    return name
+
+
+def checked_email(email: str | None) -> str | None:
+    """An e-mail address as it is stored; ``None`` for none. Raises ``InvalidInput`` (``bad_email``)."""
+    address = _email(email)
+    if address is not None and (len(address) > MAX_EMAIL_CHARACTERS or not _EMAIL.fullmatch(address)):
+        raise InvalidInput("this is no e-mail address", code="bad_email")
+    return address
+
+
+def add_person(
+    connection: Connection, *, name: str, email: str | None, role: Role, password_hash: str, now_ms: int
+) -> User:
+    """Add a person within a transaction. Raises ``Conflict`` (``username_taken``, ``email_taken``)."""
+    _check_free(connection, name=name, email=email)
+    row = {
+        "username": name,
+        "name_key": folded(name),
+        "email": email,
+        "password_hash": password_hash,
+        "role": role.value,
+        "active": True,
+        "created_at_ms": now_ms,
+        "updated_at_ms": now_ms,
+    }
+    added = connection.execute(users.insert().values(**row).returning(*USER_COLUMNS)).mappings().one()
+    return user_of(added)
+
+
+def replace_password(
+    connection: Connection, user_id: int, password_hash: str, *, now_ms: int, keep_session: str = ""
+) -> bool:
+    """Replace a password within a transaction, and end what was opened by the old one."""
+    statement = update(users).where(users.c.id == user_id)
+    changed = connection.execute(statement.values(password_hash=password_hash, updated_at_ms=now_ms)).rowcount
+    connection.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.token_hash != keep_session))
+    connection.execute(
+        delete(invitations).where(invitations.c.for_user_id == user_id, invitations.c.used_at_ms.is_(None))
+    )
+    return changed == 1
 
 
 def _email(email: str | None) -> str | None:
     return email.strip().lower() or None if email else None
 
 
+def person(connection: Connection, user_id: int) -> User:
+    """One person, within a transaction. Raises ``UnknownPerson``."""
+    row = connection.execute(select(*USER_COLUMNS).where(users.c.id == user_id)).mappings().first()
+    if row is None:
+        raise UnknownPerson("there is no such person")
+    return user_of(row)
+
+
+def _check_not_last_admin(connection: Connection, user: User) -> None:
+    if user.role is not Role.ADMIN or not user.active:
+        return
+    others = select(users.c.id).where(users.c.id != user.id, users.c.role == Role.ADMIN.value, users.c.active)
+    if connection.execute(others.with_for_update()).first() is None:  # locked: another node may be taking that one away
+        raise Conflict("nobody else could administer the server", code="last_admin")
+
+
 def _check_free(
-    connection: Connection, *, username: str | None = None, email: str | None = None, but: int | None = None
+    connection: Connection, *, name: str | None = None, email: str | None = None, but: int | None = None
 ) -> None:
-    for column, value, code in ((users.c.username, username, "username_taken"), (users.c.email, email, "email_taken")):
+    key = None if name is None else folded(name)
+    for column, value, code in ((users.c.name_key, key, "username_taken"), (users.c.email, email, "email_taken")):
         if value is not None and connection.scalar(select(users.c.id).where(column == value)) not in {None, but}:
             raise Conflict("somebody else has that name or address", code=code)
-
-
-def _user(row: RowMapping) -> User:
-    values = {entry.name: row[entry.name] for entry in fields(User)}
-    return User(**{**values, "role": Role(row["role"])})
-
-
-def _session_query() -> Select[Any]:
-    columns = [column.label(f"session_{column.name}") for column in sessions.columns]
-    return select(*columns, *_USER_COLUMNS, sessions.c.last_used_ms).join(users, users.c.id == sessions.c.user_id)
-
-
-def _session(row: RowMapping) -> Session:
-    names = [entry.name for entry in fields(Session) if entry.name != "user"]
-    return Session(user=_user(row), **{name: row[f"session_{name}"] for name in names})

@@ -113,7 +113,7 @@ async def test_the_old_sending_hook_answers_in_its_old_words(door: Door) -> None
         assert (answer.status_code, answer.json()["success"]) == (200, False)
         return str(answer.json()["message"])
 
-    token = await door.server.users.open_session(1, 60)
+    token = await door.server.sessions.open(1, 60)
     assert await said() == "API秘钥不能为空"
     assert await said(api_key="\r\n") == "API秘钥不能为空"
     assert await said(api_key="xianyu_qq_reply_2024") == "API秘钥验证失败"

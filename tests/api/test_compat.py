@@ -11,6 +11,7 @@ from doors import Door, another_person, client_of, open_door
 from standins import cookie_of
 
 PASSWORD = "correct horse battery"
+NEW = "quite another one"
 
 
 async def test_signing_in_and_out(tmp_path: Path) -> None:
@@ -62,12 +63,12 @@ async def test_changing_the_administrators_password(tmp_path: Path) -> None:
         path = "/change-admin-password"
         refused = await bob.call("POST", path, 403, json={"current_password": "x", "new_password": "12345678"})
         assert refused["detail"] == "需要管理员权限"
-        wrong = await door.call("POST", path, json={"current_password": "x", "new_password": "new password"})
+        wrong = await door.call("POST", path, json={"current_password": "x", "new_password": NEW})
         assert wrong["success"] is False
         await door.call("POST", path, 422, json={"current_password": PASSWORD, "new_password": "short"})
-        right = await door.call("POST", path, json={"current_password": PASSWORD, "new_password": "new password"})
+        right = await door.call("POST", path, json={"current_password": PASSWORD, "new_password": NEW})
         assert right["success"] is True
-        assert (await door.call("POST", "/login", json={"username": "admin", "password": "new password"}))["success"]
+        assert (await door.call("POST", "/login", json={"username": "admin", "password": NEW}))["success"]
         await door.call("GET", "/cookies")
 
 

@@ -484,8 +484,16 @@ async def test_a_strange_path_is_no_trouble_for_the_store(door: Door, account_id
     assert len(row.path) == 64
 
 
+OF_PEOPLE = {
+    *("change_my_password", "end_session", "end_other_sessions"),
+    *("create_user", "update_user", "create_password_link", "create_invitation", "revoke_invitation"),
+    *("look_at_link", "join"),
+}
+"""Those with secrets, of which nothing may be kept; the others do no harm when they are repeated."""
+
+
 def test_every_route_that_changes_something_heeds_keys(door: Door) -> None:
-    left_out = {"login", "logout", "register", "change_admin_password", "reload_cache"}
+    left_out = {"login", "logout", "register", "change_admin_password", "reload_cache", *OF_PEOPLE}
     for route in door.app.routes:
         if isinstance(route, APIRoute) and CHANGING_METHODS & (route.methods or set()):
             heeds = isinstance(route, ChangingRoute)

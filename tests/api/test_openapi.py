@@ -81,6 +81,7 @@ def test_every_operation_but_the_open_ones_asks_for_a_token(document: dict[str, 
     assert open_ones == {
         *("login", "register", "get_health", "get_live", "get_ready"),
         *("open_console_session", "close_console_session"),
+        *("look_at_link", "join"),
     }
 
 

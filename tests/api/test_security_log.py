@@ -31,7 +31,7 @@ async def test_signing_in_and_out_and_a_new_password_are_noted(tmp_path: Path) -
             words = {"current_password": old, "new_password": "another good one 2"}
             await somebody.post("/change-admin-password", json=words, headers=headers)
         await somebody.post("/logout", headers=headers)
-        again = await door.server.users.open_session(1, 3600)  # the new password ended the first one
+        again = await door.server.sessions.open(1, 3600)  # the new password ended the first one
         door.client.headers["Authorization"] = f"Bearer {again}"
         rows = [(row["kind"], row["outcome"], row["username"], row["times"]) for row in reversed(await noted(door))]
         assert rows == [

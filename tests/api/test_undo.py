@@ -168,7 +168,7 @@ async def test_a_search_that_no_database_could_take_is_refused(door: Door) -> No
 
 
 async def test_a_change_says_from_where_it_was_asked_for(door: Door) -> None:
-    token = await door.server.users.open_session(1, 3600, kind="console")
+    token = await door.server.sessions.open(1, 3600, kind="console")
     headers = {"Cookie": f"shoal_session={token}", "Origin": "http://shoal.test"}
     async with client_of(door.app) as browser:
         answer = await browser.put("/cookies/shop/remark", json={"remark": "x"}, headers=headers)

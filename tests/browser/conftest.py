@@ -87,7 +87,7 @@ class Console:
     async def page(self, path: str = "/console/", **look: Any) -> Page:
         """A signed-in page that shows the accounts live."""
         context = await self.browser(**look)
-        token = await self.door.server.users.open_session(1, 3600, kind="console")
+        token = await self.door.server.sessions.open(1, 3600, kind="console")
         await context.add_cookies([{"name": "shoal_session", "value": token, "url": self.url, "httpOnly": True}])
         page = await context.new_page()
         await page.goto(path)

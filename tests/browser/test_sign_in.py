@@ -53,9 +53,9 @@ async def test_no_script_of_the_page_can_read_the_token(console: Console) -> Non
 
 async def test_a_session_that_is_over_leads_back_to_the_form_with_a_word(console: Console) -> None:
     page = await console.page("/console/accounts")
-    for session in await console.door.server.users.sessions(1):
+    for session in await console.door.server.sessions.of_user(1):
         if session.kind == "console":
-            await console.door.server.users.close_session_by_hash(session.token_hash)
+            await console.door.server.sessions.end_one(1, session.id)
     await page.locator("[data-account=afu] [data-test=enabled]").click()
     await expect(page.get_by_text("登录已过期")).to_be_visible()
     assert console.door.account("afu").enabled

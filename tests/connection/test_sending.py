@@ -43,7 +43,7 @@ class Counter:
 async def opened(sandbox: Sandbox, data_dir: Path) -> AsyncIterator[Door]:
     app = build_app(settings_for(sandbox, data_dir=data_dir))
     async with app.router.lifespan_context(app):
-        token = await app.state.server.users.open_session(1, 3600)
+        token = await app.state.server.sessions.open(1, 3600)
         async with client_of(app, token) as client:
             yield Door(app, client, FakeSite())
 

@@ -31,7 +31,7 @@ async def _next(socket: Socket) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _page(door: Door, url: str, *, after: int | None = None, origin: str | None = None) -> AsyncIterator[Socket]:
-    token = await door.server.users.open_session(1, 3600)
+    token = await door.server.sessions.open(1, 3600)
     query = "" if after is None else f"?after={after}"
     async with connect(
         f"{url.replace('http', 'ws')}/console/live{query}",
@@ -175,7 +175,7 @@ async def test_without_a_session_the_socket_closes_with_a_code_of_its_own(door: 
 
 async def test_a_session_that_ends_closes_its_sockets(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "BEAT_SECONDS", 0.05)
-    token = await door.server.users.open_session(1, 3600)
+    token = await door.server.sessions.open(1, 3600)
     async with (
         served(door) as url,
         connect(
@@ -185,7 +185,7 @@ async def test_a_session_that_ends_closes_its_sockets(door: Door, monkeypatch: p
     ):
         await socket.recv()
         assert json.loads(await socket.recv()) == {"type": "beat"}
-        await door.server.users.close_session(token)
+        await door.server.sessions.end(token)
         async with asyncio.timeout(5):
             await socket.wait_closed()
         assert socket.close_code == live.SIGNED_OUT

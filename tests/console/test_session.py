@@ -94,7 +94,7 @@ async def test_signing_out_ends_the_session_and_forgets_the_cookie(browser: http
     answer = await browser.delete("/console/session")
     assert answer.status_code == 200
     assert "shoal_session" not in browser.cookies
-    assert await door.server.users.session(token) is None
+    assert await door.server.sessions.of(token) is None
     assert (await browser.delete("/console/session")).status_code == 200
 
 

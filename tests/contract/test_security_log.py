@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
+from quick_start import cheap_hasher
 from shoal.database import Database
 from shoal.errors import NotApplied
+from shoal.passwords import Passwords
 from shoal.schema import security_notes
 from shoal.security_log import (
     FOLDED_MS,
@@ -186,9 +188,9 @@ async def test_each_reads_what_is_about_them_and_their_shops(notes: SecurityLog,
 
 
 async def test_it_is_searched_page_by_page(notes: SecurityLog, database: Database, clock: Clock) -> None:
-    users = Users(database)
-    ann = await users.create("ann", "a good password")
-    await users.close()
+    passwords = Passwords(cheap_hasher())
+    ann = await Users(database, passwords).create("ann", "a password of hers")
+    await passwords.close()
     began = clock.now
     for number in range(5):
         await notes.note(SecurityEvent.TOKEN_MADE, actor="user:admin", user_id=ann.id, label=str(number))

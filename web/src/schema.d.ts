@@ -94,8 +94,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register (closed)
-         * @description Always refused: the administrator makes accounts.
+         * Register, where that is open
+         * @description Become an owner, on a server with `open_registration`. Elsewhere it is refused: people are invited.
          */
         post: operations["register"];
         delete?: never;
@@ -123,6 +123,242 @@ export interface paths {
          * @description End the browser's session and let it forget the cookie. Also says so when there is none.
          */
         delete: operations["close_console_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look at oneself
+         * @description The person who is signed in.
+         */
+        get: operations["get_me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change one's password
+         * @description Replace one's own password. Every other session of the person ends.
+         */
+        put: operations["change_my_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List one's sign-ins
+         * @description Where the person is signed in, and by what.
+         */
+        get: operations["get_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * End all other sign-ins
+         * @description Sign out everywhere but here.
+         */
+        delete: operations["end_other_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one sign-in
+         * @description Sign out there; that may be this one. What it follows live ends at once.
+         */
+        delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the people
+         * @description Everybody who may sign in, or might again. For administrators.
+         */
+        get: operations["get_users"];
+        put?: never;
+        /**
+         * Add a person
+         * @description Add a person with a first password. Better invite them: then nobody but they know it.
+         */
+        post: operations["create_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a person
+         * @description Change a person's role, address, or whether they may sign in. Who may not is signed out everywhere.
+         *
+         *     Their shops go on as they are. The last administrator who may sign in stays one.
+         */
+        patch: operations["update_user"];
+        trace?: never;
+    };
+    "/users/{user_id}/password-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a person choose a new password
+         * @description Make a link, shown once, by which a person who forgot the password chooses a new one. An earlier one is over.
+         *
+         *     Their second factor stays. Using the link ends every session of theirs.
+         */
+        post: operations["create_password_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the invitations
+         * @description Every link of the last weeks: open, used or too old. For administrators.
+         */
+        get: operations["get_invitations"];
+        put?: never;
+        /**
+         * Invite somebody
+         * @description Make a link, shown once, by which one new person chooses a name and a password.
+         */
+        post: operations["create_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invitations/{invitation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an invitation
+         * @description End a link that was not used.
+         */
+        delete: operations["revoke_invitation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/join/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look at a link
+         * @description Say what a link is for, before it is used.
+         */
+        post: operations["look_at_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Come in by a link
+         * @description Choose a name and a password, or a new password; then sign in by it. A link works once.
+         */
+        post: operations["join"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1021,6 +1257,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/security-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened at the doors
+         * @description Sign-ins, refusals, and what was done to people, tokens, rights and keys; newest first, kept `security_log_days`.
+         *
+         *     An administrator reads everything, anybody else what is about themselves or about a shop of theirs.
+         */
+        get: operations["get_security_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cookies/{cid}/timeline": {
         parameters: {
             query?: never;
@@ -1518,6 +1776,67 @@ export interface paths {
         get: operations["get_system_status"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which keys seal how much
+         * @description How many secrets are sealed with which key. For the administrator.
+         */
+        get: operations["get_keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take a new key
+         * @description Make a new key and begin to seal everything anew with it, while the server serves. `GET /system/keys` tells how
+         *     far it is; a server that is started again goes on by itself.
+         */
+        post: operations["rotate_keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/system/keys/forget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forget the old keys
+         * @description Drop the old keys, once nothing is sealed with them. Backups made before need the old key: keep a copy apart.
+         */
+        post: operations["forget_keys"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2534,6 +2853,23 @@ export interface components {
          */
         Direction: "in" | "out" | "human";
         /**
+         * EndedAnswer
+         * @description How many sessions were ended.
+         * @example {
+         *       "ended": 2
+         *     }
+         */
+        EndedAnswer: {
+            /** Ended */
+            ended: number;
+        };
+        /**
+         * Form
+         * @description What the answer is.
+         * @enum {string}
+         */
+        Form: "page" | "lines";
+        /**
          * FullOrder
          * @description One order with everything that is known of it; ``url`` is its page on the site.
          * @example {
@@ -2861,6 +3197,90 @@ export interface components {
             };
         };
         /**
+         * InvitationBody
+         * @description Who may come, and for how long the link holds.
+         * @example {
+         *       "email": "ann@example.com",
+         *       "expires_hours": 72,
+         *       "role": "owner"
+         *     }
+         */
+        InvitationBody: {
+            /**
+             * Role
+             * @default owner
+             * @enum {string}
+             */
+            role: "admin" | "owner" | "staff";
+            /** Email */
+            email?: string | null;
+            /**
+             * Expires Hours
+             * @default 72
+             */
+            expires_hours: number;
+        };
+        /**
+         * InvitationList
+         * @description The links of the last weeks, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "email": "ann@example.com",
+         *           "expires_at": "2026-01-05T03:04:05.000Z",
+         *           "id": "5f2b9c0d1e3a4b6c",
+         *           "invited_by": "admin",
+         *           "kind": "invitation",
+         *           "role": "owner"
+         *         }
+         *       ]
+         *     }
+         */
+        InvitationList: {
+            /** Items */
+            items: components["schemas"]["InvitationShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * InvitationShape
+         * @description One link. ``kind``: for a new person (with ``role``), or a new password for ``username``.
+         * @example {
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "email": "ann@example.com",
+         *       "expires_at": "2026-01-05T03:04:05.000Z",
+         *       "id": "5f2b9c0d1e3a4b6c",
+         *       "invited_by": "admin",
+         *       "kind": "invitation",
+         *       "role": "owner"
+         *     }
+         */
+        InvitationShape: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "invitation" | "password";
+            role: components["schemas"]["Role"] | null;
+            /** Email */
+            email: string | null;
+            /** Username */
+            username: string | null;
+            /** Invited By */
+            invited_by: string | null;
+            /** Used By */
+            used_by: string | null;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string;
+            /** Used At */
+            used_at: string | null;
+        };
+        /**
          * ItemBody
          * @description Some settings of one item; those left out stay.
          * @example {
@@ -3108,6 +3528,48 @@ export interface components {
             nothing_to_send: boolean;
         };
         /**
+         * JoinAnswer
+         * @description Who may sign in now.
+         * @example {
+         *       "user_id": 2,
+         *       "username": "ann"
+         *     }
+         */
+        JoinAnswer: {
+            /** User Id */
+            user_id: number;
+            /** Username */
+            username: string;
+        };
+        /**
+         * JoinBody
+         * @description The token of a link, and what its person chooses. A link for a new password needs no name.
+         * @example {
+         *       "password": "correct horse battery",
+         *       "token": "x3C9…",
+         *       "username": "ann"
+         *     }
+         */
+        JoinBody: {
+            /**
+             * Token
+             * Format: password
+             */
+            token: string;
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            /** Email */
+            email?: string | null;
+        };
+        /**
          * KeptDays
          * @description How many days what is kept.
          */
@@ -3120,6 +3582,77 @@ export interface components {
             outcomes: number;
             /** States */
             states: number;
+        };
+        /**
+         * KeyBody
+         * @description One key. ``loaded``: it is here; values of a key that is not cannot be opened.
+         */
+        KeyBody: {
+            /**
+             * Id
+             * @description By which keys are told apart: a part of a hash, not of the key.
+             */
+            id: string;
+            /** Newest */
+            newest: boolean;
+            /** Loaded */
+            loaded: boolean;
+            /**
+             * Values
+             * @description How many sealed values have it.
+             */
+            values: number;
+        };
+        /**
+         * KeysBody
+         * @description The keys, the newest first, and how far sealing anew has come.
+         * @example {
+         *       "from_setting": false,
+         *       "keys": [
+         *         {
+         *           "id": "5f1d0c9b7a3e2468",
+         *           "loaded": true,
+         *           "newest": true,
+         *           "values": 40
+         *         },
+         *         {
+         *           "id": "0a1b2c3d4e5f6071",
+         *           "loaded": true,
+         *           "newest": false,
+         *           "values": 12
+         *         }
+         *       ],
+         *       "renewed": 40,
+         *       "rotating": true,
+         *       "total": 52,
+         *       "unreadable": 0
+         *     }
+         */
+        KeysBody: {
+            /** Keys */
+            keys: components["schemas"]["KeyBody"][];
+            /**
+             * From Setting
+             * @description They stand in SHOAL_SECRET_KEY: the operator changes them, not the server.
+             */
+            from_setting: boolean;
+            /**
+             * Rotating
+             * @description Whether values are being sealed anew just now.
+             */
+            rotating: boolean;
+            /**
+             * Renewed
+             * @description How many values have the newest key.
+             */
+            renewed: number;
+            /** Total */
+            total: number;
+            /**
+             * Unreadable
+             * @description Values under an old key that it does not open; they stay as they are.
+             */
+            unreadable: number;
         };
         /**
          * KeywordRemoved
@@ -3429,6 +3962,44 @@ export interface components {
             words: string;
         };
         /**
+         * LinkAnswer
+         * @description What a link is for.
+         * @example {
+         *       "email": "ann@example.com",
+         *       "expires_at": "2026-01-05T03:04:05.000Z",
+         *       "kind": "invitation",
+         *       "role": "owner"
+         *     }
+         */
+        LinkAnswer: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "invitation" | "password";
+            role: components["schemas"]["Role"] | null;
+            /** Email */
+            email: string | null;
+            /** Username */
+            username: string | null;
+            /** Expires At */
+            expires_at: string;
+        };
+        /**
+         * LinkBody
+         * @description The token of a link: what stands behind its ``#``.
+         * @example {
+         *       "token": "x3C9…"
+         *     }
+         */
+        LinkBody: {
+            /**
+             * Token
+             * Format: password
+             */
+            token: string;
+        };
+        /**
          * LiveAnswer
          * @description The process answers.
          * @example {
@@ -3537,6 +4108,27 @@ export interface components {
          * @enum {string}
          */
         MatchMode: "contains" | "exact" | "whole_word" | "regex";
+        /**
+         * MeAnswer
+         * @description The person who is signed in.
+         * @example {
+         *       "has_totp": true,
+         *       "id": 1,
+         *       "role": "admin",
+         *       "username": "admin"
+         *     }
+         */
+        MeAnswer: {
+            /** Id */
+            id: number;
+            /** Username */
+            username: string;
+            /** Email */
+            email: string | null;
+            role: components["schemas"]["Role"];
+            /** Has Totp */
+            has_totp: boolean;
+        };
         /**
          * MessageAnswer
          * @description A sentence.
@@ -3679,6 +4271,75 @@ export interface components {
             value: string;
             /** Proxy */
             proxy?: string | null;
+        };
+        /**
+         * NewLinkAnswer
+         * @description A new link: its ``path`` behind the address of the console, with the token, shown this once.
+         * @example {
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "email": "ann@example.com",
+         *       "expires_at": "2026-01-05T03:04:05.000Z",
+         *       "id": "5f2b9c0d1e3a4b6c",
+         *       "invited_by": "admin",
+         *       "kind": "invitation",
+         *       "path": "/console/join#x3C9…",
+         *       "role": "owner",
+         *       "token": "x3C9…"
+         *     }
+         */
+        NewLinkAnswer: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "invitation" | "password";
+            role: components["schemas"]["Role"] | null;
+            /** Email */
+            email: string | null;
+            /** Username */
+            username: string | null;
+            /** Invited By */
+            invited_by: string | null;
+            /** Used By */
+            used_by: string | null;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string;
+            /** Used At */
+            used_at: string | null;
+            /** Path */
+            path: string;
+            /** Token */
+            token: string;
+        };
+        /**
+         * NewUserBody
+         * @description A new person, with the first password. An invitation lets people choose their own.
+         * @example {
+         *       "password": "correct horse battery",
+         *       "role": "owner",
+         *       "username": "ann"
+         *     }
+         */
+        NewUserBody: {
+            /** Username */
+            username: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            /**
+             * Role
+             * @default owner
+             * @enum {string}
+             */
+            role: "admin" | "owner" | "staff";
+            /** Email */
+            email?: string | null;
         };
         /**
          * ObservedBody
@@ -3973,7 +4634,7 @@ export interface components {
         };
         /**
          * PasswordAnswer
-         * @description Whether the password was changed.
+         * @description Whether it was done.
          * @example {
          *       "message": "密码修改成功",
          *       "success": true
@@ -3984,6 +4645,40 @@ export interface components {
             success: boolean;
             /** Message */
             message: string;
+        };
+        /**
+         * PasswordBody
+         * @description The password as it is, and as it shall be.
+         * @example {
+         *       "current_password": "correct horse battery",
+         *       "new_password": "staple battery horse"
+         *     }
+         */
+        PasswordBody: {
+            /**
+             * Current Password
+             * Format: password
+             */
+            current_password: string;
+            /**
+             * New Password
+             * Format: password
+             */
+            new_password: string;
+        };
+        /**
+         * PasswordLinkBody
+         * @description For how long the link holds.
+         * @example {
+         *       "expires_hours": 24
+         *     }
+         */
+        PasswordLinkBody: {
+            /**
+             * Expires Hours
+             * @default 24
+             */
+            expires_hours: number;
         };
         /**
          * PauseAnswer
@@ -4113,6 +4808,67 @@ export interface components {
             since: string;
             /** Until */
             until: string;
+        };
+        /**
+         * PersonList
+         * @description Everybody, by number.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "email": "ann@example.com",
+         *           "has_totp": false,
+         *           "id": 2,
+         *           "leaving": false,
+         *           "role": "owner",
+         *           "shops": 3,
+         *           "username": "ann"
+         *         }
+         *       ]
+         *     }
+         */
+        PersonList: {
+            /** Items */
+            items: components["schemas"]["PersonShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * PersonShape
+         * @description One person. ``shops``: how many they own. ``leaving``: being removed, with every shop.
+         * @example {
+         *       "active": true,
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "email": "ann@example.com",
+         *       "has_totp": false,
+         *       "id": 2,
+         *       "leaving": false,
+         *       "role": "owner",
+         *       "shops": 3,
+         *       "username": "ann"
+         *     }
+         */
+        PersonShape: {
+            /** Id */
+            id: number;
+            /** Username */
+            username: string;
+            /** Email */
+            email: string | null;
+            role: components["schemas"]["Role"];
+            /** Active */
+            active: boolean;
+            /** Leaving */
+            leaving: boolean;
+            /** Has Totp */
+            has_totp: boolean;
+            /** Shops */
+            shops: number;
+            /** Created At */
+            created_at: string;
+            /** Signed In At */
+            signed_in_at: string | null;
         };
         /**
          * PictureKept
@@ -4319,12 +5075,27 @@ export interface components {
         };
         /**
          * RegisterBody
-         * @description What other systems ask of a new person. Registration is closed here.
+         * @description What other systems ask of a new person. A verification code is not needed: none are sent.
          * @example {
+         *       "password": "correct horse battery",
          *       "username": "ann"
          *     }
          */
-        RegisterBody: Record<string, never>;
+        RegisterBody: {
+            /**
+             * Username
+             * @default
+             */
+            username: string;
+            /** Email */
+            email?: string | null;
+            /**
+             * Password
+             * Format: password
+             * @default
+             */
+            password: string;
+        };
         /**
          * ReloadAnswer
          * @description What is stored was read again; ``differed`` accounts were not as they were shown.
@@ -4469,6 +5240,12 @@ export interface components {
             /** Image Urls */
             image_urls: string[];
         };
+        /**
+         * Role
+         * @description What a person may do.
+         * @enum {string}
+         */
+        Role: "admin" | "owner" | "staff";
         /**
          * RuleBody
          * @description A new rule. Only its words are needed; without parts it says nothing when it fires.
@@ -5039,6 +5816,75 @@ export interface components {
             warnings: components["schemas"]["WarningShape"][];
         };
         /**
+         * SecurityEvent
+         * @description What happened.
+         * @enum {string}
+         */
+        SecurityEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "refused_right" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        /**
+         * SecurityNote
+         * @description What happened, by whom, from where, and how it ended.
+         *
+         *     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: somebody unknown), ``user_id`` and
+         *     ``username`` whom it concerns. What happened again within ten minutes stands in the row of the first time:
+         *     ``times``, and ``last_at``.
+         */
+        SecurityNote: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /** Last At */
+            last_at: string;
+            /** Times */
+            times: number;
+            /** Kind */
+            kind: string;
+            /** Outcome */
+            outcome: string;
+            /** Actor */
+            actor: string;
+            /** User Id */
+            user_id: number | null;
+            /** Username */
+            username: string | null;
+            /** Origin */
+            origin: string;
+            /** Account */
+            account: string | null;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * SecurityNotes
+         * @description What happened, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "actor": "",
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "facts": {},
+         *           "id": 41,
+         *           "kind": "sign_in",
+         *           "last_at": "2026-01-02T03:09:40.000Z",
+         *           "origin": "console 192.0.2.7",
+         *           "outcome": "wrong_login",
+         *           "times": 17,
+         *           "user_id": 1,
+         *           "username": "admin"
+         *         }
+         *       ]
+         *     }
+         */
+        SecurityNotes: {
+            /** Items */
+            items: components["schemas"]["SecurityNote"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
          * SendBody
          * @description A text or a picture for a chat. ``to_user_id`` is the buyer's; needed only where nothing was said before.
          *
@@ -5224,6 +6070,62 @@ export interface components {
              * @enum {string}
              */
             database: "ok" | "error";
+        };
+        /**
+         * SessionList
+         * @description The caller's sign-ins, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "address": "192.0.2.7",
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "current": true,
+         *           "expires_at": "2026-01-03T03:04:05.000Z",
+         *           "id": "9f86d081884c7d659a2feaa0",
+         *           "kind": "console",
+         *           "last_used_at": "2026-01-02T09:04:05.000Z",
+         *           "user_agent": "Mozilla/5.0 …"
+         *         }
+         *       ]
+         *     }
+         */
+        SessionList: {
+            /** Items */
+            items: components["schemas"]["SessionShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * SessionShape
+         * @description One sign-in: by what (``console``, or ``login`` for scripts), from where, and until when at most.
+         * @example {
+         *       "address": "192.0.2.7",
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "current": true,
+         *       "expires_at": "2026-01-03T03:04:05.000Z",
+         *       "id": "9f86d081884c7d659a2feaa0",
+         *       "kind": "console",
+         *       "last_used_at": "2026-01-02T09:04:05.000Z",
+         *       "user_agent": "Mozilla/5.0 …"
+         *     }
+         */
+        SessionShape: {
+            /** Id */
+            id: string;
+            /** Current */
+            current: boolean;
+            /** Kind */
+            kind: string;
+            /** User Agent */
+            user_agent: string;
+            /** Address */
+            address: string;
+            /** Created At */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string;
+            /** Expires At */
+            expires_at: string;
         };
         /**
          * SettingsBody
@@ -5713,6 +6615,29 @@ export interface components {
             week: number | null;
         };
         /**
+         * UserChangeBody
+         * @description What of a person is to be changed; what is left out stays.
+         * @example {
+         *       "active": true,
+         *       "role": "staff"
+         *     }
+         */
+        UserChangeBody: {
+            /**
+             * Role
+             * @default owner
+             * @enum {string}
+             */
+            role: "admin" | "owner" | "staff";
+            /**
+             * Active
+             * @default true
+             */
+            active: boolean;
+            /** Email */
+            email?: string | null;
+        };
+        /**
          * Verdict
          * @description Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered.
          * @enum {string}
@@ -6021,6 +6946,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordAnswer"];
+                };
+            };
             /** @description What was sent cannot be used */
             400: {
                 headers: {
@@ -6032,6 +6966,15 @@ export interface operations {
             };
             /** @description Not allowed, or not an account of the caller's */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6055,6 +6998,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
         };
@@ -6157,6 +7118,956 @@ export interface operations {
             };
             /** @description Not allowed, or not an account of the caller's */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    change_my_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    end_other_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session's id. */
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_users: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUserBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonShape"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    update_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The person's number. */
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UserChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonShape"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create_password_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The person's number. */
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordLinkBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewLinkAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_invitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewLinkAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    revoke_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The invitation's id. */
+                invitation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    look_at_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    join: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11164,6 +13075,71 @@ export interface operations {
             };
         };
     };
+    get_security_log: {
+        parameters: {
+            query?: {
+                /** @description Only this. */
+                kind?: components["schemas"]["SecurityEvent"] | null;
+                /** @description Only by or about this person. */
+                person?: string | null;
+                /** @description Only what ended so. */
+                outcome?: string | null;
+                /** @description Not before this moment. */
+                since?: string | null;
+                /** @description Before this moment. */
+                until?: string | null;
+                /** @description `page`, or `lines`: everything that fits, as lines of JSON. */
+                format?: components["schemas"]["Form"];
+                /** @description `next` of the answer before; none for the start. */
+                cursor?: string | null;
+                /** @description How many rows at most. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of notes; or all of them as a file, one JSON object a line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityNotes"];
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
     get_timeline: {
         parameters: {
             query?: {
@@ -12807,6 +14783,165 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    rotate_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    forget_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeysBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account of the caller's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */

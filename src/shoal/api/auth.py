@@ -8,10 +8,19 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
-from shoal.api.caller import Administrator, MaybeSession, Origin, SessionToken, TheServer, actor_of, origin_of
+from shoal.api.caller import (
+    Administrator,
+    MaybeSession,
+    Origin,
+    SessionToken,
+    TheServer,
+    actor_of,
+    address_of,
+    origin_of,
+)
 from shoal.api.documented import problems
 from shoal.api.shapes import example
-from shoal.errors import Forbidden, StoreError
+from shoal.errors import Forbidden, StoreError, Unauthenticated
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 from shoal.users import Role, User
@@ -58,7 +67,7 @@ class MessageAnswer(BaseModel):
 
 
 class PasswordAnswer(BaseModel):
-    """Whether the password was changed."""
+    """Whether it was done."""
 
     model_config = example(success=True, message="密码修改成功")
     success: bool
@@ -104,16 +113,21 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
     if body.password is None:
         return LoginAnswer(success=False, message=_WRONG_CODE if body.email else _NOTHING_GIVEN)
     origin = await origin_of(request, None)
-    user = await server.users.verify(name, body.password.get_secret_value())
-    if user is None:
+    wrong = LoginAnswer(success=False, message=_WRONG_NAME if body.username else _WRONG_EMAIL)
+    proof = await server.users.prove(name, body.password.get_secret_value())
+    if proof is None:
         await note_refused_sign_in(server, name, origin)
-        return LoginAnswer(success=False, message=_WRONG_NAME if body.username else _WRONG_EMAIL)
-    token = await server.users.open_session(
-        user.id,
-        server.settings.session_hours * 3600,
-        user_agent=request.headers.get("user-agent", ""),
-        address=request.client.host if request.client else "",
-    )
+        return wrong
+    user = proof.user
+    try:
+        token = await server.sessions.open(
+            user.id,
+            user_agent=request.headers.get("user-agent", ""),
+            address=address_of(request),
+            password_hash=proof.password_hash,
+        )
+    except Unauthenticated:  # the password was changed, or the person deactivated, this very moment
+        return wrong
     await note_sign_in(server, user, origin)
     return LoginAnswer(
         success=True,
@@ -138,7 +152,7 @@ async def verify(session: MaybeSession) -> VerifyAnswer:
 async def logout(server: TheServer, token: SessionToken, session: MaybeSession, origin: Origin) -> MessageAnswer:
     """End the session of this token. Also says so when there is none."""
     if token is not None:
-        await server.users.close_session(token)
+        await server.sessions.end(token)
     if session is not None:
         await note_sign_out(server, session.user, origin)
     return MessageAnswer(message="已登出")
@@ -150,7 +164,7 @@ async def logout(server: TheServer, token: SessionToken, session: MaybeSession, 
     responses=problems(400, 401, 403, 413, 422, 503),
 )
 async def change_admin_password(
-    body: ChangePasswordBody, server: TheServer, me: Administrator, token: SessionToken, origin: Origin
+    body: ChangePasswordBody, server: TheServer, me: Administrator, session: MaybeSession, origin: Origin
 ) -> PasswordAnswer:
     """Replace the caller's password. Every other session of theirs ends."""
     if await server.users.verify(me.username, body.current_password.get_secret_value()) is None:
@@ -158,12 +172,17 @@ async def change_admin_password(
             SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin, outcome=WRONG_LOGIN
         )
         return PasswordAnswer(success=False, message="当前密码错误")
-    await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_token=token)
+    kept = session.token_hash if session else ""
+    await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_session=kept)
+    server.sessions.look_again(me.id)
     await server.security_log.note(SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin)
     return PasswordAnswer(success=True, message="密码修改成功")
 
 
-@routes.post("/register", summary="Register (closed)", status_code=403, responses=problems(400, 403, 413, 422))
-async def register(_: RegisterBody) -> None:
-    """Always refused: the administrator makes accounts."""
-    raise Forbidden("registration is closed", code="registration_closed")
+@routes.post("/register", summary="Register, where that is open", responses=problems(400, 403, 409, 413, 422, 429, 503))
+async def register(body: RegisterBody, server: TheServer) -> PasswordAnswer:
+    """Become an owner, on a server with `open_registration`. Elsewhere it is refused: people are invited."""
+    if not server.settings.open_registration:
+        raise Forbidden("registration is closed", code="registration_closed")
+    await server.users.create(body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email)
+    return PasswordAnswer(success=True, message="注册成功，请登录")

@@ -64,13 +64,86 @@ class ChangePasswordBody(BaseModel):
         new_password="staple battery horse",  # noqa: S106  an example
     )
     current_password: Secret
-    new_password: Secret = Field(min_length=8, max_length=1024)
+    new_password: Secret
 
 
 class RegisterBody(BaseModel):
-    """What other systems ask of a new person. Registration is closed here."""
+    """What other systems ask of a new person. A verification code is not needed: none are sent."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"username": "ann"}]})
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={"examples": [{"username": "ann", "password": "correct horse battery"}]},
+        hide_input_in_errors=True,
+    )
+    username: Text = ""
+    email: Text | None = None
+    password: Secret = SecretStr("")
+
+
+RoleName = Literal["admin", "owner", "staff"]
+
+
+class NewUserBody(BaseModel):
+    """A new person, with the first password. An invitation lets people choose their own."""
+
+    model_config = _example(username="ann", password="correct horse battery", role="owner")  # noqa: S106  an example
+    username: Text
+    password: Secret
+    role: RoleName = "owner"
+    email: Text | None = None
+
+
+class UserChangeBody(BaseModel):
+    """What of a person is to be changed; what is left out stays."""
+
+    model_config = _example(role="staff", active=True)
+    role: RoleName = "owner"
+    active: bool = True
+    email: Text | None = None
+
+
+class InvitationBody(BaseModel):
+    """Who may come, and for how long the link holds."""
+
+    model_config = _example(role="owner", email="ann@example.com", expires_hours=72)
+    role: RoleName = "owner"
+    email: Text | None = None
+    expires_hours: float = Field(default=72, gt=0, le=720, allow_inf_nan=False, strict=False)
+
+
+class PasswordLinkBody(BaseModel):
+    """For how long the link holds."""
+
+    model_config = _example(expires_hours=24)
+    expires_hours: float = Field(default=24, gt=0, le=720, allow_inf_nan=False, strict=False)
+
+
+class LinkBody(BaseModel):
+    """The token of a link: what stands behind its ``#``."""
+
+    model_config = _example(token="x3C9…")  # noqa: S106  an example
+    token: Secret
+
+
+class JoinBody(BaseModel):
+    """The token of a link, and what its person chooses. A link for a new password needs no name."""
+
+    model_config = _example(token="x3C9…", username="ann", password="correct horse battery")  # noqa: S106  an example
+    token: Secret
+    username: Text = ""
+    password: Secret
+    email: Text | None = None
+
+
+class PasswordBody(BaseModel):
+    """The password as it is, and as it shall be."""
+
+    model_config = _example(
+        current_password="correct horse battery",  # noqa: S106  an example
+        new_password="staple battery horse",  # noqa: S106  an example
+    )
+    current_password: Secret
+    new_password: Secret
 
 
 # ── accounts ────────────────────────────────────────────────────────────────────────────────────────────────────────

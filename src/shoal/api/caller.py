@@ -18,7 +18,8 @@ from shoal.change_path import Caller
 from shoal.cookie_manager import LONGEST_WAIT_SECONDS
 from shoal.errors import Forbidden, InvalidInput, Unauthenticated, UnknownAccount
 from shoal.server import Server
-from shoal.users import Role, Session, User
+from shoal.sessions import Session
+from shoal.users import Role, User
 
 _ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
 _bearer = HTTPBearer(auto_error=False, description="The token that POST /login gave.")
@@ -51,7 +52,7 @@ SessionToken = Annotated[str | None, Depends(session_token)]
 
 async def maybe_session(server: TheServer, token: SessionToken) -> Session | None:
     """The session of the request's token, if it has one."""
-    return None if token is None else await server.users.session(token)
+    return None if token is None else await server.sessions.of(token)
 
 
 async def session_of(request: Request) -> Session | None:
@@ -81,6 +82,11 @@ async def administrator(me: Me) -> User:
 
 
 Administrator = Annotated[User, Depends(administrator)]
+
+
+def address_of(request: Request) -> str:
+    """The address that a request came from; empty when there is none."""
+    return request.client.host if request.client else ""
 
 
 def actor_of(user: User) -> str:

@@ -58,6 +58,7 @@ _SENTENCES = {
     412: "If-Match does not hold; `current` is how it is now",
     413: "The body is too large",
     422: "What was sent has the wrong shape, or a value that cannot be used",
+    429: "Too many attempts; `Retry-After` says when to come again",
     503: "The database did not do it, or nobody knows yet",
 }
 

@@ -106,5 +106,5 @@ def _chunk(told: Told) -> bytes:
 
 async def _signed_out(server: Server, token: str) -> bool:
     with suppress(StoreError):  # a database that does not answer signs nobody out
-        return await server.users.session(token) is None
+        return await server.sessions.of(token, in_use=False) is None
     return False

@@ -22,6 +22,7 @@ from shoal.errors import (
     ShoalError,
     StaleGeneration,
     StoreError,
+    TooManyAttempts,
     UnknownAccount,
 )
 
@@ -95,6 +96,8 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
         op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else reserved and reserved.op_id
         more |= {"op_id": shown_op_id(op_id)} if op_id else {}
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, RemovedSince):
         more |= {"op_id": shown_op_id(params.pop("op_id"))}
     if isinstance(error, LockTimeout):

@@ -115,7 +115,7 @@ async def send_message_compat(
     values = {name: _LINE_BREAKS.sub("", getattr(body, name)) for name in ("api_key", *_FIELDS)}
     if session is None and not values["api_key"]:
         return OldSendAnswer(success=False, message=NO_KEY)
-    session = session or await server.users.session(values["api_key"])
+    session = session or await server.sessions.of(values["api_key"])
     if session is None:
         return OldSendAnswer(success=False, message=WRONG_KEY)
     missing = next((name for name in _FIELDS if not values[name]), None)

@@ -68,6 +68,19 @@ _COOKIE_FLAWS: dict[str, tuple[str, str]] = {
 }
 
 
+_WEAKNESSES: dict[str, tuple[str, str]] = {
+    "common": ("它是常见的词或密码", "it is made of a common word or password"),
+    "personal": (
+        "它由用户名、邮箱或本软件的名字组成",
+        "it is made of your name, your address or that of Shoal",
+    ),
+    "keyboard": ("它是键盘上相邻的键", "its keys lie side by side"),
+    "repeated": ("它重复同一段", "it repeats itself"),
+    "sequence": ("它是一段连续的字母或数字", "it is a run of letters or digits"),
+    "date": ("它是一个日期或年份", "it is a date or a year"),
+    "short": ("它太短", "it is too short"),
+}
+
 PROBLEMS: dict[str, Problem] = {
     # ── who asks ──
     "unauthenticated": Problem(401, "未授权访问", "Sign in first, and send the token as “Authorization: Bearer …”."),
@@ -98,6 +111,25 @@ PROBLEMS: dict[str, Problem] = {
         "密码不可用：新密码需要 8 到 1024 个字符",
         "This password cannot be used: a new one has 8 to 1024 characters.",
     ),
+    "weak_password": Problem(
+        422,
+        "这个密码容易被猜到：{why}。建议用几个互不相关的词连成一句，或让密码管理器生成一个",
+        "This password is soon guessed: {why}. Take some words that have nothing to do with each other, or let a "
+        "password manager make one.",
+        words=_WEAKNESSES,
+    ),
+    "wrong_password": Problem(403, "当前密码不正确，没有任何修改", "That is not your password; nothing was changed."),
+    "too_many_attempts": Problem(
+        429,
+        "尝试太频繁，请在 {retry_after} 秒后再试",
+        "There were too many attempts; try again in {retry_after} s.",
+    ),
+    "bad_username": Problem(
+        422,
+        "用户名不可用：需要 1 到 64 个字符，首尾无空格，不能含 @、控制字符和看不见的字符",
+        "This user name cannot be used: 1 to 64 characters, no outer blanks, no @, no control or unseen characters.",
+    ),
+    "bad_email": Problem(422, "这不是一个邮箱地址，请检查", "This is no e-mail address; check it."),
     "username_taken": Problem(409, "该用户名已被使用，请换一个", "That user name is taken; choose another one."),
     "email_taken": Problem(409, "该邮箱已被使用，请换一个", "That address is taken; use another one."),
     # ── the keys of the secrets ──
@@ -130,6 +162,24 @@ PROBLEMS: dict[str, Problem] = {
         503,
         "密钥文件在启动之后被修改过，没有任何变化。请重启服务器后再试",
         "The key file was changed since the server started, and nothing was done. Start the server again first.",
+    ),
+    "unknown_person": Problem(404, "没有这个用户，可能已被删除", "There is no such person; perhaps they were removed."),
+    "unknown_session": Problem(404, "没有这个登录，可能已经结束", "There is no such sign-in; perhaps it is over."),
+    "unknown_invitation": Problem(
+        404,
+        "这个链接无效：已被使用、撤销或过期。请让管理员重新发一个",
+        "This link is over: it was used, revoked or too old. Ask the administrator for a new one.",
+    ),
+    "last_admin": Problem(
+        409,
+        "这是最后一个管理员，没有任何修改。请先让另一个人成为管理员",
+        "Nobody else could administer the server then; nothing was changed. Make somebody else an administrator first.",
+    ),
+    "person_leaving": Problem(409, "这个用户正在删除", "That person is just being removed."),
+    "owns_shops": Problem(
+        409,
+        "这个用户有自己的店铺，不能改为员工。请先移走店铺：{shops}",
+        "That person has shops and so cannot become staff. Remove the shops first: {shops}",
     ),
     # ── which account ──
     "unknown_account": Problem(404, "没有这个账号，请检查账号ID", "There is no such account; check its id."),

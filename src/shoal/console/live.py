@@ -25,7 +25,7 @@ from shoal.api.shapes import account_body
 from shoal.console.session import note_foreign_page
 from shoal.errors import StoreError
 from shoal.server import Server
-from shoal.users import Session
+from shoal.sessions import Session
 
 routes = APIRouter()
 
@@ -49,7 +49,7 @@ async def follow(socket: WebSocket) -> None:
         await socket.close()  # before it was accepted: the handshake is answered with 403
         return
     token = cookie_token(socket)
-    session = await server.users.session(token) if token else None
+    session = await server.sessions.of(token) if token else None
     await socket.accept()
     if session is None or token is None:
         await socket.close(SIGNED_OUT)
@@ -143,5 +143,5 @@ def _cursor(socket: WebSocket) -> int | None:
 
 async def _signed_out(server: Server, token: str) -> bool:
     with suppress(StoreError):  # a database that does not answer signs nobody out
-        return await server.users.session(token) is None
+        return await server.sessions.of(token, in_use=False) is None
     return False

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 
 from shoal.api.auth import WRONG_LOGIN, MessageAnswer, is_admin, note_refused_sign_in, note_sign_in, note_sign_out
 from shoal.api.bodies import ConsoleLoginBody
-from shoal.api.caller import TheServer, where_from
+from shoal.api.caller import TheServer, address_of, where_from
 from shoal.api.documented import problems
 from shoal.api.session_cookie import (
     clear_cookie,
@@ -46,20 +46,22 @@ async def open_console_session(
     """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe."""
     await _check_page(request, server)
     await _check_way(request, server)
-    user = await server.users.verify(body.name, body.password.get_secret_value())
-    if user is None:
+    proof = await server.users.prove(body.name, body.password.get_secret_value())
+    if proof is None:
         await note_refused_sign_in(server, body.name, where_from(request, _BY))
         raise Unauthenticated("wrong name or password", code=WRONG_LOGIN)
-    lifetime = server.settings.session_hours * 3600
-    token = await server.users.open_session(
-        user.id,
-        lifetime,
+    token = await server.sessions.open(
+        proof.user.id,
         kind="console",
         user_agent=request.headers.get("user-agent", ""),
-        address=request.client.host if request.client else "",
+        address=address_of(request),
+        password_hash=proof.password_hash,
     )
+    user, before = proof.user, cookie_token(request)
     await note_sign_in(server, user, where_from(request, _BY))
-    set_cookie(request, response, token, lifetime)
+    if before is not None:  # the browser forgets it: nobody else may have kept it
+        await server.sessions.end(before)
+    set_cookie(request, response, token, server.sessions.lifetime_seconds)
     response.headers["Cache-Control"] = "no-store"
     return ConsoleSession(user_id=user.id, username=user.username, is_admin=is_admin(user))
 
@@ -70,8 +72,7 @@ async def close_console_session(request: Request, response: Response, server: Th
     await _check_page(request, server)
     token = cookie_token(request)
     if token is not None:
-        session = await server.users.session(token)
-        await server.users.close_session(token)
+        session = await server.sessions.end(token)
         if session is not None:
             await note_sign_out(server, session.user, where_from(request, _BY))
     clear_cookie(request, response)
