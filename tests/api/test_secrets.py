@@ -34,6 +34,8 @@ def _filled(path: str, account_id: str) -> str:
         "order_id": "x",
         "login_id": "x",
         "session_id": "x",
+        "user_id": "2",
+        "invitation_id": "x",
         "chat": "x",
     }
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
