@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import aiohttp
@@ -210,12 +210,7 @@ async def _open_parts(
     except ConfigError as error:
         await notes.note(SecurityEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
         raise
-    passwords = Passwords()
-    closing.push_async_callback(_bounded, "passwords", passwords.close)
-    users = Users(database, passwords)
-    sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
-    closing.push_async_callback(_bounded, "sessions", sessions.close)
-    links = Invitations(database, passwords)
+    people = _open_people(database, settings, closing)
 
     def tell(talk: Talk) -> None:
         account = manager.accounts.get(talk.account_id)
@@ -248,7 +243,9 @@ async def _open_parts(
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
     closing.push_async_callback(_rereading(database, manager))
-    first_password = await _first_password(users, settings, notes)  # last: a start that fails must not swallow it
+    first_password = await _first_password(
+        people.users, settings, notes
+    )  # last: a start that fails must not swallow it
     answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
     retention = Retention(
         store,
@@ -271,10 +268,10 @@ async def _open_parts(
         database=database,
         store=store,
         manager=manager,
-        users=users,
+        users=people.users,
         security_log=notes,
-        sessions=sessions,
-        invitations=links,
+        sessions=people.sessions,
+        invitations=people.invitations,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),
@@ -290,6 +287,23 @@ async def _open_parts(
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
     return server, first_password
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """The parts that know who may come in."""
+
+    users: Users
+    sessions: Sessions
+    invitations: Invitations
+
+
+def _open_people(database: Database, settings: Settings, closing: AsyncExitStack) -> _People:
+    passwords = Passwords()
+    closing.push_async_callback(_bounded, "passwords", passwords.close)
+    sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
+    closing.push_async_callback(_bounded, "sessions", sessions.close)
+    return _People(Users(database, passwords), sessions, Invitations(database, passwords))
 
 
 def _site_connect(
