@@ -21,9 +21,8 @@ PAGES = (
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", ["wide", "narrow"])
-async def test_axe_finds_nothing_and_nothing_scrolls_sideways(console: Console, scheme: str, width: str) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [("wide", "light"), ("narrow", "dark")])
+async def test_axe_finds_nothing_and_nothing_scrolls_sideways(console: Console, width: str, scheme: str) -> None:
     page = await console.page(viewport=_WIDTHS[width], color_scheme=scheme, reduced_motion="reduce")
     for path in PAGES:
         await page.goto(path)
