@@ -41,6 +41,7 @@ QUICK_SITE: dict[str, Any] = {
     "site_timeout_seconds": 3.0,
     "send_timeout_seconds": 1.0,
     "token_calls_per_second": 100.0,
+    "order_calls_per_second": 100.0,
 }
 
 

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     starts_per_second: float = Field(20.0, gt=0, le=1000, description="First connections per second.")
     reconnects_per_second: float = Field(200.0, gt=0, le=5000, description="Reconnects per second.")
     token_calls_per_second: float = Field(1.0, gt=0, le=1000, description="Risk-sensitive token calls per second.")
+    order_calls_per_second: float = Field(
+        2.0, gt=0, le=100, description="Calls about orders of one shop per second, after the first ten: who comes back "
+        "to a hundred orders does not ask about all at once."
+    )  # fmt: skip
     token_renewal_minutes: float = Field(
         110.0, ge=10, le=1440, description="Longest use of one socket token before it is renewed, in minutes."
     )

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 import structlog
+from aiolimiter import AsyncLimiter
 
 from shoal.account import Account
 from shoal.account_task import Link, now_ms
@@ -50,14 +51,17 @@ class Orders:
         book: OrderBook,
         *,
         account_id: str,
+        pace: AsyncLimiter,
         clock_set_ms: int = 0,
     ) -> None:
-        """``clock_set_ms``: how far our clock was set forward since what is stored was written."""
+        """``pace``: of the calls to the site. ``clock_set_ms``: how far our clock was set forward since what is stored
+        was written."""
         self._link = link
         self._outbox = outbox
         self._mtop = mtop
         self._book = book
         self._account_id = account_id
+        self._pace = pace
         self._clock_set_ms = clock_set_ms
         self._turn = asyncio.Lock()
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -220,6 +224,7 @@ class Orders:
         self, order: Order, act: Act, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
     ) -> bool:
         """Announce an act, make the call that does it, and say what became of it."""
+        await self._pace.acquire()
         if not await self._book.begin_intent(self._account_id, order.order_id, act):
             return True  # somebody else has begun it, or the order moved on
         if not self._link.allows() or not still_wanted():
@@ -274,6 +279,7 @@ class Orders:
 
         Raises ``NeedsOwner``.
         """
+        await self._pace.acquire()
         if not self._link.allows():
             return None
         try:

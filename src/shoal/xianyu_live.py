@@ -51,6 +51,8 @@ log = structlog.get_logger("shoal.live")
 FAREWELL_SECONDS = 1.0
 """How long a send or a confirmation that has left already may wait for its answer when the connection goes."""
 
+ORDER_CALLS_AT_ONCE = 10
+"""How many calls about orders one shop makes one right after the other; further ones are spaced."""
 
 PROXY_SECONDS = 10.0
 
@@ -224,6 +226,7 @@ class XianyuLive:
                     access.mtop,
                     self._around.order_book,
                     account_id=self._account.id,
+                    pace=AsyncLimiter(ORDER_CALLS_AT_ONCE, ORDER_CALLS_AT_ONCE / self._settings.order_calls_per_second),
                     clock_set_ms=clock_set_ms,
                 )
                 incoming = Incoming(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from order_steps import held, intent, order_soon, paying_shop
+from order_steps import CONSIGN, held, intent, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.account import AccountState
 from shoal.order_book import Act, IntentState
+from shoal.xianyu_live import ORDER_CALLS_AT_ONCE
 from standins import ANN, until
+
+CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.2
 
 
 async def test_a_paid_order_gets_its_message_first_and_is_confirmed_once(shoal: Shoal) -> None:
@@ -47,6 +50,21 @@ async def test_an_order_that_was_cancelled_while_the_shop_was_off_gets_nothing(s
     await asyncio.sleep(0.3)
     assert not [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
     assert not await shoal.sandbox.calls("consign.dummy", unb)
+
+
+async def test_who_comes_back_to_many_orders_asks_about_them_spaced_and_serves_each(shoal: Shoal) -> None:
+    unb = await paying_shop(shoal)
+    await shoal.close()
+    paid = [await pay(shoal, unb, buyer=f"buyer{number}") for number in range(ORDER_CALLS_AT_ONCE + 4)]
+    await shoal.open(order_calls_per_second=CALLS_PER_SECOND)
+    for order_id in paid:
+        await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    told = (*await shoal.sandbox.calls("trade.order.detail", unb), *await shoal.sandbox.calls(CONSIGN, unb))
+    at = sorted(call["wall_ms"] / 1000 for call in told)
+    assert len(at) >= len(paid) * 2
+    spaced = at[ORDER_CALLS_AT_ONCE:]
+    early = [n for n, when in enumerate(spaced, 1) if when - at[0] < n / CALLS_PER_SECOND - SLACK_SECONDS]
+    assert not early
 
 
 async def test_an_order_that_is_cancelled_while_its_message_leaves_is_not_confirmed(shoal: Shoal) -> None:
