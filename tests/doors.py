@@ -19,9 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from quick_start import blank_database, cheap_hasher
 from shoal import passwords
+from shoal.access import Principal
 from shoal.account import Account
 from shoal.reply_server import build_app
 from shoal.server import Server
+from shoal.users import Role
 from standins import FakeSite, cookie_of, quick_settings, until
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}
@@ -60,6 +62,12 @@ class Door:
     async def add(self, account_id: str = "shop", number: int = 1) -> None:
         """Add an account over the API."""
         await self.call("POST", "/cookies", json={"id": account_id, "value": cookie_of(number)})
+
+    async def principal(self, user_id: int = 1) -> Principal:
+        """A person, as the server knows them when they are signed in."""
+        user = await self.server.users.get(user_id)
+        assert user is not None
+        return Principal(user=user)
 
     async def etag(self, path: str) -> str:
         """The ETag of a GET."""
@@ -103,9 +111,9 @@ async def open_door(data_dir: Path, *, over_the_wire: bool = False, **settings: 
 
 
 @asynccontextmanager
-async def another_person(door: Door, name: str = "bob") -> AsyncIterator[Door]:
+async def another_person(door: Door, name: str = "bob", role: Role = Role.OWNER) -> AsyncIterator[Door]:
     """Somebody else on the same server."""
-    person = await door.server.users.create(name, "a password of theirs")
+    person = await door.server.users.create(name, "a password of theirs", role=role)
     async with client_of(door.app, await door.server.sessions.open(person.id, 3600)) as client:
         yield Door(door.app, client, door.site)
 

@@ -43,11 +43,13 @@ class Caller:
     """Who asks, from where, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait.
 
     ``owner_id``: the account must be that person's when its turn comes, not only when the request arrived.
+    ``permit``: raises what the caller hears when they may not do it (any more). Asked in the account's turn, too.
     ``repeats``: this op may have been tried before; what it did then is not done again.
     """
 
     actor: str
     owner_id: int | None = None
+    permit: Callable[[Account], None] | None = None
     op_id: str = ""
     repeats: bool = False
     if_match: int | frozenset[int] | None = None
@@ -279,6 +281,8 @@ class ChangePath:
         account = self.current(account_id)
         if caller.owner_id is not None and account.owner_id != caller.owner_id:
             raise UnknownAccount(account_id)  # deleted, and made anew by somebody else, during the wait
+        if caller.permit is not None:
+            caller.permit(account)
         return account
 
     async def _committed_fresh(

@@ -163,16 +163,18 @@ class DBManager:
         after_rev: int = 0,
         account_id: str | None = None,
         owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
-        """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0)."""
+        """Journal entries beyond ``after_rev`` (see ``AccountStore``)."""
         return await self._database.read(
             lambda connection: read_journal(
                 connection,
                 after_rev=after_rev,
                 account_id=account_id,
                 owner_id=owner_id,
+                or_accounts=or_accounts,
                 limit=limit,
                 newest_first=newest_first,
             )

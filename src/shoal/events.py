@@ -58,6 +58,13 @@ class Talk:
     owner_id: int = 0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessChanged:
+    """What a person may see or do changed: a grant, a token, a sign-in. Whoever tells them anything looks again."""
+
+    user_id: int
+
+
 Tell = Callable[[Talk], None]
 """Takes what happened in a chat or to an order, and fills in whose it is."""
 
@@ -66,7 +73,7 @@ def tell_nobody(_: Talk) -> None:
     """For who listens to no chat."""
 
 
-Event = AccountChanged | AccountStateChanged | Talk
+Event = AccountChanged | AccountStateChanged | Talk | AccessChanged
 
 
 class Subscription:
@@ -114,8 +121,10 @@ class Subscription:
         return events
 
 
-def _key(event: AccountStateChanged | Talk) -> tuple[str, str]:
+def _key(event: AccountStateChanged | Talk | AccessChanged) -> tuple[str, str]:
     """What a later event replaces."""
+    if isinstance(event, AccessChanged):
+        return ("access", str(event.user_id))
     if isinstance(event, Talk):
         return (event.kind, f"{event.account_id}/{event.key}")
     return ("state", event.account_id)

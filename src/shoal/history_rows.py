@@ -37,10 +37,14 @@ def read_journal(
     up_to_rev: int | None = None,
     account_id: str | None = None,
     owner_id: int | None = None,
+    or_accounts: Sequence[str] = (),
     limit: int | None = None,
     newest_first: bool = False,
 ) -> list[JournalEntry]:
-    """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0)."""
+    """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
+
+    With ``owner_id`` those of one person's accounts, and of ``or_accounts``.
+    """
     query = select(*_ENTRY_COLUMNS).limit(limit)
     if newest_first:
         query = query.order_by(journal.c.rev.desc())
@@ -52,7 +56,7 @@ def read_journal(
     if account_id is not None:
         query = query.where(journal.c.account_id == account_id)
     if owner_id is not None:
-        query = query.where(journal.c.owner_id == owner_id)
+        query = query.where((journal.c.owner_id == owner_id) | journal.c.account_id.in_(or_accounts))
     return [
         JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
         for row in connection.execute(query).mappings()

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from shoal import __version__
+from shoal.access import Access
 from shoal.account import Account
 from shoal.account_task import Connect, Link, evenly, now_ms
 from shoal.answers import Answers
@@ -55,6 +56,8 @@ from shoal.api import (
 )
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
+from shoal.api.route_rules import require_rules
+from shoal.api_tokens import ApiTokens
 from shoal.chat_pauses import ChatPauses
 from shoal.chats import Chats
 from shoal.config import Settings
@@ -168,6 +171,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
 @cache
 def _worked_out_routes() -> tuple[BaseRoute, ...]:
     """The routes, which hold nothing of a server. FastAPI works each one out at its first use: once for a process."""
+    require_rules(_ROUTES)
     template = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, generate_unique_id_function=_operation_id)
     for routes in _ROUTES:
         template.include_router(routes)
@@ -242,7 +246,8 @@ async def _open_parts(
     manager = CookieManager(store, connect, settings)
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
-    closing.push_async_callback(_rereading(database, manager))
+    access = await _open_access(database, manager, closing)
+    closing.push_async_callback(_rereading(database, manager, access))
     first_password = await _first_password(
         people.users, settings, notes
     )  # last: a start that fails must not swallow it
@@ -272,6 +277,8 @@ async def _open_parts(
         security_log=notes,
         sessions=people.sessions,
         invitations=people.invitations,
+        api_tokens=ApiTokens(database),
+        access=access,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),
@@ -304,6 +311,13 @@ def _open_people(database: Database, settings: Settings, closing: AsyncExitStack
     sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
     closing.push_async_callback(_bounded, "sessions", sessions.close)
     return _People(Users(database, passwords), sessions, Invitations(database, passwords))
+
+
+async def _open_access(database: Database, manager: CookieManager, closing: AsyncExitStack) -> Access:
+    access = Access(database, manager.accounts, manager.events)
+    closing.push_async_callback(_bounded, "access", access.close)
+    await access.open()
+    return access
 
 
 def _site_connect(
@@ -354,13 +368,13 @@ async def _first_password(users: Users, settings: Settings, notes: SecurityLog) 
     return None if chosen else made
 
 
-def _rereading(database: Database, manager: CookieManager) -> Callable[[], Awaitable[None]]:
+def _rereading(database: Database, manager: CookieManager, access: Access) -> Callable[[], Awaitable[None]]:
     """Read everything again each time the database has recovered; returns what ends that."""
     running: set[asyncio.Task[None]] = set()
 
     def on_degraded(degraded: bool) -> None:
         if not degraded:
-            task = asyncio.create_task(_reread(manager), name="reread")
+            task = asyncio.create_task(_reread(manager, access), name="reread")
             running.add(task)
             task.add_done_callback(running.discard)
 
@@ -374,9 +388,10 @@ def _rereading(database: Database, manager: CookieManager) -> Callable[[], Await
     return end
 
 
-async def _reread(manager: CookieManager) -> None:
+async def _reread(manager: CookieManager, access: Access) -> None:
     try:
         differed = await manager.reload_from_db()
+        await access.reload()
     except StoreError as error:
         log.warning("could not read the database again", why=error.code)
     else:

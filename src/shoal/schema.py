@@ -524,6 +524,34 @@ security_notes = Table(
     UniqueConstraint("note_id"),
     Index("ix_security_notes_at_ms", "at_ms"),
     Index("ix_security_notes_user_id", "user_id"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _account(primary_key=True),
+    Column("user_id", _RowId, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    _text("access", "read"),
+    _time("account_since_ms"),
+    _time("since_ms"),
+    _text("given_by"),
+    Index("ix_grants_user_id", "user_id"),
+)
+"""What a person may do with a shop of somebody else. ``account_since_ms`` tells it from an earlier one of that id."""
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("user_id", _RowId, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    _text("name"),
+    _text("scope", "read"),
+    Column("only_accounts", Text, nullable=True),
+    _time("created_at_ms"),
+    _time("expires_at_ms"),
+    _maybe_time("last_used_ms"),
+    Index("ix_api_tokens_user_id", "user_id"),
     sqlite_autoincrement=True,
 )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shoal.access import Access
 from shoal.answers import Answers
+from shoal.api_tokens import ApiTokens
 from shoal.chat_pauses import ChatPauses
 from shoal.chats import Chats
 from shoal.config import Settings
@@ -38,6 +40,8 @@ class Server:
     security_log: SecurityLog
     sessions: Sessions
     invitations: Invitations
+    api_tokens: ApiTokens
+    access: Access
     message_log: MessageLog
     pauses: ChatPauses
     chats: Chats

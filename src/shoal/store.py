@@ -175,10 +175,14 @@ class AccountStore(Protocol):
         after_rev: int = 0,
         account_id: str | None = None,
         owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
-        """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0)."""
+        """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
+
+        With ``owner_id`` those of one person's accounts, and of ``or_accounts``.
+        """
 
     async def op(self, op_id: str) -> OpRecord | None:
         """What became of an op, or ``None``: it was never applied."""
@@ -326,6 +330,7 @@ class MemoryStore:
         after_rev: int = 0,
         account_id: str | None = None,
         owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
@@ -335,7 +340,12 @@ class MemoryStore:
             rows = (row for row in reversed(self._journal) if not after_rev or row.rev < after_rev)
         else:
             rows = (row for row in self._journal if row.rev > after_rev)
-        chosen = [row for row in rows if account_id in {None, row.account_id} and owner_id in {None, row.owner_id}]
+        chosen = [
+            row
+            for row in rows
+            if account_id in {None, row.account_id}
+            and (owner_id in {None, row.owner_id} or row.account_id in or_accounts)
+        ]
         return chosen if limit is None else chosen[:limit]
 
     async def op(self, op_id: str) -> OpRecord | None:

@@ -164,14 +164,14 @@ async def test_a_cursor_older_than_the_journal_gets_a_reset(door: Door) -> None:
     for text in "bc":
         await _remark(door, text)
     assert await _prune(door, moment) == 2
-    async with aclosing(account_events(door.server, 1, 1, beat_seconds=15)) as events:
+    async with aclosing(account_events(door.server, await door.principal(1), 1, beat_seconds=15)) as events:
         assert (await _next(events)).body == {"type": "reset"}
         assert (await _next(events)).body["type"] == "snapshot"
-    async with aclosing(account_events(door.server, 1, 2, beat_seconds=15)) as events:
+    async with aclosing(account_events(door.server, await door.principal(1), 2, beat_seconds=15)) as events:
         assert (await _next(events)).rev == 3
     assert await _prune(door, now_ms() + 1_000) == 2, "nothing is left"
     for cursor, first in ((3, {"type": "reset"}), (4, None)):
-        async with aclosing(account_events(door.server, 1, cursor, beat_seconds=15)) as events:
+        async with aclosing(account_events(door.server, await door.principal(1), cursor, beat_seconds=15)) as events:
             told = await _next(events)
             assert told.body == (first or told.body)
             assert first or (told.body["type"], told.rev) == ("snapshot", 4)
@@ -183,7 +183,7 @@ async def test_what_is_pruned_while_it_is_being_told_ends_in_a_reset(
     monkeypatch.setattr("shoal.api.event_feed._PAGE", 1)
     for text in "abc":
         await _remark(door, text)
-    async with aclosing(account_events(door.server, 1, 1, beat_seconds=15)) as events:
+    async with aclosing(account_events(door.server, await door.principal(1), 1, beat_seconds=15)) as events:
         assert (await _next(events)).rev == 2
         await _prune(door, now_ms() + 1_000)
         assert (await _next(events)).body == {"type": "reset"}
@@ -194,7 +194,7 @@ async def test_a_cursor_that_is_too_far_behind_gets_a_reset(door: Door, monkeypa
     monkeypatch.setattr("shoal.api.event_feed.MISSED_LIMIT", 1)
     for text in "abc":
         await _remark(door, text)
-    async with aclosing(account_events(door.server, 1, 2, beat_seconds=15)) as events:
+    async with aclosing(account_events(door.server, await door.principal(1), 2, beat_seconds=15)) as events:
         assert (await _next(events)).body == {"type": "reset"}
 
 
@@ -206,7 +206,9 @@ async def _next(events: AsyncGenerator[Told | None, None]) -> Told:
 
 
 async def test_a_reader_who_is_too_slow_gets_a_reset_and_a_new_snapshot(door: Door) -> None:
-    async with aclosing(account_events(door.server, 1, None, beat_seconds=15, queue_limit=2)) as events:
+    async with aclosing(
+        account_events(door.server, await door.principal(1), None, beat_seconds=15, queue_limit=2)
+    ) as events:
         assert (await _next(events)).rev == 1
         for text in "abcde":
             await _remark(door, text)
@@ -259,7 +261,7 @@ async def test_nothing_falls_between_snapshot_and_first_event(door: Door) -> Non
     async def follow() -> list[int]:
         await asyncio.sleep(rng.random() * 0.2)
         revs: list[int] = []
-        async with aclosing(account_events(door.server, 1, None, beat_seconds=15)) as events:
+        async with aclosing(account_events(door.server, await door.principal(1), None, beat_seconds=15)) as events:
             while not revs or revs[-1] < ends_at:
                 told = await _next(events)
                 if told.rev is not None:
@@ -316,7 +318,7 @@ async def test_a_comment_comes_when_nothing_happens_and_signing_out_ends_the_str
 async def test_the_beat_comes_also_when_something_happens_all_the_time(door: Door) -> None:
     """By it the stream is looked at: whether its reader is still signed in."""
     states, told = itertools.count(), 0
-    feed = account_event_batches(door.server, 1, None, beat_seconds=0.05)
+    feed = account_event_batches(door.server, await door.principal(1), None, beat_seconds=0.05)
     async with asyncio.timeout(20), aclosing(feed):
         await anext(feed)
         while True:

@@ -221,9 +221,12 @@ async def test_a_body_of_the_wrong_shape_is_refused(door: Door, body: dict[str, 
 
 
 async def test_the_stream_tells_of_each_order_that_changes_to_its_owner_alone(door: Door) -> None:
-    async with another_person(door) as bob, aclosing(account_events(door.server, 1, None, beat_seconds=5)) as events:
+    async with (
+        another_person(door) as bob,
+        aclosing(account_events(door.server, await door.principal(1), None, beat_seconds=5)) as events,
+    ):
         assert bob is not None
-        stranger = account_events(door.server, 2, None, beat_seconds=0.3)
+        stranger = account_events(door.server, await door.principal(2), None, beat_seconds=0.3)
         async with aclosing(stranger), asyncio.timeout(5):
             for told in (await anext(events), await anext(stranger)):
                 assert told is not None

@@ -222,6 +222,7 @@ class FaultyStore(MemoryStore):
         after_rev: int = 0,
         account_id: str | None = None,
         owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
@@ -230,6 +231,7 @@ class FaultyStore(MemoryStore):
                 after_rev=after_rev,
                 account_id=account_id,
                 owner_id=owner_id,
+                or_accounts=or_accounts,
                 limit=limit,
                 newest_first=newest_first,
             )

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shoal.account_task import now_ms
 from shoal.activity import Span, activity
-from shoal.api.caller import Me, TheServer
+from shoal.api.caller import TheServer, WhoReadsNamed
 from shoal.api.documented import READING_ONE
 from shoal.api.messages import OfAccount, asked_for
 from shoal.api.moments import Moment
@@ -45,7 +45,7 @@ class Activity(BaseModel):
 @routes.get("/activity", summary="How much was said", responses=READING_ONE)
 async def get_activity(
     server: TheServer,
-    me: Me,
+    who: WhoReadsNamed,
     *,
     since: Annotated[
         Moment | None,
@@ -63,7 +63,7 @@ async def get_activity(
         )
     spans = await activity(
         server.database,
-        asked_for(server, me, cid),
+        asked_for(server, who, cid),
         since_ms=start,
         until_ms=now + 1,
         span_ms=minutes * _MINUTE_MS,

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.caller import (
     Administrator,
+    MaybePrincipal,
     MaybeSession,
     Origin,
     SessionToken,
@@ -19,6 +20,7 @@ from shoal.api.caller import (
     origin_of,
 )
 from shoal.api.documented import problems
+from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example
 from shoal.errors import Forbidden, StoreError, Unauthenticated
 from shoal.security_log import SecurityEvent
@@ -103,7 +105,7 @@ async def note_sign_out(server: Server, user: User, origin: str) -> None:
     await server.security_log.note(SecurityEvent.SIGN_OUT, actor=actor_of(user), user_id=user.id, origin=origin)
 
 
-@routes.post("/login", summary="Sign in", responses=problems(400, 413, 422, 503))
+@routes.post("/login", summary="Sign in", dependencies=[ANYBODY], responses=problems(400, 413, 422, 503))
 async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
     """Sign in. A wrong name or password is answered with 200 and `success: false`."""
     response.headers["Cache-Control"] = "no-store"
@@ -139,22 +141,28 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
     )
 
 
-@routes.get("/verify", summary="Who am I", response_model_exclude_none=True, responses=problems(503))
-async def verify(session: MaybeSession) -> VerifyAnswer:
+@routes.get(
+    "/verify",
+    summary="Who am I",
+    dependencies=[ANYBODY],
+    response_model_exclude_none=True,
+    responses=problems(503),
+)
+async def verify(who: MaybePrincipal) -> VerifyAnswer:
     """Say who is signed in with this token. Never 401."""
-    if session is None:
+    if who is None:
         return VerifyAnswer(authenticated=False)
-    user = session.user
+    user = who.user
     return VerifyAnswer(authenticated=True, user_id=user.id, username=user.username, is_admin=is_admin(user))
 
 
-@routes.post("/logout", summary="Sign out", responses=problems(503))
-async def logout(server: TheServer, token: SessionToken, session: MaybeSession, origin: Origin) -> MessageAnswer:
+@routes.post("/logout", summary="Sign out", dependencies=[ANYBODY], responses=problems(503))
+async def logout(server: TheServer, token: SessionToken, who: MaybePrincipal, origin: Origin) -> MessageAnswer:
     """End the session of this token. Also says so when there is none."""
     if token is not None:
         await server.sessions.end(token)
-    if session is not None:
-        await note_sign_out(server, session.user, origin)
+    if who is not None and who.session is not None:
+        await note_sign_out(server, who.user, origin)
     return MessageAnswer(message="已登出")
 
 
@@ -179,7 +187,12 @@ async def change_admin_password(
     return PasswordAnswer(success=True, message="密码修改成功")
 
 
-@routes.post("/register", summary="Register, where that is open", responses=problems(400, 403, 409, 413, 422, 429, 503))
+@routes.post(
+    "/register",
+    summary="Register, where that is open",
+    dependencies=[ANYBODY],
+    responses=problems(400, 403, 409, 413, 422, 429, 503),
+)
 async def register(body: RegisterBody, server: TheServer) -> PasswordAnswer:
     """Become an owner, on a server with `open_registration`. Elsewhere it is refused: people are invited."""
     if not server.settings.open_registration:

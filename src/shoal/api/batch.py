@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 
+from shoal.access import Principal
 from shoal.account import AccountState
 from shoal.api.bodies import BatchStatusBody
-from shoal.api.caller import Me, TheCaller, TheServer
+from shoal.api.caller import TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.documented import CHANGING
 from shoal.api.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.language import Language, language_of
@@ -19,9 +20,9 @@ from shoal.api.problems import problem_of
 from shoal.api.shapes import example
 from shoal.change_path import Caller
 from shoal.cookie_manager import BatchResult
-from shoal.errors import InvalidInput, UnknownAccount
+from shoal.errors import Forbidden, InvalidInput, UnknownAccount
+from shoal.right import Right
 from shoal.server import Server
-from shoal.users import User
 
 routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
@@ -61,7 +62,7 @@ class BatchAnswer(BaseModel):
 async def batch_update_cookie_status(
     body: BatchStatusBody,
     server: TheServer,
-    me: Me,
+    who: WhoOperatesNamed,
     caller: TheCaller,
     request: Request,
     response: Response,
@@ -76,15 +77,15 @@ async def batch_update_cookie_status(
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
-    mine = {name: enabled for name, enabled in body.updates.items() if _is_own(server, me, name)}
+    refused = _refused(server, who, body.updates)
+    mine = {name: enabled for name, enabled in body.updates.items() if name not in refused}
     atomic = mode == "atomic"
-    if atomic and len(mine) != len(body.updates):
-        strangers = [name for name in body.updates if name not in mine]
-        raise UnknownAccount(code="unknown_account/batch", ids=strangers[:MOST_NAMED])
+    if atomic and refused:
+        raise _first_refusal(refused)
     results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
     by_id = {result.account_id: result for result in results}
     strange = [name for name in body.updates if name not in by_id]
-    by_id |= {name: await _of_no_account(server, caller, name) for name in strange}
+    by_id |= {name: await _of_refused(server, caller, name, refused) for name in strange}
     language = language_of(accept_language)
     rows = [_row(by_id[name], caller.op_id, language) for name in body.updates]
     if any(isinstance(result.error, PASSING) for result in results):
@@ -93,16 +94,34 @@ async def batch_update_cookie_status(
     return BatchAnswer(results=rows)
 
 
-def _is_own(server: Server, me: User, account_id: str) -> bool:
-    account = server.manager.accounts.get(account_id)
-    return account is not None and account.owner_id == me.id
+def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, UnknownAccount | Forbidden]:
+    """The accounts that the caller may not switch, and why."""
+    refused: dict[str, UnknownAccount | Forbidden] = {}
+    for name in names:
+        try:
+            server.access.require(who, name, Right.OPERATE)
+        except (UnknownAccount, Forbidden) as error:
+            refused[name] = error
+    return refused
 
 
-async def _of_no_account(server: Server, caller: Caller, account_id: str) -> BatchResult:
-    """There is no such account: it was removed since this same request changed it, or never was."""
-    made = await server.store.op(f"{caller.op_id}:{account_id}") if caller.repeats else None
+def _first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> UnknownAccount | Forbidden:
+    """What an all-or-nothing batch is refused with."""
+    strangers = [name for name, error in refused.items() if isinstance(error, UnknownAccount)]
+    if strangers:
+        return UnknownAccount(code="unknown_account/batch", ids=strangers[:MOST_NAMED])
+    return next(iter(refused.values()))
+
+
+async def _of_refused(
+    server: Server, caller: Caller, account_id: str, refused: Mapping[str, UnknownAccount | Forbidden]
+) -> BatchResult:
+    """The caller may not; or there is no such account, which this same request may have changed before it went."""
+    error = refused.get(account_id, UnknownAccount())
+    gone = caller.repeats and isinstance(error, UnknownAccount)
+    made = await server.store.op(f"{caller.op_id}:{account_id}") if gone else None
     if made is None:
-        return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount())
+        return BatchResult(account_id=account_id, outcome="failed", error=error)
     outcome = "changed" if made.changed else "unchanged"
     return BatchResult(account_id=account_id, outcome=outcome, generation=made.generation)
 

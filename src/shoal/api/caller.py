@@ -10,19 +10,23 @@ from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
+from shoal.access import Principal, right_missing
 from shoal.account import Account
 from shoal.answers import Reservation
 from shoal.api.op_ids import new_op_id
+from shoal.api.route_rules import Asks, RouteRule, Shop, rule_of, ruled
 from shoal.api.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
+from shoal.api_tokens import PREFIX
 from shoal.change_path import Caller
 from shoal.cookie_manager import LONGEST_WAIT_SECONDS
 from shoal.errors import Forbidden, InvalidInput, Unauthenticated, UnknownAccount
+from shoal.right import Right
 from shoal.server import Server
 from shoal.sessions import Session
 from shoal.users import Role, User
 
 _ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
-_bearer = HTTPBearer(auto_error=False, description="The token that POST /login gave.")
+_bearer = HTTPBearer(auto_error=False, description="A token that POST /login or POST /tokens gave.")
 
 
 async def server_of(request: Request) -> Server:
@@ -44,36 +48,72 @@ async def session_token(
         return bearer.credentials
     if request.method not in SAFE_METHODS and not is_own_origin(request):
         return None
-    return cookie_token(request)
+    token = cookie_token(request)
+    return None if token is None or token.startswith(PREFIX) else token  # a cookie holds sign-ins only
 
 
 SessionToken = Annotated[str | None, Depends(session_token)]
 
 
-async def maybe_session(server: TheServer, token: SessionToken) -> Session | None:
-    """The session of the request's token, if it has one."""
-    return None if token is None else await server.sessions.of(token)
+async def principal_of(server: Server, token: str | None, *, in_use: bool = True) -> Principal | None:
+    """Whose token that is; ``None`` when it is unknown or over. ``in_use``: not only to look whether it is."""
+    if token is None:
+        return None
+    if token.startswith(PREFIX):
+        found = await server.api_tokens.find(token, in_use=in_use)
+        return None if found is None else Principal(user=found[0], token=found[1])
+    session = await server.sessions.of(token, in_use=in_use)
+    return None if session is None else Principal(user=session.user, session=session)
 
 
-async def session_of(request: Request) -> Session | None:
+async def maybe_principal(request: Request, server: TheServer, token: SessionToken) -> Principal | None:
+    """Who calls, if anybody says so. Looked up once for each request."""
+    if not hasattr(request.state, "principal"):
+        request.state.principal = await principal_of(server, token)
+    found: Principal | None = request.state.principal
+    return found
+
+
+async def caller_in(request: Request) -> Principal | None:
     """The same, for who has no more than the request."""
     token = await session_token(request, await _bearer(request))
-    return await maybe_session(await server_of(request), token)
+    return await maybe_principal(request, await server_of(request), token)
+
+
+MaybePrincipal = Annotated[Principal | None, Depends(maybe_principal)]
+
+
+async def known(principal: MaybePrincipal) -> Principal:
+    """Who calls. Raises ``Unauthenticated``."""
+    if principal is None:
+        raise Unauthenticated
+    return principal
+
+
+_Known = Annotated[Principal, Depends(known)]
+
+
+@ruled(RouteRule(asks=Asks.SESSION))
+async def signed_in(who: _Known) -> User:
+    """The person who calls, by a sign-in. Raises ``Unauthenticated``, or ``Forbidden`` for a token."""
+    if who.session is None:
+        raise Forbidden("no token may do this", code="token_not_allowed")
+    return who.user
+
+
+Me = Annotated[User, Depends(signed_in)]
+"""For what is about the person: sign-ins, passwords, tokens, other people. No token may."""
+
+
+async def maybe_session(who: MaybePrincipal) -> Session | None:
+    """The sign-in by which they call, if they call by one."""
+    return None if who is None else who.session
 
 
 MaybeSession = Annotated[Session | None, Depends(maybe_session)]
 
 
-async def signed_in(session: MaybeSession) -> User:
-    """The person who calls. Raises ``Unauthenticated``."""
-    if session is None:
-        raise Unauthenticated
-    return session.user
-
-
-Me = Annotated[User, Depends(signed_in)]
-
-
+@ruled(RouteRule(asks=Asks.ADMINISTRATOR))
 async def administrator(me: Me) -> User:
     """The person who calls, an administrator. Raises ``Forbidden``."""
     if me.role is not Role.ADMIN:
@@ -89,14 +129,44 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def _who_may(right: Right, shop: Shop = Shop.NONE, *, adds_shops: bool = False) -> Callable[..., Awaitable[Principal]]:
+    """A dependency: who calls, by a sign-in or by a token of that scope."""
+
+    @ruled(RouteRule(asks=Asks.RIGHT, right=right, shop=shop, adds_shops=adds_shops))
+    async def who_may(who: _Known) -> Principal:
+        if who.most < right:
+            raise right_missing(right, who.most, by_token=True)
+        if adds_shops and not who.owns_shops:
+            raise Forbidden("staff own no shops", code="staff_owns_none")
+        return who
+
+    return who_may
+
+
+WhoReads = Annotated[Principal, Depends(_who_may(Right.READ))]
+"""For lists of what the caller may see."""
+who_replies = _who_may(Right.REPLY)
+who_operates = _who_may(Right.OPERATE)
+WhoOperates = Annotated[Principal, Depends(who_operates)]
+WhoManages = Annotated[Principal, Depends(_who_may(Right.OWN))]
+WhoAddsShops = Annotated[Principal, Depends(_who_may(Right.OWN, adds_shops=True))]
+WhoReadsNamed = Annotated[Principal, Depends(_who_may(Right.READ, Shop.CONTENT))]
+"""For routes that name a shop in the query or the body: they check the right by ``server.access``."""
+WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Right.REPLY, Shop.CONTENT))]
+WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Right.OPERATE, Shop.CONTENT))]
+WhoAddsNamed = Annotated[Principal, Depends(_who_may(Right.OWN, Shop.CONTENT, adds_shops=True))]
+
+
 def actor_of(user: User) -> str:
     """The person as the journal names them."""
     return f"user:{user.username}"
 
 
-async def origin_of(request: Request, session: MaybeSession) -> str:
+async def origin_of(request: Request, who: MaybePrincipal) -> str:
     """From where a request came, as the journal names it: by what it was asked, and from which address."""
-    if session is not None and session.kind == "console":
+    if who is not None and who.token is not None:
+        by = f"token:{who.token.id}"
+    elif who is not None and who.session is not None and who.session.kind == "console":
         by = "console"
     else:
         by = "shell" if request.headers.get("user-agent", "").startswith("shoal/") else "api"
@@ -113,8 +183,10 @@ Origin = Annotated[str, Depends(origin_of)]
 
 async def caller_of(
     request: Request,
-    me: Me,
+    server: TheServer,
+    who: _Known,
     origin: Origin,
+    *,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -137,11 +209,12 @@ async def caller_of(
 ) -> Caller:
     """Who asks for a change, under which op id, and what they assume."""
     if idempotency_key is None:
-        request.state.op = Reservation(op_id=new_op_id(me.id), is_new=True)
+        request.state.op = Reservation(op_id=new_op_id(who.id), is_new=True)
     op: Reservation = request.state.op
+    rule = rule_of(request.scope["route"])
     return Caller(
-        actor=actor_of(me),
-        owner_id=me.id,
+        actor=actor_of(who.user),
+        permit=permit(server, who, Right.OWN if rule is None else rule.right),
         op_id=op.op_id,
         repeats=not op.is_new,
         if_match=_generations(if_match),
@@ -164,49 +237,63 @@ def _generations(if_match: str | None) -> frozenset[int] | None:
     return frozenset(int(tag[1]) for tag in tags)
 
 
-def _own_account(variant: str) -> Callable[..., Awaitable[Account]]:
-    """A dependency: the account of the path, which is the caller's. Unknown and foreign are the same answer."""
+def permit(server: Server, who: Principal, right: Right) -> Callable[[Account], None]:
+    """What refuses a change when the account's turn has come and they may not do it (any more)."""
 
-    async def own_account(
-        request: Request,
-        server: TheServer,
-        me: Me,
-        cid: Annotated[str, Path(description="The account's id.", examples=["my-shop"])],
-    ) -> Account:
+    def check(account: Account) -> None:
+        server.access.check(who, account, right)
+
+    return check
+
+
+_Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"])]
+
+
+def _account(right: Right, variant: str = "") -> Callable[..., Awaitable[Account]]:
+    """A dependency: the account of the path, with which the caller may do that.
+
+    Unknown and foreign are the same answer, that of ``variant``.
+    """
+
+    @ruled(RouteRule(asks=Asks.RIGHT, right=right, shop=Shop.PATH))
+    async def account_of_path(request: Request, server: TheServer, who: _Known, cid: _Cid) -> Account:
         request.state.unknown_account = f"unknown_account{variant}"
-        account = server.manager.accounts.get(cid)
-        if account is None or account.owner_id != me.id:
-            raise UnknownAccount(cid)
+        account = server.access.require(who, cid, right)
+        request.state.right = server.access.right_on(who, account)
         return account
 
-    return own_account
+    return account_of_path
 
 
-async def id_to_remove(
-    request: Request,
-    server: TheServer,
-    me: Me,
-    caller: TheCaller,
-    cid: Annotated[str, Path(description="The account's id.", examples=["my-shop"])],
-) -> str:
+@ruled(RouteRule(asks=Asks.RIGHT, right=Right.OWN, shop=Shop.PATH))
+async def id_to_remove(request: Request, server: TheServer, who: _Known, caller: TheCaller, cid: _Cid) -> str:
     """The id of the path: of the caller's account, or of one that this same request removed before."""
     request.state.unknown_account = "unknown_account/change"
-    account = server.manager.accounts.get(cid)
-    if account is None or account.owner_id != me.id:
+    try:
+        server.access.require(who, cid, Right.OWN)
+    except UnknownAccount:
         before = await server.store.op(caller.op_id) if caller.repeats else None
         if before is None or before.account_id != cid:
-            raise UnknownAccount(cid)
+            raise
     return cid
 
 
+async def right_on_path(request: Request) -> Right:
+    """What the caller may do with the account of the path, which another dependency found."""
+    right: Right = request.state.right
+    return right
+
+
+TheRight = Annotated[Right, Depends(right_on_path)]
+"""To be asked for after the account."""
 IdToRemove = Annotated[str, Depends(id_to_remove)]
-AccountToChange = Annotated[Account, Depends(_own_account("/change"))]
-AccountToRead = Annotated[Account, Depends(_own_account("/read"))]
-AccountOfRules = Annotated[Account, Depends(_own_account("/rules"))]
-OwnAccount = Annotated[Account, Depends(_own_account(""))]
-
-
-def own_accounts(server: Server, me: User) -> list[Account]:
-    """The caller's accounts, oldest first."""
-    mine = (account for account in server.manager.accounts.values() if account.owner_id == me.id)
-    return sorted(mine, key=lambda account: (account.created_at_ms, account.id))
+ReadAccount = Annotated[Account, Depends(_account(Right.READ))]
+ReplyAccount = Annotated[Account, Depends(_account(Right.REPLY))]
+OperateAccount = Annotated[Account, Depends(_account(Right.OPERATE))]
+OwnAccount = Annotated[Account, Depends(_account(Right.OWN))]
+AccountToRead = Annotated[Account, Depends(_account(Right.READ, "/read"))]
+"""These answer in the words of the system that sellers come from, when there is no such account."""
+AccountToChange = Annotated[Account, Depends(_account(Right.OPERATE, "/change"))]
+AccountToRenew = Annotated[Account, Depends(_account(Right.OWN, "/change"))]
+RulesToRead = Annotated[Account, Depends(_account(Right.READ, "/rules"))]
+RulesToChange = Annotated[Account, Depends(_account(Right.OPERATE, "/rules"))]

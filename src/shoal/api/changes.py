@@ -102,7 +102,7 @@ async def _add_current(server: Server, account_id: str, error: StaleGeneration, 
     if shown and has_many_rules(account):
         current = await asyncio.to_thread(lambda: jsonable_encoder(shown(account)))
     else:
-        current = jsonable_encoder(shown(account) if shown else account_body(server.manager, account))
+        current = jsonable_encoder(shown(account) if shown else account_body(server.manager, account, None))
     error.params["current"] = current
     error.params["generation"] = account.generation
     error.params["etag"] = etag_of(account)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shoal.account_task import now_ms
 from shoal.api.bodies import TakeOverBody
-from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
+from shoal.api.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.changes import require_current
 from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING_ONE
@@ -102,7 +102,7 @@ class ChatList(BaseModel):
 @routes.get("/chats", summary="List chats", responses=READING_ONE)
 async def list_chats(
     server: TheServer,
-    me: Me,
+    who: WhoReadsNamed,
     *,
     cid: OfAccount = None,
     chat: OfChat = None,
@@ -124,7 +124,7 @@ async def list_chats(
     """The chats of the caller's accounts, those that spoke last first, each with its last word."""
     before = mixed_place_of(cursor, (int, str, str)) if cursor else None
     found = await server.chats.list_chats(
-        asked_for(server, me, cid),
+        asked_for(server, who, cid),
         now_ms=now_ms(),
         chat_id=chat,
         paused=paused,
@@ -139,14 +139,14 @@ async def list_chats(
 
 
 @routes.get("/cookies/{cid}/pauses", summary="List the chats in the owner's hands", responses=READING_ONE)
-async def list_pauses(account: OwnAccount, server: TheServer) -> PauseList:
+async def list_pauses(account: ReadAccount, server: TheServer) -> PauseList:
     """The account's chats that get no automatic reply now, and until when."""
     return PauseList(items=[_pause(pause) for pause in await server.pauses.active([account.id])])
 
 
 @routes.put("/cookies/{cid}/chats/{chat}/pause", summary="Take a chat over", responses=CHANGING)
 async def take_over_chat(
-    chat: ChatId, body: TakeOverBody, account: OwnAccount, server: TheServer, caller: TheCaller
+    chat: ChatId, body: TakeOverBody, account: ReplyAccount, server: TheServer, caller: TheCaller
 ) -> PauseShape:
     """Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it."""
     await require_current(server, account, caller)
@@ -155,7 +155,7 @@ async def take_over_chat(
 
 
 @routes.delete("/cookies/{cid}/chats/{chat}/pause", summary="Hand a chat back", responses=CHANGING)
-async def hand_back_chat(chat: ChatId, account: OwnAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
+async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
     """Reply automatically in this chat again, from the next message on."""
     await require_current(server, account, caller)
     return PauseEnded(ended=await server.pauses.hand_back(account.id, chat, actor=caller.actor))

@@ -5,8 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from shoal.access import right_missing, right_to_change
 from shoal.api.bodies import AccountInfoBody, AutoConfirmBody, PauseBody, RemarkBody, SettingsBody
-from shoal.api.caller import AccountToChange, AccountToRead, OwnAccount, TheCaller, TheServer
+from shoal.api.caller import (
+    AccountToChange,
+    AccountToRead,
+    AccountToRenew,
+    OperateAccount,
+    TheCaller,
+    TheRight,
+    TheServer,
+)
 from shoal.api.changes import changed, facts_of, made
 from shoal.api.cookies import require_secret
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING_COMPAT
@@ -152,7 +161,7 @@ async def update_pause_duration(
 
 @routes.post("/cookie/{cid}/account-info", summary="Renew the cookie (old path)", responses=CHANGING_COMPAT)
 async def update_account_info(
-    body: AccountInfoBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+    body: AccountInfoBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
 ) -> InfoChanged:
     """Renew the cookie. Platform name, password and `show_browser` are accepted and never stored."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
@@ -185,13 +194,20 @@ async def get_account_row(account: AccountToRead) -> FullRow:
 
 @routes.patch("/cookies/{cid}/settings", summary="Change some settings", responses=CHANGING)
 async def update_settings(
-    body: SettingsBody, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
+    body: SettingsBody,
+    account: OperateAccount,
+    right: TheRight,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
 ) -> SettingsChanged:
-    """Change the settings that are sent, all in one change; the others stay.
+    """Change the settings that are sent, all in one change; the others stay. The `proxy` is its owner's to change.
 
     Another `proxy` makes a running account reconnect through it. It un-parks none.
     """
     values = body.model_dump(include=body.model_fields_set)
+    if right < right_to_change(values):
+        raise right_missing(right_to_change(values), right)
     if body.proxy is not None:
         values["proxy"] = body.proxy.get_secret_value()
     change = server.manager.update_settings(account.id, values, caller=caller)

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from shoal.access import Principal
 from shoal.account import AccountState
 from shoal.api.bodies import CookieBody, NewAccountBody, StatusBody
-from shoal.api.caller import AccountToChange, IdToRemove, Me, OwnAccount, TheCaller, TheServer, own_accounts
+from shoal.api.caller import (
+    AccountToChange,
+    AccountToRenew,
+    IdToRemove,
+    OperateAccount,
+    ReadAccount,
+    TheCaller,
+    TheRight,
+    TheServer,
+    WhoAddsNamed,
+    WhoReads,
+)
 from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
-from shoal.api.shapes import CHANGE_EXAMPLE, AccountBody, ChangeFacts, account_body, etag_of, example
-from shoal.errors import InvalidInput
+from shoal.api.shapes import (
+    CHANGE_EXAMPLE,
+    AccountBody,
+    ChangeFacts,
+    RightWord,
+    account_body,
+    etag_of,
+    example,
+    right_word,
+)
+from shoal.errors import Forbidden, InvalidInput
 from shoal.new_cookies import add_or_renew
+from shoal.right import Right
+from shoal.server import Server
 
 routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
 
@@ -23,7 +46,7 @@ class DetailRow(BaseModel):
 
     model_config = example(
         id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
-        state="running", reason="", generation=7, fingerprint="1f0e9a3c",
+        state="running", reason="", generation=7, fingerprint="1f0e9a3c", right="own",
     )  # fmt: skip
     id: str
     value: str = ""
@@ -35,6 +58,7 @@ class DetailRow(BaseModel):
     reason: str
     generation: int
     fingerprint: str
+    right: RightWord = Field(description="What you may do with it: `own`, or what its owner lets you do.")
 
 
 class CheckAnswer(BaseModel):
@@ -64,16 +88,16 @@ class StatusAnswer(ChangeFacts):
 
 
 @routes.get("/cookies", summary="List account ids", responses=READING)
-async def list_cookies(server: TheServer, me: Me) -> list[str]:
+async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
     """The ids of the caller's accounts."""
-    return [account.id for account in own_accounts(server, me)]
+    return [account.id for account in server.access.accounts_of(who)]
 
 
 @routes.get("/cookies/details", summary="List accounts", responses=READING)
-async def list_cookie_details(server: TheServer, me: Me) -> list[DetailRow]:
+async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRow]:
     """The caller's accounts: what is wanted, and what is really happening."""
     rows = []
-    for account in own_accounts(server, me):
+    for account in server.access.accounts_of(who):
         seen = server.manager.observation(account.id)
         rows.append(
             DetailRow(
@@ -86,15 +110,16 @@ async def list_cookie_details(server: TheServer, me: Me) -> list[DetailRow]:
                 reason=seen.reason,
                 generation=account.generation,
                 fingerprint=account.fingerprint,
+                right=right_word(server.access.right_on(who, account)),
             )
         )
     return rows
 
 
 @routes.get("/cookies/check", summary="Is any account usable", responses=READING)
-async def check_cookies(server: TheServer, me: Me) -> CheckAnswer:
+async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     """Count the caller's accounts; usable are those that are on and need nobody to act."""
-    mine = own_accounts(server, me)
+    mine = server.access.accounts_of(who)
     enabled = [account for account in mine if account.enabled]
     valid = [account for account in enabled if not server.manager.observation(account.id).state.needs_owner]
     return CheckAnswer(
@@ -103,28 +128,29 @@ async def check_cookies(server: TheServer, me: Me) -> CheckAnswer:
 
 
 @routes.get("/cookies/{cid}", summary="Look at an account", responses=READING_ONE)
-async def get_cookie(account: OwnAccount, server: TheServer, response: Response) -> AccountBody:
+async def get_cookie(account: ReadAccount, right: TheRight, server: TheServer, response: Response) -> AccountBody:
     """Wish and fact side by side. The `ETag` stands for everything that the owner wants of the account."""
     response.headers["ETag"] = etag_of(account)
-    return account_body(server.manager, account)
+    return account_body(server.manager, account, right)
 
 
 @routes.post("/cookies", summary="Add an account, or renew its cookie", responses=CHANGING)
 async def add_cookie(
-    body: NewAccountBody, server: TheServer, me: Me, caller: TheCaller, response: Response
+    body: NewAccountBody, server: TheServer, who: WhoAddsNamed, caller: TheCaller, response: Response
 ) -> MsgAnswer:
     """A new id becomes an account that is on; an id of the caller's gets the new cookie and stays on or off."""
     require_secret(body.value, "value")
     if body.proxy is not None:
         require_secret(body.proxy.get_secret_value(), "proxy")
-    change = add_or_renew(server.manager, body.id, body.value, owner_id=me.id, caller=caller, proxy=_proxy(body))
+    require_own(server, who, body.id)
+    change = add_or_renew(server.manager, body.id, body.value, owner_id=who.id, caller=caller, proxy=_proxy(body))
     facts = await changed(server, response, body.id, change)
     return MsgAnswer(msg="success", **facts)
 
 
 @routes.put("/cookies/{cid}", summary="Renew an account's cookie", responses=CHANGING_COMPAT)
 async def update_cookie(
-    body: CookieBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+    body: CookieBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
 ) -> MsgAnswer:
     """Replace the cookie by a newer one of the same seller. The connection is renewed only if it differs."""
     require_secret(body.value, "value")
@@ -148,10 +174,28 @@ async def update_cookie_status(
 
 
 @routes.post("/cookies/{cid}/resume", summary="Try again after acting", responses=CHANGING)
-async def resume_cookie(account: OwnAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
+async def resume_cookie(account: OperateAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
     """Un-park the account and connect anew, after its owner did what was asked."""
     change = server.manager.resume(account.id, caller=caller)
     return MsgAnswer(msg="resumed", **await changed(server, response, account.id, change))
+
+
+def require_own(server: Server, who: Principal, account_id: str) -> None:
+    """Refuse to take somebody's account for one to be made, and a shop that the caller's token is not for.
+
+    One that the caller cannot see is left to be refused as taken.
+    """
+    account = server.manager.accounts.get(account_id)
+    if account is not None and server.access.right_on(who, account) is not None:
+        server.access.check(who, account, Right.OWN)
+    elif not who.covers(account_id):
+        raise Forbidden("this token is for other shops", code="token_not_allowed")
+
+
+def require_all_shops(who: Principal) -> None:
+    """Refuse a token that is for some shops only, where nobody knows yet which one it will be."""
+    if who.token is not None and who.token.only_accounts is not None:
+        raise Forbidden("this token is for certain shops", code="token_not_allowed")
 
 
 def require_secret(value: str, field: str) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 from shoal.account import Account
 from shoal.api.bodies import DefaultReplyBody
-from shoal.api.caller import AccountToChange, AccountToRead, Me, TheCaller, TheServer, own_accounts
+from shoal.api.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
 from shoal.api.changes import changed, require_current
 from shoal.api.documented import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
@@ -60,9 +60,9 @@ class RecordsCleared(BaseModel):
 
 
 @routes.get("/default-replies", summary="Read every default reply", responses=READING)
-async def list_default_replies(server: TheServer, me: Me) -> DefaultReplies:
+async def list_default_replies(server: TheServer, who: WhoReads) -> DefaultReplies:
     """The default replies of the caller's accounts."""
-    return DefaultReplies({account.id: _shown(account) for account in own_accounts(server, me)})
+    return DefaultReplies({account.id: _shown(account) for account in server.access.accounts_of(who)})
 
 
 @routes.get("/default-replies/{cid}", summary="Read the default reply", responses=READING_COMPAT)

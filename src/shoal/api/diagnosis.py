@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from shoal.account import Account
 from shoal.account_task import now_ms
 from shoal.api.advice import ADVICE
-from shoal.api.caller import OwnAccount, TheServer
+from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.documented import READING_ONE
 from shoal.api.language import Language, language_of
 from shoal.api.retry_reasons import park_words, retry_words
@@ -58,7 +58,7 @@ class Diagnosis(BaseModel):
 
 @routes.get("/cookies/{cid}/diagnosis", summary="Why does it not reply", responses=READING_ONE)
 async def get_diagnosis(
-    account: OwnAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
+    account: ReadAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
 ) -> Diagnosis:
     """Every switch, pause, lock, back-off, limit, missing rule or expired credential in the way, in order.
 

@@ -52,7 +52,7 @@ class InvalidBody(BaseModel):
 _SENTENCES = {
     400: "What was sent cannot be used",
     401: "Not signed in",
-    403: "Not allowed, or not an account of the caller's",
+    403: "Not allowed, or not an account that the caller may see",
     404: "There is no such thing, or it is not the caller's",
     409: "This does not fit the present state",
     412: "If-Match does not hold; `current` is how it is now",
@@ -76,6 +76,6 @@ def problems(*statuses: int) -> Responses:
 READING = problems(401, 422, 503)
 READING_COMPAT = problems(401, 403, 422, 503)
 READING_ONE = problems(401, 404, 422, 503)
-CHANGING = problems(400, 401, 404, 409, 412, 413, 422, 503)
+CHANGING = problems(400, 401, 403, 404, 409, 412, 413, 422, 503)
 CHANGING_COMPAT = problems(400, 401, 403, 409, 412, 413, 422, 503)
 CHANGING_RULES = problems(400, 401, 403, 404, 409, 412, 413, 422, 503)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from shoal.access import Principal
 from shoal.api.shapes import account_body, maybe_rfc3339, rfc3339
-from shoal.events import AccountChanged, AccountStateChanged, Event, Subscription, Talk
+from shoal.events import AccessChanged, AccountChanged, AccountStateChanged, Event, Subscription, Talk
 from shoal.journal import JournalEntry
 from shoal.server import Server
 
@@ -21,57 +22,71 @@ _PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event for the reader. ``rev`` is the cursor to resume after it, where there is one."""
+    """One event for the reader. ``rev`` is the cursor to resume after it, where there is one.
+
+    ``account_id`` and ``owner_id``: of whose account it tells, unless it tells of all.
+    """
 
     body: dict[str, Any]
     rev: int | None = None
+    account_id: str = ""
+    owner_id: int = 0
 
 
 async def account_events(
-    server: Server, user_id: int, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
+    server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[Told | None, None]:
-    """Tell a person's events until the server stops, one by one; ``None`` every ``beat_seconds``.
+    """Tell a person's events until the server stops, one by one.
+
+    ``None`` every ``beat_seconds``, and when what the reader may see has changed: whoever tells it on looks whether
+    they are still signed in. A snapshot follows then, and nothing more of a shop that they lost.
 
     With ``after``: first the changes since then, in order, and then the snapshot. A cursor that is too old, or not
     ours, and a reader who is too slow, get a reset and a new snapshot.
     """
-    batches = account_event_batches(server, user_id, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
+    batches = account_event_batches(server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
     async with aclosing(batches):
         async for batch in batches:
             for told in batch:
-                yield told
+                if _is_for(server, who, told):  # still: the reader may have been slow
+                    yield told
             if not batch:
                 yield None
 
 
 async def account_event_batches(
-    server: Server, user_id: int, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
+    server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[list[Told], None]:
-    """The same, with everything that waits together; empty every ``beat_seconds``, so that the reader knows we live."""
+    """The same, with everything that waits together; empty where the other says ``None``."""
     cursor = after
     while True:
         with server.events.subscribe(queue_limit) as subscription:
             # Listening began before the snapshot is taken, on the same turn of the loop: nothing falls between.
             rev = server.manager.newest_rev
-            snapshot = _snapshot(server, user_id, rev)
+            snapshot = _snapshot(server, who, rev)
             told_already: set[int] = set()
             if cursor is not None:
-                async for missed in _missed(server, user_id, cursor, rev):
+                async for missed in _missed(server, who, cursor, rev):
                     told_already.update(told.rev for told in missed if told.rev is not None)
                     yield missed
-            yield [snapshot]
-            async for batch in _live(subscription, user_id, beat_seconds):
+            yield [_without_lost(server, who, snapshot)]
+            async for events in _live(subscription, beat_seconds):
                 # Another machine's change stands in the journal before it is published, and so is told, here.
-                news = [told for told in batch if told.rev not in told_already]
-                if news or not batch:
+                news = [told for told in _all_told(server, who, events) if told.rev not in told_already]
+                anew = _snapshot(server, who, server.manager.newest_rev) if _differs(who, events) else None
+                if news:
                     yield news
+                if anew is not None or not events:
+                    yield []
+                if anew is not None:
+                    yield [_without_lost(server, who, anew)]
             if subscription.ended:
                 return
         yield [Told({"type": "reset"})]
         cursor = None
 
 
-async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -> AsyncIterator[list[Told]]:
+async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterator[list[Event]]:
     """What happens from now on, all that waits at once; ends when events were lost, or none come. Empty is the beat."""
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
@@ -86,11 +101,33 @@ async def _live(subscription: Subscription, user_id: int, beat_seconds: float) -
             continue
         if not events:
             return
-        if mine := [_told(event) for event in events if event.owner_id == user_id]:
-            yield mine
+        yield events
 
 
-async def _missed(server: Server, user_id: int, after: int, rev: int) -> AsyncIterator[list[Told]]:
+def _is_for(server: Server, who: Principal, told: Told) -> bool:
+    return not told.account_id or server.access.may_see(who, told.account_id, told.owner_id)
+
+
+def _differs(who: Principal, events: Sequence[Event]) -> bool:
+    """Whether something changed of what the reader may see."""
+    return any(isinstance(event, AccessChanged) and event.user_id == who.id for event in events)
+
+
+def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
+    """The snapshot without what the reader was refused since it was taken."""
+    readable = {account.id for account in server.access.accounts_of(who)}
+    rows = snapshot.body["accounts"]
+    kept = [row for row in rows if row["id"] in readable or row["owner_id"] == who.id]
+    return snapshot if len(kept) == len(rows) else Told({**snapshot.body, "accounts": kept}, snapshot.rev)
+
+
+def _all_told(server: Server, who: Principal, events: Sequence[Event]) -> list[Told]:
+    """The events that are for that reader, as things are now."""
+    told = (_told(event) for event in events if not isinstance(event, AccessChanged))
+    return [one for one in told if _is_for(server, who, one)]
+
+
+async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[Told]]:
     """The changes beyond ``after`` up to ``rev``, page by page, or one reset."""
     if after > rev or rev - after > MISSED_LIMIT:
         yield [Told({"type": "reset"})]
@@ -101,24 +138,26 @@ async def _missed(server: Server, user_id: int, after: int, rev: int) -> AsyncIt
         if place < await server.store.oldest_rev():  # asked last: it may have been pruned just before the page was read
             yield [Told({"type": "reset"})]
             return
-        mine = [entry for entry in page if entry.rev <= rev and entry.owner_id == user_id]
+        mine = [entry for entry in page if entry.rev <= rev and server.access.may_see_entry(who, entry)]
         if mine:
-            yield [Told(_change(entry), entry.rev) for entry in mine]
+            yield [_told(AccountChanged(entry=entry)) for entry in mine]
         place = page[-1].rev if page else rev
 
 
-def _snapshot(server: Server, user_id: int, rev: int) -> Told:
-    mine = [account for account in server.manager.accounts.values() if account.owner_id == user_id]
-    accounts = [account_body(server.manager, account).model_dump(mode="json") for account in mine]
+def _snapshot(server: Server, who: Principal, rev: int) -> Told:
+    access, manager = server.access, server.manager
+    accounts = [
+        account_body(manager, account, access.right_on(who, account)).model_dump(mode="json")
+        for account in access.accounts_of(who)
+    ]
     return Told({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
 
 
-def _told(event: Event) -> Told:
+def _told(event: AccountChanged | AccountStateChanged | Talk) -> Told:
     if isinstance(event, AccountChanged):
-        return Told(_change(event.entry), event.entry.rev)
-    if isinstance(event, Talk):
-        return Told(_talk(event))
-    return Told(_state(event))
+        return Told(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
+    body = _talk(event) if isinstance(event, Talk) else _state(event)
+    return Told(body, None, event.account_id, event.owner_id)
 
 
 def _change(entry: JournalEntry) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
-from shoal.api.caller import Me, SessionToken, TheServer
+from shoal.access import Principal
+from shoal.api.caller import SessionToken, TheServer, WhoReads, principal_of
 from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
 from shoal.errors import StoreError
@@ -66,17 +67,19 @@ def _as_json(failures: Responses) -> Responses:
 )
 async def get_events(
     server: TheServer,
-    me: Me,
+    who: WhoReads,
     token: SessionToken,
     after: Annotated[int | None, Query(ge=0, description="Resume after this `rev`.")] = None,
     last_event_id: Annotated[str | None, Header(description="The same, as browsers send it; it wins.")] = None,
 ) -> EventStream:
     """A snapshot, then every later change in order (`id` is its `rev`) and the latest state of each account.
 
-    Only of the caller's accounts. `reset` says that events were lost; a new snapshot follows.
+    Only of the accounts that the caller may see. `reset` says that events were lost; a new snapshot follows. So does
+    one, without a reset, when an account was shared with the caller or is not any more. The stream ends with the
+    sign-in, or with the token.
     """
     cursor = after if last_event_id is None else _cursor(last_event_id)
-    return EventStream(_chunks(server, me.id, token or "", cursor))
+    return EventStream(_chunks(server, who, token or "", cursor))
 
 
 def _cursor(last_event_id: str) -> int | None:
@@ -87,9 +90,9 @@ def _cursor(last_event_id: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 2**62
 
 
-async def _chunks(server: Server, user_id: int, token: str, cursor: int | None) -> AsyncGenerator[bytes, None]:
+async def _chunks(server: Server, who: Principal, token: str, cursor: int | None) -> AsyncGenerator[bytes, None]:
     yield _OPENING
-    async with aclosing(account_events(server, user_id, cursor, beat_seconds=BEAT_SECONDS)) as events:
+    async with aclosing(account_events(server, who, cursor, beat_seconds=BEAT_SECONDS)) as events:
         async for told in events:
             if told is not None:
                 yield _chunk(told)
@@ -106,5 +109,5 @@ def _chunk(told: Told) -> bytes:
 
 async def _signed_out(server: Server, token: str) -> bool:
     with suppress(StoreError):  # a database that does not answer signs nobody out
-        return await server.sessions.of(token, in_use=False) is None
+        return await principal_of(server, token, in_use=False) is None
     return False

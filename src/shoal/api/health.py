@@ -11,8 +11,9 @@ import psutil
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from shoal.api.caller import Me, TheServer
+from shoal.api.caller import TheServer, WhoOperates, WhoReads
 from shoal.api.documented import READING
+from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import StoreError
 from shoal.server import Server
@@ -105,6 +106,7 @@ class ReloadAnswer(BaseModel):
 @routes.get(
     "/health",
     summary="Is the server well",
+    dependencies=[ANYBODY],
     responses={503: {"model": HealthAnswer, "description": "The database or the manager is not well"}},
 )
 async def get_health(server: TheServer, response: Response) -> HealthAnswer:
@@ -125,7 +127,7 @@ async def get_health(server: TheServer, response: Response) -> HealthAnswer:
     )
 
 
-@routes.get("/health/live", summary="Does the process answer")
+@routes.get("/health/live", summary="Does the process answer", dependencies=[ANYBODY])
 async def get_live(server: TheServer) -> LiveAnswer:
     """The event loop turns. Asks nothing else."""
     return LiveAnswer(started_at=rfc3339(server.started_at_ms))
@@ -134,6 +136,7 @@ async def get_live(server: TheServer) -> LiveAnswer:
 @routes.get(
     "/health/ready",
     summary="Are changes accepted",
+    dependencies=[ANYBODY],
     responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
 )
 async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
@@ -145,17 +148,17 @@ async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
 
 
 @routes.get("/system/locks", summary="What the account locks do", responses=READING)
-async def get_locks(server: TheServer, me: Me) -> LocksAnswer:
+async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
     """Holders, waiters and times since start."""
     figures = asdict(server.manager.locks.figures())
     account = server.manager.accounts.get(figures["oldest_account"])
-    if account is None or account.owner_id != me.id:
+    if account is None or server.access.right_on(who, account) is None:
         figures["oldest_account"] = ""
     return LocksAnswer(**figures)
 
 
 @routes.post("/system/reload-cache", summary="Read the database again", responses=READING)
-async def reload_cache(server: TheServer, _: Me) -> ReloadAnswer:
+async def reload_cache(server: TheServer, _: WhoOperates) -> ReloadAnswer:
     """Read what is stored, publish what differs, and bring the connections along."""
     return ReloadAnswer(differed=await server.manager.reload_from_db())
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
+from shoal.access import Principal, right_to_change
 from shoal.account import Account
-from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer
+from shoal.api.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
 from shoal.api.changes import changed
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING, READING_ONE
@@ -19,9 +20,9 @@ from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, e
 from shoal.change_path import Caller
 from shoal.errors import InvalidInput, StaleGeneration
 from shoal.journal import JournalEntry, changes_between
+from shoal.right import Right
 from shoal.server import Server
 from shoal.undo import undo
-from shoal.users import User
 
 routes = APIRouter(tags=["history"], route_class=ChangingRoute)
 
@@ -116,7 +117,7 @@ class UndoPreview(BaseModel):
 @routes.get("/history", summary="What was changed of all accounts", responses=READING)
 async def get_whole_history(
     server: TheServer,
-    me: Me,
+    who: WhoReadsNamed,
     *,
     cid: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Only of this account.")] = None,
     actor: Annotated[
@@ -137,39 +138,47 @@ async def get_whole_history(
     A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
     """
     before = place_of(cursor, 1)[0] if cursor else 0
+    shared = server.access.shared_with(who)
     sought = _Sought(actor=actor, field=field, since_ms=ms_of(since), until_ms=ms_of(until))
-    size = limit + 1 if sought == _EVERYTHING else _PAGE
+    size = limit + 1 if sought == _EVERYTHING and who.token is None else _PAGE
     rows: list[AccountHistoryRow] = []
     for _ in range(_MOST_PAGES):
         entries = await server.store.journal(
-            owner_id=me.id, account_id=cid, after_rev=before, limit=size, newest_first=True
+            owner_id=who.id, or_accounts=shared, account_id=cid, after_rev=before, limit=size, newest_first=True
         )
         for entry in entries:
             if len(rows) == limit:
                 return WholeHistory(items=rows, next=cursor_of(before))
             before = entry.rev
-            if sought.fits(entry):
-                rows.append(_row(server, me, entry))
+            if sought.fits(entry) and server.access.may_see_entry(who, entry):
+                rows.append(_row(server, who, entry))
         if len(entries) < size or sought.is_passed(entries[-1]):
             return WholeHistory(items=rows, next=None)
     return WholeHistory(items=rows, next=cursor_of(before))
 
 
-def _row(server: Server, me: User, entry: JournalEntry) -> AccountHistoryRow:
+def _row(server: Server, who: Principal, entry: JournalEntry) -> AccountHistoryRow:
     account = server.manager.accounts.get(entry.account_id)
-    mine = account if account is not None and account.owner_id == me.id else None
-    return AccountHistoryRow(account=entry.account_id, **history_row(entry, mine).model_dump())
+    return AccountHistoryRow(
+        account=entry.account_id, **history_row(entry, _changeable(server, who, account)).model_dump()
+    )
+
+
+def _changeable(server: Server, who: Principal, account: Account | None) -> Account | None:
+    """The account, if they may take changes of it back."""
+    return account if account and (server.access.right_on(who, account) or 0) >= Right.OPERATE else None
 
 
 @routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)
 async def get_history(
-    account: OwnAccount, server: TheServer, me: Me, cursor: Cursor = None, limit: Limit = 50
+    account: ReadAccount, server: TheServer, who: WhoReads, cursor: Cursor = None, limit: Limit = 50
 ) -> HistoryList:
     """The account's committed changes, newest first."""
     before = place_of(cursor, 1)[0] if cursor else 0
     entries = await server.store.journal(account_id=account.id, after_rev=before, limit=limit + 1, newest_first=True)
     page = entries[:limit]
-    rows = [history_row(entry, account) for entry in page if entry.owner_id == me.id]
+    undoable = _changeable(server, who, account)
+    rows = [history_row(entry, undoable) for entry in page if server.access.may_see_entry(who, entry)]
     return HistoryList(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
 
 
@@ -177,7 +186,7 @@ async def get_history(
 async def undo_change(
     rev: Annotated[int, Path(ge=1, le=2**63 - 1, description="The change's `rev` in the history.", examples=[120])],
     server: TheServer,
-    me: Me,
+    who: WhoOperatesNamed,
     caller: TheCaller,
     response: Response,
     *,
@@ -187,20 +196,21 @@ async def undo_change(
 
     A cookie, an account's addition and its removal cannot be undone. Rules and items return with the ids they had.
     """
-    entry, account = await _own_entry(server, me, rev)
+    entry, account = await _undoable_entry(server, who, rev)
     if dry_run:
         return _preview(entry, account, caller, response)
     return Undone(**await changed(server, response, account.id, server.manager.undo(entry, caller=caller)))
 
 
-async def _own_entry(server: Server, me: User, rev: int) -> tuple[JournalEntry, Account]:
-    """A change of an account that is, and was then, the caller's."""
+async def _undoable_entry(server: Server, who: Principal, rev: int) -> tuple[JournalEntry, Account]:
+    """A change that the caller may see, of an account whose every field that it changed they may change."""
     entries = await server.store.journal(after_rev=rev - 1, limit=1)
-    if not entries or entries[0].rev != rev or entries[0].owner_id != me.id:
+    if not entries or entries[0].rev != rev or not server.access.may_see_entry(who, entries[0]):
         raise InvalidInput("there is no such change", code="unknown_entry")
     account = server.manager.accounts.get(entries[0].account_id)
-    if account is None or account.owner_id != me.id:
+    if account is None or account.owner_id != entries[0].owner_id:
         raise InvalidInput("the account of that change is gone", code="not_undoable/gone")
+    server.access.check(who, account, right_to_change(entries[0].changes))
     return entries[0], account
 
 

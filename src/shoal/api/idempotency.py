@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shoal.answers import Answer, KeyedRequest
-from shoal.api.caller import actor_of, session_of
+from shoal.api.caller import actor_of, caller_in
 from shoal.api.op_ids import check_key, new_op_id
 from shoal.api.problems import answer_to
 from shoal.errors import (
@@ -64,10 +64,10 @@ class ChangingRoute(APIRoute):
             if key is None or request.method not in CHANGING_METHODS:
                 return await handle(request)
             server: Server = request.app.state.server
-            session = await session_of(request)
-            if session is None:
+            who = await caller_in(request)
+            if who is None:
                 return await handle(request)  # which refuses it
-            keyed = await _keyed(request, session.user, check_key(key))
+            keyed = await _keyed(request, who.user, check_key(key))
             async with server.answers.turn(keyed):
                 return await _answered(server, keyed, request, handle)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from shoal.api.bodies import InvitationBody, JoinBody, LinkBody
 from shoal.api.caller import Administrator, TheServer
 from shoal.api.documented import problems
+from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.invitations import Invitation
 from shoal.users import Role
@@ -113,7 +114,9 @@ async def revoke_invitation(invitation_id: InvitationId, server: TheServer, _: A
     return invitation_shape(await server.invitations.revoke(invitation_id))
 
 
-@routes.post("/join/look", summary="Look at a link", responses=problems(400, 404, 413, 422, 429, 503))
+@routes.post(
+    "/join/look", summary="Look at a link", dependencies=[ANYBODY], responses=problems(400, 404, 413, 422, 429, 503)
+)
 async def look_at_link(body: LinkBody, server: TheServer, _: NoStore) -> LinkAnswer:
     """Say what a link is for, before it is used."""
     link = await server.invitations.look(body.token.get_secret_value())
@@ -123,7 +126,9 @@ async def look_at_link(body: LinkBody, server: TheServer, _: NoStore) -> LinkAns
     )
 
 
-@routes.post("/join", summary="Come in by a link", responses=problems(400, 404, 409, 413, 422, 429, 503))
+@routes.post(
+    "/join", summary="Come in by a link", dependencies=[ANYBODY], responses=problems(400, 404, 409, 413, 422, 429, 503)
+)
 async def join(body: JoinBody, server: TheServer, _: NoStore) -> JoinAnswer:
     """Choose a name and a password, or a new password; then sign in by it. A link works once."""
     user = await server.invitations.use(

@@ -13,12 +13,13 @@ from pydantic import BaseModel
 from shoal import wishes
 from shoal.account import Account, ItemSetting
 from shoal.api.bodies import ItemRepliesBody, ItemReplyBody
-from shoal.api.caller import AccountToChange, AccountToRead, Me, TheCaller, TheServer, own_accounts
+from shoal.api.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoOperatesNamed, WhoReads
 from shoal.api.changes import changed
 from shoal.api.documented import CHANGING_RULES, READING, READING_COMPAT, problems
 from shoal.api.idempotency import ChangingRoute, leave_open
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
-from shoal.errors import InvalidInput, ShoalError, StoreError, UnknownAccount
+from shoal.errors import InvalidInput, ShoalError, StoreError
+from shoal.right import Right
 from shoal.server import Server
 
 routes = APIRouter(tags=["item replies"], route_class=ChangingRoute)
@@ -73,9 +74,9 @@ class ItemRepliesDeleted(BaseModel):
 
 
 @routes.get("/itemReplays", summary="List every item reply", responses=READING)
-async def list_item_replies(server: TheServer, me: Me) -> ItemReplies:
+async def list_item_replies(server: TheServer, who: WhoReads) -> ItemReplies:
     """The item replies of the caller's accounts."""
-    return ItemReplies(items=_shown(own_accounts(server, me)))
+    return ItemReplies(items=_shown(server.access.accounts_of(who)))
 
 
 @routes.get("/itemReplays/cookie/{cid}", summary="List an account's item replies", responses=READING_COMPAT)
@@ -118,7 +119,7 @@ async def update_item_reply(
 
 @routes.delete("/item-reply/batch", summary="Remove many item replies", responses=CHANGING_RULES)
 async def delete_item_replies(
-    body: ItemRepliesBody, server: TheServer, me: Me, caller: TheCaller, request: Request
+    body: ItemRepliesBody, server: TheServer, who: WhoOperatesNamed, caller: TheCaller, request: Request
 ) -> ItemRepliesDeleted:
     """Remove the replies of items, in one change for each account. As a batch it refuses an `If-Match`."""
     if caller.if_match is not None:
@@ -126,9 +127,7 @@ async def delete_item_replies(
     request.state.unknown_account = "unknown_account/change"
     by_account: defaultdict[str, list[str]] = defaultdict(list)
     for row in body.items:
-        account = server.manager.accounts.get(row.cookie_id)
-        if account is None or account.owner_id != me.id:
-            raise UnknownAccount(row.cookie_id)
+        server.access.require(who, row.cookie_id, Right.OPERATE)
         by_account[row.cookie_id].append(row.item_id)
     gone = 0
     for account_id, item_ids in by_account.items():

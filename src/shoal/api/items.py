@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from shoal.account import ItemSetting
 from shoal.api.bodies import ItemBody
-from shoal.api.caller import OwnAccount, TheCaller, TheServer
+from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.changes import changed, facts_of, made
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
@@ -42,14 +42,14 @@ class ItemRemoved(ChangeFacts):
 
 
 @routes.get("/cookies/{cid}/items", summary="List item settings", responses=READING_ONE)
-async def list_items(account: OwnAccount, response: Response) -> ItemList:
+async def list_items(account: ReadAccount, response: Response) -> ItemList:
     """Every item that something is set for, by id."""
     response.headers["ETag"] = etag_of(account)
     return ItemList(items=[item_shape(item) for item in account.items])
 
 
 @routes.get("/cookies/{cid}/items/{item_id}", summary="Read an item's settings", responses=READING_ONE)
-async def get_item(item_id: ItemId, account: OwnAccount, response: Response) -> ItemShape:
+async def get_item(item_id: ItemId, account: ReadAccount, response: Response) -> ItemShape:
     """What is set for one item."""
     item = account.item(item_id)
     if item is None:
@@ -60,7 +60,7 @@ async def get_item(item_id: ItemId, account: OwnAccount, response: Response) -> 
 
 @routes.put("/cookies/{cid}/items/{item_id}", summary="Set an item", responses=CHANGING)
 async def put_item(
-    item_id: ItemId, body: ItemBody, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
+    item_id: ItemId, body: ItemBody, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemChanged:
     """Set what is sent; what is left out stays as it was."""
     values = body.model_dump(include=body.model_fields_set)
@@ -72,7 +72,7 @@ async def put_item(
 
 @routes.delete("/cookies/{cid}/items/{item_id}", summary="Forget an item's settings", responses=CHANGING)
 async def delete_item(
-    item_id: ItemId, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
+    item_id: ItemId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemRemoved:
     """Forget what is set for an item. Repeating it changes nothing."""
     change = server.manager.update_item(account.id, item_id, None, caller=caller)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from shoal import wishes
 from shoal.account import Account
 from shoal.api.bodies import KeywordRowsBody, KeywordsBody, Text
-from shoal.api.caller import AccountOfRules, AccountToChange, AccountToRead, TheCaller, TheServer
+from shoal.api.caller import AccountToChange, AccountToRead, RulesToChange, RulesToRead, TheCaller, TheServer
 from shoal.api.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.idempotency import ChangingRoute
@@ -126,7 +126,7 @@ async def list_keywords_with_item_id(account: AccountToRead) -> Response:
     response_model=list[KeywordWithTypeShape],
     responses=READING_ONE,
 )
-async def list_keywords_with_type(account: AccountOfRules) -> Response:
+async def list_keywords_with_type(account: RulesToRead) -> Response:
     """Every rule; `item_id` is null when it holds for every item."""
     return await _listed(account, _with_types)
 
@@ -210,7 +210,7 @@ async def import_keywords(
 
 @routes.post("/keywords/{cid}/image", summary="Answer a keyword with a picture", responses=CHANGING_RULES)
 async def add_image_keyword(
-    account: AccountOfRules,
+    account: RulesToChange,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -234,7 +234,7 @@ async def add_image_keyword(
 @routes.delete("/keywords/{cid}/{index}", summary="Remove the rule at a place", responses=CHANGING_RULES)
 async def remove_keyword_at(
     index: Annotated[int, Path(description="Its place in the lists, from 0.", examples=[0])],
-    account: AccountOfRules,
+    account: RulesToChange,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -247,7 +247,7 @@ async def remove_keyword_at(
 @routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Remove a rule by its id", responses=CHANGING_RULES)
 async def remove_keyword_rule(
     rule_id: Annotated[str, Path(description="The rule's `id` in the lists.", examples=["5f2b9c0d1e3a4b6c"])],
-    account: AccountOfRules,
+    account: RulesToChange,
     server: TheServer,
     caller: TheCaller,
     response: Response,

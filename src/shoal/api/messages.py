@@ -7,17 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from shoal.api.caller import Me, TheServer, own_accounts
+from shoal.access import Principal
+from shoal.api.caller import TheServer, WhoReadsNamed
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.moments import Moment, ms_of
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.errors import UnknownAccount
 from shoal.message_log import Direction, LoggedMessage
+from shoal.right import Right
 from shoal.sendings import OutboxKind, Sending, SendOutcome
 from shoal.server import Server
-from shoal.users import User
 from shoal.verdicts import Verdict
 
 routes = APIRouter(tags=["messages"])
@@ -117,7 +117,7 @@ class MessageList(BaseModel):
 @routes.get("/messages", summary="List messages", responses=READING_ONE)
 async def list_messages(
     server: TheServer,
-    me: Me,
+    who: WhoReadsNamed,
     *,
     cid: OfAccount = None,
     chat: OfChat = None,
@@ -139,7 +139,7 @@ async def list_messages(
     """Messages of the caller's accounts, newest first, each with why it was answered or was not, and with what."""
     before = place_of(cursor, 2) if cursor else None
     found = await server.message_log.list_messages(
-        asked_for(server, me, cid),
+        asked_for(server, who, cid),
         chat_id=chat,
         direction=direction,
         verdict=verdict,
@@ -157,7 +157,7 @@ async def list_messages(
 @routes.get("/sendings", summary="List what was sent", responses=READING_ONE)
 async def list_sendings(
     server: TheServer,
-    me: Me,
+    who: WhoReadsNamed,
     *,
     cid: OfAccount = None,
     chat: OfChat = None,
@@ -169,7 +169,7 @@ async def list_sendings(
     """What the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
     before = place_of(cursor, 1) if cursor else None
     found = await server.message_log.sendings.list_sendings(
-        asked_for(server, me, cid),
+        asked_for(server, who, cid),
         chat_id=chat,
         order_id=order,
         outcome=outcome,
@@ -181,14 +181,11 @@ async def list_sendings(
     return SendingList(items=[_sending(sending) for sending in page], next=following)
 
 
-def asked_for(server: Server, me: User, cid: str | None) -> list[str]:
+def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
     """The ids of the caller's accounts, or the one named. Raises ``UnknownAccount``."""
-    mine = [account.id for account in own_accounts(server, me)]
     if cid is None:
-        return mine
-    if cid not in mine:
-        raise UnknownAccount(cid)
-    return [cid]
+        return [account.id for account in server.access.accounts_of(who)]
+    return [server.access.require(who, cid, Right.READ).id]
 
 
 def _message(logged: LoggedMessage) -> MessageShape:

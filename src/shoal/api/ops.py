@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
-from shoal.api.caller import Me, TheServer, actor_of, own_accounts
+from shoal.access import Principal
+from shoal.api.caller import TheServer, WhoReads, actor_of
 from shoal.api.documented import problems
 from shoal.api.op_ids import stored_op_id
 from shoal.api.shapes import example
 from shoal.server import Server
-from shoal.users import User
 
 routes = APIRouter(tags=["history"])
 
@@ -46,7 +46,7 @@ async def get_op(
         ),
     ],
     server: TheServer,
-    me: Me,
+    who: WhoReads,
 ) -> OpAnswer:
     """Look a change up. `not_applied` is final unless the request is repeated.
 
@@ -55,9 +55,9 @@ async def get_op(
     """
     key, colon, part = op_id.partition(":")
     # Asked first: what is decided meanwhile is found below.
-    undecided = _undecided(server, me) or server.answers.is_under_way(me.id, key)
-    keyed = await server.answers.newest(me.id, actor_of(me), key)
-    stored = stored_op_id(me.id, op_id) if keyed is None else keyed.op_id + colon + part
+    undecided = _undecided(server, who) or server.answers.is_under_way(who.id, key)
+    keyed = await server.answers.newest(who.id, actor_of(who.user), key)
+    stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
     if record is not None:
         return OpAnswer(state="applied", generation=record.generation, rev=record.rev)
@@ -69,13 +69,13 @@ async def get_op(
     return OpAnswer(state="unknown" if undecided else "not_applied")
 
 
-def _undecided(server: Server, me: User) -> bool:
-    """Whether any change of this person's accounts is still on its way."""
+def _undecided(server: Server, who: Principal) -> bool:
+    """Whether any change of an account that this person may see is still on its way."""
     manager = server.manager
-    if server.database.degraded or any(manager.is_stale(account.id) for account in own_accounts(server, me)):
+    if server.database.degraded or any(manager.is_stale(account.id) for account in server.access.accounts_of(who)):
         return True
     return any(
-        owner == me.id
+        server.access.may_see(who, account_id, owner)
         for account_id, draft in manager.pending.items()
         if (owner := _owner(server, account_id, draft.owner_id if draft else None)) is not None
     )

@@ -12,13 +12,14 @@ from pydantic import BaseModel
 
 from shoal.account import Account, AccountState
 from shoal.api.bodies import ServeBody, SettleBody
-from shoal.api.caller import Me, OwnAccount, TheCaller, TheServer, own_accounts
+from shoal.api.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReads, WhoReadsNamed
 from shoal.api.changes import require_current
 from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.history import Cursor, Limit
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language, language_of
+from shoal.api.messages import asked_for
 from shoal.api.order_shapes import (
     CompatOrders,
     FullOrder,
@@ -31,7 +32,7 @@ from shoal.api.order_shapes import (
     reason_of,
 )
 from shoal.change_path import Caller
-from shoal.errors import Conflict, InvalidInput, UnknownAccount
+from shoal.errors import Conflict, InvalidInput
 from shoal.order_book import Act, Intent, IntentState, Order, Why
 from shoal.order_status import ENDS, OrderStatus
 from shoal.server import Server
@@ -85,18 +86,18 @@ class _Filter(BaseModel):
 @routes.get("/api/orders", summary="List orders (old path)", responses=READING)
 async def list_orders_compat(
     server: TheServer,
-    me: Me,
+    who: WhoReads,
     limit: Annotated[int, Query(ge=1, le=COMPAT_LIMIT, description="How many rows at most.")] = COMPAT_LIMIT,
 ) -> CompatOrders:
     """The orders of the caller's accounts, newest first, as the older system told them."""
-    mine = [account.id for account in own_accounts(server, me)]
+    mine = asked_for(server, who, None)
     return CompatOrders(data=[compat_order(order) for order in await server.order_book.orders(mine, limit=limit)])
 
 
 @routes.get("/orders", summary="List orders", responses=READING_ONE)
 async def list_orders(
     server: TheServer,
-    me: Me,
+    who: WhoReadsNamed,
     *,
     cid: Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])] = None,
     status: Status = None,
@@ -108,16 +109,13 @@ async def list_orders(
     accept_language: Spoken = None,
 ) -> OrderList:
     """The orders of the caller's accounts, newest first."""
-    mine = [account.id for account in own_accounts(server, me)]
-    if cid is not None and cid not in mine:
-        raise UnknownAccount(cid)
     wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
-    return await _listed(server, mine if cid is None else [cid], wanted, language_of(accept_language))
+    return await _listed(server, asked_for(server, who, cid), wanted, language_of(accept_language))
 
 
 @routes.get("/cookies/{cid}/orders", summary="List an account's orders", responses=READING_ONE)
 async def list_account_orders(
-    account: OwnAccount,
+    account: ReadAccount,
     server: TheServer,
     *,
     status: Status = None,
@@ -135,7 +133,7 @@ async def list_account_orders(
 
 @routes.get("/cookies/{cid}/orders/{order_id}", summary="Read an order", responses=READING_ONE)
 async def get_order(
-    order_id: OrderId, account: OwnAccount, server: TheServer, accept_language: Spoken = None
+    order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: Spoken = None
 ) -> FullOrder:
     """One order with its acts and its time line, oldest first."""
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
@@ -145,7 +143,7 @@ async def get_order(
 async def serve_order(
     order_id: OrderId,
     body: ServeBody,
-    account: OwnAccount,
+    account: ReplyAccount,
     server: TheServer,
     caller: TheCaller,
     accept_language: Spoken = None,
@@ -173,7 +171,7 @@ async def serve_order(
 async def settle_order(
     order_id: OrderId,
     body: SettleBody,
-    account: OwnAccount,
+    account: ReplyAccount,
     server: TheServer,
     caller: TheCaller,
     accept_language: Spoken = None,

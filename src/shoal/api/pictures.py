@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Path, Response, UploadFile
 from pydantic import BaseModel
 
-from shoal.api.caller import TheServer, signed_in
+from shoal.api.caller import TheServer, who_replies
 from shoal.api.documented import problems
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example
 from shoal.picture_formats import measure
 from shoal.pictures import URL_PREFIX
@@ -38,7 +39,7 @@ class PictureKept(BaseModel):
 @routes.post(
     "/pictures",
     summary="Keep a picture",
-    dependencies=[Depends(signed_in)],
+    dependencies=[Depends(who_replies)],
     responses=problems(400, 401, 409, 413, 422, 503),
 )
 async def keep_picture(
@@ -50,7 +51,7 @@ async def keep_picture(
     return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)
 
 
-@routes.get(URL_PREFIX + "{name}", include_in_schema=False)
+@routes.get(URL_PREFIX + "{name}", dependencies=[ANYBODY], include_in_schema=False)
 async def show_picture(name: Annotated[str, Path()], server: TheServer) -> Response:
     """A kept picture. Its random name is what one must know: pages cannot send a token with their pictures."""
     picture = await server.pictures.read(URL_PREFIX + name)

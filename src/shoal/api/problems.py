@@ -15,6 +15,7 @@ from shoal.answers import Reservation
 from shoal.api.language import language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.sentences import PROBLEMS, Problem
+from shoal.api.shapes import right_word
 from shoal.errors import (
     LockTimeout,
     OutcomeUnknown,
@@ -104,6 +105,8 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
         params = {"operation": "", "held_seconds": 0.0, **params}
     if isinstance(error, StaleGeneration):
         current = params.pop("current", None)
+        if isinstance(current, dict) and "right" in current:
+            current["right"] = right_word(getattr(request.state, "right", None))
         etag = params.pop("etag", None)
         more |= {"current": current} if current is not None else {}
         headers |= {"ETag": etag} if etag else {}

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Path
 from pydantic import BaseModel
 
 from shoal.api.bodies import QrLoginBody
-from shoal.api.caller import Me, Origin, TheServer, actor_of
+from shoal.api.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of
+from shoal.api.cookies import require_all_shops, require_own
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
 from shoal.api.op_ids import new_op_id
@@ -81,7 +82,7 @@ class OldQrStatus(BaseModel):
 
 @routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 404, 409, 413, 422, 503))
 async def begin_qr_login(
-    body: QrLoginBody, server: TheServer, me: Me, origin: Origin, accept_language: AcceptLanguage = None
+    body: QrLoginBody, server: TheServer, who: WhoAddsNamed, origin: Origin, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """Ask the site for a code that the seller scans with the app.
 
@@ -89,10 +90,11 @@ async def begin_qr_login(
     renewed, or one is added under the seller's number. The server follows the login by itself; look again until the
     `state` is neither `waiting` nor `scanned`. At most three per person are under way.
     """
+    require_all_shops(who) if body.account is None else require_own(server, who, body.account)
     view = await server.qr_logins.begin(
-        me.id,
-        actor=actor_of(me),
-        op_id=new_op_id(me.id),
+        who.id,
+        actor=actor_of(who.user),
+        op_id=new_op_id(who.id),
         origin=origin,
         account_id=body.account or "",
         proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
@@ -101,26 +103,26 @@ async def begin_qr_login(
 
 
 @routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 422, 503))
-async def list_qr_logins(server: TheServer, me: Me, accept_language: AcceptLanguage = None) -> QrLoginList:
+async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
     """The caller's logins that are under way or ended within the last ten minutes."""
     language = language_of(accept_language)
-    return QrLoginList(items=[_answer(view, language) for view in server.qr_logins.of(me.id)])
+    return QrLoginList(items=[_answer(view, language) for view in server.qr_logins.of(who.id)])
 
 
 @routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 404, 422, 503))
 async def get_qr_login(
-    login_id: LoginId, server: TheServer, me: Me, accept_language: AcceptLanguage = None
+    login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login."""
-    return _answer(server.qr_logins.get(me.id, login_id), language_of(accept_language))
+    return _answer(server.qr_logins.get(who.id, login_id), language_of(accept_language))
 
 
 @routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 404, 422, 503))
 async def cancel_qr_login(
-    login_id: LoginId, server: TheServer, me: Me, accept_language: AcceptLanguage = None
+    login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """End it. One that is over stays as it is; a cookie that is just being stored is stored."""
-    return _answer(await server.qr_logins.cancel(me.id, login_id), language_of(accept_language))
+    return _answer(await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
 
 
 # ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
@@ -128,11 +130,12 @@ async def cancel_qr_login(
 
 @routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 422, 503))
 async def generate_qr_code(
-    server: TheServer, me: Me, origin: Origin, accept_language: AcceptLanguage = None
+    server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
 ) -> OldQrCode:
     """As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
+    require_all_shops(who)
     try:
-        view = await server.qr_logins.begin(me.id, actor=actor_of(me), op_id=new_op_id(me.id), origin=origin)
+        view = await server.qr_logins.begin(who.id, actor=actor_of(who.user), op_id=new_op_id(who.id), origin=origin)
     except ShoalError as error:
         return OldQrCode(success=False, message=_sentence(error, language_of(accept_language)))
     picture = segno.make(view.content).png_data_uri(scale=10, border=_BORDER_MODULES) if view.content else ""
@@ -143,11 +146,11 @@ async def generate_qr_code(
 async def check_qr_code(
     session_id: Annotated[str, Path(description="What POST /qr-login/generate gave.")],
     server: TheServer,
-    me: Me,
+    who: WhoManages,
     accept_language: AcceptLanguage = None,
 ) -> OldQrStatus:
     """As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200."""
-    found = next((view for view in server.qr_logins.of(me.id) if view.id == session_id), None)
+    found = next((view for view in server.qr_logins.of(who.id) if view.id == session_id), None)
     if found is None:
         return OldQrStatus(status="not_found", session_id=session_id)
     done = found.state is QrLoginState.DONE

@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from shoal.api.route_rules import ANYBODY
+
 routes = APIRouter(include_in_schema=False)
 
 Document = Mapping[str, Any]
@@ -126,7 +128,7 @@ def _row(operation: Operation) -> str:
     )
 
 
-@routes.get("/docs")
+@routes.get("/docs", dependencies=[ANYBODY])
 async def get_docs(request: Request) -> HTMLResponse:
     """The reference, for people."""
     return HTMLResponse(page(request.app.openapi()), headers=_HEADERS)

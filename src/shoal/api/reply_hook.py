@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 
 from shoal.account_task import now_ms
 from shoal.api.bodies import ReplyHookBody
-from shoal.api.caller import Me, TheServer
+from shoal.api.caller import TheServer, WhoRepliesNamed
 from shoal.api.documented import problems
 from shoal.api.shapes import example
-from shoal.errors import InvalidInput, UnknownAccount
+from shoal.errors import InvalidInput
 from shoal.replies import AnswerSource, Asked, chosen
+from shoal.right import Right
 from shoal.rule_hits import count_hit
 from shoal.sendings import first_once
 
@@ -37,14 +38,14 @@ class ReplyHookAnswer(BaseModel):
 
 
 @routes.post("/xianyu/reply", summary="Ask for a reply's words", responses=problems(400, 401, 404, 413, 422, 503))
-async def get_reply_words(body: ReplyHookBody, server: TheServer, me: Me, request: Request) -> ReplyHookAnswer:
+async def get_reply_words(
+    body: ReplyHookBody, server: TheServer, who: WhoRepliesNamed, request: Request
+) -> ReplyHookAnswer:
     """The words to answer a message with. Nothing is sent; the caller is taken to send them: the rule has fired then,
     and a default reply that a chat gets once counts as given. An account that is off answers nothing.
     """
     request.state.unknown_account = "unknown_account/rules"
-    account = server.manager.accounts.get(body.cookie_id)
-    if account is None or account.owner_id != me.id:
-        raise UnknownAccount(body.cookie_id)
+    account = server.access.require(who, body.cookie_id, Right.REPLY)
     asked = Asked(
         text=body.send_message,
         chat_id=body.chat_id,

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from shoal import wishes
 from shoal.account import Account
-from shoal.api.caller import OwnAccount, TheCaller, TheServer, signed_in
+from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer, who_operates
 from shoal.api.changes import facts_of, untouched
 from shoal.api.documented import CHANGING, READING_ONE, problems
 from shoal.api.language import Language
@@ -49,7 +49,7 @@ _replacing = APIRouter(tags=["rules"], route_class=SlicedRoute)
 @_replacing.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)
 async def replace_rules(
     body: RulesBody,
-    account: OwnAccount,
+    account: OperateAccount,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -124,7 +124,7 @@ class RulesRead(BaseModel):
     },
 )
 async def export_rules(
-    account: OwnAccount,
+    account: ReadAccount,
     *,
     language: TheLanguage,
     format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx`: a table to be edited.")] = "json",  # noqa: A002
@@ -164,7 +164,7 @@ def _file_row(rule: Rule) -> dict[str, Any]:
 @routes.post(
     "/rules-file",
     summary="Read a file of rules",
-    dependencies=[Depends(signed_in)],
+    dependencies=[Depends(who_operates)],
     response_model=RulesRead,
     responses=problems(400, 401, 404, 413, 422, 503),
 )

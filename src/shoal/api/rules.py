@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from shoal import wishes
 from shoal.account import Account
-from shoal.api.caller import OwnAccount, TheCaller, TheServer
+from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.changes import facts_of
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING_ONE
@@ -47,7 +47,7 @@ _MOST_LISTED = 1_000
 
 @routes.get("/cookies/{cid}/rules", summary="List rules in full", response_model=RuleList, responses=READING_ONE)
 async def list_rules(
-    account: OwnAccount,
+    account: ReadAccount,
     server: TheServer,
     language: TheLanguage,
     *,
@@ -81,7 +81,7 @@ def _found(rules: Sequence[Rule], sought: str, item_id: str) -> list[Rule]:
 
 
 @routes.get("/cookies/{cid}/rules/{rule_id}", summary="Read a rule", responses=READING_ONE)
-async def get_rule(rule_id: RuleId, account: OwnAccount, server: TheServer, response: Response) -> RuleShape:
+async def get_rule(rule_id: RuleId, account: ReadAccount, server: TheServer, response: Response) -> RuleShape:
     """One rule, how often it fired and when last."""
     rule = _rule(account, rule_id)
     if rule is None:
@@ -93,7 +93,7 @@ async def get_rule(rule_id: RuleId, account: OwnAccount, server: TheServer, resp
 @routes.post("/cookies/{cid}/rules", summary="Add a rule", responses=CHANGING)
 async def add_rule(
     body: RuleBody,
-    account: OwnAccount,
+    account: OperateAccount,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -109,7 +109,7 @@ async def add_rule(
 @routes.put("/cookies/{cid}/rules/order", summary="Order the rules", responses=CHANGING)
 async def order_rules(
     body: OrderBody,
-    account: OwnAccount,
+    account: OperateAccount,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -130,7 +130,7 @@ async def order_rules(
 async def change_rule(
     rule_id: RuleId,
     body: RuleChangesBody,
-    account: OwnAccount,
+    account: OperateAccount,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -144,7 +144,7 @@ async def change_rule(
 
 @routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Remove a rule", responses=CHANGING)
 async def remove_rule(
-    rule_id: RuleId, account: OwnAccount, server: TheServer, caller: TheCaller, response: Response
+    rule_id: RuleId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> RuleRemoved:
     """Remove one rule. What it said and how often stays in the history."""
     return RuleRemoved(**facts_of(await rules_made(server, response, account.id, wishes.no_keyword(rule_id), caller)))

@@ -10,14 +10,16 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from shoal.access import Principal
 from shoal.api.auth import is_admin
-from shoal.api.caller import Me, TheServer, own_accounts
+from shoal.api.caller import Me, TheServer
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.moments import Moment, ms_of
 from shoal.api.shapes import example, rfc3339
 from shoal.api.table_files import file_headers
+from shoal.right import Right
 from shoal.security_log import KeptNote, Reader, SecurityEvent, SecurityLog, Sought
 from shoal.server import Server
 from shoal.users import User
@@ -125,9 +127,10 @@ async def get_security_log(
 def _reader(server: Server, me: User) -> Reader | None:
     if is_admin(me):
         return None
+    own = server.access.accounts_of(Principal(user=me), Right.OWN)
     return Reader(
         user_id=me.id,
-        accounts=tuple((account.id, account.created_at_ms) for account in own_accounts(server, me)),
+        accounts=tuple((account.id, account.created_at_ms) for account in own),
     )
 
 

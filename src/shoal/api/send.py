@@ -9,22 +9,24 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from pydantic import BaseModel
 
+from shoal.access import Principal
 from shoal.account import Account
 from shoal.account_task import now_ms
 from shoal.api.bodies import OldSendBody, SendBody
-from shoal.api.caller import MaybeSession, OwnAccount, TheCaller, TheServer, actor_of
+from shoal.api.caller import MaybePrincipal, ReplyAccount, TheCaller, TheServer, actor_of, principal_of
 from shoal.api.changes import require_current
 from shoal.api.documented import CHANGING, problems
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
+from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example
 from shoal.errors import ShoalError
 from shoal.manual_sending import NotConnected, send_by_hand
 from shoal.outbox import Letter, Sent
+from shoal.right import Right
 from shoal.sendings import SendOutcome
 from shoal.server import Server
-from shoal.users import User
 
 routes = APIRouter(tags=["messages"], route_class=ChangingRoute)
 
@@ -33,6 +35,7 @@ _FIELDS = ("cookie_id", "chat_id", "to_user_id", "message")
 NO_KEY = "API秘钥不能为空"
 WRONG_KEY = "API秘钥验证失败"
 NOT_THERE = "账号实例不存在或未连接，请检查账号状态"
+MAY_NOT = "您没有该账号的回复权限"
 GONE = "账号WebSocket连接已断开，请等待重连"
 SENT = "消息发送成功"
 FAILED = "发送消息失败: {why}"
@@ -62,7 +65,7 @@ class OldSendAnswer(BaseModel):
 
 
 @routes.post("/cookies/{cid}/send", summary="Send a message", responses=CHANGING)
-async def send_message(body: SendBody, account: OwnAccount, server: TheServer, caller: TheCaller) -> Sending:
+async def send_message(body: SendBody, account: ReplyAccount, server: TheServer, caller: TheCaller) -> Sending:
     """Send a text or a picture in a chat, and wait for the site's answer.
 
     With an `Idempotency-Key` it is sent once, however often it is asked. With `take_over` the chat gets no automatic
@@ -101,35 +104,44 @@ async def _buyer_of(server: Server, account: Account, chat_id: str) -> str:
     return chat.buyer_id if chat is not None else ""
 
 
-@routes.post("/send-message", summary="Send a message (old path)", responses=problems(400, 413, 422, 503))
+@routes.post(
+    "/send-message",
+    summary="Send a message (old path)",
+    dependencies=[ANYBODY],
+    responses=problems(400, 413, 422, 503),
+)
 async def send_message_compat(
     body: OldSendBody,
     server: TheServer,
-    session: MaybeSession,
+    who: MaybePrincipal,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> OldSendAnswer:
     """Send a text as old scripts do: always answered with 200. `success` is true only when the site took the message.
 
-    Who asks is told by a sign-in, or by `api_key`, which is the token that `POST /login` gave. Line breaks are removed.
+    Who asks is told by a sign-in, or by `api_key`, a token that `POST /login` or `POST /tokens` gave. Line breaks are
+    removed.
     """
     values = {name: _LINE_BREAKS.sub("", getattr(body, name)) for name in ("api_key", *_FIELDS)}
-    if session is None and not values["api_key"]:
+    if who is None and not values["api_key"]:
         return OldSendAnswer(success=False, message=NO_KEY)
-    session = session or await server.sessions.of(values["api_key"])
-    if session is None:
+    who = who or await principal_of(server, values["api_key"])
+    if who is None:
         return OldSendAnswer(success=False, message=WRONG_KEY)
     missing = next((name for name in _FIELDS if not values[name]), None)
     if missing is not None:
         return OldSendAnswer(success=False, message=f"参数 {missing} 不能为空")
-    return await _send_old(server, session.user, values, language_of(accept_language))
+    return await _send_old(server, who, values, language_of(accept_language))
 
 
-async def _send_old(server: Server, me: User, values: Mapping[str, str], language: Language) -> OldSendAnswer:
+async def _send_old(server: Server, who: Principal, values: Mapping[str, str], language: Language) -> OldSendAnswer:
     account = server.manager.accounts.get(values["cookie_id"])
-    if account is None or account.owner_id != me.id:
+    given = server.access.right_on(who, account) if account is not None else None
+    if account is None or given is None:
         return OldSendAnswer(success=False, message=NOT_THERE)
+    if given < Right.REPLY:
+        return OldSendAnswer(success=False, message=MAY_NOT)
     letter = Letter(
-        chat_id=values["chat_id"], buyer_id=values["to_user_id"], text=values["message"], actor=actor_of(me)
+        chat_id=values["chat_id"], buyer_id=values["to_user_id"], text=values["message"], actor=actor_of(who.user)
     )
     sendings, seen = server.message_log.sendings, server.manager.observation(account.id)
     try:

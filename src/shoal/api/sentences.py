@@ -81,11 +81,51 @@ _WEAKNESSES: dict[str, tuple[str, str]] = {
     "short": ("它太短", "it is too short"),
 }
 
+_RIGHTS: dict[str, tuple[str, str]] = {
+    "read": ("查看", "read"),
+    "reply": ("回复", "reply for"),
+    "operate": ("操作", "operate"),
+    "own": ("店主", "own"),
+}
+
 PROBLEMS: dict[str, Problem] = {
     # ── who asks ──
     "unauthenticated": Problem(401, "未授权访问", "Sign in first, and send the token as “Authorization: Bearer …”."),
     "wrong_login": Problem(
         401, "用户名或密码不正确，请重新输入", "The name or the password is not right; type them again."
+    ),
+    "right_missing": Problem(
+        403,
+        "这需要该账号的“{needed}”权限，而店主只给了您“{given}”权限；请联系店主",
+        "This needs the right to {needed} this account; its owner lets you {given}. Ask the owner.",
+        words=_RIGHTS,
+    ),
+    "right_missing/token": Problem(
+        403,
+        "这需要“{needed}”权限，而这个令牌只有“{given}”权限；请换用权限更大的令牌",
+        "This needs the right to {needed}; this token may only {given}. Use a token of a wider scope.",
+        words=_RIGHTS,
+    ),
+    "token_not_allowed": Problem(
+        403,
+        "API 令牌不能做这件事；请登录后再操作",
+        "No API token may do this; sign in with your password.",
+    ),
+    "staff_owns_none": Problem(
+        403,
+        "员工不能添加自己的账号；请管理员改变您的角色，或由店主添加后共享给您",
+        "Staff have no accounts of their own. Let an administrator change your role, or an owner share one with you.",
+    ),
+    "own_shop": Problem(409, "这是该用户自己的账号，无需共享", "It is that person's own account."),
+    "too_many_staff": Problem(
+        409,
+        "一个账号最多共享给 {limit} 人",
+        "An account is shared with {limit} people at most.",
+    ),
+    "too_many_tokens": Problem(
+        409,
+        "每人最多 {limit} 个有效的 API 令牌；请先删除不用的",
+        "A person has {limit} API tokens at most; remove one that is not needed.",
     ),
     "foreign_origin": Problem(
         403,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,11 +11,18 @@ from shoal.account import Account, AccountState, ItemSetting, Observation
 from shoal.api.op_ids import shown_op_id
 from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
+from shoal.right import Right
 from shoal.undo import can_undo
 from shoal.xianyu.proxy import shown_proxy
 
 _LAST_MS = 253_402_300_799_999
 """The last moment that RFC 3339 can write."""
+
+
+RightWord = Literal["read", "reply", "operate", "own"]
+_RIGHT_WORDS: dict[Right, RightWord] = {
+    Right.READ: "read", Right.REPLY: "reply", Right.OPERATE: "operate", Right.OWN: "own",
+}  # fmt: skip
 
 
 def rfc3339(at_ms: int) -> str:
@@ -103,6 +110,7 @@ class AccountBody(BaseModel):
         id="my-shop", owner_id=1, unb="2200000000001", remark="", fingerprint="1f0e9a3c", enabled=True,
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
+        right="own",
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
             "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
@@ -132,12 +140,19 @@ class AccountBody(BaseModel):
     rev: int
     stale: bool
     created_at: str
+    right: RightWord
+    """What the reader may do with it."""
     desired: DesiredBody
     observed: ObservedBody
 
 
-def account_body(manager: CookieManager, account: Account) -> AccountBody:
-    """Everything that may be shown of an account."""
+def right_word(right: Right | None) -> RightWord:
+    """A right as answers write it."""
+    return _RIGHT_WORDS[right or Right.READ]
+
+
+def account_body(manager: CookieManager, account: Account, right: Right | None) -> AccountBody:
+    """Everything that may be shown of an account, to somebody who may do that with it."""
     seen = manager.observation(account.id)
     return AccountBody(
         id=account.id,
@@ -156,6 +171,7 @@ def account_body(manager: CookieManager, account: Account) -> AccountBody:
         rev=account.rev,
         stale=manager.is_stale(account.id),
         created_at=rfc3339(account.created_at_ms),
+        right=right_word(right),
         desired=desired_body(account),
         observed=_observed(seen),
     )

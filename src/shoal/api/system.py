@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from shoal import __version__
 from shoal.account import AccountState
-from shoal.api.caller import Me, TheServer
+from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
 from shoal.api.shapes import example, rfc3339
 from shoal.store_figures import store_figures
@@ -77,11 +77,11 @@ _process = psutil.Process()
 
 
 @routes.get("/system/status", summary="What runs here", responses=READING)
-async def get_system_status(server: TheServer, me: Me) -> SystemStatus:
+async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
     """Versions, the store, this process, and how many of your accounts stand in which state."""
     settings, manager = server.settings, server.manager
     figures = await store_figures(server.database, settings.data_dir)
-    mine = (account.id for account in manager.accounts.values() if account.owner_id == me.id)
+    mine = (account.id for account in server.access.accounts_of(who))
     states = Counter(manager.observation(account_id).state for account_id in mine)
     with _process.oneshot():
         memory, cpu, threads = _process.memory_info().rss, _process.cpu_percent(), _process.num_threads()

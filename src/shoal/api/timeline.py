@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.account import AccountState
 from shoal.account_task import now_ms
-from shoal.api.caller import OwnAccount, TheServer
+from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
 from shoal.api.history import Cursor, Limit
@@ -69,7 +69,7 @@ class Timeline(BaseModel):
 
 @routes.get("/cookies/{cid}/timeline", summary="In which states it was", responses=READING_ONE)
 async def get_timeline(
-    account: OwnAccount, server: TheServer, since: Since = None, cursor: Cursor = None, limit: Limit = 50
+    account: ReadAccount, server: TheServer, since: Since = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Timeline:
     """The account's states, newest first, and its uptime of the last day and week.
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, exists, select
 from shoal.account import Account
 from shoal.account_task import now_ms
 from shoal.api.bodies import TryBody
-from shoal.api.caller import OwnAccount, TheServer
+from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.diagnosis import facts_of, told
 from shoal.api.documented import problems
 from shoal.api.language import Language
@@ -104,7 +104,7 @@ class Tried(BaseModel):
 
 
 @routes.post("/cookies/{cid}/try", summary="Try a message out", responses=problems(400, 401, 404, 413, 422, 503))
-async def try_message(body: TryBody, account: OwnAccount, server: TheServer, language: TheLanguage) -> Tried:
+async def try_message(body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage) -> Tried:
     """Say which rule would answer a message, why the others would not, and the exact text. Nothing is sent or stored.
 
     With a `buyer_id` or a `chat_id` it also looks at pauses, limits and cool-downs of that chat, as they are now.

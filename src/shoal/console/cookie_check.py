@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from shoal.api.bodies import CookieCheckBody
-from shoal.api.caller import Me
+from shoal.api.caller import WhoAddsShops
 from shoal.api.documented import problems
 from shoal.api.shapes import example
 from shoal.xianyu.cookie_string import check_cookie
@@ -29,7 +29,7 @@ class CookieFindings(BaseModel):
 
 
 @routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(400, 401, 413, 422, 503))
-async def check_pasted_cookie(body: CookieCheckBody, _: Me) -> CookieFindings:
+async def check_pasted_cookie(body: CookieCheckBody, _: WhoAddsShops) -> CookieFindings:
     """Say what a cookie holds, in any of the known formats, without keeping it."""
     found = check_cookie(body.value)
     return CookieFindings(

@@ -19,15 +19,16 @@ from typing import Any, Final
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from shoal.access import Principal
 from shoal.api.event_feed import QUEUE_LIMIT, Told, account_event_batches
+from shoal.api.route_rules import SIGNED_IN_BY_ITSELF
 from shoal.api.session_cookie import cookie_token, is_own_origin
 from shoal.api.shapes import account_body
 from shoal.console.session import note_foreign_page
 from shoal.errors import StoreError
 from shoal.server import Server
-from shoal.sessions import Session
 
-routes = APIRouter()
+routes = APIRouter(dependencies=[SIGNED_IN_BY_ITSELF])
 
 BEAT_SECONDS: Final = 5.0
 """How often an idle socket says something: a reader who hears nothing for three of these counts the line as dead."""
@@ -54,7 +55,9 @@ async def follow(socket: WebSocket) -> None:
     if session is None or token is None:
         await socket.close(SIGNED_OUT)
         return
-    telling = asyncio.create_task(_tell(socket, server, session, token), name=f"console:{session.user.id}")
+    telling = asyncio.create_task(
+        _tell(socket, server, Principal(user=session.user, session=session), token), name=f"console:{session.user.id}"
+    )
     try:
         await _until_gone(socket, telling)
     finally:
@@ -76,53 +79,52 @@ async def _until_gone(socket: WebSocket, telling: asyncio.Task[None]) -> None:
             return
 
 
-async def _tell(socket: WebSocket, server: Server, session: Session, token: str) -> None:
+async def _tell(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
     with suppress(WebSocketDisconnect):
-        feed = account_event_batches(
-            server, session.user.id, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT
-        )
+        feed = account_event_batches(server, who, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT)
         async with aclosing(feed):
-            await _tell_feed(socket, server, session.user.id, token, feed)
+            await _tell_feed(socket, server, who, token, feed)
 
 
 async def _tell_feed(
-    socket: WebSocket, server: Server, user_id: int, token: str, feed: AsyncGenerator[list[Told], None]
+    socket: WebSocket, server: Server, who: Principal, token: str, feed: AsyncGenerator[list[Told], None]
 ) -> None:
     loop = asyncio.get_running_loop()
     seen_at = loop.time()
     async for batch in feed:
-        if loop.time() - seen_at >= BEAT_SECONDS:
+        if not batch or loop.time() - seen_at >= BEAT_SECONDS:
             seen_at = loop.time()
             if await _signed_out(server, token):
                 await socket.close(SIGNED_OUT)
                 return
-        for message in _messages(server, user_id, batch):
+        for message in _messages(server, who, batch):
             await socket.send_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
         if batch:
             await asyncio.sleep(BATCH_SECONDS)  # meanwhile the subscription gathers, bounded
     await socket.close(SERVER_STOPS)
 
 
-def _messages(server: Server, user_id: int, batch: Sequence[Told]) -> list[dict[str, Any]]:
+def _messages(server: Server, who: Principal, batch: Sequence[Told]) -> list[dict[str, Any]]:
     """What to send for the events that waited: those of the stream, but changes and states as the rows they led to."""
     if not batch:
         return [{"type": "beat"}]
     first = batch[0].body
     if first["type"] in {"snapshot", "reset"}:
         return [told.body for told in batch]
-    return [_rows(server, user_id, batch)]
+    return [_rows(server, who, batch)]
 
 
-def _rows(server: Server, user_id: int, batch: Sequence[Told]) -> dict[str, Any]:
+def _rows(server: Server, who: Principal, batch: Sequence[Told]) -> dict[str, Any]:
     """Each account once, as it is published now, however often it changed."""
     rows, gone = [], []
     about = [told for told in batch if told.body["type"] in _OF_ACCOUNTS]
     for account_id in dict.fromkeys(str(told.body["account"]) for told in about):
         account = server.manager.accounts.get(account_id)
-        if account is None or account.owner_id != user_id:
+        right = server.access.right_on(who, account) if account is not None else None
+        if account is None or right is None:
             gone.append(account_id)
         else:
-            rows.append(account_body(server.manager, account).model_dump(mode="json"))
+            rows.append(account_body(server.manager, account, right).model_dump(mode="json"))
     changes = [told for told in batch if told.rev is not None]
     return {
         "type": "batch",

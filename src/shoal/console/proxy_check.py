@@ -9,16 +9,16 @@ import aiohttp
 from fastapi import APIRouter, Header
 from pydantic import BaseModel
 
+from shoal.access import Principal
 from shoal.api.advice import ADVICE
 from shoal.api.bodies import ProxyCheckBody
-from shoal.api.caller import Me, TheServer
+from shoal.api.caller import TheServer, WhoAddsNamed
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
 from shoal.api.shapes import example
 from shoal.diagnosis import PROXY_REASONS
-from shoal.errors import UnknownAccount
+from shoal.right import Right
 from shoal.server import Server
-from shoal.users import User
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.proxy import parse_proxy
 from shoal.xianyu_live import proxy_timeout_seconds
@@ -45,25 +45,22 @@ class ProxyFinding(BaseModel):
 
 @routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(400, 401, 404, 413, 422, 503))
 async def check_proxy(
-    body: ProxyCheckBody, server: TheServer, me: Me, accept_language: Annotated[str | None, Header()] = None
+    body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: Annotated[str | None, Header()] = None
 ) -> ProxyFinding:
     """Connect to the site through a proxy once, without a cookie. Any answer of the site counts."""
-    url = _proxy_of(body, server, me)
+    url = _proxy_of(body, server, who)
     began = time.monotonic()
     code = await _reach(server, url)
     milliseconds = round((time.monotonic() - began) * 1000)
     return _finding(url, code, milliseconds, language_of(accept_language))
 
 
-def _proxy_of(body: ProxyCheckBody, server: Server, me: User) -> str:
+def _proxy_of(body: ProxyCheckBody, server: Server, who: Principal) -> str:
     if body.proxy is not None:
         return parse_proxy(body.proxy.get_secret_value()).url
     if body.account is None:
         return ""
-    account = server.manager.accounts.get(body.account)
-    if account is None or account.owner_id != me.id:
-        raise UnknownAccount(body.account)
-    return account.proxy
+    return server.access.require(who, body.account, Right.OWN).proxy
 
 
 async def _reach(server: Server, url: str) -> str:

@@ -13,8 +13,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from shoal.api.language import Language, language_of
+from shoal.api.route_rules import ANYBODY
 
-routes = APIRouter(include_in_schema=False)
+routes = APIRouter(include_in_schema=False, dependencies=[ANYBODY])
 
 STATIC: Final = Path(__file__).parent / "static"
 """What the build of ``web/`` made; it is not there in a fresh checkout."""

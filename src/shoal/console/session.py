@@ -10,6 +10,7 @@ from shoal.api.auth import WRONG_LOGIN, MessageAnswer, is_admin, note_refused_si
 from shoal.api.bodies import ConsoleLoginBody
 from shoal.api.caller import TheServer, address_of, where_from
 from shoal.api.documented import problems
+from shoal.api.route_rules import ANYBODY
 from shoal.api.session_cookie import (
     clear_cookie,
     comes_from_this_machine,
@@ -23,7 +24,7 @@ from shoal.errors import Forbidden, Unauthenticated
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 
-routes = APIRouter(tags=["session"])
+routes = APIRouter(tags=["session"], dependencies=[ANYBODY])
 
 _BY = "console"
 _FOREIGN = "foreign_origin"

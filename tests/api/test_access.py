@@ -1,0 +1,213 @@
+"""Shops that are shared: what those may do who do not own them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+
+from doors import Door, another_person, open_door
+from shoal.access import Access, Principal
+from shoal.api.event_feed import account_event_batches, account_events
+from shoal.api.route_rules import ANYBODY, require_rules
+from shoal.errors import UnknownAccount
+from shoal.right import Right
+from shoal.users import Role
+from standins import cookie_of, until
+
+ORDER = list(Right)
+
+
+@pytest.fixture
+async def bob(door: Door) -> AsyncIterator[Door]:
+    async with another_person(door) as other:
+        yield other
+
+
+async def _share(door: Door, right: Right, user_id: int = 2) -> None:
+    await door.server.access.give(door.account(), user_id, right, given_by="user:admin")
+
+
+async def test_a_shop_is_unknown_until_it_is_shared_and_again_afterwards(door: Door, bob: Door) -> None:
+    assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
+    await _share(door, Right.READ)
+    assert (await bob.call("GET", "/cookies/shop"))["right"] == "read"
+    assert await bob.call("GET", "/cookies") == ["shop"]
+    assert [row["right"] for row in await bob.call("GET", "/cookies/details")] == ["read"]
+    assert [row["account"] for row in (await bob.call("GET", "/history"))["items"]] == ["shop"]
+    await door.server.access.take("shop", 2)
+    assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
+    assert await bob.call("GET", "/cookies") == []
+    assert (await bob.call("GET", "/history"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("needs", "method", "path", "body"),
+    [
+        (Right.REPLY, "PUT", "/cookies/shop/chats/1/pause", {"minutes": 5}),
+        (Right.OPERATE, "PUT", "/cookies/shop/status", {"enabled": False}),
+        (Right.OPERATE, "PATCH", "/cookies/shop/settings", {"remark": "x"}),
+        (Right.OWN, "PATCH", "/cookies/shop/settings", {"remark": "x", "proxy": ""}),
+        (Right.OWN, "PUT", "/cookies/shop", {"id": "shop", "value": cookie_of(1)}),
+        (Right.OWN, "POST", "/cookies", {"id": "shop", "value": cookie_of(1)}),
+        (Right.OWN, "POST", "/qr-logins", {"account": "shop"}),
+        (Right.OWN, "POST", "/console/proxy-check", {"account": "shop"}),
+        (Right.OWN, "DELETE", "/cookies/shop", None),
+    ],
+)
+async def test_each_deed_needs_its_right(
+    door: Door, bob: Door, needs: Right, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    for right in ORDER[:-1]:
+        await _share(door, right)
+        rev = door.server.manager.newest_rev
+        answer = await bob.client.request(method, path, json=body)
+        if right >= needs:
+            assert answer.is_success, answer.text
+        else:
+            refusal = answer.json()
+            assert (answer.status_code, refusal["code"]) == (403, "right_missing")
+            assert refusal["detail"].count("“") == 2
+            assert door.server.manager.newest_rev == rev
+
+
+async def test_a_change_is_refused_when_the_right_is_taken_while_it_waits_for_its_turn(door: Door, bob: Door) -> None:
+    await _share(door, Right.OPERATE)
+    hold = await door.server.manager.locks.acquire("shop", "test")
+    who = await door.principal(2)
+    waiting = door.server.manager.locks.figures().waiting
+    call = asyncio.create_task(bob.client.put("/cookies/shop/status", json={"enabled": False}))
+    await until(lambda: door.server.manager.locks.figures().waiting > waiting)
+    await door.server.access.take("shop", who.id)
+    hold.release()
+    assert (await call).status_code == 403
+    assert door.account().enabled
+
+
+async def test_a_batch_switches_only_what_the_caller_may_operate(door: Door, bob: Door) -> None:
+    await bob.add("mine", 2)
+    await _share(door, Right.REPLY)
+    updates = {"updates": {"mine": False, "shop": False, "nobodys": False}}
+    rows = (await bob.call("PUT", "/cookies/status", 207, json=updates))["results"]
+    assert [(row["outcome"], row["code"]) for row in rows] == [
+        ("changed", ""),
+        ("failed", "right_missing"),
+        ("failed", "unknown_account"),
+    ]
+    atomic = {"updates": {"mine": True, "shop": False}}
+    assert (await bob.call("PUT", "/cookies/status?mode=atomic", 403, json=atomic))["code"] == "right_missing"
+    assert not door.account("mine").enabled
+
+
+async def test_undoing_needs_the_right_for_what_it_changes(door: Door, bob: Door) -> None:
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "new"})
+    rev = door.account().rev
+    await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": cookie_of(1, secret="s2")})
+    renewed = door.account().rev
+    assert (await bob.call("POST", f"/history/{rev}/undo", 404))["code"] == "unknown_entry"
+    await _share(door, Right.REPLY)
+    assert (await bob.call("POST", f"/history/{rev}/undo", 403))["code"] == "right_missing"
+    assert not any(row["undoable"] for row in (await bob.call("GET", "/cookies/shop/history"))["items"])
+    await _share(door, Right.OPERATE)
+    assert (await bob.call("POST", f"/history/{renewed}/undo", 403))["code"] == "right_missing"
+    assert (await bob.call("POST", f"/history/{rev}/undo"))["changed"]
+
+
+async def test_a_stream_follows_what_its_reader_may_see(door: Door, bob: Door) -> None:
+    who = await door.principal(2)
+    async with aclosing(account_events(door.server, who, None, beat_seconds=15)) as events:
+        first = await anext(events)
+        assert first is not None
+        assert first.body["accounts"] == []
+        await _share(door, Right.READ)
+        assert await anext(events) is None
+        given = await anext(events)
+        assert given is not None
+        assert [(row["id"], row["right"]) for row in given.body["accounts"]] == [("shop", "read")]
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "seen"})
+        told = await anext(events)
+        assert told is not None
+        assert told.body["changes"] == {"remark": ["", "seen"]}
+        await door.server.access.take("shop", 2)
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "not for bob"})
+        await bob.add("mine", 2)
+        heard = [told.body async for told in _until_change(events) if told is not None]
+        assert heard[0]["type"] == "change"
+        assert {body["account"] for body in heard if "account" in body} == {"mine"}
+
+
+async def _until_change(events: Any) -> AsyncIterator[Any]:
+    """Up to the first snapshot after what waits."""
+    async for told in events:
+        yield told
+        if told is not None and told.body["type"] == "snapshot":
+            return
+
+
+async def test_who_follows_a_shop_hears_that_it_is_gone(door: Door, bob: Door) -> None:
+    await _share(door, Right.READ)
+    feed = account_event_batches(door.server, await door.principal(2), None, beat_seconds=15)
+    async with aclosing(feed) as batches:
+        await anext(batches)
+        await door.call("DELETE", "/cookies/shop")
+        batch = await anext(batches)
+        assert any("deleted" in told.body.get("changes", {}) for told in batch)
+    assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
+
+
+async def test_a_grant_is_for_one_account_and_not_for_a_later_one_of_the_same_id(door: Door, bob: Door) -> None:
+    await _share(door, Right.OPERATE)
+    await door.call("DELETE", "/cookies/shop")
+    await until(lambda: "shop" not in door.server.manager.tasks)
+    await door.add()
+    assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
+    assert door.server.access.staff_of(door.account()) == []
+
+
+async def test_grants_outlive_a_restart(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door:
+        await door.add()
+        person = await door.server.users.create("bob", "a password of theirs")
+        await _share(door, Right.REPLY, person.id)
+    async with open_door(tmp_path) as door:
+        access = door.server.access
+        bob = await door.principal(2)
+        assert access.right_on(bob, door.account()) is Right.REPLY
+        assert access.right_on(await door.principal(1), door.account()) is Right.OWN
+
+
+async def test_a_node_follows_what_another_one_gave(door: Door, bob: Door) -> None:
+    other = Access(door.server.database, door.server.manager.accounts, door.server.events)
+    await _share(door, Right.READ)
+    who: Principal = await door.principal(2)
+    with pytest.raises(UnknownAccount):
+        other.require(who, "shop", Right.READ)
+    await other.reload()
+    assert other.require(who, "shop", Right.READ).id == "shop"
+
+
+async def test_staff_add_no_shops(door: Door) -> None:
+    async with another_person(door, "sam", Role.STAFF) as sam:
+        for path, body in (
+            ("/cookies", {"id": "mine", "value": cookie_of(2)}),
+            ("/qr-logins", {}),
+            ("/qr-login/generate", None),
+            ("/console/cookie-check", {"value": cookie_of(2)}),
+            ("/console/proxy-check", {}),
+        ):
+            assert (await sam.call("POST", path, 403, json=body))["code"] == "staff_owns_none"
+        assert list(door.server.manager.accounts) == ["shop"]
+
+
+def test_a_route_without_a_rule_builds_no_application() -> None:
+    routes = APIRouter()
+    routes.get("/open", dependencies=[ANYBODY])(lambda: None)
+    require_rules([routes])
+    routes.get("/forgotten")(lambda: None)
+    with pytest.raises(LookupError, match="/forgotten"):
+        require_rules([routes])
