@@ -114,7 +114,9 @@ class Invitations:
             raise UnknownPerson("this link is over", code="unknown_invitation")
         return _invitation(row)
 
-    async def use(self, token: str, *, username: str, password: str, email: str | None = None) -> User:
+    async def use(
+        self, token: str, *, username: str, password: str, email: str | None = None
+    ) -> tuple[Invitation, User]:
         """Let the person in: add them, or give them the new password. Of two who race, one comes in.
 
         ``username`` and ``email`` count for a new person only. Raises as ``look``, and as ``Users.create``; then the
@@ -141,7 +143,7 @@ class Invitations:
             connection.execute(mark)
             return person(connection, user_id)
 
-        return await self._database.write(job)
+        return link, await self._database.write(job)
 
     def _open(self, token: str) -> list[Any]:
         """That the link of a token can be used; those for a person only while that person is active."""

@@ -79,9 +79,12 @@ from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.qr_logins import QrLogins
 from shoal.retention import Retention
+from shoal.second_factor import SecondFactor
 from shoal.security_log import SecurityEvent, SecurityLog
 from shoal.server import Server
 from shoal.sessions import Sessions
+from shoal.sign_in_delays import SignInDelays
+from shoal.sign_ins import SignIns
 from shoal.switchboard import Switchboard
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.users import ADMIN_NAME, Role, Users
@@ -214,7 +217,7 @@ async def _open_parts(
     except ConfigError as error:
         await notes.note(SecurityEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
         raise
-    people = _open_people(database, settings, closing)
+    people = _open_people(database, vault, settings, closing)
 
     def tell(talk: Talk) -> None:
         account = manager.accounts.get(talk.account_id)
@@ -279,6 +282,8 @@ async def _open_parts(
         invitations=people.invitations,
         api_tokens=ApiTokens(database),
         access=access,
+        second_factor=people.second_factor,
+        sign_ins=people.sign_ins,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),
@@ -303,14 +308,23 @@ class _People:
     users: Users
     sessions: Sessions
     invitations: Invitations
+    second_factor: SecondFactor
+    sign_ins: SignIns
 
 
-def _open_people(database: Database, settings: Settings, closing: AsyncExitStack) -> _People:
+def _open_people(database: Database, vault: Vault, settings: Settings, closing: AsyncExitStack) -> _People:
     passwords = Passwords()
     closing.push_async_callback(_bounded, "passwords", passwords.close)
     sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
     closing.push_async_callback(_bounded, "sessions", sessions.close)
-    return _People(Users(database, passwords), sessions, Invitations(database, passwords))
+    users, second_factor = Users(database, passwords), SecondFactor(database, vault)
+    return _People(
+        users=users,
+        sessions=sessions,
+        invitations=Invitations(database, passwords),
+        second_factor=second_factor,
+        sign_ins=SignIns(users, sessions, second_factor, SignInDelays()),
+    )
 
 
 async def _open_access(database: Database, manager: CookieManager, closing: AsyncExitStack) -> Access:

@@ -21,8 +21,10 @@ from shoal.order_book import OrderBook
 from shoal.outbound import Outbound
 from shoal.pictures import Pictures
 from shoal.qr_logins import QrLogins
+from shoal.second_factor import SecondFactor
 from shoal.security_log import SecurityLog
 from shoal.sessions import Sessions
+from shoal.sign_ins import SignIns
 from shoal.store import AccountStore
 from shoal.switchboard import Switchboard
 from shoal.users import Users
@@ -42,6 +44,8 @@ class Server:
     invitations: Invitations
     api_tokens: ApiTokens
     access: Access
+    second_factor: SecondFactor
+    sign_ins: SignIns
     message_log: MessageLog
     pauses: ChatPauses
     chats: Chats

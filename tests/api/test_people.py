@@ -146,6 +146,7 @@ async def test_a_link_for_a_new_password_ends_what_the_old_one_opened(door: Door
 async def test_a_person_sees_and_ends_the_own_sessions(door: Door) -> None:
     assert await door.call("GET", "/me") == {
         "id": 1, "username": "admin", "email": None, "role": "admin", "has_totp": False,
+        "recovery_codes_left": 0,
     }  # fmt: skip
     async with another_person(door) as bob, another_person(door, "eve") as eve:
         here = await door.server.sessions.open(2, kind="console", user_agent="Mozilla", address="192.0.2.7")

@@ -39,7 +39,7 @@ async def test_signing_in_and_out_and_a_new_password_are_noted(tmp_path: Path) -
             ("sign_in", "wrong_login", "admin", 2),
             ("sign_in", "wrong_login", None, 1),
             ("sign_in", "ok", "admin", 1),
-            ("password_changed", "wrong_login", "admin", 1),
+            ("password_changed", "wrong_password", "admin", 1),
             ("password_changed", "ok", "admin", 1),
             ("sign_out", "ok", "admin", 1),
         ]

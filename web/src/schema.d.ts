@@ -15,7 +15,9 @@ export interface paths {
         put?: never;
         /**
          * Sign in
-         * @description Sign in. A wrong name or password is answered with 200 and `success: false`.
+         * @description Sign in. A refusal is answered with 200 and `success: false`; `code` tells which.
+         *
+         *     With a second factor the first answer is `totp_needed`: send all of it again, with `totp`.
          */
         post: operations["login"];
         delete?: never;
@@ -116,6 +118,8 @@ export interface paths {
         /**
          * Sign in to the console
          * @description Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe.
+         *
+         *     With a second factor the first answer is 401 `totp_needed`: send all of it again, with `totp`.
          */
         post: operations["open_console_session"];
         /**
@@ -162,6 +166,70 @@ export interface paths {
          */
         put: operations["change_my_password"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to set up the second factor
+         * @description Make a seed, shown this once, for an authenticator app. It counts as soon as a code of it was confirmed.
+         */
+        post: operations["begin_totp"];
+        /**
+         * Switch the second factor off
+         * @description Take it away, by the password and a code of it or a recovery code.
+         */
+        delete: operations["end_totp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Switch the second factor on
+         * @description Prove by a code that the app has the seed. The recovery codes are shown this once; other sessions end.
+         */
+        post: operations["confirm_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Renew the recovery codes
+         * @description Make new recovery codes, shown this once; the old ones are worth nothing then.
+         */
+        post: operations["renew_recovery_codes"];
         delete?: never;
         options?: never;
         head?: never;
@@ -275,6 +343,26 @@ export interface paths {
          */
         post: operations["create_password_link"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{user_id}/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a second factor away
+         * @description Switch off the second factor of somebody who lost it, after you made sure who asks. Their sessions end.
+         */
+        delete: operations["remove_totp"];
         options?: never;
         head?: never;
         patch?: never;
@@ -645,7 +733,7 @@ export interface paths {
         head?: never;
         /**
          * Change some settings
-         * @description Change the settings that are sent, all in one change; the others stay.
+         * @description Change the settings that are sent, all in one change; the others stay. The `proxy` is its owner's to change.
          *
          *     Another `proxy` makes a running account reconnect through it. It un-parks none.
          */
@@ -1463,7 +1551,8 @@ export interface paths {
          * Send a message (old path)
          * @description Send a text as old scripts do: always answered with 200. `success` is true only when the site took the message.
          *
-         *     Who asks is told by a sign-in, or by `api_key`, which is the token that `POST /login` gave. Line breaks are removed.
+         *     Who asks is told by a sign-in, or by `api_key`, a token that `POST /login` or `POST /tokens` gave. Line breaks are
+         *     removed.
          */
         post: operations["send_message_compat"];
         delete?: never;
@@ -1651,7 +1740,9 @@ export interface paths {
          * Follow changes and states
          * @description A snapshot, then every later change in order (`id` is its `rev`) and the latest state of each account.
          *
-         *     Only of the caller's accounts. `reset` says that events were lost; a new snapshot follows.
+         *     Only of the accounts that the caller may see. `reset` says that events were lost; a new snapshot follows. So does
+         *     one, without a reset, when an account was shared with the caller or is not any more. The stream ends with the
+         *     sign-in, or with the token.
          */
         get: operations["get_events"];
         put?: never;
@@ -2037,6 +2128,7 @@ export interface components {
          *       "reason": "",
          *       "remark": "",
          *       "rev": 120,
+         *       "right": "own",
          *       "since": "2026-01-02T03:04:05.000Z",
          *       "stale": false,
          *       "state": "running",
@@ -2075,6 +2167,11 @@ export interface components {
             stale: boolean;
             /** Created At */
             created_at: string;
+            /**
+             * Right
+             * @enum {string}
+             */
+            right: "read" | "reply" | "operate" | "own";
             desired: components["schemas"]["DesiredBody"];
             observed: components["schemas"]["ObservedBody"];
         };
@@ -2468,6 +2565,17 @@ export interface components {
             do: string;
         };
         /**
+         * CodeBody
+         * @description A code of the app.
+         * @example {
+         *       "code": "492039"
+         *     }
+         */
+        CodeBody: {
+            /** Code */
+            code: string;
+        };
+        /**
          * CompatOrder
          * @description One order as the older system had it; times are UTC. The last two are ours.
          */
@@ -2548,7 +2656,7 @@ export interface components {
         };
         /**
          * ConsoleLoginBody
-         * @description User name or e-mail address, and password.
+         * @description User name or e-mail address, and password; with a second factor also its code, or a recovery code.
          * @example {
          *       "name": "admin",
          *       "password": "correct horse battery"
@@ -2562,6 +2670,8 @@ export interface components {
              * Format: password
              */
             password: string;
+            /** Totp */
+            totp?: string | null;
         };
         /**
          * ConsoleSession
@@ -2791,6 +2901,7 @@ export interface components {
          *       "pause_duration": 10,
          *       "reason": "",
          *       "remark": "",
+         *       "right": "own",
          *       "state": "running",
          *       "value": ""
          *     }
@@ -2818,6 +2929,12 @@ export interface components {
             generation: number;
             /** Fingerprint */
             fingerprint: string;
+            /**
+             * Right
+             * @description What you may do with it: `own`, or what its owner lets you do.
+             * @enum {string}
+             */
+            right: "read" | "reply" | "operate" | "own";
         };
         /**
          * Diagnosis
@@ -4083,10 +4200,14 @@ export interface components {
             username?: string | null;
             /** Is Admin */
             is_admin?: boolean | null;
+            /** Code */
+            code?: string | null;
         };
         /**
          * LoginBody
-         * @description Name or e-mail address, and password. A verification code is accepted and never right: none are sent.
+         * @description Name or e-mail address, and password; with a second factor also its code, as ``totp`` or verification code.
+         *
+         *     A verification code without a password is accepted and never right: none are sent.
          * @example {
          *       "password": "correct horse battery",
          *       "username": "admin"
@@ -4101,6 +4222,8 @@ export interface components {
             password?: string | null;
             /** Verification Code */
             verification_code?: string | null;
+            /** Totp */
+            totp?: string | null;
         };
         /**
          * MatchMode
@@ -4114,6 +4237,7 @@ export interface components {
          * @example {
          *       "has_totp": true,
          *       "id": 1,
+         *       "recovery_codes_left": 9,
          *       "role": "admin",
          *       "username": "admin"
          *     }
@@ -4128,6 +4252,8 @@ export interface components {
             role: components["schemas"]["Role"];
             /** Has Totp */
             has_totp: boolean;
+            /** Recovery Codes Left */
+            recovery_codes_left: number;
         };
         /**
          * MessageAnswer
@@ -4937,6 +5063,37 @@ export interface components {
             threads: number;
         };
         /**
+         * ProofAndCodeBody
+         * @description The own password, and a code of the app or a recovery code.
+         * @example {
+         *       "code": "492039",
+         *       "password": "correct horse battery"
+         *     }
+         */
+        ProofAndCodeBody: {
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            /** Code */
+            code: string;
+        };
+        /**
+         * ProofBody
+         * @description The own password.
+         * @example {
+         *       "password": "correct horse battery"
+         *     }
+         */
+        ProofBody: {
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+        };
+        /**
          * ProxyCheckBody
          * @description A proxy as an account's setting, or null to try without one. With ``account`` alone it is that account's own.
          * @example {
@@ -5072,6 +5229,20 @@ export interface components {
              * @default default reply records cleared
              */
             msg: string;
+        };
+        /**
+         * RecoveryCodesAnswer
+         * @description Codes for when the app is gone, shown this once. Each counts once.
+         * @example {
+         *       "recovery_codes": [
+         *         "mq3w-8xkd-pz2n-h7ab",
+         *         "…"
+         *       ]
+         *     }
+         */
+        RecoveryCodesAnswer: {
+            /** Recovery Codes */
+            recovery_codes: string[];
         };
         /**
          * RegisterBody
@@ -5883,6 +6054,23 @@ export interface components {
             items: components["schemas"]["SecurityNote"][];
             /** Next */
             next: string | null;
+        };
+        /**
+         * SeedAnswer
+         * @description What an authenticator app must know, shown this once: to be typed, as an address, and as its code to scan.
+         * @example {
+         *       "picture": "data:image/svg+xml;…",
+         *       "secret": "JBSWY3DPEHPK3PXP…",
+         *       "uri": "otpauth://totp/Shoal:ann?secret=…"
+         *     }
+         */
+        SeedAnswer: {
+            /** Secret */
+            secret: string;
+            /** Uri */
+            uri: string;
+            /** Picture */
+            picture: string;
         };
         /**
          * SendBody
@@ -6895,7 +7083,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6920,6 +7108,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -6964,7 +7161,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7060,7 +7257,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7085,6 +7282,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -7116,7 +7322,7 @@ export interface operations {
                     "application/json": components["schemas"]["MessageAnswer"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7214,8 +7420,392 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    begin_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeedAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    end_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofAndCodeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MeAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    confirm_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    renew_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProofAndCodeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7423,7 +8013,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7483,7 +8073,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7582,7 +8172,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7681,7 +8271,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7701,6 +8291,83 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    remove_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The person's number. */
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonShape"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7755,7 +8422,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7815,7 +8482,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7883,7 +8550,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8148,6 +8815,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -8292,6 +8968,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8559,7 +9244,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8662,7 +9347,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8769,7 +9454,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8872,6 +9557,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -8958,7 +9652,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9038,7 +9732,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9124,7 +9818,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9204,7 +9898,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9290,7 +9984,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9370,7 +10064,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9477,7 +10171,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9563,7 +10257,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9636,6 +10330,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10031,6 +10734,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -10129,6 +10841,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10269,7 +10990,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10349,7 +11070,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10452,7 +11173,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10555,7 +11276,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10688,7 +11409,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10749,7 +11470,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10840,7 +11561,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10954,7 +11675,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11067,7 +11788,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11162,7 +11883,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11242,7 +11963,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11328,7 +12049,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11408,7 +12129,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11553,7 +12274,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11635,7 +12356,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11742,7 +12463,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11856,7 +12577,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11970,7 +12691,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12158,6 +12879,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -12258,6 +12988,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12431,6 +13170,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -12540,6 +13288,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -12640,6 +13397,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13012,6 +13778,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13594,6 +14369,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -13692,6 +14476,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -13799,6 +14592,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14301,6 +15103,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -14404,6 +15215,15 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14823,7 +15643,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14870,7 +15690,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14926,7 +15746,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account of the caller's */
+            /** @description Not allowed, or not an account that the caller may see */
             403: {
                 headers: {
                     [name: string]: unknown;

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.caller import (
@@ -20,16 +21,23 @@ from shoal.api.caller import (
     origin_of,
 )
 from shoal.api.documented import problems
+from shoal.api.language import language_of
+from shoal.api.problems import problem_of
 from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example
-from shoal.errors import Forbidden, StoreError, Unauthenticated
+from shoal.errors import Conflict, Forbidden, StoreError, TooManyAttempts, Unauthenticated
+from shoal.second_factor import Factor
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
+from shoal.sessions import Session
+from shoal.sign_in_delays import Guess
+from shoal.sign_ins import SignedIn
 from shoal.users import Role, User
 
 routes = APIRouter(tags=["session"])
 
 WRONG_LOGIN = "wrong_login"
+WRONG_PASSWORD = "wrong_password"  # noqa: S105  a code
 _SIGNED_IN = "登录成功"
 _WRONG_NAME = "用户名或密码错误"
 _WRONG_EMAIL = "邮箱或密码错误"
@@ -49,6 +57,7 @@ class LoginAnswer(BaseModel):
     user_id: int | None = None
     username: str | None = None
     is_admin: bool | None = None
+    code: str | None = None
 
 
 class VerifyAnswer(BaseModel):
@@ -81,12 +90,42 @@ def is_admin(user: User) -> bool:
     return user.role is Role.ADMIN
 
 
-async def note_sign_in(server: Server, user: User, origin: str) -> None:
-    """Write down that somebody signed in."""
-    await server.security_log.note(SecurityEvent.SIGN_IN, actor=actor_of(user), user_id=user.id, origin=origin)
+async def sign_in(
+    server: Server, request: Request, name: str, password: str, code: str | None, *, kind: str, origin: str
+) -> SignedIn:
+    """Let somebody in, or not, and write it down. Raises what ``SignIns.sign_in`` raises."""
+    try:
+        signed_in = await server.sign_ins.sign_in(
+            name,
+            password,
+            code or "",
+            kind=kind,
+            user_agent=request.headers.get("user-agent", ""),
+            address=address_of(request),
+        )
+    except (Unauthenticated, TooManyAttempts) as error:
+        await note_refused_sign_in(server, name, origin, error.code)
+        raise
+    user, factor = signed_in.user, signed_in.factor
+    by = {} if factor is None else {"factor": factor.value}
+    await server.security_log.note(SecurityEvent.SIGN_IN, actor=actor_of(user), user_id=user.id, origin=origin, **by)
+    await note_recovery_code(server, user, factor, origin)
+    return signed_in
 
 
-async def note_refused_sign_in(server: Server, name: str, origin: str) -> None:
+async def note_recovery_code(server: Server, user: User, factor: Factor | None, origin: str) -> None:
+    """Write down that a recovery code was used up, if it was."""
+    if factor is Factor.RECOVERY:
+        await server.security_log.note(
+            SecurityEvent.RECOVERY_CODE_USED,
+            actor=actor_of(user),
+            user_id=user.id,
+            origin=origin,
+            left=await server.second_factor.codes_left(user.id),
+        )
+
+
+async def note_refused_sign_in(server: Server, name: str, origin: str, why: str = WRONG_LOGIN) -> None:
     """Write down that somebody was not let in. A name that nobody has is not kept: people type passwords there."""
     meant: User | None = None
     with suppress(StoreError):
@@ -96,8 +135,26 @@ async def note_refused_sign_in(server: Server, name: str, origin: str) -> None:
         actor="",
         user_id=None if meant is None else meant.id,
         origin=origin,
-        outcome=WRONG_LOGIN,
+        outcome=why,
     )
+
+
+async def change_password(
+    server: Server, me: User, session: Session | None, current: SecretStr, new: SecretStr, *, address: str, origin: str
+) -> None:
+    """Replace a person's own password, and end their other sessions. Raises what proving and choosing one raise."""
+    note = partial(
+        server.security_log.note, SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin
+    )
+    try:
+        await server.sign_ins.prove_again(me, current.get_secret_value(), address=address)
+    except (Forbidden, TooManyAttempts) as error:
+        await note(outcome=error.code)
+        raise
+    kept = session.token_hash if session else ""
+    await server.users.set_password(me.id, new.get_secret_value(), keep_session=kept)
+    server.sessions.look_again(me.id)
+    await note()
 
 
 async def note_sign_out(server: Server, user: User, origin: str) -> None:
@@ -107,30 +164,31 @@ async def note_sign_out(server: Server, user: User, origin: str) -> None:
 
 @routes.post("/login", summary="Sign in", dependencies=[ANYBODY], responses=problems(400, 413, 422, 503))
 async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
-    """Sign in. A wrong name or password is answered with 200 and `success: false`."""
+    """Sign in. A refusal is answered with 200 and `success: false`; `code` tells which.
+
+    With a second factor the first answer is `totp_needed`: send all of it again, with `totp`.
+    """
     response.headers["Cache-Control"] = "no-store"
     name = body.username or body.email
     if not name or not (body.password or body.verification_code):
         return LoginAnswer(success=False, message=_NOTHING_GIVEN)
     if body.password is None:
         return LoginAnswer(success=False, message=_WRONG_CODE if body.email else _NOTHING_GIVEN)
-    origin = await origin_of(request, None)
-    wrong = LoginAnswer(success=False, message=_WRONG_NAME if body.username else _WRONG_EMAIL)
-    proof = await server.users.prove(name, body.password.get_secret_value())
-    if proof is None:
-        await note_refused_sign_in(server, name, origin)
-        return wrong
-    user = proof.user
     try:
-        token = await server.sessions.open(
-            user.id,
-            user_agent=request.headers.get("user-agent", ""),
-            address=address_of(request),
-            password_hash=proof.password_hash,
+        signed_in = await sign_in(
+            server,
+            request,
+            name,
+            body.password.get_secret_value(),
+            body.totp or body.verification_code,
+            kind="login",
+            origin=await origin_of(request, None),
         )
-    except Unauthenticated:  # the password was changed, or the person deactivated, this very moment
-        return wrong
-    await note_sign_in(server, user, origin)
+    except (Unauthenticated, TooManyAttempts) as error:
+        wrong = _WRONG_NAME if body.username else _WRONG_EMAIL
+        sentence = problem_of(error).sentence(language_of(request.headers.get("accept-language")), error.params)
+        return LoginAnswer(success=False, message=wrong if error.code == WRONG_LOGIN else sentence, code=error.code)
+    user, token = signed_in.user, signed_in.token
     return LoginAnswer(
         success=True,
         token=token,
@@ -169,21 +227,25 @@ async def logout(server: TheServer, token: SessionToken, who: MaybePrincipal, or
 @routes.post(
     "/change-admin-password",
     summary="Change the administrator's password",
-    responses=problems(400, 401, 403, 413, 422, 503),
+    responses=problems(400, 401, 403, 413, 422, 429, 503),
 )
 async def change_admin_password(
-    body: ChangePasswordBody, server: TheServer, me: Administrator, session: MaybeSession, origin: Origin
+    body: ChangePasswordBody,
+    request: Request,
+    server: TheServer,
+    me: Administrator,
+    session: MaybeSession,
+    origin: Origin,
 ) -> PasswordAnswer:
     """Replace the caller's password. Every other session of theirs ends."""
-    if await server.users.verify(me.username, body.current_password.get_secret_value()) is None:
-        await server.security_log.note(
-            SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin, outcome=WRONG_LOGIN
+    try:
+        await change_password(
+            server, me, session, body.current_password, body.new_password, address=address_of(request), origin=origin
         )
+    except Forbidden as error:
+        if error.code != WRONG_PASSWORD:
+            raise
         return PasswordAnswer(success=False, message="当前密码错误")
-    kept = session.token_hash if session else ""
-    await server.users.set_password(me.id, body.new_password.get_secret_value(), keep_session=kept)
-    server.sessions.look_again(me.id)
-    await server.security_log.note(SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin)
     return PasswordAnswer(success=True, message="密码修改成功")
 
 
@@ -193,9 +255,20 @@ async def change_admin_password(
     dependencies=[ANYBODY],
     responses=problems(400, 403, 409, 413, 422, 429, 503),
 )
-async def register(body: RegisterBody, server: TheServer) -> PasswordAnswer:
+async def register(body: RegisterBody, request: Request, server: TheServer) -> PasswordAnswer:
     """Become an owner, on a server with `open_registration`. Elsewhere it is refused: people are invited."""
     if not server.settings.open_registration:
         raise Forbidden("registration is closed", code="registration_closed")
-    await server.users.create(body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email)
+    origin = await origin_of(request, None)
+    async with server.sign_ins.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
+        try:
+            user = await server.users.create(
+                body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email
+            )
+        except Conflict:  # which names are taken is told, but not to who asks for all of them
+            attempt.fail()
+            raise
+    await server.security_log.note(
+        SecurityEvent.PERSON_MADE, actor=actor_of(user), user_id=user.id, origin=origin, username=user.username
+    )
     return PasswordAnswer(success=True, message="注册成功，请登录")

@@ -39,21 +39,26 @@ def _example(**body: Any) -> ConfigDict:
 
 
 class LoginBody(BaseModel):
-    """Name or e-mail address, and password. A verification code is accepted and never right: none are sent."""
+    """Name or e-mail address, and password; with a second factor also its code, as ``totp`` or verification code.
+
+    A verification code without a password is accepted and never right: none are sent.
+    """
 
     model_config = _example(username="admin", password="correct horse battery")  # noqa: S106  an example
     username: Text | None = None
     email: Text | None = None
     password: Secret | None = None
     verification_code: Text | None = None
+    totp: Text | None = None
 
 
 class ConsoleLoginBody(BaseModel):
-    """User name or e-mail address, and password."""
+    """User name or e-mail address, and password; with a second factor also its code, or a recovery code."""
 
     model_config = _example(name="admin", password="correct horse battery")  # noqa: S106  an example
     name: Text = Field(min_length=1, max_length=300)
     password: Secret
+    totp: Text | None = None
 
 
 class ChangePasswordBody(BaseModel):
@@ -144,6 +149,28 @@ class PasswordBody(BaseModel):
     )
     current_password: Secret
     new_password: Secret
+
+
+class ProofBody(BaseModel):
+    """The own password."""
+
+    model_config = _example(password="correct horse battery")  # noqa: S106  an example
+    password: Secret
+
+
+class CodeBody(BaseModel):
+    """A code of the app."""
+
+    model_config = _example(code="492039")
+    code: Text
+
+
+class ProofAndCodeBody(BaseModel):
+    """The own password, and a code of the app or a recovery code."""
+
+    model_config = _example(password="correct horse battery", code="492039")  # noqa: S106  an example
+    password: Secret
+    code: Text
 
 
 # ── accounts ────────────────────────────────────────────────────────────────────────────────────────────────────────

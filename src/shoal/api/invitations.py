@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel
 
 from shoal.api.bodies import InvitationBody, JoinBody, LinkBody
-from shoal.api.caller import Administrator, TheServer
+from shoal.api.caller import Administrator, Origin, TheServer, actor_of, address_of, origin_of
 from shoal.api.documented import problems
 from shoal.api.route_rules import ANYBODY
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
+from shoal.errors import UnknownPerson
 from shoal.invitations import Invitation
+from shoal.security_log import SecurityEvent
+from shoal.server import Server
+from shoal.sign_in_delays import Guess
 from shoal.users import Role
 
 routes = APIRouter(tags=["people"])
@@ -98,10 +105,15 @@ async def get_invitations(server: TheServer, _: Administrator) -> InvitationList
 
 
 @routes.post("/invitations", summary="Invite somebody", responses=problems(400, 401, 403, 413, 422, 503))
-async def create_invitation(body: InvitationBody, server: TheServer, me: Administrator, _: NoStore) -> NewLinkAnswer:
+async def create_invitation(
+    body: InvitationBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
+) -> NewLinkAnswer:
     """Make a link, shown once, by which one new person chooses a name and a password."""
     link, token = await server.invitations.invite(
         Role(body.role), hours=body.expires_hours, email=body.email, invited_by=me.id
+    )
+    await server.security_log.note(
+        SecurityEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation=link.id, role=body.role
     )
     return new_link(link, token)
 
@@ -109,17 +121,28 @@ async def create_invitation(body: InvitationBody, server: TheServer, me: Adminis
 @routes.delete(
     "/invitations/{invitation_id}", summary="Revoke an invitation", responses=problems(401, 403, 404, 422, 503)
 )
-async def revoke_invitation(invitation_id: InvitationId, server: TheServer, _: Administrator) -> InvitationShape:
+async def revoke_invitation(
+    invitation_id: InvitationId, server: TheServer, me: Administrator, origin: Origin
+) -> InvitationShape:
     """End a link that was not used."""
-    return invitation_shape(await server.invitations.revoke(invitation_id))
+    link = await server.invitations.revoke(invitation_id)
+    await server.security_log.note(
+        SecurityEvent.INVITATION_REVOKED,
+        actor=actor_of(me),
+        user_id=link.for_user_id,
+        origin=origin,
+        invitation=link.id,
+    )
+    return invitation_shape(link)
 
 
 @routes.post(
     "/join/look", summary="Look at a link", dependencies=[ANYBODY], responses=problems(400, 404, 413, 422, 429, 503)
 )
-async def look_at_link(body: LinkBody, server: TheServer, _: NoStore) -> LinkAnswer:
+async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: NoStore) -> LinkAnswer:
     """Say what a link is for, before it is used."""
-    link = await server.invitations.look(body.token.get_secret_value())
+    async with _guessing(server, request):
+        link = await server.invitations.look(body.token.get_secret_value())
     shape = invitation_shape(link)
     return LinkAnswer(
         kind=shape.kind, role=shape.role, email=shape.email, username=shape.username, expires_at=shape.expires_at
@@ -129,16 +152,35 @@ async def look_at_link(body: LinkBody, server: TheServer, _: NoStore) -> LinkAns
 @routes.post(
     "/join", summary="Come in by a link", dependencies=[ANYBODY], responses=problems(400, 404, 409, 413, 422, 429, 503)
 )
-async def join(body: JoinBody, server: TheServer, _: NoStore) -> JoinAnswer:
+async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) -> JoinAnswer:
     """Choose a name and a password, or a new password; then sign in by it. A link works once."""
-    user = await server.invitations.use(
-        body.token.get_secret_value(),
-        username=body.username,
-        password=body.password.get_secret_value(),
-        email=body.email,
-    )
+    async with _guessing(server, request):
+        link, user = await server.invitations.use(
+            body.token.get_secret_value(),
+            username=body.username,
+            password=body.password.get_secret_value(),
+            email=body.email,
+        )
     server.sessions.look_again(user.id)
+    origin = await origin_of(request, None)
+    note = partial(server.security_log.note, actor=actor_of(user), user_id=user.id, origin=origin, invitation=link.id)
+    await note(SecurityEvent.INVITATION_USED)
+    if link.for_user_id is None:
+        await note(SecurityEvent.PERSON_MADE, username=user.username, role=user.role.value)
+    else:
+        await note(SecurityEvent.PASSWORD_CHANGED)
     return JoinAnswer(user_id=user.id, username=user.username)
+
+
+@asynccontextmanager
+async def _guessing(server: Server, request: Request) -> AsyncIterator[None]:
+    """Whoever tries one token after another waits longer and longer."""
+    async with server.sign_ins.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
+        try:
+            yield
+        except UnknownPerson:
+            attempt.fail()
+            raise
 
 
 def invitation_shape(link: Invitation) -> InvitationShape:

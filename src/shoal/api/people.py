@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from shoal.api.bodies import NewUserBody, PasswordLinkBody, UserChangeBody
-from shoal.api.caller import Administrator, TheServer
+from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.errors import Conflict
+from shoal.errors import Conflict, UnknownPerson
+from shoal.security_log import SecurityEvent
 from shoal.server import Server
 from shoal.users import Role, User
 
@@ -60,16 +62,19 @@ async def get_users(server: TheServer, _: Administrator) -> PersonList:
 
 
 @routes.post("/users", summary="Add a person", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
-async def create_user(body: NewUserBody, server: TheServer, _: Administrator) -> PersonShape:
+async def create_user(body: NewUserBody, server: TheServer, me: Administrator, origin: Origin) -> PersonShape:
     """Add a person with a first password. Better invite them: then nobody but they know it."""
     user = await server.users.create(
         body.username, body.password.get_secret_value(), role=Role(body.role), email=body.email
     )
+    await _note(server, SecurityEvent.PERSON_MADE, me, user.id, origin, username=user.username, role=user.role.value)
     return person_shape(user, {})
 
 
 @routes.patch("/users/{user_id}", summary="Change a person", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
-async def update_user(user_id: UserId, body: UserChangeBody, server: TheServer, _: Administrator) -> PersonShape:
+async def update_user(
+    user_id: UserId, body: UserChangeBody, server: TheServer, me: Administrator, origin: Origin
+) -> PersonShape:
     """Change a person's role, address, or whether they may sign in. Who may not is signed out everywhere.
 
     Their shops go on as they are. The last administrator who may sign in stays one.
@@ -80,6 +85,7 @@ async def update_user(user_id: UserId, body: UserChangeBody, server: TheServer, 
     user = await server.users.update(user_id, changes)
     if not user.active:
         server.sessions.look_again(user_id)
+    await _note(server, SecurityEvent.PERSON_CHANGED, me, user_id, origin, **changes)
     return person_shape(user, _shops(server))
 
 
@@ -89,14 +95,35 @@ async def update_user(user_id: UserId, body: UserChangeBody, server: TheServer, 
     responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
 async def create_password_link(
-    user_id: UserId, body: PasswordLinkBody, server: TheServer, me: Administrator, _: NoStore
+    user_id: UserId, body: PasswordLinkBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
 ) -> NewLinkAnswer:
     """Make a link, shown once, by which a person who forgot the password chooses a new one. An earlier one is over.
 
     Their second factor stays. Using the link ends every session of theirs.
     """
     link, token = await server.invitations.password_link(user_id, hours=body.expires_hours, invited_by=me.id)
+    await _note(server, SecurityEvent.INVITATION_MADE, me, user_id, origin, invitation=link.id)
     return new_link(link, token)
+
+
+@routes.delete(
+    "/users/{user_id}/totp", summary="Take a second factor away", responses=problems(401, 403, 404, 409, 422, 503)
+)
+async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, origin: Origin) -> PersonShape:
+    """Switch off the second factor of somebody who lost it, after you made sure who asks. Their sessions end."""
+    if user_id == me.id:
+        raise Conflict("one's own is taken away by the password and a code", code="own_totp")
+    user = await server.users.get(user_id)
+    if user is None:
+        raise UnknownPerson("there is no such person")
+    await server.second_factor.take_away(user_id)
+    await server.sessions.end_all(user_id)
+    await _note(server, SecurityEvent.TOTP_OFF, me, user_id, origin)
+    return person_shape(replace(user, has_totp=False), _shops(server))
+
+
+async def _note(server: Server, kind: SecurityEvent, me: User, user_id: int, origin: str, **facts: Any) -> None:
+    await server.security_log.note(kind, actor=actor_of(me), user_id=user_id, origin=origin, **facts)
 
 
 def person_shape(user: User, shops: Mapping[int, int]) -> PersonShape:

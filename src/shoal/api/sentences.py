@@ -127,6 +127,32 @@ PROBLEMS: dict[str, Problem] = {
         "每人最多 {limit} 个有效的 API 令牌；请先删除不用的",
         "A person has {limit} API tokens at most; remove one that is not needed.",
     ),
+    "totp_needed": Problem(
+        401,
+        "密码正确。请再输入验证器应用里的 6 位数字，或一个恢复码",
+        "The password is right. Now type the six digits of your authenticator app, or a recovery code.",
+    ),
+    "wrong_totp": Problem(
+        401,
+        "验证码不正确或已用过。请等待下一个验证码；如果一直不对，请检查手机的时间",
+        "This code is not right, or was used before. Wait for the next one; if none is right, look at your phone's "
+        "clock.",
+    ),
+    "wrong_totp/again": Problem(
+        403,
+        "验证码不正确或已用过，没有任何修改。请等待下一个验证码",
+        "This code is not right, or was used before; nothing was changed. Wait for the next one.",
+    ),
+    "totp_on": Problem(409, "两步验证已开启", "The second factor is on already."),
+    "totp_off": Problem(409, "两步验证未开启", "The second factor is off."),
+    "own_totp": Problem(
+        409,
+        "自己的两步验证请在“账户”里用密码和验证码关闭",
+        "Switch your own second factor off by your password and a code of it.",
+    ),
+    "totp_not_begun": Problem(
+        409, "请先开始设置两步验证，再输入验证码", "Begin to set up the second factor first, then tell a code of it."
+    ),
     "foreign_origin": Problem(
         403,
         "请求不是来自本控制台的页面。请直接打开控制台的地址；如果使用反向代理，请让它原样转发 Host",

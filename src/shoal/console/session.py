@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from shoal.api.auth import WRONG_LOGIN, MessageAnswer, is_admin, note_refused_sign_in, note_sign_in, note_sign_out
+from shoal.api.auth import MessageAnswer, is_admin, note_sign_out, sign_in
 from shoal.api.bodies import ConsoleLoginBody
-from shoal.api.caller import TheServer, address_of, where_from
+from shoal.api.caller import TheServer, where_from
 from shoal.api.documented import problems
 from shoal.api.route_rules import ANYBODY
 from shoal.api.session_cookie import (
@@ -20,7 +20,7 @@ from shoal.api.session_cookie import (
     set_cookie,
 )
 from shoal.api.shapes import example
-from shoal.errors import Forbidden, Unauthenticated
+from shoal.errors import Forbidden
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 
@@ -40,29 +40,31 @@ class ConsoleSession(BaseModel):
     is_admin: bool
 
 
-@routes.post("/console/session", summary="Sign in to the console", responses=problems(400, 401, 403, 413, 422, 503))
+@routes.post(
+    "/console/session", summary="Sign in to the console", responses=problems(400, 401, 403, 413, 422, 429, 503)
+)
 async def open_console_session(
     body: ConsoleLoginBody, request: Request, response: Response, server: TheServer
 ) -> ConsoleSession:
-    """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe."""
+    """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe.
+
+    With a second factor the first answer is 401 `totp_needed`: send all of it again, with `totp`.
+    """
     await _check_page(request, server)
     await _check_way(request, server)
-    proof = await server.users.prove(body.name, body.password.get_secret_value())
-    if proof is None:
-        await note_refused_sign_in(server, body.name, where_from(request, _BY))
-        raise Unauthenticated("wrong name or password", code=WRONG_LOGIN)
-    token = await server.sessions.open(
-        proof.user.id,
+    signed_in = await sign_in(
+        server,
+        request,
+        body.name,
+        body.password.get_secret_value(),
+        body.totp,
         kind="console",
-        user_agent=request.headers.get("user-agent", ""),
-        address=address_of(request),
-        password_hash=proof.password_hash,
+        origin=where_from(request, _BY),
     )
-    user, before = proof.user, cookie_token(request)
-    await note_sign_in(server, user, where_from(request, _BY))
+    user, before = signed_in.user, cookie_token(request)
     if before is not None:  # the browser forgets it: nobody else may have kept it
         await server.sessions.end(before)
-    set_cookie(request, response, token, server.sessions.lifetime_seconds)
+    set_cookie(request, response, signed_in.token, server.sessions.lifetime_seconds)
     response.headers["Cache-Control"] = "no-store"
     return ConsoleSession(user_id=user.id, username=user.username, is_admin=is_admin(user))
 

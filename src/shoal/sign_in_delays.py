@@ -1,0 +1,160 @@
+"""Growing delays for who guesses passwords, codes and links: counted by address and by person, in this process.
+
+Who was wrong a few times waits a minute, who goes on waits longer, and nobody longer than the longest window. A success
+forgets what was counted of the person, never what was counted of the address. A person who has signed in from an
+address before is counted there for itself: a stranger who guesses from elsewhere does not lock the owner out. What is
+counted is forgotten when the process ends, and several processes count each for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from shoal.errors import TooManyAttempts
+from shoal.folding import folded
+
+_FAMILIAR_LIMIT: Final = 10_000
+"""How many pairs of person and address are remembered."""
+_IPV6_NET: Final = 64
+"""The smallest network that somebody is given: who has one has every address in it."""
+
+
+class Guess(StrEnum):
+    """What is tried."""
+
+    PASSWORD = "password"  # noqa: S105  a name
+    CODE = "code"
+    """A code of the second factor: only who knows the password comes so far."""
+    LINK = "link"
+    """The token of an invitation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Windows:
+    """How many failures are borne in which time, as ``limits`` writes it; the longest window bounds the delay."""
+
+    address: str = "10/minute;30/10 minute;100/hour"
+    person: str = "5/minute;10/10 minute;20/hour"
+    code: str = "5/minute;10/hour;30/day"
+
+
+class Attempt:
+    """One try, while it is under way. Say how it ended; one that says nothing (the database failed) is not counted."""
+
+    def __init__(self) -> None:
+        self.failed: bool | None = None
+
+    def fail(self) -> None:
+        """It was wrong."""
+        self.failed = True
+
+    def succeed(self) -> None:
+        """It was right."""
+        self.failed = False
+
+
+class SignInDelays:
+    """Counts failures and says who must wait."""
+
+    def __init__(self, windows: Windows | None = None) -> None:
+        windows = windows or Windows()
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._by_address = parse_many(windows.address)
+        self._by_person = {
+            Guess.PASSWORD: parse_many(windows.person),
+            Guess.CODE: parse_many(windows.code),
+            Guess.LINK: [],
+        }
+        self._under_way: Counter[str] = Counter()
+        self._turn = asyncio.Condition()
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+
+    @asynccontextmanager
+    async def attempt(self, guess: Guess, *, address: str, name: str = "") -> AsyncIterator[Attempt]:
+        """Let one try begin. Raises ``TooManyAttempts`` when the address or the person must wait.
+
+        ``name``: whom it is about, as it was typed; what nobody is called is counted alike.
+        """
+        place, person = _place(address), _digest(folded(name.strip()))
+        counted = [(f"address:{place}", self._by_address)]
+        pair = f"{person}@{place}"
+        if name:
+            whose = pair if pair in self._familiar else person
+            counted.append((f"{guess.value}:{whose}", self._by_person[guess]))
+        async with self._turn:
+            # Those that are under way may all fail: who would be one too many then waits for one of them to end.
+            await self._turn.wait_for(lambda: self._has_room(counted))
+            for key, _ in counted:
+                self._under_way[key] += 1
+        attempt = Attempt()
+        try:
+            yield attempt
+        finally:
+            if attempt.failed:
+                for key, windows in counted:
+                    for window in windows:
+                        self._limiter.hit(window, key)
+            elif attempt.failed is False and name:
+                self._forget(counted[1:], pair if guess is Guess.PASSWORD else None)
+            async with self._turn:
+                for key, _ in counted:
+                    self._under_way[key] -= 1
+                    if not self._under_way[key]:
+                        del self._under_way[key]
+                self._turn.notify_all()
+
+    def _has_room(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]]) -> bool:
+        """Whether one more may begin now. Raises when failures alone forbid it."""
+        wait = 0.0
+        room = True
+        for key, windows in counted:
+            for window in windows:
+                stats = self._limiter.get_window_stats(window, key)
+                if stats.remaining <= 0:
+                    wait = max(wait, stats.reset_time - time.time(), 1.0)
+                room = room and stats.remaining > self._under_way[key]
+        if wait:
+            raise TooManyAttempts(retry_after=math.ceil(wait))
+        return room
+
+    def _forget(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]], pair: str | None) -> None:
+        for key, windows in counted:
+            for window in windows:
+                self._limiter.clear(window, key)
+        if pair is not None:
+            self._familiar[pair] = None
+            self._familiar.move_to_end(pair)
+            while len(self._familiar) > _FAMILIAR_LIMIT:
+                self._familiar.popitem(last=False)
+
+
+def _place(address: str) -> str:
+    """The address that is counted: of IPv6 the network that one customer has."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:  # a test client has a name
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, _IPV6_NET), strict=False))
+    return str(parsed)
+
+
+def _digest(text: str) -> str:
+    """A name of bounded length in memory, whatever was typed."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24]

@@ -1,0 +1,83 @@
+"""Signing in: name and password, then the code of the second factor, with growing delays for who guesses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoal.errors import Forbidden, Unauthenticated
+from shoal.second_factor import Factor, SecondFactor
+from shoal.sessions import Sessions
+from shoal.sign_in_delays import Guess, SignInDelays
+from shoal.users import Proof, User, Users
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedIn:
+    """A session that was just opened. ``factor``: by which code, where one was asked."""
+
+    user: User
+    token: str
+    factor: Factor | None
+
+
+class SignIns:
+    """Lets people in, and asks those who are in for their password again."""
+
+    def __init__(self, users: Users, sessions: Sessions, second_factor: SecondFactor, delays: SignInDelays) -> None:
+        self._users = users
+        self._sessions = sessions
+        self._second_factor = second_factor
+        self.delays = delays
+
+    async def sign_in(
+        self, name: str, password: str, code: str = "", *, kind: str, user_agent: str, address: str
+    ) -> SignedIn:
+        """Open a session with a new token.
+
+        Raises ``Unauthenticated``: ``wrong_login`` whatever of name and password is wrong, and only when both are right
+        ``totp_needed`` or ``wrong_totp``. Raises ``TooManyAttempts``.
+        """
+        async with self.delays.attempt(Guess.PASSWORD, address=address, name=name) as attempt:
+            proof = await self._users.prove(name, password)
+            if proof is None:
+                attempt.fail()
+                raise Unauthenticated("wrong name or password", code="wrong_login")
+            attempt.succeed()
+        factor = await self._second_step(proof, code, address)
+        token = await self._sessions.open(
+            proof.user.id, kind=kind, user_agent=user_agent, address=address, password_hash=proof.password_hash
+        )
+        return SignedIn(user=proof.user, token=token, factor=factor)
+
+    async def _second_step(self, proof: Proof, code: str, address: str) -> Factor | None:
+        if not proof.user.has_totp:
+            return None
+        if not code:
+            raise Unauthenticated("a code of the second factor is needed", code="totp_needed")
+        return await self._accept(proof.user, code, address)
+
+    async def _accept(self, user: User, code: str, address: str) -> Factor:
+        async with self.delays.attempt(Guess.CODE, address=address, name=user.username) as attempt:
+            factor = await self._second_factor.accept(user.id, code)
+            if factor is None:
+                attempt.fail()
+                raise Unauthenticated("this code is not right, or was used", code="wrong_totp")
+            attempt.succeed()
+        return factor
+
+    async def prove_again(self, user: User, password: str, code: str | None = None, *, address: str) -> Factor | None:
+        """Ask somebody who is signed in for the password, and (unless ``code`` is ``None``) for a code if one is due.
+
+        Raises ``Forbidden`` (``wrong_password``, ``wrong_totp``) and ``TooManyAttempts``.
+        """
+        async with self.delays.attempt(Guess.PASSWORD, address=address, name=user.username) as attempt:
+            if await self._users.verify(user.username, password) is None:
+                attempt.fail()
+                raise Forbidden("wrong password", code="wrong_password")
+            attempt.succeed()
+        if code is None or not user.has_totp:
+            return None
+        try:
+            return await self._accept(user, code, address)
+        except Unauthenticated:
+            raise Forbidden("this code is not right, or was used", code="wrong_totp/again") from None
