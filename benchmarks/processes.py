@@ -157,6 +157,7 @@ class ServerProcess(Process):
         self.environment = clean_environment(
             SHOAL_DATA_DIR=str(data_dir),
             SHOAL_PORT=str(self.port),
+            SHOAL_SESSION_CALLS_PER_MINUTE="0",  # what is asked of the server is the test's to say
             SHOAL_ADMIN_PASSWORD=PASSWORD,
             SHOAL_ALLOW_PRIVATE_TARGETS="127.0.0.1",
             SHOAL_SITE_MTOP_URL=sandbox_url,

@@ -36,6 +36,7 @@ class KeyedRequest:
     method: str
     path: str
     request_hash: str
+    token_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,13 +72,14 @@ class Answers:
         self._database = database
         self._wait_seconds = wait_seconds
         self._now_ms = now_ms
-        self._under_way: list[tuple[int, str]] = []
-        self._turns: WeakValueDictionary[tuple[int, str, str, str], asyncio.Lock] = WeakValueDictionary()
+        self._under_way: list[str] = []
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn(self, request: KeyedRequest) -> AsyncIterator[None]:
         """One at a time for each key, first come first served. Raises ``LockTimeout``; the limit covers the wait."""
-        scope = (request.user_id, request.key, request.method, request.path)
+        key = _scoped(request.user_id, request.key, request.token_id)
+        scope = (key, request.method, request.path)
         lock = self._turns.setdefault(scope, asyncio.Lock())
         began = time.monotonic()
         try:
@@ -89,16 +91,16 @@ class Answers:
                 operation=f"{request.method} {request.path}",
                 held_seconds=round(time.monotonic() - began, 1),
             ) from None
-        self._under_way.append(scope[:2])
+        self._under_way.append(key)
         try:
             yield
         finally:
-            self._under_way.remove(scope[:2])
+            self._under_way.remove(key)
             lock.release()
 
-    def is_under_way(self, user_id: int, key: str) -> bool:
-        """Whether a request of that person with that key is being carried out here and now."""
-        return (user_id, key) in self._under_way
+    def is_under_way(self, user_id: int, key: str, token_id: int | None = None) -> bool:
+        """Whether a request of that person (by that API token) with that key is being carried out here and now."""
+        return _scoped(user_id, key, token_id) in self._under_way
 
     async def reserve(self, request: KeyedRequest, op_id: str) -> Reservation:
         """The op of the request: ``op_id`` when its key is new, or was used longer than ``KEPT_MS`` ago.
@@ -109,7 +111,7 @@ class Answers:
         row = {
             "op_id": op_id,
             "actor": request.actor,
-            "idem_key": _scoped(request.user_id, request.key),
+            "idem_key": _scoped(request.user_id, request.key, request.token_id),
             "method": request.method,
             "path": request.path,
             "request_hash": request.request_hash,
@@ -163,11 +165,11 @@ class Answers:
         query = select(exists().where(applied, mine))
         return await self._database.read(lambda connection: bool(connection.scalar(query)))
 
-    async def newest(self, user_id: int, actor: str, key: str) -> Reservation | None:
-        """The last request of that person with that key, on whatever path."""
+    async def newest(self, user_id: int, actor: str, key: str, token_id: int | None = None) -> Reservation | None:
+        """The last request of that person (by that API token) with that key, on whatever path."""
         query = (
             select(ops)
-            .where(ops.c.actor == actor, ops.c.idem_key == _scoped(user_id, key))
+            .where(ops.c.actor == actor, ops.c.idem_key == _scoped(user_id, key, token_id))
             .order_by(ops.c.at_ms.desc(), ops.c.op_id)
             .limit(1)
         )
@@ -177,8 +179,9 @@ class Answers:
         return Reservation(op_id=row.op_id, is_new=False, answer=_answer_of(row), path=row.path)
 
 
-def _scoped(user_id: int, key: str) -> str:
-    return f"u{user_id}:{key}"
+def _scoped(user_id: int, key: str, token_id: int | None) -> str:
+    """A key is its person's; one that came with an API token is that token's, for another one may do less."""
+    return f"u{user_id}:{key}" if token_id is None else f"u{user_id}t{token_id}:{key}"
 
 
 def _find(connection: Connection, row: dict[str, Any]) -> Row[Any] | None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.clock import now_ms
 from shoal.database import Database
-from shoal.errors import Conflict
+from shoal.errors import Conflict, StoreError
 from shoal.right import Right
 from shoal.schema import api_tokens, users
 from shoal.sessions import token_hash
 from shoal.users import USER_COLUMNS, User, user_of
+
+log = structlog.get_logger("shoal.tokens")
 
 PREFIX = "shoal_"
 """By it a token is known for what it is, also by programs that look for secrets in the wrong places."""
@@ -54,6 +58,12 @@ class ApiTokens:
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
+        self._used: dict[str, int] = {}
+        self._touching: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Store what was last seen."""
+        await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def make(
         self, user_id: int, name: str, scope: Right, *, days: int, only_accounts: Sequence[str] | None = None
@@ -97,11 +107,27 @@ class ApiTokens:
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         if row is None:
             return None
-        used = row["token_last_used_ms"]
-        if in_use and (used is None or now - used >= _LAST_USED_STEP_MS) and not self._database.degraded:
-            statement = update(api_tokens).where(api_tokens.c.token_hash == hashed).values(last_used_ms=now)
-            await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        used = max(row["token_last_used_ms"] or 0, self._used.get(hashed, 0))
+        if in_use and now - used >= _LAST_USED_STEP_MS and not self._database.degraded:
+            self._touch(hashed, now)
         return user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS})
+
+    def _touch(self, hashed: str, now: int) -> None:
+        """Store the last use beside the request: a store that takes no writes must not keep a script from reading."""
+        statement = update(api_tokens).where(api_tokens.c.token_hash == hashed).values(last_used_ms=now)
+
+        async def store() -> None:
+            try:
+                await self._database.write(lambda connection: connection.execute(statement).rowcount)
+            except StoreError as error:
+                log.warning("a token's last use was not stored", why=error.code)
+
+        for other in [name for name, at in self._used.items() if now - at >= _LAST_USED_STEP_MS]:
+            del self._used[other]
+        self._used[hashed] = now
+        task = asyncio.create_task(store(), name="token:last-used")
+        self._touching.add(task)
+        task.add_done_callback(self._touching.discard)
 
     async def list_of(self, user_id: int) -> list[ApiToken]:
         """A person's tokens, also those that are over, newest first."""

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     session_idle_hours: float = Field(
         12.0, ge=0, le=720, description="A sign-in that nobody used for so long is over; 0 heeds session_hours alone."
     )
+    session_calls_per_minute: int = Field(
+        6000, ge=0, le=10_000_000, description="Calls of one sign-in per minute at most; 0 is no limit."
+    )
+    api_token_calls_per_minute: int = Field(
+        600, ge=0, le=10_000_000, description="Calls of one API token per minute at most; 0 is no limit."
+    )
     open_registration: bool = Field(
         False,
         description="Let anybody who reaches the server become an owner by POST /register; else invite them.",

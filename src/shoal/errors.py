@@ -8,6 +8,7 @@
     │   ├── Unauthenticated     the caller must sign in
     │   ├── Forbidden           the caller may not do this
     │   └── TooManyAttempts     the caller must wait before trying again
+    │       └── TooManyCalls    … since they called too often
     ├── UnknownPerson           there is no such person, session or invitation
     ├── UnknownAccount          there is no such account (or it is not the caller's)
     │   └── AlreadyRemoved      … since the very same op removed it before
@@ -75,6 +76,12 @@ class TooManyAttempts(InvalidInput):
     def __init__(self, *, retry_after: int) -> None:
         super().__init__(f"try again in {retry_after} s", retry_after=retry_after)
         self.retry_after = retry_after
+
+
+class TooManyCalls(TooManyAttempts):
+    """The sign-in, or the token, has called too often within the last minute."""
+
+    code = "too_many_calls"
 
 
 class UnknownPerson(ShoalError):

@@ -50,14 +50,17 @@ from shoal.api import (
     rules,
     security_log,
     send,
+    staff,
     system,
     timeline,
+    tokens,
     trying,
 )
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
 from shoal.api.route_rules import require_rules
 from shoal.api_tokens import ApiTokens
+from shoal.call_rates import CallRates
 from shoal.chat_pauses import ChatPauses
 from shoal.chats import Chats
 from shoal.config import Settings
@@ -106,6 +109,8 @@ _ROUTES = [
     session.routes,
     me.routes,
     people.routes,
+    tokens.routes,
+    staff.routes,
     invitations.routes,
     batch.routes,
     cookies.routes,
@@ -250,6 +255,7 @@ async def _open_parts(
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
     access = await _open_access(database, manager, closing)
+    closing.push_async_callback(_bounded, "tokens", (api_tokens := ApiTokens(database)).close)
     closing.push_async_callback(_rereading(database, manager, access))
     first_password = await _first_password(
         people.users, settings, notes
@@ -280,10 +286,13 @@ async def _open_parts(
         security_log=notes,
         sessions=people.sessions,
         invitations=people.invitations,
-        api_tokens=ApiTokens(database),
+        api_tokens=api_tokens,
         access=access,
         second_factor=people.second_factor,
         sign_ins=people.sign_ins,
+        call_rates=CallRates(
+            of_session=settings.session_calls_per_minute, of_token=settings.api_token_calls_per_minute
+        ),
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),

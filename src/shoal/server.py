@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shoal.access import Access
 from shoal.answers import Answers
 from shoal.api_tokens import ApiTokens
+from shoal.call_rates import CallRates
 from shoal.chat_pauses import ChatPauses
 from shoal.chats import Chats
 from shoal.config import Settings
@@ -46,6 +47,7 @@ class Server:
     access: Access
     second_factor: SecondFactor
     sign_ins: SignIns
+    call_rates: CallRates
     message_log: MessageLog
     pauses: ChatPauses
     chats: Chats

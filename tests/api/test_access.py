@@ -211,3 +211,28 @@ def test_a_route_without_a_rule_builds_no_application() -> None:
     routes.get("/forgotten")(lambda: None)
     with pytest.raises(LookupError, match="/forgotten"):
         require_rules([routes])
+
+
+async def test_an_owner_shares_a_shop_and_takes_it_back(door: Door, bob: Door) -> None:
+    shared = await door.call("PUT", "/cookies/shop/staff/BOB", json={"right": "operate"})
+    assert (shared["username"], shared["right"], shared["given_by"]) == ("bob", "operate", "user:admin")
+    assert (await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "read"}))["right"] == "read"
+    assert [row["username"] for row in (await door.call("GET", "/cookies/shop/staff"))["items"]] == ["bob"]
+    for method, path, body in (
+        ("GET", "/cookies/shop/staff", None),
+        ("PUT", "/cookies/shop/staff/admin", {"right": "read"}),
+        ("DELETE", "/cookies/shop/staff/bob", None),
+    ):
+        assert (await bob.call(method, path, 403, json=body))["code"] == "right_missing"
+    assert (await door.call("DELETE", "/cookies/shop/staff/bob"))["changed"]
+    assert not (await door.call("DELETE", "/cookies/shop/staff/bob"))["changed"]
+    assert (await door.call("GET", "/cookies/shop/staff"))["items"] == []
+
+
+async def test_a_shop_is_shared_with_nobody_who_is_not_there_and_not_with_its_owner(door: Door, bob: Door) -> None:
+    for method in ("PUT", "DELETE"):
+        body = {"right": "read"} if method == "PUT" else None
+        assert (await door.call(method, "/cookies/shop/staff/nobody", 404, json=body))["code"] == "unknown_person"
+        assert (await bob.call(method, "/cookies/shop/staff/admin", 404, json=body))["code"] == "unknown_account"
+    assert (await door.call("PUT", "/cookies/shop/staff/admin", 409, json={"right": "read"}))["code"] == "own_shop"
+    await door.call("PUT", "/cookies/shop/staff/bob", 422, json={"right": "own"})

@@ -204,7 +204,7 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
     summary="Who am I",
     dependencies=[ANYBODY],
     response_model_exclude_none=True,
-    responses=problems(503),
+    responses=problems(429, 503),
 )
 async def verify(who: MaybePrincipal) -> VerifyAnswer:
     """Say who is signed in with this token. Never 401."""
@@ -214,7 +214,7 @@ async def verify(who: MaybePrincipal) -> VerifyAnswer:
     return VerifyAnswer(authenticated=True, user_id=user.id, username=user.username, is_admin=is_admin(user))
 
 
-@routes.post("/logout", summary="Sign out", dependencies=[ANYBODY], responses=problems(503))
+@routes.post("/logout", summary="Sign out", dependencies=[ANYBODY], responses=problems(429, 503))
 async def logout(server: TheServer, token: SessionToken, who: MaybePrincipal, origin: Origin) -> MessageAnswer:
     """End the session of this token. Also says so when there is none."""
     if token is not None:

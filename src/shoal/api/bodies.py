@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from shoal.api_tokens import DEFAULT_DAYS, LONGEST_DAYS
 from shoal.replies import LONGEST_HEARD
 from shoal.rule import MAX_REPLY_CHARACTERS
 
@@ -105,6 +106,23 @@ class UserChangeBody(BaseModel):
     role: RoleName = "owner"
     active: bool = True
     email: Text | None = None
+
+
+class NewTokenBody(BaseModel):
+    """What an API token may do, for which shops (left out: for all of its person), and for how long."""
+
+    model_config = _example(name="nightly report", scope="read", accounts=["my-shop"], expires_days=90)
+    name: Text = Field(min_length=1, max_length=100)
+    scope: Literal["read", "reply", "operate", "manage"] = "read"
+    accounts: Annotated[list[Text], Field(min_length=1, max_length=1000)] | None = None
+    expires_days: int = Field(default=DEFAULT_DAYS, ge=1, le=LONGEST_DAYS)
+
+
+class StaffBody(BaseModel):
+    """What a person may do with a shop of somebody else."""
+
+    model_config = _example(right="reply")
+    right: Literal["read", "reply", "operate"]
 
 
 class InvitationBody(BaseModel):

@@ -69,9 +69,19 @@ async def principal_of(server: Server, token: str | None, *, in_use: bool = True
 async def maybe_principal(request: Request, server: TheServer, token: SessionToken) -> Principal | None:
     """Who calls, if anybody says so. Looked up once for each request."""
     if not hasattr(request.state, "principal"):
-        request.state.principal = await principal_of(server, token)
+        who = request.state.principal = await principal_of(server, token)
+        if who is not None:
+            count_call(server, who)
     found: Principal | None = request.state.principal
     return found
+
+
+def count_call(server: Server, who: Principal) -> None:
+    """One call more. Raises ``TooManyCalls``."""
+    if who.token is not None:
+        server.call_rates.count_token(who.token.id)
+    elif who.session is not None:
+        server.call_rates.count_session(who.session.token_hash)
 
 
 async def caller_in(request: Request) -> Principal | None:

@@ -66,10 +66,11 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
-    """The ``responses`` of a route that may fail with those statuses."""
+    """The ``responses`` of a route that may fail with those statuses; whom it knows, it may tell to call less often."""
+    known = {429} if 401 in statuses else set[int]()
     return {
         status: {"model": InvalidBody if status == 422 else ProblemBody, "description": _SENTENCES[status]}
-        for status in sorted(statuses)
+        for status in sorted({*statuses, *known})
     }
 
 

@@ -14,10 +14,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from shoal.access import Principal
 from shoal.answers import Answer, KeyedRequest
 from shoal.api.caller import actor_of, caller_in
 from shoal.api.op_ids import check_key, new_op_id
 from shoal.api.problems import answer_to
+from shoal.api.route_rules import Shop, rule_of
 from shoal.errors import (
     AccountVanishing,
     Forbidden,
@@ -31,7 +33,6 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.server import Server
-from shoal.users import User
 
 log = structlog.get_logger("shoal.idempotency")
 
@@ -67,9 +68,9 @@ class ChangingRoute(APIRoute):
             who = await caller_in(request)
             if who is None:
                 return await handle(request)  # which refuses it
-            keyed = await _keyed(request, who.user, check_key(key))
+            keyed = await _keyed(request, who, check_key(key))
             async with server.answers.turn(keyed):
-                return await _answered(server, keyed, request, handle)
+                return await _answered(server, who, keyed, request, handle)
 
         return once
 
@@ -79,15 +80,16 @@ def leave_open(request: Request) -> None:
     request.state.is_final = False
 
 
-async def _keyed(request: Request, user: User, key: str) -> KeyedRequest:
+async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
     try:
         body = await request.body()
     except ClientDisconnect:
         raise HTTPException(400) from None  # the caller is gone: nobody hears it
     content = hashlib.sha256(request.url.query.encode() + b"\n" + body)
     return KeyedRequest(
-        user_id=user.id,
-        actor=actor_of(user),
+        user_id=who.id,
+        token_id=None if who.token is None else who.token.id,
+        actor=actor_of(who.user),
         key=key,
         method=request.method,
         path=_storable(request.scope["path"]),
@@ -100,15 +102,17 @@ def _storable(path: str) -> str:
     return path if len(path) <= LONGEST_PATH and path.isprintable() else hashlib.sha256(path.encode()).hexdigest()
 
 
-async def _answered(server: Server, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
+async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
     op_id = new_op_id(keyed.user_id, keyed.key)
     try:
         reserved = await server.answers.reserve(keyed, op_id)
     except OutcomeUnknown as error:  # the request may be a repeated one: by its key anybody can ask what became of it
         raise OutcomeUnknown(str(error), op_id=op_id) from None
-    if reserved.answer is not None:
-        return _again(reserved.answer)
     request.state.op = reserved
+    if reserved.answer is not None:
+        if _is_refused_now(server, who, request):
+            return await handle(request)  # which says why
+        return _again(reserved.answer)
     begun = not reserved.is_new and await server.answers.begun(reserved.op_id)
     try:
         response = await handle(request)
@@ -130,6 +134,15 @@ async def _answered(server: Server, keyed: KeyedRequest, request: Request, handl
     if begun:
         response.headers[REPLAYED] = "true"
     return response
+
+
+def _is_refused_now(server: Server, who: Principal, request: Request) -> bool:
+    """Whether the caller was let do it then, and may not do that with the account of the path any more."""
+    rule = rule_of(request.scope["route"])
+    account = server.manager.accounts.get(request.path_params.get("cid", ""))
+    if rule is None or rule.shop is not Shop.PATH or account is None:
+        return False
+    return (server.access.right_on(who, account) or 0) < rule.right
 
 
 async def _keep(server: Server, op_id: str, response: Response) -> bool:

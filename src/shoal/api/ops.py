@@ -54,9 +54,10 @@ async def get_op(
     was not answered to the end: repeat it with its key.
     """
     key, colon, part = op_id.partition(":")
+    token_id = None if who.token is None else who.token.id
     # Asked first: what is decided meanwhile is found below.
-    undecided = _undecided(server, who) or server.answers.is_under_way(who.id, key)
-    keyed = await server.answers.newest(who.id, actor_of(who.user), key)
+    undecided = _undecided(server, who) or server.answers.is_under_way(who.id, key, token_id)
+    keyed = await server.answers.newest(who.id, actor_of(who.user), key, token_id)
     stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
     if record is not None:

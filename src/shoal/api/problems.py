@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from shoal.answers import Reservation
 from shoal.api.language import language_of
 from shoal.api.op_ids import shown_op_id
+from shoal.api.refusals import note_refusal
 from shoal.api.sentences import PROBLEMS, Problem
 from shoal.api.shapes import right_word
 from shoal.errors import (
@@ -79,7 +80,10 @@ def variant_of(error: ShoalError, request: Request) -> str:
 
 
 async def _shoal_error(request: Request, error: Exception) -> JSONResponse:
-    return answer_to(error, request) if isinstance(error, ShoalError) else await _last_resort(request, error)
+    if not isinstance(error, ShoalError):
+        return await _last_resort(request, error)
+    await note_refusal(request, error)
+    return answer_to(error, request)
 
 
 def answer_to(error: ShoalError, request: Request) -> JSONResponse:

@@ -13,7 +13,7 @@ from shoal.access import Principal
 from shoal.account import Account
 from shoal.account_task import now_ms
 from shoal.api.bodies import OldSendBody, SendBody
-from shoal.api.caller import MaybePrincipal, ReplyAccount, TheCaller, TheServer, actor_of, principal_of
+from shoal.api.caller import MaybePrincipal, ReplyAccount, TheCaller, TheServer, actor_of, count_call, principal_of
 from shoal.api.changes import require_current
 from shoal.api.documented import CHANGING, problems
 from shoal.api.idempotency import ChangingRoute
@@ -108,7 +108,7 @@ async def _buyer_of(server: Server, account: Account, chat_id: str) -> str:
     "/send-message",
     summary="Send a message (old path)",
     dependencies=[ANYBODY],
-    responses=problems(400, 413, 422, 503),
+    responses=problems(400, 413, 422, 429, 503),
 )
 async def send_message_compat(
     body: OldSendBody,
@@ -124,7 +124,8 @@ async def send_message_compat(
     values = {name: _LINE_BREAKS.sub("", getattr(body, name)) for name in ("api_key", *_FIELDS)}
     if who is None and not values["api_key"]:
         return OldSendAnswer(success=False, message=NO_KEY)
-    who = who or await principal_of(server, values["api_key"])
+    if who is None and (who := await principal_of(server, values["api_key"])) is not None:
+        count_call(server, who)
     if who is None:
         return OldSendAnswer(success=False, message=WRONG_KEY)
     missing = next((name for name in _FIELDS if not values[name]), None)

@@ -190,6 +190,14 @@ PROBLEMS: dict[str, Problem] = {
         "尝试太频繁，请在 {retry_after} 秒后再试",
         "There were too many attempts; try again in {retry_after} s.",
     ),
+    "too_many_calls": Problem(
+        429,
+        "请求太频繁，请在 {retry_after} 秒后再试",
+        "There were too many calls; call again in {retry_after} s.",
+    ),
+    "unknown_token": Problem(
+        404, "没有这个 API 令牌，可能已被删除", "There is no such API token; perhaps it was removed."
+    ),
     "bad_username": Problem(
         422,
         "用户名不可用：需要 1 到 64 个字符，首尾无空格，不能含 @、控制字符和看不见的字符",
