@@ -168,6 +168,7 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it leads to plain HTTP, token and all, behind a proxy that does not tell the scheme
         generate_unique_id_function=_operation_id,
     )
     app.router.routes.extend(_worked_out_routes())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -156,3 +158,16 @@ def test_a_text_line_cannot_be_forged_or_colour_the_terminal(restored: None) -> 
     structlog.get_logger("shoal.test").info("said", text="one\n2026 [info] two \x1b[31mred")
     assert len(stream.getvalue().splitlines()) == 1
     assert "\x1b" not in stream.getvalue()
+
+
+def test_every_line_tells_its_time_in_utc(json_log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    before = datetime.now(UTC)
+    structlog.get_logger("shoal.test").info("ours")
+    logging.getLogger("aiohttp.client").warning("theirs")
+    monkeypatch.undo()
+    time.tzset()
+    for row in rows(json_log):
+        assert row["timestamp"].endswith("Z")
+        assert 0 <= (datetime.fromisoformat(row["timestamp"]) - before).total_seconds() < 600

@@ -1,0 +1,126 @@
+"""What of HTTP itself an attacker might turn: framing, methods, types, and reading that changes something."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from doors import Door, served
+from shoal.reply_server import build_app
+from standins import FakeSite, quick_settings
+
+AMBIGUOUS = {
+    "a length and chunks": "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "two lengths": "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}{}",
+    "an unknown coding behind chunks": "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "no number of a chunk": "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    "a negative length": "Content-Length: -1\r\n\r\n",
+    "a length with a sign": "Content-Length: +2\r\n\r\n{}",
+    "a blank before the colon": "Content-Length : 2\r\n\r\n{}",
+    "a folded header": "X-Folded: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
+    "a NUL in a header": "X-Nul: a\0b\r\nContent-Length: 2\r\n\r\n{}",
+}
+
+
+async def _say(url: str, text: str) -> bytes:
+    """What the server answers until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(text.encode())
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_request_whose_end_is_doubtful_is_refused_and_the_connection_closed(door: Door) -> None:
+    bearer = door.client.headers["authorization"]
+    head = f"PUT /cookies/shop/remark HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n"
+    before = door.account()
+    async with served(door) as url:
+        for what, rest in AMBIGUOUS.items():
+            answer = await _say(url, head + "Content-Type: application/json\r\n" + rest)
+            assert answer.startswith(b"HTTP/1.1 400 "), what
+            assert answer.count(b"HTTP/1.1") == 1, f"{what}: what stood behind it was taken for a second request"
+    assert door.account() is before
+
+
+async def test_methods_that_nobody_needs_are_not_served(door: Door) -> None:
+    for method in ("TRACE", "CONNECT", "PROPFIND", "OPTIONS"):
+        answer = await door.client.request(method, "/cookies", headers={"X-Secret": "echoed?"})
+        assert answer.status_code == 405, method
+        assert "echoed?" not in answer.text
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def _reading(door: Door) -> list[str]:
+    paths: dict[str, dict[str, Any]] = door.app.openapi()["paths"]
+    return [path for path, methods in paths.items() if "get" in methods and path != "/events"]
+
+
+async def test_reading_changes_nothing(door: Door) -> None:
+    """Every GET of the document, as a page of another site could make a browser ask for it."""
+    before, journal = door.account(), await door.server.store.journal()
+    connections = dict(door.site.ever)
+    paths = _reading(door)
+    assert len(paths) > 40
+    for path in paths:
+        answer = await door.client.get(re.sub(r"{\w+}", "shop", path))
+        assert answer.status_code < 500, path
+    assert door.account() is before
+    assert await door.server.store.journal() == journal
+    assert door.site.ever == connections
+
+
+async def test_every_answer_says_what_it_is(door: Door) -> None:
+    """JSON, which is UTF-8 by its own definition, or a text that names its encoding, or a file to be saved."""
+    kinds = set()
+    for path in [*_reading(door), "/docs", "/openapi.json", "/nowhere", "/console/"]:
+        answer = await door.client.get(re.sub(r"{\w+}", "shop", path))
+        kind = answer.headers["content-type"]
+        if kind.startswith("text/"):
+            assert kind.endswith("; charset=utf-8"), path
+        elif kind == "application/json":
+            answer.json()
+        else:
+            assert answer.headers["content-disposition"].startswith("attachment; "), path
+        kinds.add(kind)
+    assert {"application/json", "text/html; charset=utf-8"} < kinds
+
+
+async def test_a_parameter_of_the_query_is_no_field_of_the_body_and_counts_once(door: Door) -> None:
+    answer = await door.client.put("/cookies/shop/remark?remark=query", json={})
+    assert answer.status_code == 422
+    body, kind = b'{"remark":"a","remark":"b"}', {"Content-Type": "application/json"}
+    twice = await door.client.put("/cookies/shop/remark?cid=other", content=body, headers=kind)
+    assert (twice.status_code, door.account().remark) == (200, "b")
+    assert len((await door.call("GET", "/history?limit=1&limit=2"))["items"]) == 2, "the last word counts, once"
+
+
+async def test_no_page_of_another_site_may_read_an_answer(door: Door) -> None:
+    for path in ("/cookies", "/health", "/openapi.json", "/nowhere", "/console/"):
+        for method in ("GET", "OPTIONS"):
+            asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}
+            answer = await door.client.request(method, path, headers=asked)
+            assert not [name for name in answer.headers if name.startswith("access-control-")], (method, path)
+
+
+async def test_nothing_but_the_front_door_is_redirected(door: Door) -> None:
+    redirected = []
+    for path in [*_reading(door), "/", "/docs", "/docs/", "/cookies/", "/console"]:
+        answer = await door.client.get(re.sub(r"{\w+}", "shop", path), headers={"X-Forwarded-Proto": "http"})
+        if answer.is_redirect:
+            redirected.append((path, answer.headers["location"]))
+    assert redirected == [("/", "/console/")]
+
+
+def test_no_secret_is_asked_for_in_an_address() -> None:
+    """Addresses are kept by browsers, proxies and logs."""
+    app = build_app(quick_settings(), connect=FakeSite().connect)
+    secret = re.compile(r"passw|token|secret|api_?key|code|seed|value|proxy", re.IGNORECASE)
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            for parameter in operation.get("parameters", []):
+                name = parameter["name"]
+                if parameter["in"] in {"query", "path"} and not name.endswith("_id"):
+                    assert not secret.search(name), (method, path, name)

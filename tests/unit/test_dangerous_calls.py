@@ -1,0 +1,150 @@
+"""What the program never does, by its own text: run what it is given, shell out, guess at random, write HTML."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "shoal"
+SANDBOX = "sandbox/"
+"""The stand-in for the site, which holds no secrets and must repeat itself."""
+
+RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
+RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "xml"}
+"""Modules whose readers make objects, or follow what the data names. XML is read by defusedxml alone."""
+SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
+STARTS_A_PROCESS = {"demo/child_process.py"}
+GUESSABLE = {
+    "account_task.py", "backoff.py", "conversations.py", "cookie_manager.py", "site_login.py", "task_manager.py",
+    "upkeep.py", "xianyu/identity.py", "xianyu/qr_login.py", "xianyu_live.py",
+}  # fmt: skip
+"""Who may use a generator that can be foretold: waits, and the numbers that the site's own page makes up."""
+SITE_SIGNATURE = "xianyu/sign.py"
+"""The site wants MD5 of its own callers."""
+KEPT_IN_THE_BROWSER = {"shoal.appearance", "shoal.columns", "shoal.language"}
+WRITES_HTML = re.compile(
+    r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
+)
+
+
+@cache
+def _sources() -> tuple[tuple[str, ast.Module], ...]:
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return tuple((path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    """The modules that are imported, by their whole names."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def _called(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    """Every call, by the last part of the name that is called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                yield f".{node.func.attr}", node
+            elif isinstance(node.func, ast.Name):
+                yield node.func.id, node
+
+
+def test_nothing_that_came_in_is_run_or_unpickled() -> None:
+    files = 0
+    for name, tree in _sources():
+        files += 1
+        assert RUNS_TEXT.isdisjoint(called for called, _ in _called(tree)), name
+        assert RUNS_DATA.isdisjoint(module.partition(".")[0] for module in _imports(tree)), name
+    assert files > 150
+
+
+def test_no_shell_is_asked_and_only_the_demo_starts_a_process() -> None:
+    starts = set()
+    for name, tree in _sources():
+        calls = {called.removeprefix(".") for called, _ in _called(tree)}
+        assert SHELLS.isdisjoint(calls), name
+        if "create_subprocess_exec" in calls or "subprocess" in _imports(tree):
+            starts.add(name)
+        for called, call in _called(tree):
+            assert not any(word.arg == "shell" for word in call.keywords), (name, called)
+    assert starts == STARTS_A_PROCESS
+
+
+def test_what_must_not_be_guessed_is_made_by_the_systems_generator() -> None:
+    uses = {name for name, tree in _sources() if "random" in _imports(tree) and not name.startswith(SANDBOX)}
+    assert uses <= GUESSABLE, "make secrets by `secrets` or os.urandom"
+    assert {"secrets", "os"} & _imports(ast.parse((PACKAGE / "vault.py").read_text(encoding="utf-8")))
+
+
+def test_hashes_are_sha_256_but_for_the_sites_own_signature() -> None:
+    used: dict[str, set[str]] = {}
+    for name, tree in _sources():
+        for called, call in _called(tree):
+            if called in {".md5", ".sha1", ".sha224", ".new"} and _is_of(call, "hashlib"):
+                used.setdefault(name, set()).add(called)
+                assert any(word.arg == "usedforsecurity" for word in call.keywords), name
+    assert {name for name in used if not name.startswith(SANDBOX)} == {SITE_SIGNATURE}
+
+
+def test_one_cipher_seals() -> None:
+    """What seals is AES-GCM of one library; the other primitives are for certificates."""
+    ciphers: dict[str, set[str]] = {}
+    for name, tree in _sources():
+        found = {module for module in _imports(tree) if module.startswith("cryptography.hazmat.primitives.ciphers")}
+        if found:
+            ciphers[name] = found
+    aead = "cryptography.hazmat.primitives.ciphers.aead"
+    assert ciphers == {"vault.py": {aead, f"{aead}.AESGCM"}}
+
+
+def _is_of(call: ast.Call, module: str) -> bool:
+    return (
+        isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) and call.func.value.id == module
+    )
+
+
+def _pages() -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / "web" / "src").rglob("*")):
+        if path.suffix in {".ts", ".vue"} and not path.name.endswith(".test.ts") and path.name != "schema.d.ts":
+            yield path.name, path.read_text(encoding="utf-8")
+
+
+def test_the_console_shows_texts_as_texts() -> None:
+    pages = dict(_pages())
+    assert len(pages) > 50
+    for name, text in pages.items():
+        assert not WRITES_HTML.search(text), name
+        assert not re.search(r"postMessage|addEventListener\(['\"]message|jsonp", text, re.IGNORECASE), name
+        assert not re.search(r'target="_blank"(?! rel="noopener)', text), name
+
+
+def test_the_console_keeps_nothing_in_the_browser_but_how_it_looks() -> None:
+    kept = set()
+    for name, text in _pages():
+        assert not re.search(r"sessionStorage|indexedDB|document\.cookie|caches\.open", text), name
+        for key in re.findall(r"localStorage\.setItem\((\w+),", text):
+            found = re.search(rf"const {key} = '([^']+)'", text)
+            assert found is not None, name
+            kept.add(found[1])
+        assert "localStorage.setItem('" not in text, name
+    assert kept == KEPT_IN_THE_BROWSER
+
+
+def test_passwords_are_typed_hidden_and_password_managers_are_welcome() -> None:
+    seen = 0
+    for name, text in _pages():
+        assert not re.search(r"@paste|onpaste|@copy\b|addEventListener\(['\"]paste", text), name
+        for tag in re.findall(r"<(?:input|NInput)\b[^>]*-password[^>]*>", text):
+            assert re.search(r"autocomplete(: '|=\")(current|new)-password", tag), (name, tag)
+            assert re.search(r"type=\"password\"|:type=\"\w+ \? 'text' : 'password'\"", tag), (name, tag)
+            seen += 1
+    assert seen >= 1
