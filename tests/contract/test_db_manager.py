@@ -15,7 +15,7 @@ from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError, UnknownAccount
 from shoal.journal import JournalEntry, fold, projection
 from shoal.rule import Rule
-from shoal.schema import account_tables, accounts, intents, metadata, observed, ops, rules
+from shoal.schema import account_tables, accounts, intents, metadata, observed, ops, rules, users
 from shoal.store import Committed
 from shoal.vault import Vault
 from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted
@@ -115,6 +115,9 @@ async def test_a_cookie_copied_into_another_row_does_not_open(database: Database
 
 def _a_row_everywhere(connection: Connection, account_id: str) -> None:
     """One row in every table of an account, whatever its columns are: a new table is filled too."""
+    if not connection.scalar(select(func.count()).select_from(users)):
+        connection.execute(users.insert().values(username="ann", name_key="ann", password_hash="x"))
+    person = connection.scalar(select(users.c.id))
     for table in [*reversed(account_tables()), intents]:
         if connection.scalar(select(func.count()).where(table.c.account_id == account_id)):
             continue
@@ -125,6 +128,8 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
                     continue
                 kind = column.type.python_type
                 row[column.name] = b"x" if kind is bytes else kind()
+        if "user_id" in row:
+            row["user_id"] = person
         if table is rules:
             row["words"] = '["k"]'
         connection.execute(table.insert().values(**row))

@@ -69,7 +69,7 @@ async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
     responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
 )
 async def put_staff(
-    username: Username, body: StaffBody, account: OwnAccount, server: TheServer, me: Me, origin: Origin
+    username: Username, body: StaffBody, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffShape:
     """Let a person read, reply for or operate the account, instead of what they might before. For its owner.
 
@@ -91,7 +91,7 @@ async def put_staff(
     responses=problems(401, 403, 404, 422, 503),
 )
 async def delete_staff(
-    username: Username, account: OwnAccount, server: TheServer, me: Me, origin: Origin
+    username: Username, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffRemoved:
     """Let a person do nothing more with the account. What they follow of it ends at once. For its owner."""
     person = await _person(server, username)
