@@ -6,7 +6,11 @@ import asyncio
 import re
 from typing import Any
 
+import httpx
+import pytest
+
 from doors import Door, served
+from shoal.errors import StoreError
 from shoal.reply_server import build_app
 from standins import FakeSite, quick_settings
 
@@ -124,3 +128,43 @@ def test_no_secret_is_asked_for_in_an_address() -> None:
                 name = parameter["name"]
                 if parameter["in"] in {"query", "path"} and not name.endswith("_id"):
                     assert not secret.search(name), (method, path, name)
+
+
+async def test_what_was_encoded_twice_is_decoded_once(door: Door) -> None:
+    for path, status in (("/cookies/%73hop", 200), ("/cookies/%2573hop", 404), ("/cookies/shop%252Fremark", 404)):
+        answer = await door.client.get(httpx.URL("http://shoal.test", raw_path=path.encode()))
+        assert answer.status_code == status, path
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "%41 \\u0041 &lt; +"})
+    assert door.account().remark == "%41 \\u0041 &lt; +"
+    await door.call("GET", "/history?cid=sho%70")
+    assert (await door.client.get("/messages?cid=sho%2570")).status_code == 404
+
+
+async def test_an_error_of_the_program_is_written_down_and_the_server_goes_on(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(account_id: str) -> bool:
+        raise RuntimeError(f"a defect with {account_id}")
+
+    async with served(door) as url, httpx.AsyncClient(base_url=url, headers=door.client.headers) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(door.server.manager, "is_stale", broken)
+            answer = await client.get("/cookies/shop")
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "defect" not in answer.text
+        assert (await client.get("/cookies/shop")).status_code == 200
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert "a defect with shop" in str(told.exc_info)
+
+
+async def test_a_sign_in_that_cannot_be_looked_up_lets_nobody_in(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise StoreError("disk I/O error")
+
+    monkeypatch.setattr(door.server.database, "read", broken)
+    for path in ("/cookies", "/cookies/shop", "/users", "/security-log", "/system/status"):
+        assert (await door.client.get(path)).status_code == 503, path
+    answer = await door.client.post("/login", json={"username": "admin", "password": "whatever it may be"})
+    assert answer.status_code == 503
+    assert (await door.client.put("/cookies/shop/remark", json={"remark": "x"})).status_code == 503
+    assert door.account().remark == ""

@@ -124,6 +124,7 @@ def test_the_console_shows_texts_as_texts() -> None:
     for name, text in pages.items():
         assert not WRITES_HTML.search(text), name
         assert not re.search(r"postMessage|addEventListener\(['\"]message|jsonp", text, re.IGNORECASE), name
+        assert not re.search(r"<(object|embed|applet|iframe|frame)\b", text), name
         assert not re.search(r'target="_blank"(?! rel="noopener)', text), name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shoal import access, passwords, picture_formats, qr_logins, second_factor, sheets
+from shoal import access, api_tokens, passwords, picture_formats, qr_logins, second_factor, sheets
 from shoal.api import bodies, body_limit
 from shoal.config import Settings
 from shoal.matcher import MAX_PATTERNS
@@ -117,6 +117,9 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"{bodies.MAX_BATCH} accounts in a batch",
         f"{access.MOST_STAFF} people for a shop",
         f"{qr_logins.MOST_OF_ONE_OWNER} QR logins of a person",
+        f"{settings['session_calls_per_minute'].default} calls of a sign-in",
+        f"{settings['api_token_calls_per_minute'].default} of an API token in a minute",
+        f"over after {api_tokens.DEFAULT_DAYS} days unless set otherwise",
         f"{settings['message_days'].default} days messages, {settings['security_log_days'].default} the log",
         f"the history {settings['journal_days'].default} days, states {settings['state_history_days'].default}",
     ):

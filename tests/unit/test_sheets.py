@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import random
 import zipfile
 from typing import Any
@@ -129,6 +130,16 @@ def test_a_file_that_is_small_packed_and_huge_inside_is_refused_before_it_is_unp
     bomb = with_part(a_table([HEADS]), "xl/media/zeros.bin", lambda _: bytes(60 << 20))
     assert len(bomb) < 100_000
     assert refused(bomb).code == "sheet_too_large"
+
+
+def test_a_file_of_very_many_parts_is_refused() -> None:
+    data = a_table([HEADS])
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file, "a") as archive:
+        for number in range(401 - len(archive.namelist())):
+            archive.writestr(f"xl/media/{number}.bin", b"")
+    assert refused(file.getvalue()).code == "sheet_too_large"
+    assert read(data).rows == ()
 
 
 def test_a_part_that_lies_about_its_size_is_not_unpacked_beyond_it() -> None:
