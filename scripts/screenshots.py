@@ -42,6 +42,9 @@ PAGES = {
     "history": "/console/history",
     "history-shop": "/console/history?cid=xiaoyu",
     "settings": "/console/settings",
+    "settings-me": "/console/settings/me",
+    "settings-people": "/console/settings/people",
+    "settings-security": "/console/settings/security",
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
 TROUBLE = {

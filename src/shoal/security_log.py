@@ -29,6 +29,8 @@ from shoal.schema import insert_or, security_notes, users
 log = structlog.get_logger("shoal.security")
 
 OK = "ok"
+REFUSED = "refused"
+"""To be sought: all outcomes but ``ok``."""
 MOST_WAITING = 1_000
 """How many notes wait for a database that does not answer; what comes then is in the process's log alone."""
 MAX_CHARACTERS = 300
@@ -404,7 +406,8 @@ def _wanted(sought: Sought) -> list[ColumnElement[bool]]:
     if sought.person is not None:
         wanted.append(or_(table.actor == f"user:{sought.person}", users.c.username == sought.person))
     if sought.outcome is not None:
-        wanted.append(table.outcome == sought.outcome)
+        refused = sought.outcome == REFUSED
+        wanted.append(table.outcome != OK if refused else table.outcome == sought.outcome)
     if sought.since_ms is not None:
         wanted.append(table.last_at_ms >= sought.since_ms)
     if sought.until_ms is not None:

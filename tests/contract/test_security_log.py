@@ -20,6 +20,7 @@ from shoal.security_log import (
     MOST_WAITING,
     REFUSAL_EVERY_MS,
     REFUSALS_AT_ONCE,
+    REFUSED,
     Note,
     Reader,
     SecurityEvent,
@@ -106,7 +107,8 @@ async def test_the_same_again_is_counted_and_two_tokens_are_two(notes: SecurityL
     assert [first.facts["label"], second.facts["label"]] == ["shop script", "backup"]
     clock.now += FOLDED_MS
     await notes.note(SecurityEvent.SIGN_IN, actor="", origin="api 192.0.2.9", outcome="wrong_login")
-    assert [note.times for note in await read(notes, Sought(outcome="wrong_login"))] == [1, 25]
+    for outcome in ("wrong_login", REFUSED):
+        assert [note.times for note in await read(notes, Sought(outcome=outcome))] == [1, 25]
 
 
 async def test_a_flood_from_everywhere_fills_no_disk(notes: SecurityLog, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from shoal.account import SCALAR_FIELDS, ParkReason, StopReason
 from shoal.api.order_shapes import OrderStatusShape
 from shoal.api.retry_reasons import RETRY_REASONS
 from shoal.order_book import Act, IntentState, Why
+from shoal.security_log import SecurityEvent
 
 TEXTS = Path(__file__).parents[2] / "web" / "src" / "i18n"
 
@@ -28,6 +29,11 @@ def _names(file: str, group: str, language: str = "") -> set[str]:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_reason_has_words(language: str) -> None:
     assert {*ParkReason, *StopReason, *RETRY_REASONS} - _names(language, "reason") == set()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_kind_of_security_event_has_words(language: str) -> None:
+    assert {*SecurityEvent} - _names("security", "kinds", language) == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

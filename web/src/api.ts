@@ -39,6 +39,14 @@ export type RulesReplaced = Shapes['RulesReplaced']
 export type Tried = Shapes['Tried']
 export type SystemStatus = Shapes['SystemStatus']
 export type Locks = Shapes['LocksAnswer']
+export type SecurityNote = Shapes['SecurityNote']
+export type Me = Shapes['MeAnswer']
+export type SignIn = Shapes['SessionShape']
+export type Someone = Shapes['PersonShape']
+export type Role = Shapes['Role']
+export type Invitation = Shapes['InvitationShape']
+export type NewLink = Shapes['NewLinkAnswer']
+export type Link = Shapes['LinkAnswer']
 
 /** A page of a list. */
 export interface Page<T> {

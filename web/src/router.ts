@@ -7,6 +7,7 @@ export const router = createRouter({
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
   routes: [
     { path: '/login', name: 'login', component: () => import('./pages/Login.vue'), meta: { open: true } },
+    { path: '/join', name: 'join', component: () => import('./pages/Join.vue'), meta: { open: true } },
     {
       path: '/',
       component: () => import('./components/Shell.vue'),
@@ -54,9 +55,14 @@ export const router = createRouter({
         },
         {
           path: 'settings',
-          name: 'settings',
           component: () => import('./pages/Settings.vue'),
           meta: { title: 'nav.settings' },
+          children: [
+            { path: '', name: 'settings', component: () => import('./pages/SettingsGeneral.vue') },
+            { path: 'me', name: 'settings-me', component: () => import('./pages/SettingsMe.vue') },
+            { path: 'people', name: 'settings-people', component: () => import('./pages/SettingsPeople.vue') },
+            { path: 'security', name: 'settings-security', component: () => import('./pages/SettingsSecurity.vue') },
+          ],
         },
         {
           path: ':rest(.*)*',

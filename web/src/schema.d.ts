@@ -13857,7 +13857,7 @@ export interface operations {
                 kind?: components["schemas"]["SecurityEvent"] | null;
                 /** @description Only by or about this person. */
                 person?: string | null;
-                /** @description Only what ended so. */
+                /** @description Only what ended so: `ok`, a code, or `refused` for all but `ok`. */
                 outcome?: string | null;
                 /** @description Not before this moment. */
                 since?: string | null;

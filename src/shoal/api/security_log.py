@@ -93,7 +93,13 @@ async def get_security_log(
         str | None, Query(max_length=100, pattern=NO_NUL, description="Only by or about this person.", examples=["ann"])
     ] = None,
     outcome: Annotated[
-        str | None, Query(max_length=64, pattern=NO_NUL, description="Only what ended so.", examples=["ok"])
+        str | None,
+        Query(
+            max_length=64,
+            pattern=NO_NUL,
+            description="Only what ended so: `ok`, a code, or `refused` for all but `ok`.",
+            examples=["ok"],
+        ),
     ] = None,
     since: Annotated[
         Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])

@@ -3,8 +3,10 @@ import { conversations, verdict } from './conversations'
 import { history } from './history'
 import type { Messages } from './messages'
 import { orders } from './orders'
+import { people } from './people'
 import { ruleLists } from './ruleLists'
 import { rules } from './rules'
+import { security } from './security'
 import { batchMore, edit, keys, proxy, qr } from './shops'
 import { system } from './system'
 
@@ -289,6 +291,8 @@ export const en: Messages = {
   history: history.en,
   orders: orders.en,
   system: system.en,
+  people: people.en,
+  security: security.en,
   rules: rules.en,
   ruleLists: ruleLists.en,
   errors: {

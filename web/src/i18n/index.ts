@@ -45,6 +45,7 @@ export function told(
     | 'outcome'
     | 'content'
     | 'verdict'
+    | `security.${'kinds' | 'outcomes' | 'facts'}`
     | `orders.${'states' | 'act' | 'actState' | 'why' | 'source'}`,
   name: string,
   otherwise = name,

@@ -2,8 +2,10 @@ import { account } from './account'
 import { conversations, verdict } from './conversations'
 import { history } from './history'
 import { orders } from './orders'
+import { people } from './people'
 import { ruleLists } from './ruleLists'
 import { rules } from './rules'
+import { security } from './security'
 import { batchMore, edit, keys, proxy, qr } from './shops'
 import { system } from './system'
 
@@ -286,6 +288,8 @@ export const zh = {
   history: history.zh,
   orders: orders.zh,
   system: system.zh,
+  people: people.zh,
+  security: security.zh,
   rules: rules.zh,
   ruleLists: ruleLists.zh,
   errors: {
