@@ -6,14 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 
 import aiohttp
 import psutil
 import structlog
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute
 
 from shoal import __version__
 from shoal.access import Access
@@ -58,7 +55,6 @@ from shoal.api import (
 )
 from shoal.api.body_limit import BodyLimit
 from shoal.api.problems import answer_problems
-from shoal.api.route_rules import require_rules
 from shoal.api_tokens import ApiTokens
 from shoal.call_rates import CallRates
 from shoal.chat_pauses import ChatPauses
@@ -169,26 +165,12 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # it leads to plain HTTP, token and all, behind a proxy that does not tell the scheme
-        generate_unique_id_function=_operation_id,
     )
-    app.router.routes.extend(_worked_out_routes())
+    for routes in _ROUTES:  # taken over as they are: to include a router is to work out each of its routes once more
+        app.router.routes.extend(routes.routes)
     app.add_middleware(BodyLimit)
     answer_problems(app)
     return app
-
-
-@cache
-def _worked_out_routes() -> tuple[BaseRoute, ...]:
-    """The routes, which hold nothing of a server. FastAPI works each one out at its first use: once for a process."""
-    require_rules(_ROUTES)
-    template = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, generate_unique_id_function=_operation_id)
-    for routes in _ROUTES:
-        template.include_router(routes)
-    return tuple(template.router.routes)
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitStack) -> tuple[Server, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.account_task import now_ms
@@ -13,10 +13,11 @@ from shoal.api.caller import TheServer, WhoReadsNamed
 from shoal.api.documented import READING_ONE
 from shoal.api.messages import OfAccount, asked_for
 from shoal.api.moments import Moment
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import InvalidInput
 
-routes = APIRouter(tags=["messages"])
+routes = Routes(tags=["messages"])
 
 MOST_SPANS = 1_000
 _MINUTE_MS = 60_000

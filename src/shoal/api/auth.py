@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, SecretStr
 
 from shoal.api.bodies import ChangePasswordBody, LoginBody, RegisterBody
@@ -24,6 +24,7 @@ from shoal.api.documented import problems
 from shoal.api.language import language_of
 from shoal.api.problems import problem_of
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.errors import Conflict, Forbidden, StoreError, TooManyAttempts, Unauthenticated
 from shoal.second_factor import Factor
@@ -34,7 +35,7 @@ from shoal.sign_in_delays import Guess
 from shoal.sign_ins import SignedIn
 from shoal.users import Role, User
 
-routes = APIRouter(tags=["session"])
+routes = Routes(tags=["session"])
 
 WRONG_LOGIN = "wrong_login"
 WRONG_PASSWORD = "wrong_password"  # noqa: S105  a code

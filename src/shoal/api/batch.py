@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel
 
 from shoal.access import Principal
@@ -17,6 +17,7 @@ from shoal.api.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.language import Language, language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.problems import problem_of
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.change_path import Caller
 from shoal.cookie_manager import BatchResult
@@ -24,7 +25,7 @@ from shoal.errors import Forbidden, InvalidInput, UnknownAccount
 from shoal.right import Right
 from shoal.server import Server
 
-routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
+routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 
 MOST_NAMED = 20
 """How many accounts a refusal names."""

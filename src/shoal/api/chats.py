@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel
 
 from shoal.account_task import now_ms
@@ -16,11 +16,12 @@ from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.messages import OfAccount, OfChat, asked_for
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.chat_pauses import ChatPause, PauseReason
 from shoal.chats import Chat
 
-routes = APIRouter(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"], route_class=ChangingRoute)
 
 ChatId = Annotated[
     str, Path(pattern=r"^[0-9A-Za-z._-]{1,128}$", description="The chat's id on the site.", examples=["59000001"])

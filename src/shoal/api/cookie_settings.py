@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from shoal.access import right_missing, right_to_change
@@ -20,10 +20,11 @@ from shoal.api.changes import changed, facts_of, made
 from shoal.api.cookies import require_secret
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, DesiredBody, desired_body, example, rfc3339
 from shoal.errors import InvalidInput
 
-routes = APIRouter(tags=["account settings"], route_class=ChangingRoute)
+routes = Routes(tags=["account settings"], route_class=ChangingRoute)
 
 
 class AutoConfirmAnswer(BaseModel):

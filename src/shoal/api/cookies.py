@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from shoal.access import Principal
@@ -23,6 +23,7 @@ from shoal.api.caller import (
 from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.routing import Routes
 from shoal.api.shapes import (
     CHANGE_EXAMPLE,
     AccountBody,
@@ -38,7 +39,7 @@ from shoal.new_cookies import add_or_renew
 from shoal.right import Right
 from shoal.server import Server
 
-routes = APIRouter(tags=["accounts"], route_class=ChangingRoute)
+routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 
 
 class DetailRow(BaseModel):

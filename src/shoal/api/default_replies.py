@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, RootModel
 
 from shoal.account import Account
@@ -13,10 +13,11 @@ from shoal.api.caller import AccountToChange, AccountToRead, TheCaller, TheServe
 from shoal.api.changes import changed, require_current
 from shoal.api.documented import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.once_replies import forget_once_replies
 
-routes = APIRouter(tags=["default replies"], route_class=ChangingRoute)
+routes = Routes(tags=["default replies"], route_class=ChangingRoute)
 
 _EXAMPLE: dict[str, Any] = {"enabled": True, "reply_content": "在的，请说", "reply_once": False}
 

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.account import Account
@@ -16,6 +16,7 @@ from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.documented import READING_ONE
 from shoal.api.language import Language, language_of
 from shoal.api.retry_reasons import park_words, retry_words
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
 from shoal.errors import StoreError
@@ -23,7 +24,7 @@ from shoal.reply_figures import ReplyFigures, reply_figures
 from shoal.server import Server
 from shoal.xianyu.cookie_string import merge, parse_cookie
 
-routes = APIRouter(tags=["accounts"])
+routes = Routes(tags=["accounts"])
 
 PROBE_SECONDS = 2.0
 LOOKED_BACK_MS = 24 * 3600 * 1000

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
@@ -15,10 +15,11 @@ from shoal.access import Principal
 from shoal.api.caller import SessionToken, TheServer, WhoReads, principal_of
 from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
+from shoal.api.routing import Routes
 from shoal.errors import StoreError
 from shoal.server import Server
 
-routes = APIRouter(tags=["events"])
+routes = Routes(tags=["events"])
 
 BEAT_SECONDS = 15.0
 _OPENING = b"retry: 2000\n\n"

@@ -8,17 +8,18 @@ from dataclasses import asdict
 from typing import Literal
 
 import psutil
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from shoal.api.caller import TheServer, WhoOperates, WhoReads
 from shoal.api.documented import READING
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import StoreError
 from shoal.server import Server
 
-routes = APIRouter(tags=["system"])
+routes = Routes(tags=["system"])
 
 PROBE_SECONDS = 2.0
 LONGEST_SOUND_HOLD_SECONDS = 60.0

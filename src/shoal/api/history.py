@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
 from shoal.access import Principal, right_to_change
@@ -16,6 +16,7 @@ from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.moments import Moment, ms_of
+from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
 from shoal.change_path import Caller
 from shoal.errors import InvalidInput, StaleGeneration
@@ -24,7 +25,7 @@ from shoal.right import Right
 from shoal.server import Server
 from shoal.undo import undo
 
-routes = APIRouter(tags=["history"], route_class=ChangingRoute)
+routes = Routes(tags=["history"], route_class=ChangingRoute)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel
 
 from shoal.api.bodies import InvitationBody, JoinBody, LinkBody
 from shoal.api.caller import Administrator, Origin, TheServer, actor_of, address_of, origin_of
 from shoal.api.documented import problems
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.errors import UnknownPerson
 from shoal.invitations import Invitation
@@ -22,7 +23,7 @@ from shoal.server import Server
 from shoal.sign_in_delays import Guess
 from shoal.users import Role
 
-routes = APIRouter(tags=["people"])
+routes = Routes(tags=["people"])
 
 JOIN_PATH = "/console/join"
 """The page of a link. The token stands behind ``#``: no server and no log ever sees it there."""

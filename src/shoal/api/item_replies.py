@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from pydantic import BaseModel
 
 from shoal import wishes
@@ -17,12 +17,13 @@ from shoal.api.caller import AccountToChange, AccountToRead, TheCaller, TheServe
 from shoal.api.changes import changed
 from shoal.api.documented import CHANGING_RULES, READING, READING_COMPAT, problems
 from shoal.api.idempotency import ChangingRoute, leave_open
+from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.errors import InvalidInput, ShoalError, StoreError
 from shoal.right import Right
 from shoal.server import Server
 
-routes = APIRouter(tags=["item replies"], route_class=ChangingRoute)
+routes = Routes(tags=["item replies"], route_class=ChangingRoute)
 
 ItemId = Annotated[str, Path(description="The item's id on the site.", examples=["700000000001"])]
 _EXAMPLE = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import BaseModel
 
 from shoal.account import ItemSetting
@@ -13,10 +13,11 @@ from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.changes import changed, facts_of, made
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, ItemShape, etag_of, example, item_shape
 from shoal.errors import InvalidInput
 
-routes = APIRouter(tags=["items"], route_class=ChangingRoute)
+routes = Routes(tags=["items"], route_class=ChangingRoute)
 
 ItemId = Annotated[str, Path(description="The item's id on the site.", examples=["700000000001"])]
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.key_rotation import KeyFigures
 from shoal.security_log import SecurityEvent
 
-routes = APIRouter(tags=["system"])
+routes = Routes(tags=["system"])
 
 
 class KeyBody(BaseModel):

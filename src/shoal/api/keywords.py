@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
+from fastapi import File, Form, Path, Query, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal import wishes
@@ -16,6 +16,7 @@ from shoal.api.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.routing import Routes
 from shoal.api.rule_shapes import TheLanguage
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.table_files import TABLE, check_name, table_answer, telling_rows
@@ -26,7 +27,7 @@ from shoal.picture_formats import measure
 from shoal.rule import Part, Rule, RuleKind
 from shoal.wishes import image_keyword
 
-routes = APIRouter(tags=["keywords"], route_class=ChangingRoute)
+routes = Routes(tags=["keywords"], route_class=ChangingRoute)
 
 
 class KeywordShape(BaseModel):

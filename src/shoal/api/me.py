@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import segno
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from pydantic import BaseModel
 
 from shoal.api.auth import MessageAnswer, change_password, note_recovery_code
@@ -14,6 +14,7 @@ from shoal.api.bodies import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
 from shoal.api.caller import MaybeSession, Me, Origin, TheServer, actor_of, address_of
 from shoal.api.documented import problems
 from shoal.api.invitations import NoStore
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import Conflict, Forbidden, Unauthenticated, UnknownPerson
 from shoal.security_log import SecurityEvent
@@ -21,7 +22,7 @@ from shoal.server import Server
 from shoal.sign_in_delays import Guess
 from shoal.users import Role, User
 
-routes = APIRouter(tags=["session"])
+routes = Routes(tags=["session"])
 
 SessionId = Annotated[str, Path(description="The session's id.", examples=["9f86d081884c7d659a2feaa0"])]
 

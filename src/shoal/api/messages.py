@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.access import Principal
@@ -13,6 +13,7 @@ from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.moments import Moment, ms_of
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.message_log import Direction, LoggedMessage
 from shoal.right import Right
@@ -20,7 +21,7 @@ from shoal.sendings import OutboxKind, Sending, SendOutcome
 from shoal.server import Server
 from shoal.verdicts import Verdict
 
-routes = APIRouter(tags=["messages"])
+routes = Routes(tags=["messages"])
 
 _SENDING = {
     "id": 9, "kind": "reply", "part": 0, "text": "在的", "image_url": "", "rule_id": "5f2b9c0d1e3a4b6c",

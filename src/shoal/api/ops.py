@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.access import Principal
 from shoal.api.caller import TheServer, WhoReads, actor_of
 from shoal.api.documented import problems
 from shoal.api.op_ids import stored_op_id
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.server import Server
 
-routes = APIRouter(tags=["history"])
+routes = Routes(tags=["history"])
 
 _LEAVES_NO_ENTRY = re.compile(
     r"/cookies/[^/]+/(send|chats/[^/]+/pause|orders/[^/]+/(serve|settle))|/default-replies/[^/]+/clear-records"

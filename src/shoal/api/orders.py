@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import Header, Path, Query
 from pydantic import BaseModel
 
 from shoal.account import Account, AccountState
@@ -31,13 +31,14 @@ from shoal.api.order_shapes import (
     order_shape,
     reason_of,
 )
+from shoal.api.routing import Routes
 from shoal.change_path import Caller
 from shoal.errors import Conflict, InvalidInput
 from shoal.order_book import Act, Intent, IntentState, Order, Why
 from shoal.order_status import ENDS, OrderStatus
 from shoal.server import Server
 
-routes = APIRouter(tags=["orders"], route_class=ChangingRoute)
+routes = Routes(tags=["orders"], route_class=ChangingRoute)
 
 COMPAT_LIMIT = 10_000
 SERVE_WAIT_SECONDS = 5.0

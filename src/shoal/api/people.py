@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.api.bodies import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.invitations import NewLinkAnswer, NoStore, new_link
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.errors import Conflict, UnknownPerson
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 from shoal.users import Role, User
 
-routes = APIRouter(tags=["people"])
+routes = Routes(tags=["people"])
 
 UserId = Annotated[int, Path(description="The person's number.", ge=1, le=2**63 - 1, examples=[2])]
 

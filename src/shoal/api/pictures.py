@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Path, Response, UploadFile
+from fastapi import Depends, File, Path, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal.api.caller import TheServer, who_replies
 from shoal.api.documented import problems
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.picture_formats import measure
 from shoal.pictures import URL_PREFIX
 
-routes = APIRouter(tags=["rules"], route_class=ChangingRoute)
+routes = Routes(tags=["rules"], route_class=ChangingRoute)
 
 _HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import segno
-from fastapi import APIRouter, Header, Path
+from fastapi import Header, Path
 from pydantic import BaseModel
 
 from shoal.api.bodies import QrLoginBody
@@ -16,11 +16,12 @@ from shoal.api.language import Language, language_of
 from shoal.api.op_ids import new_op_id
 from shoal.api.problems import problem_of
 from shoal.api.qr_words import QR_WORDS
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import ShoalError
 from shoal.qr_logins import QrLoginState, QrLoginView
 
-routes = APIRouter(tags=["QR login"])
+routes = Routes(tags=["QR login"])
 """No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""
 
 LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]

@@ -8,12 +8,13 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 
-routes = APIRouter(include_in_schema=False)
+routes = Routes(include_in_schema=False)
 
 Document = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
@@ -12,6 +12,7 @@ from shoal.account_task import now_ms
 from shoal.api.bodies import ReplyHookBody
 from shoal.api.caller import TheServer, WhoRepliesNamed
 from shoal.api.documented import problems
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.errors import InvalidInput
 from shoal.replies import AnswerSource, Asked, chosen
@@ -19,7 +20,7 @@ from shoal.right import Right
 from shoal.rule_hits import count_hit
 from shoal.sendings import first_once
 
-routes = APIRouter(tags=["replies"])
+routes = Routes(tags=["replies"])
 
 
 class ReplyWords(BaseModel):

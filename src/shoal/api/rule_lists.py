@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, File, Query, Response, UploadFile
+from fastapi import Depends, File, Query, Response, UploadFile
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
@@ -18,6 +18,7 @@ from shoal.api.changes import facts_of, untouched
 from shoal.api.documented import CHANGING, READING_ONE, problems
 from shoal.api.language import Language
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.routing import Routes
 from shoal.api.rule_changes import measured, new_rule_id, rules_made, warnings_about
 from shoal.api.rule_shapes import (
     RULE_EXAMPLE,
@@ -41,9 +42,9 @@ from shoal.rule_sheet import faults_of, read_rule_file, rule_file
 from shoal.server import Server
 from shoal.sheets import Fault, UnusableRows
 
-routes = APIRouter(tags=["rules"])
+routes = Routes(tags=["rules"])
 _JSON: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-_replacing = APIRouter(tags=["rules"], route_class=SlicedRoute)
+_replacing = Routes(tags=["rules"], route_class=SlicedRoute)
 
 
 @_replacing.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)

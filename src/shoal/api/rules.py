@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from shoal import wishes
 from shoal.account import Account
@@ -16,6 +16,7 @@ from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.routing import Routes
 from shoal.api.rule_changes import measured, new_rule_id, rules_made, warnings_about, warnings_found
 from shoal.api.rule_shapes import (
     OrderBody,
@@ -38,7 +39,7 @@ from shoal.rule import Rule
 from shoal.rule_hits import hits_of
 from shoal.server import Server
 
-routes = APIRouter(tags=["rules"], route_class=ChangingRoute)
+routes = Routes(tags=["rules"], route_class=ChangingRoute)
 
 RuleId = Annotated[str, Path(description="The rule's `id` in the list.", examples=["5f2b9c0d1e3a4b6c"])]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -17,6 +17,7 @@ from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.moments import Moment, ms_of
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.api.table_files import file_headers
 from shoal.right import Right
@@ -24,7 +25,7 @@ from shoal.security_log import KeptNote, Reader, SecurityEvent, SecurityLog, Sou
 from shoal.server import Server
 from shoal.users import User
 
-routes = APIRouter(tags=["security"])
+routes = Routes(tags=["security"])
 
 LINES = "application/x-ndjson"
 _PAGE = 500

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.access import Principal
@@ -20,6 +20,7 @@ from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.errors import ShoalError
 from shoal.manual_sending import NotConnected, send_by_hand
@@ -28,7 +29,7 @@ from shoal.right import Right
 from shoal.sendings import SendOutcome
 from shoal.server import Server
 
-routes = APIRouter(tags=["messages"], route_class=ChangingRoute)
+routes = Routes(tags=["messages"], route_class=ChangingRoute)
 
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 _FIELDS = ("cookie_id", "chat_id", "to_user_id", "message")

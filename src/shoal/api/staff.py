@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.access import Grant
@@ -12,6 +12,7 @@ from shoal.account import Account
 from shoal.api.bodies import StaffBody
 from shoal.api.caller import Me, Origin, OwnAccount, TheServer, actor_of
 from shoal.api.documented import problems
+from shoal.api.routing import Routes
 from shoal.api.shapes import RightWord, example, rfc3339, right_word
 from shoal.errors import UnknownPerson
 from shoal.right import Right
@@ -19,7 +20,7 @@ from shoal.security_log import SecurityEvent
 from shoal.server import Server
 from shoal.users import User
 
-routes = APIRouter(tags=["accounts"])
+routes = Routes(tags=["accounts"])
 
 Username = Annotated[str, Path(description="The person's user name.", max_length=200, examples=["ann"])]
 _ROW = {

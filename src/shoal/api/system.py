@@ -7,17 +7,17 @@ from collections import Counter
 from typing import Literal
 
 import psutil
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from shoal import __version__
 from shoal.account import AccountState
 from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.store_figures import store_figures
 
-routes = APIRouter(tags=["system"])
+routes = Routes(tags=["system"])
 
 
 class StoreStatus(BaseModel):

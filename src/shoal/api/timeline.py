@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.account import AccountState
@@ -15,10 +15,11 @@ from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
 from shoal.api.history import Cursor, Limit
 from shoal.api.moments import Moment
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.uptime import Interval, intervals, uptime
 
-routes = APIRouter(tags=["history"])
+routes = Routes(tags=["history"])
 
 DAY_MS = 24 * 3600 * 1000
 WEEK_MS = 7 * DAY_MS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import BaseModel
 
 from shoal.access import Principal
@@ -12,6 +12,7 @@ from shoal.api.bodies import NewTokenBody
 from shoal.api.caller import Me, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.invitations import NoStore
+from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
 from shoal.api_tokens import ApiToken
 from shoal.clock import now_ms
@@ -20,7 +21,7 @@ from shoal.events import AccessChanged
 from shoal.right import Right
 from shoal.security_log import SecurityEvent
 
-routes = APIRouter(tags=["tokens"])
+routes = Routes(tags=["tokens"])
 """No ``ChangingRoute``: its answers would be kept, and a token is shown once."""
 
 Scope = Literal["read", "reply", "operate", "manage"]

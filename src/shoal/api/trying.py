@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlalchemy import Connection, exists, select
 
@@ -16,6 +15,7 @@ from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.diagnosis import facts_of, told
 from shoal.api.documented import problems
 from shoal.api.language import Language
+from shoal.api.routing import Routes
 from shoal.api.rule_shapes import PartShape, RuleShape, TheLanguage, rule_shape
 from shoal.api.shapes import example
 from shoal.diagnosis import CheckName, Facts, diagnose
@@ -31,7 +31,7 @@ from shoal.verdicts import Verdict
 from shoal.wishes import MANY_RULES
 from shoal.xianyu.packets import is_system_text
 
-routes = APIRouter(tags=["rules"])
+routes = Routes(tags=["rules"])
 
 _EARLIEST, _LATEST = 1971, 2999
 MOST_CONSIDERED = 500

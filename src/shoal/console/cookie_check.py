@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from shoal.api.bodies import CookieCheckBody
 from shoal.api.caller import WhoAddsShops
 from shoal.api.documented import problems
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.xianyu.cookie_string import check_cookie
 
-routes = APIRouter(tags=["accounts"])
+routes = Routes(tags=["accounts"])
 
 
 class CookieFindings(BaseModel):

@@ -16,19 +16,20 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
-from fastapi import APIRouter, WebSocket
+from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from shoal.access import Principal
 from shoal.api.event_feed import QUEUE_LIMIT, Told, account_event_batches
 from shoal.api.route_rules import SIGNED_IN_BY_ITSELF
+from shoal.api.routing import Routes
 from shoal.api.session_cookie import cookie_token, is_own_origin
 from shoal.api.shapes import account_body
 from shoal.console.session import note_foreign_page
 from shoal.errors import StoreError
 from shoal.server import Server
 
-routes = APIRouter(dependencies=[SIGNED_IN_BY_ITSELF])
+routes = Routes(dependencies=[SIGNED_IN_BY_ITSELF])
 
 BEAT_SECONDS: Final = 5.0
 """How often an idle socket says something: a reader who hears nothing for three of these counts the line as dead."""

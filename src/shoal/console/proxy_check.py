@@ -6,7 +6,7 @@ import time
 from typing import Annotated
 
 import aiohttp
-from fastapi import APIRouter, Header
+from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.access import Principal
@@ -15,6 +15,7 @@ from shoal.api.bodies import ProxyCheckBody
 from shoal.api.caller import TheServer, WhoAddsNamed
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
+from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.diagnosis import PROXY_REASONS
 from shoal.right import Right
@@ -23,7 +24,7 @@ from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.proxy import parse_proxy
 from shoal.xianyu_live import proxy_timeout_seconds
 
-routes = APIRouter(tags=["accounts"])
+routes = Routes(tags=["accounts"])
 
 
 class ProxyFinding(BaseModel):

@@ -9,13 +9,14 @@ from mimetypes import MimeTypes
 from pathlib import Path
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from shoal.api.language import Language, language_of
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 
-routes = APIRouter(include_in_schema=False, dependencies=[ANYBODY])
+routes = Routes(include_in_schema=False, dependencies=[ANYBODY])
 
 STATIC: Final = Path(__file__).parent / "static"
 """What the build of ``web/`` made; it is not there in a fresh checkout."""

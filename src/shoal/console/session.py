@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
@@ -11,6 +11,7 @@ from shoal.api.bodies import ConsoleLoginBody
 from shoal.api.caller import TheServer, where_from
 from shoal.api.documented import problems
 from shoal.api.route_rules import ANYBODY
+from shoal.api.routing import Routes
 from shoal.api.session_cookie import (
     clear_cookie,
     comes_from_this_machine,
@@ -24,7 +25,7 @@ from shoal.errors import Forbidden
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 
-routes = APIRouter(tags=["session"], dependencies=[ANYBODY])
+routes = Routes(tags=["session"], dependencies=[ANYBODY])
 
 _BY = "console"
 _FOREIGN = "foreign_origin"
