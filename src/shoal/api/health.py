@@ -12,7 +12,7 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from shoal.api.caller import TheServer, WhoOperates, WhoReads
-from shoal.api.documented import READING
+from shoal.api.documented import READING, READING_COMPAT
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
@@ -158,7 +158,7 @@ async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
     return LocksAnswer(**figures)
 
 
-@routes.post("/system/reload-cache", summary="Read the database again", responses=READING)
+@routes.post("/system/reload-cache", summary="Read the database again", responses=READING_COMPAT)
 async def reload_cache(server: TheServer, _: WhoOperates) -> ReloadAnswer:
     """Read what is stored, publish what differs, and bring the connections along."""
     return ReloadAnswer(differed=await server.manager.reload_from_db())

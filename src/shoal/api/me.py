@@ -92,7 +92,7 @@ class EndedAnswer(BaseModel):
     ended: int
 
 
-@routes.get("/me", summary="Look at oneself", responses=problems(401, 503))
+@routes.get("/me", summary="Look at oneself", responses=problems(401, 403, 503))
 async def get_me(server: TheServer, me: Me) -> MeAnswer:
     """The person who is signed in."""
     return await _answer(server, me)
@@ -173,7 +173,7 @@ async def _prove_both(body: ProofAndCodeBody, request: Request, server: Server, 
     await note_recovery_code(server, me, factor, origin)
 
 
-@routes.get("/sessions", summary="List one's sign-ins", responses=problems(401, 503))
+@routes.get("/sessions", summary="List one's sign-ins", responses=problems(401, 403, 503))
 async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> SessionList:
     """Where the person is signed in, and by what."""
     found = await server.sessions.of_user(me.id)
@@ -195,7 +195,7 @@ async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> Sess
     )
 
 
-@routes.delete("/sessions/{session_id}", summary="End one sign-in", responses=problems(401, 404, 422, 503))
+@routes.delete("/sessions/{session_id}", summary="End one sign-in", responses=problems(401, 403, 404, 422, 503))
 async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: Origin) -> EndedAnswer:
     """Sign out there; that may be this one. What it follows live ends at once."""
     if not await server.sessions.end_one(me.id, session_id):
@@ -204,7 +204,7 @@ async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: 
     return EndedAnswer(ended=1)
 
 
-@routes.delete("/sessions", summary="End all other sign-ins", responses=problems(401, 503))
+@routes.delete("/sessions", summary="End all other sign-ins", responses=problems(401, 403, 503))
 async def end_other_sessions(server: TheServer, me: Me, session: MaybeSession, origin: Origin) -> EndedAnswer:
     """Sign out everywhere but here."""
     if session is None:

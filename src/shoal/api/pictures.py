@@ -41,7 +41,7 @@ class PictureKept(BaseModel):
     "/pictures",
     summary="Keep a picture",
     dependencies=[Depends(who_replies)],
-    responses=problems(400, 401, 409, 413, 422, 503),
+    responses=problems(400, 401, 403, 409, 413, 422, 503),
 )
 async def keep_picture(
     server: TheServer, image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")]

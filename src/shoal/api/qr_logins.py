@@ -81,7 +81,7 @@ class OldQrStatus(BaseModel):
     verification_url: str = ""
 
 
-@routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 404, 409, 413, 422, 503))
+@routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def begin_qr_login(
     body: QrLoginBody, server: TheServer, who: WhoAddsNamed, origin: Origin, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -103,14 +103,14 @@ async def begin_qr_login(
     return _answer(view, language_of(accept_language))
 
 
-@routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 422, 503))
+@routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 403, 422, 503))
 async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
     """The caller's logins that are under way or ended within the last ten minutes."""
     language = language_of(accept_language)
     return QrLoginList(items=[_answer(view, language) for view in server.qr_logins.of(who.id)])
 
 
-@routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 404, 422, 503))
+@routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 403, 404, 422, 503))
 async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -118,7 +118,7 @@ async def get_qr_login(
     return _answer(server.qr_logins.get(who.id, login_id), language_of(accept_language))
 
 
-@routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 404, 422, 503))
+@routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 403, 404, 422, 503))
 async def cancel_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -129,7 +129,7 @@ async def cancel_qr_login(
 # ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
 
 
-@routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 422, 503))
+@routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 403, 422, 503))
 async def generate_qr_code(
     server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
 ) -> OldQrCode:
@@ -143,7 +143,9 @@ async def generate_qr_code(
     return OldQrCode(success=True, session_id=view.id, qr_code_url=picture)
 
 
-@routes.get("/qr-login/check/{session_id}", summary="Look at a QR login (old path)", responses=problems(401, 422, 503))
+@routes.get(
+    "/qr-login/check/{session_id}", summary="Look at a QR login (old path)", responses=problems(401, 403, 422, 503)
+)
 async def check_qr_code(
     session_id: Annotated[str, Path(description="What POST /qr-login/generate gave.")],
     server: TheServer,

@@ -167,7 +167,7 @@ def _file_row(rule: Rule) -> dict[str, Any]:
     summary="Read a file of rules",
     dependencies=[Depends(who_operates)],
     response_model=RulesRead,
-    responses=problems(400, 401, 404, 413, 422, 503),
+    responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
 async def read_rules(
     server: TheServer,

@@ -14,7 +14,7 @@ from shoal.access import Principal
 from shoal.api.auth import is_admin
 from shoal.api.caller import Me, TheServer
 from shoal.api.cursors import cursor_of, place_of
-from shoal.api.documented import READING
+from shoal.api.documented import READING_COMPAT
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.moments import Moment, ms_of
 from shoal.api.routing import Routes
@@ -82,7 +82,7 @@ class Form(StrEnum):
             "description": "A page of notes; or all of them as a file, one JSON object a line",
             "content": {LINES: {"schema": {"type": "string"}}},
         },
-        **READING,
+        **READING_COMPAT,
     },
 )
 async def get_security_log(

@@ -28,7 +28,7 @@ class CookieFindings(BaseModel):
     fingerprint: str
 
 
-@routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(400, 401, 413, 422, 503))
+@routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(400, 401, 403, 413, 422, 503))
 async def check_pasted_cookie(body: CookieCheckBody, _: WhoAddsShops) -> CookieFindings:
     """Say what a cookie holds, in any of the known formats, without keeping it."""
     found = check_cookie(body.value)

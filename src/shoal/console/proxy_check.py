@@ -44,7 +44,7 @@ class ProxyFinding(BaseModel):
     do: str
 
 
-@routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(400, 401, 404, 413, 422, 503))
+@routes.post("/console/proxy-check", summary="Check a proxy", responses=problems(400, 401, 403, 404, 413, 422, 503))
 async def check_proxy(
     body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: Annotated[str | None, Header()] = None
 ) -> ProxyFinding:

@@ -1,0 +1,471 @@
+"""Who may call what: every route of the table, by every kind of caller, about a shop of theirs, one that is shared with
+them, and one of somebody else.
+
+What is expected comes from the rule that each route declares (``shoal/api/route_rules.py``). A new route takes part by
+itself; where its path needs a name that nobody gave here, or its content names a shop, the test asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.types import Message, Scope
+
+from doors import Door, open_door
+from picture_files import a_png
+from shoal.access import Access
+from shoal.api.route_rules import Asks, RouteRule, Shop, routes_of, rule_of
+from shoal.errors import UnknownAccount
+from shoal.reply_server import _ROUTES, build_app
+from shoal.right import Right
+from shoal.users import Role
+from standins import cookie_of, quick_settings
+
+ALLOWED = "allowed"
+UNKNOWN = "unknown_account"
+MINE, THEIRS, NOBODYS = "shop", "foreign", "nowhere"
+"""A shop of the owner's, shared with staff; one of a stranger's; one that is not there."""
+STALE = {"if-match": '"g999999"'}
+"""With it a change that is allowed goes all the way, and is refused as stale in the account's turn."""
+TRY_ALL = {"administrator", "owner", "staff-read", "token-own", "token-for-others"}
+"""Who asks about the shop that is not there, too: the answer is that about a shop of somebody else."""
+REFUSALS = {UNKNOWN, "unauthenticated", "right_missing", "token_not_allowed", "staff_owns_none", "forbidden"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Somebody:
+    """One kind of caller. ``rights``: what they have on which shop."""
+
+    name: str
+    token: str = ""
+    user_id: int = 0
+    by_token: bool = False
+    scope: Right = Right.OWN
+    role: Role = Role.OWNER
+    rights: dict[str, Right] = field(default_factory=dict)
+    only: frozenset[str] | None = None
+
+    def right(self, account_id: str) -> Right | None:
+        given = self.rights.get(account_id)
+        return None if given is None else min(given, self.scope)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The server with its callers; ``revs``: a change of each shop."""
+
+    door: Door
+    callers: list[Somebody]
+    revs: dict[str, int]
+
+
+@asynccontextmanager
+async def _world(data_dir: Path) -> AsyncIterator[World]:
+    nowhere = {f"site_{name}_url": "http://127.0.0.1:9" for name in ("mtop", "passport", "upload")}
+    settings: dict[str, Any] = {"session_calls_per_minute": 0, "api_token_calls_per_minute": 0, **nowhere}
+    async with open_door(data_dir, **settings) as door:
+        server = door.server
+        callers = [
+            Somebody(name="nobody"),
+            Somebody(name="administrator", token=await server.sessions.open(1, 3600), user_id=1, role=Role.ADMIN),
+        ]
+
+        async def person(name: str, role: Role, rights: dict[str, Right]) -> Somebody:
+            user = await server.users.create(name, "a password of theirs", role=role)
+            token = await server.sessions.open(user.id, 3600)
+            one = Somebody(name=name, token=token, user_id=user.id, role=role, rights=rights)
+            callers.append(one)
+            return one
+
+        owner = await person("owner", Role.OWNER, {MINE: Right.OWN})
+        stranger = await person("stranger", Role.OWNER, {THEIRS: Right.OWN})
+        revs: dict[str, int] = {}
+        for number, (one, account_id) in enumerate([(owner, MINE), (stranger, THEIRS)], 1):
+            headers = {"Authorization": f"Bearer {one.token}"}
+            await door.call("POST", "/cookies", json={"id": account_id, "value": cookie_of(number)}, headers=headers)
+            body = {"remark": f"canary of {account_id}"}
+            await door.call("PUT", f"/cookies/{account_id}/remark", json=body, headers=headers)
+            revs[account_id] = door.account(account_id).rev
+        partner = await person("partner", Role.OWNER, {MINE: Right.OPERATE})
+        await person("staff-none", Role.STAFF, {})
+        given = (Right.READ, Right.REPLY, Right.OPERATE)
+        staff = [await person(f"staff-{right.word}", Role.STAFF, {MINE: right}) for right in given]
+        for one in [partner, *staff]:
+            await server.access.give(door.account(MINE), one.user_id, one.rights[MINE], given_by="test")
+        for scope in Right:
+            token, _ = await server.api_tokens.make(owner.user_id, "x", scope, days=1)
+            callers.append(
+                Somebody(
+                    name=f"token-{scope.word}", token=token, user_id=owner.user_id, by_token=True, scope=scope,
+                    rights=owner.rights,
+                )
+            )  # fmt: skip
+        token, _ = await server.api_tokens.make(owner.user_id, "x", Right.OWN, days=1, only_accounts=[THEIRS])
+        callers.append(
+            Somebody(
+                name="token-for-others", token=token, user_id=owner.user_id, by_token=True, only=frozenset({THEIRS})
+            )
+        )
+        token, _ = await server.api_tokens.make(staff[-1].user_id, "x", Right.OWN, days=1)
+        callers.append(
+            Somebody(
+                name="token-of-staff", token=token, user_id=staff[-1].user_id, by_token=True, role=Role.STAFF,
+                rights=staff[-1].rights,
+            )
+        )  # fmt: skip
+        yield World(door=door, callers=callers, revs={**revs, NOBODYS: 999_999})
+
+
+# ── what is expected ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def expected(rule: RouteRule, who: Somebody, account_id: str | None) -> str:
+    """The answer that the rule promises."""
+    if rule.asks is Asks.NOTHING:
+        return ALLOWED
+    if not who.token:
+        return "unauthenticated"
+    return _of_the_person(rule, who) or (ALLOWED if account_id is None else _of_the_shop(rule, who, account_id))
+
+
+def _of_the_person(rule: RouteRule, who: Somebody) -> str:
+    """What refuses the caller whichever shop it is about."""
+    if rule.asks >= Asks.SESSION and who.by_token:
+        return "token_not_allowed"
+    if rule.asks is Asks.ADMINISTRATOR and who.role is not Role.ADMIN:
+        return "forbidden"
+    if rule.shop is not Shop.PATH and who.scope < rule.right:
+        return "right_missing"
+    return "staff_owns_none" if rule.adds_shops and who.role is Role.STAFF else ""
+
+
+def _of_the_shop(rule: RouteRule, who: Somebody, account_id: str) -> str:
+    given = who.right(account_id)
+    if given is None:
+        return UNKNOWN
+    return ALLOWED if given >= rule.right else "right_missing"
+
+
+def expected_to_add(rule: RouteRule, who: Somebody, account_id: str | None) -> str:
+    """The same where an id that is free makes a new shop; one that is taken is refused as such, as anybody's is."""
+    found = expected(rule, who, account_id)
+    if found != UNKNOWN:
+        return found
+    return "token_not_allowed" if who.only is not None and account_id not in who.only else ALLOWED
+
+
+def expected_to_scan(rule: RouteRule, who: Somebody, account_id: str | None) -> str:
+    """The same of a QR login, which knows no shop of somebody else."""
+    found = expected_to_add(rule, who, account_id)
+    hidden = account_id != NOBODYS and expected(rule, who, account_id) == UNKNOWN
+    return UNKNOWN if hidden and found == ALLOWED else found
+
+
+def expected_of_any_shop(rule: RouteRule, who: Somebody, account_id: str | None) -> str:
+    """The same where nobody knows beforehand which shop it will be about."""
+    found = expected(rule, who, account_id)
+    return "token_not_allowed" if found == ALLOWED and who.only is not None else found
+
+
+# ── how each is called ──────────────────────────────────────────────────────────────────────────────────────────────
+
+NAMES: dict[str, str] = {
+    "chat": "59000001", "index": "0", "invitation_id": "x", "item_id": "700000000001", "login_id": "x",
+    "name": "x.png", "op_id": "x", "order_id": "1", "path": "x", "rule_id": "x", "session_id": "x", "token_id": "999",
+    "user_id": "999", "username": "not-there",
+}  # fmt: skip
+"""What stands in a path, besides ``cid`` and ``rev``: of things that are not there, so that nothing is hurt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a route is called about a shop, where its content names it, and how the answer is read."""
+
+    body: Callable[[str], Any] | None = None
+    query: Callable[[str], dict[str, Any]] | None = None
+    headers: dict[str, str] = field(default_factory=lambda: STALE)
+    outcome: Callable[[int, Any], str | None] = lambda _status, _answer: None
+    expected: Callable[[RouteRule, Somebody, str | None], str] = expected
+
+
+def _of_first_row(_: int, answer: Any) -> str | None:
+    return answer["results"][0]["code"] or ALLOWED if isinstance(answer, dict) and "results" in answer else None
+
+
+def _of_a_list(status: int, answer: Any) -> str | None:
+    return UNKNOWN if status == 200 and not answer["items"] else None
+
+
+def _of_an_entry(_: int, answer: Any) -> str | None:
+    return UNKNOWN if isinstance(answer, dict) and answer.get("code") == "unknown_entry" else None
+
+
+def _named(account_id: str) -> dict[str, Any]:
+    return {"cid": account_id}
+
+
+_HOOK = ("msg_time", "user_url", "send_user_id", "send_user_name", "item_id", "send_message", "chat_id")
+RECIPES: dict[tuple[str, str], Recipe] = {
+    ("PUT", "/cookies/status"): Recipe(
+        body=lambda cid: {"updates": {cid: False}}, query=lambda _: {"dry_run": "1"}, headers={}, outcome=_of_first_row
+    ),
+    ("POST", "/cookies"): Recipe(
+        body=lambda cid: {"id": cid, "value": cookie_of({MINE: 1, THEIRS: 2}.get(cid, 3))}, expected=expected_to_add
+    ),
+    ("POST", "/qr-logins"): Recipe(body=lambda cid: {"account": cid}, expected=expected_to_scan),
+    ("POST", "/qr-login/generate"): Recipe(expected=expected_of_any_shop),
+    ("POST", "/console/proxy-check"): Recipe(body=lambda cid: {"account": cid}),
+    ("POST", "/xianyu/reply"): Recipe(body=lambda cid: {"cookie_id": cid, **dict.fromkeys(_HOOK, "1")}),
+    ("DELETE", "/item-reply/batch"): Recipe(
+        body=lambda cid: {"items": [{"cookie_id": cid, "item_id": "1"}]}, headers={}
+    ),
+    ("GET", "/history"): Recipe(query=_named, outcome=_of_a_list),
+    ("POST", "/history/{rev}/undo"): Recipe(outcome=_of_an_entry),
+    **{("GET", path): Recipe(query=_named) for path in ("/messages", "/sendings", "/chats", "/activity", "/orders")},
+}  # fmt: skip
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/tokens"): {"name": "x"},
+    ("POST", "/console/cookie-check"): {"value": cookie_of(3)},
+    ("POST", "/users"): {"username": "somebody", "password": "correct horse battery staple"},
+}
+"""Where the example of the document would not do."""
+_FILES = {
+    "/pictures": ("image", a_png()),
+    "/rules-file": ("file", b'{"rules":[]}'),
+    "/keywords-import/{cid}": ("file", b"x"),
+    "/keywords/{cid}/image": ("image", a_png()),
+}
+UNREPEATED = {"/system/keys/rotate", "/logout"}
+"""What is done once only, by the first who may: all else can be done again and again."""
+
+
+def _example(document: dict[str, Any], route: APIRoute, method: str) -> Any:
+    operation = document["paths"].get(route.path, {}).get(method.lower(), {})
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    if content is None:
+        return None
+    schema = content["schema"]
+    named = schema.get("$ref", "").rpartition("/")[2]
+    return document["components"]["schemas"][named]["examples"][0]
+
+
+def _multipart(path: str) -> tuple[bytes, str] | None:
+    if path not in _FILES:
+        return None
+    name, data = _FILES[path]
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="x.xlsx"\r\n\r\n'.encode()
+    word = b'\r\n--b\r\nContent-Disposition: form-data; name="keyword"\r\n\r\nk'
+    return head + data + word + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
+
+
+async def ask(
+    door: Door, method: str, path: str, token: str, *, query: str = "", body: bytes = b"", headers: dict[str, str]
+) -> tuple[int, bytes]:
+    """One call, straight to the application: status and body. Of an endless answer its beginning."""
+    sent = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
+    scope: Scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in {"host": "shoal.test", **sent}.items()],
+        "client": ("127.0.0.1", 5), "server": ("shoal.test", 80), "state": {},
+    }  # fmt: skip
+    messages: asyncio.Queue[Message] = asyncio.Queue()
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    calling = asyncio.create_task(door.app(scope, receive, messages.put))
+    try:
+        start = await _next(messages, calling)
+        if (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]:
+            return start["status"], b""
+        content = b""
+        while True:
+            part = await _next(messages, calling)
+            content += part.get("body", b"")
+            if not part.get("more_body"):
+                return start["status"], content
+    finally:
+        calling.cancel()
+        with suppress(asyncio.CancelledError):
+            await calling
+
+
+async def _next(messages: asyncio.Queue[Message], calling: asyncio.Task[Any]) -> Message:
+    waiting = asyncio.create_task(messages.get())
+    await asyncio.wait({waiting, calling}, return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done() and messages.empty():
+        waiting.cancel()
+        calling.result()
+        raise AssertionError("no answer")
+    return await waiting
+
+
+def told(status: int, content: bytes) -> tuple[str, Any]:
+    """How it ended: a refusal by its code, else ``allowed``; and the answer."""
+    with suppress(ValueError):
+        answer = json.loads(content)
+        if status >= 400 and isinstance(answer, dict) and answer.get("code") in REFUSALS:
+            return answer["code"], answer
+        return ALLOWED, answer
+    return ALLOWED, None
+
+
+# ── the matrix ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One cell: a route by one method, as somebody, about a shop."""
+
+    route: APIRoute
+    method: str
+    recipe: Recipe
+    who: Somebody
+    account_id: str | None
+    wanted: str
+    body: bytes
+    content_type: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route.path} by {self.who.name} about {self.account_id}"
+
+
+def calls_of(world: World, route: APIRoute, method: str, document: dict[str, Any]) -> Iterator[Call]:
+    """Every cell of a route."""
+    rule = rule_of(route)
+    assert rule is not None
+    recipe = RECIPES.get((method, route.path), Recipe())
+    assert rule.shop is not Shop.CONTENT or (method, route.path) in RECIPES, f"say in RECIPES what names {route.path}"
+    multipart, example = _multipart(route.path), _example(document, route, method)
+    for who in world.callers if rule.asks is not Asks.NOTHING else world.callers[:1]:
+        about = [MINE, THEIRS, NOBODYS] if who.name in TRY_ALL else [MINE, THEIRS]
+        for account_id in about if rule.shop is not Shop.NONE else [None]:
+            wanted = recipe.expected(rule, who, account_id)
+            if wanted == ALLOWED and route.path in UNREPEATED:
+                continue
+            if multipart is not None:
+                body, content_type = multipart
+            else:
+                content_type = "application/json"
+                named = account_id or MINE
+                content = recipe.body(named) if recipe.body else BODIES.get((method, route.path), example)
+                body = b"" if content is None else json.dumps(content).encode()
+            yield Call(
+                route=route, method=method, recipe=recipe, who=who, account_id=account_id, wanted=wanted, body=body,
+                content_type=content_type,
+            )  # fmt: skip
+
+
+async def mismatches(world: World, routes: Iterable[APIRoute]) -> tuple[int, list[str]]:
+    """Call every route as everybody about every shop. How many calls, and where the answer is another than promised."""
+    document = world.door.app.openapi()
+    calls, found = 0, []
+    for route in routes:
+        for method in sorted(route.methods or ()):
+            for call in calls_of(world, route, method, document):
+                calls += 1
+                if problem := await _problem(world, call):
+                    found.append(f"{call}: {problem}")
+    return calls, found
+
+
+async def _problem(world: World, call: Call) -> str:
+    """What is wrong with the answer to one call, if anything is."""
+    cid = call.account_id or MINE
+    names = {**NAMES, "cid": cid, "rev": str(world.revs[cid])}
+    path = re.sub(r"{(\w+)(?::path)?}", lambda found: names[found[1]], call.route.path)
+    query = urlencode(call.recipe.query(cid)) if call.recipe.query else ""
+    headers = {**call.recipe.headers, "content-type": call.content_type}
+    rev = world.door.server.manager.newest_rev
+    status, answered = await ask(
+        world.door, call.method, path, call.who.token, query=query, body=call.body, headers=headers
+    )
+    outcome, answer = told(status, answered)
+    outcome = call.recipe.outcome(status, answer) or outcome
+    shown = f"{status} {answered[:300]!r}"
+    if status >= 500 and status != 503:
+        return shown
+    if outcome != call.wanted:
+        return f"{call.wanted} is promised, and it was {outcome}: {shown}"
+    if world.door.server.manager.newest_rev != rev:
+        return "it changed something"
+    hidden = [name for name in (MINE, THEIRS) if call.who.right(name) is None]
+    leaked = [name for name in hidden if f"canary of {name}".encode() in answered]
+    return f"it tells of {leaked}" if leaked else ""
+
+
+@pytest.mark.timeout(120)
+async def test_every_route_answers_everybody_as_its_rule_promises(tmp_path: Path) -> None:
+    async with _world(tmp_path) as world:
+        routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute)]
+        calls, found = await mismatches(world, routes)
+        assert not found, "\n".join([f"{len(found)} of {calls}", *found[:40]])
+        assert calls > 2_000
+
+
+async def test_the_matrix_bites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def any_that_is_there(self: Access, _: Any, account_id: str, __: Right) -> Any:
+        if account_id not in self._accounts:
+            raise UnknownAccount(account_id)
+        return self._accounts[account_id]
+
+    async with _world(tmp_path) as world:
+        paths = {"/cookies/{cid}/remark", "/messages", "/system/keys"}
+        routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute) and route.path in paths]
+        calls, found = await mismatches(world, routes)
+        assert calls > 100
+        assert not found
+        monkeypatch.setattr(Access, "require", any_that_is_there)
+        _, found = await mismatches(world, routes)
+        broken = {line.partition(" by ")[0] for line in found}
+        # The change itself asks once more, in the account's turn.
+        assert broken == {"GET /cookies/{cid}/remark", "GET /messages"}
+        monkeypatch.setattr(Access, "check", lambda *_: None)
+        _, found = await mismatches(world, [route for route in routes if route.path == "/cookies/{cid}/remark"])
+        assert {line.partition(" by ")[0] for line in found} == {
+            f"{method} {routes[0].path}" for method in ("GET", "PUT")
+        }
+
+
+def test_the_routers_hold_every_route_of_the_application() -> None:
+    app = build_app(quick_settings())
+    ruled = [id(route) for route in routes_of(_ROUTES)]
+    served = [found.original_route for found in iter_route_contexts(app.routes)]
+    assert [getattr(route, "path", "") for route in served if id(route) not in ruled] == ["/openapi.json"]
+
+
+def test_what_is_about_people_asks_for_a_sign_in() -> None:
+    about = re.compile(r"/(me|users|sessions|invitations|tokens|security-log|change-admin-password)\b|/staff/")
+    for route in routes_of(_ROUTES):
+        rule = rule_of(route)
+        assert rule is not None
+        if about.search(route.path):
+            assert rule.asks >= Asks.SESSION, route.path
+
+
+def test_each_refusal_that_a_rule_can_cause_stands_in_the_document() -> None:
+    document = build_app(quick_settings()).openapi()
+    for route in routes_of(_ROUTES):
+        rule = rule_of(route)
+        if not isinstance(route, APIRoute) or rule is None or rule.asks is Asks.NOTHING:
+            continue
+        for method in route.methods or ():
+            statuses = set(document["paths"][route.path][method.lower()]["responses"])
+            needed = {"401", "429"} | ({"403"} if rule.asks >= Asks.SESSION or rule.right > Right.READ else set())
+            assert needed <= statuses, (method, route.path, needed - statuses)
