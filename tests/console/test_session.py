@@ -98,6 +98,16 @@ async def test_signing_out_ends_the_session_and_forgets_the_cookie(browser: http
     assert (await browser.delete("/console/session")).status_code == 200
 
 
+async def test_signing_in_again_ends_what_the_browser_had(browser: httpx.AsyncClient, door: Door) -> None:
+    await sign_in(browser)
+    before = browser.cookies["shoal_session"]
+    assert (await sign_in(browser, "wrong")).status_code == 401
+    assert await door.server.sessions.of(before) is not None
+    await sign_in(browser)
+    assert browser.cookies["shoal_session"] != before
+    assert await door.server.sessions.of(before) is None
+
+
 async def test_no_password_travels_over_plain_http_from_another_machine(door: Door) -> None:
     async with page_of(door, "http://192.0.2.1:8080", address="192.0.2.7") as browser:
         answer = await sign_in(browser)

@@ -23,6 +23,8 @@ GUESSABLE = {
     "upkeep.py", "xianyu/identity.py", "xianyu/qr_login.py", "xianyu_live.py",
 }  # fmt: skip
 """Who may use a generator that can be foretold: waits, and the numbers that the site's own page makes up."""
+NAMES_OF_OURS = {"database.py", "schema.py", "store_figures.py"}
+"""Where a text of SQL is put together, from names that stand beside it: pragmas, BEGIN, conditions of indexes."""
 SITE_SIGNATURE = "xianyu/sign.py"
 """The site wants MD5 of its own callers."""
 KEPT_IN_THE_BROWSER = {"shoal.appearance", "shoal.columns", "shoal.language"}
@@ -77,6 +79,26 @@ def test_no_shell_is_asked_and_only_the_demo_starts_a_process() -> None:
         for called, call in _called(tree):
             assert not any(word.arg == "shell" for word in call.keywords), (name, called)
     assert starts == STARTS_A_PROCESS
+
+
+def test_what_came_in_stands_in_no_text_of_sql() -> None:
+    """SQLAlchemy builds the queries. Where a text is given, it is one of our own, whole."""
+    given = 0
+    for name, tree in _sources():
+        speaks_sql = any(module.partition(".")[0] in {"sqlalchemy", "alembic"} for module in _imports(tree))
+        if not speaks_sql or name in NAMES_OF_OURS:
+            continue
+        for called, call in _called(tree):
+            if called.removeprefix(".") not in {"text", "exec_driver_sql", "literal_column"} or not call.args:
+                continue
+            first = call.args[0]
+            constant = isinstance(first, ast.Constant) or (isinstance(first, ast.Name) and first.id.isupper())
+            assert constant, (name, called, call.lineno)
+            given += 1
+        for called, call in _called(tree):
+            if called == ".execute" and call.args:
+                assert not isinstance(call.args[0], ast.JoinedStr | ast.BinOp), (name, call.lineno)
+    assert given > 20
 
 
 def test_what_must_not_be_guessed_is_made_by_the_systems_generator() -> None:
