@@ -25,6 +25,7 @@ from shoal.errors import (
     OutcomeUnknown,
     ShoalError,
     StaleGeneration,
+    Unauthenticated,
     UnknownAccount,
 )
 from shoal.events import AccountChanged, EventBus
@@ -106,6 +107,7 @@ class ChangePath:
         self._by_unb: dict[str, str] = {}
         self._unsettled: set[str] = set()
         self._loaded_rev = 0
+        self._closed_to: set[int] = set()
         self._gone_at: dict[str, int] = {}
         """The rev of the deletion of each account that was told and is not there now."""
         self.newest_rev = 0
@@ -128,6 +130,10 @@ class ChangePath:
     def is_stale(self, account_id: str) -> bool:
         """Whether a change of the account is unsettled, so that what is shown may be old."""
         return account_id in self._unsettled
+
+    def close_to(self, owner_id: int) -> None:
+        """Let that person add no account from now on; what is being added shows in ``pending``."""
+        self._closed_to.add(owner_id)
 
     # -- changes -------------------------------------------------------------------------------------------------
 
@@ -263,6 +269,8 @@ class ChangePath:
         )
 
     def _refuse_taken(self, account: Account) -> None:
+        if account.owner_id in self._closed_to:
+            raise Unauthenticated("that person is being removed")
         if account.id in self._published:
             raise AccountExists(f"{account.id} exists", id=account.id)
         if self._is_vanishing(account.id):

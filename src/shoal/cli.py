@@ -119,6 +119,8 @@ def serve(
 
 
 def _announce(application: FastAPI, url: str) -> None:
+    from shoal.api.invitations import JOIN_PATH
+
     password = application.state.first_password
     if password is not None:
         typer.echo(
@@ -128,6 +130,13 @@ def _announce(application: FastAPI, url: str) -> None:
             )
         )
         typer.echo(f"\n    {password}\n")
+        typer.echo(
+            words(
+                "Or choose a password of your own by this link. It works once, for a day, until you first sign in:",
+                "或者打开以下链接，自己设置密码。链接只能用一次，一天内、首次登录之前有效：",
+            )
+        )
+        typer.echo(f"\n    {url}{JOIN_PATH}#{application.state.first_link}\n")
     typer.echo(words(f"Shoal is listening at {url}", f"Shoal 已启动：{url}"))
 
 

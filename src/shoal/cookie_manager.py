@@ -290,6 +290,14 @@ class CookieManager:
         removed = await self._path.delete(account_id, caller)
         return await self._answer(removed, caller, wait=self._settings.stop_wait_seconds)
 
+    def close_to(self, owner_id: int) -> None:
+        """Let that person add no account from now on: they are being removed."""
+        self._path.close_to(owner_id)
+
+    async def seen_off(self, account_id: str) -> None:
+        """Wait until a deleted account's connection has ended and its rows are purged."""
+        await self._task_manager.seen_off(account_id)
+
     async def batch_update_cookie_status(
         self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
     ) -> list[BatchResult]:

@@ -66,7 +66,8 @@ from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
-from shoal.errors import ConfigError, StoreError
+from shoal.departures import Departures
+from shoal.errors import ConfigError, InvalidInput, StoreError
 from shoal.events import Talk
 from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
@@ -97,6 +98,8 @@ KEY_FILE = "secret.key"
 PICTURE_DIRECTORY = "uploads/images"
 ITSELF = "server"
 """Who acts in the security log when nobody asked."""
+SETUP_LINK_HOURS = 24
+"""How long the first administrator's set-up link holds; it is over with the first sign-in."""
 CLOSE_SECONDS = 15.0
 """The longest that any one part may take to close."""
 
@@ -147,14 +150,16 @@ _ROUTES = [
 def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
     """The application of one server. Nothing is opened before its lifespan begins; two may live side by side.
 
-    While it lives, ``app.state.server`` holds its parts, and ``app.state.first_password`` the administrator's password
-    when this very start made it up (else ``None``).
+    While it lives, ``app.state.server`` holds its parts. ``app.state.first_password`` is the administrator's password,
+    and ``first_link`` the token of the set-up link, when this very start made them up (else ``None``).
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as closing:
-            app.state.server, app.state.first_password = await _open(settings, connect, closing)
+            app.state.server, first = await _open(settings, connect, closing)
+            app.state.first_password = first.password if first else None
+            app.state.first_link = first.link_token if first else None
             yield
 
     app = FastAPI(
@@ -173,7 +178,9 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
     return app
 
 
-async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitStack) -> tuple[Server, str | None]:
+async def _open(
+    settings: Settings, connect: Connect | None, closing: AsyncExitStack
+) -> tuple[Server, FirstEntry | None]:
     """Open every part, or none: nothing runs on data that cannot be read. What fails says what to do."""
     try:
         return await _open_parts(settings, connect, closing)
@@ -189,7 +196,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: AsyncExitS
 
 async def _open_parts(
     settings: Settings, connect: Connect | None, closing: AsyncExitStack
-) -> tuple[Server, str | None]:
+) -> tuple[Server, FirstEntry | None]:
     """What was opened is closed in reverse, also when a later part fails."""
     psutil.cpu_percent(interval=None)  # the first answer is always 0
     url = settings.database_url.get_secret_value() if settings.database_url else ""
@@ -240,9 +247,8 @@ async def _open_parts(
     access = await _open_access(database, manager, closing)
     closing.push_async_callback(_bounded, "tokens", (api_tokens := ApiTokens(database)).close)
     closing.push_async_callback(_rereading(database, manager, access))
-    first_password = await _first_password(
-        people.users, settings, notes
-    )  # last: a start that fails must not swallow it
+    departures = await _open_departures(people, manager, closing)
+    first = await _first_entry(people, settings, notes)  # last: a start that fails must not swallow it
     answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
     retention = Retention(
         store,
@@ -276,6 +282,7 @@ async def _open_parts(
         call_rates=CallRates(
             of_session=settings.session_calls_per_minute, of_token=settings.api_token_calls_per_minute
         ),
+        departures=departures,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),
         chats=Chats(database),
@@ -290,7 +297,15 @@ async def _open_parts(
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
-    return server, first_password
+    return server, first
+
+
+@dataclass(frozen=True, slots=True)
+class FirstEntry:
+    """What lets the administrator in for the first time: a password, and the token of a link to choose another."""
+
+    password: str
+    link_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +332,13 @@ def _open_people(database: Database, vault: Vault, settings: Settings, closing: 
         second_factor=second_factor,
         sign_ins=SignIns(users, sessions, second_factor, SignInDelays()),
     )
+
+
+async def _open_departures(people: _People, manager: CookieManager, closing: AsyncExitStack) -> Departures:
+    departures = Departures(people.users, manager, people.sessions)
+    closing.push_async_callback(_bounded, "departures", departures.close)
+    await departures.resume()
+    return departures
 
 
 async def _open_access(database: Database, manager: CookieManager, closing: AsyncExitStack) -> Access:
@@ -365,13 +387,25 @@ def _site_of(settings: Settings) -> str:
     return " ".join(urls)
 
 
-async def _first_password(users: Users, settings: Settings, notes: SecurityLog) -> str | None:
-    """Make the administrator on a first start; the password is returned only if it was made up here."""
+async def _first_entry(people: _People, settings: Settings, notes: SecurityLog) -> FirstEntry | None:
+    """Make the administrator on a first start; what lets them in is returned only if it was made up here."""
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
-    made = await users.ensure_admin(chosen)
-    if made is not None:
-        await notes.note(SecurityEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)
-    return None if chosen else made
+    try:
+        made = await people.users.ensure_admin(chosen)
+    except InvalidInput as error:
+        raise ConfigError(
+            f"SHOAL_ADMIN_PASSWORD cannot be used: {error}. Choose some words that have nothing to do with each other, "
+            "or leave it unset, and one is made up",
+            code=error.code,
+        ) from None
+    if made is None:
+        return None
+    await notes.note(SecurityEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)
+    admin = await people.users.by_name(ADMIN_NAME)
+    if chosen or admin is None:
+        return None
+    _, token = await people.invitations.password_link(admin.id, hours=SETUP_LINK_HOURS)
+    return FirstEntry(made, token)
 
 
 def _rereading(database: Database, manager: CookieManager, access: Access) -> Callable[[], Awaitable[None]]:

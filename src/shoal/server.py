@@ -14,6 +14,7 @@ from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
+from shoal.departures import Departures
 from shoal.events import EventBus
 from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
@@ -48,6 +49,7 @@ class Server:
     second_factor: SecondFactor
     sign_ins: SignIns
     call_rates: CallRates
+    departures: Departures
     message_log: MessageLog
     pauses: ChatPauses
     chats: Chats

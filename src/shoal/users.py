@@ -168,6 +168,16 @@ class Users:
 
         return await self._database.write(job)
 
+    async def check_may_leave(self, user_id: int) -> User:
+        """Who would leave. Raises as ``begin_leaving``."""
+
+        def job(connection: Connection) -> User:
+            user = person(connection, user_id)
+            _check_not_last_admin(connection, user, locked=False)
+            return user
+
+        return await self._database.read(job)
+
     async def begin_leaving(self, user_id: int) -> User:
         """Close the door to a person who is to be removed: no sign-in from now on. Repeating it is harmless.
 
@@ -288,11 +298,13 @@ def person(connection: Connection, user_id: int) -> User:
     return user_of(row)
 
 
-def _check_not_last_admin(connection: Connection, user: User) -> None:
+def _check_not_last_admin(connection: Connection, user: User, *, locked: bool = True) -> None:
     if user.role is not Role.ADMIN or not user.active:
         return
     others = select(users.c.id).where(users.c.id != user.id, users.c.role == Role.ADMIN.value, users.c.active)
-    if connection.execute(others.with_for_update()).first() is None:  # locked: another node may be taking that one away
+    if locked:  # another node may be taking that one away
+        others = others.with_for_update()
+    if connection.execute(others).first() is None:
         raise Conflict("nobody else could administer the server", code="last_admin")
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
-from standins import cookie_of
+from shoal.errors import ConfigError
+from shoal.passwords import Passwords
+from shoal.reply_server import build_app
+from standins import FakeSite, cookie_of, quick_settings
 
 PASSWORD = "correct horse battery"
 NEW = "quite another one"
@@ -60,6 +63,74 @@ async def test_a_first_password_is_made_up_once_and_works(tmp_path: Path) -> Non
         assert body["success"]
     async with open_door(tmp_path) as door:
         assert door.app.state.first_password is None
+        assert door.app.state.first_link is None
+
+
+async def test_d5_there_is_no_default_password_and_no_weak_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        async with open_door(tmp_path / "weak", admin_password="admin123"):
+            raise AssertionError
+    assert caught.value.code == "weak_password"
+    assert "SHOAL_ADMIN_PASSWORD" in str(caught.value)
+    made_up = []
+    for name in ("one", "two"):
+        async with open_door(tmp_path / name) as door:
+            made_up.append(door.app.state.first_password)
+            for usual in ("admin123", "admin", "", "shoal"):
+                assert not (await door.call("POST", "/login", json={"username": "admin", "password": usual}))["success"]
+    assert len(set(made_up)) == 2
+
+
+async def test_d5_what_is_stored_of_a_password_is_slow_salted_and_never_the_same(door: Door) -> None:
+    passwords = Passwords()  # the real cost
+    hashes = [await passwords.new(PASSWORD) for _ in range(2)]
+    assert hashes[0] != hashes[1]
+    for stored in hashes:
+        assert stored.startswith("$argon2id$")
+        memory, rounds = int(stored.split("m=")[1].split(",")[0]), int(stored.split("t=")[1].split(",")[0])
+        assert memory * rounds >= 19_456 * 2  # KiB and passes: what OWASP asks for at least
+        assert await passwords.matches(stored, PASSWORD)
+        assert not await passwords.matches(stored, PASSWORD + " ")
+    await passwords.close()
+
+
+async def test_d5_a_sign_in_outlives_a_restart(tmp_path: Path) -> None:
+    async with open_door(tmp_path, admin_password=PASSWORD) as door:
+        login = {"username": "admin", "password": PASSWORD}
+        token = (await door.call("POST", "/login", json=login))["token"]
+    async with open_door(tmp_path) as door, client_of(door.app, token) as client:
+        assert (await client.get("/verify")).json()["authenticated"]
+
+
+async def test_d5_no_fixed_key_opens_anything(door: Door) -> None:
+    """Neither the key that the other system is shipped with, nor its test key, nor none."""
+    for key in ("xianyu_qq_reply_2024", "zhinina_test_key", "", "admin"):
+        body = {"api_key": key, "cookie_id": "shop", "chat_id": "1", "to_user_id": "2", "message": "x"}
+        async with client_of(door.app) as stranger:
+            assert (await stranger.post("/send-message", json=body)).json()["success"] is False
+
+
+async def test_a_set_up_link_lets_the_administrator_choose_the_first_password(tmp_path: Path) -> None:
+    app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
+    async with app.router.lifespan_context(app), client_of(app) as browser:
+        token = app.state.first_link
+        look = (await browser.post("/join/look", json={"token": token})).json()
+        assert (look["kind"], look["username"]) == ("password", "admin")
+        assert (await browser.post("/join", json={"token": token, "password": NEW})).status_code == 200
+        for word, works in ((app.state.first_password, False), (NEW, True)):
+            answer = await browser.post("/login", json={"username": "admin", "password": word})
+            assert answer.json()["success"] is works
+        assert (await browser.post("/join/look", json={"token": token})).status_code == 404
+
+
+async def test_a_set_up_link_is_over_when_the_administrator_signs_in_by_the_password(tmp_path: Path) -> None:
+    app = build_app(quick_settings(data_dir=tmp_path), connect=FakeSite().connect)
+    async with app.router.lifespan_context(app), client_of(app) as browser:
+        token = {"token": app.state.first_link}
+        assert (await browser.post("/join/look", json=token)).status_code == 200
+        body = {"username": "admin", "password": app.state.first_password}
+        assert (await browser.post("/login", json=body)).json()["success"]
+        assert (await browser.post("/join/look", json=token)).status_code == 404
 
 
 async def test_changing_the_administrators_password(tmp_path: Path) -> None:
@@ -74,6 +145,19 @@ async def test_changing_the_administrators_password(tmp_path: Path) -> None:
         assert right["success"] is True
         assert (await door.call("POST", "/login", json={"username": "admin", "password": NEW}))["success"]
         await door.call("GET", "/cookies")
+
+
+async def test_registration_is_a_setting_and_makes_owners(tmp_path: Path) -> None:
+    async with open_door(tmp_path, open_registration=True) as door, client_of(door.app) as stranger:
+        sent = {"username": "ann", "email": "ann@example.org", "password": "12345678", "verification_code": "1"}
+        assert (await stranger.post("/register", json=sent)).json()["code"] == "weak_password"
+        answer = await stranger.post("/register", json={**sent, "password": NEW})
+        assert (answer.status_code, answer.json()["success"]) == (200, True)
+        assert (await stranger.post("/register", json={**sent, "password": NEW})).json()["code"] == "username_taken"
+        token = (await stranger.post("/login", json={"username": "ann", "password": NEW})).json()["token"]
+        async with client_of(door.app, token) as ann:
+            assert (await ann.get("/me")).json()["role"] == "owner"
+            assert (await ann.get("/users")).status_code == 403
 
 
 async def test_registration_is_closed(door: Door) -> None:

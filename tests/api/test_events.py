@@ -369,3 +369,13 @@ async def test_a_negative_cursor_and_a_stranger_are_refused(door: Door) -> None:
     assert (await door.client.get("/events", params={"after": -1})).status_code == 422
     door.client.headers.pop("authorization")
     assert (await door.client.get("/events")).status_code == 401
+
+
+async def test_a_stream_ends_at_once_with_its_person(door: Door) -> None:
+    """The beat of the stream comes every 15 s; it is not the beat that finds out."""
+    async with another_person(door) as bob, served(door) as url, reading(url, bob) as reader:
+        await reader.next()
+        async with asyncio.timeout(10):
+            await door.call("PATCH", "/users/2", json={"active": False})
+            with pytest.raises(EOFError):
+                await reader.next()

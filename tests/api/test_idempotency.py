@@ -487,7 +487,7 @@ async def test_a_strange_path_is_no_trouble_for_the_store(door: Door, account_id
 OF_PEOPLE = {
     *("change_my_password", "end_session", "end_other_sessions"),
     *("create_user", "update_user", "create_password_link", "create_invitation", "revoke_invitation"),
-    *("look_at_link", "join", "remove_totp"),
+    *("look_at_link", "join", "remove_totp", "delete_user"),
     *("begin_totp", "confirm_totp", "end_totp", "renew_recovery_codes"),
 }
 """Those with secrets, of which nothing may be kept; the others do no harm when they are repeated."""

@@ -189,3 +189,25 @@ async def test_a_session_that_ends_closes_its_sockets(door: Door, monkeypatch: p
         async with asyncio.timeout(5):
             await socket.wait_closed()
         assert socket.close_code == live.SIGNED_OUT
+
+
+async def test_a_page_that_is_signed_out_from_elsewhere_hears_no_more_at_once(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "BEAT_SECONDS", 3600.0)  # it is not the beat that finds out
+    async with served(door) as url, _page(door, url) as page, _page(door, url) as other:
+        await _next(page)
+        await _next(other)
+        rows = (await door.call("GET", "/sessions"))["items"]
+        one = next(row["id"] for row in rows if not row["current"])
+        assert await door.call("DELETE", f"/sessions/{one}") == {"ended": 1}
+        async with asyncio.timeout(30):
+            await asyncio.wait(
+                {asyncio.ensure_future(page.wait_closed()), asyncio.ensure_future(other.wait_closed())},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        assert sorted([page.close_code or 0, other.close_code or 0]) == [0, live.SIGNED_OUT]
+        await door.call("DELETE", "/sessions")
+        async with asyncio.timeout(30):
+            await asyncio.gather(page.wait_closed(), other.wait_closed())
+        assert {page.close_code, other.close_code} == {live.SIGNED_OUT}

@@ -314,7 +314,15 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Remove a person
+         * @description Remove a person and all that is theirs: shops, sessions, tokens, what was shared with them.
+         *
+         *     The door closes at once. Each shop is then stopped and forgotten, all but its history; only when every connection
+         *     has ended the person is gone. Until then `leaving` is true: repeat the request to wait on. `?dry_run=1` only says
+         *     what would go.
+         */
+        delete: operations["delete_user"];
         options?: never;
         head?: never;
         /**
@@ -363,6 +371,101 @@ export interface paths {
          * @description Switch off the second factor of somebody who lost it, after you made sure who asks. Their sessions end.
          */
         delete: operations["remove_totp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List one's API tokens
+         * @description The caller's tokens, also those that have expired. The tokens themselves are never shown again.
+         */
+        get: operations["get_tokens"];
+        put?: never;
+        /**
+         * Make an API token
+         * @description Make a token for a script: it may do what its scope says, and never more than its person.
+         *
+         *     `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
+         *     switches, rules and settings; `manage` does all that the person may do with shops. With `accounts` it is for these
+         *     shops only. No token may touch people, passwords, sign-ins, tokens or the security log.
+         */
+        post: operations["create_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API token
+         * @description End a token for good. Streams that were opened with it end at once.
+         */
+        delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/staff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List with whom it is shared
+         * @description Who else may do something with the account, and what. For its owner.
+         */
+        get: operations["get_staff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/cookies/{cid}/staff/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Share an account
+         * @description Let a person read, reply for or operate the account, instead of what they might before. For its owner.
+         *
+         *     `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
+         *     switches, rules and settings. The cookie, the proxy, the removal and this list stay the owner's.
+         */
+        put: operations["put_staff"];
+        post?: never;
+        /**
+         * Share an account no more
+         * @description Let a person do nothing more with the account. What they follow of it ends at once. For its owner.
+         */
+        delete: operations["delete_staff"];
         options?: never;
         head?: never;
         patch?: never;
@@ -4442,6 +4545,74 @@ export interface components {
             token: string;
         };
         /**
+         * NewTokenAnswer
+         * @description The token, this once.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "expired": false,
+         *       "expires_at": "2026-04-02T03:04:05.000Z",
+         *       "id": 3,
+         *       "name": "nightly report",
+         *       "scope": "read",
+         *       "token": "shoal_wK3…"
+         *     }
+         */
+        NewTokenAnswer: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "read" | "reply" | "operate" | "manage";
+            /** Accounts */
+            accounts: string[] | null;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Expired */
+            expired: boolean;
+            /** Token */
+            token: string;
+        };
+        /**
+         * NewTokenBody
+         * @description What an API token may do, for which shops (left out: for all of its person), and for how long.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "expires_days": 90,
+         *       "name": "nightly report",
+         *       "scope": "read"
+         *     }
+         */
+        NewTokenBody: {
+            /** Name */
+            name: string;
+            /**
+             * Scope
+             * @default read
+             * @enum {string}
+             */
+            scope: "read" | "reply" | "operate" | "manage";
+            /** Accounts */
+            accounts?: string[] | null;
+            /**
+             * Expires Days
+             * @default 90
+             */
+            expires_days: number;
+        };
+        /**
          * NewUserBody
          * @description A new person, with the first password. An invitation lets people choose their own.
          * @example {
@@ -5348,6 +5519,31 @@ export interface components {
             message: string;
             /** Remark */
             remark: string;
+        };
+        /**
+         * RemovalAnswer
+         * @description Who goes, and which shops with them. Neither ``removed`` nor ``leaving``: nothing was done.
+         * @example {
+         *       "id": 2,
+         *       "leaving": false,
+         *       "removed": true,
+         *       "shops": [
+         *         "my-shop"
+         *       ],
+         *       "username": "ann"
+         *     }
+         */
+        RemovalAnswer: {
+            /** Id */
+            id: number;
+            /** Username */
+            username: string;
+            /** Shops */
+            shops: string[];
+            /** Removed */
+            removed: boolean;
+            /** Leaving */
+            leaving: boolean;
         };
         /**
          * ReplyHookAnswer
@@ -6461,6 +6657,87 @@ export interface components {
             end: string;
         };
         /**
+         * StaffBody
+         * @description What a person may do with a shop of somebody else.
+         * @example {
+         *       "right": "reply"
+         *     }
+         */
+        StaffBody: {
+            /**
+             * Right
+             * @enum {string}
+             */
+            right: "read" | "reply" | "operate";
+        };
+        /**
+         * StaffList
+         * @description Those with whom the shop is shared, the longest first. The owner is not among them.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "given_by": "user:admin",
+         *           "right": "reply",
+         *           "since": "2026-01-02T03:04:05.000Z",
+         *           "username": "ann"
+         *         }
+         *       ]
+         *     }
+         */
+        StaffList: {
+            /** Items */
+            items: components["schemas"]["StaffShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * StaffRemoved
+         * @description The person may do nothing with the shop. ``changed``: they might before.
+         * @example {
+         *       "changed": true,
+         *       "msg": "removed",
+         *       "username": "ann"
+         *     }
+         */
+        StaffRemoved: {
+            /**
+             * Msg
+             * @default removed
+             */
+            msg: string;
+            /** Username */
+            username: string;
+            /** Changed */
+            changed: boolean;
+        };
+        /**
+         * StaffShape
+         * @description One person with whom the shop is shared. ``active``: they can sign in.
+         * @example {
+         *       "active": true,
+         *       "given_by": "user:admin",
+         *       "right": "reply",
+         *       "since": "2026-01-02T03:04:05.000Z",
+         *       "username": "ann"
+         *     }
+         */
+        StaffShape: {
+            /** Username */
+            username: string;
+            /**
+             * Right
+             * @enum {string}
+             */
+            right: "read" | "reply" | "operate" | "own";
+            /** Active */
+            active: boolean;
+            /** Since */
+            since: string;
+            /** Given By */
+            given_by: string;
+        };
+        /**
          * StatusAnswer
          * @description The account was switched.
          * @example {
@@ -6656,6 +6933,84 @@ export interface components {
             uptime: components["schemas"]["UptimeShape"];
             /** Next */
             next: string | null;
+        };
+        /**
+         * TokenList
+         * @description The caller's tokens, the newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "accounts": [
+         *             "my-shop"
+         *           ],
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "expired": false,
+         *           "expires_at": "2026-04-02T03:04:05.000Z",
+         *           "id": 3,
+         *           "name": "nightly report",
+         *           "scope": "read"
+         *         }
+         *       ]
+         *     }
+         */
+        TokenList: {
+            /** Items */
+            items: components["schemas"]["TokenShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * TokenRevoked
+         * @description The token is over.
+         * @example {
+         *       "id": 3,
+         *       "msg": "revoked"
+         *     }
+         */
+        TokenRevoked: {
+            /**
+             * Msg
+             * @default revoked
+             */
+            msg: string;
+            /** Id */
+            id: number;
+        };
+        /**
+         * TokenShape
+         * @description What a token may do: ``accounts`` is null when it is for all shops of its person.
+         * @example {
+         *       "accounts": [
+         *         "my-shop"
+         *       ],
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "expired": false,
+         *       "expires_at": "2026-04-02T03:04:05.000Z",
+         *       "id": 3,
+         *       "name": "nightly report",
+         *       "scope": "read"
+         *     }
+         */
+        TokenShape: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "read" | "reply" | "operate" | "manage";
+            /** Accounts */
+            accounts: string[] | null;
+            /** Created At */
+            created_at: string;
+            /** Expires At */
+            expires_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Expired */
+            expired: boolean;
         };
         /**
          * Tried
@@ -7003,6 +7358,15 @@ export interface operations {
                     "application/json": components["schemas"]["VerifyAnswer"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -7030,6 +7394,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageAnswer"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -7362,6 +7735,24 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7878,6 +8269,24 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -7909,6 +8318,24 @@ export interface operations {
             };
             /** @description Not signed in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7957,6 +8384,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -7973,6 +8409,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -8015,6 +8460,15 @@ export interface operations {
             };
             /** @description Not allowed, or not an account that the caller may see */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8093,6 +8547,95 @@ export interface operations {
             };
             /** @description The body is too large */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_user: {
+        parameters: {
+            query?: {
+                /** @description Only say what would happen. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The person's number. */
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovalAnswer"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8217,6 +8760,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -8307,6 +8859,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -8384,6 +8945,519 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    create_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTokenBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTokenAnswer"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    revoke_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token's number. */
+                token_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenRevoked"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    put_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The person's user name. */
+                username: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StaffBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffShape"];
+                };
+            };
+            /** @description What was sent cannot be used */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    delete_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The person's user name. */
+                username: string;
+                /** @description The account's id. */
+                cid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StaffRemoved"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -8424,6 +9498,15 @@ export interface operations {
             };
             /** @description Not allowed, or not an account that the caller may see */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8509,6 +9592,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -8575,6 +9667,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -8869,6 +9970,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -8914,6 +10024,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9029,6 +10148,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -9076,6 +10204,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -9121,6 +10258,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9180,6 +10326,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9289,6 +10444,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -9390,6 +10554,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9497,6 +10670,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9611,6 +10793,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -9668,6 +10859,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9777,6 +10977,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -9834,6 +11043,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -9943,6 +11161,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10000,6 +11227,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -10109,6 +11345,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10216,6 +11461,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10273,6 +11527,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -10391,6 +11654,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10472,6 +11744,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10523,6 +11804,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -10548,6 +11838,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -10609,6 +11908,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10668,6 +11976,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -10788,6 +12105,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10902,6 +12228,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -10947,6 +12282,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11006,6 +12350,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11115,6 +12468,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -11216,6 +12578,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11321,6 +12692,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -11366,6 +12746,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11425,6 +12814,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11495,6 +12893,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11615,6 +13022,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -11727,6 +13143,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -11842,6 +13267,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -11899,6 +13333,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -12008,6 +13451,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -12065,6 +13517,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -12174,6 +13635,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -12233,6 +13703,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -12290,6 +13769,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -12399,6 +13887,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -12517,6 +14014,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -12629,6 +14135,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -12745,6 +14260,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -12811,6 +14335,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -12933,6 +14466,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13049,6 +14591,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13108,6 +14659,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -13222,6 +14782,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -13342,6 +14911,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13458,6 +15036,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13521,6 +15108,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13572,6 +15168,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -13597,6 +15202,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -13661,6 +15275,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13723,6 +15346,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -13839,6 +15471,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -13895,6 +15536,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description What was sent has the wrong shape, or a value that cannot be used */
             422: {
                 headers: {
@@ -13902,6 +15552,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -13970,6 +15629,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -14029,6 +15697,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14106,6 +15783,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -14173,6 +15859,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14246,6 +15941,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -14303,6 +16007,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14423,6 +16136,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -14535,6 +16257,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14653,6 +16384,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -14713,6 +16453,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14778,6 +16527,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -14826,6 +16584,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14899,6 +16666,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -14975,6 +16751,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -15036,6 +16821,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -15157,6 +16951,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -15276,6 +17079,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -15324,6 +17136,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -15384,6 +17205,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -15511,6 +17341,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -15549,6 +17388,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description What was sent has the wrong shape, or a value that cannot be used */
             422: {
                 headers: {
@@ -15556,6 +17404,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -15605,6 +17462,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -15645,6 +17511,15 @@ export interface operations {
             };
             /** @description Not allowed, or not an account that the caller may see */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15708,6 +17583,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The database did not do it, or nobody knows yet */
             503: {
                 headers: {
@@ -15757,6 +17641,15 @@ export interface operations {
             };
             /** @description This does not fit the present state */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15815,6 +17708,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description This does not fit the present state */
             409: {
                 headers: {
@@ -15840,6 +17742,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -15893,6 +17804,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The body is too large */
             413: {
                 headers: {
@@ -15909,6 +17829,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -15964,6 +17893,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -15989,6 +17927,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -16031,6 +17978,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description What was sent has the wrong shape, or a value that cannot be used */
             422: {
                 headers: {
@@ -16038,6 +17994,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -16093,6 +18058,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -16127,6 +18101,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -16172,6 +18155,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -16188,6 +18180,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -16233,6 +18234,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description There is no such thing, or it is not the caller's */
             404: {
                 headers: {
@@ -16249,6 +18259,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -16291,6 +18310,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description What was sent has the wrong shape, or a value that cannot be used */
             422: {
                 headers: {
@@ -16298,6 +18326,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */
@@ -16343,6 +18380,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description What was sent has the wrong shape, or a value that cannot be used */
             422: {
                 headers: {
@@ -16350,6 +18396,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
                 };
             };
             /** @description The database did not do it, or nobody knows yet */

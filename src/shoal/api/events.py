@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import Header, Query
@@ -12,11 +12,11 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
 from shoal.access import Principal
-from shoal.api.caller import SessionToken, TheServer, WhoReads, principal_of
+from shoal.api.caller import SessionToken, TheServer, WhoReads
 from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
 from shoal.api.routing import Routes
-from shoal.errors import StoreError
+from shoal.api.streams import is_over, while_signed_in
 from shoal.server import Server
 
 routes = Routes(tags=["events"])
@@ -93,11 +93,12 @@ def _cursor(last_event_id: str) -> int | None:
 
 async def _chunks(server: Server, who: Principal, token: str, cursor: int | None) -> AsyncGenerator[bytes, None]:
     yield _OPENING
-    async with aclosing(account_events(server, who, cursor, beat_seconds=BEAT_SECONDS)) as events:
+    feed = account_events(server, who, cursor, beat_seconds=BEAT_SECONDS)
+    async with aclosing(while_signed_in(server, who.id, token, feed)) as events:
         async for told in events:
             if told is not None:
                 yield _chunk(told)
-            elif await _signed_out(server, token):
+            elif await is_over(server, token):
                 return
             else:
                 yield _BEAT
@@ -106,9 +107,3 @@ async def _chunks(server: Server, who: Principal, token: str, cursor: int | None
 def _chunk(told: Told) -> bytes:
     identity = "" if told.rev is None else f"id: {told.rev}\n"
     return f"{identity}data: {json.dumps(told.body, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
-
-
-async def _signed_out(server: Server, token: str) -> bool:
-    with suppress(StoreError):  # a database that does not answer signs nobody out
-        return await principal_of(server, token, in_use=False) is None
-    return False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel
 
 from shoal.api.bodies import NewUserBody, PasswordLinkBody, UserChangeBody
@@ -16,6 +16,7 @@ from shoal.api.documented import problems
 from shoal.api.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
+from shoal.change_path import Caller
 from shoal.errors import Conflict, UnknownPerson
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
@@ -23,6 +24,7 @@ from shoal.users import Role, User
 
 routes = Routes(tags=["people"])
 
+DryRun = Annotated[bool, Query(description="Only say what would happen.")]
 UserId = Annotated[int, Path(description="The person's number.", ge=1, le=2**63 - 1, examples=[2])]
 
 PERSON_EXAMPLE: dict[str, Any] = {
@@ -45,6 +47,17 @@ class PersonShape(BaseModel):
     shops: int
     created_at: str
     signed_in_at: str | None
+
+
+class RemovalAnswer(BaseModel):
+    """Who goes, and which shops with them. Neither ``removed`` nor ``leaving``: nothing was done."""
+
+    model_config = example(id=2, username="ann", shops=["my-shop"], removed=True, leaving=False)
+    id: int
+    username: str
+    shops: list[str]
+    removed: bool
+    leaving: bool
 
 
 class PersonList(BaseModel):
@@ -88,6 +101,30 @@ async def update_user(
         server.sessions.look_again(user_id)
     await _note(server, SecurityEvent.PERSON_CHANGED, me, user_id, origin, **changes)
     return person_shape(user, _shops(server))
+
+
+@routes.delete("/users/{user_id}", summary="Remove a person", responses=problems(401, 403, 404, 409, 422, 503))
+async def delete_user(
+    user_id: UserId, server: TheServer, me: Administrator, origin: Origin, dry_run: DryRun = False
+) -> RemovalAnswer:
+    """Remove a person and all that is theirs: shops, sessions, tokens, what was shared with them.
+
+    The door closes at once. Each shop is then stopped and forgotten, all but its history; only when every connection
+    has ended the person is gone. Until then `leaving` is true: repeat the request to wait on. `?dry_run=1` only says
+    what would go.
+    """
+    if dry_run:
+        user = await server.users.check_may_leave(user_id)
+        shops = server.departures.shops_of(user_id)
+    else:
+        user, shops = await server.departures.begin(user_id, Caller(actor=actor_of(me), origin=origin))
+        await _note(server, SecurityEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
+        for login in server.qr_logins.of(user_id):
+            await server.qr_logins.cancel(user_id, login.id)
+    gone = not dry_run and await server.departures.gone(user_id, within_seconds=server.settings.stop_wait_seconds)
+    return RemovalAnswer(
+        id=user_id, username=user.username, shops=shops, removed=gone, leaving=not gone and not dry_run
+    )
 
 
 @routes.post(

@@ -25,8 +25,8 @@ from shoal.api.route_rules import SIGNED_IN_BY_ITSELF
 from shoal.api.routing import Routes
 from shoal.api.session_cookie import cookie_token, is_own_origin
 from shoal.api.shapes import account_body
+from shoal.api.streams import is_over, until_over
 from shoal.console.session import note_foreign_page
-from shoal.errors import StoreError
 from shoal.server import Server
 
 routes = Routes(dependencies=[SIGNED_IN_BY_ITSELF])
@@ -60,18 +60,23 @@ async def follow(socket: WebSocket) -> None:
         _tell(socket, server, Principal(user=session.user, session=session), token), name=f"console:{session.user.id}"
     )
     try:
-        await _until_gone(socket, telling)
+        async with until_over(server, session.user.id, token) as over:
+            await _until_gone(socket, telling, over)
+            signed_out = over.done() and not telling.done()
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
+    if signed_out:
+        with suppress(RuntimeError):  # the page left at the same moment
+            await socket.close(SIGNED_OUT)
 
 
-async def _until_gone(socket: WebSocket, telling: asyncio.Task[None]) -> None:
+async def _until_gone(socket: WebSocket, telling: asyncio.Task[None], over: asyncio.Task[None]) -> None:
     """Wait for the end of either side. What the page says is not heeded: it changes things over the API."""
-    while not telling.done():
+    while not telling.done() and not over.done():
         hearing = asyncio.create_task(socket.receive())
-        await asyncio.wait({hearing, telling}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({hearing, telling, over}, return_when=asyncio.FIRST_COMPLETED)
         if not hearing.done():
             hearing.cancel()
             with suppress(asyncio.CancelledError):
@@ -95,7 +100,7 @@ async def _tell_feed(
     async for batch in feed:
         if not batch or loop.time() - seen_at >= BEAT_SECONDS:
             seen_at = loop.time()
-            if await _signed_out(server, token):
+            if await is_over(server, token):
                 await socket.close(SIGNED_OUT)
                 return
         for message in _messages(server, who, batch):
@@ -142,9 +147,3 @@ def _cursor(socket: WebSocket) -> int | None:
     if not text:
         return None
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 2**62
-
-
-async def _signed_out(server: Server, token: str) -> bool:
-    with suppress(StoreError):  # a database that does not answer signs nobody out
-        return await server.sessions.of(token, in_use=False) is None
-    return False
