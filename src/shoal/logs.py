@@ -11,9 +11,11 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shoal.log_lines import NEWEST
 from shoal.redaction import redact_fields
 
-_OURS = ("level", "logger", "timestamp")
+_PLACE = "_place"
+_OURS = ("level", "logger", "timestamp", _PLACE)
 """Fields that are made here, of nobody's words."""
 
 
@@ -37,9 +39,11 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
             foreign_pre_chain=[*shared, _request_line],
             pass_foreign_args=True,
             processors=[
+                _with_place,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 redact_event,
+                _kept,
                 structlog.processors.JSONRenderer(ensure_ascii=False) if json else _text_renderer(out),
             ],
         )
@@ -95,6 +99,19 @@ def redact_event(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
     """The processor that takes secrets out."""
     ours = {name: event_dict[name] for name in _OURS if name in event_dict}
     return {**redact_fields({name: value for name, value in event_dict.items() if name not in ours}), **ours}
+
+
+def _with_place(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """Note where a line was written, before the record is dropped."""
+    record: logging.LogRecord | None = event_dict.get("_record")
+    return event_dict if record is None else {**event_dict, _PLACE: (record.funcName or "", record.lineno)}
+
+
+def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """Keep the line for who asks for the newest ones."""
+    function, line = event_dict.pop(_PLACE, ("", 0))
+    NEWEST.keep(event_dict, function=function, line=line)
+    return event_dict
 
 
 def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:

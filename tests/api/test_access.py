@@ -236,3 +236,24 @@ async def test_a_shop_is_shared_with_nobody_who_is_not_there_and_not_with_its_ow
         assert (await bob.call(method, "/cookies/shop/staff/admin", 404, json=body))["code"] == "unknown_account"
     assert (await door.call("PUT", "/cookies/shop/staff/admin", 409, json={"right": "read"}))["code"] == "own_shop"
     await door.call("PUT", "/cookies/shop/staff/bob", 422, json={"right": "own"})
+
+
+async def test_d6_who_is_only_signed_in_changes_nothing_of_the_server_and_nothing_of_others(door: Door) -> None:
+    async with another_person(door) as bob:
+        for method, path, body in (
+            ("POST", "/system/keys/rotate", None),
+            ("GET", "/system/keys", None),
+            ("GET", "/users", None),
+            ("PATCH", "/users/1", {"role": "owner"}),
+            ("POST", "/invitations", {}),
+        ):
+            assert (await bob.call(method, path, 403, json=body))["code"] == "forbidden"
+        rev = door.server.manager.newest_rev
+        for method, path, body in (
+            ("PATCH", "/cookies/shop/settings", {"paid_message": "x"}),
+            ("PUT", "/item-reply/shop/1", {"reply_content": "x"}),
+            ("DELETE", "/cookies/shop", None),
+        ):
+            answer = await bob.client.request(method, path, json=body)
+            assert (answer.status_code in {403, 404}, answer.json()["code"]) == (True, "unknown_account")
+        assert door.server.manager.newest_rev == rev

@@ -1,0 +1,69 @@
+"""The newest lines of the process's log, for who asks over the API: bounded, in memory, secrets already taken out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MOST_LINES: Final = 2_000
+MAX_CHARACTERS: Final = 2_000
+_NOT_SHOWN: Final = frozenset({"event", "level", "logger", "timestamp", "exception", "stack"})
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line. ``accounts``: whom it tells of, if it says so; ``function`` and ``line``: where it was written."""
+
+    at_ms: int
+    level: str
+    source: str
+    function: str
+    line: int
+    message: str
+    accounts: frozenset[str]
+
+
+class LogLines:
+    """Keeps the newest lines. Any thread may add one."""
+
+    def __init__(self, most: int = MOST_LINES) -> None:
+        self._lines: deque[LogLine] = deque(maxlen=most)
+
+    def keep(self, event: Mapping[str, Any], *, function: str, line: int) -> None:
+        """Keep an event whose secrets have been taken out."""
+        said = " ".join(
+            [str(event.get("event", "")), *(f"{name}={event[name]}" for name in sorted(event.keys() - _NOT_SHOWN))]
+        )
+        self._lines.append(
+            LogLine(
+                at_ms=int(time.time() * 1000),
+                level=str(event.get("level", "")),
+                source=str(event.get("logger", "")),
+                function=function,
+                line=line,
+                message=said[:MAX_CHARACTERS],
+                accounts=_accounts(event),
+            )
+        )
+
+    def __iter__(self) -> Iterator[LogLine]:
+        """The lines as they are now, oldest first."""
+        return iter(list(self._lines))
+
+    def clear(self) -> None:
+        """Forget every line."""
+        self._lines.clear()
+
+
+def _accounts(event: Mapping[str, Any]) -> frozenset[str]:
+    """The accounts that a line names: by ``account``, or several by ``accounts``."""
+    one, several = event.get("account"), event.get("accounts")
+    named = [*(several if isinstance(several, list | tuple) else []), *([one] if one else [])]
+    return frozenset(name for name in named if isinstance(name, str))
+
+
+NEWEST: Final = LogLines()
+"""Those of this process, which has one log."""
