@@ -7,13 +7,21 @@ import ipaddress
 from ipaddress import IPv4Network, IPv6Network
 
 
-def reachable_url(host: str, port: int) -> str:
+def reachable_url(host: str, port: int, *, scheme: str = "http") -> str:
     """The address to type into a browser on this machine."""
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
         if address.is_unspecified:
             host = "127.0.0.1" if address.version == 4 else "::1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens there is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:

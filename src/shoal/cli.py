@@ -103,6 +103,14 @@ def serve(
         Path | None,
         typer.Option(help=words("Data directory; over SHOAL_DATA_DIR.", "数据目录，优先于 SHOAL_DATA_DIR。")),
     ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(help=words("Certificate for HTTPS; over SHOAL_TLS_CERT.", "HTTPS 证书，优先于 SHOAL_TLS_CERT。")),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(help=words("Its key; over SHOAL_TLS_KEY.", "证书的私钥，优先于 SHOAL_TLS_KEY。")),
+    ] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens.
 
@@ -112,10 +120,10 @@ def serve(
     from shoal.listener import serve as serve_app
     from shoal.reply_server import build_app
 
-    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    settings = load_settings(host=host, port=port, data_dir=data_dir, tls_cert=tls_cert, tls_key=tls_key)
     configure_logging(level=settings.log_level, json=settings.log_format == "json")
     log_crashes()
-    serve_app(build_app(settings), settings.host, settings.port, _announce)
+    serve_app(build_app(settings), settings, _announce)
 
 
 def _announce(application: FastAPI, url: str) -> None:

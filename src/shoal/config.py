@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from shoal.addresses import parse_networks
 from shoal.errors import ConfigError
 from shoal.outbound import Outbound
 
@@ -23,7 +24,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=None)
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Another than loopback needs `tls_cert`, a trusted proxy elsewhere, or "
+        "`allow_plain_http`.",
+    )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("shoal")),
@@ -86,8 +91,17 @@ class Settings(BaseSettings):
         description="Networks besides the public ones in which proxies may be, with commas (`127.0.0.1, 10.0.0.0/8`), "
         "or `all`. Who owns a shop could reach into them.",
     )
+    tls_cert: Path | None = Field(
+        None, description="Certificate (PEM, with its chain) for TLS of our own; SIGHUP reads it and the key again."
+    )
+    tls_key: Path | None = Field(None, description="Its key (PEM, without a password, mode 0600).")
+    trusted_proxies: str = Field(
+        "127.0.0.1, ::1",
+        description="Reverse proxies (addresses or networks, with commas) whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed; empty: nobody's.",
+    )
     allow_plain_http: bool = Field(
-        False, description="Let browsers on other machines sign in without TLS: only in a network that you trust."
+        False, description="Serve other machines without TLS: only in a network that you trust."
     )
     session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts at most.")
     session_idle_hours: float = Field(
@@ -114,6 +128,12 @@ class Settings(BaseSettings):
     message_days: int = Field(90, ge=1, le=36500, description="How long messages are kept, in days.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
     log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        parse_networks(value)
+        return value
 
     @field_validator("allow_private_targets")
     @classmethod

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 
 import structlog
@@ -14,16 +15,21 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from shoal.addresses import reachable_url
+from shoal.addresses import is_loopback, parse_networks, reachable_url
+from shoal.bounded_head import BoundedHead
+from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.heap import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.open_files import allow_many_open_files
+from shoal.tls import Certificate
 
 log = structlog.get_logger("shoal.listener")
 
 GRACE_SECONDS = 5
 """How long requests that are under way, and streams, may go on after the signal."""
 _BACKLOG = 2048
+_MAX_FRAME_BYTES = 4096
+"""Of a WebSocket: the console's page says next to nothing."""
 
 Announce = Callable[[FastAPI, str], None]
 
@@ -49,24 +55,55 @@ def bind(host: str, port: int) -> socket.socket:
     return taken
 
 
-def serve(app: FastAPI, host: str, port: int, announce: Announce) -> None:
+def check_door(settings: Settings) -> Certificate | None:
+    """The certificate to serve with, if any. Raises ``ConfigError`` when it cannot be used, and when passwords would
+    cross a network in clear that nobody said to be trusted.
+    """
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("TLS needs both files: set SHOAL_TLS_CERT and SHOAL_TLS_KEY (--tls-cert, --tls-key)")
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_cert, settings.tls_key)
+        certificate.context()
+        return certificate
+    proxies = parse_networks(settings.trusted_proxies)
+    if is_loopback(settings.host) or settings.allow_plain_http or not all(one.is_loopback for one in proxies):
+        return None
+    raise ConfigError(
+        f"at {settings.host} other machines would send passwords in clear. Listen on 127.0.0.1 behind a reverse proxy "
+        "with TLS; or give --tls-cert and --tls-key; or name the proxy on another machine in SHOAL_TRUSTED_PROXIES; "
+        "or, only in a network that you trust, set SHOAL_ALLOW_PLAIN_HTTP=true"
+    )
+
+
+def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
     """Serve until SIGINT or SIGTERM; ``announce`` is called once, when connections are really accepted.
 
-    Raises what the application's start raises, and ``ConfigError`` when the address cannot be used.
+    Raises what the application's start raises, and ``ConfigError`` when the address or the certificate cannot be used.
     """
+    certificate = check_door(settings)
     keep_large_blocks_apart()
     set_apart_what_is_loaded()
     allow_many_open_files()
-    with contextlib.closing(bind(host, port)) as taken, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app, host, taken, announce))
+    with (
+        contextlib.closing(bind(settings.host, settings.port)) as taken,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(app, settings, certificate, taken, announce))
 
 
-async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announce) -> None:
-    url = reachable_url(host, taken.getsockname()[1])
+async def _serve(
+    app: FastAPI, settings: Settings, certificate: Certificate | None, taken: socket.socket, announce: Announce
+) -> None:
+    host = settings.host
+    url = reachable_url(host, taken.getsockname()[1], scheme="https" if certificate else "http")
+    proxies = [str(network) for network in parse_networks(settings.trusted_proxies)]
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHead,
         ws="websockets-sansio",
+        ws_max_size=_MAX_FRAME_BYTES,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         lifespan="off",  # it is entered here, so that its errors reach the person who started us
         log_config=None,
         log_level=None,
@@ -74,6 +111,10 @@ async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announ
         backlog=_BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+    if certificate is not None:
+        config.load()
+        config.ssl = certificate.context()  # uvicorn's own knows neither a least version nor good ciphers
 
     def end_streams() -> None:
         app.state.server.events.end()
@@ -92,6 +133,10 @@ async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announ
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
+    if certificate is not None and config.ssl is not None:
+        loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, config.ssl)
+    elif not is_loopback(host):
+        log.warning("passwords may cross the network in clear", host=host)
     try:
         async with app.router.lifespan_context(app):
             try:
@@ -102,6 +147,16 @@ async def _serve(app: FastAPI, host: str, taken: socket.socket, announce: Announ
     except asyncio.CancelledError:
         if not server.should_exit:
             raise
+
+
+def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
+    """Take a renewed certificate for the connections to come; one that cannot be used changes nothing."""
+    try:
+        certificate.load_into(context)
+    except ConfigError as error:
+        log.warning("the certificate was not read again", why=str(error))
+    else:
+        log.info("the certificate was read again")
 
 
 class _Server(uvicorn.Server):

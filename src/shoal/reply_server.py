@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import aiohttp
 import psutil
 import structlog
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from shoal import __version__
 from shoal.access import Access
@@ -55,7 +57,10 @@ from shoal.api import (
     trying,
 )
 from shoal.api.body_limit import BodyLimit
+from shoal.api.foreign_pages import ForeignPages
+from shoal.api.plain_http import PlainHttp
 from shoal.api.problems import answer_problems
+from shoal.api.safety_headers import SafetyHeaders
 from shoal.api_tokens import ApiTokens
 from shoal.call_rates import CallRates
 from shoal.chat_pauses import ChatPauses
@@ -149,6 +154,17 @@ _ROUTES = [
 """In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
 
 
+class _Application(FastAPI):
+    """With the headers that every answer has, those to failures of the application itself too."""
+
+    def __init__(self, *, hsts: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._hsts = hsts
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SafetyHeaders(super().build_middleware_stack(), hsts=self._hsts)
+
+
 def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
     """The application of one server. Nothing is opened before its lifespan begins; two may live side by side.
 
@@ -164,7 +180,8 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
             app.state.first_link = first.link_token if first else None
             yield
 
-    app = FastAPI(
+    app = _Application(
+        hsts=settings.tls_cert is not None,
         title="Shoal",
         version=__version__,
         summary="Keeps many Xianyu seller accounts connected, answering and in step.",
@@ -176,6 +193,8 @@ def build_app(settings: Settings, *, connect: Connect | None = None) -> FastAPI:
     for routes in _ROUTES:  # taken over as they are: to include a router is to work out each of its routes once more
         app.router.routes.extend(routes.routes)
     app.add_middleware(BodyLimit)
+    app.add_middleware(ForeignPages)
+    app.add_middleware(PlainHttp, allowed=settings.allow_plain_http)
     answer_problems(app)
     return app
 

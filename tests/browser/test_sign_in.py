@@ -59,3 +59,21 @@ async def test_a_session_that_is_over_leads_back_to_the_form_with_a_word(console
     await page.locator("[data-account=afu] [data-test=enabled]").click()
     await expect(page.get_by_text("登录已过期")).to_be_visible()
     assert console.door.account("afu").enabled
+
+
+async def test_a_page_that_came_in_clear_from_another_machine_says_so_and_one_of_this_machine_does_not(
+    console: Console,
+) -> None:
+    """The browser itself tells which is which; here it is made to say so."""
+    at_home = await console.page()
+    assert await at_home.locator("[data-test=plain-http]").count() == 0
+    context = await console.browser(locale="en-GB")
+    await context.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
+    page = await context.new_page()
+    await page.goto("/console/login")
+    await expect(page.get_by_role("alert")).to_contain_text("Not encrypted")
+    await page.locator("[name=username]").fill("admin")
+    await page.locator("[name=password]").fill(PASSWORD)
+    await page.locator("button[type=submit]").click()
+    await page.locator("[data-test=line].live").wait_for()
+    await expect(page.locator("[data-test=plain-http]")).to_contain_text("Open this console by HTTPS")

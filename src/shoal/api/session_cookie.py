@@ -13,11 +13,14 @@ SECURE_NAME = "__Host-shoal_session"
 PLAIN_NAME = "shoal_session"
 """Over plain HTTP, where the prefix is not possible."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAME_SITE = "same-origin"
+_PASSED_ON = ("x-forwarded-for", "forwarded", "x-real-ip")
+"""What a reverse proxy says. One that we trust has been heard before; then the address is the visitor's."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_secure(connection: HTTPConnection) -> bool:
-    """Whether the browser came over TLS (a proxy on this machine says so by ``X-Forwarded-Proto``)."""
+    """Whether the browser came over TLS (a proxy that is trusted says so by ``X-Forwarded-Proto``)."""
     return connection.url.scheme in {"https", "wss"}
 
 
@@ -50,8 +53,11 @@ def clear_cookie(connection: HTTPConnection, response: Response) -> None:
 def is_own_origin(connection: HTTPConnection) -> bool:
     """Whether the page that asks was served from this very address. Browsers say so with all but plain reading.
 
-    The scheme is compared only when we know that TLS was used: a proxy that ends TLS may not tell us.
+    ``Sec-Fetch-Site`` must agree where a browser sends it: no script can forge it. The scheme is compared only when we
+    know that TLS was used: a proxy that ends TLS may not tell us.
     """
+    if connection.headers.get("sec-fetch-site", _SAME_SITE) != _SAME_SITE:
+        return False
     origin = urlsplit(connection.headers.get("origin", ""))
     if not origin.netloc or (is_secure(connection) and origin.scheme != "https"):
         return False
@@ -59,8 +65,20 @@ def is_own_origin(connection: HTTPConnection) -> bool:
     return _address(origin.scheme, origin.netloc) == _address(origin.scheme, host)
 
 
+def cookie_counts(connection: HTTPConnection) -> bool:
+    """Whether a cookie was sent by a page of ours, or, for plain reading, by a person who typed the address.
+
+    The site of another port of this machine is another page: ``SameSite`` alone does not keep it out.
+    """
+    if connection.scope.get("method") not in SAFE_METHODS or "origin" in connection.headers:
+        return is_own_origin(connection)
+    return connection.headers.get("sec-fetch-site", _SAME_SITE) in {_SAME_SITE, "none"}
+
+
 def comes_from_this_machine(connection: HTTPConnection) -> bool:
-    """Whether nobody between can listen, even without TLS."""
+    """Whether nobody between can listen, even without TLS. What somebody passed on does not come from here."""
+    if any(name in connection.headers for name in _PASSED_ON):
+        return False
     try:
         return connection.client is None or ipaddress.ip_address(connection.client.host).is_loopback
     except ValueError:  # a test client has a name instead of an address

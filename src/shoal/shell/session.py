@@ -42,7 +42,7 @@ def chosen_url(url: str | None) -> str:
     if given:
         return server_url(given)
     settings = load_settings()
-    return reachable_url(settings.host, settings.port)
+    return reachable_url(settings.host, settings.port, scheme="https" if settings.tls_cert else "http")
 
 
 @asynccontextmanager

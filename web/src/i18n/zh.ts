@@ -14,6 +14,7 @@ export const zh = {
   app: {
     name: 'Shoal',
     skip: '跳到正文',
+    plainHttp: '连接未加密：途中的人能看到您的密码和这里的一切。请改用 HTTPS 打开控制台。',
     menu: '菜单',
     language: '切换语言：English',
     theme: { auto: '外观：跟随系统', light: '外观：浅色', dark: '外观：深色' },

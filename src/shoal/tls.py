@@ -1,0 +1,64 @@
+"""TLS of our own door: a certificate and its key, checked before anything starts, and read again when they change."""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal.errors import ConfigError
+
+_USABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The files: the certificate with those between it and its authority, and the key, both in PEM."""
+
+    cert: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """A server's context: TLS 1.2 or newer. Raises ``ConfigError`` with a sentence that says what is wrong."""
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.minimum_version = ssl.TLSVersion.TLSv1_2
+        made.set_alpn_protocols(["http/1.1"])
+        self.load_into(made)
+        return made
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Read the files into a context that may be in use: connections that come later get the new certificate.
+
+        Raises ``ConfigError``; the context then goes on with what it had.
+        """
+        self._check_key()
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # first into one that nobody uses: half a pair breaks it
+        self._load(context)
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        try:
+            context.load_cert_chain(self.cert, self.key, password=lambda: b"")
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise _bad(f"the key {self.key} is not the one of the certificate {self.cert}") from None
+            raise _bad(
+                f"the certificate {self.cert} and the key {self.key} cannot be read as PEM "
+                f"({error.reason or 'no PEM'}); a key must not be protected by a password"
+            ) from None
+        except OSError as error:
+            raise _bad(f"the certificate {self.cert} cannot be read ({error.strerror})") from None
+
+    def _check_key(self) -> None:
+        try:
+            mode = self.key.stat().st_mode
+        except OSError as error:
+            raise _bad(f"the key {self.key} cannot be read ({error.strerror})") from None
+        if mode & _USABLE_BY_OTHERS:
+            raise _bad(
+                f"the key {self.key} can be used by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {self.key}"
+            )
+
+
+def _bad(sentence: str) -> ConfigError:
+    return ConfigError(sentence, code="bad_certificate")
