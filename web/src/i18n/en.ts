@@ -15,7 +15,8 @@ export const en: Messages = {
   app: {
     name: 'Shoal',
     skip: 'Skip to content',
-    plainHttp: 'Not encrypted: whoever is on the way can read your password and everything here. Open this console by HTTPS.',
+    plainHttp:
+      'Not encrypted: whoever is on the way can read your password and everything here. Open this console by HTTPS.',
     menu: 'Menu',
     language: 'Switch language: 中文',
     theme: { auto: 'Appearance: as the system', light: 'Appearance: light', dark: 'Appearance: dark' },
