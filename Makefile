@@ -12,7 +12,7 @@ NPM := $(BIN)/python hatch_build.py
 # Tests wait for much (sockets, disks, browsers): three share two cores well.
 WORKERS ?= 3
 
-.PHONY: demo test lint types unit console console-types screenshots prove bench pins clean
+.PHONY: demo test lint types unit console console-types screenshots prove bench sbom audit pins clean
 
 demo: $(READY) $(CONSOLE)
 	@exec $(BIN)/shoal demo
@@ -77,7 +77,24 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.console
 	$(BIN)/python -m benchmarks.connections --accounts 1000
 
+# What Shoal is made of, as CycloneDX files in dist/.
+AUDIT := .venv-audit/.installed
+sbom: $(READY) $(MODULES) $(AUDIT)
+	@$(BIN)/python scripts/sbom.py .venv-audit/bin/cyclonedx-py $(BIN)/python dist
+
+# Known vulnerabilities of what is pinned; asks a database on the network.
+audit: $(AUDIT)
+	.venv-audit/bin/pip-audit --require-hashes --disable-pip --vulnerability-service osv -r requirements/dev.txt
+
+$(AUDIT): requirements/audit.txt
+	@echo "Installing into .venv-audit ..." >&2
+	@$(PYTHON) -m venv --clear .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $(AUDIT)
+
 pins:
+	printf 'cyclonedx-bom>=7\npip-audit>=2.9\n' | uv pip compile --universal --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --upgrade --python-version 3.11 - -o requirements/audit.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade \
 		--python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 
@@ -90,4 +107,4 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) web/node_modules src/shoal/console/static .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-audit web/node_modules src/shoal/console/static .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -12,6 +12,7 @@ from typing import Any, Self
 from shoal.errors import InvalidInput
 from shoal.matcher import NO_RULES, Matcher
 from shoal.rule import Rule, in_order
+from shoal.xianyu.cookie_string import login_ends_at_ms
 
 MAX_ID_CHARACTERS = 64
 MAX_PAUSE_MINUTES = 60
@@ -173,6 +174,11 @@ class Account:
     def fingerprint(self) -> str:
         """What may be shown of the cookie."""
         return fingerprint(self.cookie)
+
+    @property
+    def login_ends_at_ms(self) -> int | None:
+        """When the cookie says that its login ends, if it does."""
+        return login_ends_at_ms(self.cookie)
 
     @property
     def run_key(self) -> RunKey:

@@ -1976,6 +1976,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the newest log lines
+         * @description What this process logged about the caller's own accounts; an administrator also reads what names no account.
+         *
+         *     Lines about accounts of others are for their owners alone, also where they are shared. Cookies, tokens and
+         *     passwords are taken out of every line before it is kept; the newest 2000 are kept, until the process ends.
+         */
+        get: operations["get_logs_logs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/system/keys": {
         parameters: {
             query?: never;
@@ -2198,6 +2221,7 @@ export interface components {
          * @description One account: wish and fact side by side.
          * @example {
          *       "action_url": "",
+         *       "cookie_expires_at": "2026-02-01T00:00:00.000Z",
          *       "created_at": "2026-01-01T00:00:00.000Z",
          *       "desired": {
          *         "auto_confirm": false,
@@ -2249,6 +2273,8 @@ export interface components {
             remark: string;
             /** Fingerprint */
             fingerprint: string;
+            /** Cookie Expires At */
+            cookie_expires_at: string | null;
             /** Enabled */
             enabled: boolean;
             state: components["schemas"]["AccountState"];
@@ -2840,6 +2866,8 @@ export interface components {
             missing_renewable: string[];
             /** Fingerprint */
             fingerprint: string;
+            /** Cookie Expires At */
+            cookie_expires_at: string | null;
         };
         /**
          * DefaultReplies
@@ -4279,6 +4307,32 @@ export interface components {
             oldest_held_seconds: number;
         };
         /**
+         * LogLineShape
+         * @description One line: when, how grave, who wrote it and where, and what.
+         * @example {
+         *       "function": "_move",
+         *       "level": "INFO",
+         *       "line": 120,
+         *       "message": "account state account=my-shop reason= state=running",
+         *       "source": "shoal.tasks",
+         *       "timestamp": "2026-01-02T03:04:05.000Z"
+         *     }
+         */
+        LogLineShape: {
+            /** Timestamp */
+            timestamp: string;
+            /** Level */
+            level: string;
+            /** Source */
+            source: string;
+            /** Function */
+            function: string;
+            /** Line */
+            line: number;
+            /** Message */
+            message: string;
+        };
+        /**
          * LoginAnswer
          * @description Whether the sign-in worked, and the token when it did.
          * @example {
@@ -4327,6 +4381,33 @@ export interface components {
             verification_code?: string | null;
             /** Totp */
             totp?: string | null;
+        };
+        /**
+         * LogsAnswer
+         * @description The lines, the oldest first.
+         * @example {
+         *       "logs": [
+         *         {
+         *           "function": "_move",
+         *           "level": "INFO",
+         *           "line": 120,
+         *           "message": "account state account=my-shop reason= state=running",
+         *           "source": "shoal.tasks",
+         *           "timestamp": "2026-01-02T03:04:05.000Z"
+         *         }
+         *       ],
+         *       "success": true
+         *     }
+         */
+        LogsAnswer: {
+            /**
+             * Success
+             * @default true
+             * @constant
+             */
+            success: true;
+            /** Logs */
+            logs: components["schemas"]["LogLineShape"][];
         };
         /**
          * MatchMode
@@ -17442,6 +17523,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SystemStatus"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_logs_logs_get: {
+        parameters: {
+            query?: {
+                /** @description How many at most, the newest. */
+                lines?: number;
+                /** @description Only of this level. */
+                level?: string | null;
+                /** @description Only with this in the source. */
+                source?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogsAnswer"];
                 };
             };
             /** @description Not signed in */

@@ -108,6 +108,7 @@ class AccountBody(BaseModel):
 
     model_config = example(
         id="my-shop", owner_id=1, unb="2200000000001", remark="", fingerprint="1f0e9a3c", enabled=True,
+        cookie_expires_at="2026-02-01T00:00:00.000Z",
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         right="own",
@@ -129,6 +130,8 @@ class AccountBody(BaseModel):
     unb: str
     remark: str
     fingerprint: str
+    cookie_expires_at: str | None
+    """A guess, from the cookie's own fields where it carries one."""
     enabled: bool
     state: AccountState
     reason: str
@@ -160,6 +163,7 @@ def account_body(manager: CookieManager, account: Account, right: Right | None) 
         unb=account.unb,
         remark=account.remark,
         fingerprint=account.fingerprint,
+        cookie_expires_at=maybe_rfc3339(account.login_ends_at_ms),
         enabled=account.enabled,
         state=seen.state,
         reason=seen.reason,

@@ -8,8 +8,8 @@ from shoal.api.bodies import CookieCheckBody
 from shoal.api.caller import WhoAddsShops
 from shoal.api.documented import problems
 from shoal.api.routing import Routes
-from shoal.api.shapes import example
-from shoal.xianyu.cookie_string import check_cookie
+from shoal.api.shapes import example, maybe_rfc3339
+from shoal.xianyu.cookie_string import check_cookie, login_ends_at_ms
 
 routes = Routes(tags=["accounts"])
 
@@ -20,12 +20,17 @@ class CookieFindings(BaseModel):
     """
 
     model_config = example(
-        unb="2200000000001", missing_required=[], missing_renewable=["_m_h5_tk_enc"], fingerprint="1f0e9a3c"
+        unb="2200000000001",
+        missing_required=[],
+        missing_renewable=["_m_h5_tk_enc"],
+        fingerprint="1f0e9a3c",
+        cookie_expires_at=None,
     )
     unb: str
     missing_required: list[str]
     missing_renewable: list[str]
     fingerprint: str
+    cookie_expires_at: str | None
 
 
 @routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(400, 401, 403, 413, 422, 503))
@@ -37,4 +42,5 @@ async def check_pasted_cookie(body: CookieCheckBody, _: WhoAddsShops) -> CookieF
         missing_required=list(found.missing_required),
         missing_renewable=list(found.missing_renewable),
         fingerprint=found.fingerprint,
+        cookie_expires_at=maybe_rfc3339(login_ends_at_ms(found.header)),
     )

@@ -25,6 +25,7 @@ SITE_DOMAIN = "goofish.com"
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REFUSED_IN_VALUE = re.compile(r"[;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LOGIN_ENDS = re.compile(r"(?:^|; )havana_lgc_exp=([0-9]{13})(?:;|$)")
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _HEADER_PREFIX = re.compile(r"cookie\s*:", re.IGNORECASE)
 _CURL = re.compile(r"curl(\.exe)?\s", re.IGNORECASE)
@@ -158,6 +159,15 @@ def is_pair(name: str, value: str) -> bool:
 def fingerprint(header: str) -> str:
     """Return 8 hex digits of the header's SHA-256: tells two cookies apart without showing either."""
     return hashlib.sha256(header.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def login_ends_at_ms(header: str) -> int | None:
+    """When a cookie's own ``havana_lgc_exp`` says that its login is over, in epoch milliseconds: a guess, for the site
+    may end it any time. ``None`` when the cookie does not carry it. Cookies in public examples have it a month ahead of
+    their other dates.
+    """
+    found = _LOGIN_ENDS.search(header)
+    return int(found[1]) if found else None
 
 
 def _malformed(flaw: Flaw) -> InvalidInput:

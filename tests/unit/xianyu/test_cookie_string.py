@@ -174,3 +174,18 @@ def test_merging_keeps_order_adds_at_the_end_and_drops_what_is_deleted() -> None
 def test_merging_refuses_what_would_break_the_header() -> None:
     with pytest.raises(InvalidInput):
         merge("a=1", {"b": "x\r\ny: z"})
+
+
+@pytest.mark.parametrize(
+    ("header", "at_ms"),
+    [
+        ("unb=1; cookie2=a; havana_lgc_exp=1767225600000", 1_767_225_600_000),
+        ("havana_lgc_exp=1767225600000; unb=1; cookie2=a", 1_767_225_600_000),
+        ("unb=1; cookie2=a", None),
+        ("unb=1; cookie2=a; havana_lgc_exp=soon", None),
+        ("unb=1; cookie2=a; havana_lgc_exp=176722560000099", None),
+        ("unb=1; cookie2=a; x_havana_lgc_exp=1767225600000", None),
+    ],
+)
+def test_a_cookie_may_say_itself_when_its_login_ends(header: str, at_ms: int | None) -> None:
+    assert cookie_string.login_ends_at_ms(header) == at_ms

@@ -1,0 +1,111 @@
+"""Write what Shoal is made of as CycloneDX files: ``python scripts/sbom.py DIRECTORY``, by ``make sbom``.
+
+One for Python (what an installed Shoal needs, not what its tests need) and one for the console. ``cyclonedx-py`` and
+``npm sbom`` tell more than is anybody's business: paths of this machine, and from where it fetched its packages. That
+is taken out.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Collection
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from hatch_build import find_node  # noqa: E402  it lies beside this directory
+
+Bom = dict[str, Any]
+_PLACES = ("distribution", "vcs-local", "build-system")
+"""Kinds of references that name where this machine got something from."""
+
+
+def pruned(bom: Bom, names: Collection[str]) -> Bom:
+    """Only the components of these (normalised) names, and no places of this machine."""
+    components = [without_places(one) for one in bom.get("components", ()) if canonicalize_name(one["name"]) in names]
+    kept = {one["bom-ref"] for one in components}
+    rows = [row for row in bom.get("dependencies", ()) if row["ref"] in kept]
+    dependencies = [{**row, "dependsOn": sorted(kept.intersection(row.get("dependsOn", ())))} for row in rows]
+    return {**bom, "components": components, "dependencies": dependencies}
+
+
+def without_places(component: dict[str, Any]) -> dict[str, Any]:
+    """The component without paths of this machine and addresses of where it was fetched."""
+    left = {name: value for name, value in component.items() if name not in {"properties", "evidence"}}
+    references = [
+        reference
+        for reference in component.get("externalReferences", ())
+        if reference["type"] not in _PLACES and not reference["url"].startswith("file:")
+    ]
+    left.pop("externalReferences", None)
+    return {**left, "externalReferences": references} if references else left
+
+
+def needed_by(distribution: str) -> set[str]:
+    """The names of everything that an installed package needs here, directly or not, its own extras left out."""
+    found: set[str] = set()
+    waiting = [Requirement(distribution)]
+    while waiting:
+        wanted = waiting.pop()
+        for text in metadata.requires(wanted.name) or ():
+            one = Requirement(text)
+            extras = wanted.extras or {""}
+            name = canonicalize_name(one.name)
+            if name not in found and (one.marker is None or any(one.marker.evaluate({"extra": e}) for e in extras)):
+                found.add(name)
+                waiting.append(one)
+    return found
+
+
+def _of_python(tool: str, python: str) -> Bom:
+    said = subprocess.run(
+        [tool, "environment", python, "--output-reproducible", "--of", "JSON"], check=True, capture_output=True
+    )
+    return pruned(json.loads(said.stdout), needed_by("shoal"))
+
+
+def _of_console() -> Bom:
+    node = find_node()
+    if node is None:
+        raise RuntimeError("there is no Node: run `make console` first")
+    with tempfile.TemporaryDirectory() as directory:
+        for name in ("package.json", "package-lock.json"):  # npm wants the console itself to have a version
+            told = json.loads((ROOT / "web" / name).read_text(encoding="utf-8"))
+            told["version"] = "0.0.0"
+            if "packages" in told:
+                told["packages"][""]["version"] = "0.0.0"
+            Path(directory, name).write_text(json.dumps(told), encoding="utf-8")
+        said = subprocess.run(
+            [shutil.which("npm", path=str(node.parent)) or "npm", "sbom", "--sbom-format", "cyclonedx", "--omit", "dev",
+             "--package-lock-only"],
+            cwd=directory, check=True, capture_output=True,
+        )  # fmt: skip
+    bom: Bom = json.loads(said.stdout)
+    return {**bom, "components": [without_places(component) for component in bom["components"]]}
+
+
+def main(tool: str, python: str, target: Path) -> None:
+    """Write both files."""
+    target.mkdir(parents=True, exist_ok=True)
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    for name, bom in (("python", _of_python(tool, python)), ("console", _of_console())):
+        root = {"type": "application", "name": "shoal", "version": version, "bom-ref": "shoal"}
+        told = {key: value for key, value in bom.get("metadata", {}).items() if key in {"timestamp", "tools"}}
+        file = target / f"shoal-{version}.{name}.cdx.json"
+        file.write_text(json.dumps({**bom, "metadata": {**told, "component": root}}, indent=1), encoding="utf-8")
+        print(f"{file}: {len(bom['components'])} components")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))

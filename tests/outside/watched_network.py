@@ -1,0 +1,282 @@
+"""A network of its own with one interface, whose every packet is looked at. Run as a script: it drives the real
+programs in there, then prints as JSON what they asked for.
+
+Everything that is sent anywhere goes to the loopback interface, by a route for every address: so an attempt to reach
+another machine, or to ask a name server, is a packet that is seen, whatever made it and however it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+NOT_ALLOWED = 77
+"""The exit code where this user may not make a network."""
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCADDRT, _SIOCSIFADDR = 0x8913, 0x8914, 0x890B, 0x8916
+_RTF_UP, _IFF_UP = 1, 1
+_SO_RCVBUFFORCE = 33
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_TCP, _UDP, _ICMP, _ICMP6 = 6, 17, 1, 58
+_UNREACHABLE = 1
+_SYN, _ACK = 0x02, 0x10
+_EVERYTHING = 0x0003
+
+COOKIE = "unb=2200000000009; cookie2=invented; _m_h5_tk=0123456789abcdef0123456789abcdef_1900000000000; _m_h5_tk_enc=0"
+PROXY = "proxy.shop.example"
+PLANTED = """
+import socket
+for family, kind, place in (
+    (socket.AF_INET, socket.SOCK_STREAM, ("203.0.113.7", 443)),
+    (socket.AF_INET6, socket.SOCK_STREAM, ("2001:db8::7", 443)),
+    (socket.AF_INET, socket.SOCK_DGRAM, ("198.51.100.1", 8125)),
+):
+    try:
+        with socket.socket(family, kind) as link:
+            link.settimeout(0.3)
+            link.connect(place)
+            link.send(b"usage statistics")
+    except OSError:
+        pass
+try:
+    socket.getaddrinfo("statistics.example", 443)
+except OSError:
+    pass
+"""
+"""What must be found: it reaches out by every way there is."""
+
+
+def enter() -> None:
+    """Leave the machine's network for an empty one. Raises ``OSError`` where that is not allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(_CLONE_NEWNET if user == 0 else _CLONE_NEWUSER | _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    if user:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        ask = struct.pack("16sH22x", b"lo", 0)
+        (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, ask), 16)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
+        anywhere = struct.pack("H14x", socket.AF_INET)
+        name = ctypes.create_string_buffer(b"lo")
+        route = struct.pack(
+            "L16s16s16sHhLPhPLLH", 0, anywhere, anywhere, anywhere, _RTF_UP, 0, 0, 0, 0, ctypes.addressof(name), 0, 0, 0
+        )
+        fcntl.ioctl(control, _SIOCADDRT, route)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
+        nothing = bytes(16)
+        index = socket.if_nametoindex("lo")
+        ours = socket.inet_pton(socket.AF_INET6, "fd00::1")  # without one nothing can be sent from
+        fcntl.ioctl(control, _SIOCSIFADDR, struct.pack("16sIi", ours, 128, index))
+        route = struct.pack("16s16s16sIHHILIi", nothing, nothing, nothing, 0, 0, 0, 1, 0, _RTF_UP, index)
+        fcntl.ioctl(control, _SIOCADDRT, route)
+
+
+@dataclass
+class Watch:
+    """Who was asked for: ``proto address port`` of each beginning, and each name that a name server was asked for."""
+
+    targets: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    packets: int = 0
+    lost: int = 0
+
+    def begin(self) -> None:
+        """Look at everything from now on."""
+        self._link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
+        self._link.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
+        self._link.bind(("lo", 0))
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def said(self) -> dict[str, Any]:
+        """What was seen so far."""
+        _, dropped = struct.unpack("II", self._link.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        self.lost += dropped
+        return {
+            "targets": sorted(self.targets),
+            "names": sorted(self.names),
+            "packets": self.packets,
+            "lost": self.lost,
+        }
+
+    def _look(self) -> None:
+        while True:
+            packet = self._link.recv(65_535)
+            self.packets += 1
+            kind = int.from_bytes(packet[12:14])
+            if kind == 0x0800:
+                head = (packet[14] & 0x0F) * 4
+                self._note(packet[23], socket.inet_ntop(socket.AF_INET, packet[30:34]), packet[14 + head :])
+            elif kind == 0x86DD:
+                self._note(packet[20], socket.inet_ntop(socket.AF_INET6, packet[38:54]), packet[54:])
+
+    def _note(self, protocol: int, address: str, body: bytes) -> None:
+        port = int.from_bytes(body[2:4])
+        if protocol == _TCP:
+            if body[13] & (_SYN | _ACK) == _SYN:
+                self.targets.add(f"tcp {address} {port}")
+        elif protocol == _UDP:
+            if port == 53:
+                self.names.add(_asked_name(body[8:]))
+            else:
+                self.targets.add(f"udp {address} {port}")
+        elif protocol == _ICMP6 and body[0] == _UNREACHABLE:  # the kernel sends no IPv6 there, and shows what it got
+            self._note(body[14], socket.inet_ntop(socket.AF_INET6, body[32:48]), body[48:])
+        elif protocol not in {_ICMP, _ICMP6}:
+            self.targets.add(f"protocol {protocol} {address}")
+
+
+def _asked_name(question: bytes) -> str:
+    """The name of a DNS question."""
+    labels, place = [], 12
+    while place < len(question) and question[place]:
+        labels.append(question[place + 1 : place + 1 + question[place]].decode("ascii", "replace"))
+        place += 1 + question[place]
+    return ".".join(labels)
+
+
+async def soon(what: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(90):
+        while not await what():
+            await asyncio.sleep(0.2)
+
+
+async def spawn(stack: AsyncExitStack, directory: Path, *words: str, **environment: str) -> None:
+    """A program of ours in a directory of its own, ended at the end."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHOAL_", "LC_", "LANG"))}
+    quick = {"RES_OPTIONS": "timeout:1 attempts:1", "PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": str(directory)}
+    with (directory / "stdout").open("wb") as output:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "shoal", *words, cwd=directory, env={**plain, **quick, **environment},
+            stdout=output, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+
+    async def end() -> None:
+        if child.returncode is None:
+            child.send_signal(signal.SIGTERM)
+        await child.wait()
+
+    stack.push_async_callback(end)
+
+
+async def live_in_the_demo(directory: Path) -> list[str]:
+    """The demo until a buyer was answered and an order served; its addresses, which alone may be asked for."""
+    async with AsyncExitStack() as stack:
+        await spawn(stack, directory, "demo", SHOAL_PORT="0")
+        ready: dict[str, str] = {}
+
+        async def begun() -> bool:
+            lines = (directory / "stdout").read_text().splitlines()
+            ready.update(json.loads(lines[0].removeprefix("READY ")) if lines else {})
+            return bool(ready)
+
+        await soon(begun)
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=ready["url"], timeout=30, trust_env=False))
+        site = httpx.AsyncClient(base_url=f"{ready['sandbox']}/_sandbox", timeout=30, trust_env=False)
+        await stack.enter_async_context(site)
+        await sign_in(http, ready["user"], ready["password"])
+        unb = (await http.get("/cookies/xiaoyu")).json()["unb"]
+        await site.post("/say", json={"account": unb, "buyer": "ann", "text": "在吗"})
+        await site.post("/pay", json={"account": unb, "buyer": "bob"})
+
+        async def served() -> bool:
+            seen = (await site.get(f"/chats/{unb}/ann")).json()["seen"]
+            orders = (await site.get("/orders", params={"account": unb})).json()["items"]
+            return bool(seen) and any(order["status"] == "shipped" for order in orders)
+
+        await soon(served)
+        for path in ("/console/", "/docs", "/openapi.json", "/health", "/system/status", "/cookies/xiaoyu/diagnosis"):
+            await http.get(path)
+        checked = await http.post("/console/proxy-check", json={"proxy": None})
+        assert checked.json()["ok"], checked.text
+        return [f"tcp 127.0.0.1 {ready[name].rpartition(':')[2]}" for name in ("url", "sandbox")]
+
+
+async def live_with_the_real_names(directory: Path) -> list[str]:
+    """A server as it comes, which nobody answers: an account, one behind a proxy, a QR login. Its own address."""
+    async with AsyncExitStack() as stack:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        await spawn(
+            stack, directory, "serve",
+            SHOAL_PORT=str(port), SHOAL_DATA_DIR=str(directory / "data"), SHOAL_ADMIN_PASSWORD="correct horse 9 staple",
+        )  # fmt: skip
+        url = f"http://127.0.0.1:{port}"
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60, trust_env=False))
+
+        async def ready() -> bool:
+            try:
+                return (await http.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await soon(ready)
+        await sign_in(http, "admin", "correct horse 9 staple")
+        shops = {"id": "direct", "value": COOKIE}, {
+            "id": "proxied", "value": COOKIE.replace("0009;", "0008;"), "proxy": f"http://{PROXY}:8080",
+        }  # fmt: skip
+        for shop in shops:
+            answer = await http.post("/cookies?wait=0", json=shop)
+            assert answer.status_code == 200, answer.text
+        await http.post("/qr-logins", json={})
+        await http.post("/console/proxy-check", json={"proxy": None})
+
+        async def tried() -> bool:
+            states = [(await http.get(f"/cookies/{shop['id']}")).json()["state"] for shop in shops]
+            return states == ["retrying", "retrying"]
+
+        await soon(tried)
+    return [f"tcp 127.0.0.1 {port}"]
+
+
+async def sign_in(http: httpx.AsyncClient, user: str, password: str) -> None:
+    """Be the administrator."""
+    answer = (await http.post("/login", json={"username": user, "password": password})).json()
+    http.headers["Authorization"] = f"Bearer {answer['token']}"
+
+
+async def main(directory: Path) -> None:
+    """Watch the programs, then what is planted."""
+    watch = Watch()
+    watch.begin()
+    for name in ("demo", "real"):
+        (directory / name).mkdir()
+    demo, real = await asyncio.gather(
+        live_in_the_demo(directory / "demo"), live_with_the_real_names(directory / "real")
+    )
+    said = watch.said()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PLANTED, env={**os.environ, "RES_OPTIONS": "timeout:1 attempts:1"}
+    )
+    await child.wait()
+    caught = watch.said()
+    print(json.dumps({"programs": said, "allowed": demo + real, "caught": caught}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    try:
+        enter()
+    except OSError as error:
+        print(f"no network of its own: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(NOT_ALLOWED)
+    asyncio.run(main(Path(sys.argv[1])))
