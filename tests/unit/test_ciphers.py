@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from certificates import certificate
+from shoal.tls import Certificate
 from shoal.xianyu.site_session import open_site_session
 
 
@@ -43,3 +44,14 @@ async def test_a_site_that_speaks_nothing_newer_than_tls_11_is_told_nothing(tmp_
     assert len(await _asks(new, client)) == 1
     new.minimum_version, new.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     assert await _asks(new, client) == []
+
+
+def test_every_cipher_of_our_own_door_has_forward_secrecy_and_the_strong_ones_come_first(tmp_path: Path) -> None:
+    certificate(tmp_path, "localhost")
+    file = tmp_path / "localhost.pem"
+    file.chmod(0o600)
+    ciphers = Certificate(file, file).context().get_ciphers()
+    assert len(ciphers) > 5
+    assert all(cipher["name"].startswith(("TLS_", "ECDHE-", "DHE-")) for cipher in ciphers)
+    assert all(cipher["strength_bits"] >= 128 for cipher in ciphers)
+    assert [cipher["aead"] for cipher in ciphers[:5]] == [True] * 5
