@@ -12,7 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shoal.log_lines import NEWEST
-from shoal.redaction import redact_fields
+from shoal.redaction import redact_fields, redact_path
 
 _PLACE = "_place"
 _OURS = ("level", "logger", "timestamp", _PLACE)
@@ -119,7 +119,7 @@ def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict
     arguments = event_dict.pop("positional_args", None)
     if event_dict.get("logger") == "uvicorn.access" and isinstance(arguments, tuple) and len(arguments) == 5:
         client, method, target, _version, status = arguments
-        path = str(target).partition("?")[0]
+        path = redact_path(str(target).partition("?")[0])
         event_dict.update(event="request", client=client, method=method, path=path, status=status)
     return event_dict
 

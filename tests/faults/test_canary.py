@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
+import pyotp
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess, soon
 from faults.durable import KEY_FILE
@@ -25,11 +31,17 @@ UPLOADED = "canaryZquplolpuqZ"
 PROXY_USER, PROXY_PASSWORD, BAD_PROXY_PASSWORD = (f"canary{word}{word[::-1]}" for word in ("Zquser", "Zqprx", "Zqpxb"))
 NEXT_PASSWORD = "canaryZqpass no one guesses"
 WRONG_PASSWORD = "canaryZqwrong nor this one"
+THEIR_PASSWORD = "canaryZqtheir pass of another"
+WRONG_CODE = "canaryZqcode"
 CONTROL = "canaryZqremark"
 """No secret: it must be found in all of these places, else the search is blind."""
 SITE_TOKEN = "oauth_k1:"
 """How every access token of the site begins."""
 SECRET_COOKIES = {"cookie2", "sgcookie", "_m_h5_tk", "_m_h5_tk_enc", "_tb_token_", "XSRF-TOKEN", "csg", "t"}
+
+
+GIVEN = {"/tokens", "/me/totp", "/me/totp/confirm", "/me/recovery-codes", "/invitations", "/console/session"}
+"""What answers a POST to these holds a secret that is for its reader, this once."""
 
 
 def shapes_of(secret: str) -> Iterator[bytes]:
@@ -67,6 +79,8 @@ class Evidence:
         await response.aread()
         if request.url.path == "/login" and response.status_code == 200 and response.json()["success"]:
             return
+        if request.method == "POST" and request.url.path in GIVEN and response.status_code == 200:
+            return
         self.paths.add((request.method, request.url.path, response.status_code))
         content = without_code(response.content) if request.url.path.startswith("/qr-login") else response.content
         head = repr(response.headers.multi_items()).encode()
@@ -77,6 +91,14 @@ class Evidence:
         for path in [*server.data_dir.rglob("*"), server.log_file]:
             if path.is_file() and path.name != KEY_FILE:
                 self.pieces.append((f"{path.name} {when}", path.read_bytes()))
+
+    def take_process(self, server: ServerProcess) -> None:
+        """Keep the command line that everybody on the machine can read, and all that its children were told."""
+        process = psutil.Process(server.child.pid)
+        self.pieces.append(("the command line", "\0".join(process.cmdline()).encode()))
+        for child in process.children(recursive=True):
+            told = [*child.cmdline(), *(f"{name}={value}" for name, value in child.environ().items())]
+            self.pieces.append(("a child process", "\0".join(told).encode()))
 
     def finds(self, secrets: dict[str, str]) -> list[str]:
         """Where any secret stands."""
@@ -99,6 +121,63 @@ async def listen(http: httpx.AsyncClient, evidence: Evidence) -> None:
     except httpx.TransportError:
         pass
     evidence.pieces.append(("GET /events", bytes(told)))
+
+
+async def follow(server: ServerProcess, token: str, evidence: Evidence) -> None:
+    """Keep all that the console's socket tells, until the server or the sign-in goes."""
+    headers = {"Cookie": f"shoal_session={token}"}
+    where = server.url.replace("http", "ws", 1) + "/console/live"
+    async with connect(where, origin=Origin(server.url), additional_headers=headers) as socket:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                told = await socket.recv()
+                evidence.pieces.append(("the console's socket", told.encode() if isinstance(told, str) else told))
+
+
+async def open_console(server: ServerProcess) -> str:
+    """Sign a browser in; returns its token."""
+    said = {"name": "admin", "password": PASSWORD}
+    answer = await server.http.post("/console/session", json=said, headers={"Origin": server.url})
+    assert answer.status_code == 200, answer.text
+    token: str = answer.cookies["shoal_session"]
+    server.http.cookies.clear()
+    return token
+
+
+async def meet_somebody(server: ServerProcess, evidence: Evidence) -> dict[str, str]:
+    """Another person comes in by a link, has a second factor and a token. Returns what must stay secret of them."""
+    invitation = (await server.ok("POST", "/invitations", {"role": "owner"}))["token"]
+    hooks = {"response": [evidence.take]}
+    async with httpx.AsyncClient(base_url=server.url, timeout=40, event_hooks=hooks) as http:
+
+        async def post(path: str, body: Any, status: int = 200, key: str = "") -> Any:
+            headers = {"Idempotency-Key": key} if key else {}
+            answer = await http.post(path, json=body, headers=headers)
+            assert answer.status_code == status, (path, answer.text)
+            return answer.json()
+
+        await post("/join/look", {"token": invitation})
+        await post("/join", {"token": invitation, "username": "bob", "password": THEIR_PASSWORD})
+        await post("/join", {"token": invitation, "username": "bob2", "password": THEIR_PASSWORD}, 404)
+        said = {"username": "bob", "password": THEIR_PASSWORD}
+        first = (await post("/login", said))["token"]
+        http.headers["Authorization"] = f"Bearer {first}"
+        api = (await post("/tokens", {"name": "canary", "scope": "manage"}, key="once"))["token"]
+        seed = (await post("/me/totp", {"password": THEIR_PASSWORD}, key="twice"))["secret"]
+        app = pyotp.TOTP(seed)
+        codes = (await post("/me/totp/confirm", {"code": app.now()}))["recovery_codes"]
+        del http.headers["Authorization"]
+        second = (await post("/login", {**said, "totp": codes[0]}))["token"]
+        http.headers["Authorization"] = f"Bearer {api}"
+        for path in ("/cookies", "/me", f"/cookies/{api}", f"/cookies/{invitation}/history", f"/nowhere?token={api}"):
+            await http.get(path)
+        http.headers["Authorization"] = f"Bearer {second}"
+        await http.request("DELETE", "/me/totp", json={"password": THEIR_PASSWORD, "code": WRONG_CODE})
+    return {
+        "an invitation": invitation, "another's password": THEIR_PASSWORD, "another's session": first,
+        "their second session": second, "an API token": api, "a seed": seed, "a wrong code": WRONG_CODE,
+        **{f"recovery code {number}": one for number, one in enumerate(codes)},
+    }  # fmt: skip
 
 
 async def live(server: ServerProcess, sandbox: SandboxProcess, seller: dict[str, Any]) -> None:
@@ -232,11 +311,11 @@ async def read_everything(server: ServerProcess, item: str) -> None:
                 assert (await server.http.get(filled)).status_code == 200, filled
                 await nobody.get(filled)
                 await nobody.get(filled, headers={"Authorization": f"Bearer {MISPLACED}"})
-    for path in ("/docs", "/messages?cid=shop", "/cookies/shop/history?limit=200"):
+    for path in ("/docs", "/messages?cid=shop", "/cookies/shop/history?limit=200", "/security-log?format=lines"):
         await server.http.get(path)
 
 
-async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: SandboxProcess, tmp_path: Path) -> None:
+async def test_d7_no_secret_stands_in_any_answer_event_log_or_file(sandbox: SandboxProcess, tmp_path: Path) -> None:
     seller = (await sandbox.get("sellers"))["items"][0]
     server = ServerProcess(tmp_path / "data", sandbox.url, SHOAL_LOG_LEVEL="DEBUG")
     evidence = Evidence()
@@ -245,7 +324,10 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
         server.http.event_hooks["response"] = [evidence.take]
         tokens = [server.http.headers["Authorization"].removeprefix("Bearer ")]
         listening = asyncio.create_task(listen(server.http, evidence))
+        tokens.append(await open_console(server))
+        following = asyncio.create_task(follow(server, tokens[-1], evidence))
         await live(server, sandbox, seller)
+        theirs = await meet_somebody(server, evidence)
         await go_by_proxies(server)
         scanned = await log_in_by_qr(server, sandbox)
         await be_parked(server, sandbox, seller["unb"])
@@ -256,7 +338,8 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
         server.http.headers["Authorization"] = f"Bearer {tokens[-1]}"
         second = asyncio.create_task(listen(server.http, evidence))
         await read_everything(server, seller["items"][0]["id"])
-        evidence.take_files("while it runs", server)
+        evidence.take_files("while it runs", server)  # a crash would leave just this
+        evidence.take_process(server)
         await server.ok("DELETE", "/cookies/shop")
         evidence.take_files("after the removal", server)
         child = server.child
@@ -264,7 +347,7 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
         assert child.stdout is not None
         evidence.pieces.append(("stdout", await child.stdout.read()))
         await child.wait()
-        await asyncio.gather(listening, second)
+        await asyncio.gather(listening, second, following)
         evidence.take_files("after the end", server)
     finally:
         await server.close()
@@ -279,11 +362,13 @@ async def test_no_secret_stands_in_any_answer_event_log_or_file(sandbox: Sandbox
         "a wrong password": WRONG_PASSWORD, "the key": key, "a token of the site": SITE_TOKEN,
         **{f"session {number}": token for number, token in enumerate(tokens)},
         **scanned,
+        **theirs,
         **{f"cookie {name}": parts[name] for name in SECRET_COOKIES & set(parts)},
     }  # fmt: skip
     assert not evidence.finds(secrets)
     found = {where for where, content in evidence.pieces if CONTROL.encode() in content}
     assert found >= {"GET /events", "GET /cookies/shop 200", "shoal.db-wal while it runs", "shoal.db after the end"}
+    assert "the console's socket" in found
     assert {status for method, _, status in evidence.paths if method == "GET"} >= {200, 401}
     files = dict(evidence.pieces)
     assert b"debug" in files["data.log after the end"]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from shoal.redaction import MAX_CHARACTERS, redact_fields, redact_text
+from shoal.redaction import MAX_CHARACTERS, redact_fields, redact_path, redact_text
 
 TOKEN = "dZ8kQm1xV7nB3cR5tY9wL2pG6sH4jF0aE-_uIoPq12A"
 COOKIE = "1f0e7c2d9a3b4c5d1f0e"
@@ -187,6 +187,16 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_text_that_was_made_to_be_slow_is_not(name: str) -> None:
     redact_text(HOSTILE[name])  # a pattern that goes back and forth takes minutes for one of these
+
+
+def test_a_token_in_a_path_is_not_repeated_and_ids_are() -> None:
+    assert TOKEN not in redact_path(f"/cookies/{TOKEN}/history")
+    for path in (
+        "/ops/7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+        "/cookies/my-shop-Number-1/history",
+        "/assets/paged-9TWZnbM1.js",
+    ):
+        assert redact_path(path) == path
 
 
 def test_a_monster_is_cut() -> None:
