@@ -106,6 +106,8 @@ ITSELF = "server"
 """Who acts in the security log when nobody asked."""
 SETUP_LINK_HOURS = 24
 """How long the first administrator's set-up link holds; it is over with the first sign-in."""
+FAMILIAR_DAYS = 30
+"""How long somebody who signed in from an address is known there after a restart."""
 CLOSE_SECONDS = 15.0
 """The longest that any one part may take to close."""
 
@@ -233,7 +235,7 @@ async def _open_parts(
     except ConfigError as error:
         await notes.note(SecurityEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
         raise
-    people = _open_people(database, vault, settings, closing)
+    people = await _open_people(database, vault, notes, settings, closing)
 
     def tell(talk: Talk) -> None:
         account = manager.accounts.get(talk.account_id)
@@ -340,19 +342,31 @@ class _People:
     sign_ins: SignIns
 
 
-def _open_people(database: Database, vault: Vault, settings: Settings, closing: AsyncExitStack) -> _People:
+async def _open_people(
+    database: Database, vault: Vault, notes: SecurityLog, settings: Settings, closing: AsyncExitStack
+) -> _People:
     passwords = Passwords()
     closing.push_async_callback(_bounded, "passwords", passwords.close)
     sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
     closing.push_async_callback(_bounded, "sessions", sessions.close)
-    users, second_factor = Users(database, passwords), SecondFactor(database, vault)
+    users, second_factor, delays = Users(database, passwords), SecondFactor(database, vault), SignInDelays()
+    await _remember_places(notes, delays)
     return _People(
         users=users,
         sessions=sessions,
         invitations=Invitations(database, passwords),
         second_factor=second_factor,
-        sign_ins=SignIns(users, sessions, second_factor, SignInDelays()),
+        sign_ins=SignIns(users, sessions, second_factor, delays),
     )
+
+
+async def _remember_places(notes: SecurityLog, delays: SignInDelays) -> None:
+    """A restart forgets who guessed, but not where people signed in: there nobody else's guesses hold them up."""
+    places = await notes.places_of_sign_ins(now_ms() - FAMILIAR_DAYS * 86_400_000)
+    for user, address in reversed(places):
+        for name in (user.username, user.email):
+            if name:
+                delays.remember(name, address)
 
 
 async def _open_departures(people: _People, manager: CookieManager, closing: AsyncExitStack) -> Departures:

@@ -18,13 +18,14 @@ from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
 
 from shoal.clock import now_ms
 from shoal.database import Database
 from shoal.errors import StoreError
 from shoal.redaction import redact_fields
 from shoal.schema import insert_or, security_notes, users
+from shoal.users import USER_COLUMNS, User, user_of
 
 log = structlog.get_logger("shoal.security")
 
@@ -221,6 +222,23 @@ class SecurityLog:
             query = query.where(_comes_after(*before))
         return await self._database.read(
             lambda connection: [_kept(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def places_of_sign_ins(self, since_ms: int, *, limit: int = 10_000) -> list[tuple[User, str]]:
+        """Who signed in since that moment, and from which address; each pair once, the newest first."""
+        query = (
+            select(*USER_COLUMNS, security_notes.c.origin, func.max(security_notes.c.id).label("last"))
+            .join(users, users.c.id == security_notes.c.user_id)
+            .where(security_notes.c.kind == SecurityEvent.SIGN_IN.value, security_notes.c.outcome == OK)
+            .where(security_notes.c.at_ms >= since_ms)
+            .group_by(users.c.id, security_notes.c.origin)
+            .order_by(func.max(security_notes.c.id).desc())
+            .limit(limit)
+        )
+        return await self._database.read(
+            lambda connection: [
+                (user_of(row), row["origin"].rpartition(" ")[2]) for row in connection.execute(query).mappings()
+            ]
         )
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:

@@ -109,13 +109,22 @@ class SignInDelays:
                     for window in windows:
                         self._limiter.hit(window, key)
             elif attempt.failed is False and name:
-                self._forget(counted[1:], pair if guess is Guess.PASSWORD else None)
+                self._forget(counted[1:])
+                if guess is Guess.PASSWORD:
+                    self._familiar.pop(pair, None)  # the newest stands last
+                    self.remember(name, address)
             async with self._turn:
                 for key, _ in counted:
                     self._under_way[key] -= 1
                     if not self._under_way[key]:
                         del self._under_way[key]
                 self._turn.notify_all()
+
+    def remember(self, name: str, address: str) -> None:
+        """That person has signed in from there before."""
+        self._familiar[f"{_digest(folded(name.strip()))}@{_place(address)}"] = None
+        while len(self._familiar) > _FAMILIAR_LIMIT:
+            self._familiar.popitem(last=False)
 
     def _has_room(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]]) -> bool:
         """Whether one more may begin now. Raises when failures alone forbid it."""
@@ -131,15 +140,10 @@ class SignInDelays:
             raise TooManyAttempts(retry_after=math.ceil(wait))
         return room
 
-    def _forget(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]], pair: str | None) -> None:
+    def _forget(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]]) -> None:
         for key, windows in counted:
             for window in windows:
                 self._limiter.clear(window, key)
-        if pair is not None:
-            self._familiar[pair] = None
-            self._familiar.move_to_end(pair)
-            while len(self._familiar) > _FAMILIAR_LIMIT:
-                self._familiar.popitem(last=False)
 
 
 def _place(address: str) -> str:

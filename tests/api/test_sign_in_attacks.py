@@ -1,0 +1,182 @@
+"""Whoever attacks the sign-in learns nothing, wins nothing, and harms nobody who is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from doors import Door, another_person, client_of, open_door
+from shoal.errors import NotApplied
+from shoal.passwords import Passwords
+from shoal.sign_in_delays import SignInDelays, Windows
+
+PASSWORD = "a password of theirs"
+
+
+class Counting:
+    """A hasher that counts what it is asked."""
+
+    def __init__(self, real: PasswordHasher) -> None:
+        self._real = real
+        self._calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        self._calls[name] += 1
+        return getattr(self._real, name)
+
+    def taken(self) -> dict[str, int]:
+        """What it was asked since this was asked last."""
+        found = dict(self._calls)
+        self._calls.clear()
+        return found
+
+
+async def test_nobody_learns_by_signing_in_who_is_there(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same status, body and work for an unknown name, a wrong password, and a person who may not sign in."""
+    async with another_person(door), another_person(door, "eve"):
+        await door.call("PATCH", "/users/3", json={"active": False})
+        await door.call("POST", "/login", json={"username": "warm", "password": "up"})
+        pool = door.server.users._passwords
+        counting = Counting(pool._hasher)
+        monkeypatch.setattr(pool, "_hasher", counting)
+        seen = []
+        for name, password in (
+            ("bob", "wrong"),
+            ("nobody", "wrong"),
+            ("eve", "wrong"),
+            ("eve", PASSWORD),
+            ("nobody@example.com", "wrong"),
+            ("x" * 5_000, "wrong"),
+            ("", "wrong"),
+            ("bob", "x" * 1_000_000),
+            ("nobody", "x" * 1_000_000),
+        ):
+            answer = await door.client.post("/login", json={"username": name or " ", "password": password})
+            seen.append((answer.status_code, answer.text, counting.taken()))
+        assert {(status, text, str(work)) for status, text, work in seen} == {
+            (200, seen[0][1], str({"verify": 1})),
+        }  # fmt: skip
+
+
+async def test_who_must_wait_is_told_the_same_whether_or_not_the_name_is_known(door: Door) -> None:
+    async with another_person(door):
+        told = {}
+        for name in ("bob", "nobody"):
+            for _ in range(5):
+                await door.call("POST", "/login", json={"username": name, "password": "wrong"})
+            answer = await door.call("POST", "/login", json={"username": name, "password": PASSWORD})
+            told[name] = {**answer, "message": answer["message"].translate({ord(digit): "0" for digit in "0123456789"})}
+        assert told["bob"] == told["nobody"]
+        assert (told["bob"]["success"], told["bob"]["code"]) == (False, "too_many_attempts")
+
+
+async def test_a_delay_is_told_with_a_time_and_touches_no_session_in_use(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "data", allow_plain_http=True) as door, another_person(door) as bob:
+        origin = {"Origin": "http://localhost:8080"}
+        transport = httpx.ASGITransport(app=door.app, client=("198.51.100.9", 1))
+        async with httpx.AsyncClient(transport=transport, base_url=origin["Origin"], headers=origin) as thief:
+            answers = [
+                await thief.post("/console/session", json={"name": "bob", "password": f"guess {n}"}) for n in range(7)
+            ]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 2
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+        assert answers[-1].json()["code"] == "too_many_attempts"
+        await bob.call("GET", "/me")
+        await bob.add("bobs", 2)
+
+
+async def test_the_owner_signs_in_from_where_they_came_before_while_a_stranger_guesses(tmp_path: Path) -> None:
+    """Also after a restart, which forgets what was counted in memory: the security log remembers the places."""
+    data = tmp_path / "data"
+    login = {"username": "bob", "password": PASSWORD}
+
+    def at(door: Door, address: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=door.app, client=(address, 1))
+        return httpx.AsyncClient(transport=transport, base_url="http://shoal.test")
+
+    async with open_door(data) as door, another_person(door), at(door, "192.0.2.7") as home:
+        assert (await home.post("/login", json=login)).json()["success"]
+    async with open_door(data) as door, at(door, "198.51.100.9") as thief, at(door, "192.0.2.7") as home:
+        for _ in range(6):
+            last = await thief.post("/login", json={**login, "password": "guess"})
+        assert last.json()["code"] == "too_many_attempts"
+        assert (await home.post("/login", json=login)).json()["success"]
+
+
+async def test_a_flood_of_sign_ins_is_turned_away_and_the_server_stays_there_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_door(tmp_path / "data") as door:
+        endless = Windows(address="10000/second", person="10000/second")
+        pool = Passwords(waiting_limit=4)  # the real cost of a password
+        monkeypatch.setattr(door.server.users, "_passwords", pool)
+        monkeypatch.setattr(door.server.sign_ins, "delays", SignInDelays(endless))
+        login = {"username": "admin", "password": "guess"}
+        flood = [asyncio.create_task(door.client.post("/login", json=login)) for _ in range(60)]
+        await asyncio.sleep(0)
+        answers = 0
+        while not all(task.done() for task in flood):
+            await door.call("GET", "/cookies")
+            answers += 1
+        codes = Counter(task.result().json()["code"] for task in flood)
+        assert codes["too_many_attempts"] > 0
+        assert codes["wrong_login"] > 0
+        assert set(codes) == {"too_many_attempts", "wrong_login"}
+        assert answers > 0
+        assert pool._room == 4  # every place was given back
+        await pool.close()
+
+
+async def test_a_full_disk_lets_nobody_in_and_throws_nobody_out(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with another_person(door) as bob:
+        session = await door.server.sessions.of(str(bob.client.headers["authorization"]).removeprefix("Bearer "))
+        assert session is not None
+        later = session.last_used_ms + 600_000
+        monkeypatch.setattr(door.server.sessions, "_now_ms", lambda: later)
+
+        async def full(job: Any) -> Any:
+            raise NotApplied("the database refused: the disk is full", reason="full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(door.server.database, "write", full)
+            await bob.call("GET", "/cookies")  # its last use cannot be stored, and need not be
+            await bob.call("GET", "/me")
+            answer = await door.client.post("/login", json={"username": "bob", "password": PASSWORD})
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_applied")
+            assert "retry-after" in answer.headers
+        assert (await door.call("POST", "/login", json={"username": "bob", "password": PASSWORD}))["success"]
+
+
+async def test_a_token_that_was_planted_before_the_sign_in_opens_nothing_after_it(door: Door) -> None:
+    """Session fixation: the browser gets a new token, and the one it had is over."""
+    planted = await door.server.sessions.open(1, kind="console")
+    async with another_person(door):
+        origin = "http://localhost:8080"
+        transport = httpx.ASGITransport(app=door.app, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url=origin, headers={"Origin": origin}) as browser:
+            answer = await browser.post(
+                "/console/session",
+                json={"name": "bob", "password": PASSWORD},
+                headers={"Cookie": f"shoal_session={planted}"},
+            )
+            fresh = answer.cookies["shoal_session"]
+        assert fresh != planted
+        assert await door.server.sessions.of(planted) is None
+        session = await door.server.sessions.of(fresh)
+        assert session is not None
+        assert session.user.username == "bob"
+
+
+async def test_guessing_tokens_of_links_is_slowed_down(door: Door) -> None:
+    link = await door.call("POST", "/invitations", json={"role": "admin"})
+    async with client_of(door.app) as stranger:
+        answers = [await stranger.post("/join/look", json={"token": f"guess{number}"}) for number in range(12)]
+        assert [answer.status_code for answer in answers] == [404] * 10 + [429] * 2
+        used = {"token": link["token"], "username": "x", "password": PASSWORD}
+        assert (await stranger.post("/join", json=used)).status_code == 429
