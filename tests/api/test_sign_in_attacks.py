@@ -98,7 +98,7 @@ async def test_the_owner_signs_in_from_where_they_came_before_while_a_stranger_g
 
     def at(door: Door, address: str) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=door.app, client=(address, 1))
-        return httpx.AsyncClient(transport=transport, base_url="http://shoal.test")
+        return httpx.AsyncClient(transport=transport, base_url="https://shoal.test")
 
     async with open_door(data) as door, another_person(door), at(door, "192.0.2.7") as home:
         assert (await home.post("/login", json=login)).json()["success"]
