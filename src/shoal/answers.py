@@ -7,6 +7,7 @@ answer, whoever finds the row without an answer knows from it whether the change
 from __future__ import annotations
 
 import asyncio
+import hmac
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -66,14 +67,20 @@ class Answers:
         database: Database,
         *,
         wait_seconds: float,
+        secret: bytes = b"",
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """``wait_seconds``: how long a request waits for its twin that is being answered."""
+        """``wait_seconds``: how long a request waits for its twin that is being answered. ``secret`` keys its hash."""
         self._database = database
         self._wait_seconds = wait_seconds
+        self._secret = secret
         self._now_ms = now_ms
         self._under_way: list[str] = []
         self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def hash_of(self, content: bytes) -> str:
+        """What tells two requests apart. It is keyed: nobody who reads the database can try out passwords on it."""
+        return hmac.new(self._secret, content, "sha256").hexdigest()
 
     @asynccontextmanager
     async def turn(self, request: KeyedRequest) -> AsyncIterator[None]:
@@ -122,7 +129,7 @@ class Answers:
         def job(connection: Connection) -> Reservation:
             found = _find(connection, row)
             if found is not None and found.expires_at_ms <= now:
-                released = {"idem_key": None, "status": None, "answer": None}
+                released = {"idem_key": None, "status": None, "answer": None, "request_hash": ""}
                 connection.execute(update(ops).where(ops.c.op_id == found.op_id).values(**released))
                 found = None
             if found is None:
@@ -153,8 +160,8 @@ class Answers:
         """Drop the answers whose day is over, and give their keys back; the ops stay. Returns how many."""
         statement = (
             update(ops)
-            .where(ops.c.expires_at_ms <= self._now_ms(), ops.c.idem_key.is_not(None))
-            .values(idem_key=None, status=None, answer=None)
+            .where(ops.c.expires_at_ms <= self._now_ms(), or_(ops.c.idem_key.is_not(None), ops.c.request_hash != ""))
+            .values(idem_key=None, status=None, answer=None, request_hash="")
         )
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,12 +34,19 @@ from shoal.journal import Baseline, JournalEntry
 from shoal.rule import Rule
 from shoal.schema import account_tables, accounts
 from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
-from shoal.vault import Vault, parse_keys
+from shoal.vault import KEY_BYTES, Vault, parse_keys
 
 log = structlog.get_logger("shoal.database")
 
 _CHECK_COLUMN = "store_meta.key_check"
 _CHECK_TEXT = "the right key opens this"
+ANSWERS_SECRET = "answers_secret"  # noqa: S105 - a name
+"""The fact by which the hashes of requests with idempotency keys are keyed."""
+SEALED_FACTS: dict[str, dict[str, Any]] = {
+    "key_check": {"account_id": "", "column": _CHECK_COLUMN},
+    ANSWERS_SECRET: {"column": "store_meta.answers_secret"},
+}
+"""Facts of ``store_meta`` that are sealed, and whose the vault is told they are."""
 
 
 async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
@@ -69,11 +77,34 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
     return vault
 
 
-async def renew_key_check(database: Database, vault: Vault) -> None:
-    """Seal the value by which the right key is known with the newest key."""
-    stored = await database.fact("key_check")
-    if stored is None or not vault.is_current(bytes.fromhex(stored)):
-        await database.replace_fact("key_check", _key_check(vault))
+async def own_secret(database: Database, vault: Vault, name: str) -> bytes:
+    """32 random bytes of this database, kept sealed among its facts; made anew where none can be opened.
+
+    ``name`` is one of ``SEALED_FACTS``.
+    """
+    stored = await database.fact(name)
+    if stored is not None:
+        with contextlib.suppress(StoreError, ValueError):
+            return bytes.fromhex(vault.open(bytes.fromhex(stored), **SEALED_FACTS[name]))
+        log.warning("a secret of the server's own was made anew", name=name)
+    fresh = secrets.token_bytes(KEY_BYTES)
+    sealed = vault.seal(fresh.hex(), **SEALED_FACTS[name]).hex()
+    if stored is not None:
+        await database.replace_fact(name, sealed)
+        return fresh
+    kept = await database.remember(name, sealed)  # another server may have been faster
+    return bytes.fromhex(vault.open(bytes.fromhex(kept), **SEALED_FACTS[name]))
+
+
+async def renew_facts(database: Database, vault: Vault) -> None:
+    """Seal the facts that are sealed with the newest key."""
+    for name, bound in SEALED_FACTS.items():
+        stored = await database.fact(name)
+        if stored is None or vault.is_current(bytes.fromhex(stored)):
+            continue
+        with contextlib.suppress(StoreError):  # one that cannot be opened is made anew by the next start
+            text = vault.open(bytes.fromhex(stored), **bound)
+            await database.replace_fact(name, vault.seal(text, **bound).hex())
 
 
 def _key_check(vault: Vault) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from shoal.database import Database
-from shoal.db_manager import renew_key_check
+from shoal.db_manager import renew_facts
 from shoal.errors import ConfigError, Conflict, StoreError
 from shoal.sealed_values import SealedColumn, count_by_key, seal_anew, sealed_columns
 from shoal.vault import KEY_BYTES, Vault, key_id, read_key_file, write_key_file
@@ -125,7 +125,7 @@ class KeyRotation:
             newest, *old = self._vault.key_ids
             if not old:
                 raise Conflict("there is one key only", code="no_old_key")
-            await renew_key_check(self._database, self._vault)
+            await renew_facts(self._database, self._vault)
             counted = await self._database.write(count_by_key)  # after every write that was asked for before
             left = sum(count for one, count in counted.items() if one != newest)
             if left:
@@ -159,7 +159,7 @@ class KeyRotation:
         wait, longest = AGAIN_SECONDS
         while True:
             try:
-                await renew_key_check(self._database, self._vault)
+                await renew_facts(self._database, self._vault)
                 renewed, self._unreadable = 0, 0
                 for place in sealed_columns():
                     renewed += await self._renew(place)

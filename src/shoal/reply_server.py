@@ -71,7 +71,7 @@ from shoal.console import routes as console
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
 from shoal.errors import ConfigError, InvalidInput, StoreError
 from shoal.events import Talk
@@ -272,7 +272,11 @@ async def _open_parts(
     closing.push_async_callback(_rereading(database, manager, access))
     departures = await _open_departures(people, manager, closing)
     first = await _first_entry(people, settings, notes)  # last: a start that fails must not swallow it
-    answers = Answers(database, wait_seconds=settings.lock_wait_seconds)
+    answers = Answers(
+        database,
+        wait_seconds=settings.lock_wait_seconds,
+        secret=await own_secret(database, vault, ANSWERS_SECRET),
+    )
     retention = Retention(
         store,
         message_log,

@@ -14,7 +14,7 @@ from sqlalchemy import LargeBinary, update
 
 from shoal.credentials import Credentials
 from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.errors import Conflict, ShoalError, StoreError
 from shoal.key_rotation import KeyFigures, KeyRotation
 from shoal.schema import accounts, metadata
@@ -92,6 +92,7 @@ async def test_after_a_rotation_everything_opens_with_the_new_key_alone(
     manager = await fill(database, vault)
     before = await manager.load()
     (old,) = read_key_file(key_file, required=True)
+    secret = await own_secret(database, vault, ANSWERS_SECRET)
     async with rotation(database, vault, key_file) as living:
         assert await living.figures() == KeyFigures(
             ((await living.figures()).keys[0],), from_setting=False, rotating=False, unreadable=0
@@ -107,6 +108,7 @@ async def test_after_a_rotation_everything_opens_with_the_new_key_alone(
     assert names_beside(key_file) == ["secret.key"]
     alone = await open_vault(database, key_file)
     assert alone.key_ids == (key_id(new),)
+    assert await own_secret(database, alone, ANSWERS_SECRET) == secret
     assert await DBManager(database, alone).load() == before
     credentials = Credentials(database, alone)
     assert await credentials.jar(before.accounts["shop1"]) == {"cookie2": "jar"}
@@ -221,3 +223,14 @@ async def test_a_key_file_that_cannot_be_written_leaves_everything_as_it_was(
     assert (caught.value.code, len(vault.key_ids)) == ("key_file_unwritable", 1)
     assert lines_of(key_file) == before
     assert names_beside(key_file) == ["secret.key"]
+
+
+async def test_a_secret_of_the_servers_own_stays_until_no_key_opens_it(
+    database: Database, vault: Vault, key_file: Path
+) -> None:
+    secret = await own_secret(database, vault, ANSWERS_SECRET)
+    assert (len(secret), await own_secret(database, vault, ANSWERS_SECRET)) == (32, secret)
+    stranger = Vault([b"s" * 32])
+    made_anew = await own_secret(database, stranger, ANSWERS_SECRET)
+    assert made_anew != secret
+    assert await own_secret(database, stranger, ANSWERS_SECRET) == made_anew

@@ -85,7 +85,7 @@ async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
         body = await request.body()
     except ClientDisconnect:
         raise HTTPException(400) from None  # the caller is gone: nobody hears it
-    content = hashlib.sha256(request.url.query.encode() + b"\n" + body)
+    server: Server = request.app.state.server
     return KeyedRequest(
         user_id=who.id,
         token_id=None if who.token is None else who.token.id,
@@ -93,7 +93,7 @@ async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
         key=key,
         method=request.method,
         path=_storable(request.scope["path"]),
-        request_hash=content.hexdigest(),
+        request_hash=server.answers.hash_of(request.url.query.encode() + b"\n" + body),
     )
 
 
