@@ -1,4 +1,5 @@
-"""The command line: ``serve``, ``demo``, ``sandbox``, ``login``, ``logout``, ``accounts``, ``orders`` and ``keys``."""
+"""The command line: ``serve``, ``demo``, ``sandbox``, ``login``, ``logout``, ``accounts``, ``orders``,
+``keys`` and ``tokens``."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ from shoal import __version__
 from shoal.config import load_settings
 from shoal.errors import ConfigError, ShoalError
 from shoal.logs import configure_logging, log_crashes
+from shoal.shell import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
 from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
 from shoal.shell.keys import keys
 from shoal.shell.orders import orders
 from shoal.shell.session import Url, chosen_url, run
 from shoal.shell.token_file import TokenFile
+from shoal.shell.tokens import tokens
 from shoal.shell.words import in_chinese, words
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ app = typer.Typer(
 app.add_typer(accounts, name="accounts")
 app.add_typer(orders, name="orders")
 app.add_typer(keys, name="keys")
+app.add_typer(tokens, name="tokens")
 
 
 def main() -> None:
