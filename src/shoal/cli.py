@@ -1,5 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``sandbox``, ``login``, ``logout``, ``accounts``, ``orders``,
-``keys`` and ``tokens``."""
+"""The command line: ``shoal serve``, ``demo``, ``sandbox``, ``login``, ``accounts``, ``orders``, ``users`` and more."""
 
 from __future__ import annotations
 
@@ -23,6 +22,7 @@ from shoal.shell.orders import orders
 from shoal.shell.session import Url, chosen_url, run
 from shoal.shell.token_file import TokenFile
 from shoal.shell.tokens import tokens
+from shoal.shell.users import users
 from shoal.shell.words import in_chinese, words
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts, name="accounts")
 app.add_typer(orders, name="orders")
+app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(tokens, name="tokens")
 
@@ -279,7 +280,13 @@ async def _reach(url: str) -> None:
 
 async def _login(url: str, user: str, password: str) -> None:
     async with ApiClient(url) as client:
-        token = await client.sign_in(user, password)
+        try:
+            token = await client.sign_in(user, password)
+        except Refused as error:
+            if error.code != "totp_needed" or not sys.stdin.isatty():
+                raise
+            code = typer.prompt(words("Code of your authenticator app", "验证器应用中的验证码"), err=True)
+            token = await client.sign_in(user, password, code)
     TokenFile().put(url, user=user, token=token)
     typer.echo(words(f"Signed in to {url} as {user}.", f"已以 {user} 登录 {url}。"))
 

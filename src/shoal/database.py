@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from shoal.errors import ConfigError, StoreError
 from shoal.group_writer import ChangeWriter, FaultPoint, GroupWriter, translated
-from shoal.migrations import migrate
+from shoal.migrations import check_is_newest, migrate
 from shoal.schema import insert_or, metadata, store_meta
 from shoal.store import Change, Settle
 
@@ -201,6 +201,24 @@ class Database:
         except (StoreError, TimeoutError):
             return False
         return True
+
+    def write_beside(self, job: Callable[[Connection], T]) -> T:
+        """Run ``job`` in one transaction on a database that is not open here, and that a server may be using.
+
+        Nothing is made or migrated. Raises ``ConfigError`` when there is none, or one of another version, and
+        ``StoreError``.
+        """
+        if self.file is not None and not self.file.is_file():
+            raise ConfigError(
+                f"there is no database at {self.file}; name the data directory by SHOAL_DATA_DIR", code="no_database"
+            )
+        engine = self._engine_of_writer()
+        try:
+            with _as_store_error(), engine.connect() as connection, connection.begin():
+                check_is_newest(connection)
+                return job(connection)
+        finally:
+            engine.dispose()
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write changes all or nothing (see ``AccountStore.submit``)."""

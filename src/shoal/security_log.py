@@ -405,6 +405,11 @@ def _row(note: Note) -> dict[str, Any]:
     }
 
 
+def add_note(connection: Connection, note: Note) -> None:
+    """Write one note within a transaction of one's own."""
+    _upsert(connection, [_row(note)])
+
+
 def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
     statement = insert_or(connection, security_notes)
     connection.execute(

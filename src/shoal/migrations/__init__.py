@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from shoal.errors import ConfigError
+
 # Alembic is a tenth of a start, and nearly every start finds its steps done.
 # ruff: noqa: PLC0415
 
@@ -27,6 +29,14 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
         from shoal.migrations.steps import run_missing_steps
 
         return run_missing_steps(connection, database_file=database_file)
+
+
+def check_is_newest(connection: Connection) -> None:
+    """Raise ``ConfigError`` unless the database has the schema of this program."""
+    if _stored(connection) != newest():
+        raise ConfigError(
+            "the database is of another version of Shoal; start the server of this version once", code="other_schema"
+        )
 
 
 @cache

@@ -65,12 +65,18 @@ class ApiClient:
         if self._http is not None:
             await self._http.close()
 
-    async def sign_in(self, user: str, password: str) -> str:
-        """Sign in and return the token, which is used from now on. Raises ``Refused`` for a wrong password."""
-        answer = await self.call("POST", "login", body={"username": user, "password": password})
+    async def sign_in(self, user: str, password: str, totp: str | None = None) -> str:
+        """Sign in and return the token, which is used from now on.
+
+        Raises ``Refused``: ``wrong_login``, ``totp_needed``, ``wrong_totp``, ``too_many_attempts``.
+        """
+        body = {"username": user, "password": password} | ({} if totp is None else {"totp": totp})
+        answer = await self.call("POST", "login", body=body)
         if not answer.get("success"):
-            detail = words("The user name or the password is wrong.", answer.get("message", "用户名或密码错误"))
-            raise Refused(401, "wrong_password", detail)
+            code, detail = answer.get("code") or "wrong_login", str(answer.get("message", ""))
+            if code == "wrong_login":
+                detail = words("The user name or the password is wrong.", detail or "用户名或密码错误")
+            raise Refused(401, code, detail)
         self.token = str(answer["token"])
         return self.token
 
