@@ -35,6 +35,8 @@ def _filled(path: str, account_id: str) -> str:
         "login_id": "x",
         "session_id": "x",
         "user_id": "2",
+        "username": "bob",
+        "token_id": "2",
         "invitation_id": "x",
         "chat": "x",
     }
