@@ -56,9 +56,7 @@ async def test_a_session_that_is_over_leads_back_to_the_form_with_a_word(console
     for session in await console.door.server.sessions.of_user(1):
         if session.kind == "console":
             await console.door.server.sessions.end_one(1, session.id)
-    await page.locator("[data-account=afu] [data-test=enabled]").click()
-    await expect(page.get_by_text("登录已过期")).to_be_visible()
-    assert console.door.account("afu").enabled
+    await expect(page.get_by_text("登录已过期")).to_be_visible()  # at once: the socket ends with the sign-in
 
 
 async def test_a_page_that_came_in_clear_from_another_machine_says_so_and_one_of_this_machine_does_not(

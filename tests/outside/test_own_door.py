@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import ssl
 from pathlib import Path
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from benchmarks.processes import PASSWORD, ServerProcess, soon
 from certificates import certificate
@@ -98,6 +100,21 @@ async def answer_to(port: int, *parts: bytes) -> bytes:
         writer.close()
 
 
+async def closed_after_a_large_frame(server: ServerProcess) -> int | None:
+    """The code by which the console's socket is closed when the page says more than it ever needs to."""
+    own = {"Origin": server.url}
+    async with httpx.AsyncClient(base_url=server.url, timeout=40, headers=own) as page:
+        signed_in = await page.post("/console/session", json={"name": "admin", "password": PASSWORD})
+        assert signed_in.status_code == 200, signed_in.text
+        cookie = f"shoal_session={page.cookies['shoal_session']}"
+    address = f"{server.url.replace('http', 'ws')}/console/live"
+    async with connect(address, additional_headers={**own, "Cookie": cookie}, compression=None) as socket:
+        assert json.loads(await socket.recv())["type"] == "snapshot"
+        await socket.send("x" * 100_000)
+        await socket.wait_closed()
+        return socket.close_code
+
+
 async def test_what_comes_before_a_body_has_an_end_and_forwards_are_believed_of_the_loopback(tmp_path: Path) -> None:
     server = await ServerProcess(tmp_path / "data", NOWHERE).start()
     try:
@@ -118,5 +135,6 @@ async def test_what_comes_before_a_body_has_an_end_and_forwards_are_believed_of_
         large = {"username": "admin", "password": PASSWORD, "more": "z" * 1_500_000}
         assert (await server.http.post("/login", json=large)).status_code != 413
         assert (await server.http.post("/login", json={**large, "more": "z" * 3_000_000})).status_code == 413
+        assert await closed_after_a_large_frame(server) == 1009
     finally:
         await server.close()
