@@ -43,6 +43,7 @@ PAGES = {
     "history-shop": "/console/history?cid=xiaoyu",
     "settings": "/console/settings",
     "settings-me": "/console/settings/me",
+    "settings-tokens": "/console/settings/tokens",
     "settings-people": "/console/settings/people",
     "settings-security": "/console/settings/security",
 }

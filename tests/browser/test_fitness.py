@@ -17,7 +17,7 @@ from standins import cookie_of
 PAGES = (
     "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",
     "/console/accounts/afu/rules", "/console/conversations", "/console/settings",
-    "/console/settings/me", "/console/settings/people", "/console/settings/security",
+    "/console/settings/me", "/console/settings/tokens", "/console/settings/people", "/console/settings/security",
 )  # fmt: skip
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 

@@ -71,6 +71,15 @@ async def test_a_person_comes_in_by_a_link_and_goes_again(console: Console) -> N
     assert not lina.active
     assert not await console.door.server.sessions.of_user(lina.id)
 
+    await page.locator("[data-person=lina] [data-test=menu]").click()
+    await page.get_by_text("删除…", exact=True).click()
+    await expect(page.locator("[data-test=goes]")).to_contain_text("没有店铺")
+    await expect(page.locator("[data-test=remove-person]")).to_be_disabled()
+    await page.locator("[name=confirm]").fill("lina")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-person=lina]")).to_have_count(0)
+    assert await console.door.server.users.by_name("lina") is None
+
     await page.locator("[data-tab=settings-security]").click()
     await page.locator("[data-test=person]").fill("lina")
     await page.keyboard.press("Enter")

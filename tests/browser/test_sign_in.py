@@ -42,6 +42,7 @@ async def test_signing_in_leads_where_one_wanted_to_go_and_out_again(console: Co
     await page.locator("[data-test=sign-out]").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("登录 Shoal")
     assert await page.context.cookies() == []
+    await expect(page.get_by_text("登录已过期")).to_have_count(0)
     await until(lambda: not console.door.server.events._subscriptions)
 
 

@@ -47,6 +47,11 @@ export type Role = Shapes['Role']
 export type Invitation = Shapes['InvitationShape']
 export type NewLink = Shapes['NewLinkAnswer']
 export type Link = Shapes['LinkAnswer']
+export type Seed = Shapes['SeedAnswer']
+export type ApiToken = Shapes['TokenShape']
+export type NewToken = Shapes['NewTokenAnswer']
+export type Removal = Shapes['RemovalAnswer']
+export type Colleague = Shapes['StaffShape']
 
 /** A page of a list. */
 export interface Page<T> {
@@ -83,6 +88,8 @@ export interface Asking {
 }
 
 const REPEATS_MS = [400, 1200, 3000]
+/** Nobody was signed in when these were told. */
+const AT_SIGN_IN = new Set(['wrong_login', 'totp_needed', 'wrong_totp'])
 const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
 /** Called when the server says that nobody is signed in. */
@@ -174,7 +181,7 @@ function refusal(response: Response, body: unknown): Refusal {
     current: unknown
   }>
   const code = told.code ?? ''
-  if (response.status === 401 && code !== 'wrong_login') onSignedOut.run()
+  if (response.status === 401 && !AT_SIGN_IN.has(code)) onSignedOut.run()
   const detail = typeof told.detail === 'string' ? told.detail : t('errors.unexpected', { status: response.status })
   return new Refusal(response.status, code, detail, told.params, told.current, response.headers.get('ETag') ?? '')
 }

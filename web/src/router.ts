@@ -60,6 +60,7 @@ export const router = createRouter({
           children: [
             { path: '', name: 'settings', component: () => import('./pages/SettingsGeneral.vue') },
             { path: 'me', name: 'settings-me', component: () => import('./pages/SettingsMe.vue') },
+            { path: 'tokens', name: 'settings-tokens', component: () => import('./pages/SettingsTokens.vue') },
             { path: 'people', name: 'settings-people', component: () => import('./pages/SettingsPeople.vue') },
             { path: 'security', name: 'settings-security', component: () => import('./pages/SettingsSecurity.vue') },
           ],

@@ -9,6 +9,8 @@ import { rules } from './rules'
 import { security } from './security'
 import { batchMore, edit, keys, proxy, qr } from './shops'
 import { system } from './system'
+import { share, tokens } from './tokens'
+import { totp } from './totp'
 
 /** Every text of the console in English. */
 export const en: Messages = {
@@ -55,6 +57,9 @@ export const en: Messages = {
     submit: 'Sign in',
     hint: 'At its first start the server prints the administrator’s password once, in its terminal.',
     expired: 'Your session is over. Please sign in again.',
+    code: 'Code, or a recovery code',
+    codeHint: 'The six digits of your authenticator app; without the phone, one of your recovery codes.',
+    holdOff: 'There were too many attempts. Try again in {n} s.',
   },
   state: {
     running: 'Running',
@@ -295,6 +300,9 @@ export const en: Messages = {
   system: system.en,
   people: people.en,
   security: security.en,
+  share: share.en,
+  tokens: tokens.en,
+  totp: totp.en,
   rules: rules.en,
   ruleLists: ruleLists.en,
   errors: {

@@ -8,6 +8,8 @@ import { rules } from './rules'
 import { security } from './security'
 import { batchMore, edit, keys, proxy, qr } from './shops'
 import { system } from './system'
+import { share, tokens } from './tokens'
+import { totp } from './totp'
 
 /** Every text of the console in Chinese. `en.ts` must have the same keys; the type checker sees to it. */
 export const zh = {
@@ -53,6 +55,9 @@ export const zh = {
     submit: '登录',
     hint: '首次启动时，管理员密码会在服务器的终端里显示一次。',
     expired: '登录已过期，请重新登录。',
+    code: '验证码或恢复码',
+    codeHint: '验证器应用里的 6 位数字；没有手机时用一个恢复码。',
+    holdOff: '尝试太频繁，请在 {n} 秒后再试。',
   },
   state: {
     running: '运行中',
@@ -291,6 +296,9 @@ export const zh = {
   system: system.zh,
   people: people.zh,
   security: security.zh,
+  share: share.zh,
+  tokens: tokens.zh,
+  totp: totp.zh,
   rules: rules.zh,
   ruleLists: ruleLists.zh,
   errors: {

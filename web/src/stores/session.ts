@@ -1,7 +1,7 @@
 /** Who is signed in. */
 import { defineStore } from 'pinia'
 import { ref } from 'vue'
-import { call } from '../api'
+import { call, type Me } from '../api'
 
 export interface Person {
   user_id: number
@@ -9,9 +9,13 @@ export interface Person {
   is_admin: boolean
 }
 
+/** What the person is. Staff have no shops of their own. */
+export type Role = Me['role']
+
 export const useSession = defineStore('session', () => {
   const person = ref<Person | null>(null)
   const expired = ref(false)
+  const role = ref<Role>()
 
   /** Ask whether the browser's cookie still counts. */
   async function look(): Promise<void> {
@@ -19,16 +23,29 @@ export const useSession = defineStore('session', () => {
     person.value = found.authenticated
       ? { user_id: found.user_id ?? 0, username: found.username ?? '', is_admin: found.is_admin ?? false }
       : null
+    await learn()
   }
 
-  async function signIn(name: string, password: string): Promise<void> {
-    person.value = await call<Person>('POST', '/console/session', { body: { name, password } })
+  async function learn(): Promise<void> {
+    role.value = undefined
+    try {
+      if (person.value) role.value = (await call<Me>('GET', '/me')).role
+    } catch {
+      // Then nothing is hidden, and the server says no where it must.
+    }
+  }
+
+  async function signIn(name: string, password: string, totp?: string): Promise<void> {
+    const body = { name, password, ...(totp !== undefined && { totp }) }
+    person.value = await call<Person>('POST', '/console/session', { body })
     expired.value = false
+    await learn()
   }
 
   async function signOut(): Promise<void> {
     await call('DELETE', '/console/session')
     person.value = null
+    expired.value = false // the live line may have heard of the end before us
   }
 
   /** The server says that the session is over. */
@@ -37,5 +54,5 @@ export const useSession = defineStore('session', () => {
     person.value = null
   }
 
-  return { person, expired, look, signIn, signOut, lapse }
+  return { person, role, expired, look, signIn, signOut, lapse }
 })
