@@ -34,9 +34,12 @@ LONG_POLL_SECONDS: Final = 20
 _USER: Final = "admin"
 _SEED: Final = "7"
 _PASSED_OVER: Final = {
-    f"SHOAL_{name}" for name in ("DATABASE_URL", "SECRET_KEY", "CONFIG", "URL", "USER", "PASSWORD", "TOKEN")
+    f"SHOAL_{name}"
+    for name in ("DATABASE_URL", "SECRET_KEY", "CONFIG", "URL", "USER", "PASSWORD", "TOKEN", "TLS_CERT", "TLS_KEY")
 }
-"""What could lead the demo's server to somebody's real data, and what only the shell reads."""
+"""What could lead the demo's server to somebody's real data, what only the shell reads, and a certificate: the demo is
+for this machine.
+"""
 _LIVELY: Final = {"SHOAL_STARTS_PER_SECOND": "50", "SHOAL_TOKEN_CALLS_PER_SECOND": "50"}
 """Settings that make a demonstration begin at once; those of the environment win."""
 
