@@ -119,7 +119,8 @@ def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored
     """What became of a question; what begins with ``!`` must not be. The first that holds."""
     seen = len(texts)
     if question.kind != "wanted":
-        joined = question.kind == "idle" and seen == 1 and KEYWORD in texts[0]
+        # The site's history does not mark what the site itself says: pulled from there it is words like others.
+        joined = question.kind in {"idle", "system"} and seen == 1 and KEYWORD in texts[0]
         return (
             "answered along with a question" if joined else "!answered without need" if seen else "rightly unanswered"
         )
