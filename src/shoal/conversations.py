@@ -19,7 +19,7 @@ from shoal.replies import Answer, AnswerSource, Asked, chosen, joined
 from shoal.restraints import MINUTE_MS, Intended, guard_of
 from shoal.sendings import SendOutcome
 from shoal.verdicts import Verdict
-from shoal.work_group import WorkGroup
+from shoal.work_group import WorkGroup, begin
 
 log = structlog.get_logger("shoal.conversations")
 
@@ -159,7 +159,8 @@ class Conversations:
             burst.grew = now
             if message.chat_id not in self._talking:
                 self._talking.add(message.chat_id)
-                self._tasks.create_task(self._talk(message.chat_id), name=f"chat:{self._account_id}:{message.chat_id}")
+                # A connection that is ending leaves it to the next one: what was said is stored.
+                begin(self._tasks, self._talk(message.chat_id), name=f"chat:{self._account_id}:{message.chat_id}")
 
     def said_by_us(self, message: IncomingMessage) -> None:
         """A message of ours was seen: an echo of what we sent, or the owner speaking for himself."""

@@ -7,6 +7,16 @@ from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 
+def begin(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> bool:
+    """Begin a piece of work in a task group, unless the group is ending already (False)."""
+    try:
+        tasks.create_task(work, name=name)
+    except RuntimeError:  # what had its moment to end, in a ``WorkGroup`` beside it, came upon something new
+        work.close()
+        return False
+    return True
+
+
 class WorkGroup:
     """Owns tasks. Unlike a task group it gives them a moment to end before it cancels them."""
 
