@@ -3830,6 +3830,8 @@ export interface components {
             outcomes: number;
             /** States */
             states: number;
+            /** Security Log */
+            security_log: number;
         };
         /**
          * KeyBody
@@ -6929,6 +6931,7 @@ export interface components {
          *         "changes": 180,
          *         "messages": 90,
          *         "outcomes": 180,
+         *         "security_log": 180,
          *         "states": 30
          *       },
          *       "process": {

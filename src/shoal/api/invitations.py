@@ -114,7 +114,7 @@ async def create_invitation(
         Role(body.role), hours=body.expires_hours, email=body.email, invited_by=me.id
     )
     await server.security_log.note(
-        SecurityEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation=link.id, role=body.role
+        SecurityEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation_id=link.id, role=body.role
     )
     return new_link(link, token)
 
@@ -132,7 +132,7 @@ async def revoke_invitation(
         actor=actor_of(me),
         user_id=link.for_user_id,
         origin=origin,
-        invitation=link.id,
+        invitation_id=link.id,
     )
     return invitation_shape(link)
 
@@ -164,7 +164,9 @@ async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) 
         )
     server.sessions.look_again(user.id)
     origin = await origin_of(request, None)
-    note = partial(server.security_log.note, actor=actor_of(user), user_id=user.id, origin=origin, invitation=link.id)
+    note = partial(
+        server.security_log.note, actor=actor_of(user), user_id=user.id, origin=origin, invitation_id=link.id
+    )
     await note(SecurityEvent.INVITATION_USED)
     if link.for_user_id is None:
         await note(SecurityEvent.PERSON_MADE, username=user.username, role=user.role.value)

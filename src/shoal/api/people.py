@@ -140,7 +140,7 @@ async def create_password_link(
     Their second factor stays. Using the link ends every session of theirs.
     """
     link, token = await server.invitations.password_link(user_id, hours=body.expires_hours, invited_by=me.id)
-    await _note(server, SecurityEvent.INVITATION_MADE, me, user_id, origin, invitation=link.id)
+    await _note(server, SecurityEvent.INVITATION_MADE, me, user_id, origin, invitation_id=link.id)
     return new_link(link, token)
 
 

@@ -47,6 +47,7 @@ class KeptDays(BaseModel):
     changes: int
     outcomes: int
     states: int
+    security_log: int
 
 
 class SystemStatus(BaseModel):
@@ -59,7 +60,7 @@ class SystemStatus(BaseModel):
             "free": 20_000_000_000, "waiting": 0, "degraded": False,
         },
         process={"memory": 90_000_000, "cpu_percent": 1.5, "threads": 9},
-        kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30},
+        kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "security_log": 180},
         accounts={"running": 3, "stopped": 1},
         readers=2,
     )  # fmt: skip
@@ -104,6 +105,7 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
             changes=settings.journal_days,
             outcomes=settings.op_days,
             states=settings.state_history_days,
+            security_log=settings.security_log_days,
         ),
         accounts={state.value: states[state] for state in AccountState if states[state]},
         readers=server.events.readers,
