@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -94,4 +95,8 @@ def _silence() -> None:
 
 
 if __name__ == "__main__":
+    if (
+        "PYTHONHASHSEED" not in os.environ
+    ):  # else sets are gone through in another order each time, and no run is replayed
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
     sys.exit(main())
