@@ -239,7 +239,7 @@ class Access:
         return await self._changed(account_id, lambda connection: connection.execute(statement).rowcount)
 
     def forget_person(self, user_id: int) -> None:
-        """Drop what a person might do, whose rows are gone."""
+        """Drop at once what a person who is being removed might do; the rows go with the person."""
         for people in self._grants.values():
             people.pop(user_id, None)
         self._events.publish(AccessChanged(user_id=user_id))

@@ -12,10 +12,8 @@ import pytest
 from fastapi import APIRouter
 
 from doors import Door, another_person, open_door
-from shoal.access import Access, Principal
 from shoal.api.event_feed import account_event_batches, account_events
 from shoal.api.route_rules import ANYBODY, require_rules
-from shoal.errors import UnknownAccount
 from shoal.right import Right
 from shoal.users import Role
 from standins import cookie_of, until
@@ -181,14 +179,13 @@ async def test_grants_outlive_a_restart(tmp_path: Path) -> None:
         assert access.right_on(await door.principal(1), door.account()) is Right.OWN
 
 
-async def test_a_node_follows_what_another_one_gave(door: Door, bob: Door) -> None:
-    other = Access(door.server.database, door.server.manager.accounts, door.server.events)
-    await _share(door, Right.READ)
-    who: Principal = await door.principal(2)
-    with pytest.raises(UnknownAccount):
-        other.require(who, "shop", Right.READ)
-    await other.reload()
-    assert other.require(who, "shop", Right.READ).id == "shop"
+async def test_who_is_removed_may_do_nothing_any_more_and_is_not_listed(door: Door, bob: Door) -> None:
+    await _share(door, Right.OPERATE)
+    await door.call("DELETE", "/users/2")
+    assert door.server.access.staff_of(door.account()) == []
+    await door.server.access.reload()
+    assert door.server.access.staff_of(door.account()) == []
+    await bob.call("GET", "/cookies", 401)
 
 
 async def test_staff_add_no_shops(door: Door) -> None:

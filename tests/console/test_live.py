@@ -30,8 +30,10 @@ async def _next(socket: Socket) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _page(door: Door, url: str, *, after: int | None = None, origin: str | None = None) -> AsyncIterator[Socket]:
-    token = await door.server.sessions.open(1, 3600)
+async def _page(
+    door: Door, url: str, *, after: int | None = None, origin: str | None = None, user_id: int = 1
+) -> AsyncIterator[Socket]:
+    token = await door.server.sessions.open(user_id, 3600)
     query = "" if after is None else f"?after={after}"
     async with connect(
         f"{url.replace('http', 'ws')}/console/live{query}",
@@ -211,3 +213,26 @@ async def test_a_page_that_is_signed_out_from_elsewhere_hears_no_more_at_once(
         async with asyncio.timeout(30):
             await asyncio.gather(page.wait_closed(), other.wait_closed())
         assert {page.close_code, other.close_code} == {live.SIGNED_OUT}
+
+
+async def test_a_page_follows_what_is_shared_with_its_reader_and_hears_nothing_more_of_what_was_taken(
+    door: Door,
+) -> None:
+    async with another_person(door) as bob, served(door) as url, _page(door, url, user_id=2) as page:
+        assert (await _next(page))["accounts"] == []
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "reply"})
+        given = await _next(page)
+        assert [(row["id"], row["right"]) for row in given["accounts"]] == [("shop", "reply")]
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "seen"})
+        assert [(row["remark"], row["right"]) for row in (await _next(page))["accounts"]] == [("seen", "reply")]
+        await door.call("DELETE", "/cookies/shop/staff/bob")
+        taken = await _next(page)
+        assert (taken["type"], taken["accounts"]) == ("snapshot", [])
+        await door.call("PUT", "/cookies/shop/remark", json={"remark": "not for bob"})
+        await bob.add("mine", 2)
+        while True:
+            told = await _next(page)
+            assert "shop" not in [row["id"] for row in told["accounts"]]
+            assert "not for bob" not in str(told)
+            if "mine" in [row["id"] for row in told["accounts"]]:
+                break

@@ -119,6 +119,7 @@ async def delete_user(
     else:
         user, shops = await server.departures.begin(user_id, Caller(actor=actor_of(me), origin=origin))
         await _note(server, SecurityEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
+        server.access.forget_person(user_id)
         for login in server.qr_logins.of(user_id):
             await server.qr_logins.cancel(user_id, login.id)
     gone = not dry_run and await server.departures.gone(user_id, within_seconds=server.settings.stop_wait_seconds)

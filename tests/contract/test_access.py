@@ -1,0 +1,101 @@
+"""Grants of several nodes on one database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from shoal.access import Access, Principal
+from shoal.account import Account
+from shoal.database import Database
+from shoal.db_manager import DBManager
+from shoal.errors import UnknownAccount, UnknownPerson
+from shoal.events import AccessChanged, EventBus
+from shoal.passwords import Passwords
+from shoal.right import Right
+from shoal.users import Users
+from standins import until
+from store_steps import Place, an_account, created
+
+
+@pytest.fixture
+async def owned(database: Database, manager: DBManager) -> AsyncIterator[tuple[Account, Principal]]:
+    """An account, and somebody who does not own it."""
+    account, *_ = await created(manager, an_account())
+    users = Users(database, passwords := Passwords())
+    await users.create("ann", "a password of theirs")  # the owner
+    bob = await users.create("bob", "a password of theirs")
+    yield account, Principal(user=bob)
+    await passwords.close()
+
+
+@pytest.fixture
+async def nodes(
+    place: Place, database: Database, owned: tuple[Account, Principal]
+) -> AsyncIterator[tuple[Access, Access, EventBus]]:
+    """Two nodes, and what the second one tells."""
+    if not place.url:
+        pytest.skip("SQLite has one server only")
+    account, _ = owned
+    async with AsyncExitStack() as closing:
+        buses = EventBus(), EventBus()
+        found = []
+        for node, bus in zip((database, await place.open_again(data_dir=place.data_dir / "other")), buses, strict=True):
+            access = Access(node, {account.id: account}, bus, follow_seconds=0.05)
+            closing.push_async_callback(access.close)
+            await access.open()
+            found.append(access)
+        yield found[0], found[1], buses[1]
+
+
+async def test_what_one_node_gives_or_takes_the_other_knows_soon_and_tells(
+    nodes: tuple[Access, Access, EventBus], owned: tuple[Account, Principal]
+) -> None:
+    (here, there, bus), (account, bob) = nodes, owned
+    with bus.subscribe() as told:
+        assert await here.give(account, bob.id, Right.REPLY, given_by="user:ann")
+        assert not await here.give(account, bob.id, Right.REPLY, given_by="user:ann")
+        await until(lambda: there.right_on(bob, account) is Right.REPLY)
+        assert await told.take() == [AccessChanged(user_id=bob.id)]
+        assert await here.take(account.id, bob.id)
+        await until(lambda: there.right_on(bob, account) is None)
+        assert await told.take() == [AccessChanged(user_id=bob.id)]
+
+
+async def test_racing_gifts_leave_memory_as_the_database(database: Database, owned: tuple[Account, Principal]) -> None:
+    account, bob = owned
+    access = Access(database, {account.id: account}, EventBus())
+    rights = [Right.READ, Right.REPLY, Right.OPERATE] * 5
+    await asyncio.gather(*(access.give(account, bob.id, right, given_by="x") for right in rights))
+    remembered = access.right_on(bob, account)
+    await access.reload()
+    assert access.right_on(bob, account) is remembered
+
+
+async def test_a_gift_whose_giver_left_counts(database: Database, owned: tuple[Account, Principal]) -> None:
+    account, bob = owned
+    access = Access(database, {account.id: account}, EventBus())
+    giving = asyncio.create_task(access.give(account, bob.id, Right.READ, given_by="x"))
+    await asyncio.sleep(0)
+    giving.cancel()
+    await access.close()
+    remembered = access.right_on(bob, account)
+    await access.reload()
+    assert access.right_on(bob, account) is remembered
+
+
+async def test_nothing_is_given_of_what_is_not_there_and_to_nobody(
+    database: Database, owned: tuple[Account, Principal]
+) -> None:
+    account, bob = owned
+    access = Access(database, {account.id: account}, EventBus())
+    with pytest.raises(UnknownPerson):
+        await access.give(account, 999, Right.READ, given_by="x")
+    with pytest.raises(UnknownAccount):
+        await access.give(an_account("gone"), bob.id, Right.READ, given_by="x")
+    later = account.evolve(created_at_ms=account.created_at_ms + 1)
+    with pytest.raises(UnknownAccount):
+        await access.give(later, bob.id, Right.READ, given_by="x")
