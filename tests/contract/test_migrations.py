@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
+from quick_start import cheap_hasher
 from shoal import migrations
 from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
 from shoal.account_rows import COOKIE_COLUMN
@@ -22,6 +23,7 @@ from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError
 from shoal.journal import fold, projection
 from shoal.migrations import steps
+from shoal.passwords import Passwords
 from shoal.rule import Rule
 from shoal.schema import (
     account_tables,
@@ -34,6 +36,7 @@ from shoal.schema import (
     rules,
     shard_of,
 )
+from shoal.users import Users
 from shoal.vault import Vault
 from store_steps import Place, an_account, created
 
@@ -221,3 +224,23 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) ->
             assert inspect(connection).get_table_names() == ["alembic_version"]
     finally:
         engine.dispose()
+
+
+async def test_people_of_an_older_schema_keep_their_names_and_two_that_fold_alike_stay_two(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0005"))
+        database = await place.open_again()
+        old = table("users", *(column(name) for name in ("username", "password_hash", "email")))
+        rows = [{"username": name, "password_hash": "x", "email": None} for name in ("admin", "Ann", "ann", "José")]
+        await database.write(lambda connection: connection.execute(old.insert(), rows).rowcount)
+        await database.close()
+    database = await place.open_again()
+    people = Users(database, Passwords(cheap_hasher()))
+    assert [user.username for user in await people.list_users()] == ["admin", "Ann", "ann", "José"]
+    for typed, found in (("ADMIN", "admin"), ("ANN", "Ann"), ("jose\u0301", "José")):
+        user = await people.by_name(typed)
+        assert user is not None
+        assert user.username == found
