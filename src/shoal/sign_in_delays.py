@@ -29,8 +29,14 @@ from shoal.folding import folded
 
 _FAMILIAR_LIMIT: Final = 10_000
 """How many pairs of person and address are remembered."""
+_WAITING_LIMIT: Final = 64
+"""How many may wait for others that are under way; who comes then is asked to come again."""
+_BUSY_RETRY_SECONDS: Final = 5
 _IPV6_NET: Final = 64
 """The smallest network that somebody is given: who has one has every address in it."""
+
+_Counted = Sequence[tuple[str, Sequence[RateLimitItem]]]
+"""What a try counts for: the keys, each with the windows in which its failures are borne."""
 
 
 class Guess(StrEnum):
@@ -81,6 +87,7 @@ class SignInDelays:
         }
         self._under_way: Counter[str] = Counter()
         self._turn = asyncio.Condition()
+        self._waiting = 0
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
     @asynccontextmanager
@@ -96,8 +103,8 @@ class SignInDelays:
             whose = pair if pair in self._familiar else person
             counted.append((f"{guess.value}:{whose}", self._by_person[guess]))
         async with self._turn:
-            # Those that are under way may all fail: who would be one too many then waits for one of them to end.
-            await self._turn.wait_for(lambda: self._has_room(counted))
+            if not self._has_room(counted):
+                await self._wait_for_room(counted)
             for key, _ in counted:
                 self._under_way[key] += 1
         attempt = Attempt()
@@ -120,13 +127,23 @@ class SignInDelays:
                         del self._under_way[key]
                 self._turn.notify_all()
 
+    async def _wait_for_room(self, counted: _Counted) -> None:
+        """Those that are under way may all fail: who would be one too many then waits for one of them to end."""
+        if self._waiting >= _WAITING_LIMIT:
+            raise TooManyAttempts(retry_after=_BUSY_RETRY_SECONDS)
+        self._waiting += 1
+        try:
+            await self._turn.wait_for(lambda: self._has_room(counted))
+        finally:
+            self._waiting -= 1
+
     def remember(self, name: str, address: str) -> None:
         """That person has signed in from there before."""
         self._familiar[f"{_digest(folded(name.strip()))}@{_place(address)}"] = None
         while len(self._familiar) > _FAMILIAR_LIMIT:
             self._familiar.popitem(last=False)
 
-    def _has_room(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]]) -> bool:
+    def _has_room(self, counted: _Counted) -> bool:
         """Whether one more may begin now. Raises when failures alone forbid it."""
         wait = 0.0
         room = True
@@ -140,7 +157,7 @@ class SignInDelays:
             raise TooManyAttempts(retry_after=math.ceil(wait))
         return room
 
-    def _forget(self, counted: Sequence[tuple[str, Sequence[RateLimitItem]]]) -> None:
+    def _forget(self, counted: _Counted) -> None:
         for key, windows in counted:
             for window in windows:
                 self._limiter.clear(window, key)

@@ -132,6 +132,28 @@ async def test_many_right_ones_at_once_all_come_in(clock: Clock) -> None:
     assert await asyncio.gather(*(_guess(delays, right=True) for _ in range(50))) == [0] * 50
 
 
+async def test_a_flood_for_one_name_does_not_queue_up(clock: Clock) -> None:
+    delays = SignInDelays()
+    go_on = asyncio.Event()
+
+    async def slowly(number: int) -> int:
+        try:
+            async with delays.attempt(Guess.PASSWORD, address=f"192.0.2.{number % 250}", name="ann") as attempt:
+                await go_on.wait()
+                attempt.succeed()
+        except TooManyAttempts as error:
+            return error.retry_after
+        return 0
+
+    flood = [asyncio.create_task(slowly(number)) for number in range(1_000)]
+    while sum(task.done() for task in flood) < 1_000 - 5 - 64:  # who finds the queue full is told at once
+        await asyncio.sleep(0)
+    go_on.set()
+    answers = await asyncio.gather(*flood)
+    assert answers.count(0) == 5 + 64
+    assert delays._waiting == 0
+
+
 async def test_a_try_that_came_to_no_end_is_not_counted(clock: Clock) -> None:
     delays = SignInDelays()
     for _ in range(30):
