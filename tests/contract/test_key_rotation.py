@@ -42,6 +42,11 @@ def names_beside(key_file: Path) -> list[str]:
     return [path.name for path in key_file.parent.iterdir() if "secret" in path.name]
 
 
+def names_of_files_with(key: bytes, directory: Path) -> list[str]:
+    """The files of the database, its log and its index in which a value of that key stands; an old page counts too."""
+    return [path.name for path in directory.glob("shoal.db*") if key in path.read_bytes()]
+
+
 def spoiled(key_file: Path, how: str) -> None:
     key_file.unlink()
     if how == "a directory":
@@ -93,6 +98,7 @@ async def test_after_a_rotation_everything_opens_with_the_new_key_alone(
     before = await manager.load()
     (old,) = read_key_file(key_file, required=True)
     secret = await own_secret(database, vault, ANSWERS_SECRET)
+    assert names_of_files_with(key_id(old), key_file.parent) or not database.is_sqlite
     async with rotation(database, vault, key_file) as living:
         assert await living.figures() == KeyFigures(
             ((await living.figures()).keys[0],), from_setting=False, rotating=False, unreadable=0
@@ -104,6 +110,7 @@ async def test_after_a_rotation_everything_opens_with_the_new_key_alone(
         new, kept = read_key_file(key_file, required=True)
         assert (kept, mode_of(key_file)) == (old, 0o600)
         assert len((await living.forget()).keys) == 1
+        assert names_of_files_with(key_id(old), key_file.parent) == []
     assert read_key_file(key_file, required=True) == [new]
     assert names_beside(key_file) == ["secret.key"]
     alone = await open_vault(database, key_file)
