@@ -19,9 +19,8 @@ from shoal.vault import key_id, read_key_file
 from standins import cookie_of, unb_of
 from store_steps import an_account, created
 
-pytestmark = [pytest.mark.outside, pytest.mark.timeout(120)]
-SHOPS = 500
-KILLS = 2
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(240)]
+SHOPS = 400
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -90,17 +89,15 @@ async def test_a_server_killed_while_it_rotates_loses_no_secret_and_leaves_none_
     data_dir = tmp_path / "data"
     await fill(data_dir)
     (oldest,) = keys_of(data_dir)
-    server, storm, cut = ServerProcess(data_dir, NOWHERE), Storm(), 0
+    server, storm = ServerProcess(data_dir, NOWHERE), Storm()
     try:
-        for _ in range(KILLS):
-            await server.start()
-            if not (await server.ok("GET", "/system/keys"))["rotating"]:
-                await server.ok("POST", "/system/keys/rotate")
-            raging = [asyncio.create_task(storm.rage(server)) for _ in range(3)]
-            cut += await reach_the_middle(server)
-            await server.end(signal.SIGKILL)
-            await asyncio.gather(*raging)
-        assert cut, "no kill came in the middle: take more shops"
+        await server.start()
+        raging = [asyncio.create_task(storm.rage(server)) for _ in range(3)]
+        await server.ok("POST", "/system/keys/rotate")
+        while not await reach_the_middle(server):
+            await server.ok("POST", "/system/keys/rotate")  # it was over before we looked
+        await server.end(signal.SIGKILL)
+        await asyncio.gather(*raging)
         await server.start()
         async with asyncio.timeout(60):
             while (seen := await server.ok("GET", "/system/keys"))["rotating"]:
