@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import LargeBinary, update
 
+from shoal import second_factor
+from shoal.account_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
@@ -87,7 +89,8 @@ async def test_every_sealed_column_follows_the_convention_and_is_therefore_rotat
     known = {(place.table.name, place.name) for place in sealed_columns()}
     assert binary == known, "a binary column is sealed, and named “sealed” or “…_sealed”"
     assert {place.label for place in sealed_columns()} >= {
-        "accounts.cookie", "accounts.proxy", "cookie_jars.sealed", "tokens.sealed",
+        COOKIE_COLUMN, PROXY_COLUMN, "cookie_jars.sealed", "tokens.sealed", second_factor._SEED_COLUMN,
+        second_factor._NEW_SEED_COLUMN,
     }  # fmt: skip
 
 
