@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -148,6 +149,16 @@ def test_the_console_shows_texts_as_texts() -> None:
         assert not re.search(r"postMessage|addEventListener\(['\"]message|jsonp", text, re.IGNORECASE), name
         assert not re.search(r"<(object|embed|applet|iframe|frame)\b", text), name
         assert not re.search(r'target="_blank"(?! rel="noopener)', text), name
+
+
+def test_no_page_merges_what_came_into_its_objects() -> None:
+    """A prototype is polluted by setting a key of a key that came, or by a library that merges deeply."""
+    for name, text in _pages():
+        assert not re.search(r"\[[\w.]+\]\??\.?\[[\w.]+\]\s*=[^=>]", text), name
+        assert "__proto__" not in text, name
+        assert "constructor.prototype" not in text, name
+    needed = json.loads((ROOT / "web" / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert not {"lodash", "lodash-es", "deepmerge", "defu", "merge", "extend", "jquery"} & needed.keys()
 
 
 def test_the_console_keeps_nothing_in_the_browser_but_how_it_looks() -> None:
