@@ -39,8 +39,10 @@ async def test_signing_in_leads_where_one_wanted_to_go_and_out_again(console: Co
     await page.get_by_role("button", name="登录").click()
     await page.wait_for_url("**/console/accounts?filter=off")
     await expect(page.locator("[data-test=line]")).to_have_text("实时连接")
+    await page.evaluate("window.known = 'what the page knew'")
     await page.locator("[data-test=sign-out]").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("登录 Shoal")
+    await page.wait_for_function("window.known === undefined")
     assert await page.context.cookies() == []
     await expect(page.get_by_text("登录已过期")).to_have_count(0)
     await until(lambda: not console.door.server.events._subscriptions)
