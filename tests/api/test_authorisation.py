@@ -410,7 +410,7 @@ async def _problem(world: World, call: Call) -> str:
     return f"it tells of {leaked}" if leaked else ""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_every_route_answers_everybody_as_its_rule_promises(tmp_path: Path) -> None:
     async with _world(tmp_path) as world:
         routes = [route for route in routes_of(_ROUTES) if isinstance(route, APIRoute)]

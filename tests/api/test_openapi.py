@@ -104,7 +104,7 @@ def _running(data_dir: Path) -> Iterator[str]:
         thread.join(30)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_server_answers_as_its_document_says(tmp_path: Path) -> None:
     with _running(tmp_path) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
