@@ -1,5 +1,5 @@
-"""The HTTP protocol of our server with an end to what comes before a body: a request line and headers of any length
-would be gathered else.
+"""The HTTP protocol of our server with an end to what comes before a body and after it: a request line, headers and
+trailers of any length would be gathered else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close
 
 
 class BoundedHead(HttpToolsProtocol):
-    """Closes a connection whose head grows beyond the limit."""
+    """Closes a connection whose head, or whose trailers, grow beyond the limit. Trailers are of no use and dropped."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -29,10 +29,20 @@ class BoundedHead(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """What comes now is a body. A head that came in one piece is measured here; the parser answers 400."""
-        self._in_head, self._moved_on = False, True
+        self._in_head, self._head_bytes, self._moved_on = False, 0, True
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
             raise ValueError("the head of the request is too large")
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; what comes after the body is a trailer, which nobody asks for."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body, which has a limit of its own."""
+        self._moved_on = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """What comes now is a head again."""
@@ -40,10 +50,10 @@ class BoundedHead(HttpToolsProtocol):
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; then look how long the head is that has not ended yet."""
+        """Read on; then look how much has come that led to nothing: of a head, or after a body."""
         self._moved_on = False
         super().data_received(data)
-        if self._in_head and not self._moved_on and not self.transport.is_closing():
+        if not self._moved_on and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.write(_TOO_LARGE)

@@ -19,6 +19,10 @@ _NOT_SETTINGS = {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_CONFIG", "S
 """Variables that the command line reads when it talks to a server; they are no settings of the server."""
 
 
+_NARROWEST_TRUSTED = {4: 8, 6: 16}
+"""The shortest prefixes of networks that may say where a request came from."""
+
+
 class Settings(BaseSettings):
     """The server's settings, from the environment (``SHOAL_…``) over ``shoal.toml`` over the defaults."""
 
@@ -132,7 +136,9 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_proxies(cls, value: str) -> str:
-        parse_networks(value)
+        for network in parse_networks(value):
+            if network.prefixlen < _NARROWEST_TRUSTED[network.version]:
+                raise ValueError(f"{network} is more than your own proxies: who is in it may claim any address")
         return value
 
     @field_validator("allow_private_targets")

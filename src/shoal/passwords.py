@@ -63,6 +63,8 @@ class Passwords:
         Raises ``InvalidInput``: ``bad_password`` for its length, ``weak_password`` with ``why`` when it is soon
         guessed. Raises ``TooManyAttempts`` when too many wait.
         """
+        if len(password) <= MAX_PASSWORD_CHARACTERS:
+            password = _as_compared(password)  # it is judged as it counts
         if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
             raise InvalidInput(
                 f"a password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters",

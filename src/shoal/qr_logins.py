@@ -218,7 +218,7 @@ class QrLogins:
     def _own(self, owner_id: int, login_id: str) -> _Running:
         running = self._logins.get(login_id)
         if running is None or running.view.owner_id != owner_id:
-            raise InvalidInput("there is no such QR login", code="unknown_qr_login")
+            raise unknown_qr_login()
         return running
 
     async def _end(self, running: _Running) -> None:
@@ -341,3 +341,8 @@ _STATES = {
     QrStatus.EXPIRED: QrLoginState.EXPIRED,
     QrStatus.CANCELLED: QrLoginState.CANCELLED,
 }
+
+
+def unknown_qr_login() -> InvalidInput:
+    """The refusal of a login that is not there, or is somebody else's."""
+    return InvalidInput("there is no such QR login", code="unknown_qr_login")

@@ -178,6 +178,7 @@ _NETSCAPE = re.compile(
 _VALUE_OF_COOKIE = re.compile(r"((\\*[\"'])value\2\s*:\s*\2)(.*?)(?<!\\)(?=\2|$)", _IGNORING_CASE)
 _COOKIE_IN_JSON = re.compile(r"[\"'](?:httpOnly|hostOnly|sameSite|domain|name)\\*[\"']\s*:", _IGNORING_CASE)
 _OPAQUE = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=\D*\d)[\w-]{32,}")
+_LONG_WORD = re.compile(r"[\w-]{32,}")
 _RUN = re.compile(r"[^\s\"'<>]+")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _SUSPICIOUS = re.compile(r"[:=@%#\t：\\]|shoal_|[Bb](?:earer|asic|EARER|ASIC)\s|[A-Z2-7]{32}|(?:[A-Z2-7]{4} ){3}")
@@ -196,7 +197,7 @@ def redact_text(text: str) -> str:
 
 def redact_path(path: str) -> str:
     """The path of a request, without parts that look like a token: somebody may have put one there by mistake."""
-    return "/".join(_mark(part) if _OPAQUE.fullmatch(part) else part for part in path.split("/"))
+    return _LONG_WORD.sub(lambda run: _mark(run[0]) if _OPAQUE.fullmatch(run[0]) else run[0], path)
 
 
 def _redacted(text: str, encodings: int) -> str:

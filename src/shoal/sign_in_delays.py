@@ -117,9 +117,6 @@ class SignInDelays:
                         self._limiter.hit(window, key)
             elif attempt.failed is False and name:
                 self._forget(counted[1:])
-                if guess is Guess.PASSWORD:
-                    self._familiar.pop(pair, None)  # the newest stands last
-                    self.remember(name, address)
             async with self._turn:
                 for key, _ in counted:
                     self._under_way[key] -= 1
@@ -138,8 +135,10 @@ class SignInDelays:
             self._waiting -= 1
 
     def remember(self, name: str, address: str) -> None:
-        """That person has signed in from there before."""
-        self._familiar[f"{_digest(folded(name.strip()))}@{_place(address)}"] = None
+        """That person has signed in from there, whole: the password alone makes nobody familiar."""
+        pair = f"{_digest(folded(name.strip()))}@{_place(address)}"
+        self._familiar.pop(pair, None)  # the newest stands last
+        self._familiar[pair] = None
         while len(self._familiar) > _FAMILIAR_LIMIT:
             self._familiar.popitem(last=False)
 

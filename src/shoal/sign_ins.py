@@ -44,6 +44,8 @@ class SignIns:
                 raise Unauthenticated("wrong name or password", code="wrong_login")
             attempt.succeed()
         factor = await self._second_step(proof, code, address)
+        for known_as in {name, proof.user.username}:
+            self.delays.remember(known_as, address)
         token = await self._sessions.open(
             proof.user.id, kind=kind, user_agent=user_agent, address=address, password_hash=proof.password_hash
         )

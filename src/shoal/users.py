@@ -16,7 +16,7 @@ from shoal.database import Database
 from shoal.errors import Conflict, InvalidInput, UnknownPerson
 from shoal.folding import folded, seen
 from shoal.passwords import Passwords, made_up_password
-from shoal.schema import invitations, sessions, users
+from shoal.schema import api_tokens, invitations, sessions, users
 
 ADMIN_NAME: Final = "admin"
 MAX_NAME_CHARACTERS: Final = 64
@@ -276,13 +276,19 @@ def add_person(
 def replace_password(
     connection: Connection, user_id: int, password_hash: str, *, now_ms: int, keep_session: str = ""
 ) -> bool:
-    """Replace a password within a transaction, and end what was opened by the old one."""
+    """Replace a password within a transaction, and end what was opened by the old one.
+
+    Without a session to keep nobody who knows the old one asks (a link, a rescue): the person's API tokens end too,
+    since whoever had the password may have made some.
+    """
     statement = update(users).where(users.c.id == user_id)
     changed = connection.execute(statement.values(password_hash=password_hash, updated_at_ms=now_ms)).rowcount
     connection.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.token_hash != keep_session))
     connection.execute(
         delete(invitations).where(invitations.c.for_user_id == user_id, invitations.c.used_at_ms.is_(None))
     )
+    if not keep_session:
+        connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
     return changed == 1
 
 

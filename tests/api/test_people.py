@@ -133,9 +133,11 @@ async def test_a_link_for_a_new_password_ends_what_the_old_one_opened(door: Door
         link = await door.call("POST", "/users/2/password-link", json={})
         assert (link["kind"], link["username"]) == ("password", "bob")
         await door.call("POST", "/join/look", 404, json={"token": first["token"]})
+        script = (await bob.call("POST", "/tokens", json={"name": "a thief's"}))["token"]
         joined = await door.call("POST", "/join", json={"token": link["token"], "password": "quite another one"})
         assert joined == {"user_id": 2, "username": "bob"}
         await bob.call("GET", "/me", 401)
+        await bob.call("GET", "/cookies", 401, headers={"Authorization": f"Bearer {script}"})
     login = {"username": "bob", "password": "quite another one"}
     third = await door.call("POST", "/users/2/password-link", json={})
     assert (await door.call("POST", "/login", json=login))["success"]
@@ -192,6 +194,13 @@ async def test_who_is_deactivated_is_out_and_stays_out(door: Door) -> None:
         await door.call("PATCH", "/users/2", json={"active": True})
         await bob.call("GET", "/me", 401)
         assert (await door.call("POST", "/login", json=login))["success"] is True
+
+
+async def test_a_password_is_judged_as_it_counts_however_wide_its_letters_are(door: Door) -> None:
+    body = {"username": "ann", "password": "ｐａｓｓｗｏｒｄ１２３"}
+    assert (await door.call("POST", "/users", 422, json=body))["code"] == "weak_password"
+    short = {"username": "ann", "password": "ａ" + "\u0301" * 7}
+    assert (await door.call("POST", "/users", 422, json=short))["code"] in {"bad_password", "weak_password"}
 
 
 @pytest.mark.parametrize("why", ["zh", "en"])

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from doors import Door, another_person, in_shell, open_door, served
+from doors import Door, another_person, client_of, in_shell, open_door, served
 from sandboxed import Sandbox
 from shoal.account import AccountState
 from shoal.sandbox import World, build_sandbox, serve_sandbox
@@ -69,6 +69,19 @@ async def test_a_login_shows_its_code_until_it_is_over(door: Door, sandbox: Sand
     assert (done["state"], done["account"], done["is_new_account"]) == ("done", "shop", True)
     assert (done["content"], done["picture"], done["detail"]) == ("", "", "登录成功，账号已使用新的 Cookie。")
     assert door.account("shop").unb == next(iter(sandbox.world.sellers))
+
+
+async def test_a_token_for_other_shops_neither_sees_nor_ends_it(door: Door) -> None:
+    await door.add("afu", 7)
+    login = await door.call("POST", "/qr-logins", json={"account": "shop"})
+    made = await door.call("POST", "/tokens", json={"name": "x", "scope": "manage", "accounts": ["afu"]})
+    async with client_of(door.app, made["token"]) as client:
+        script = Door(door.app, client, door.site)
+        assert (await script.call("GET", "/qr-logins"))["items"] == []
+        assert (await script.call("GET", f"/qr-login/check/{login['id']}"))["status"] == "not_found"
+        for method in ("GET", "DELETE"):
+            assert (await script.call(method, f"/qr-logins/{login['id']}", 404))["code"] == "unknown_qr_login"
+    assert (await door.call("GET", f"/qr-logins/{login['id']}"))["state"] == "waiting"
 
 
 async def test_risk_control_names_the_page(door: Door, sandbox: Sandbox) -> None:

@@ -174,3 +174,18 @@ async def test_a_code_of_one_person_is_none_of_another(door: Door, phone: Phone)
         phone.secret = bobs
     answer = await door.call("POST", "/login", json={**LOGIN, "username": "eve", "totp": phone.code()})
     assert answer["code"] == "wrong_totp"
+
+
+async def test_who_has_the_password_and_guesses_codes_is_counted_wherever_they_come_from(
+    door: Door, phone: Phone
+) -> None:
+    async with another_person(door) as bob:
+        await _switch_on(bob, phone)
+    seen: Counter[str] = Counter()
+    for number in range(4):
+        transport = httpx.ASGITransport(app=door.app, client=(f"198.51.100.{number}", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="https://shoal.test") as thief:
+            for guess in range(3):
+                answer = await thief.post("/login", json={**LOGIN, "totp": f"{number}{guess}0000"})
+                seen[answer.json()["code"]] += 1
+    assert seen == {"wrong_totp": 5, "too_many_attempts": 7}

@@ -79,6 +79,7 @@ FOREIGN: list[dict[str, str]] = [
     {"Origin": "http://localhost:8080", "Sec-Fetch-Site": "cross-site"},
     {"Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-site"},
     {"Origin": "null"},
+    {"Origin": "http://[bad"},
 ]
 
 

@@ -123,10 +123,18 @@ async def test_what_comes_before_a_body_has_an_end_and_forwards_are_believed_of_
         start = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
         assert (await answer_to(server.port, start, b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
         one_mebibyte = b"x" * (1 << 20)
+        chunked = (
+            b"POST /login HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+            b"2\r\n{}\r\n0\r\n"
+        )
+        assert b" 200 " in await answer_to(server.port, chunked + b"X-Short: y\r\n\r\n")
         for flood in (
             (b"GET /" + one_mebibyte, one_mebibyte),
             (start, b"X-Long: " + one_mebibyte, one_mebibyte),
             (start, *(b"X-%d: y\r\n" % number * 100 for number in range(2_000))),
+            (chunked, *(b"X-%d: y\r\n" % number * 100 for number in range(2_000))),
+            (chunked, b"X-Long: ", *[b"y" * (1 << 16)] * 16),
         ):
             said = await answer_to(server.port, *flood)
             assert said.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400", b"hung up")) or not said, said[:100]

@@ -33,6 +33,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("SHOAL_PORT", "70000", "SHOAL_PORT"),
         ("SHOAL_PORT", "eighty", "SHOAL_PORT"),
         ("SHOAL_LOG_LEVEL", "LOUD", "SHOAL_LOG_LEVEL"),
+        ("SHOAL_TRUSTED_PROXIES", "10.0.0.1, 0.0.0.0/0", "SHOAL_TRUSTED_PROXIES"),
+        ("SHOAL_TRUSTED_PROXIES", "::/0", "SHOAL_TRUSTED_PROXIES"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:

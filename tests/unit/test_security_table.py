@@ -108,7 +108,7 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         "{}, {} in an hour and {} a day for codes".format(*_limits(windows.code)),
         f"Sessions** end after {settings['session_hours'].default:g} h at most",
         f"and {settings['session_idle_hours'].default:g} h without use",
-        f"heads of requests of {bounded_head.MAX_HEAD_BYTES // 1024} KiB",
+        f"heads (and trailers) of requests of {bounded_head.MAX_HEAD_BYTES // 1024} KiB",
         f"bodies of {body_limit.MAX_BODY_BYTES // mib} MiB",
         f"(rules {body_limit.MAX_RULES_BODY_BYTES // mib}, pictures {picture_formats.MAX_PICTURE_BYTES // mib})",
         f"Excel tables of {sheets.MAX_UNPACKED_BYTES // mib} MiB unpacked in {sheets.MAX_PARTS} parts",

@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.session_cookie import cookie_counts, cookie_token
+from shoal.redaction import redact_path
 from shoal.security_log import SecurityEvent
 
 _TELLS_ITSELF = "/console/session"
@@ -23,7 +24,7 @@ class ForeignPages:
         if scope["type"] == "http":
             connection = HTTPConnection(scope)
             if cookie_token(connection) is not None and not cookie_counts(connection):
-                if "authorization" not in connection.headers and connection.url.path != _TELLS_ITSELF:
+                if "authorization" not in connection.headers and connection.scope["path"] != _TELLS_ITSELF:
                     await _note(connection)
                 kept = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
                 scope = {**scope, "headers": kept}
@@ -38,5 +39,5 @@ async def _note(connection: HTTPConnection) -> None:
         origin=f"browser {client.host}" if client else "browser",
         outcome="foreign_origin",
         page=connection.headers.get("origin", ""),
-        path=connection.url.path,
+        path=redact_path(connection.scope["path"]),
     )

@@ -32,6 +32,6 @@ class PlainHttp:
 def _is_in_clear(connection: HTTPConnection, method: str) -> bool:
     if is_secure(connection) or comes_from_this_machine(connection):
         return False
-    if connection.url.path == _TELLS_ITSELF:
+    if connection.scope["path"] == _TELLS_ITSELF:
         return False
     return method not in SAFE_METHODS or "authorization" in connection.headers

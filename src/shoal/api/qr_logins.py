@@ -8,6 +8,7 @@ import segno
 from fastapi import Header, Path
 from pydantic import BaseModel
 
+from shoal.access import Principal
 from shoal.api.bodies import QrLoginBody
 from shoal.api.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of
 from shoal.api.cookies import require_all_shops, require_own
@@ -19,7 +20,8 @@ from shoal.api.qr_words import QR_WORDS
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import ShoalError
-from shoal.qr_logins import QrLoginState, QrLoginView
+from shoal.qr_logins import QrLoginState, QrLoginView, unknown_qr_login
+from shoal.server import Server
 
 routes = Routes(tags=["QR login"])
 """No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""
@@ -107,7 +109,7 @@ async def begin_qr_login(
 async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
     """The caller's logins that are under way or ended within the last ten minutes."""
     language = language_of(accept_language)
-    return QrLoginList(items=[_answer(view, language) for view in server.qr_logins.of(who.id)])
+    return QrLoginList(items=[_answer(view, language) for view in _logins(server, who)])
 
 
 @routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 403, 404, 422, 503))
@@ -115,7 +117,7 @@ async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login."""
-    return _answer(server.qr_logins.get(who.id, login_id), language_of(accept_language))
+    return _answer(_login(server, who, login_id), language_of(accept_language))
 
 
 @routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 403, 404, 422, 503))
@@ -123,6 +125,7 @@ async def cancel_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """End it. One that is over stays as it is; a cookie that is just being stored is stored."""
+    _login(server, who, login_id)
     return _answer(await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
 
 
@@ -153,7 +156,7 @@ async def check_qr_code(
     accept_language: AcceptLanguage = None,
 ) -> OldQrStatus:
     """As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200."""
-    found = next((view for view in server.qr_logins.of(who.id) if view.id == session_id), None)
+    found = next((view for view in _logins(server, who) if view.id == session_id), None)
     if found is None:
         return OldQrStatus(status="not_found", session_id=session_id)
     done = found.state is QrLoginState.DONE
@@ -176,6 +179,18 @@ _OLD_WORDS = {
     QrLoginState.NEEDS_OWNER: "verification_required",
     QrLoginState.FAILED: "error",
 }
+
+
+def _logins(server: Server, who: Principal) -> list[QrLoginView]:
+    """Theirs; by a token that is for certain shops, only those of these shops."""
+    return [view for view in server.qr_logins.of(who.id) if who.covers(view.account_id)]
+
+
+def _login(server: Server, who: Principal, login_id: str) -> QrLoginView:
+    view = server.qr_logins.get(who.id, login_id)
+    if not who.covers(view.account_id):
+        raise unknown_qr_login()
+    return view
 
 
 def _answer(view: QrLoginView, language: Language) -> QrLoginAnswer:

@@ -21,7 +21,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def is_secure(connection: HTTPConnection) -> bool:
     """Whether the browser came over TLS (a proxy that is trusted says so by ``X-Forwarded-Proto``)."""
-    return connection.url.scheme in {"https", "wss"}
+    return connection.scope["scheme"] in {"https", "wss"}
 
 
 def cookie_token(connection: HTTPConnection) -> str | None:
@@ -58,7 +58,10 @@ def is_own_origin(connection: HTTPConnection) -> bool:
     """
     if connection.headers.get("sec-fetch-site", _SAME_SITE) != _SAME_SITE:
         return False
-    origin = urlsplit(connection.headers.get("origin", ""))
+    try:
+        origin = urlsplit(connection.headers.get("origin", ""))
+    except ValueError:  # no address at all
+        return False
     if not origin.netloc or (is_secure(connection) and origin.scheme != "https"):
         return False
     host = connection.headers.get("host", "")

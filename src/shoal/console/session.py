@@ -22,6 +22,7 @@ from shoal.api.session_cookie import (
 )
 from shoal.api.shapes import example
 from shoal.errors import Forbidden
+from shoal.redaction import redact_path
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 
@@ -97,7 +98,7 @@ async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:
         origin=where_from(connection, _BY),
         outcome=_FOREIGN,
         page=connection.headers.get("origin", ""),
-        path=connection.url.path,
+        path=redact_path(connection.scope["path"]),
     )
 
 
