@@ -73,13 +73,13 @@ class TooManyAttempts(InvalidInput):
 
     code = "too_many_attempts"
 
-    def __init__(self, *, retry_after: int) -> None:
-        super().__init__(f"try again in {retry_after} s", retry_after=retry_after)
+    def __init__(self, *, retry_after: int, code: str | None = None) -> None:
+        super().__init__(f"try again in {retry_after} s", code=code, retry_after=retry_after)
         self.retry_after = retry_after
 
 
 class TooManyCalls(TooManyAttempts):
-    """The sign-in, or the token, has called too often within the last minute."""
+    """The sign-in, the token, the person or the address has asked for so much lately."""
 
     code = "too_many_calls"
 

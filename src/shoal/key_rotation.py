@@ -141,8 +141,9 @@ class KeyRotation:
         """The keys as they stand in the file; that must be those which are in use."""
         try:
             keys = read_key_file(self._key_file, required=True)
-        except ConfigError as error:
-            raise StoreError(str(error), code="key_file_changed") from None
+        except ConfigError as error:  # the process holds the last copy: nobody must be told to start it again
+            code = "key_file_gone" if error.code == "key_file_missing" else "key_file_unusable"
+            raise StoreError(str(error), code=code) from None
         if tuple(dict.fromkeys(map(key_id, keys))) != self._vault.key_ids:
             raise StoreError("the key file is not the one that was read at the start", code="key_file_changed")
         return list(dict.fromkeys(keys))

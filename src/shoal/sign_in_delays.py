@@ -96,7 +96,7 @@ class SignInDelays:
 
         ``name``: whom it is about, as it was typed; what nobody is called is counted alike.
         """
-        place, person = _place(address), _digest(folded(name.strip()))
+        place, person = place_of(address), _digest(folded(name.strip()))
         counted = [(f"address:{place}", self._by_address)]
         pair = f"{person}@{place}"
         if name:
@@ -136,7 +136,7 @@ class SignInDelays:
 
     def remember(self, name: str, address: str) -> None:
         """That person has signed in from there, whole: the password alone makes nobody familiar."""
-        pair = f"{_digest(folded(name.strip()))}@{_place(address)}"
+        pair = f"{_digest(folded(name.strip()))}@{place_of(address)}"
         self._familiar.pop(pair, None)  # the newest stands last
         self._familiar[pair] = None
         while len(self._familiar) > _FAMILIAR_LIMIT:
@@ -162,7 +162,7 @@ class SignInDelays:
                 self._limiter.clear(window, key)
 
 
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
     """The address that is counted: of IPv6 the network that one customer has."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

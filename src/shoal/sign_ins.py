@@ -37,19 +37,24 @@ class SignIns:
         Raises ``Unauthenticated``: ``wrong_login`` whatever of name and password is wrong, and only when both are right
         ``totp_needed`` or ``wrong_totp``. Raises ``TooManyAttempts``.
         """
-        async with self.delays.attempt(Guess.PASSWORD, address=address, name=name) as attempt:
+        counted = await self._counted_name(name)
+        async with self.delays.attempt(Guess.PASSWORD, address=address, name=counted) as attempt:
             proof = await self._users.prove(name, password)
             if proof is None:
                 attempt.fail()
                 raise Unauthenticated("wrong name or password", code="wrong_login")
             attempt.succeed()
         factor = await self._second_step(proof, code, address)
-        for known_as in {name, proof.user.username}:
-            self.delays.remember(known_as, address)
+        self.delays.remember(proof.user.username, address)
         token = await self._sessions.open(
             proof.user.id, kind=kind, user_agent=user_agent, address=address, password_hash=proof.password_hash
         )
         return SignedIn(user=proof.user, token=token, factor=factor)
+
+    async def _counted_name(self, name: str) -> str:
+        """Whoever tries by the address is counted with who tries by the name."""
+        person = await self._users.by_email(name) if "@" in name else None
+        return name if person is None else person.username
 
     async def _second_step(self, proof: Proof, code: str, address: str) -> Factor | None:
         if not proof.user.has_totp:

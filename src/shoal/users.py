@@ -16,7 +16,7 @@ from shoal.database import Database
 from shoal.errors import Conflict, InvalidInput, UnknownPerson
 from shoal.folding import folded, seen
 from shoal.passwords import Passwords, made_up_password
-from shoal.schema import api_tokens, invitations, sessions, users
+from shoal.schema import accounts, api_tokens, invitations, sessions, users
 
 ADMIN_NAME: Final = "admin"
 MAX_NAME_CHARACTERS: Final = 64
@@ -145,7 +145,8 @@ class Users:
         """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions.
 
         Raises ``UnknownPerson``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
-        when nobody could administer the server any more, ``person_leaving`` when the person is being removed.
+        when nobody could administer the server any more, ``person_leaving`` when the person is being removed,
+        ``owns_shops`` when they would be staff and own some.
         """
         changes = dict(values)
         if "email" in changes:
@@ -158,6 +159,8 @@ class Users:
             if before.leaving:
                 raise Conflict("that person is being removed", code="person_leaving")
             _check_free(connection, email=changes.get("email"), but=user_id)
+            if changes.get("role") == Role.STAFF:
+                _check_owns_nothing(connection, user_id)
             if changes.get("active") is False or changes.get("role", Role.ADMIN) != Role.ADMIN:
                 _check_not_last_admin(connection, before)
             statement = update(users).where(users.c.id == user_id)
@@ -271,6 +274,12 @@ def add_person(
     }
     added = connection.execute(users.insert().values(**row).returning(*USER_COLUMNS)).mappings().one()
     return user_of(added)
+
+
+def _check_owns_nothing(connection: Connection, user_id: int) -> None:
+    shops = select(accounts.c.id).where(accounts.c.owner_id == user_id, ~accounts.c.deleted).order_by(accounts.c.id)
+    if owned := list(connection.scalars(shops)):
+        raise Conflict("staff own no shops", code="owns_shops", shops=owned)
 
 
 def replace_password(

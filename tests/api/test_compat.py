@@ -158,6 +158,11 @@ async def test_registration_is_a_setting_and_makes_owners(tmp_path: Path) -> Non
         async with client_of(door.app, token) as ann:
             assert (await ann.get("/me")).json()["role"] == "owner"
             assert (await ann.get("/users")).status_code == 403
+        for number in range(5):
+            more = {**sent, "username": f"more{number}", "email": f"{number}@example.org", "password": NEW}
+            last = await stranger.post("/register", json=more)
+        assert (last.status_code, last.json()["code"]) == (429, "too_many_registrations")
+        assert int(last.headers["retry-after"]) > 60
 
 
 async def test_registration_is_closed(door: Door) -> None:

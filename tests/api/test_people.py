@@ -133,6 +133,7 @@ async def test_a_link_for_a_new_password_ends_what_the_old_one_opened(door: Door
         link = await door.call("POST", "/users/2/password-link", json={})
         assert (link["kind"], link["username"]) == ("password", "bob")
         await door.call("POST", "/join/look", 404, json={"token": first["token"]})
+        assert (await door.call("POST", "/users/1/password-link", 409, json={}))["code"] == "own_password"
         script = (await bob.call("POST", "/tokens", json={"name": "a thief's"}))["token"]
         joined = await door.call("POST", "/join", json={"token": link["token"], "password": "quite another one"})
         assert joined == {"user_id": 2, "username": "bob"}

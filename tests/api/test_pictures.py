@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from limits import RateLimitItemPerDay
 
-from doors import Door, client_of
+from doors import Door, another_person, client_of
 from picture_files import a_png
 from shoal.pictures import URL_PREFIX
+from shoal.users import Role
 
 
 async def test_whoever_knows_the_random_name_sees_the_picture(door: Door) -> None:
@@ -33,6 +35,27 @@ async def test_a_picture_is_kept_by_its_content_and_then_answers_for_a_rule(door
     await door.call("POST", "/cookies/shop/rules", json={"words": ["图"], "parts": [{"image_url": kept["image_url"]}]})
     (part,) = door.account().keywords[0].parts
     assert (part.image_url, part.width, part.height) == (kept["image_url"], 30, 20)
+
+
+async def test_pictures_are_for_who_has_a_shop_to_reply_for_and_so_many_in_a_day(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    body = head + a_png() + b"\r\n--b--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with another_person(door, role=Role.STAFF) as bob:
+        refused = await bob.call("POST", "/pictures", 403, content=body, headers=kind)
+        assert refused["code"] == "right_missing"
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "reply"})
+        await bob.call("POST", "/pictures", content=body, headers=kind)
+    monkeypatch.setitem(door.server.call_rates._limits, "picture", RateLimitItemPerDay(2))
+    key = {**kind, "Idempotency-Key": "once"}
+    for status in (200, 200, 429):
+        answer = await door.call("POST", "/pictures", status, content=body, headers=key if status == 429 else kind)
+    assert answer["code"] == "too_many_pictures"
+    assert answer["params"]["retry_after"] > 60
+    monkeypatch.setitem(door.server.call_rates._limits, "picture", None)
+    await door.call("POST", "/pictures", content=body, headers=key)  # such a refusal is none for ever
 
 
 async def test_what_is_no_picture_or_comes_from_nobody_is_not_kept(door: Door) -> None:

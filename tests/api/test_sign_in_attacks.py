@@ -77,6 +77,16 @@ async def test_who_must_wait_is_told_the_same_whether_or_not_the_name_is_known(d
         assert (told["bob"]["success"], told["bob"]["code"]) == (False, "too_many_attempts")
 
 
+async def test_a_person_is_counted_once_by_name_and_by_address(door: Door) -> None:
+    async with another_person(door):
+        await door.call("PATCH", "/users/2", json={"email": "bob@example.org"})
+        told = [
+            (await door.call("POST", "/login", json={how: who, "password": "wrong"}))["code"]
+            for how, who in [("username", "bob"), ("email", "bob@example.org")] * 3
+        ]
+    assert told == ["wrong_login"] * 5 + ["too_many_attempts"]
+
+
 async def test_a_delay_is_told_with_a_time_and_touches_no_session_in_use(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data", allow_plain_http=True) as door, another_person(door) as bob:
         origin = {"Origin": "http://localhost:8080"}

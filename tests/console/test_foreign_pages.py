@@ -141,6 +141,7 @@ async def test_a_token_in_the_header_counts_wherever_the_script_came_from_and_is
     ("method", "path", "more", "code"),
     [
         ("GET", "/cookies", {"headers": {"Authorization": "Bearer x"}}, "plain_http"),
+        ("GET", "/events", {"headers": {"Cookie": "shoal_session=x"}}, "plain_http"),
         ("POST", "/login", {"json": {"username": "admin", "password": "secret"}}, "plain_http"),
         ("GET", "/cookies", {}, "unauthenticated"),
     ],

@@ -31,7 +31,7 @@ from shoal.second_factor import Factor
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 from shoal.sessions import Session
-from shoal.sign_in_delays import Guess
+from shoal.sign_in_delays import Guess, place_of
 from shoal.sign_ins import SignedIn
 from shoal.users import Role, User
 
@@ -261,11 +261,13 @@ async def register(body: RegisterBody, request: Request, server: TheServer) -> P
     if not server.settings.open_registration:
         raise Forbidden("registration is closed", code="registration_closed")
     origin = await origin_of(request, None)
+    server.call_rates.check_registration(place_of(address_of(request)))
     async with server.sign_ins.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
         try:
             user = await server.users.create(
                 body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email
             )
+            server.call_rates.count_registration(place_of(address_of(request)))
         except Conflict:  # which names are taken is told, but not to who asks for all of them
             attempt.fail()
             raise

@@ -29,6 +29,7 @@ from shoal.errors import (
     ShoalError,
     StaleGeneration,
     StoreError,
+    TooManyAttempts,
     Unauthenticated,
     UnknownAccount,
 )
@@ -41,7 +42,7 @@ LONGEST_PATH = 256
 REPLAYED = "Idempotent-Replayed"
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-PASSING = (StoreError, Unauthenticated, Forbidden, StaleGeneration, AccountVanishing)
+PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountVanishing)
 """What ends a request without an answer for ever. Nothing was done: with a newer ETag, or later, it may well be."""
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, File, Path, Response, UploadFile
 from pydantic import BaseModel
 
+from shoal.access import Principal, right_missing
 from shoal.api.caller import TheServer, who_replies
 from shoal.api.documented import problems
 from shoal.api.idempotency import ChangingRoute
@@ -15,6 +16,7 @@ from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.picture_formats import measure
 from shoal.pictures import URL_PREFIX
+from shoal.right import Right
 
 routes = Routes(tags=["rules"], route_class=ChangingRoute)
 
@@ -40,13 +42,17 @@ class PictureKept(BaseModel):
 @routes.post(
     "/pictures",
     summary="Keep a picture",
-    dependencies=[Depends(who_replies)],
-    responses=problems(400, 401, 403, 409, 413, 422, 503),
+    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
 )
 async def keep_picture(
-    server: TheServer, image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")]
+    server: TheServer,
+    who: Annotated[Principal, Depends(who_replies)],
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
 ) -> PictureKept:
-    """Keep a picture for replies. One that no rule names is forgotten after a week."""
+    """Keep a picture for replies. One that no rule names is forgotten after a week; 300 a day at most."""
+    if not who.owns_shops and not server.access.accounts_of(who, Right.REPLY):
+        raise right_missing(Right.REPLY, Right.READ)  # whoever has no shop to reply for needs no picture
+    server.call_rates.count_picture(who.id)
     data = await image.read()
     size = measure(data)
     return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)

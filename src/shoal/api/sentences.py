@@ -150,6 +150,11 @@ PROBLEMS: dict[str, Problem] = {
         "自己的两步验证请在“账户”里用密码和验证码关闭",
         "Switch your own second factor off by your password and a code of it.",
     ),
+    "own_password": Problem(
+        409,
+        "自己的密码请在“我的账户”里用当前密码修改；忘记了可在服务器上运行 shoal users reset-password",
+        "Change your own password by the current one; if you forgot it, run shoal users reset-password on the machine.",
+    ),
     "totp_not_begun": Problem(
         409, "请先开始设置两步验证，再输入验证码", "Begin to set up the second factor first, then tell a code of it."
     ),
@@ -195,6 +200,16 @@ PROBLEMS: dict[str, Problem] = {
         "请求太频繁，请在 {retry_after} 秒后再试",
         "There were too many calls; call again in {retry_after} s.",
     ),
+    "too_many_pictures": Problem(
+        429,
+        "今天上传的图片太多，请在 {retry_after} 秒后再试",
+        "You have brought many pictures today; go on in {retry_after} s.",
+    ),
+    "too_many_registrations": Problem(
+        429,
+        "从您的网络注册的人太多，请在 {retry_after} 秒后再试",
+        "Many have registered from your network; come again in {retry_after} s.",
+    ),
     "unknown_token": Problem(
         404, "没有这个 API 令牌，可能已被删除", "There is no such API token; perhaps it was removed."
     ),
@@ -231,6 +246,18 @@ PROBLEMS: dict[str, Problem] = {
         "密钥文件无法写入，没有任何变化。请检查数据目录的磁盘空间和权限",
         "The key file cannot be written, and nothing was changed. Look at the disk and the permissions of the data "
         "directory.",
+    ),
+    "key_file_gone": Problem(
+        503,
+        "密钥文件不见了，没有任何变化。请先不要停止服务器（密钥只剩在它的内存里），把文件从备份放回原处后再试",
+        "The key file is gone, and nothing was done. Do not stop the server, whose memory holds the last copy of the "
+        "key: put the file back from your backup, then try again.",
+    ),
+    "key_file_unusable": Problem(
+        503,
+        "密钥文件无法读取，或其他用户也能读取，没有任何变化。请先修好（chmod 600）再试，修好之前不要重启服务器",
+        "The key file cannot be read, or others can read it, and nothing was done. Mend it (chmod 600) and try again; "
+        "do not restart the server before.",
     ),
     "key_file_changed": Problem(
         503,
