@@ -24,6 +24,7 @@ def logged() -> Iterator[io.StringIO]:
     NEWEST.clear()
     stream = io.StringIO()
     configure_logging(stream=stream)
+    structlog.configure(cache_logger_on_first_use=False)  # else the loggers of the modules would speak here for ever
     yield stream
     structlog.reset_defaults()
     logging.captureWarnings(capture=False)

@@ -74,7 +74,7 @@ async def test_a_success_forgets_what_was_counted_of_the_person_but_not_of_the_a
 
 async def test_a_stranger_does_not_lock_out_whoever_came_from_here_before(clock: Clock) -> None:
     delays = SignInDelays()
-    assert await _guess(delays, right=True) == 0
+    delays.remember("ann", HERE)
     for _ in range(5):
         assert await _guess(delays, address=THERE) == 0
     assert await _guess(delays, address=THERE) > 0
@@ -83,6 +83,16 @@ async def test_a_stranger_does_not_lock_out_whoever_came_from_here_before(clock:
     for _ in range(5):
         assert await _guess(delays) == 0
     assert await _guess(delays) > 0  # and here one has no more tries than others
+
+
+async def test_a_right_password_alone_makes_nobody_known_here(clock: Clock) -> None:
+    """Else whoever has it would guess codes from one address after the other."""
+    delays = SignInDelays()
+    for address in (HERE, THERE):
+        assert await _guess(delays, right=True, address=address) == 0
+    for _ in range(5):
+        assert await _guess(delays, guess=Guess.CODE) == 0
+    assert await _guess(delays, guess=Guess.CODE, address=THERE) > 0
 
 
 async def test_a_name_is_counted_however_it_is_typed_and_whether_or_not_anybody_has_it(clock: Clock) -> None:
