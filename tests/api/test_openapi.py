@@ -119,7 +119,7 @@ def test_the_server_answers_as_its_document_says(tmp_path: Path) -> None:
             if name != "get_events":
                 _check(operation, reader, examples=3)
             if name not in LEFT_OUT:
-                _check(operation, headers, examples=15)
+                _check(operation, headers, examples=10)
 
 
 def _token_of_staff(url: str, headers: dict[str, str]) -> str:
