@@ -235,12 +235,17 @@ def user_of(row: RowMapping) -> User:
     return User(**{**values, "role": Role(row["role"]), "has_totp": bool(row["has_totp"])})
 
 
+_NOT_IN_NAMES = frozenset("/\\?#%")
+"""As in the ids of accounts: a name stands in paths."""
+
+
 def checked_name(username: str) -> str:
     """A user name as it is shown. Raises ``InvalidInput`` (``bad_username``)."""
     name = unicodedata.normalize("NFKC", username).strip()
     if (
         not 1 <= len(name) <= MAX_NAME_CHARACTERS
         or "@" in name  # which tells an address from a name
+        or not _NOT_IN_NAMES.isdisjoint(name)
         or not name.isprintable()
         or seen(name) != name
         or not folded(name)

@@ -41,6 +41,7 @@ async def test_an_administrator_lists_adds_and_changes_people(door: Door) -> Non
         ({"username": "ANN", "password": PASSWORD}, "username_taken"),
         ({"username": "bob", "password": PASSWORD, "email": "x"}, "bad_email"),
         ({"username": "a@b", "password": PASSWORD}, "bad_username"),
+        ({"username": "../x", "password": PASSWORD}, "bad_username"),
         ({"username": "bob", "password": "password1"}, "weak_password"),
         ({"username": "bob", "password": "bob-bob-bob"}, "weak_password"),
         ({"username": "bob", "password": "short"}, "bad_password"),

@@ -131,14 +131,14 @@ class InvitationBody(BaseModel):
     model_config = _example(role="owner", email="ann@example.com", expires_hours=72)
     role: RoleName = "owner"
     email: Text | None = None
-    expires_hours: float = Field(default=72, gt=0, le=720, allow_inf_nan=False, strict=False)
+    expires_hours: float = Field(default=72, ge=0.1, le=720, allow_inf_nan=False, strict=False)
 
 
 class PasswordLinkBody(BaseModel):
     """For how long the link holds."""
 
     model_config = _example(expires_hours=24)
-    expires_hours: float = Field(default=24, gt=0, le=720, allow_inf_nan=False, strict=False)
+    expires_hours: float = Field(default=24, ge=0.1, le=720, allow_inf_nan=False, strict=False)
 
 
 class LinkBody(BaseModel):

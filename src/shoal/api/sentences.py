@@ -215,8 +215,8 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bad_username": Problem(
         422,
-        "用户名不可用：需要 1 到 64 个字符，首尾无空格，不能含 @、控制字符和看不见的字符",
-        "This user name cannot be used: 1 to 64 characters, no outer blanks, no @, no control or unseen characters.",
+        "用户名不可用：需要 1 到 64 个字符，首尾无空格，不能含 @ / \\ ? # %、控制字符和看不见的字符",
+        "This user name cannot be used: 1 to 64 characters, no outer blanks, none of @ / \\ ? # %, none unseen.",
     ),
     "bad_email": Problem(422, "这不是一个邮箱地址，请检查", "This is no e-mail address; check it."),
     "username_taken": Problem(409, "该用户名已被使用，请换一个", "That user name is taken; choose another one."),
