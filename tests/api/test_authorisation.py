@@ -177,6 +177,13 @@ def expected_of_any_shop(rule: RouteRule, who: Somebody, account_id: str | None)
     return "token_not_allowed" if found == ALLOWED and who.only is not None else found
 
 
+def expected_with_a_shop_to_reply_for(rule: RouteRule, who: Somebody, account_id: str | None) -> str:
+    """The same where who has no shop of their own needs one that they may reply for."""
+    found = expected(rule, who, account_id)
+    replies = any(right >= Right.REPLY for right in who.rights.values())
+    return "right_missing" if found == ALLOWED and who.role is Role.STAFF and not replies else found
+
+
 # ── how each is called ──────────────────────────────────────────────────────────────────────────────────────────────
 
 NAMES: dict[str, str] = {
@@ -224,6 +231,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ),
     ("POST", "/qr-logins"): Recipe(body=lambda cid: {"account": cid}, expected=expected_to_scan),
     ("POST", "/qr-login/generate"): Recipe(expected=expected_of_any_shop),
+    ("POST", "/pictures"): Recipe(expected=expected_with_a_shop_to_reply_for),
     ("POST", "/console/proxy-check"): Recipe(body=lambda cid: {"account": cid}),
     ("POST", "/xianyu/reply"): Recipe(body=lambda cid: {"cookie_id": cid, **dict.fromkeys(_HOOK, "1")}),
     ("DELETE", "/item-reply/batch"): Recipe(
