@@ -162,7 +162,7 @@ async def test_registration_is_a_setting_and_makes_owners(tmp_path: Path) -> Non
             more = {**sent, "username": f"more{number}", "email": f"{number}@example.org", "password": NEW}
             last = await stranger.post("/register", json=more)
         assert (last.status_code, last.json()["code"]) == (429, "too_many_registrations")
-        assert int(last.headers["retry-after"]) > 60
+        assert int(last.headers["retry-after"]) >= 1
 
 
 async def test_registration_is_closed(door: Door) -> None:

@@ -53,7 +53,7 @@ async def test_pictures_are_for_who_has_a_shop_to_reply_for_and_so_many_in_a_day
     for status in (200, 200, 429):
         answer = await door.call("POST", "/pictures", status, content=body, headers=key if status == 429 else kind)
     assert answer["code"] == "too_many_pictures"
-    assert answer["params"]["retry_after"] > 60
+    assert answer["params"]["retry_after"] >= 1
     monkeypatch.setitem(door.server.call_rates._limits, "picture", None)
     await door.call("POST", "/pictures", content=body, headers=key)  # such a refusal is none for ever
 
