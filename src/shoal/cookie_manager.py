@@ -15,7 +15,7 @@ from shoal.account_task import AccountTask, Connect, now_ms
 from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller, ChangePath, Done, wished
 from shoal.config import Settings
-from shoal.errors import InvalidInput, ShoalError, StaleGeneration, UnknownAccount
+from shoal.errors import AlreadyRemoved, InvalidInput, ShoalError, StaleGeneration, UnknownAccount
 from shoal.events import EventBus
 from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
@@ -39,7 +39,8 @@ Value = TypeVar("Value")
 class Outcome:
     """What became of a change: the account as it is now (of a removal: as it was) and how its task stands.
 
-    ``generation`` and ``rev`` are those that the change made (one that changed nothing: those it found).
+    ``generation`` and ``rev`` are those that the change made (one that changed nothing: those it found). ``purged``: a
+    removal has ended, so that the id may be taken again.
     """
 
     changed: bool
@@ -48,6 +49,7 @@ class Outcome:
     rev: int
     observation: Observation
     op_id: str
+    purged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -285,18 +287,26 @@ class CookieManager:
     async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
         """Delete the account: invisible at once, then its task is stopped, then its rows are purged.
 
-        Raises ``AlreadyRemoved`` when this very op did so before.
+        Waits for the end of all that at most the stop wait; ``purged`` says whether it came. Raises ``AlreadyRemoved``
+        when this very op did so before, after the same wait.
         """
-        removed = await self._path.delete(account_id, caller)
-        return await self._answer(removed, caller, wait=self._settings.stop_wait_seconds)
+        limit = self._limit(caller, self._settings.stop_wait_seconds)
+        try:
+            removed = await self._path.delete(account_id, caller)
+        except AlreadyRemoved as before:
+            before.params["purged"] = await self.seen_off(account_id, within_seconds=limit)
+            raise
+        purged = await self.seen_off(account_id, within_seconds=limit)
+        outcome = await self._answer(removed, caller, wait=0.0)
+        return replace(outcome, observation=Observation(), purged=True) if purged else outcome
 
     def close_to(self, owner_id: int) -> None:
         """Let that person add no account from now on: they are being removed."""
         self._path.close_to(owner_id)
 
-    async def seen_off(self, account_id: str) -> None:
-        """Wait until a deleted account's connection has ended and its rows are purged."""
-        await self._task_manager.seen_off(account_id)
+    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+        """Wait until a deleted account's connection has ended and its rows are purged; says whether it came in time."""
+        return await self._task_manager.seen_off(account_id, within_seconds=within_seconds)
 
     async def batch_update_cookie_status(
         self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
@@ -388,7 +398,7 @@ class CookieManager:
     async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
         """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
         task = self.tasks.get(done.account.id)
-        limit = wait if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
+        limit = self._limit(caller, wait)
         observation = await task.settled(limit) if task and wait and limit else self._seen(done.account.id)
         return Outcome(
             changed=done.changed,
@@ -398,6 +408,11 @@ class CookieManager:
             observation=observation,
             op_id=done.op_id,
         )
+
+    @staticmethod
+    def _limit(caller: Caller, usual: float) -> float:
+        """How long that caller waits for a task: the usual wait, unless they say otherwise."""
+        return usual if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 

@@ -140,11 +140,12 @@ class TaskManager:
             self.wake(account_id)
             self._vanishing[account_id] = asyncio.create_task(self._purge(account_id), name=f"purge:{account_id}")
 
-    async def seen_off(self, account_id: str) -> None:
-        """Wait for the end of a deletion, if there is one under way."""
+    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+        """Wait for the end of a deletion, if there is one under way; says whether it came in time."""
         task = self._vanishing.get(account_id)
         if task is not None:
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=within_seconds)
+        return account_id not in self._vanishing
 
     async def _purge(self, account_id: str) -> None:
         await self.task(account_id).ended()

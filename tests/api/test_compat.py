@@ -195,7 +195,7 @@ async def test_adding_renewing_switching_and_removing(door: Door) -> None:
     for enabled in (False, True):
         body = await door.compat("PUT", "/cookies/two/status", json={"enabled": enabled})
         assert body == {"msg": "status updated", "enabled": enabled}
-    assert await door.compat("DELETE", "/cookies/two") == {"msg": "removed"}
+    assert await door.compat("DELETE", "/cookies/two") == {"msg": "removed", "purged": True}
     again = await door.call("DELETE", "/cookies/two", 403)
     assert again["detail"] == "无权限操作该Cookie"
 

@@ -51,6 +51,7 @@ export type Seed = Shapes['SeedAnswer']
 export type ApiToken = Shapes['TokenShape']
 export type NewToken = Shapes['NewTokenAnswer']
 export type Removal = Shapes['RemovalAnswer']
+export type RemovedAccount = Shapes['RemovedAnswer']
 export type Colleague = Shapes['StaffShape']
 
 /** A page of a list. */

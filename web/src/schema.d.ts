@@ -347,7 +347,8 @@ export interface paths {
          * Let a person choose a new password
          * @description Make a link, shown once, by which a person who forgot the password chooses a new one. An earlier one is over.
          *
-         *     Their second factor stays. Using the link ends every session of theirs.
+         *     Their second factor stays. Using the link ends every session and every API token of theirs. One's own password is
+         *     changed by the one before (`PUT /me/password`), or on the machine itself.
          */
         post: operations["create_password_link"];
         delete?: never;
@@ -661,7 +662,7 @@ export interface paths {
         post?: never;
         /**
          * Remove an account
-         * @description Stop the account and forget everything of it but its history.
+         * @description Stop the account and forget everything of it but its history. Once `removed` is said the id is free.
          */
         delete: operations["remove_cookie"];
         options?: never;
@@ -2071,7 +2072,7 @@ export interface paths {
         put?: never;
         /**
          * Keep a picture
-         * @description Keep a picture for replies. One that no rule names is forgotten after a week.
+         * @description Keep a picture for replies. One that no rule names is forgotten after a week; 300 a day at most.
          */
         post: operations["keep_picture"];
         delete?: never;
@@ -5629,6 +5630,40 @@ export interface components {
             leaving: boolean;
         };
         /**
+         * RemovedAnswer
+         * @description The account was removed: nobody sees it any more, and it acts no more.
+         *
+         *     ``purged``: its connection has ended and its rows are gone, so that the id may be taken again. Else `msg` is
+         *     `removing`: that goes on by itself, and the same request with the same `Idempotency-Key` waits for it again.
+         * @example {
+         *       "changed": true,
+         *       "generation": 7,
+         *       "msg": "removed",
+         *       "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+         *       "purged": true,
+         *       "rev": 120,
+         *       "state": "stopped"
+         *     }
+         */
+        RemovedAnswer: {
+            /** Changed */
+            changed: boolean;
+            /** Generation */
+            generation: number;
+            /** Rev */
+            rev: number;
+            state: components["schemas"]["AccountState"];
+            /** Op Id */
+            op_id: string;
+            /**
+             * Msg
+             * @enum {string}
+             */
+            msg: "removed" | "removing";
+            /** Purged */
+            purged: boolean;
+        };
+        /**
          * ReplyHookAnswer
          * @description The words, as the other system wraps them.
          * @example {
@@ -8925,6 +8960,15 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description This does not fit the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description The body is too large */
             413: {
                 headers: {
@@ -10574,7 +10618,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["MsgAnswer"];
+                    "application/json": components["schemas"]["RemovedAnswer"];
                 };
             };
             /** @description What was sent cannot be used */

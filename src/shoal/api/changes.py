@@ -46,9 +46,10 @@ async def made(
 
 
 async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, Any]:
-    """Remove an account and return the fields of ``ChangeFacts``, with the generation of its tombstone."""
+    """Remove an account; the fields of ``ChangeFacts``, with the generation of its tombstone, and ``purged``."""
     try:
-        return facts_of(await server.manager.remove_cookie(account_id, caller=caller))
+        outcome = await server.manager.remove_cookie(account_id, caller=caller)
+        return {**facts_of(outcome), "purged": outcome.purged}
     except StaleGeneration as error:
         await _add_current(server, account_id, error, None)
         raise
@@ -59,6 +60,7 @@ async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, 
             "rev": before.params["rev"],
             "state": AccountState.STOPPED,
             "op_id": shown_op_id(caller.op_id),
+            "purged": before.params["purged"],
         }
 
 

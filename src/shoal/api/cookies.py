@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from typing import Literal
+
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from shoal.access import Principal
@@ -22,7 +24,7 @@ from shoal.api.caller import (
 )
 from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
-from shoal.api.idempotency import ChangingRoute
+from shoal.api.idempotency import ChangingRoute, leave_open
 from shoal.api.routing import Routes
 from shoal.api.shapes import (
     CHANGE_EXAMPLE,
@@ -78,6 +80,18 @@ class MsgAnswer(ChangeFacts):
 
     model_config = example(msg="success", **CHANGE_EXAMPLE)
     msg: str
+
+
+class RemovedAnswer(ChangeFacts):
+    """The account was removed: nobody sees it any more, and it acts no more.
+
+    ``purged``: its connection has ended and its rows are gone, so that the id may be taken again. Else `msg` is
+    `removing`: that goes on by itself, and the same request with the same `Idempotency-Key` waits for it again.
+    """
+
+    model_config = example(msg="removed", purged=True, **{**CHANGE_EXAMPLE, "state": "stopped"})
+    msg: Literal["removed", "removing"]
+    purged: bool
 
 
 class StatusAnswer(ChangeFacts):
@@ -160,9 +174,14 @@ async def update_cookie(
 
 
 @routes.delete("/cookies/{cid}", summary="Remove an account", responses=CHANGING_COMPAT)
-async def remove_cookie(account_id: IdToRemove, server: TheServer, caller: TheCaller) -> MsgAnswer:
-    """Stop the account and forget everything of it but its history."""
-    return MsgAnswer(msg="removed", **await removed(server, account_id, caller))
+async def remove_cookie(
+    account_id: IdToRemove, server: TheServer, caller: TheCaller, request: Request
+) -> RemovedAnswer:
+    """Stop the account and forget everything of it but its history. Once `removed` is said the id is free."""
+    facts = await removed(server, account_id, caller)
+    if not facts["purged"]:
+        leave_open(request)
+    return RemovedAnswer(msg="removed" if facts["purged"] else "removing", **facts)
 
 
 @routes.put("/cookies/{cid}/status", summary="Switch an account on or off", responses=CHANGING_COMPAT)

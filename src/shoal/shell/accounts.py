@@ -304,8 +304,17 @@ async def _resume(url: str | None, account_id: str) -> None:
 
 async def _remove(url: str | None, account_id: str) -> None:
     async with signed_in(url) as client:
-        await client.call("DELETE", "cookies", account_id)
-    typer.echo(words(f"{printable(account_id)} was removed.", f"已删除 {printable(account_id)}。"))
+        gone = await client.call("DELETE", "cookies", account_id)
+    shown = printable(account_id)
+    if gone["purged"]:
+        typer.echo(words(f"{shown} was removed.", f"已删除 {shown}。"))
+    else:
+        typer.echo(
+            words(
+                f"{shown} is being removed; its id is free once that has ended.",
+                f"正在删除 {shown}；删除完成后才能再次使用这个编号。",
+            )
+        )
 
 
 async def _tell(client: ApiClient, account_id: str) -> None:

@@ -242,6 +242,7 @@ export const en: Messages = {
     renewed: '{id} has its new cookie',
     added: '{id} was added',
     removed: '{id} was removed',
+    removing: '{id} is being removed: its id is free when its connection has ended',
     refused: '{id} was not changed. {why}',
     batch: 'Shops changed: {n}',
     parkedStays: '{id} needs you first: {reason}',

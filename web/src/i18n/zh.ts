@@ -239,6 +239,7 @@ export const zh = {
     renewed: '{id}：已更换 Cookie',
     added: '已添加 {id}',
     removed: '已删除 {id}',
+    removing: '正在删除 {id}：连接结束后才能再次使用这个编号',
     refused: '{id}：未能修改。{why}',
     batch: '已修改 {n} 个店铺',
     parkedStays: '{id} 需要您先处理：{reason}',
