@@ -239,8 +239,20 @@ class Database:
     # ── facts of the store ──────────────────────────────────────────────────────────────────────────────────────
 
     async def remember_site(self, site: str) -> None:
-        """Bind the store to the site that it talks to. Raises ``ConfigError`` when it is bound to another."""
-        bound = await self.write(lambda connection: _remember(connection, "site", site))
+        """Bind the store to the site that it talks to. Raises ``ConfigError`` when it is bound to another.
+
+        ``site``: the site's addresses, with blanks. The first Shoal bound its data to one of them; all of them take its
+        place then.
+        """
+
+        def job(connection: Connection) -> str:
+            bound = _remember(connection, "site", site)
+            if bound == site or bound not in site.split():
+                return bound
+            connection.execute(update(store_meta).where(store_meta.c.key == "site").values(value=site))
+            return site
+
+        bound = await self.write(job)
         if bound != site:
             raise ConfigError(
                 f"this data belongs to the site {bound}, and the settings name {site}; "

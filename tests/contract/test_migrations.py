@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 import stat
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from quick_start import cheap_hasher
 from shoal import migrations
 from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
 from shoal.account_rows import COOKIE_COLUMN
+from shoal.chats import Chats
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ConfigError
@@ -244,3 +246,46 @@ async def test_people_of_an_older_schema_keep_their_names_and_two_that_fold_alik
         user = await people.by_name(typed)
         assert user is not None
         assert user.username == found
+
+
+FIRST_HOURS = (
+    "ALTER TABLE chats DROP COLUMN last_direction",
+    "ALTER TABLE order_events DROP COLUMN site_at_ms",
+    "DROP INDEX ix_outbox_open",
+    "DROP TABLE uploads",
+)
+OWN_NUMBERS = (
+    "ALTER TABLE outbox DROP CONSTRAINT uq_outbox_account_id_uuid",
+    "ALTER TABLE outbox ADD CONSTRAINT uq_outbox_uuid UNIQUE (uuid)",
+)
+"""On SQLite a table must be made anew for that: a file of that time is among ``tests/upgrades/fixtures``."""
+
+
+def run(connection: Connection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        connection.execute(text(statement))
+
+
+def insert_said(connection: Connection, account_id: str) -> None:
+    said = table("messages", *(column(name) for name in ("account_id", "message_id", "chat_id", "text", "sender_id")))
+    rows = [{"account_id": account_id, "message_id": f"m{n}", "chat_id": "c", "text": "在吗"} for n in range(2)]
+    connection.execute(said.insert(), [{**row, "sender_id": "200"} for row in rows])
+
+
+async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0007"))
+        database = await place.open_again()
+        account = an_account().evolve(generation=1, rev=1)
+        await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
+        await database.write(lambda connection: insert_said(connection, account.id))
+        statements = FIRST_HOURS if database.is_sqlite else (*FIRST_HOURS, *OWN_NUMBERS)
+        await database.write(lambda connection: run(connection, statements))
+        await database.close()
+    database = await place.open_again()
+    assert await database.read(differences) == []
+    (chat,) = await Chats(database).list_chats([account.id], now_ms=0)
+    assert (chat.chat_id, chat.buyer_id, chat.last_text, chat.last_direction) == ("c", "200", "在吗", "in")

@@ -17,6 +17,9 @@ from sqlalchemy import Connection, inspect
 
 from shoal.errors import ConfigError
 
+PARTIAL = ".partial"
+"""The end of the name of a copy that is being written."""
+
 
 def run_missing_steps(connection: Connection, *, database_file: Path | None) -> str | None:
     """Bring the database to the newest schema; returns the revision that was found. Raises as ``migrate`` does."""
@@ -62,21 +65,43 @@ def _check(connection: Connection, config: Config, found: str | None) -> None:
 
 
 def _copy(database_file: Path, found: str) -> Path:
-    """Copy a database that nobody writes to now. The copy is complete and synced before this returns."""
+    """Copy a database that nobody writes to now. The copy has its name only once it is whole and synced."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     target = database_file.with_name(f"{database_file.name}.before-{found}-{stamp}")
+    partial = target.with_name(target.name + PARTIAL)
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        _remove_partial_copies(database_file)
+        if target.exists():
+            raise FileExistsError(target)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with (
             contextlib.closing(sqlite3.connect(f"{database_file.absolute().as_uri()}?mode=ro", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(target)) as copy,
+            contextlib.closing(sqlite3.connect(partial)) as copy,
         ):
             source.backup(copy)
-        with target.open("rb") as file:
-            os.fsync(file.fileno())
+        _sync(partial)
+        partial.rename(target)
+        _sync(database_file.parent)
     except (OSError, sqlite3.Error) as error:
+        with contextlib.suppress(OSError):
+            _remove_partial_copies(database_file)  # they fill the disk that is to be made room on
         raise ConfigError(
             f"the database cannot be copied before its upgrade ({type(error).__name__}); make room beside {target}",
             code="no_copy_before_upgrade",
         ) from None
     return target
+
+
+def _remove_partial_copies(database_file: Path) -> None:
+    """Remove what a copy left that ended before it was whole, and SQLite's own files beside it."""
+    for path in database_file.parent.iterdir():
+        if path.name.startswith(f"{database_file.name}.before-") and PARTIAL in path.name:
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -8,7 +8,7 @@ Revision ID: 0003
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,20 +90,30 @@ _COLUMNS: dict[str, tuple[sa.Column[Any], ...]] = {
 }
 
 
+_OPEN = sa.text("outcome IN ('waiting', 'sending', 'uncertain')")
+_INDEXES: tuple[tuple[str, str, list[str], Any], ...] = (
+    ("ix_outbox_buyer", "outbox", ["account_id", "buyer_id", "created_at_ms"], None),
+    ("ix_outbox_time", "outbox", ["account_id", "created_at_ms"], None),
+    ("ix_outbox_op_id", "outbox", ["account_id", "op_id"], sa.text("op_id IS NOT NULL")),
+    ("ix_outbox_open", "outbox", ["account_id", "id"], _OPEN),
+    ("ix_chats_time", "chats", ["account_id", "last_at_ms"], None),
+    ("ix_orders_chat", "orders", ["account_id", "chat_id"], None),
+    ("ix_intents_order", "intents", ["order_id", "action"], None),
+)
+
+
 def upgrade() -> None:
+    complete()
+
+
+def complete() -> None:
+    """Add what is missing. In its first hours this step was itself changed: such data is completed by a later step."""
     for table, added in _COLUMNS.items():
-        for column in added:
-            op.add_column(table, column)
-    op.create_index("ix_outbox_buyer", "outbox", ["account_id", "buyer_id", "created_at_ms"], unique=False)
-    op.create_index("ix_outbox_time", "outbox", ["account_id", "created_at_ms"], unique=False)
-    for name, columns, where in (
-        ("ix_outbox_op_id", ["account_id", "op_id"], sa.text("op_id IS NOT NULL")),
-        ("ix_outbox_open", ["account_id", "id"], sa.text("outcome IN ('waiting', 'sending', 'uncertain')")),
-    ):
-        op.create_index(name, "outbox", columns, unique=False, sqlite_where=where, postgresql_where=where)
-    _rewrite_rules()
-    for name in _ONE_KEYWORD:
-        op.drop_column("rules", name)
+        _add_missing(table, added)
+    if "keyword" in _columns_of("rules"):
+        _rewrite_rules()
+        for name in _ONE_KEYWORD:
+            op.drop_column("rules", name)
     _of_account(
         "rule_hits",
         [sa.Column("rule_id", sa.Text(), nullable=False)],
@@ -135,7 +145,6 @@ def upgrade() -> None:
             sa.Column("read_at_ms", sa.BigInteger(), nullable=True),
         ],
     )
-    op.create_index("ix_chats_time", "chats", ["account_id", "last_at_ms"], unique=False)
     _of_account(
         "chat_pauses",
         [sa.Column("chat_id", sa.Text(), nullable=False)],
@@ -146,9 +155,21 @@ def upgrade() -> None:
             _time("until_ms"),
         ],
     )
-    op.create_index("ix_orders_chat", "orders", ["account_id", "chat_id"], unique=False)
-    op.create_index("ix_intents_order", "intents", ["order_id", "action"], unique=False)
     _of_account("sync_positions", [], [_text("position"), _time("updated_at_ms")])
+    for name, table, columns, where in _INDEXES:
+        if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+            op.create_index(name, table, columns, unique=False, sqlite_where=where, postgresql_where=where)
+
+
+def _columns_of(table: str) -> set[str]:
+    return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
+def _add_missing(table: str, columns: Sequence[sa.Column[Any]]) -> None:
+    there = _columns_of(table)
+    for column in columns:
+        if column.name not in there:
+            op.add_column(table, column)
 
 
 _ONE_KEYWORD = ("keyword", "reply", "item_id", "kind", "image_url")
@@ -219,6 +240,9 @@ def _rewrite_json(name: str, key: str, text: str, rewrite: Callable[[dict[str, A
 
 
 def _of_account(table: str, keys: list[sa.Column[str]], columns: list[sa.Column[Any]]) -> None:
+    if sa.inspect(op.get_bind()).has_table(table):
+        _add_missing(table, columns)
+        return
     op.create_table(
         table,
         sa.Column("account_id", sa.Text(), nullable=False),

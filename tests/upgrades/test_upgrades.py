@@ -1,0 +1,198 @@
+"""Data of older versions opens with today's code, with all that it held; a copy is whole or has no name."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, inspect
+
+from doors import client_of
+from shoal.config import Settings
+from shoal.database import DATABASE_FILE, Database
+from shoal.errors import ConfigError
+from shoal.journal import fold, projection
+from shoal.migrations import steps
+from shoal.reply_server import build_app
+from shoal.right import Right
+from shoal.server import Server
+from standins import FakeSite, quick_settings
+from upgrades.make_fixture import KEY, PASSWORD, SAID_AT_MS
+
+pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NAMES = sorted(path.stem for path in FIXTURES.glob("*.sql"))
+KEPT = {"message_days": 36500, "journal_days": 36500, "op_days": 36500, "state_history_days": 36500}
+THE_SITE = {
+    name: Settings.model_fields[name].default
+    for name in ("site_mtop_url", "site_ws_url", "site_passport_url", "site_upload_url")
+}
+"""That of the data; nothing is said to it, since the connection is a stand-in."""
+
+
+def lay(name: str, data_dir: Path) -> None:
+    """Put the data of that version into a data directory."""
+    data_dir.mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(data_dir / DATABASE_FILE)) as connection:
+        connection.executescript((FIXTURES / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def test_f2_each_migration_has_data_of_the_version_that_brought_it() -> None:
+    steps_with_old_data = {path.name[:4] for path in Path(steps.__file__).parent.glob("versions/0*.py")}
+    assert (
+        {f"{number:04}" for number in range(1, 8)}
+        <= set(NAMES)
+        <= steps_with_old_data | {path.stem for path in FIXTURES.glob("v*.sql")}
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_f2_data_of_an_older_version_opens_with_all_that_it_held(name: str, tmp_path: Path) -> None:
+    lay(name, tmp_path / "data")
+    settings = quick_settings(data_dir=tmp_path / "data", secret_key=KEY, **THE_SITE, **KEPT)
+    app = build_app(settings, connect=FakeSite().connect)
+    async with app.router.lifespan_context(app):
+        server: Server = app.state.server
+        await holds_the_shops(server)
+        await holds_the_past(server)
+        await lets_people_in(server, app, name)
+    assert len([path for path in (tmp_path / "data").iterdir() if f".before-{name}-" in path.name]) == 1
+    await is_as_one_of_today(tmp_path / "data", settings)
+
+
+async def holds_the_shops(server: Server) -> None:
+    """Settings, rules, items and secrets of every shop that was not removed."""
+    assert set(server.manager.accounts) == {"shop", "quiet"}
+    shop, quiet = server.manager.account("shop"), server.manager.account("quiet")
+    assert shop.cookie == "unb=100000001; cookie2=of-shop; _m_h5_tk=a_1"
+    assert (shop.enabled, quiet.enabled, shop.auto_confirm, shop.pause_duration) == (True, False, True, 25)
+    assert (shop.remark, shop.paid_message) == ("备注 shop", "网盘链接")
+    said = [(rule.words, [part.text for part in rule.parts]) for rule in shop.keywords]
+    assert said == [(("在吗",), ["在的"]), (("多少钱",), ["标价"])]
+    assert [(item.item_id, item.reply) for item in shop.items] == [("900001", "这件包邮")]
+    assert (await server.credentials.jar(shop)) == {"unb": "100000001", "cookie2": "rotated"}
+    token = await server.credentials.token(shop)
+    assert token is not None
+    assert (token.device_id, token.access_token) == ("device-of-shop", "token-of-shop")
+
+
+async def holds_the_past(server: Server) -> None:
+    """Messages, the list of chats, orders, and a journal that folds to the shops as they are."""
+    messages = await server.message_log.list_messages(["shop"])
+    assert [logged.message.text for logged in messages] == ["多少钱", "在的", "在吗"]
+    chats = await server.chats.list_chats(["shop"], now_ms=SAID_AT_MS)
+    assert [(chat.chat_id, chat.buyer_id, chat.buyer_name, chat.item_id, chat.last_at_ms) for chat in chats] == [
+        ("c2", "200000002", "柠檬不酸", "900001", SAID_AT_MS + 2000),
+        ("c1", "200000001", "北方的狼", "900001", SAID_AT_MS + 1000),
+    ]
+    assert [(chat.last_text, chat.last_direction) for chat in chats] == [("多少钱", "in"), ("在的", "out")]
+    (order,) = await server.order_book.orders(["shop"])
+    assert (order.order_id, order.status, order.buyer_id, order.item_id) == ("o1", "completed", "200000001", "900001")
+    assert [event.status for event in await server.order_book.events("shop", "o1")] == ["completed"]
+    folded = fold(await server.store.journal(), (await server.store.baselines()).values())
+    assert folded == {name: projection(account) for name, account in server.manager.accounts.items()}
+
+
+async def lets_people_in(server: Server, app: Any, name: str) -> None:
+    """By their passwords, by the sign-in they had, and where there was one by a token."""
+    async with client_of(app) as client:
+        answer = await client.post("/login", json={"username": "mei", "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+    session = await server.database.fact("fixture:session")
+    assert session is not None
+    script = await server.database.fact("fixture:api-token")
+    assert (script is not None) is (name >= "0007")
+    for token in filter(None, (session, script)):
+        async with client_of(app, token) as client:
+            assert set((await client.get("/cookies")).json()) == {"shop", "quiet"}
+    if name >= "0007":
+        people = server.access.staff_of(server.manager.account("shop"))
+        assert [(entry.user_id, entry.right) for entry in people] == [(3, Right.REPLY)]
+
+
+async def is_as_one_of_today(data_dir: Path, settings: Settings) -> None:
+    """Tables and indexes as a new database has them, and the binding to every address of the site."""
+    async with Database(data_dir) as database, Database(data_dir / "new") as new:
+        bound = await database.fact("site")
+        assert await database.read(structure) == await new.read(structure)
+    site = (settings.site_ws_url, settings.site_mtop_url, settings.site_passport_url, settings.site_upload_url)
+    assert bound == " ".join(site)
+
+
+def structure(connection: Connection) -> dict[str, Any]:
+    """Columns, unique constraints and indexes (with what they are limited to) of every table."""
+    inspector = inspect(connection)
+    return {
+        table: (
+            {(column["name"], str(column["type"]), column["nullable"]) for column in inspector.get_columns(table)},
+            {tuple(entry["column_names"]) for entry in inspector.get_unique_constraints(table)},
+            {
+                (
+                    index["name"],
+                    *index["column_names"],
+                    index["unique"],
+                    str(index.get("dialect_options", {}).get("sqlite_where")),
+                )
+                for index in inspector.get_indexes(table)
+            },
+        )
+        for table in inspector.get_table_names()
+    }
+
+
+def limit(index: Any) -> str:
+    """To which rows an index is limited."""
+    return str(index.get("dialect_options", {}).get("sqlite_where"))
+
+
+async def test_f2_data_of_another_site_is_still_refused(tmp_path: Path) -> None:
+    lay("0001", tmp_path / "data")
+    app = build_app(
+        quick_settings(data_dir=tmp_path / "data", secret_key=KEY, site_ws_url="wss://elsewhere.example/"),
+        connect=FakeSite().connect,
+    )
+    with pytest.raises(ConfigError, match="belongs to the site wss://wss-goofish"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+def dies_in_its_copy(data_dir: Path) -> subprocess.CompletedProcess[bytes]:
+    """A start whose process the kernel kills as soon as one of its files has grown so large."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
+
+    script = (
+        "import asyncio, signal, sys; from pathlib import Path; from shoal.database import Database; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_DFL); asyncio.run(Database(Path(sys.argv[1])).open())"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, str(data_dir)], preexec_fn=limited, capture_output=True, check=False
+    )
+
+
+async def test_f2_a_copy_before_a_migration_that_a_death_cut_off_has_no_name_and_goes_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    data_dir = tmp_path / "data"
+    lay("0007", data_dir)
+    assert (data_dir / DATABASE_FILE).stat().st_size > 120_000
+    died = dies_in_its_copy(data_dir)
+    assert died.returncode == -signal.SIGXFSZ, died.stderr.decode()
+    left = {path.name for path in data_dir.iterdir() if ".before-" in path.name}
+    assert left
+    assert all(steps.PARTIAL in name for name in left)
+    async with Database(data_dir):
+        pass
+    (copy,) = [path for path in data_dir.iterdir() if ".before-" in path.name]
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0007",)
