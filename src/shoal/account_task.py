@@ -21,13 +21,32 @@ from aiolimiter import AsyncLimiter
 from shoal.account import Account, AccountState, Observation, RunKey
 from shoal.backoff import Backoff, BackoffLimits
 from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
-from shoal.errors import ComeBackLater, NeedsOwner, ShoalError
+from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
 
 log = structlog.get_logger("shoal.task")
 
 
 _AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
 """States in which nothing crashes, whatever happened before."""
+
+
+_OF_THE_SITE = {
+    "unreachable",
+    "site_untrusted",
+    "handshake_refused",
+    "reply_timeout",
+    "socket_closed",
+    "temporary_failure",
+}
+"""Failures that say nothing of the account: the site, or the way to it, did not answer."""
+_SERVER_ERROR = 500
+
+
+def is_of_the_site(error: BaseException | None) -> bool:
+    """Whether a failure is one that every account would have met, and not a refusal of this one."""
+    if not isinstance(error, TemporaryFailure) or isinstance(error, ComeBackLater):
+        return False
+    return error.code in _OF_THE_SITE and error.params.get("status", _SERVER_ERROR) >= _SERVER_ERROR
 
 
 LONGEST_DETAIL = 500
@@ -79,6 +98,10 @@ class TaskSurroundings:
     owns: Callable[[str], bool]
     report: Callable[[str, Observation, bool], None]
     """``(account id, observation, whether the state is new)``."""
+    kept_out: Callable[[str], None]
+    """Told when the site let an account not in, for no reason of the account's own."""
+    got_in: Callable[[str], None]
+    """Told when the site lets an account in that it had kept out."""
     limiters: Limiters
     backoff: BackoffLimits
     rng: Random
@@ -129,7 +152,7 @@ class AccountTask:
         self._would_park_for: tuple[int, int] | None = None
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
-        self._stopping = self._ran_before = self._closed = self._at_the_limiter = False
+        self._stopping = self._ran_before = self._closed = self._at_the_limiter = self._kept_out = False
         self._wake_up: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
@@ -174,6 +197,13 @@ class AccountTask:
             self._next_attempt_at = None
         if self._wake_up is None and not self._closed:
             self._wake_up = self._loop.call_soon(self._reconcile)
+
+    def follow(self) -> bool:
+        """Try again now if the site kept this account out and it waits. False: it does not."""
+        waits = self._kept_out and self._connection is None and self._next_attempt_at is not None
+        if waits:
+            self.wake(skip_backoff=True)
+        return waits
 
     async def settled(self, timeout_seconds: float) -> Observation:
         """Wait until the account neither starts nor stops, at most so long, and say how it stands."""
@@ -308,6 +338,9 @@ class AccountTask:
         if link is self._link and not self._stopping and self.observation.state is not AccountState.RUNNING:
             self._connected_at = self._loop.time()
             self._ran_before = True
+            if self._kept_out:
+                self._kept_out = False
+                self._around.got_in(self.account_id)
             self._transition(AccountState.RUNNING, self.published(), connected_at_ms=now_ms())
 
     def link_heard(self, *, message: bool) -> None:
@@ -345,6 +378,9 @@ class AccountTask:
         ran = 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
         wait = self._backoff.failed(self._loop.time(), ran_seconds=ran, patient=isinstance(error, ComeBackLater))
         self._failed_for = self._running_for
+        self._kept_out = self._connected_at is None and is_of_the_site(error)
+        if self._kept_out:
+            self._around.kept_out(self.account_id)
         self._next_attempt_at = self._loop.time() + wait
         known = isinstance(error, ShoalError)
         reason = error.code if isinstance(error, ShoalError) else ("connection_ended" if error is None else "crashed")

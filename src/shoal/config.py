@@ -71,8 +71,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(15.0, gt=0, le=60, description="Heartbeat interval.")
     heartbeat_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for a heartbeat's answer.")
     probe_seconds: float = Field(
-        300.0, gt=0, le=3600, description="How often a quiet connection is compared with what the site lists."
-    )
+        300.0, gt=0, le=3600, description="How often a quiet connection is compared with what the site lists: at least "
+        "twice within `message_age_seconds`, whatever is set here."
+    )  # fmt: skip
     login_check_seconds: float = Field(
         1800.0, gt=0, le=86400, description="How often the site is asked whether the login lives, which keeps it alive."
     )
@@ -132,6 +133,14 @@ class Settings(BaseSettings):
     message_days: int = Field(90, ge=1, le=36500, description="How long messages are kept, in days.")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
     log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")
+
+    @property
+    def look_seconds(self) -> float:
+        """How often a quiet connection is looked at, so that what a deaf one kept back is not too old to be answered.
+
+        The other half of the time is for the look itself, a new connection and what is pulled over it.
+        """
+        return min(self.probe_seconds, self.message_age_seconds / 2)
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -21,6 +21,9 @@ from shoal.store import AccountStore
 
 log = structlog.get_logger("shoal.tasks")
 
+FOLLOWERS = 4
+"""How many try again for each one that the site lets in after an outage: a site that is weak is not stormed."""
+
 LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
 """How long to wait before the second and the third attempt to store what was observed last."""
 
@@ -48,6 +51,7 @@ class TaskManager:
         self._tasks: dict[str, AccountTask] = {}
         self._vanishing: dict[str, asyncio.Task[None]] = {}
         self._dirty: dict[str, Observation] = {}
+        self._kept_out: dict[str, None] = {}
         self._history = StateHistory()
         self._dirt = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []
@@ -57,6 +61,8 @@ class TaskManager:
             published=published,
             owns=(ownership or LocalOwnership()).owns,
             report=self._report,
+            kept_out=self._keep_out,
+            got_in=self._follow,
             limiters=Limiters(
                 first_per_second=settings.starts_per_second, again_per_second=settings.reconnects_per_second
             ),
@@ -129,6 +135,19 @@ class TaskManager:
         """Let the account's task look at what is published and act on it."""
         if not self._closed:
             self.task(account_id).wake(skip_backoff=skip_backoff)
+
+    def _keep_out(self, account_id: str) -> None:
+        self._kept_out[account_id] = None
+
+    def _follow(self, account_id: str) -> None:
+        """The site lets accounts in again: a few of those that it kept out try at once, and are followed themselves."""
+        self._kept_out.pop(account_id, None)
+        followers = 0
+        while self._kept_out and followers < FOLLOWERS:
+            other = next(iter(self._kept_out))
+            del self._kept_out[other]
+            task = self._tasks.get(other)
+            followers += task is not None and task.follow()
 
     def is_vanishing(self, account_id: str) -> bool:
         """Whether a deletion of that account has not ended yet."""

@@ -93,8 +93,9 @@ class Upkeep:
     async def run(self) -> None:
         """Go on until something ends the connection; pulls what came while the account was away first."""
         loop = asyncio.get_running_loop()
-        look_at = loop.time() + self._spread(self._settings.probe_seconds)
-        login_at = loop.time() + self._spread(self._settings.login_check_seconds)
+        look_at = loop.time() + self._settings.look_seconds * self._rng.uniform(0.5, 1.0)
+        # Spread, so that what began together does not act together.
+        login_at = loop.time() + self._settings.login_check_seconds * self._rng.uniform(0.5, 1.5)
         self._beside("catch-up", self._look_back)
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
@@ -112,17 +113,13 @@ class Upkeep:
                 login_at = loop.time() + self._settings.login_check_seconds
                 self._beside("login", self._ask_login)
 
-    def _spread(self, seconds: float) -> float:
-        """A first wait that differs from account to account, so that what began together does not act together."""
-        return seconds * self._rng.uniform(0.5, 1.5)
-
     def _look_or_wait(self, now: float) -> float:
         """Look now, unless something was pushed a short while ago; returns when to come back."""
-        probe_seconds = self._settings.probe_seconds
-        if self._away is None and self._heard_at is not None and now < self._heard_at + probe_seconds:
-            return self._heard_at + probe_seconds
+        look_seconds = self._settings.look_seconds
+        if self._away is None and self._heard_at is not None and now < self._heard_at + look_seconds:
+            return self._heard_at + look_seconds
         self._beside("look", self._look)
-        return now + probe_seconds
+        return now + look_seconds
 
     def _beside(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
         if name in self._under_way or not self._link.allows():
@@ -178,7 +175,7 @@ class Upkeep:
         try:
             overlooked = await self._catch_up.overlooked(self._connected_site_ms)
             if overlooked:
-                await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.probe_seconds))
+                await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.look_seconds))
                 overlooked = await self._catch_up.unknown(overlooked)
         except (TemporaryFailure, StoreError) as failure:
             log.warning("could not look", account=self._account_id, why=failure.code)
