@@ -12,7 +12,7 @@ NPM := $(BIN)/python hatch_build.py
 # Tests wait for much (sockets, disks, browsers): three share two cores well.
 WORKERS ?= 3
 
-.PHONY: demo test lint types unit console console-types screenshots prove bench sbom audit pins clean
+.PHONY: demo test lint types unit console console-types screenshots prove soak bench sbom audit pins clean
 
 demo: $(READY) $(CONSOLE)
 	@exec $(BIN)/shoal demo
@@ -70,6 +70,19 @@ prove: $(READY)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
 	$(BIN)/python -m tests.endurance.prove_endurance --run $(RUN)
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
+
+# A real server for HOURS in all among what a starved machine brings. Ended in any way, it goes on where it was; another
+# LABEL begins anew. Its state is in SOAK_DIR, else in the user's cache. DATABASE=postgresql+psycopg://... for PostgreSQL.
+HOURS ?= 1
+SHOPS ?= 200
+RATE ?= 13
+LABEL ?= soak
+BUSY ?= 0
+DATABASE ?=
+
+soak: $(READY)
+	$(BIN)/python -m tests.endurance.soak --hours $(HOURS) --shops $(SHOPS) --rate $(RATE) --label $(LABEL) \
+		--busy $(BUSY) --database "$(DATABASE)"
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.reply_latency

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -48,8 +49,18 @@ async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) ->
             await asyncio.sleep(0.02)
 
 
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_the_parent() -> None:
+    """Let the kernel kill this process when the one that started it is gone, however it went."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Process:
-    """A child that is always ended, by its own id."""
+    """A child that is always ended, by its own id; on Linux also when this process is killed."""
 
     def __init__(self, log_file: Path) -> None:
         self.log_file = log_file
@@ -63,7 +74,12 @@ class Process:
         """Start ``python`` with arguments; what it writes to stderr goes to the log file."""
         with self.log_file.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.PIPE, stderr=log
+                sys.executable,
+                *arguments,
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                preexec_fn=_end_with_the_parent,
             )
         return self._child
 

@@ -74,7 +74,7 @@ def _virtual(seed: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
     began = time.monotonic()
     with TemporaryDirectory() as directory:
         found = virtual_world.live(seed, seconds, Path(directory))
-    return _row(found, time.monotonic() - began) | {"virtual_seconds": round(seconds)}, found.log
+    return _row(found, time.monotonic() - began) | {"virtual_seconds": round(seconds)}, list(found.log)
 
 
 def _row(found: real_world.Figures | virtual_world.Figures, seconds: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -44,7 +45,7 @@ class Figures:
     happened: Counter[str] = field(default_factory=Counter)
     counted: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
+    log: MutableSequence[str] = field(default_factory=list)
     seconds: float = 0.0
 
 

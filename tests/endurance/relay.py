@@ -53,7 +53,7 @@ class Relay:
     async def close(self) -> None:
         """End everything."""
         self._server.close()
-        self._cut(1.0)
+        self.cut(1.0)
         for pipe in list(self._pipes):
             pipe.cancel()
         await asyncio.gather(*self._pipes, return_exceptions=True)
@@ -66,14 +66,14 @@ class Relay:
         seconds, now = rng.uniform(2, 30), asyncio.get_running_loop().time()
         match kind:
             case "reset some":
-                self._cut(0.5)
+                self.cut(0.5)
             case "reset all":
-                self._cut(1.0)
+                self.cut(1.0)
             case "silence":
                 self._silence(rng.choice([0.4, 1.0]), seconds * 2)
             case "refuse":
                 self._refuses_until = now + seconds
-                self._cut(0.5)
+                self.cut(0.5)
             case "slow":
                 self._slow_until = now + seconds
         return f"way: {kind}"
@@ -87,7 +87,7 @@ class Relay:
     def _some(self, share: float) -> list[_Line]:
         return [line for line in self._lines if self.rng.random() < share]
 
-    def _cut(self, share: float) -> None:
+    def cut(self, share: float) -> None:
         for line in self._some(share):
             self._lose(line)
 

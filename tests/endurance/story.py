@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, MutableSequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Protocol
+
+from endurance.site_faults import some_fault
 
 KEYWORD: Final = "问"
 ANSWER: Final = "答 {send_message}"
@@ -22,10 +24,13 @@ PAUSE_MINUTES: Final = 2
 """How long the owner's own word silences a chat of his."""
 
 
-_ACTS: Final = {
+_ACTS: Final[Mapping[str, int]] = {
     "off and on": 4, "auto confirm": 2, "new cookie": 2, "restart": 2, "on again": 1, "rules": 2, "resume": 1,
 }  # fmt: skip
 """What an owner does, and how often beside the others."""
+
+
+Act = Callable[[], Awaitable[None]]
 
 
 class Site(Protocol):
@@ -119,6 +124,13 @@ class Story:
     rest_seconds: float = 600.0
     """after everything is mended: long enough to find out that a line is deaf, and for what waits to be answered or to
     grow too old"""
+    purchase_seconds: float | None = None
+    """the mean time between two purchases; else eight times that between two questions"""
+    buyers: int = 12
+    """how many speak to each shop"""
+    watch_seconds: float = 1.0
+    acts: Mapping[str, int] = field(default_factory=lambda: _ACTS)
+    """what the owner does, and how often beside the others"""
     trials: bool = False
     """what chance seldom brings about, when everything else is mended: a confirmation is cut off, and nothing
     tells of it for a while; a line goes deaf, and no accident ends it: only a look finds it out"""
@@ -127,7 +139,7 @@ class Story:
     typed: list[tuple[str, str, float]] = field(default_factory=list)
     """account, chat and moment of what the owner said himself"""
     happened: Counter[str] = field(default_factory=Counter)
-    log: list[str] = field(default_factory=list)
+    log: MutableSequence[str] = field(default_factory=list)
     able: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)
     """of each shop, since when it was running, or not running any more"""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -136,14 +148,7 @@ class Story:
     async def run(self, seconds: float) -> None:
         """Live through so many seconds, then let everything come to rest."""
         async with asyncio.TaskGroup() as tasks:
-            lives: list[Callable[[], Awaitable[None]]] = [self._a_question, self._a_purchase]
-            paces = [self.question_seconds, self.question_seconds * 8]
-            if not self.calm:
-                lives += [self._a_fault, self._an_act_of_the_owner, self._noise]
-                paces += [self.fault_seconds, self.owner_seconds, self.question_seconds * 4]
-            running = [
-                tasks.create_task(self._again_and_again(act, pace)) for act, pace in zip(lives, paces, strict=True)
-            ]
+            running = [tasks.create_task(self._again_and_again(act, pace)) for act, pace in self._lives()]
             running += [tasks.create_task(self._watch()), tasks.create_task(self._mend_what_is_parked())]
             await asyncio.sleep(seconds)
             self._over.set()
@@ -152,7 +157,21 @@ class Story:
             for task in running[-2:]:
                 task.cancel()
 
-    async def _again_and_again(self, act: Callable[[], Awaitable[None]], pace: float) -> None:
+    def _lives(self) -> list[tuple[Act, float]]:
+        """What happens again and again, and the mean time between."""
+        lives: list[tuple[Act, float]] = [
+            (self._a_question, self.question_seconds),
+            (self._a_purchase, self.purchase_seconds or self.question_seconds * 8),
+        ]
+        if not self.calm:
+            lives += [
+                (self._a_fault, self.fault_seconds),
+                (self._an_act_of_the_owner, self.owner_seconds),
+                (self._noise, self.question_seconds * 4),
+            ]
+        return lives
+
+    async def _again_and_again(self, act: Act, pace: float) -> None:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), self.rng.expovariate(1 / pace))
@@ -166,11 +185,14 @@ class Story:
     def _some_shop(self) -> tuple[str, str]:
         return self.rng.choice(sorted(self.shops.items()))
 
+    def _some_buyer(self) -> str:
+        return f"买家{self.rng.randrange(self.buyers)}"
+
     # -- buyers --------------------------------------------------------------------------------------------------
 
     async def _a_question(self) -> None:
         account_id, unb = self._some_shop()
-        buyer = f"买家{self.rng.randrange(12)}"
+        buyer = self._some_buyer()
         for _ in range(self.rng.choice([1, 1, 1, 2, 3])):
             await self.ask(account_id, unb, buyer)
             await asyncio.sleep(self.rng.uniform(0, 0.4))
@@ -184,16 +206,22 @@ class Story:
             "say", account=unb, buyer=buyer, text=text, system=kind == "system", tip=kind == "tip"
         )
         question = Question(token, account_id, unb, buyer, said["message_id"], said["cid"], said["at"], kind)
-        self.questions.append(question)
+        self._asked(question)
         self._tell("question", account_id, buyer, token, kind)
         if self.rng.random() < 0.04 and kind == "wanted":
             await self.site.do("say", account=unb, buyer=buyer, text=text, message_id=said["message_id"])
             self._tell("the same message again", token)
         return question
 
+    def _asked(self, question: Question) -> None:
+        self.questions.append(question)
+
+    def _bought(self, purchase: Purchase) -> None:
+        self.purchases.append(purchase)
+
     async def _a_purchase(self) -> None:
         account_id, unb = self._some_shop()
-        buyer = f"买家{self.rng.randrange(12)}"
+        buyer = self._some_buyer()
         order_id = await self._buy(account_id, unb, buyer, as_update=self.rng.random() < 0.3)
         if self.rng.random() < 0.2:
             await asyncio.sleep(self.rng.uniform(0, 30))
@@ -203,7 +231,7 @@ class Story:
     async def _buy(self, account_id: str, unb: str, buyer: str, *, as_update: bool = False) -> str:
         paid = await self.site.do("pay", account=unb, buyer=buyer, as_update=as_update)
         order_id: str = paid["order_id"]
-        self.purchases.append(Purchase(account_id, unb, buyer, order_id))
+        self._bought(Purchase(account_id, unb, buyer, order_id))
         self._tell("purchase", account_id, buyer, order_id)
         return order_id
 
@@ -239,7 +267,7 @@ class Story:
     async def _noise(self) -> None:
         """Pushes that are no messages, and the owner's own words in the app."""
         account_id, unb = self._some_shop()
-        buyer = f"买家{self.rng.randrange(12)}"
+        buyer = self._some_buyer()
         shape = self.rng.choice(
             ["typing", "read_receipt", "new_message", "session_arouse", "resync", "order_mark", "typed", "raw"]
         )
@@ -257,16 +285,7 @@ class Story:
 
     async def _an_act_of_the_owner(self) -> None:
         account_id, unb = self._some_shop()
-        acts = {
-            "off and on": 4,
-            "auto confirm": 2,
-            "new cookie": 2,
-            "restart": 2,
-            "on again": 1,
-            "rules": 2,
-            "resume": 1,
-        }
-        act = self.rng.choices(list(acts), list(acts.values()))[0]
+        act = self.rng.choices(list(self.acts), list(self.acts.values()))[0]
         self._tell(act, account_id)
         match act:
             case "off and on":
@@ -319,7 +338,7 @@ class Story:
                 known = self.able.setdefault(account_id, [])
                 if not known or known[-1][1] != able:
                     known.append((self.now(), able))
-            await asyncio.sleep(1)
+            await asyncio.sleep(self.watch_seconds)
 
     # -- faults --------------------------------------------------------------------------------------------------
 
@@ -328,7 +347,7 @@ class Story:
             self._tell(self.weather.strike(self.rng))
             return
         unb = self.rng.choice([None, *self.shops.values(), *self.shops.values()])
-        kind, options = self._some_fault()
+        kind, options = some_fault(self.rng)
         self._tell(kind, unb or "everybody", options)
         if kind == "expire":
             for one in [unb] if unb else list(self.shops.values()):
@@ -347,37 +366,6 @@ class Story:
             elif kind in {"silent_zombie", "batch_push"}:
                 await asyncio.sleep(self.rng.uniform(5, 120))
                 await self.site.do("faults/clear", kind=kind, **whom)
-
-    def _some_fault(self) -> tuple[str, dict[str, Any]]:
-        rng = self.rng
-        few = rng.randint(1, 3)
-        some_seconds = rng.uniform(3, 60)
-        calls = ["token", "consign", "send", "reg", "heartbeat", "getstate", "ackdiff", "history", "conversations"]
-        choices: list[tuple[str, dict[str, Any]]] = [
-            ("token_expired", {"times": few}),
-            ("session_expired", {"until_seconds": some_seconds}),
-            ("risk_control", {"until_seconds": some_seconds, "order": rng.choice(["validate_first", "rgv_first"])}),
-            ("token_refused", {"times": few, "reason": rng.choice(["invalid token", "not auth", "token invalid"])}),
-            ("connect_limit", {"times": few, "reason": rng.choice(["connect limit", "too many"])}),
-            ("close", {"code": rng.choice([1000, 1001, 1006, 1011]), "when": "now"}),
-            ("close", {"code": 1006, "when": rng.choice(["send", "reg", "getstate", "heartbeat"]), "times": few}),
-            ("silent_zombie", {"heartbeats": rng.random() < 0.7, "sticky": rng.random() < 0.3}),
-            ("duplicate_push", {"times": few, "copies": rng.randint(1, 3)}),
-            ("batch_push", {"times": few, "size": rng.randint(2, 6)}),
-            ("undecodable_push", {"times": 1}),
-            ("delay", {"which": rng.choice(calls), "seconds": round(rng.uniform(0.5, 25), 3), "times": few}),
-            ("hold", {"which": rng.choice(calls), "times": few}),
-            ("send_refused", {"times": few, "reason": "CSI_FORBID"}),
-            ("send_timeout", {"times": few, "delivered": rng.random() < 0.5}),
-            ("rotate_cookie", {"times": 1, "name": rng.choice(["cookie2", "_tb_token_"])}),
-            ("http_500", {"times": few, "which": rng.choice(["token", "consign", "haslogin"])}),
-            ("html_answer", {"times": few, "which": rng.choice(["token", "consign"])}),
-            ("kickout", {}),
-            ("session_remove", {}),
-            ("expire", {"what": rng.choice(["login", "im_token", "im_token", "tk", "tk"])}),
-            ("policy", {"push_to_latest_only": rng.random() < 0.5}),
-        ]
-        return rng.choice(choices)
 
     # -- the end -------------------------------------------------------------------------------------------------
 

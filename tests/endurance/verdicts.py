@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from endurance.story import KEYWORD, PAUSE_MINUTES, Purchase, Question, Site, Story
 from shoal.config import Settings
@@ -37,6 +37,18 @@ class Limits:
         return 1.5 * self.probe_seconds + 60
 
 
+class Watched(Protocol):
+    """What somebody wrote down who looked on: when each shop could answer, and when its owner spoke himself."""
+
+    @property
+    def able(self) -> Mapping[str, Iterable[tuple[float, bool]]]:
+        """Of each shop, since when it was running, or not running any more."""
+
+    @property
+    def typed(self) -> Iterable[tuple[str, str, float]]:
+        """Account, chat and moment of what the owner said."""
+
+
 _OWNERS_DOING = {Verdict.PAUSED, Verdict.HUMAN_ANSWERED}
 
 
@@ -50,7 +62,7 @@ class Reckoning:
 
 async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) -> Reckoning:
     """Compare the story with what the site delivered and the server stored."""
-    stored = _Stored(database_file)
+    stored = Stored.of_file(database_file)
     seen: dict[tuple[str, str], list[str]] = {}
     everybody: list[Question | Purchase] = [*story.questions, *story.purchases]
     for unb, buyer in {(one.unb, one.buyer) for one in everybody}:
@@ -59,12 +71,13 @@ async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) 
     reckoning = Reckoning()
     for question in story.questions:
         texts = [text for text in seen[question.unb, question.buyer] if question.token in text]
-        outcome = _outcome(story, question, texts, stored, limits)
+        outcome = outcome_of(story, question, texts, stored, limits)
         _count(reckoning, "message", outcome, question)
     attempts = {order["id"]: order["attempts"] for order in (await site.get("orders"))["items"]}
     for purchase in story.purchases:
         words = f"货 {purchase.order_id}"
-        outcome = _served(purchase, seen[purchase.unb, purchase.buyer].count(words), attempts, stored)
+        times = seen[purchase.unb, purchase.buyer].count(words)
+        outcome = outcome_of_order(purchase, times, attempts[purchase.order_id], stored)
         _count(reckoning, "order", outcome, purchase)
     unknown = await _numbers_at(site) - {row["uuid"] for row in stored.sendings}
     reckoning.violations += [f"sent under a number that is not stored: {number}" for number in sorted(unknown)]
@@ -89,24 +102,41 @@ def _count(reckoning: Reckoning, what: str, outcome: str, about: Question | Purc
     reckoning.outcomes[f"{what} {outcome.lstrip('!')}"] += 1
 
 
-class _Stored:
-    """The rows that matter, read by a connection of its own."""
+_EVERYTHING = (
+    "SELECT * FROM messages",
+    "SELECT * FROM outbox ORDER BY id",
+    "SELECT * FROM intents",
+    "SELECT * FROM orders",
+)
 
-    def __init__(self, file: Path) -> None:
+
+@dataclass(frozen=True)
+class Stored:
+    """The rows that matter, by their keys; of the sendings all, oldest first."""
+
+    messages: dict[tuple[str, str], Row]
+    sendings: list[Row]
+    intents: dict[tuple[str, str, str], Row]
+    orders: dict[tuple[str, str], Row]
+
+    @classmethod
+    def of_rows(
+        cls, messages: Iterable[Row], sendings: Iterable[Row], intents: Iterable[Row], orders: Iterable[Row]
+    ) -> Stored:
+        """Order them by their keys."""
+        return cls(
+            messages={(row["account_id"], row["message_id"]): row for row in messages},
+            sendings=list(sendings),
+            intents={(row["account_id"], row["order_id"], row["action"]): row for row in intents},
+            orders={(row["account_id"], row["order_id"]): row for row in orders},
+        )
+
+    @classmethod
+    def of_file(cls, file: Path) -> Stored:
+        """Read a whole SQLite file by a connection of its own."""
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            self.messages = {
-                (row["account_id"], row["message_id"]): dict(row)
-                for row in connection.execute("SELECT * FROM messages")
-            }
-            self.sendings = [dict(row) for row in connection.execute("SELECT * FROM outbox ORDER BY id")]
-            self.intents = {
-                (row["account_id"], row["order_id"], row["action"]): dict(row)
-                for row in connection.execute("SELECT * FROM intents")
-            }
-            self.orders = {
-                (row["account_id"], row["order_id"]): dict(row) for row in connection.execute("SELECT * FROM orders")
-            }
+            return cls.of_rows(*([dict(row) for row in connection.execute(query)] for query in _EVERYTHING))
 
     def sent_about(self, question: Question) -> list[Row]:
         """The sendings whose words name the question, oldest first."""
@@ -115,7 +145,7 @@ class _Stored:
         ]
 
 
-def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored, limits: Limits) -> str:
+def outcome_of(story: Watched, question: Question, texts: list[str], stored: Stored, limits: Limits) -> str:
     """What became of a question; what begins with ``!`` must not be. The first that holds."""
     seen = len(texts)
     if question.kind != "wanted":
@@ -132,8 +162,9 @@ def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored
         (seen == 1 and not {"sent", "uncertain"} & set(sendings), f"!answered, but recorded as {sendings}"),
         (seen == 1, "answered once"),
         (last in {"sent", "sending"}, f"!recorded as {last}, but never seen by the buyer"),
-        (last in {"refused", "uncertain"}, f"unanswered: {last}"),
+        (last in {"refused", "uncertain", "dropped"}, f"unanswered: {last}"),
         (message is None, "!lost: never stored"),
+        (message is not None and message["verdict"] == Verdict.ANSWERED, f"!called answered, but recorded as {last}"),
         (
             message is not None
             and message["verdict"] in _OWNERS_DOING
@@ -146,7 +177,7 @@ def _outcome(story: Story, question: Question, texts: list[str], stored: _Stored
     return known or _unexplained(story, question, message or {}, limits)
 
 
-def _unexplained(story: Story, question: Question, message: Row, limits: Limits) -> str:
+def _unexplained(story: Watched, question: Question, message: Row, limits: Limits) -> str:
     """The reasons that the rows do not name, worked out from what happened."""
     received = message["received_at_ms"] / 1000
     too_old_at = question.at_ms / 1000 + limits.message_age_seconds
@@ -161,13 +192,13 @@ def _unexplained(story: Story, question: Question, message: Row, limits: Limits)
     return f"!unexplained, handled={message['handled']}"
 
 
-def _owner_could_have(story: Story, question: Question, limits: Limits) -> bool:
+def _owner_could_have(story: Watched, question: Question, limits: Limits) -> bool:
     """Whether he spoke so that a question of then may be left to him, whenever it was looked at."""
     asked = question.at_ms / 1000
     return _owner_spoke(story, question, asked, asked + limits.message_age_seconds)
 
 
-def _owner_spoke(story: Story, question: Question, first: float, last: float) -> bool:
+def _owner_spoke(story: Watched, question: Question, first: float, last: float) -> bool:
     chat = question.cid.removesuffix("@goofish")
     return any(
         account_id == question.account_id and cid == chat and first - PAUSE_MINUTES * 60 - 60 <= at <= last
@@ -187,9 +218,9 @@ def _was_able(moments: Iterable[tuple[float, bool]], first: float, last: float) 
     return longest
 
 
-def _served(purchase: Purchase, seen: int, attempts: dict[str, list[Row]], stored: _Stored) -> str:
+def outcome_of_order(purchase: Purchase, seen: int, attempts: list[Row], stored: Stored) -> str:
     """What became of a paid order; what begins with ``!`` must not be. The first that holds."""
-    done = [attempt["ret"] for attempt in attempts[purchase.order_id]]
+    done = [attempt["ret"] for attempt in attempts]
     key = (purchase.account_id, purchase.order_id)
     message, confirm = (stored.intents.get((*key, act), {}).get("state", "none") for act in ("paid_message", "confirm"))
     holds: list[tuple[bool, str]] = [

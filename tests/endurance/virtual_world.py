@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableSequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -170,7 +170,7 @@ class Figures:
     happened: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     counted: dict[str, int] = field(default_factory=dict)
-    log: list[str] = field(default_factory=list)
+    log: MutableSequence[str] = field(default_factory=list)
 
 
 def live(seed: int, seconds: float, directory: Path, *, shops: int = 3, calm: bool = False) -> Figures:

@@ -5316,6 +5316,11 @@ export interface components {
             cpu_percent: number;
             /** Threads */
             threads: number;
+            /**
+             * Tasks
+             * @description Tasks of the event loop: some for each connected account.
+             */
+            tasks: number;
         };
         /**
          * ProofAndCodeBody
@@ -6972,6 +6977,7 @@ export interface components {
          *       "process": {
          *         "cpu_percent": 1.5,
          *         "memory": 90000000,
+         *         "tasks": 40,
          *         "threads": 9
          *       },
          *       "python": "3.11.7",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections import Counter
 from typing import Literal
@@ -38,6 +39,7 @@ class ProcessStatus(BaseModel):
     memory: int
     cpu_percent: float
     threads: int
+    tasks: int = Field(description="Tasks of the event loop: some for each connected account.")
 
 
 class KeptDays(BaseModel):
@@ -59,7 +61,7 @@ class SystemStatus(BaseModel):
             "kind": "sqlite", "version": "3.45.1", "schema_revision": "0004", "size": 1_200_000,
             "free": 20_000_000_000, "waiting": 0, "degraded": False,
         },
-        process={"memory": 90_000_000, "cpu_percent": 1.5, "threads": 9},
+        process={"memory": 90_000_000, "cpu_percent": 1.5, "threads": 9, "tasks": 40},
         kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "security_log": 180},
         accounts={"running": 3, "stopped": 1},
         readers=2,
@@ -99,7 +101,7 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
             waiting=figures.waiting,
             degraded=figures.degraded,
         ),
-        process=ProcessStatus(memory=memory, cpu_percent=cpu, threads=threads),
+        process=ProcessStatus(memory=memory, cpu_percent=cpu, threads=threads, tasks=len(asyncio.all_tasks())),
         kept_days=KeptDays(
             messages=settings.message_days,
             changes=settings.journal_days,
