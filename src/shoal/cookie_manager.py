@@ -129,6 +129,10 @@ class CookieManager:
         for account_id in self.accounts:
             self._start_cookie_task(account_id)
 
+    def ownership_changed(self) -> None:
+        """Stop what this process may run no more, and start what it may run again."""
+        self._task_manager.wake_all()
+
     async def close(self) -> None:
         """End every connection within the stop wait. The wishes stay as they are."""
         await self._task_manager.close()

@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -51,11 +52,17 @@ class Database:
         fault_point: FaultPoint | None = None,
         settle_seconds: float | None = None,
         reopen_seconds: tuple[float, float] | None = None,
+        guard: Callable[[Engine], None] | None = None,
     ) -> None:
+        """``guard`` keeps a second server out of a PostgreSQL database. It is called with an engine of its own, on a
+        thread, while the directory is locked, before and after the schema is brought up to date. What it raises ends
+        ``open``.
+        """
         self.data_dir = data_dir
         self._url = _database_url(url, data_dir)
         self._readers = readers
         self._fault_point = fault_point
+        self._guard = guard
         self._timing: dict[str, Any] = {}
         if settle_seconds is not None:
             self._timing["settle_seconds"] = settle_seconds
@@ -144,8 +151,10 @@ class Database:
         with _explained(self):
             if self.is_sqlite:
                 self._prepare_file(marker)
-            engine = self._engine_of_writer()
+            engine, guard = self._engine_of_writer(), self._guarded()
+            guard()
             migrate(engine, database_file=self.file)
+            guard()
             with engine.begin() as connection:
                 stored = _remember(connection, "marker", secrets.token_hex(16))
         if self.data_dir is not None and self.is_sqlite and marker != stored:
@@ -153,6 +162,14 @@ class Database:
         if self.file is not None:
             for path in self.file.parent.glob(f"{self.file.name}*"):
                 path.chmod(0o600)
+
+    def _guarded(self) -> Callable[[], None]:
+        if self._guard is None or self.is_sqlite:
+            return lambda: None
+        own = self._engine(
+            poolclass=QueuePool, pool_size=1, max_overflow=0, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN"
+        )
+        return partial(self._guard, own)
 
     def _prepare_file(self, marker: str | None) -> None:
         path = self.file
@@ -332,7 +349,7 @@ class Database:
         engine = create_engine(
             self._url,
             hide_parameters=True,
-            pool_pre_ping=read_only,
+            pool_pre_ping="pool_size" in pool,
             connect_args={
                 "connect_timeout": 4, "options": options, "application_name": "shoal",
                 "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000,

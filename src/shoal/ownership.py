@@ -17,7 +17,9 @@ class Ownership(Protocol):
 
 
 class LocalOwnership:
-    """The only machine: always the owner. The lock on the data directory keeps a second process out."""
+    """The only machine: always the owner. The lock on the data directory keeps a second process out of an SQLite file;
+    a PostgreSQL database has a lease (``server_lease.py``).
+    """
 
     epoch = 1
 

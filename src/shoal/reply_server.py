@@ -70,7 +70,7 @@ from shoal.console import cookie_check, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
-from shoal.database import Database
+from shoal.database import LOCK_FILE, Database
 from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
 from shoal.errors import ConfigError, InvalidInput, StoreError
@@ -80,6 +80,7 @@ from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
 from shoal.outbound import Outbound
+from shoal.ownership import LocalOwnership
 from shoal.passwords import Passwords
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
@@ -88,6 +89,7 @@ from shoal.retention import Retention
 from shoal.second_factor import SecondFactor
 from shoal.security_log import SecurityEvent, SecurityLog
 from shoal.server import Server
+from shoal.server_lease import ServerLease
 from shoal.sessions import Sessions
 from shoal.sign_in_delays import SignInDelays
 from shoal.sign_ins import SignIns
@@ -222,10 +224,7 @@ async def _open_parts(
 ) -> tuple[Server, FirstEntry | None]:
     """What was opened is closed in reverse, also when a later part fails."""
     psutil.cpu_percent(interval=None)  # the first answer is always 0
-    url = settings.database_url.get_secret_value() if settings.database_url else ""
-    database = await Database(settings.data_dir, url=url).open()
-    closing.push_async_callback(_bounded, "database", database.close)
-    await database.remember_site(_site_of(settings))
+    database, lease = await _open_database(settings, closing)
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
     notes = SecurityLog(database)
     closing.push_async_callback(_bounded, "security log", notes.close)
@@ -264,9 +263,11 @@ async def _open_parts(
             switchboard=switchboard,
             outbound=outbound,
         )
-    manager = CookieManager(store, connect, settings)
+    manager = CookieManager(store, connect, settings, ownership=lease or LocalOwnership())
     closing.push_async_callback(_bounded, "manager", manager.close)
     await manager.open()
+    if lease is not None:
+        lease.keep(manager.ownership_changed)
     access = await _open_access(database, manager, closing)
     closing.push_async_callback(_bounded, "tokens", (api_tokens := ApiTokens(database)).close)
     closing.push_async_callback(_rereading(database, manager, access))
@@ -325,6 +326,17 @@ async def _open_parts(
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
     return server, first
+
+
+async def _open_database(settings: Settings, closing: AsyncExitStack) -> tuple[Database, ServerLease | None]:
+    """The database, which no other server serves; with the lease that says so, where its directory does not."""
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    lease = ServerLease(settings.data_dir / LOCK_FILE)
+    closing.push_async_callback(_bounded, "lease", lease.close)
+    database = await Database(settings.data_dir, url=url, guard=lease.take).open()
+    closing.push_async_callback(_bounded, "database", database.close)
+    await database.remember_site(_site_of(settings))
+    return database, None if database.is_sqlite else lease
 
 
 @dataclass(frozen=True, slots=True)

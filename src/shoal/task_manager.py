@@ -149,6 +149,11 @@ class TaskManager:
             task = self._tasks.get(other)
             followers += task is not None and task.follow()
 
+    def wake_all(self) -> None:
+        """Let every task look again: what this process may run has changed."""
+        for account_id in list(self._tasks):
+            self.wake(account_id)
+
     def is_vanishing(self, account_id: str) -> bool:
         """Whether a deletion of that account has not ended yet."""
         return account_id in self._vanishing

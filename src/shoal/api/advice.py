@@ -40,10 +40,10 @@ ADVICE: dict[str, Advice] = {
     ),
     "owned_here": Advice("账号由本机负责。", "This machine is in charge of the account."),
     "elsewhere": Advice(
-        "账号由另一台机器负责，本机不连接。",
-        "Another machine is in charge of the account; this one does nothing.",
-        "到那台机器上查看；若它已停机，稍等片刻，本机会自动接手。",
-        "Look at that machine. If it is down, wait a moment: this one takes over by itself.",
+        "账号由另一台机器负责，或者数据库已有一段时间没有回应，本机不连接。",
+        "Another machine is in charge of the account, or the database has long been silent; this one does nothing.",
+        "请管理员查看数据库和那台机器；数据库恢复后，本机会自动继续。",
+        "Ask the administrator to look at the database and that machine. It goes on by itself once the former answers.",
     ),
     "store_well": Advice("数据库正常。", "The database is well."),
     "store_unsettled": Advice(

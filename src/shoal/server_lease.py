@@ -1,0 +1,222 @@
+"""The lease on a PostgreSQL database: one server at a time serves it, wherever its data directory is.
+
+A row says who holds it and until when, by the database's clock. Who holds it renews it every few seconds and acts for
+accounts only while it is certain to hold; another server starts only once it has run out. A process on the same data
+directory takes over at once: the lock on the directory says that its predecessor has ended. A lock of a session would
+be free as soon as the database restarts, while the holder still has its connections.
+
+Several nodes on one database (one row per node, shards) take the place of this by another ``Ownership``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shoal.errors import ConfigError
+
+log = structlog.get_logger("shoal.lease")
+
+FACT: Final = "server_lease"
+"""The row's key in ``store_meta``; its ``counter`` is when the lease runs out, in ms."""
+_NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_TAKE: Final = text(f"""
+    INSERT INTO store_meta (key, value, counter) VALUES (:fact, :me, {_NOW} + :lease)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, counter = excluded.counter
+    WHERE store_meta.counter < {_NOW} OR store_meta.value::json ->> 'place' = :place
+    RETURNING counter
+""")  # noqa: S608  no value of anybody is in it
+_RENEW: Final = text(
+    f"UPDATE store_meta SET counter = {_NOW} + :lease WHERE key = :fact AND value = :me"  # noqa: S608
+)
+_RELEASE: Final = text("UPDATE store_meta SET counter = 0 WHERE key = :fact AND value = :me")
+_HOLDER: Final = text("SELECT value, counter FROM store_meta WHERE key = :fact")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeaseTimes:
+    """How long a lease holds, how often it is renewed, and how much earlier its holder stops than others may start."""
+
+    lease_seconds: float = 30.0
+    renew_seconds: float = 5.0
+    margin_seconds: float = 3.0
+
+
+class ServerLease:
+    """An ``Ownership`` of every account while the lease is certain to hold."""
+
+    epoch = 1
+
+    def __init__(self, lock_file: Path, times: LeaseTimes | None = None) -> None:
+        """``lock_file``: the one that is locked as long as a process serves its directory."""
+        self._lock_file = lock_file
+        self._times = times or LeaseTimes()
+        self._engine: Engine | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
+        self._me = ""
+        self._deadline = 0.0
+        self._lost = False
+        self._keeping: asyncio.Task[None] | None = None
+        self._lapse: asyncio.TimerHandle | None = None
+        self._changed: Callable[[], None] = lambda: None
+
+    def owns(self, account_id: str) -> bool:  # noqa: ARG002  the port's signature
+        """Whether the lease certainly holds at this moment."""
+        return _clock() < self._deadline
+
+    # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, engine: Engine) -> None:
+        """Take the lease, on a thread, while the directory is locked; on a database without tables do nothing yet.
+
+        Waits for the lease of another server to run out. Raises ``ConfigError`` as soon as that one is seen to live.
+        """
+        self._engine = engine
+        place = _place_of(self._lock_file)
+        self._me = self._me or json.dumps({
+            "place": place, "host": socket.gethostname(), "pid": os.getpid(),
+            "data_dir": str(self._lock_file.parent.absolute()), "nonce": secrets.token_hex(8),
+        })  # fmt: skip
+        seen: int | None = None
+        while True:
+            with engine.connect() as connection, connection.begin():
+                if not inspect(connection).has_table("store_meta"):
+                    return
+                holder = self._try(connection, place)
+            if holder is None:
+                return
+            if seen is not None and holder.counter != seen:
+                raise _taken(str(holder.value))
+            if seen is None:
+                log.warning("another server held this database a moment ago: waiting to see whether it lives")
+            seen = holder.counter
+            time.sleep(min(1.0, self._times.renew_seconds / 4))
+
+    def _try(self, connection: Connection, place: str) -> Any:
+        """Take the lease if it is free; who holds it if it is not."""
+        before = _clock()
+        values = {"fact": FACT, "me": self._me, "place": place, "lease": self._lease_ms}
+        if connection.execute(_TAKE, values).first() is None:
+            return connection.execute(_HOLDER, {"fact": FACT}).one()
+        self._hold(before)
+        return None
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._times.lease_seconds * 1000)
+
+    def _hold(self, since: float) -> None:
+        """It holds from the moment before it was asked for; the margin is for clocks that run unlike."""
+        self._deadline = since + self._times.lease_seconds - self._times.margin_seconds
+
+    # ── keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def keep(self, changed: Callable[[], None]) -> None:
+        """Renew from now on. ``changed`` is called when accounts may be acted for no more, or again."""
+        self._changed = changed
+        self._watch_deadline()
+        self._keeping = asyncio.create_task(self._keep(), name="server lease")
+
+    async def _keep(self) -> None:
+        pause = self._times.renew_seconds
+        while not self._lost:
+            await asyncio.sleep(pause)
+            held = _clock() < self._deadline
+            renewed = await asyncio.get_running_loop().run_in_executor(self._thread, self._renew)
+            pause = self._times.renew_seconds if renewed else min(1.0, self._times.renew_seconds)
+            if renewed:
+                self._watch_deadline()
+            if held is not self.owns(""):
+                self._changed()
+
+    def _renew(self) -> bool:
+        if self._engine is None:
+            return False
+        before = _clock()
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                values = {"fact": FACT, "me": self._me, "lease": self._lease_ms}
+                if connection.execute(_RENEW, values).rowcount == 1:
+                    self._hold(before)
+                    return True
+                holder = connection.execute(_HOLDER, {"fact": FACT}).first()
+        except SQLAlchemyError as error:
+            log.warning("the lease on the database was not renewed", why=type(error).__name__)
+            return False
+        self._lost, self._deadline = True, 0.0
+        log.error(
+            "another server has taken over this database: this one acts for no account any more; stop it",
+            holder=None if holder is None else str(holder.value),
+        )
+        return False
+
+    def _watch_deadline(self) -> None:
+        """Stop what runs when the lease runs out, also while the database does not answer."""
+        if self._lapse is not None:
+            self._lapse.cancel()
+        loop = asyncio.get_running_loop()
+        self._lapse = loop.call_later(max(0.0, self._deadline - _clock()) + 0.001, self._lapsed)
+
+    def _lapsed(self) -> None:
+        if not self.owns(""):
+            log.warning("the lease on the database has run out: no account is connected until the database answers")
+            self._changed()
+
+    async def close(self) -> None:
+        """Give the lease up, so that another server can start at once."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        if self._lapse is not None:
+            self._lapse.cancel()
+        self._deadline = 0.0
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._release)
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def _release(self) -> None:
+        if self._engine is None:
+            return
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                connection.execute(_RELEASE, {"fact": FACT, "me": self._me})
+        except SQLAlchemyError as error:
+            log.warning("the lease on the database was not given up; it runs out by itself", why=type(error).__name__)
+        finally:
+            self._engine.dispose()
+
+
+def _clock() -> float:
+    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _place_of(lock_file: Path) -> str:
+    """The locked file, on this start of this machine: who has its lock knows that its predecessor has ended."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        boot = secrets.token_hex(16)
+    found = lock_file.stat()
+    return f"{boot}:{found.st_dev}:{found.st_ino}"
+
+
+def _taken(holder: str) -> ConfigError:
+    known = json.loads(holder)
+    return ConfigError(
+        f"process {known['pid']} on {known['host']} serves this database already, from {known['data_dir']}; "
+        "stop that server first, or give this one a database of its own",
+        code="database_taken",
+    )

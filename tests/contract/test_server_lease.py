@@ -1,0 +1,157 @@
+"""One server at a time serves a PostgreSQL database, wherever its data directory is; the next one starts soon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import make_url
+
+from doors import open_door
+from postgres_server import PostgresServer
+from shoal import server_lease
+from shoal.account import AccountState
+from shoal.database import LOCK_FILE, Database
+from shoal.errors import ConfigError
+from shoal.schema import store_meta
+from shoal.server_lease import FACT, LeaseTimes, ServerLease
+from standins import until
+
+SHORT = LeaseTimes(lease_seconds=4.0, renew_seconds=0.2, margin_seconds=0.5)
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> Iterator[str]:
+    with postgres.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture(autouse=True)
+def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_lease, "LeaseTimes", lambda: SHORT)
+
+
+@asynccontextmanager
+async def served(data_dir: Path, url: str) -> AsyncIterator[ServerLease]:
+    """A database that is served from there, as the server does it."""
+    lease = ServerLease(data_dir / LOCK_FILE)
+    try:
+        async with Database(data_dir, url=url, guard=lease.take):
+            lease.keep(lambda: None)
+            yield lease
+    finally:
+        await lease.close()
+
+
+@contextmanager
+def serving_process(data_dir: Path, url: str, lease_seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """The same in a process of its own, which says when it serves."""
+    script = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from shoal.database import LOCK_FILE, Database\n"
+        "from shoal.server_lease import LeaseTimes, ServerLease\n"
+        "async def main():\n"
+        "    data_dir = Path(sys.argv[1])\n"
+        "    times = LeaseTimes(lease_seconds=float(sys.argv[3]), renew_seconds=0.2, margin_seconds=0.5)\n"
+        "    lease = ServerLease(data_dir / LOCK_FILE, times)\n"
+        "    async with Database(data_dir, url=sys.argv[2], guard=lease.take):\n"
+        "        lease.keep(lambda: None); print('serves', flush=True); await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", script, str(data_dir), url, str(lease_seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "serves\n"
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_f3_a_second_server_on_the_same_database_is_refused_while_the_first_lives(
+    tmp_path: Path, url: str
+) -> None:
+    async with open_door(tmp_path / "first", database_url=url) as door:
+        await door.add()
+        await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
+        with pytest.raises(
+            ConfigError, match=r"serves this database already, from .*first; stop that server"
+        ) as caught:
+            async with open_door(tmp_path / "second", database_url=url):
+                pass
+        assert caught.value.code == "database_taken"
+        assert door.server.manager.observation("shop").state is AccountState.RUNNING
+    async with open_door(tmp_path / "first", database_url=url) as again:  # its key is there
+        await until(lambda: again.server.manager.observation("shop").state is AccountState.RUNNING)
+
+
+async def test_f3_a_server_that_ended_in_order_leaves_the_database_to_another_at_once(tmp_path: Path, url: str) -> None:
+    async with served(tmp_path / "first", url):
+        pass
+    began = time.monotonic()
+    async with served(tmp_path / "second", url) as lease:
+        assert lease.owns("shop")
+    assert time.monotonic() - began < SHORT.lease_seconds
+
+
+async def test_f3_who_was_killed_is_followed_at_once_from_its_directory_and_soon_from_another(
+    tmp_path: Path, url: str
+) -> None:
+    with serving_process(tmp_path / "first", url, 3600.0) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    async with served(tmp_path / "first", url):  # an hour's lease is not waited for
+        pass
+    with serving_process(tmp_path / "first", url, 2.0) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    async with served(tmp_path / "second", url) as lease:
+        assert lease.owns("shop")
+
+
+async def test_f3_while_the_database_is_away_too_long_no_account_is_acted_for_and_then_all_are_again(
+    tmp_path: Path, url: str, postgres: PostgresServer
+) -> None:
+    async with open_door(tmp_path / "data", database_url=url) as door:
+        await door.add()
+        await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
+        with away(postgres, url):
+            await until(lambda: door.server.manager.observation("shop").state is AccountState.ELSEWHERE)
+            assert not door.site.links["shop"].allows()
+            assert door.site.live["shop"] == 0
+        await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
+        assert door.site.most_at_once["shop"] == 1
+
+
+@contextmanager
+def away(postgres: PostgresServer, url: str) -> Iterator[None]:
+    """A database that lets nobody in."""
+    name = str(make_url(url).database)
+    with postgres.administrator() as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+async def test_f3_a_server_whose_place_another_took_acts_no_more_and_never_again(tmp_path: Path, url: str) -> None:
+    async with served(tmp_path / "data", url) as lease:
+        other: dict[str, Any] = {"place": "elsewhere", "pid": 1, "host": "other", "data_dir": "/elsewhere"}
+        statement = update(store_meta).where(store_meta.c.key == FACT).values(value=json.dumps(other))
+        async with Database(url=url) as beside:
+            await beside.write(lambda connection: connection.execute(statement).rowcount)
+            await until(lambda: not lease.owns("shop"))
+            await asyncio.sleep(SHORT.renew_seconds * 3)
+        assert not lease.owns("shop")
