@@ -11,12 +11,24 @@ from operator import attrgetter
 
 import structlog
 
-from shoal.errors import LockTimeout
+from shoal.errors import LockTimeout, ShoalError
 
 log = structlog.get_logger("shoal.locks")
 
 SLOW_SECONDS = 5.0
 """Who has a turn for longer than this is worth a word."""
+
+
+Refusal = Callable[[], ShoalError]
+"""Makes the error that those hear who shall not wait for a turn."""
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """Somebody who waits for a turn: until when, and what ended the wait before that."""
+
+    limit: asyncio.Timeout
+    refusal: Refusal | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +38,8 @@ class _Turns:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     holder: Hold | None = None
+    waits: set[_Wait] = field(default_factory=set)
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +62,17 @@ class LockFigures:
 class Hold:
     """A turn that was given. ``release`` ends it; ending it twice is harmless."""
 
-    def __init__(self, account_id: str, operation: str, *, leave: Callable[[Hold], None], slow_seconds: float) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        operation: str,
+        *,
+        leave: Callable[[Hold], None],
+        refuse: Callable[[Refusal], None],
+        slow_seconds: float,
+    ) -> None:
         self._leave = leave
+        self._refuse = refuse
         self._released = False
         self.account_id = account_id
         self.operation = operation
@@ -67,6 +90,11 @@ class Hold:
             self._released = True
             self._warning.cancel()
             self._leave(self)
+
+    def refuse_others(self, refusal: Refusal) -> None:
+        """Let nobody wait for the end of this turn: it comes when what ``refusal`` tells of is over."""
+        if not self._released:
+            self._refuse(refusal)
 
     def _warn(self) -> None:
         log.warning(
@@ -91,17 +119,23 @@ class AccountLocks:
         """Wait for the account's turn, first come first served.
 
         Raises ``LockTimeout`` (nothing was touched) when it does not come within the limit; the limit covers only the
-        wait, never the work that follows.
+        wait, never the work that follows. Raises what its holder said at once, if that refuses others.
         """
         turns = self._turns.setdefault(account_id, _Turns())
+        if turns.refusal is not None:
+            raise turns.refusal()
         turns.users += 1
         began = time.monotonic()
+        wait = _Wait(asyncio.timeout(self._wait_seconds if wait_seconds is None else wait_seconds))
         try:
-            async with asyncio.timeout(self._wait_seconds if wait_seconds is None else wait_seconds):
+            async with wait.limit:
+                turns.waits.add(wait)
                 await turns.lock.acquire()
         except BaseException as error:
             holder = turns.holder
             self._forget(account_id, turns)
+            if isinstance(error, TimeoutError) and wait.refusal is not None:
+                raise wait.refusal() from None
             if isinstance(error, TimeoutError):
                 self._timeouts += 1
                 raise LockTimeout(
@@ -110,17 +144,34 @@ class AccountLocks:
                     held_seconds=round(holder.held_seconds, 1) if holder else 0.0,
                 ) from None
             raise
+        finally:
+            turns.waits.discard(wait)
         waited = time.monotonic() - began
         self._acquired += 1
         self._wait_total += waited
         self._longest_wait = max(self._longest_wait, waited)
-        turns.holder = Hold(account_id, operation, leave=partial(self._leave, turns), slow_seconds=self._slow_seconds)
+        turns.holder = Hold(
+            account_id,
+            operation,
+            leave=partial(self._leave, turns),
+            refuse=partial(self._refuse, turns),
+            slow_seconds=self._slow_seconds,
+        )
         return turns.holder
+
+    @staticmethod
+    def _refuse(turns: _Turns, refusal: Refusal) -> None:
+        now = asyncio.get_running_loop().time()
+        turns.refusal = refusal
+        for wait in turns.waits:
+            if not wait.limit.expired():
+                wait.refusal = refusal
+                wait.limit.reschedule(now)
 
     def _leave(self, turns: _Turns, hold: Hold) -> None:
         self._hold_total += hold.held_seconds
         self._longest_hold = max(self._longest_hold, hold.held_seconds)
-        turns.holder = None
+        turns.holder = turns.refusal = None
         turns.lock.release()
         self._forget(hold.account_id, turns)
 

@@ -25,6 +25,7 @@ from shoal.errors import (
     OutcomeUnknown,
     ShoalError,
     StaleGeneration,
+    StoreDegraded,
     Unauthenticated,
     UnknownAccount,
 )
@@ -340,6 +341,8 @@ class ChangePath:
         """Called by the store, on the loop, in commit order: publish or drop, then let the next one in."""
         if isinstance(settlement, Unsettled):
             self._unsettled.update(change.account_id for change in changes)
+            for hold in holds:
+                hold.refuse_others(StoreDegraded)
             log.error("outcome unknown", accounts=[change.account_id for change in changes])
             return
         try:

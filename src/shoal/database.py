@@ -206,19 +206,6 @@ class Database:
         """Run ``job`` in a savepoint of the next group; returns when that is durable (see ``GroupWriter.run``)."""
         return await self.group_writer.run(job)
 
-    async def takes_writes(self, *, within_seconds: float) -> bool:
-        """Whether a change that is sent now can be stored. Tried only when what was sent last was refused."""
-        writer = self.group_writer
-        if writer.degraded:
-            return False
-        try:
-            async with asyncio.timeout(within_seconds):
-                if writer.refused_last:  # by another program's lock, say: nobody may have written since
-                    await self.write(lambda _: None)
-        except (StoreError, TimeoutError):
-            return False
-        return True
-
     def write_beside(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction on a database that is not open here, and that a server may be using.
 

@@ -20,7 +20,8 @@
     │   └── StaleGeneration     an If-Match did not hold
     ├── StoreError              the database did not do what was asked
     │   ├── NotApplied          … and certainly did nothing
-    │   │   └── LockTimeout     the account's turn did not come in time
+    │   │   ├── LockTimeout     the account's turn did not come in time
+    │   │   └── StoreDegraded   nothing is written until the outcome of a commit is known
     │   └── OutcomeUnknown      … and nobody can tell yet whether it did
     ├── TemporaryFailure        we try again by ourselves
     │   └── ComeBackLater       … and the site wants us to take our time
@@ -158,6 +159,15 @@ class LockTimeout(NotApplied):
     """The account's turn did not come within the limit. ``operation`` and ``held_seconds`` say who has it."""
 
     code = "lock_timeout"
+
+
+class StoreDegraded(NotApplied):
+    """The store is read-only: the outcome of a commit is not known yet, and nothing is written until it is."""
+
+    code = "store_degraded"
+
+    def __init__(self) -> None:
+        super().__init__("the store is read-only until its database answers again")
 
 
 class OutcomeUnknown(StoreError):

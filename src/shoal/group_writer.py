@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import sqlite3
 import threading
@@ -22,7 +23,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
+from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreDegraded, StoreError
 from shoal.journal import JournalEntry
 from shoal.schema import insert_or, store_meta
 from shoal.store import Change, Committed, Refused, Settle, Settlement, Unsettled
@@ -197,6 +198,8 @@ class GroupWriter:
         self.degraded = False
         self.refused_last = False
         """Whether the database refused everything of the last group: what is sent now may meet the same."""
+        self.committed_at = -math.inf
+        """When the last group was committed, by ``time.monotonic``."""
         self.groups_committed = 0
         self.works_committed = 0
 
@@ -247,7 +250,7 @@ class GroupWriter:
 
     def _refusal(self) -> ShoalError | None:
         if self.degraded:
-            return NotApplied("the store is read-only until its database answers again", code="store_degraded")
+            return StoreDegraded()
         if self._closing or self._thread is None:
             return NotApplied("the store is closed", code="store_closed")
         return None
@@ -326,6 +329,7 @@ class GroupWriter:
         except Exception as error:
             self._close_connection()
             raise _CommitFailedError(token, outcomes) from error
+        self.committed_at = time.monotonic()
         self.groups_committed += 1
         self.works_committed += len(group)
         return outcomes

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from shoal import __version__
 from shoal.access import Access
 from shoal.account import Account
+from shoal.account_counts import AccountCounter
 from shoal.account_task import Connect, Link, evenly, now_ms
 from shoal.answers import Answers
 from shoal.api import (
@@ -71,6 +72,7 @@ from shoal.console import routes as console
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import LOCK_FILE, Database
+from shoal.database_probe import DatabaseProbe
 from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
 from shoal.errors import ConfigError, InvalidInput, StoreError
@@ -270,6 +272,7 @@ async def _open_parts(
         lease.keep(manager.ownership_changed)
     access = await _open_access(database, manager, closing)
     closing.push_async_callback(_bounded, "tokens", (api_tokens := ApiTokens(database)).close)
+    closing.push_async_callback(_bounded, "database probe", (probe := DatabaseProbe(database)).close)
     closing.push_async_callback(_rereading(database, manager, access))
     departures = await _open_departures(people, manager, closing)
     first = await _first_entry(people, settings, notes)  # last: a start that fails must not swallow it
@@ -297,8 +300,10 @@ async def _open_parts(
     server = Server(
         settings=settings,
         database=database,
+        database_probe=probe,
         store=store,
         manager=manager,
+        account_counter=AccountCounter(manager),
         users=people.users,
         security_log=notes,
         sessions=people.sessions,

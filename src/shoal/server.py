@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoal.access import Access
+from shoal.account_counts import AccountCounter
 from shoal.answers import Answers
 from shoal.api_tokens import ApiTokens
 from shoal.call_rates import CallRates
@@ -14,6 +15,7 @@ from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
+from shoal.database_probe import DatabaseProbe
 from shoal.departures import Departures
 from shoal.events import EventBus
 from shoal.invitations import Invitations
@@ -38,8 +40,10 @@ class Server:
 
     settings: Settings
     database: Database
+    database_probe: DatabaseProbe
     store: AccountStore
     manager: CookieManager
+    account_counter: AccountCounter
     users: Users
     security_log: SecurityLog
     sessions: Sessions

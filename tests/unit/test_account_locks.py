@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from shoal.account_locks import AccountLocks
-from shoal.errors import LockTimeout
+from shoal.account_locks import AccountLocks, Hold
+from shoal.errors import LockTimeout, StoreDegraded
 
 
 async def test_turns_come_in_the_order_of_asking_and_nothing_is_left() -> None:
@@ -60,3 +60,40 @@ async def test_the_oldest_holder_is_shown() -> None:
     assert (figures.held, figures.waiting, figures.oldest_account) == (2, 0, "a")
     first.release()
     second.release()
+
+
+async def test_a_turn_that_refuses_others_lets_nobody_wait_for_it() -> None:
+    """Who waits already hears it at once, who comes later too, and who comes after its end has a turn."""
+    locks = AccountLocks(wait_seconds=30)
+    hold = await locks.acquire("shop", "update_keywords")
+    other = await locks.acquire("other", "update_keywords")
+    waiting = [asyncio.create_task(locks.acquire("shop", f"op{number}")) for number in range(3)]
+    await asyncio.sleep(0)
+    hold.refuse_others(StoreDegraded)
+    async with asyncio.timeout(5):
+        heard = await asyncio.gather(*waiting, return_exceptions=True)
+        with pytest.raises(StoreDegraded):
+            await locks.acquire("shop", "late")
+    assert [type(error) for error in heard] == [StoreDegraded] * 3
+    assert (locks.figures().waiting, locks.figures().timeouts_total) == (0, 0)
+    other.release()
+    (await locks.acquire("other", "resume")).release()
+    hold.release()
+    hold.refuse_others(StoreDegraded)
+    (await locks.acquire("shop", "resume")).release()
+    assert len(locks) == 0
+
+
+async def test_a_turn_that_ends_while_those_who_wait_are_refused_leaves_no_lock_behind() -> None:
+    locks = AccountLocks(wait_seconds=30)
+    hold = await locks.acquire("shop", "update_keywords")
+    waiting = [asyncio.create_task(locks.acquire("shop", f"op{number}")) for number in range(3)]
+    await asyncio.sleep(0)
+    hold.refuse_others(StoreDegraded)
+    hold.release()
+    heard = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(error) for error in heard} <= {StoreDegraded, Hold}
+    for turn in heard:
+        if isinstance(turn, Hold):
+            turn.release()
+    assert len(locks) == 0

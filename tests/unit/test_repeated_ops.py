@@ -60,7 +60,7 @@ async def test_a_removal_tried_again_says_when_it_was_made() -> None:
         for _ in range(2):
             with pytest.raises(AlreadyRemoved) as caught:
                 await manager.remove_cookie("shop", caller=AGAIN)
-            assert caught.value.params == {"generation": 3, "rev": first.rev}
+            assert caught.value.params == {"generation": 3, "rev": first.rev, "purged": True}
             if "shop" not in manager.accounts:
                 await until(lambda: "shop" not in manager.tasks)
                 await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)

@@ -93,7 +93,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
         now_ms=now,
         heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
         message_age_ms=message_age_ms,
-        degraded=not readable or not await server.database.takes_writes(within_seconds=PROBE_SECONDS),
+        degraded=not readable or not await server.database_probe.takes_writes(within_seconds=PROBE_SECONDS),
         unsettled=server.manager.is_stale(account.id),
         busy_with=holder.operation if holder else "",
         busy_seconds=holder.held_seconds if holder else 0.0,

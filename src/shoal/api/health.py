@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import asdict
 from typing import Literal
@@ -16,7 +15,6 @@ from shoal.api.documented import READING, READING_COMPAT
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
-from shoal.errors import StoreError
 from shoal.server import Server
 
 routes = Routes(tags=["system"])
@@ -66,12 +64,28 @@ class LiveAnswer(BaseModel):
     started_at: str
 
 
-class ReadyAnswer(BaseModel):
-    """Whether changes are accepted."""
+class AccountFigures(BaseModel):
+    """How many accounts are to be connected, and how many of them stand in which state; a second old at most."""
 
-    model_config = example(ready=True, services={"cookie_manager": "ok", "database": "ok"})
+    wanted: int
+    running: int
+    waiting: int
+    starting: int
+    retrying: int
+    parked: int
+
+
+class ReadyAnswer(BaseModel):
+    """Whether changes are accepted. ``accounts`` has no part in that: one that is parked waits for its owner."""
+
+    model_config = example(
+        ready=True,
+        services={"cookie_manager": "ok", "database": "ok"},
+        accounts={"wanted": 3, "running": 2, "waiting": 0, "starting": 0, "retrying": 0, "parked": 1},
+    )
     ready: bool
     services: Services
+    accounts: AccountFigures
 
 
 class LocksAnswer(BaseModel):
@@ -141,11 +155,15 @@ async def get_live(server: TheServer) -> LiveAnswer:
     responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
 )
 async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
-    """Whether a change that is sent now can be stored."""
+    """Whether a change that is sent now can be stored: known from a write of the last 5 s, else tried by an empty one.
+
+    Beside it how many accounts are to be connected, and how many of them are; never which.
+    """
     services = await _services(server)
     ready = _all_ok(services)
     response.status_code = 200 if ready else 503
-    return ReadyAnswer(ready=ready, services=services)
+    accounts = AccountFigures(**asdict(server.account_counter.counts()))
+    return ReadyAnswer(ready=ready, services=services, accounts=accounts)
 
 
 @routes.get("/system/locks", summary="What the account locks do", responses=READING)
@@ -170,18 +188,9 @@ async def _services(server: Server) -> Services:
     sound = held < LONGEST_SOUND_HOLD_SECONDS or server.database.degraded
     return Services(
         cookie_manager="ok" if sound else "error",
-        database="ok" if await _database_answers(server) else "error",
+        database="ok" if await server.database_probe.answers(within_seconds=PROBE_SECONDS) else "error",
     )
 
 
 def _all_ok(services: Services) -> bool:
     return services.cookie_manager == services.database == "ok"
-
-
-async def _database_answers(server: Server) -> bool:
-    database = server.database
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            return await database.takes_writes(within_seconds=PROBE_SECONDS) and await database.fact("site") is not None
-    except (StoreError, TimeoutError):
-        return False
