@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from shoal import database as database_module
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager
-from shoal.errors import NotApplied, OutcomeUnknown, StoreError, UnknownAccount
+from shoal.errors import NotApplied, OutcomeUnknown, StoreDegraded, StoreError, UnknownAccount
 from shoal.journal import fold, projection
 from shoal.store import Committed, Refused, Unsettled
 from shoal.vault import Vault
@@ -120,7 +120,7 @@ async def test_the_store_degrades_while_nobody_knows_and_recovers(
 
         refused = await settled(store, edit(two, remark="x"))
         assert isinstance(refused, Refused)
-        assert (type(refused.error), refused.error.code) == (NotApplied, "store_degraded")
+        assert (type(refused.error), refused.error.code) == (StoreDegraded, "store_degraded")
         with pytest.raises(NotApplied):
             await database.write(lambda connection: None)
         assert (await living(store, "two")).generation == 1  # reads go on
