@@ -18,6 +18,8 @@ from shoal.store import AccountStore, MemoryStore
 
 ANN = Caller(actor="user:ann")
 QUICK = BackoffLimits(first_seconds=0.01, longest_seconds=0.05)
+HOURS = BackoffLimits(first_seconds=36_000, longest_seconds=36_000)
+"""A back-off that no test outlasts: what connects again before it ends was told to."""
 
 
 def unb_of(number: int) -> str:
@@ -69,10 +71,12 @@ def quick_settings(**values: Any) -> Settings:
 
 
 @asynccontextmanager
-async def managing(site: FakeSite, store: AccountStore | None = None, **settings: Any) -> AsyncIterator[CookieManager]:
+async def managing(
+    site: FakeSite, store: AccountStore | None = None, *, backoff: BackoffLimits = QUICK, **settings: Any
+) -> AsyncIterator[CookieManager]:
     """An open manager over a store; closed at the end."""
     manager = CookieManager(
-        store or MemoryStore(), site.connect, quick_settings(**settings), rng=Random(7), backoff=QUICK
+        store or MemoryStore(), site.connect, quick_settings(**settings), rng=Random(7), backoff=backoff
     )
     await manager.open()
     try:

@@ -81,7 +81,8 @@ class SecondFactor:
         codes = _new_codes()
 
         def job(connection: Connection) -> None:
-            row = connection.execute(select(users.c.totp_sealed, users.c.new_totp_sealed).where(_is(user_id))).first()
+            columns = (users.c.totp_sealed, users.c.new_totp_sealed, users.c.totp_step)
+            row = connection.execute(select(*columns).where(_is(user_id))).first()
             if row is None:
                 raise UnknownPerson("there is no such person")
             if row.totp_sealed is not None:
@@ -90,7 +91,7 @@ class SecondFactor:
                 raise Conflict("no second factor was begun", code="totp_not_begun")
             secret = self._vault.open(row.new_totp_sealed, column=_NEW_SEED_COLUMN, user_id=user_id)
             step = self._step_of(secret, _typed(code))
-            if step is None:
+            if step is None or step <= row.totp_step:  # a used code counts for no later seed either
                 raise Forbidden("this is not the code of now", code="wrong_totp/again")
             sealed = self._vault.seal(secret, column=_SEED_COLUMN, user_id=user_id)
             values = {"totp_sealed": sealed, "new_totp_sealed": None, "totp_step": step}

@@ -139,6 +139,40 @@ async def test_a_stream_follows_what_its_reader_may_see(door: Door, bob: Door) -
         assert {body["account"] for body in heard if "account" in body} == {"mine"}
 
 
+async def test_f4_a_slow_reader_of_the_stream_is_told_nothing_of_a_shop_that_it_lost(door: Door, bob: Door) -> None:
+    """Two changes wait for the reader; the shop is taken away after it was told of the first."""
+    await _share(door, Right.READ)
+    who = await door.principal(2)
+    async with aclosing(account_events(door.server, who, None, beat_seconds=15)) as events:
+        assert await anext(events) is not None
+        for text in ("seen", "not for bob"):
+            await door.call("PUT", "/cookies/shop/remark", json={"remark": text})
+        told = await anext(events)
+        assert told is not None
+        assert told.body["changes"] == {"remark": ["", "seen"]}
+        await door.server.access.take("shop", 2)
+        heard = [told.body async for told in _until_change(events) if told is not None]
+        assert [(body["type"], body["accounts"]) for body in heard] == [("snapshot", [])]
+
+
+@pytest.mark.parametrize(
+    ("left", "status", "code"), [(None, 403, "unknown_account"), (Right.READ, 403, "right_missing")]
+)
+async def test_f4_a_keyed_answer_is_not_given_again_to_who_lost_the_right(
+    door: Door, bob: Door, left: Right | None, status: int, code: str
+) -> None:
+    await _share(door, Right.OPERATE)
+    request: dict[str, Any] = {"json": {"enabled": False}, "headers": {"Idempotency-Key": "k1"}}
+    await bob.call("PUT", "/cookies/shop/status", **request)
+    assert (await bob.client.put("/cookies/shop/status", **request)).headers["idempotent-replayed"] == "true"
+    await door.server.access.take("shop", 2)
+    if left is not None:
+        await _share(door, left)
+    answer = await bob.client.put("/cookies/shop/status", **request)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "idempotent-replayed" not in answer.headers
+
+
 async def _until_change(events: Any) -> AsyncIterator[Any]:
     """Up to the first snapshot after what waits."""
     async for told in events:
@@ -165,6 +199,25 @@ async def test_a_grant_is_for_one_account_and_not_for_a_later_one_of_the_same_id
     await door.add()
     assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
     assert door.server.access.staff_of(door.account()) == []
+
+
+async def test_f4_colleagues_see_nothing_of_an_earlier_account_of_the_same_id(door: Door, bob: Door) -> None:
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "of the first"})
+    await door.call("DELETE", "/cookies/shop")
+    await until(lambda: "shop" not in door.server.manager.tasks)
+    await asyncio.sleep(0.005)  # entries are told apart by the millisecond
+    await door.add()
+    await door.call("PUT", "/cookies/shop/remark", json={"remark": "of the second"})
+    await _share(door, Right.OPERATE)
+    for path in ("/history", "/cookies/shop/history"):
+        rows = (await bob.call("GET", path))["items"]
+        assert [row["changes"].get("remark") for row in rows][:1] == [["", "of the second"]]
+        assert "of the first" not in str(rows)
+    who = await door.principal(2)
+    async with aclosing(account_events(door.server, who, 0, beat_seconds=15)) as events:
+        heard = [told.body async for told in _until_change(events) if told is not None]
+    assert "of the second" in str(heard)
+    assert "of the first" not in str(heard)
 
 
 async def test_grants_outlive_a_restart(tmp_path: Path) -> None:

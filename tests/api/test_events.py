@@ -18,7 +18,7 @@ from shoal.account import Observation
 from shoal.account_task import now_ms
 from shoal.api.event_feed import Told, account_event_batches, account_events
 from shoal.events import AccountStateChanged
-from standins import until
+from standins import ANN, FakeSite, managing, until
 
 Event = tuple[str | None, dict[str, Any]]
 
@@ -140,6 +140,22 @@ async def test_resuming_tells_what_was_missed_and_then_a_snapshot(door: Door, ho
         assert [first[0], second[0]] == ["3", "4"]
         assert [first[1]["changes"], second[1]["changes"]] == [{"remark": ["a", "b"]}, {"remark": ["b", "c"]}]
         assert (snapshot[0], snapshot[1]["type"], snapshot[1]["rev"]) == ("4", "snapshot", 4)
+
+
+async def test_f4_a_change_that_the_resumed_reader_was_told_from_the_journal_is_not_told_again(door: Door) -> None:
+    """Another manager's change stands in the journal before it is published here."""
+    await door.add("mine", 2)
+    async with managing(FakeSite(), door.server.store) as other:
+        await other.update_settings("shop", {"remark": "theirs"}, caller=ANN)
+    last = (await door.call("PUT", "/cookies/mine/remark", json={"remark": "ours"}))["rev"]
+    feed = account_events(door.server, await door.principal(1), 2, beat_seconds=15)
+    async with aclosing(feed) as events:
+        assert [(await _next(events)).rev for _ in range(2)] == [3, last]
+        assert (await _next(events)).body["type"] == "snapshot"
+        await door.server.manager.reload_from_db()
+        await door.call("PUT", "/cookies/mine/remark", json={"remark": "later"})
+        told = await _next(events)
+        assert (told.rev, told.body["changes"]) == (last + 1, {"remark": ["ours", "later"]})
 
 
 @pytest.mark.parametrize("cursor", ["99", "nonsense", "-1", "9" * 40, "²"])

@@ -114,6 +114,32 @@ async def test_a_code_counts_once_also_when_two_use_it_at_once(door: Door, phone
     assert (await _login(door, totp=earlier))["code"] == "wrong_totp"
 
 
+@pytest.mark.parametrize(("steps", "taken"), [(-3, 0), (-2, 0), (-1, 1), (1, 1), (2, 0), (3, 0)])
+async def test_f4_a_code_counts_one_step_before_and_after_its_own_and_no_further(
+    door: Door, phone: Phone, steps: int, taken: int
+) -> None:
+    async with another_person(door) as bob:
+        await _switch_on(bob, phone)
+    phone.now += 3600
+    code = pyotp.TOTP(phone.secret).at(phone.now + 30 * steps)
+    assert (await _login(door, totp=code))["success"] is bool(taken)
+
+
+async def test_f4_a_used_code_counts_for_no_later_factor_either(
+    door: Door, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who saw a code being typed cannot set up a factor of the same seed by it after the first was taken away."""
+    async with another_person(door) as bob:
+        await _switch_on(bob, phone)
+        used = phone.code()
+        assert (await _login(door, totp=used))["success"]
+        await door.server.second_factor.take_away(2)
+        monkeypatch.setattr(pyotp, "random_base32", lambda: phone.secret)
+        await bob.call("POST", "/me/totp", json={"password": PASSWORD})
+        assert (await bob.call("POST", "/me/totp/confirm", 403, json={"code": used}))["code"] == "wrong_totp"
+        await bob.call("POST", "/me/totp/confirm", json={"code": phone.code()})
+
+
 async def test_another_process_does_not_take_the_same_code_again(door: Door, phone: Phone) -> None:
     async with another_person(door) as bob:
         await _switch_on(bob, phone)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from shoal.events import AccountChanged, AccountStateChanged, Subscription
 from shoal.journal import fold, projection
 from shoal.keywords import KeywordRow
 from shoal.store import Change, MemoryStore, Refused, Settle, Settlement
-from standins import ANN, FakeSite, cookie_of, managing, until
+from standins import ANN, HOURS, FakeSite, cookie_of, managing, until
 
 
 class RefusingStore(MemoryStore):
@@ -121,25 +122,63 @@ async def test_a1_a_refused_write_leaves_every_side_old_and_the_repeat_makes_eve
         await in_step(store, manager)
 
 
-async def test_a2_a3_saying_enabled_again_revives_an_ended_connection() -> None:
-    site = FakeSite()
-    async with managing(site) as manager:
+class Crashing:
+    """A site whose connections end as soon as they begin, until it is mended."""
+
+    def __init__(self) -> None:
+        self.site = FakeSite()
+        self.site.behave = self._behave
+        self.mended = False
+
+    async def _behave(self, account: Account, link: Link) -> None:
+        if not self.mended:
+            raise RuntimeError("boom")
+        link.running()
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def crashed(store: MemoryStore | None = None) -> AsyncIterator[tuple[Crashing, CookieManager]]:
+    """A shop whose connection has ended and would connect by itself only hours later; the site is well again."""
+    world = Crashing()
+    async with managing(world.site, store, backoff=HOURS) as manager:
         await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
-        ended = asyncio.Event()
+        await until(lambda: manager.observation("shop").state is AccountState.RETRYING)
+        assert world.site.live == {"shop": 0}
+        world.mended = True
+        yield world, manager
 
-        async def crash(account: Account, link: Link) -> None:
-            if not ended.is_set():
-                ended.set()
-                raise RuntimeError("boom")
-            link.running()
-            await asyncio.Event().wait()
 
-        site.behave = crash
-        await manager.resume("shop", caller=ANN)
+async def test_a2_a3_saying_enabled_again_revives_an_ended_connection() -> None:
+    async with crashed() as (world, manager):
         outcome = await manager.update_cookie_status("shop", True, caller=ANN)
         assert not outcome.changed
         await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
-        assert site.most_at_once["shop"] == 1
+        assert (world.site.live["shop"], world.site.ever["shop"]) == (1, 2)
+
+
+async def test_a2_switching_off_and_on_an_ended_connection_starts_a_live_one() -> None:
+    async with crashed() as (world, manager):
+        await manager.update_cookie_status("shop", False, caller=ANN)
+        await manager.update_cookie_status("shop", True, caller=ANN)
+        await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert (world.site.live["shop"], world.site.ever["shop"]) == (1, 2)
+
+
+async def test_f4_a_new_cookie_does_not_sit_out_the_back_off_of_the_old_one() -> None:
+    async with crashed() as (world, manager):
+        await manager.update_cookie("shop", cookie_of(1, secret="s2"), caller=ANN)
+        await until(lambda: manager.observation("shop").state is AccountState.RUNNING)
+        assert world.site.cookies[-1] == ("shop", cookie_of(1, secret="s2"))
+
+
+async def test_f4_a_change_that_has_nothing_to_do_with_the_connection_leaves_the_back_off_alone() -> None:
+    async with crashed() as (world, manager):
+        await manager.update_settings("shop", {"remark": "r"}, caller=ANN)
+        await manager.reload_from_db()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (manager.observation("shop").state, world.site.ever["shop"]) == (AccountState.RETRYING, 1)
 
 
 async def test_a3_a_crashed_connection_is_started_again_by_itself() -> None:
@@ -467,6 +506,26 @@ async def test_what_another_writer_stored_is_published_and_built_upon() -> None:
         assert (account.remark, account.pause_duration, account.generation) == ("theirs", 1, 3)
 
 
+async def test_f4_after_a_stale_write_every_account_of_an_atomic_batch_is_read_again() -> None:
+    """All that moved elsewhere is published, not only the first: the batch succeeds when it is sent again."""
+    store = MemoryStore()
+    async with managing(FakeSite(), store) as manager, managing(FakeSite(), store) as other:
+        names = [f"shop{number}" for number in range(3)]
+        for number, name in enumerate(names):
+            await manager.add_cookie(name, cookie_of(number), owner_id=1, caller=ANN)
+        await other.reload_from_db()
+        for name in names:
+            await other.update_settings(name, {"remark": "theirs"}, caller=ANN)
+        off = dict.fromkeys(names, False)
+        with pytest.raises(StaleGeneration):
+            await manager.batch_update_cookie_status(off, caller=ANN, atomic=True)
+        assert {name: (manager.account(name).remark, manager.account(name).generation) for name in names} == (
+            dict.fromkeys(names, ("theirs", 2))
+        )
+        results = await manager.batch_update_cookie_status(off, caller=ANN, atomic=True)
+        assert {result.outcome for result in results} == {"changed"}
+
+
 async def _told(subscription: Subscription) -> list[tuple[str, int]]:
     """What was fanned out since it was last asked: account and generation, in order."""
     events = await subscription.take()
@@ -485,6 +544,21 @@ async def test_what_another_writer_did_is_told_from_its_creation_on_and_once() -
             assert await manager.reload_from_db() == 2
             assert await manager.reload_from_db() == 0
             assert await _told(heard) == [("mine", 1), ("also", 1), ("theirs", 1), ("theirs", 2)]
+
+
+async def test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done() -> None:
+    store = MemoryStore()
+    async with managing(FakeSite(), store) as manager, managing(FakeSite(), store) as other:
+        await other.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await manager.reload_from_db()
+        with manager.events.subscribe() as heard:
+            for number in range(5):
+                await other.update_settings("shop", {"remark": f"r{number}"}, caller=ANN)
+            await manager.reload_from_db()
+            events = [event for event in await heard.take() if isinstance(event, AccountChanged)]
+        told = [event.entry.changes["remark"] for event in events]
+        assert told == [["", "r0"], ["r0", "r1"], ["r1", "r2"], ["r2", "r3"], ["r3", "r4"]]
+        assert [event.entry.rev for event in events] == sorted(event.entry.rev for event in events)
 
 
 async def test_an_account_that_came_and_went_elsewhere_is_told_without_what_was_told_before() -> None:

@@ -148,6 +148,31 @@ async def test_work_that_waits_while_the_store_degrades_is_refused(store: DBMana
     await assert_whole(store)
 
 
+async def test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once(tmp_path: Path, faults: Faults) -> None:
+    """A change and a job that were queued behind the COMMIT whose outcome is unknown hear it while it still is."""
+    async with opened(tmp_path, faults) as (database, store):
+        one, two = await created(store, an_account("one"), an_account("two"))
+        faults.hold = threading.Event()
+        faults.left |= {"commit": 1, "barrier": 1_000_000}
+        first = submitted(store, edit(one, remark="x"))
+        while database.group_writer.waiting:  # until the thread took it
+            await asyncio.sleep(0.001)
+        second = submitted(store, edit(two, remark="x"))
+        job = asyncio.ensure_future(database.write(lambda connection: None))
+        await asyncio.sleep(0)
+        assert database.group_writer.waiting == 2
+        faults.hold.set()
+        assert isinstance(await first, Unsettled)
+        async with asyncio.timeout(5):
+            settlement = await second
+            with pytest.raises(NotApplied) as caught:
+                await job
+        assert database.degraded
+        assert isinstance(settlement, Refused)
+        assert {settlement.error.code, caught.value.code} == {"store_degraded"}
+        faults.left["barrier"] = 0
+
+
 async def test_a_job_whose_commit_is_unknown_raises_that(tmp_path: Path, faults: Faults) -> None:
     async with opened(tmp_path, faults) as (database, _):
         faults.left |= {"commit": 1, "barrier": 1_000_000}

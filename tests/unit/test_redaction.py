@@ -174,6 +174,16 @@ def test_secrets_hide_in_no_shape_of_a_field() -> None:
     assert redact_fields(harmless) == harmless
 
 
+@pytest.mark.parametrize("wrap", [list, tuple, set, frozenset], ids=lambda wrap: str(wrap.__name__))
+def test_f4_a_list_under_a_secret_name_shows_marks_only(wrap: Callable[[list[Any]], Any]) -> None:
+    """Plain words, which no pattern would find: only the name of the field says that they are secret."""
+    words = ["correct-horse", "battery-staple"]
+    shown = redact_fields({"tokens": wrap(words), "nested": {"cookies": [wrap(words), words]}, "pins": words})
+    assert not any(word in repr({**shown, "pins": None}) for word in words)
+    assert len(shown["tokens"]) == 2
+    assert shown["pins"] == words
+
+
 HOSTILE = {
     "words": "a" * 65_000, "names": "token." * 10_000, "quotes": 'token="' * 9_000, "brackets": "token=[" * 9_000,
     "open brackets": "token=" + "[" * 60_000, "urls": "http://a:" * 7_000, "schemes": "://" * 20_000,

@@ -1,0 +1,118 @@
+"""Defects of the state plane, of sign-in and of permissions."""
+
+from __future__ import annotations
+
+from mutants.catalogue import Noticed, one
+from state.mutants.mutations import Edit, Mutation
+
+_ACCESS = "tests/api/test_access.py::"
+_MANAGER = "tests/unit/test_cookie_manager.py::"
+_TOTP = "tests/api/test_second_factor.py::"
+
+NOTICED: tuple[Noticed, ...] = (
+    one(
+        "a second-factor code several steps old or new is taken",
+        "second_factor.py",
+        "STEPS_ASIDE: Final = 1\n",
+        "STEPS_ASIDE: Final = 3\n",
+        f"{_TOTP}test_f4_a_code_counts_one_step_before_and_after_its_own_and_no_further",
+    ),
+    one(
+        "a used step is forgotten when the factor is taken away",
+        "second_factor.py",
+        "values(totp_sealed=None, new_totp_sealed=None)",
+        "values(totp_sealed=None, new_totp_sealed=None, totp_step=0)",
+        f"{_TOTP}test_f4_a_used_code_counts_for_no_later_factor_either",
+    ),
+    one(
+        "a keyed answer is given again although the right was taken since",
+        "api/idempotency.py",
+        "        if _is_refused_now(server, who, request):\n",
+        "        if False:\n",
+        f"{_ACCESS}test_f4_a_keyed_answer_is_not_given_again_to_who_lost_the_right",
+    ),
+    one(
+        "a list under a secret name is logged as it is",
+        "redaction.py",
+        "        return [_hidden_part(part) for part in value]\n",
+        "        return [_cleaned(part, 1) for part in value]\n",
+        "tests/unit/test_redaction.py::test_f4_a_list_under_a_secret_name_shows_marks_only",
+    ),
+    one(
+        "entries of an earlier account of the same id are seen by colleagues of the new one",
+        "access.py",
+        "(at_ms is not None and at_ms < account.created_at_ms)",
+        "(at_ms is not None and at_ms < 0)",
+        f"{_ACCESS}test_f4_colleagues_see_nothing_of_an_earlier_account_of_the_same_id",
+    ),
+    one(
+        "a slow reader of the stream is told of a shop that it lost",
+        "api/event_feed.py",
+        "                if _is_for(server, who, told):  # still: the reader may have been slow\n",
+        "                if told:\n",
+        f"{_ACCESS}test_f4_a_slow_reader_of_the_stream_is_told_nothing_of_a_shop_that_it_lost",
+    ),
+    one(
+        "changes are told twice after a resume",
+        "api/event_feed.py",
+        "if told.rev not in told_already]",
+        "if told]",
+        "tests/api/test_events.py::test_f4_a_change_that_the_resumed_reader_was_told_from_the_journal_is_not_told_again",
+    ),
+    one(
+        "a new cookie sits out the back-off of the old one",
+        "account_task.py",
+        "        if self._failed_for is not None and self._failed_for != account.run_key:\n",
+        "        if False:\n",
+        f"{_MANAGER}test_f4_a_new_cookie_does_not_sit_out_the_back_off_of_the_old_one",
+    ),
+    one(
+        "saying enabled again does not skip the back-off",
+        "cookie_manager.py",
+        "self._task_manager.wake(account_id, skip_backoff=True)",
+        "self._task_manager.wake(account_id)",
+        f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
+    ),
+    one(
+        "every change skips the back-off",
+        "account_task.py",
+        "        if skip_backoff:\n",
+        "        if True:\n",
+        f"{_MANAGER}test_f4_a_change_that_has_nothing_to_do_with_the_connection_leaves_the_back_off_alone",
+    ),
+    one(
+        "an ended connection counts as running",
+        "account_task.py",
+        "        self._connection = self._link = None\n        error =",
+        "        self._link = None\n        error =",
+        f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
+        f"{_MANAGER}test_a2_switching_off_and_on_an_ended_connection_starts_a_live_one",
+    ),
+    one(
+        "only the first account of an atomic batch is read again after a stale write",
+        "change_path.py",
+        "            for change in changes:\n                await self.refresh(change.account_id)\n",
+        "            for change in changes[:1]:\n                await self.refresh(change.account_id)\n",
+        f"{_MANAGER}test_f4_after_a_stale_write_every_account_of_an_atomic_batch_is_read_again",
+    ),
+    one(
+        "what another writer did is told in another order",
+        "change_path.py",
+        "            for entry in _up_to(stored, missed):\n",
+        "            for entry in reversed(_up_to(stored, missed)):\n",
+        f"{_MANAGER}test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done",
+    ),
+    Noticed(
+        Mutation(
+            "work that waits while the store degrades is left waiting",
+            (
+                Edit(
+                    "group_writer.py",
+                    "            waiting, self._waiting = list(self._waiting), deque()\n",
+                    "            waiting: list[_Work] = []\n",
+                ),
+            ),
+        ),
+        ("tests/unit/test_group_writer.py::test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once",),
+    ),
+)
