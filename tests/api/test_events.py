@@ -17,6 +17,7 @@ from doors import Door, another_person, served
 from shoal.account import Observation
 from shoal.account_task import now_ms
 from shoal.api.event_feed import Told, account_event_batches, account_events
+from shoal.api.streams import is_over
 from shoal.events import AccountStateChanged
 from standins import ANN, FakeSite, managing, until
 
@@ -329,6 +330,22 @@ async def test_a_comment_comes_when_nothing_happens_and_signing_out_ends_the_str
         await door.call("POST", "/logout")
         with pytest.raises(EOFError):
             await reader.next()
+
+
+async def test_f4_a_page_that_only_looks_does_not_keep_its_session_alive(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The beat of a stream asks whether the session is over; that is no use of it."""
+    clock = [now_ms()]
+    monkeypatch.setattr(door.server.sessions, "_now_ms", lambda: clock[0])
+    idle_ms = int(door.server.settings.session_idle_hours * 3_600_000)
+    token = await door.server.sessions.open(1)
+    for _ in range(3):
+        clock[0] += idle_ms // 4
+        assert not await is_over(door.server, token)
+        await asyncio.sleep(0.05)  # a use would be stored beside the answer
+    clock[0] += idle_ms // 4 + 1
+    assert await is_over(door.server, token)
 
 
 async def test_the_beat_comes_also_when_something_happens_all_the_time(door: Door) -> None:

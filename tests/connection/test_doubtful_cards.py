@@ -113,6 +113,22 @@ async def test_what_was_bought_is_said_by_the_page_and_not_by_what_the_chat_is_a
     assert (await order_soon(shoal, order_id)).item_id == cheap
 
 
+async def test_f4_the_page_names_no_other_buyer_than_the_card_did(shoal: Shoal) -> None:
+    """Who stands in the chat gets the word; a page that names somebody else is no reason to write to another."""
+    unb = await paying_shop(shoal, auto_confirm=False)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="order")
+    order_id = await pay(shoal, unb)
+    world = shoal.sandbox.world
+    known = world.buyer("小鱼").id
+    await order_soon(shoal, order_id, status="pending_ship", buyer_id=known)
+    world.orders[order_id].buyer_id = world.buyer("小虾").id
+    await shoal.sandbox.do("faults/clear")
+    await shoal.sandbox.do("fault/release")
+    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.DONE)
+    assert (await order_soon(shoal, order_id)).buyer_id == known
+    assert (len(await words(shoal, unb)), await words(shoal, unb, "小虾")) == (1, [])
+
+
 async def test_a_refund_that_is_asked_while_the_message_waits_for_its_turn_sends_nothing(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     await shoal.manager.update_keywords("shop", [("在吗", "在的")], caller=ANN)

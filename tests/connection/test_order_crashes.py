@@ -69,6 +69,36 @@ async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Pat
         assert sending.outcome is SendOutcome.SENT
 
 
+@pytest.mark.parametrize("delivered", [True, False])
+async def test_f4_an_uncertain_paid_message_is_never_sent_again_by_a_later_connection(
+    shoal: Shoal, *, delivered: bool
+) -> None:
+    """A site that knows no uuid again would show it twice. Its owner is asked instead."""
+    unb = await paying_shop(shoal)
+    await shoal.sandbox.do("policy", dedupe_uuid=False)
+    await shoal.sandbox.do(
+        "fault",
+        account=unb,
+        kind="hold" if delivered else "send_timeout",
+        **({"which": "send"} if delivered else {"delivered": False, "times": 1}),
+    )
+    order_id = await pay(shoal, unb)
+    if delivered:
+        await held(shoal, "send")
+    else:
+        await order_soon(shoal, order_id, problem="message_uncertain")
+    before = await words(shoal, unb)
+    for _ in range(2):
+        await shoal.close()
+        await shoal.sandbox.do("faults/clear")
+        await shoal.open()
+        await running(shoal)
+        await asyncio.sleep(0.5)
+    assert await words(shoal, unb) == before
+    (sending,) = await shoal.log.sendings.list_sendings(["shop"], order_id=order_id)
+    assert sending.resends == 0
+
+
 async def test_it_dies_after_the_message_was_answered(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="consign")
@@ -164,6 +194,24 @@ async def test_c9_switching_the_confirmation_off_meanwhile_confirms_nothing(shoa
     await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
     await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
     assert await calls(shoal, CONSIGN, unb) == 0
+
+
+async def test_f4_switching_the_confirmation_off_between_its_announcement_and_the_call_confirms_nothing(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unb = await paying_shop(shoal)
+    begin = shoal.book.begin_intent
+
+    async def begin_intent(account_id: str, order_id: str, act: Act) -> bool:
+        begun = await begin(account_id, order_id, act)
+        if act is Act.CONFIRM:
+            await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
+        return begun
+
+    monkeypatch.setattr(shoal.book, "begin_intent", begin_intent)
+    order_id = await pay(shoal, unb)
+    await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
+    assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (0, 1)
 
 
 async def test_many_copies_of_a_card_and_a_restart_among_them_serve_once(shoal: Shoal) -> None:

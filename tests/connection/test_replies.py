@@ -178,3 +178,23 @@ async def test_a_message_that_nobody_confirmed_arrives_once_and_is_settled(shoal
     chat = await shoal.sandbox.get(f"chats/{unb}/小鱼")
     assert [line["uuid"] for line in chat["seen"]] == [sending.row.uuid]
     assert sending.resends == int(not delivered)
+
+
+async def test_f4_a_refusal_of_what_was_sent_again_leaves_it_uncertain(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first sending may have arrived all the same: it did here, and its echo is slow."""
+    monkeypatch.setattr("shoal.outbox.ECHO_GRACE_SECONDS", 2.0)
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(10):
+        while [s.outcome for s in await shoal.log.sendings.list_sendings(["shop"])] != ["uncertain"]:
+            await asyncio.sleep(0.02)
+    await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
+    async with asyncio.timeout(10):
+        while not (sending := (await shoal.log.sendings.list_sendings(["shop"]))[0]).resends or (
+            sending.outcome == "sending" or sending.reason == "no_answer"
+        ):
+            await asyncio.sleep(0.02)
+    assert (sending.outcome, sending.reason) == ("uncertain", "CSI_FORBID")

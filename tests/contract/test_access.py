@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from sqlalchemy import Connection
 
 from shoal.access import Access, Principal
 from shoal.account import Account
 from shoal.database import Database
 from shoal.db_manager import DBManager
-from shoal.errors import UnknownAccount, UnknownPerson
+from shoal.errors import Conflict, UnknownAccount, UnknownPerson
 from shoal.events import AccessChanged, EventBus
 from shoal.passwords import Passwords
 from shoal.right import Right
+from shoal.schema import users
 from shoal.users import Users
 from standins import until
 from store_steps import Place, an_account, created
@@ -85,6 +87,28 @@ async def test_a_gift_whose_giver_left_counts(database: Database, owned: tuple[A
     remembered = access.right_on(bob, account)
     await access.reload()
     assert access.right_on(bob, account) is remembered
+
+
+async def test_f4_a_shop_is_shared_with_a_hundred_and_no_more(
+    database: Database, owned: tuple[Account, Principal]
+) -> None:
+    account, _ = owned
+    names = [f"c{number}" for number in range(101)]
+    rows = [{"username": n, "name_key": n, "password_hash": "", "created_at_ms": 0, "updated_at_ms": 0} for n in names]
+
+    def job(connection: Connection) -> list[int]:
+        return list(connection.scalars(users.insert().returning(users.c.id), rows))
+
+    colleagues = await database.write(job)
+    access = Access(database, {account.id: account}, EventBus())
+    for user_id in colleagues[:100]:
+        assert await access.give(account, user_id, Right.READ, given_by="x")
+    with pytest.raises(Conflict) as refused:
+        await access.give(account, colleagues[100], Right.READ, given_by="x")
+    assert (refused.value.code, refused.value.params["limit"]) == ("too_many_staff", 100)
+    assert await access.give(account, colleagues[0], Right.REPLY, given_by="x"), "who is there may get another right"
+    await access.take(account.id, colleagues[1])
+    assert await access.give(account, colleagues[100], Right.READ, given_by="x")
 
 
 async def test_nothing_is_given_of_what_is_not_there_and_to_nobody(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import LargeBinary, update
+from sqlalchemy import Connection, LargeBinary, select, update
 
-from shoal import second_factor
+from shoal import key_rotation, second_factor
 from shoal.account_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.credentials import Credentials
 from shoal.database import Database
@@ -20,7 +20,7 @@ from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.errors import Conflict, ShoalError, StoreError
 from shoal.key_rotation import KeyFigures, KeyRotation
 from shoal.schema import accounts, metadata
-from shoal.sealed_values import sealed_columns
+from shoal.sealed_values import seal_anew, sealed_columns
 from shoal.vault import Vault, key_id, read_key_file
 from store_steps import Place, an_account, committed, created, edit
 
@@ -161,6 +161,31 @@ async def test_what_changes_meanwhile_is_kept_and_ends_under_the_new_key(
     assert {found[f"shop{number}"].proxy[:24] for number in range(60)} == {
         f"http://new:password{number}@proxy.example.com:1"[:24] for number in range(60)
     }
+
+
+async def test_f4_a_value_written_under_the_old_key_behind_the_round_is_found_by_the_next(
+    database: Database, vault: Vault, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that was sealed before the new key came may commit where the round has already been."""
+    await fill(database, vault, 3)
+    mine = accounts.c.id == "shop0"
+    old = await database.read(lambda connection: connection.scalar(select(accounts.c.cookie_sealed).where(mine)))
+    late = update(accounts).where(mine).values(cookie_sealed=old)
+    left = ["late"]
+
+    def sealing(connection: Connection, *arguments: Any, **options: Any) -> Any:
+        step = seal_anew(connection, *arguments, **options)
+        if options["place"].label == COOKIE_COLUMN and step.after is None and left:
+            left.pop()
+            connection.execute(late)
+        return step
+
+    monkeypatch.setattr(key_rotation, "seal_anew", sealing)
+    async with rotation(database, vault, key_file) as living:
+        await living.rotate()
+        figures = await settled(living)
+        assert (left, figures.old) == ([], 0)
+        assert len((await living.forget()).keys) == 1
 
 
 async def test_keys_from_the_setting_are_changed_by_the_operator_and_sealed_anew_at_the_start(

@@ -115,4 +115,25 @@ NOTICED: tuple[Noticed, ...] = (
         ),
         ("tests/unit/test_group_writer.py::test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once",),
     ),
+    one(
+        "a rotation stops after one round",
+        "key_rotation.py",
+        "            if not renewed:\n                return",
+        "            if True:\n                return",
+        "tests/contract/test_key_rotation.py::test_f4_a_value_written_under_the_old_key_behind_the_round_is_found_by_the_next",
+    ),
+    one(
+        "a shop is shared with a 101st colleague",
+        "access.py",
+        "or 0) >= MOST_STAFF:",
+        "or 0) > MOST_STAFF:",
+        "tests/contract/test_access.py::test_f4_a_shop_is_shared_with_a_hundred_and_no_more",
+    ),
+    one(
+        "a page that only looks keeps a session alive",
+        "api/streams.py",
+        "principal_of(server, token, in_use=False)",
+        "principal_of(server, token, in_use=True)",
+        "tests/api/test_events.py::test_f4_a_page_that_only_looks_does_not_keep_its_session_alive",
+    ),
 )

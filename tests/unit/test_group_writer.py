@@ -20,6 +20,7 @@ from shoal.errors import NotApplied, OutcomeUnknown, StoreDegraded, StoreError, 
 from shoal.journal import fold, projection
 from shoal.store import Committed, Refused, Unsettled
 from shoal.vault import Vault
+from standins import until
 from store_steps import Settlements, an_account, committed, created, creation, edit, living, settled, submitted
 
 
@@ -155,12 +156,10 @@ async def test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once(tmp
         faults.hold = threading.Event()
         faults.left |= {"commit": 1, "barrier": 1_000_000}
         first = submitted(store, edit(one, remark="x"))
-        while database.group_writer.waiting:  # until the thread took it
-            await asyncio.sleep(0.001)
+        await until(lambda: not database.group_writer.waiting)  # the thread took it
         second = submitted(store, edit(two, remark="x"))
         job = asyncio.ensure_future(database.write(lambda connection: None))
-        await asyncio.sleep(0)
-        assert database.group_writer.waiting == 2
+        await until(lambda: database.group_writer.waiting == 2)
         faults.hold.set()
         assert isinstance(await first, Unsettled)
         async with asyncio.timeout(5):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
-from shoal.account import Account
+from shoal.account import Account, ItemSetting
 from shoal.matcher import Matcher
-from shoal.replies import LONGEST_HEARD, Asked, choose_answer, chosen, fill, joined
+from shoal.replies import LONGEST_HEARD, Asked, choose_answer, chosen, explain, fill, joined
 from shoal.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule
 from shoal.schedule import Moment
 
@@ -65,6 +66,22 @@ def test_an_answer_is_no_longer_than_a_reply_may_be_whatever_was_said() -> None:
     answer = choose_answer(shop(rule), asked("在吗" * 100_000))
     assert answer is not None
     assert len(answer.parts[0].text) == MAX_REPLY_CHARACTERS
+
+
+def test_f4_a_general_rule_comes_before_the_items_reply_and_that_before_the_default() -> None:
+    rule = Rule.simple(id="r", keyword="在吗", reply="rule")
+    bound = Rule.simple(id="b", keyword="在吗", reply="bound", item_id="7")
+    item = ItemSetting(item_id="7", reply="item")
+    account = shop(rule).evolve(items=(item,), default_reply="default", default_reply_enabled=True)
+    asked_about = replace(asked(), item_id="7")
+    wanted = [
+        (account.evolve(keywords=(rule, bound)), "bound"), (account, "rule"), (account.evolve(keywords=()), "item"),
+        (account.evolve(keywords=(), items=()), "default"),
+    ]  # fmt: skip
+    for world, said in wanted:
+        answer, explained = choose_answer(world, asked_about), explain(world, asked_about).answer
+        assert answer is not None
+        assert (answer.parts[0].text, explained) == (said, answer)
 
 
 @pytest.mark.parametrize(

@@ -364,6 +364,31 @@ def test_a_card_update_without_proof_is_not_paid(ext_json: dict[str, object]) ->
     assert not event.paid
 
 
+def updated(**extension: object) -> packets.CardUpdate:
+    payload = update_payload(contentType="26", updateKey=f"{CHAT}:{ORDER}:2_pay")
+    payload["4"] = {**cast("dict[str, object]", payload["4"]), **extension}
+    event = read_event(payload, ME)
+    assert isinstance(event, packets.CardUpdate)
+    return event
+
+
+def test_f4_a_card_that_an_act_of_our_own_caused_is_no_sale() -> None:
+    """Whose act caused a card is all that tells, where it links to no role."""
+    assert updated().is_sale
+    assert [updated(senderUserId=ME).is_sale, updated(senderUserId=ME).paid] == [False, False]
+    no_role = card("你已发货", target=f"fleamarket://order_detail?id={ORDER}")
+    assert trade_card(card_payload("[你已发货]", no_role)).is_sale
+    assert not trade_card(card_payload("[你已发货]", no_role, sender=ME)).is_sale
+
+
+@pytest.mark.parametrize("place", ["reminderTitle", "reminderContent"])
+def test_f4_an_update_tells_a_group_price_by_its_title_or_its_words(place: str) -> None:
+    texts = {"reminderTitle": "买家", "reminderContent": "[卡片消息]"}
+    assert not updated(**texts).group_price
+    assert updated(**texts).is_sale
+    assert updated(**{**texts, place: "我已小刀，待刀成"}).group_price
+
+
 # ── marks and the rest ──
 
 
