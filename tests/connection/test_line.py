@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from typing import Any
 
@@ -161,11 +162,22 @@ async def test_an_undecodable_push_is_acknowledged_and_harms_nothing(shoal: Shoa
             await asyncio.sleep(0.02)
 
 
-async def test_c18_a_message_is_stored_before_it_is_acknowledged(shoal: Shoal) -> None:
+async def test_c18_a_message_is_acknowledged_only_once_it_is_stored(shoal: Shoal) -> None:
+    """While the database does not take it, the site keeps it as not delivered; a crash then loses nothing."""
     unb = await shoal.add()
-    said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    async with asyncio.timeout(5):
+    go_on = threading.Event()
+    stuck = asyncio.create_task(shoal.database.write(lambda _: go_on.wait(30)))
+    try:
+        said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        await until(lambda: shoal.database.group_writer.waiting > 0)  # the message waits for its turn to be stored
+        for _ in range(20):
+            assert (await shoal.sandbox.sockets(unb))["unacked"] == 1
+            await asyncio.sleep(0.02)
+    finally:
+        go_on.set()
+    await stuck
+    async with asyncio.timeout(10):
         while (await shoal.sandbox.sockets(unb))["unacked"]:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.02)
     stored = await shoal.log.list_messages(["shop"])
     assert [logged.message.message_id for logged in stored] == [said["message_id"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -67,23 +68,39 @@ async def test_a6_a_rotated_cookie_survives_off_and_on(shoal: Shoal) -> None:
 
 
 async def test_a7_an_old_reply_cannot_write_over_the_owners_new_cookie(shoal: Shoal) -> None:
+    """The owner's cookie and, behind it, what the old connection's reply rotated wait for the database together."""
     unb = await shoal.add()
     world = shoal.sandbox.world
     cookie = world.cookie_header(world.seller(unb)) + "; mine=1"
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     await shoal.credentials.forget_token("shop")
     await shoal.sandbox.do("fault", account=unb, kind="rotate_cookie", name="sgcookie", value="late", times=1)
-    await shoal.sandbox.do("fault", account=unb, kind="hold", which="token")
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="token", times=1)
     await shoal.manager.update_cookie_status("shop", True, caller=QUICK)
-    await asyncio.sleep(0.3)
-    await shoal.manager.update_cookie("shop", cookie, caller=QUICK)
-    await shoal.sandbox.do("faults/clear")
+    async with asyncio.timeout(10):
+        while not any(fault["held"] for fault in (await shoal.sandbox.get("state"))["faults"]):
+            await asyncio.sleep(0.02)
+    go_on = threading.Event()
+    writer = shoal.database.group_writer
+    stuck = asyncio.create_task(shoal.database.write(lambda _: go_on.wait(60)))
+    await until(lambda: writer.waiting == 0)
+    renewing = asyncio.create_task(shoal.manager.update_cookie("shop", cookie, caller=QUICK))
+    await until(lambda: writer.waiting == 1)
     await shoal.sandbox.do("fault/release")
+    await until(lambda: writer.waiting > 1)
+    go_on.set()
+    await stuck
+    await renewing
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     account = shoal.manager.account("shop")
     assert account.cookie.endswith("mine=1")
     assert (await shoal.store.get_cookie_details("shop")).cookie == account.cookie
-    assert "sgcookie=late" not in (await shoal.sandbox.sockets(unb))["cookie"]
+    assert "late" not in str(await shoal.credentials.jar(account))
+    for _ in range(2):  # the connection that took the new cookie up, and the next one
+        assert "sgcookie=late" not in (await shoal.sandbox.sockets(unb))["cookie"]
+        await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+        await shoal.manager.update_cookie_status("shop", True, caller=ANN)
+        await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
 
 
 async def test_b7_a_new_cookie_that_comes_while_the_old_one_expires_runs(shoal: Shoal) -> None:

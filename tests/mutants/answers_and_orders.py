@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mutants.catalogue import Noticed, one
+from state.mutants.mutations import Edit, Mutation
 
 _BURSTS = "tests/connection/test_bursts.py::"
 _CRASHES = "tests/connection/test_order_crashes.py::"
@@ -101,5 +102,31 @@ NOTICED: tuple[Noticed, ...] = (
         "(is_group_price_text(reminder) or is_group_price_text(title))",
         "is_group_price_text(reminder)",
         f"{_PACKETS}test_f4_an_update_tells_a_group_price_by_its_title_or_its_words",
+    ),
+    one(
+        "a message is acknowledged before it is stored",
+        "xianyu_live.py",
+        "        heard = await incoming.store(events)\n        await socket.ack(push)\n",
+        "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
+        "tests/connection/test_line.py::test_c18_a_message_is_acknowledged_only_once_it_is_stored",
+    ),
+    Noticed(
+        Mutation(
+            "an old reply writes over the owner's new cookie",
+            (
+                Edit(
+                    "credentials.py",
+                    "            if not _still_based_on(connection, account_id, based_on):\n"
+                    "                return False\n            statement = insert_or(connection, cookie_jars)\n",
+                    "            statement = insert_or(connection, cookie_jars)\n",
+                ),
+                Edit(
+                    "credentials.py",
+                    "cookie_jars.c.account_id == account.id, cookie_jars.c.based_on == account.cookie_version",
+                    "cookie_jars.c.account_id == account.id",
+                ),
+            ),
+        ),
+        ("tests/connection/test_login.py::test_a7_an_old_reply_cannot_write_over_the_owners_new_cookie",),
     ),
 )
