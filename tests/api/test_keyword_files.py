@@ -100,7 +100,7 @@ async def test_a_file_replaces_the_text_rules_and_nothing_that_it_cannot_express
     assert ("旧", "", "x") in await plain(door)
 
 
-async def test_numbers_and_blanks_never_become_nan_or_123_0(door: Door) -> None:
+async def test_d1_numbers_and_blanks_never_become_nan_or_123_0(door: Door) -> None:
     rows: list[list[Any]] = [
         [" 在吗 ", None, "在的"],
         ["尺寸", 700000000001, 20],

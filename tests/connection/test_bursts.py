@@ -9,7 +9,6 @@ import pytest
 from connection.test_conversations import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
 from order_steps import pushed
 from sandboxed import Machine, Shoal
-from shoal.conversations import LONGEST_BURST_FACTOR
 from shoal.keywords import KeywordRow
 from shoal.sandbox import codec
 from shoal.sendings import SendOutcome
@@ -17,11 +16,13 @@ from shoal.verdicts import Verdict
 from standins import ANN
 
 
-async def test_f4_a_buyer_who_never_pauses_is_answered_all_the_same(shoal: Shoal) -> None:
+async def test_f4_a_buyer_who_never_pauses_is_answered_all_the_same(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.conversations.LONGEST_BURST_FACTOR", 2)
     unb = await shoal.add(keywords={"在吗": "hi"})
-    quiet = 0.4
-    await shoal.manager.update_settings("shop", {"debounce_seconds": quiet}, caller=ANN)
-    for _ in range(round(LONGEST_BURST_FACTOR * quiet / 0.1) + 60):
+    await shoal.manager.update_settings("shop", {"debounce_seconds": 1.5}, caller=ANN)
+    for _ in range(80):
         await ask(shoal, unb)
         if await shoal.sandbox.seen(unb, "小鱼"):
             return

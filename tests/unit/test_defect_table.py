@@ -1,4 +1,4 @@
-"""The table of known defects in the docs names tests that exist."""
+"""The table of known defects in the docs has every row, and names tests that exist."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROW = re.compile(r"^\| ((?:[A-D]\d+(?:, )?)+) \|.*\| (.*) \|$", re.MULTILINE)
-TEST = re.compile(r"^ *(?:async )?def (test_[a-d]\d+_\w+)", re.MULTILINE)
+ROW = re.compile(r"^\| ((?:[A-DF]\d+(?:, )?)+) \|.*\| (.*) \|$", re.MULTILINE)
+TEST = re.compile(r"^ *(?:async )?def (test_[a-df]\d+_\w+)", re.MULTILINE)
+
+KNOWN = {"A": 25, "B": 15, "C": 18, "D": 11, "F": 18}
+"""How many rows each letter has."""
+WITH_A_FEATURE = {"A19", "C11", "D2", "D3"}
+"""What stands in a part of the system that is not there yet: its row says which."""
+DOES_NOT_APPLY = {"B9", "B14"}
+"""What cannot happen here: its row says why."""
+EXPECTED = {f"{letter}{number}" for letter, count in KNOWN.items() for number in range(1, count + 1)}
 
 
-def _rows() -> dict[str, list[str]]:
-    """The tests that the table names for each row."""
+def _rows() -> dict[str, str]:
+    """What the last cell of the table says of each row."""
     text = (ROOT / "docs" / "consistency.md").read_text(encoding="utf-8")
-    return {row: re.findall(r"`(\w+)`", tests) for rows, tests in ROW.findall(text) for row in rows.split(", ")}
+    found = [(row, last) for rows, last in ROW.findall(text) for row in rows.split(", ")]
+    assert len(found) == len(dict(found)), "a row stands in the table twice"
+    return dict(found)
 
 
 def _tests() -> set[str]:
@@ -21,16 +31,21 @@ def _tests() -> set[str]:
     return {name for file in files for name in TEST.findall(file.read_text(encoding="utf-8"))}
 
 
-def test_every_test_that_the_table_names_exists_and_bears_its_row() -> None:
+def test_the_table_has_every_row() -> None:
+    assert set(_rows()) | {row for row in EXPECTED if row.startswith("F")} == EXPECTED
+
+
+def test_every_row_names_tests_that_exist_and_bear_its_name() -> None:
+    there = _tests()
+    for row, last in _rows().items():
+        if row in WITH_A_FEATURE | DOES_NOT_APPLY:
+            continue
+        named = set(re.findall(r"`(test_\w+)`", last))
+        assert named <= there, row
+        assert any(f"_{row.lower()}_" in name for name in named), f"no test bears the name {row}"
+
+
+def test_a_row_without_a_test_says_why() -> None:
     rows = _rows()
-    assert len(rows) > 20
-    assert {name for tests in rows.values() for name in tests} <= _tests()
-    for row, tests in rows.items():
-        assert any(f"_{row.lower()}_" in name for name in tests), f"no test bears the name {row}"
-
-
-def test_every_defect_of_the_state_of_accounts_has_a_test() -> None:
-    elsewhere = {19}
-    """It comes with the importers."""
-    others = {"D4", "D5", "D10", "D11"}
-    assert {f"A{number}" for number in range(1, 26) if number not in elsewhere} | others <= set(_rows())
+    assert all(rows[row].startswith("with feature: ") for row in WITH_A_FEATURE)
+    assert all(rows[row].startswith("does not apply: ") for row in DOES_NOT_APPLY)
