@@ -10,35 +10,21 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any, Final
 
 import aiohttp
 
 from shoal.addresses import parse_networks
 from shoal.errors import ShoalError
+from shoal.public_addresses import Network, is_public, meanings
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """All addresses of a host, for a port. Raises ``OSError`` when it is not known."""
 Refused = Callable[[str], Awaitable[None]]
 """Told of the host that was refused."""
 
 EVERYWHERE: Final = "all"
-
-_NEVER: Final = tuple(
-    ip_network(text)
-    for text in (
-        "168.63.129.16/32",  # Azure's own server of metadata, at a public address
-        "192.0.0.0/24",  # protocol assignments, metadata of one cloud among them
-        "192.88.99.0/24",  # relays of 6to4, which lead anywhere
-        "fec0::/10",  # site-local, as it was
-    )
-)
-_GLOBAL_UNICAST: Final = ip_network("2000::/3")
-_TRANSLATED: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("::/96"))
-"""IPv6 addresses whose last 32 bits are an IPv4 address: NAT64, and the compatible ones of old."""
 
 
 class TargetRefused(ShoalError):
@@ -85,14 +71,10 @@ class Outbound:
 
     def permits(self, text: str) -> bool:
         """Whether one may connect to the address. Something that is no address is refused."""
-        try:
-            address = ip_address(text.partition("%")[0])
-        except ValueError:
-            return False
-        ways = [address, *_inside(address)]
+        ways = meanings(text)
         if any(one in network for one in ways for network in self.allowed):
             return True
-        return all(_is_public(one) for one in ways)
+        return bool(ways) and all(is_public(one) for one in ways)
 
 
 class GuardedConnector(aiohttp.TCPConnector):
@@ -141,25 +123,3 @@ def _checked(outbound: Outbound) -> Callable[[Any], socket.socket]:
         return socket.socket(family, kind, protocol)
 
     return open_socket
-
-
-def _inside(address: Address) -> list[Address]:
-    """The addresses that an address stands for besides itself: mapped, translated, tunnelled."""
-    if isinstance(address, IPv4Address):
-        return []
-    held: list[Address] = [one for one in (address.ipv4_mapped, address.sixtofour) if one is not None]
-    if any(address in network for network in _TRANSLATED):
-        held.append(IPv4Address(int(address) & 0xFFFF_FFFF))
-    return held
-
-
-def _is_public(address: Address) -> bool:
-    if not address.is_global or address.is_multicast or any(address in network for network in _NEVER):
-        return False
-    if isinstance(address, IPv4Address):
-        return True
-    return (
-        address in _GLOBAL_UNICAST
-        or address.ipv4_mapped is not None
-        or any(address in network for network in _TRANSLATED)
-    )

@@ -9,24 +9,13 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from judged_addresses import INSIDE, OUTSIDE
 from proxies import SITE, Kind, small_proxy, tripwire
 from shoal.config import load_settings
 from shoal.errors import ConfigError
 from shoal.outbound import GuardedConnector, Outbound, TargetRefused, look_up
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.site_session import Redirected, open_session, open_site_session
-
-INSIDE = [
-    "127.0.0.1", "127.8.8.8", "0.0.0.0",  # noqa: S104
-    "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-    "169.254.169.254", "100.64.0.1", "100.100.100.200", "192.0.0.192", "198.18.0.1", "192.0.2.1", "224.0.0.1",
-    "239.255.255.250", "240.0.0.1", "255.255.255.255", "168.63.129.16", "192.88.99.1",
-    "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1",
-    "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:a9fe:a9fe", "64:ff9b::127.0.0.1", "64:ff9b::a9fe:a9fe",
-    "64:ff9b:1::10.0.0.1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:7f00:1::", "::127.0.0.1", "100::1", "5f00::1",
-    "not an address", "",
-]  # fmt: skip
-OUTSIDE = ["8.8.8.8", "47.246.136.160", "2400:3200::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]
 
 
 @pytest.mark.parametrize("text", INSIDE)
