@@ -21,6 +21,7 @@ from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
 from shoal.ownership import Ownership
 from shoal.rule import Rule
+from shoal.site_pages import SitePages
 from shoal.store import AccountStore
 from shoal.task_manager import TaskManager
 from shoal.undo import undo
@@ -101,6 +102,9 @@ class CookieManager:
         self._store = store
         self._settings = settings
         self.events = events or EventBus()
+        self.site_pages = SitePages(
+            (settings.site_mtop_url, settings.site_ws_url, settings.site_passport_url, settings.site_upload_url)
+        )
         self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
         self._path = ChangePath(
             store,

@@ -11,10 +11,8 @@ from typing import Any
 from shoal.account import Account, AccountState, Observation, ParkReason
 from shoal.account_locks import SLOW_SECONDS
 from shoal.reply_figures import ReplyFigures
+from shoal.site_pages import SITE_URL
 from shoal.xianyu.proxy import shown_proxy
-
-SITE_URL = "https://www.goofish.com"
-"""Where to act when the site named no page."""
 
 PROXY_REASONS = frozenset(
     {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}

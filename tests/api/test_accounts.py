@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from doors import Door, another_person
 from shoal.account import Account
 from shoal.account_task import Link
+from shoal.api.event_feed import account_events
 from shoal.errors import NeedsOwner
 from standins import cookie_of, until
 
@@ -121,7 +123,7 @@ async def test_another_sellers_cookie_is_refused(door: Door) -> None:
 
 async def test_a24_details_say_what_is_wanted_and_what_really_happens(door: Door) -> None:
     async def expire(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control", action_url="https://example.org/slider")
+        raise NeedsOwner("risk_control", action_url="https://h5api.m.goofish.com/slider")
 
     door.site.behave = expire
     body = await door.call("POST", "/cookies/shop/resume")
@@ -129,7 +131,7 @@ async def test_a24_details_say_what_is_wanted_and_what_really_happens(door: Door
     (row,) = await door.call("GET", "/cookies/details")
     assert (row["enabled"], row["state"], row["reason"]) == (True, "parked", "risk_control")
     account = await door.call("GET", "/cookies/shop")
-    assert account["action_url"] == "https://example.org/slider"
+    assert account["action_url"] == "https://h5api.m.goofish.com/slider"
     assert account["desired"]["enabled"] is True
     assert account["observed"]["parked_since"].endswith("Z")
     assert (await door.call("GET", "/cookies/check"))["hasValidCookies"] is False
@@ -289,3 +291,27 @@ async def test_items(door: Door) -> None:
     assert (await door.call("DELETE", f"{path}/7001", headers={"If-Match": etag}))["changed"] is True
     assert (await door.call("DELETE", f"{path}/7001"))["changed"] is False
     assert (await door.call("PUT", f"{path}/a-b", 422, json={}))["code"] == "bad_item_id"
+
+
+async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> None:
+    page, other = "https://h5api.m.goofish.com:443//h5/x/punish?x5secdata=a", "https://goofish.com.example.org/punish"
+    named = ""
+
+    async def park(account: Account, link: Link) -> None:
+        raise NeedsOwner("risk_control", action_url=named)
+
+    door.site.behave = park
+    events = account_events(door.server, await door.principal(), None, beat_seconds=60)
+    async with aclosing(events), asyncio.timeout(20):
+        await anext(events)  # the snapshot: what comes now is told
+        for named, told in ((page, (page, "")), (other, ("", other))):
+            assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "parked"
+            account = await door.call("GET", "/cookies/shop")
+            assert (account["action_url"], account["action_text"]) == told
+            async for event in events:
+                if event and event.body.get("state") == "parked":
+                    assert (event.body["action_url"], event.body["action_text"]) == told
+                    break
+            checks = (await door.call("GET", "/cookies/shop/diagnosis"))["checks"]
+            advice = next(check["do"] for check in checks if check["name"] == "parked")
+            assert (named in advice) is (named == page)

@@ -38,13 +38,13 @@ async def test_a_new_account_has_nothing_to_say_yet(door: Door) -> None:
 
 async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
     async def expire(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control", action_url="https://example.org/slider")
+        raise NeedsOwner("risk_control", action_url="https://h5api.m.goofish.com/slider")
 
     door.site.behave = expire
     await door.call("POST", "/cookies/shop/resume")
     replying, checks = await _checks(door)
     assert not replying
-    assert "https://example.org/slider" in checks["parked"]["do"]
+    assert "https://h5api.m.goofish.com/slider" in checks["parked"]["do"]
     assert not checks["connected"]["ok"]
     await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
     _, checks = await _checks(door)

@@ -41,7 +41,7 @@ async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(con
 
 async def test_a_parked_shop_shows_its_next_step_and_what_it_cost_in_uptime(console: Console) -> None:
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://site.example/check")
+        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     page = await console.page("/console/accounts/afu")
     timeline = page.locator("[data-test=timeline]")
@@ -53,7 +53,9 @@ async def test_a_parked_shop_shows_its_next_step_and_what_it_cost_in_uptime(cons
     await expect(timeline.locator("[data-test=uptime-day]")).to_contain_text("%")
     await expect(timeline.locator("[data-test=uptime-day]")).not_to_contain_text("100%")
     parked = page.locator("[data-test=diagnosis] [data-check=parked]")
-    await expect(parked.get_by_role("link", name="去验证")).to_have_attribute("href", "https://site.example/check")
+    await expect(parked.get_by_role("link", name="去验证")).to_have_attribute(
+        "href", "https://h5api.m.goofish.com/check"
+    )
     console.door.site.behave = None
     await parked.locator("[data-test=resume]").click()
     await expect(parked).to_have_count(0)

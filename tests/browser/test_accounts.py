@@ -80,7 +80,7 @@ async def test_a_parked_shop_says_why_and_is_resumed_from_its_menu(console: Cons
     page = await console.page(SHOPS)
 
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://site.example/check")
+        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     console.door.site.behave = asks_for_a_check
     await console.door.call("POST", "/cookies/afu/resume")

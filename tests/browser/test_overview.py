@@ -36,13 +36,13 @@ async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when
 
 async def test_a_check_is_opened_in_a_window_of_its_own_and_the_shop_resumed(console: Console) -> None:
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://site.example/check")
+        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     console.door.site.behave = asks_for_a_check
     await console.door.call("POST", "/cookies/afu/resume")
     page = await console.page()
     link = page.get_by_role("link", name="去验证")
-    await expect(link).to_have_attribute("href", "https://site.example/check")
+    await expect(link).to_have_attribute("href", "https://h5api.m.goofish.com/check")
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
     console.door.site.behave = None
     await page.locator("[data-todo=afu] [data-test=resume]").click()

@@ -116,7 +116,7 @@ def account(account_id: str = "shop", **fields: Any) -> dict[str, Any]:
     return {
         "id": account_id, "unb": "2200000000001", "remark": "木子数码 [red]", "fingerprint": "1f0e9a3c",
         "enabled": True, "state": "running", "reason": "", "since": "2026-01-02T03:03:05.000Z", "next_attempt_at": None,
-        "action_url": "", "generation": 7, "created_at": "2026-01-01T00:00:00.000Z",
+        "action_url": "", "action_text": "", "generation": 7, "created_at": "2026-01-01T00:00:00.000Z",
         "desired": {
             "keyword_count": 3, "item_count": 0, "default_reply_enabled": False, "default_reply": "",
             "paid_message": "", "auto_confirm": False, "free_shipping": False, "pause_duration": 10,

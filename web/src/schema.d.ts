@@ -2221,6 +2221,7 @@ export interface components {
          * AccountBody
          * @description One account: wish and fact side by side.
          * @example {
+         *       "action_text": "",
          *       "action_url": "",
          *       "cookie_expires_at": "2026-02-01T00:00:00.000Z",
          *       "created_at": "2026-01-01T00:00:00.000Z",
@@ -2287,6 +2288,8 @@ export interface components {
             next_attempt_at: string | null;
             /** Action Url */
             action_url: string;
+            /** Action Text */
+            action_text: string;
             /** Generation */
             generation: number;
             /** Observed Generation */
@@ -5394,6 +5397,7 @@ export interface components {
          * @description One login. ``content`` and ``picture`` (a data URI) are the code, for the owner's eyes; empty when it is over.
          * @example {
          *       "account": "my-shop",
+         *       "action_text": "",
          *       "action_url": "",
          *       "code": "",
          *       "content": "https://passport.goofish.com/qrcodeCheck.htm?lgToken=…",
@@ -5418,6 +5422,8 @@ export interface components {
             code: string;
             /** Action Url */
             action_url: string;
+            /** Action Text */
+            action_text: string;
             /** Content */
             content: string;
             /** Picture */

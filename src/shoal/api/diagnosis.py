@@ -72,7 +72,7 @@ async def get_diagnosis(
 
 async def facts_of(server: Server, account: Account) -> Facts:
     """What is known of the account now."""
-    now, settings = now_ms(), server.settings
+    now, settings, seen = now_ms(), server.settings, server.manager.observation(account.id)
     message_age_ms = round(settings.message_age_seconds * 1000)
     figures, in_need, jar, readable = ReplyFigures(), 0, None, False
     with suppress(StoreError):  # a database that cannot be read is the finding
@@ -89,7 +89,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
     holder = server.manager.locks.holder(account.id)
     return Facts(
         account=account,
-        seen=server.manager.observation(account.id),
+        seen=seen.evolve(action_url=server.manager.site_pages.split(seen.action_url)[0]),
         now_ms=now,
         heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
         message_age_ms=message_age_ms,

@@ -13,6 +13,7 @@ from shoal.api.shapes import account_body, maybe_rfc3339, rfc3339
 from shoal.events import AccessChanged, AccountChanged, AccountStateChanged, Event, Subscription, Talk
 from shoal.journal import JournalEntry
 from shoal.server import Server
+from shoal.site_pages import SitePages
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
@@ -123,7 +124,8 @@ def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
 
 def _all_told(server: Server, who: Principal, events: Sequence[Event]) -> list[Told]:
     """The events that are for that reader, as things are now."""
-    told = (_told(event) for event in events if not isinstance(event, AccessChanged))
+    pages = server.manager.site_pages
+    told = (_told(event, pages) for event in events if not isinstance(event, AccessChanged))
     return [one for one in told if _is_for(server, who, one)]
 
 
@@ -140,7 +142,7 @@ async def _missed(server: Server, who: Principal, after: int, rev: int) -> Async
             return
         mine = [entry for entry in page if entry.rev <= rev and server.access.may_see_entry(who, entry)]
         if mine:
-            yield [_told(AccountChanged(entry=entry)) for entry in mine]
+            yield [_told_change(AccountChanged(entry=entry)) for entry in mine]
         place = page[-1].rev if page else rev
 
 
@@ -153,11 +155,15 @@ def _snapshot(server: Server, who: Principal, rev: int) -> Told:
     return Told({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
 
 
-def _told(event: AccountChanged | AccountStateChanged | Talk) -> Told:
+def _told(event: AccountChanged | AccountStateChanged | Talk, pages: SitePages) -> Told:
     if isinstance(event, AccountChanged):
-        return Told(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
-    body = _talk(event) if isinstance(event, Talk) else _state(event)
+        return _told_change(event)
+    body = _talk(event) if isinstance(event, Talk) else _state(event, pages)
     return Told(body, None, event.account_id, event.owner_id)
+
+
+def _told_change(event: AccountChanged) -> Told:
+    return Told(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
 
 
 def _change(entry: JournalEntry) -> dict[str, Any]:
@@ -181,8 +187,9 @@ def _talk(event: Talk) -> dict[str, Any]:
     return {"type": event.kind, "account": event.account_id, **facts, "at": rfc3339(event.at_ms)}
 
 
-def _state(event: AccountStateChanged) -> dict[str, Any]:
+def _state(event: AccountStateChanged, pages: SitePages) -> dict[str, Any]:
     seen = event.observation
+    link, text = pages.split(seen.action_url)
     return {
         "type": "state",
         "account": event.account_id,
@@ -190,7 +197,8 @@ def _state(event: AccountStateChanged) -> dict[str, Any]:
         "reason": seen.reason,
         "since": rfc3339(seen.since_ms),
         "next_attempt_at": maybe_rfc3339(seen.next_attempt_at_ms),
-        "action_url": seen.action_url,
+        "action_url": link,
+        "action_text": text,
         "observed_generation": seen.observed_generation,
         "at": rfc3339(event.at_ms),
     }

@@ -36,7 +36,8 @@ class QrLoginAnswer(BaseModel):
 
     model_config = example(
         id="Zk3q0v7Wc2yJ5n8b1XrTfg", account="my-shop", state="waiting", detail="请用闲鱼 App 扫码", code="",
-        action_url="", content="https://passport.goofish.com/qrcodeCheck.htm?lgToken=…", picture="data:image/svg+xml;…",
+        action_url="", action_text="",
+        content="https://passport.goofish.com/qrcodeCheck.htm?lgToken=…", picture="data:image/svg+xml;…",
         is_new_account=False, created_at="2026-01-02T03:04:05.000Z", expires_at="2026-01-02T03:09:05.000Z",
     )  # fmt: skip
     id: str
@@ -45,6 +46,9 @@ class QrLoginAnswer(BaseModel):
     detail: str
     code: str
     action_url: str
+    """A page of the site, which may be shown as a link."""
+    action_text: str
+    """What the site named where that is not known as a page of its own: to be read, and not to be opened."""
     content: str
     picture: str
     is_new_account: bool
@@ -102,14 +106,14 @@ async def begin_qr_login(
         account_id=body.account or "",
         proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
     )
-    return _answer(view, language_of(accept_language))
+    return _answer(server, view, language_of(accept_language))
 
 
 @routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 403, 422, 503))
 async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
     """The caller's logins that are under way or ended within the last ten minutes."""
     language = language_of(accept_language)
-    return QrLoginList(items=[_answer(view, language) for view in _logins(server, who)])
+    return QrLoginList(items=[_answer(server, view, language) for view in _logins(server, who)])
 
 
 @routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 403, 404, 422, 503))
@@ -117,7 +121,7 @@ async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
     """How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login."""
-    return _answer(_login(server, who, login_id), language_of(accept_language))
+    return _answer(server, _login(server, who, login_id), language_of(accept_language))
 
 
 @routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 403, 404, 422, 503))
@@ -126,7 +130,7 @@ async def cancel_qr_login(
 ) -> QrLoginAnswer:
     """End it. One that is over stays as it is; a cookie that is just being stored is stored."""
     _login(server, who, login_id)
-    return _answer(await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
+    return _answer(server, await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
 
 
 # ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
@@ -166,7 +170,7 @@ async def check_qr_code(
         session_id=session_id,
         message=_detail(found, language_of(accept_language)),
         account_info=account,
-        verification_url=found.action_url,
+        verification_url=server.manager.site_pages.split(found.action_url)[0],
     )
 
 
@@ -193,7 +197,8 @@ def _login(server: Server, who: Principal, login_id: str) -> QrLoginView:
     return view
 
 
-def _answer(view: QrLoginView, language: Language) -> QrLoginAnswer:
+def _answer(server: Server, view: QrLoginView, language: Language) -> QrLoginAnswer:
+    link, text = server.manager.site_pages.split(view.action_url)
     picture = segno.make(view.content).svg_data_uri(scale=4, border=_BORDER_MODULES) if view.content else ""
     return QrLoginAnswer(
         id=view.id,
@@ -201,7 +206,8 @@ def _answer(view: QrLoginView, language: Language) -> QrLoginAnswer:
         state=view.state,
         detail=_detail(view, language),
         code=view.error.code if view.error is not None else "",
-        action_url=view.action_url,
+        action_url=link,
+        action_text=text,
         content=view.content,
         picture=picture,
         is_new_account=view.is_new_account,

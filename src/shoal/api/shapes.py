@@ -110,6 +110,7 @@ class AccountBody(BaseModel):
         id="my-shop", owner_id=1, unb="2200000000001", remark="", fingerprint="1f0e9a3c", enabled=True,
         cookie_expires_at="2026-02-01T00:00:00.000Z",
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
+        action_text="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         right="own",
         desired={
@@ -138,6 +139,9 @@ class AccountBody(BaseModel):
     since: str
     next_attempt_at: str | None
     action_url: str
+    """Where the owner must act: a page of the site over HTTPS, which may be shown as a link."""
+    action_text: str
+    """The same where the site named what is not known as a page of its own: to be read, and not to be opened."""
     generation: int
     observed_generation: int
     rev: int
@@ -157,6 +161,7 @@ def right_word(right: Right | None) -> RightWord:
 def account_body(manager: CookieManager, account: Account, right: Right | None) -> AccountBody:
     """Everything that may be shown of an account, to somebody who may do that with it."""
     seen = manager.observation(account.id)
+    link, text = manager.site_pages.split(seen.action_url)
     return AccountBody(
         id=account.id,
         owner_id=account.owner_id,
@@ -169,7 +174,8 @@ def account_body(manager: CookieManager, account: Account, right: Right | None) 
         reason=seen.reason,
         since=rfc3339(seen.since_ms),
         next_attempt_at=maybe_rfc3339(seen.next_attempt_at_ms),
-        action_url=seen.action_url,
+        action_url=link,
+        action_text=text,
         generation=account.generation,
         observed_generation=seen.observed_generation,
         rev=account.rev,

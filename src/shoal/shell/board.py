@@ -10,7 +10,7 @@ from typing import Any
 from shoal.shell.api_client import ApiClient, NoServer, Refused, in_order
 
 LONGEST_PAUSE_SECONDS = 15.0
-_STATE_FIELDS = ("state", "reason", "since", "next_attempt_at", "action_url", "observed_generation")
+_STATE_FIELDS = ("state", "reason", "since", "next_attempt_at", "action_url", "action_text", "observed_generation")
 
 
 class AccountBoard:

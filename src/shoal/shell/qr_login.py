@@ -14,6 +14,7 @@ from shoal.errors import ShoalError
 from shoal.shell.api_client import ApiClient
 from shoal.shell.session import signed_in
 from shoal.shell.words import printable, words
+from shoal.site_pages import SITE_URL
 
 LOOK_SECONDS = 1.0
 _UNDER_WAY = {"waiting", "scanned"}
@@ -75,7 +76,7 @@ _PROGRESS: dict[str, Callable[[], str]] = {
 
 
 def _end_words(login: dict[str, Any]) -> str:
-    page = printable(login["action_url"])
+    page = printable(login["action_url"]) or SITE_URL
     ends = {
         "expired": words("The code has expired; begin again.", "二维码已过期，请重新开始。"),
         "cancelled": words("The login was cancelled.", "登录已取消。"),

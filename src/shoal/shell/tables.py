@@ -76,6 +76,7 @@ def account_facts(account: Account) -> Table:
         ("Reason", "原因", why(account)),
         ("Detail", "详情", printable(seen["detail"])),
         ("Act here", "处理地址", printable(account["action_url"])),
+        ("Named, but not the site’s", "站点给出的陌生地址", printable(account.get("action_text", ""))),
         ("Next attempt", "下次重试", printable(account["next_attempt_at"] or "")),
         ("Wanted on", "应运行", yes[account["enabled"]]),
         ("Seller (unb)", "闲鱼号 (unb)", printable(account["unb"])),

@@ -115,6 +115,7 @@ export const en: Messages = {
     other: 'Look',
     resume: 'Resume',
     verifyThen: 'Pass the check in the new window, then press “Resume”.',
+    notOfTheSite: 'An address was named that is not known as a page of the site. Do not open it unless you know it:',
   },
   overview: {
     shops: 'Shops',

@@ -113,6 +113,7 @@ export const zh = {
     other: '查看',
     resume: '恢复连接',
     verifyThen: '在新窗口完成验证后，点击“恢复连接”。',
+    notOfTheSite: '收到一个不属于闲鱼的地址，请确认后再访问：',
   },
   overview: {
     shops: '店铺总数',

@@ -1,0 +1,56 @@
+"""Which addresses that the site names may be shown as links: its own pages, over HTTPS.
+
+What is named came over a proxy, or from who stands in for the site. All else is a text: it is shown and leads nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+SITE_URL: Final = "https://www.goofish.com"
+"""Where a person looks when the site named no page of its own."""
+KNOWN_DOMAINS: Final = ("goofish.com", "taobao.com", "alipay.com")
+"""Where the site's checks for people are, they and everything below them."""
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?"
+    r"(?:[/?#][!-;=?-\[\]^_a-z{|}~]*)?",
+    re.IGNORECASE,
+)
+"""An address that every browser reads alike: no user before the host, no backslash, blank or quote anywhere."""
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_Place = tuple[str, str, int]
+
+
+class SitePages:
+    """The pages of one site. ``configured``: the addresses of its parts, which may be those of a local stand-in."""
+
+    def __init__(self, configured: Iterable[str] = ()) -> None:
+        self._configured = frozenset(place for url in configured if (place := _place_of_setting(url)) is not None)
+
+    def split(self, url: str) -> tuple[str, str]:
+        """The address as a link and as a mere text: one of both is empty."""
+        return (url, "") if self.has(url) else ("", url)
+
+    def has(self, url: str) -> bool:
+        """Whether this is a page of the site, so that a person may be led there."""
+        found = _ADDRESS.fullmatch(url)
+        if found is None:
+            return False
+        scheme, host = found["scheme"].lower(), found["host"].lower()
+        port = int(found["port"] or _PORTS[scheme])
+        if (scheme, host, port) in self._configured:
+            return True
+        known = any(host == domain or host.endswith(f".{domain}") for domain in KNOWN_DOMAINS)
+        return known and scheme == "https" and port == _PORTS["https"]
+
+
+def _place_of_setting(url: str) -> _Place | None:
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    if scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return scheme, host.lower(), parts.port or _PORTS[scheme]
