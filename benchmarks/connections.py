@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -183,6 +184,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not Path("/proc/self/smaps_rollup").exists():
         sys.exit("Memory is read from Linux's /proc; there is none here.")
+    if os.geteuid() != 0:
+        sys.exit("A server lets no other process look into its memory; run this as root.")
     for accounts in arguments.accounts:
         asyncio.run(measure(accounts, arguments.idle_seconds, tls=not arguments.plain))
 

@@ -12,6 +12,7 @@ import typer
 
 from shoal import __version__
 from shoal.config import load_settings
+from shoal.core_dumps import forbid_core_dumps
 from shoal.errors import ConfigError, ShoalError
 from shoal.logs import configure_logging, log_crashes
 from shoal.shell import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
@@ -58,6 +59,7 @@ app.add_typer(tokens, name="tokens")
 
 def main() -> None:
     """Run the command line. Errors that we know become one sentence and an exit code."""
+    forbid_core_dumps()
     try:
         app()
     except ShoalError as error:

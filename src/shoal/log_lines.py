@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 MOST_LINES: Final = 2_000
 MAX_CHARACTERS: Final = 2_000
+_BETWEEN_WORDS: Final = re.compile(r"[\s/=,:;&?'\"()\[\]{}<>|]+")
 _NOT_SHOWN: Final = frozenset({"event", "level", "logger", "timestamp", "exception", "stack"})
 
 
@@ -63,6 +66,24 @@ def _accounts(event: Mapping[str, Any]) -> frozenset[str]:
     one, several = event.get("account"), event.get("accounts")
     named = [*(several if isinstance(several, list | tuple) else []), *([one] if one else [])]
     return frozenset(name for name in named if isinstance(name, str))
+
+
+class Named:
+    """Names that are looked for in texts as whole words, also where an address has them percent-encoded."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        found = frozenset(names)
+        self._of_several_words = [name for name in found if _BETWEEN_WORDS.search(name)]
+        self._words = found.difference(self._of_several_words)
+
+    def are_in(self, text: str) -> bool:
+        """Whether any of the names stands there."""
+        for form in {text, unquote(text)}:
+            if not self._words.isdisjoint(_BETWEEN_WORDS.split(form)):
+                return True
+            if any(name in form for name in self._of_several_words):
+                return True
+        return False
 
 
 NEWEST: Final = LogLines()

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from shoal.account import Account
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
 from shoal.picture_formats import FORMATS, Measured, measure
+
+log = structlog.get_logger("shoal.pictures")
 
 URL_PREFIX = "/static/uploads/images/"
 """Where a kept picture is shown: the path of the system that sellers come from."""
@@ -43,6 +46,14 @@ class Pictures:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+
+    async def open(self) -> None:
+        """See that no other user of the machine gets in. A disk that refuses keeps no server from its start."""
+        for one in (self._directory.parent, self._directory):
+            try:
+                await asyncio.to_thread(_take_from_others, one)
+            except OSError as error:
+                log.warning("others may look into a directory of pictures", directory=str(one), why=error.strerror)
 
     async def keep(self, data: bytes) -> str:
         """Store a picture and return its address, ``/static/uploads/images/…``.
@@ -118,9 +129,23 @@ def _missing(url: str) -> InvalidInput:
     return InvalidInput("there is no such picture here", code="picture_missing", url=url)
 
 
+def _make(directory: Path) -> None:
+    """Make the directory and what holds it, as far as they are missing, for nobody else."""
+    for one in (*reversed(directory.parents), directory):
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
+def _take_from_others(directory: Path) -> None:
+    """Close a directory that an older version left open to other users of the machine, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        if directory.stat().st_mode & 0o077:
+            directory.chmod(0o700)
+
+
 def _write_whole(directory: Path, name: str, data: bytes) -> None:
     """Written aside and given its name when it is whole and durable; what a crash leaves aside is swept in time."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(directory)
     aside = directory / f".{name}"
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

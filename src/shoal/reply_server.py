@@ -250,7 +250,7 @@ async def _open_parts(
     store, message_log, order_book = DBManager(database, vault), MessageLog(database, tell=tell), OrderBook(database)
     order_book.on_change(lambda order: tell(order_talk(order)))
     switchboard = Switchboard()
-    kept_pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
+    await (kept_pictures := Pictures(settings.data_dir / PICTURE_DIRECTORY)).open()
     session = open_site_session()
     closing.push_async_callback(session.close)
     if connect is None:

@@ -161,7 +161,7 @@ def _cell(sheet: Any, text: str, *, grey: bool = False) -> Cell:
     cell.data_type = "s"  # and no formula, error or number
     cell.number_format = "@"
     cell.alignment = Alignment(vertical="top", wrap_text=True)
-    if text.startswith(_RUNS):
+    if text.lstrip().startswith(_RUNS):  # blanks and tabs before it do not make it less of a formula
         cell.quotePrefix = True  # a text too when it is typed again
     if grey:
         cell.font = Font(color="FF808080")

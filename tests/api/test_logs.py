@@ -62,6 +62,32 @@ async def test_d7_the_log_shows_everybody_the_lines_of_their_own_accounts_only(d
         assert await _messages(carl) == []
 
 
+async def test_f14_of_a_line_about_a_shop_of_others_the_administrator_sees_only_that_there_is_one(
+    door: Door, bob: Door
+) -> None:
+    await bob.add("小鱼 的店", 3)
+    log = structlog.get_logger("shoal.test")
+    log.info("of the shop", account="shop", text="hello")
+    log.info("of bob's", account="bobs", text="what a buyer wrote")
+    log.info("of both", accounts=["shop", "bobs"])
+    log.info("asked", path="/cookies/bobs/details")
+    log.info("asked", path="/cookies/%E5%B0%8F%E9%B1%BC%20%E7%9A%84%E5%BA%97")
+    logging.getLogger("somebody").warning("no answer for 'bobs', giving up")
+    log.info("of the server", words="bobsled")
+    body = await door.call("GET", "/logs?source=shoal.test")
+    said = [line["message"] for line in body["logs"]]
+    assert said == ["of the shop account=shop text=hello", *["***"] * 4, "of the server words=bobsled"]
+    assert {line["function"] for line in body["logs"]} == {
+        "test_f14_of_a_line_about_a_shop_of_others_the_administrator_sees_only_that_there_is_one"
+    }
+    assert await _messages(door, "?source=somebody") == ["***"]
+    assert "what a buyer wrote" not in str(await _messages(door))
+    assert await _messages(bob, "?source=shoal.test") == ["of bob's account=bobs text=what a buyer wrote"]
+    await bob.call("DELETE", "/cookies/bobs")
+    await until(lambda: "bobs" not in door.server.manager.tasks)
+    assert await _messages(door, "?source=somebody") == ["***"]
+
+
 async def test_d7_no_line_holds_a_cookie_or_a_token(door: Door) -> None:
     secret = "s3cr3t5"
     structlog.get_logger("shoal.test").warning("got it", account="shop", cookie=cookie_of(1, secret=secret))

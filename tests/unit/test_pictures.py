@@ -181,3 +181,20 @@ async def test_a_disk_that_refuses_to_be_swept_is_told(tmp_path: Path, monkeypat
     monkeypatch.setattr(Path, "unlink", read_only)
     with pytest.raises(NotApplied):
         await pictures.sweep([], time.time() + 30 * DAY)
+
+
+async def test_f14_nobody_else_looks_into_the_uploads_of_a_new_server_or_of_an_old_one(tmp_path: Path) -> None:
+    uploads = tmp_path / "uploads"
+    images = uploads / "images"
+    before = os.umask(0o022)
+    try:
+        await Pictures(images).keep(a_png())
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (uploads, images)] == [0o700, 0o700]
+    uploads.chmod(0o755)
+    images.chmod(0o770)
+    await Pictures(images).open()
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (uploads, images)] == [0o700, 0o700]
+    await Pictures(tmp_path / "not" / "there").open()
+    assert not (tmp_path / "not").exists()

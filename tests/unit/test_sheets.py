@@ -187,6 +187,16 @@ def test_what_could_run_is_written_as_a_text_and_read_as_it_was(text: str) -> No
     assert rows(data) == [{"word": text, "reply": text}]
 
 
+@pytest.mark.parametrize("before", [" ", "\t", "\n", " \t ", "\u3000", "\u00a0"])
+@pytest.mark.parametrize("sign", "=+-@")
+def test_f14_a_blank_or_tab_before_what_could_run_hides_nothing(before: str, sign: str) -> None:
+    text = f"{before}{sign}HYPERLINK(1)"
+    data = written_table("规则", WRITTEN, [(text, f"{before}harmless {sign}")])
+    *_, word, reply = cells_of(data)
+    assert (word.data_type, word.quotePrefix, reply.quotePrefix) == ("s", True, False)
+    assert rows(data)[0]["word"] == text
+
+
 def test_a_written_table_names_its_sheet_and_columns() -> None:
     title, (heads, *_) = texts_of(written_table("规则", WRITTEN, [("a", "")]))
     assert (title, heads) == ("规则", HEADS)

@@ -1988,8 +1988,10 @@ export interface paths {
          * Read the newest log lines
          * @description What this process logged about the caller's own accounts; an administrator also reads what names no account.
          *
-         *     Lines about accounts of others are for their owners alone, also where they are shared. Cookies, tokens and
-         *     passwords are taken out of every line before it is kept; the newest 2000 are kept, until the process ends.
+         *     Of a line that names an account of somebody else, in whichever place, an administrator sees that there is one: when,
+         *     how grave, who wrote it and where; `message` is `***` as a whole. Everybody else does not see it at all, also where
+         *     the account is shared with them. Cookies, tokens and passwords are taken out of every line before it is kept; the
+         *     newest 2000 are kept, until the process ends.
          */
         get: operations["get_logs_logs_get"];
         put?: never;

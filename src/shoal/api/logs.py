@@ -1,7 +1,8 @@
-"""The newest log lines about the caller's own accounts: the route of the system that sellers come from."""
+"""The newest log lines, whole to whom they are about: the route of the system that sellers come from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -12,7 +13,8 @@ from shoal.access import Principal
 from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
 from shoal.api.shapes import example, rfc3339
-from shoal.log_lines import MOST_LINES, NEWEST, LogLine
+from shoal.log_lines import MOST_LINES, NEWEST, LogLine, Named
+from shoal.redaction import HIDDEN
 from shoal.server import Server
 from shoal.users import Role
 
@@ -57,22 +59,43 @@ async def get_logs(
 ) -> LogsAnswer:
     """What this process logged about the caller's own accounts; an administrator also reads what names no account.
 
-    Lines about accounts of others are for their owners alone, also where they are shared. Cookies, tokens and
-    passwords are taken out of every line before it is kept; the newest 2000 are kept, until the process ends.
+    Of a line that names an account of somebody else, in whichever place, an administrator sees that there is one: when,
+    how grave, who wrote it and where; `message` is `***` as a whole. Everybody else does not see it at all, also where
+    the account is shared with them. Cookies, tokens and passwords are taken out of every line before it is kept; the
+    newest 2000 are kept, until the process ends.
     """
     wanted = (
         found
         for found in reversed(list(NEWEST))
-        if (not level or found.level.casefold() == level.casefold())
-        and (not source or source in found.source)
-        and _may_read(server, who, found)
+        if (not level or found.level.casefold() == level.casefold()) and (not source or source in found.source)
     )
-    return LogsAnswer(logs=[_shape(found) for found in reversed(list(islice(wanted, lines)))])
+    shown = _to_the_administrator(server, who, wanted) if _administers(who) else _to_the_owner(server, who, wanted)
+    return LogsAnswer(logs=list(islice(shown, lines))[::-1])
 
 
-def _may_read(server: Server, who: Principal, line: LogLine) -> bool:
-    if not line.accounts:
-        return who.user.role is Role.ADMIN and who.token is None
+def _administers(who: Principal) -> bool:
+    return who.user.role is Role.ADMIN and who.token is None
+
+
+def _to_the_owner(server: Server, who: Principal, lines: Iterable[LogLine]) -> Iterator[LogLineShape]:
+    for line in lines:
+        if line.accounts and _are_own(server, who, line):
+            yield _shape(line)
+
+
+def _to_the_administrator(server: Server, who: Principal, lines: Iterable[LogLine]) -> Iterator[LogLineShape]:
+    everywhere = frozenset().union(server.manager.accounts, *(line.accounts for line in NEWEST))
+    others = Named(
+        account_id
+        for account_id in everywhere
+        if (account := server.manager.accounts.get(account_id)) is None or account.owner_id != who.id
+    )
+    for line in lines:
+        is_clear = _are_own(server, who, line) if line.accounts else True
+        yield _shape(line, hidden=not is_clear or others.are_in(line.message))
+
+
+def _are_own(server: Server, who: Principal, line: LogLine) -> bool:
     return all(_is_own(server, who, account_id, line.at_ms) for account_id in line.accounts)
 
 
@@ -84,12 +107,12 @@ def _is_own(server: Server, who: Principal, account_id: str, at_ms: int) -> bool
     )
 
 
-def _shape(line: LogLine) -> LogLineShape:
+def _shape(line: LogLine, *, hidden: bool = False) -> LogLineShape:
     return LogLineShape(
         timestamp=rfc3339(line.at_ms),
         level=line.level.upper(),
         source=line.source,
         function=line.function,
         line=line.line,
-        message=line.message,
+        message=HIDDEN if hidden else line.message,
     )
