@@ -37,6 +37,7 @@ CREATE INDEX IF NOT EXISTS open_lines ON lines (at_ms) WHERE outcome IS NULL;
 CREATE TABLE IF NOT EXISTS counts (what TEXT, name TEXT, number INTEGER, PRIMARY KEY (what, name));
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value REAL);
 CREATE TABLE IF NOT EXISTS samples (lived REAL, life INTEGER, age REAL, figures TEXT);
+CREATE TABLE IF NOT EXISTS typed (account TEXT, cid TEXT, at REAL);
 CREATE TABLE IF NOT EXISTS complaints (at REAL, what TEXT);
 """
 
@@ -108,6 +109,15 @@ class Ledger:
             "UPDATE SET account = excluded.account, unb = excluded.unb, buyer = excluded.buyer, at_ms = excluded.at_ms",
             row,
         )
+
+    def spoke(self, account_id: str, cid: str, at: float) -> None:
+        """An owner spoke himself: his word holds answers back, also those of a run that goes on."""
+        self._rows.execute("INSERT INTO typed VALUES (?,?,?)", (account_id, cid, at))
+
+    def spoken_since(self, at: float) -> list[tuple[str, str, float]]:
+        """What owners said since, and nothing else is kept."""
+        self._rows.execute("DELETE FROM typed WHERE at < ?", (at,))
+        return [(account, cid, when) for account, cid, when in self._rows.execute("SELECT * FROM typed ORDER BY at")]
 
     def seen(self, text: str) -> None:
         """A buyer saw words of a shop. What was settled and is answered once more is open again.

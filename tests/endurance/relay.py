@@ -44,9 +44,9 @@ class Relay:
     _slow_until: float = 0.0
     _pipes: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def open(self) -> int:
-        """Begin to listen; returns the port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def open(self, at: int = 0) -> int:
+        """Begin to listen, at a free port unless one is given; returns the port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", at)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 

@@ -96,9 +96,10 @@ class SoakStory(Story):
     kill_seconds: float = field(kw_only=True)
     log: MutableSequence[str] = field(default_factory=lambda: deque(maxlen=100))
 
-    def begin_with(self, number: int) -> None:
-        """The number of the next line: none is given twice, also by a run that goes on."""
-        self._numbers = itertools.count(number)
+    def take_up(self) -> None:
+        """Go on from what the ledger knows: no number is given twice, and what owners said holds."""
+        self._numbers = itertools.count(self.ledger.next_number)
+        self.forget()
 
     def _lives(self) -> list[tuple[Act, float]]:
         lives: list[tuple[Act, float]] = [(self._a_question, self.question_seconds * ASKERS)] * ASKERS
@@ -111,6 +112,16 @@ class SoakStory(Story):
                 (self._a_restart, self.kill_seconds),
             ]
         return [(partial(self._whatever_happens, act), pace) for act, pace in lives]
+
+    async def _again_and_again(self, act: Act, pace: float) -> None:
+        """As ``Story``, but what takes long takes nothing from the pace: up to ten times are made up for."""
+        due = self.now()
+        while True:
+            due = max(due + self.rng.expovariate(1 / pace), self.now() - 10 * pace)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), max(0.0, due - self.now()))
+                return
+            await act()
 
     async def _whatever_happens(self, act: Act) -> None:
         """Let nothing end the run: a call that the machine was too slow for is counted, a wrong answer a complaint."""
@@ -134,6 +145,10 @@ class SoakStory(Story):
     def _bought(self, purchase: Purchase) -> None:
         self.ledger.bought(purchase, round(self.now() * 1000))
 
+    def _spoke(self, account_id: str, cid: str, at: float) -> None:
+        super()._spoke(account_id, cid, at)
+        self.ledger.spoke(account_id, cid, at)
+
     async def _a_fault(self) -> None:
         self._tell(f"accident: {await self.machine.strike(self.rng)}")
 
@@ -153,7 +168,7 @@ class SoakStory(Story):
     def forget(self) -> None:
         """Drop what was written down of times that nothing open is about."""
         before = self.now() - 2 * KEEP_SECONDS
-        self.typed[:] = [typed for typed in self.typed if typed[2] > before]
+        self.typed[:] = self.ledger.spoken_since(before)
         for moments in self.able.values():
             while len(moments) > 1 and moments[1][0] < before:
                 del moments[0]

@@ -219,6 +219,9 @@ class Story:
     def _bought(self, purchase: Purchase) -> None:
         self.purchases.append(purchase)
 
+    def _spoke(self, account_id: str, cid: str, at: float) -> None:
+        self.typed.append((account_id, cid, at))
+
     async def _a_purchase(self) -> None:
         account_id, unb = self._some_shop()
         buyer = self._some_buyer()
@@ -274,7 +277,7 @@ class Story:
         self._tell(f"push {shape}", account_id)
         if shape == "typed":
             said = await self.site.do("seller_say", account=unb, buyer=buyer, text=f"我来了 {next(self._numbers)}")
-            self.typed.append((account_id, said["cid"], said["at"] / 1000))
+            self._spoke(account_id, said["cid"], said["at"] / 1000)
         elif shape == "order_mark":
             mark = self.rng.choice(["等待买家付款", "等待卖家发货", "交易关闭"])
             await self.site.do("order_mark", account=unb, buyer=buyer, red_reminder=mark)

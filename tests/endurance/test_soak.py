@@ -114,10 +114,12 @@ def test_f1_what_a_soak_knew_outlives_a_kill_and_an_hour_leaves_only_counts(tmp_
         ("#2#", 2),
         ("#3#", 0),
     ]
+    ledger.spoke("shop0", "1", 5.0)
     ledger.commit()
 
     again = Ledger(tmp_path / "soak.sqlite")  # the first was killed
     assert again.next_number == 4
+    assert again.spoken_since(4.0) == [("shop0", "1", 5.0)]
     assert again.outcomes("line") == {"answered once": 1, "the run was cut off": 2}
     again.seen("答 问#3#")
     assert again.open_number() == 0  # what a new site says of an old line tells nothing
