@@ -62,6 +62,9 @@ def _end_with_the_parent() -> None:
 class Process:
     """A child that is always ended, by its own id; on Linux also when this process is killed."""
 
+    apart = False
+    """Whether a Ctrl-C at this process is not meant for the child too."""
+
     def __init__(self, log_file: Path) -> None:
         self.log_file = log_file
         self._child: asyncio.subprocess.Process | None = None
@@ -80,6 +83,7 @@ class Process:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 preexec_fn=_end_with_the_parent,
+                start_new_session=self.apart,
             )
         return self._child
 

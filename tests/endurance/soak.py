@@ -102,6 +102,7 @@ class Soak:
         """Start the site, the way to it and the server, and let every shop in."""
         plan, rng = self.plan, self.rng
         sandbox = self.sandbox = SandboxProcess(plan.directory / "sandbox.log")
+        sandbox.apart = True
         await sandbox.start(shops=plan.shops, seed=plan.shops, tls=plan.directory / "tls")
         relay = Relay(urlsplit(sandbox.url).port or 0, Random(rng.random()))
         port = await self._way_opened(relay)
@@ -109,6 +110,7 @@ class Soak:
         if plan.database:
             environment["SHOAL_DATABASE_URL"] = plan.database
         server = self.server = ServerProcess(plan.directory / "data", f"https://127.0.0.1:{port}", **environment)
+        server.apart = True
         try:
             await sandbox.do("policy", **POLICY)
             self.owner = SoakOwner(server, Random(rng.random()), self.ledger)
@@ -235,10 +237,11 @@ class Soak:
         """Let every shop come up and everything that is open be settled, or be called lost."""
         await self.story.come_to_rest()
         until = time.time() + self.judge.patience_seconds + 2 * LOOK_SECONDS
-        while time.time() < until and self.ledger.open_number():
+        while time.time() < until and self.ledger.open_number() and not self.interrupted:
             await self.judge.look(time.time())
             await asyncio.sleep(LOOK_SECONDS)
-        await self.judge.look(time.time() + self.judge.patience_seconds)
+        if not self.interrupted:
+            await self.judge.look(time.time() + self.judge.patience_seconds)
         await self.minute()
 
     def interrupt(self) -> None:
