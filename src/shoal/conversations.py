@@ -14,7 +14,7 @@ from shoal.account_task import Link
 from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
 from shoal.message_log import Direction, IncomingMessage, MessageLog
-from shoal.outbox import Outbox, Reply, Sent
+from shoal.outbox import DecidedBefore, Outbox, Reply, Sent
 from shoal.replies import Answer, AnswerSource, Asked, chosen, joined
 from shoal.restraints import MINUTE_MS, Intended, guard_of
 from shoal.sendings import SendOutcome
@@ -273,7 +273,12 @@ class Conversations:
             await self._log.decide(self._account_id, ids, Verdict.SHOP_LIMIT, rule_id=choice.rule_id)
             sent = Sent(SendOutcome.DROPPED, Verdict.SHOP_LIMIT)
         else:
-            sent = await self._outbox.answer(reply, guard_of(intended))
+            try:
+                sent = await self._outbox.answer(reply, guard_of(intended))
+            except DecidedBefore as before:  # what is left may deserve other words
+                burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
+                await self._answer(chat_id, burst)
+                return
         if not sent.id and sent.reason == Verdict.SHOP_LIMIT:
             burst.lacks_room = True
             burst.held_up.update(ids)

@@ -206,6 +206,28 @@ class Database:
         """Run ``job`` in a savepoint of the next group; returns when that is durable (see ``GroupWriter.run``)."""
         return await self.group_writer.run(job)
 
+    async def announce(self, job: Callable[[Connection], T]) -> T:
+        """As ``write``, for what only the caller carries out: it is not written once he has left.
+
+        If he leaves in the very moment in which it is written, it may stand there all the same.
+        """
+        waits = True
+
+        def while_he_waits(connection: Connection) -> T:
+            if not waits:
+                raise StoreError("its caller has left")
+            return job(connection)
+
+        try:
+            return await self.write(while_he_waits)
+        except asyncio.CancelledError:
+            waits = False
+            raise
+
+    async def settled(self) -> None:
+        """Wait until all that was sent to be written before is settled (see ``GroupWriter.settled``)."""
+        await self.group_writer.settled()
+
     def write_beside(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction on a database that is not open here, and that a server may be using.
 

@@ -145,7 +145,23 @@ class _Job:
                 self.future.set_result(None)
 
 
-_Work = _Changes | _Job
+@dataclass(slots=True, eq=False)
+class _Mark:
+    """Nothing to write: it is told when all that was sent before it is settled."""
+
+    future: asyncio.Future[None]
+    size: int = 0
+
+    def deliver(self, outcome: _Outcome) -> None:
+        if self.future.done():
+            return
+        if isinstance(outcome, Refused):
+            self.future.set_exception(outcome.error)
+        else:
+            self.future.set_result(None)
+
+
+_Work = _Changes | _Job | _Mark
 _Delivery = tuple[_Work, _Outcome]
 
 
@@ -191,6 +207,8 @@ class GroupWriter:
         self._connection: Connection | None = None
         self._waiting: deque[_Work] = deque()
         self._wake = threading.Condition()
+        self._busy = False
+        """Whether a group is under way: taken from those that wait, and not settled."""
         self._closing = False
         self._stop = threading.Event()
         self.change_writer: ChangeWriter | None = None
@@ -239,6 +257,23 @@ class GroupWriter:
         self._enqueue(_Job(job, future))
         return await future
 
+    async def settled(self) -> None:
+        """Wait until all that was sent before is settled: committed, or certainly not applied, now and later.
+
+        What is read after that is not overtaken by a write whose caller has left. It writes nothing, and does not wait
+        when nothing is under way; while the store is degraded it waits for its end. Raises ``NotApplied`` when the
+        store is closed.
+        """
+        mark = _Mark(asyncio.get_running_loop().create_future())
+        with self._wake:
+            if self._closing or self._thread is None:
+                raise _closed()
+            if not self._busy and not self._waiting:
+                return
+            self._waiting.append(mark)
+            self._wake.notify()
+        await mark.future
+
     def _enqueue(self, work: _Work) -> None:
         with self._wake:
             refusal = self._refusal()
@@ -252,33 +287,44 @@ class GroupWriter:
         if self.degraded:
             return StoreDegraded()
         if self._closing or self._thread is None:
-            return NotApplied("the store is closed", code="store_closed")
+            return _closed()
         return None
 
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
-            try:
-                outcomes = self._commit_group(group)
-                self.refused_last = all(_is_refusal_by_database(outcome) for outcome in outcomes)
-                self._deliver(list(zip(group, outcomes, strict=True)))
-            except _CommitFailedError as failed:
-                self._find_out(group, failed)
-            except Exception:  # the writing thread must outlive a defect, and its callers must hear of it
-                log.exception("the group writer met a defect")
-                self._close_connection()
-                self._deliver([(work, Refused(NotApplied("the store met a defect"))) for work in group])
+            works: list[_Work] = [work for work in group if not isinstance(work, _Mark)]
+            if works:
+                self._settle(works)
+            # only the end of a store that is degraded still leaves something unsettled here
+            passed: _Outcome = Refused(_closed()) if self.degraded else _Done(None)
+            self._deliver([(mark, passed) for mark in group if isinstance(mark, _Mark)])
         self._forget_writer()
         self._close_connection()
+
+    def _settle(self, group: list[_Work]) -> None:
+        """Write a group and tell what became of it; comes back when that is known, or the store closes."""
+        try:
+            outcomes = self._commit_group(group)
+            self.refused_last = all(_is_refusal_by_database(outcome) for outcome in outcomes)
+            self._deliver(list(zip(group, outcomes, strict=True)))
+        except _CommitFailedError as failed:
+            self._find_out(group, failed)
+        except Exception:  # the writing thread must outlive a defect, and its callers must hear of it
+            log.exception("the group writer met a defect")
+            self._close_connection()
+            self._deliver([(work, Refused(NotApplied("the store met a defect"))) for work in group])
 
     def _next_group(self) -> list[_Work] | None:
         """Everything that waits, up to the limit and up to the second work on one account; ``None`` at the end."""
         with self._wake:
+            self._busy = False
             while not self._waiting:
                 if self._closing:
                     return None
                 self._wake.wait()
+            self._busy = True
             group: list[_Work] = []
             size, seen = 0, set[str]()
             while self._waiting:
@@ -371,8 +417,10 @@ class GroupWriter:
             outcome: _Outcome
             if isinstance(work, _Changes):
                 outcome = Committed(self._writer().write_checked(connection, work.changes))
-            else:
+            elif isinstance(work, _Job):
                 outcome = _Done(work.run(connection))
+            else:
+                outcome = _Done(None)
             savepoint.commit()
         except Exception as error:
             if not _in_transaction(connection):
@@ -467,7 +515,8 @@ class GroupWriter:
         with self._wake:
             self.degraded = True
             refusal = self._refusal()
-            waiting, self._waiting = list(self._waiting), deque()
+            waiting = [work for work in self._waiting if not isinstance(work, _Mark)]
+            self._waiting = deque(work for work in self._waiting if isinstance(work, _Mark))
         log.error("the store is degraded: reads go on, writes are refused until the database answers")
         if refusal is not None:
             deliveries += [(work, Refused(refusal)) for work in waiting]
@@ -511,6 +560,10 @@ class GroupWriter:
 
 _STAMP = update(store_meta).where(store_meta.c.key == bindparam("b_key"))
 _BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
+
+
+def _closed() -> NotApplied:
+    return NotApplied("the store is closed", code="store_closed")
 
 
 def _is_refusal_by_database(outcome: _Outcome) -> bool:

@@ -266,7 +266,7 @@ class OrderBook:
 
         It was begun or settled before, or the order has ended or is being refunded.
         """
-        return await self._database.write(
+        return await self._database.announce(
             lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).begin(act, owner, epoch)
         )
 
@@ -352,24 +352,31 @@ class OrderBook:
 
         return await self._write(account_id, order_id, job)
 
-    async def interrupted(self, account_id: str) -> list[Intent]:
+    async def interrupted(self, account_id: str | None) -> list[Intent]:
         """Settle what was under way when the program or the connection ended; returns what nobody knows of.
 
-        Of the shop's message the outbox knows: what never left is due again.
+        Of the shop's message the outbox knows: what never left is due again. Also what that connection had sent to the
+        writer and did not live to see. ``None``: of every account.
         """
+        await self._database.settled()
         said = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.action == Act.PAID_MESSAGE.value)
-        query = select(intents).where(
-            intents.c.account_id == account_id, or_(intents.c.state == IntentState.INTENDED.value, said)
-        )
+        query = select(intents).where(or_(intents.c.state == IntentState.INTENDED.value, said))
+        if account_id is not None:
+            query = query.where(intents.c.account_id == account_id)
 
-        def job(connection: Connection) -> list[Intent]:
-            open_still = [intent_of(row) for row in connection.execute(query).mappings()]
-            return [
-                replace(intent, state=IntentState.UNCERTAIN, detail=Why.INTERRUPTED.value)
-                for intent in open_still
-                if OrderRow(connection, account_id, intent.order_id, self._now_ms()).settle_interrupted(intent)
-            ]
+        def job(connection: Connection) -> tuple[list[Intent], dict[tuple[str, str], Order]]:
+            cut, changed = [], {}
+            for before in [intent_of(row) for row in connection.execute(query).mappings()]:
+                row = OrderRow(connection, before.account_id, before.order_id, self._now_ms())
+                if row.settle_interrupted(before):
+                    cut.append(replace(before, state=IntentState.UNCERTAIN, detail=Why.INTERRUPTED.value))
+                if row.intent(Act(before.action)) != before:
+                    changed[before.account_id, before.order_id] = row.look_at()
+            return cut, changed
 
         if await self._database.read(lambda connection: connection.execute(query).first()) is None:
             return []
-        return await self._database.write(job)
+        cut, changed = await self._database.write(job)
+        for order in changed.values():
+            self._changed(order)
+        return cut

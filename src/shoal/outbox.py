@@ -76,6 +76,14 @@ class Sent:
     message_id: str = ""
 
 
+class DecidedBefore(Exception):
+    """Something is decided already about some of the messages that an answer was chosen for."""
+
+    def __init__(self, message_ids: frozenset[str]) -> None:
+        super().__init__()
+        self.message_ids = message_ids
+
+
 class Outbox:
     """Sends over one connection. What goes into one chat goes one after another."""
 
@@ -117,25 +125,31 @@ class Outbox:
         async with self._turn(letter.chat_id):
             if is_still_due is not None and not await is_still_due():
                 return Sent(SendOutcome.DROPPED, "not_due")
-            (row_id,) = (await self._sendings.queue([row])).ids
+            queued = await self._sendings.queue([row])
+            if queued.before is not None:
+                return _as_it_stands(queued.before)
+            (row_id,) = queued.ids
             try:
                 sent = await self._deliver(row_id, row)
             except GateClosed:
                 return await self._settled(row_id, Sent(SendOutcome.DROPPED, _DISABLED, row_id))
             except (TemporaryFailure, NeedsOwner):
-                await self._sendings.take_back(self._account_id, [row_id], "connection_lost")
-                raise
+                if await self._sendings.take_back(self._account_id, [row_id], "connection_lost"):
+                    raise
+                return _as_it_stands(await self._sendings.get(row_id))  # the next connection goes on with it
         return await self._insist(sent) if letter.kind is OutboxKind.MANUAL else sent
 
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
         """Send an answer, part after part, and say what became of it: of the last part that was begun.
 
         ``dropped``: ``guard`` found the reason in the way, and the messages were decided so. Raises as ``send`` does;
-        then the messages wait for an answer again.
+        then the messages wait for an answer again. Raises ``DecidedBefore``.
         """
         rows = self._rows(reply)
         async with self._turn(reply.chat_id):
             queued = await self._sendings.queue(rows, answers=reply.answers, guard=guard)
+            if queued.decided:
+                raise DecidedBefore(queued.decided)
             if queued.verdict is not None:
                 return Sent(SendOutcome.DROPPED, queued.verdict.value)
             try:

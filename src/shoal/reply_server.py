@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,6 +77,7 @@ from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
 from shoal.errors import ConfigError, InvalidInput, StoreError
 from shoal.events import Talk
+from shoal.interruptions import note_interrupted
 from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
 from shoal.message_log import MessageLog
@@ -267,7 +268,7 @@ async def _open_parts(
         )
     manager = CookieManager(store, connect, settings, ownership=lease or LocalOwnership())
     closing.push_async_callback(_bounded, "manager", manager.close)
-    await manager.open()
+    await _open_manager(manager, message_log, order_book)
     if lease is not None:
         lease.keep(manager.ownership_changed)
     access = await _open_access(database, manager, closing)
@@ -402,6 +403,13 @@ async def _open_access(database: Database, manager: CookieManager, closing: Asyn
     closing.push_async_callback(_bounded, "access", access.close)
     await access.open()
     return access
+
+
+async def _open_manager(manager: CookieManager, message_log: MessageLog, order_book: OrderBook) -> None:
+    """Let the shops begin. What the program before left under way is settled first, also of shops that are off."""
+    with suppress(StoreError):  # a full disk is no reason not to start, and each connection asks once more
+        await note_interrupted(message_log, order_book, None)
+    await manager.open()
 
 
 def _site_connect(

@@ -96,10 +96,16 @@ Guard = Callable[[Connection], Verdict | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued:
-    """The rows of an answer, in order of its parts; or, without rows, the verdict that held it back."""
+    """The rows of an answer, in order of its parts; or, without rows, why there are none.
+
+    ``verdict``: what held it back. ``decided``: the messages about which something was decided before. ``before``: what
+    the same request has sent already.
+    """
 
     ids: tuple[int, ...] = ()
     verdict: Verdict | None = None
+    decided: frozenset[str] = frozenset()
+    before: Sending | None = None
 
 
 class Sendings:
@@ -115,21 +121,28 @@ class Sendings:
     async def queue(
         self, rows: Sequence[OutboxRow], *, answers: Sequence[str] = (), guard: Guard | None = None
     ) -> Queued:
-        """Store an answer whose first part is about to be sent. Send only after this returned.
+        """Store an answer whose first part is about to be sent. Send only after this returned, and only its rows.
 
         The messages that it ``answers`` (the last one is the one it is bound to) are decided in the same transaction:
-        answered, or what ``guard`` finds in the way, in which case nothing is to be sent.
+        answered, or what ``guard`` finds in the way, in which case nothing is to be sent. If one of them is decided
+        already, or the request of a letter has sent it before, nothing is stored.
         """
         account_id, rule_id = rows[0].account_id, rows[0].rule_id or ""
 
         def job(connection: Connection) -> Queued:
+            before = _sent_by(connection, account_id, rows[0].op_id)
+            decided = _decided(connection, account_id, answers)
+            if before is not None or decided:
+                return Queued(before=before, decided=decided)
             verdict = guard(connection) if guard is not None else None
             decide(connection, account_id, answers, verdict or Verdict.ANSWERED, rule_id)
             if verdict is not None:
                 return Queued(verdict=verdict)
             return Queued(ids=tuple(self._insert(connection, row) for row in rows))
 
-        queued = await self._database.write(job)
+        queued = await self._database.announce(job)
+        if queued.before is not None or queued.decided:
+            return queued
         self._tell_decided(account_id, answers, queued.verdict or Verdict.ANSWERED, rule_id)
         for row_id, row in zip(queued.ids, rows, strict=False):
             outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
@@ -176,7 +189,7 @@ class Sendings:
             connection.execute(update(outbox).where(waiting).values(**values))
             return verdict
 
-        verdict = await self._database.write(job)
+        verdict = await self._database.announce(job)
         outcome = SendOutcome.SENDING if verdict is None else SendOutcome.DROPPED
         self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, verdict or "")
         return verdict
@@ -198,7 +211,7 @@ class Sendings:
                 return False
             return connection.execute(statement).rowcount == 1
 
-        return await self._database.write(job)
+        return await self._database.announce(job)
 
     # ── settling ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -248,20 +261,24 @@ class Sendings:
         answers: Sequence[str] = (),
         verdict: Verdict = Verdict.PENDING,
         once_in: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Say that something certainly never left, so that the messages it answers wait for an answer again.
 
-        ``once_in``: the chat in which it was the once-only reply, which is due again then.
+        ``once_in``: the chat in which it was the once-only reply, which is due again then. False: another connection
+        took it over in the meantime, or it is settled; then it is left as it is.
         """
+        mine = outbox.c.outcome.in_([SendOutcome.WAITING.value, SendOutcome.SENDING.value])
         statement = (
             update(outbox)
-            .where(outbox.c.id.in_(list(ids)), text(OUTBOX_OPEN))
+            .where(outbox.c.id.in_(list(ids)), text(OUTBOX_OPEN), mine)
             .values(outcome=SendOutcome.DROPPED.value, reason=reason, settled_at_ms=self._now_ms())
             .returning(outbox.c.id, outbox.c.chat_id, outbox.c.rule_id, outbox.c.part)
         )
 
         def job(connection: Connection) -> list[tuple[int, str]]:
             rows = connection.execute(statement).all()
+            if not rows:
+                return []
             for row in rows:
                 if row.rule_id and not row.part:
                     take_hit_back(connection, account_id, row.rule_id)
@@ -272,15 +289,22 @@ class Sendings:
                 connection.execute(once_replies.delete().where(said))
             return dropped
 
-        for row_id, chat_id in await self._database.write(job):
+        dropped = await self._database.write(job)
+        for row_id, chat_id in dropped:
             self._tell_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
-        self._tell_decided(account_id, answers, verdict, "")
+        if dropped:
+            self._tell_decided(account_id, answers, verdict, "")
+        return bool(dropped)
 
-    async def interrupted(self, account_id: str) -> list[Sending]:
-        """Turn what was on its way when the program or the connection ended into ``uncertain``; returns it."""
-        cut_off = and_(
-            outbox.c.account_id == account_id, text(OUTBOX_OPEN), outbox.c.outcome == SendOutcome.SENDING.value
-        )
+    async def interrupted(self, account_id: str | None) -> list[Sending]:
+        """Turn what was on its way when the program or the connection ended into ``uncertain``; returns it.
+
+        Also what that connection had sent to the writer and did not live to see. ``None``: of every account.
+        """
+        await self._database.settled()
+        cut_off = and_(text(OUTBOX_OPEN), outbox.c.outcome == SendOutcome.SENDING.value)
+        if account_id is not None:
+            cut_off = and_(outbox.c.account_id == account_id, cut_off)
         query = select(outbox.c.id).where(cut_off).limit(1)
         if await self._database.read(lambda connection: connection.execute(query).first()) is None:
             return []  # as nearly always: nothing need be written, so a full disk holds up no connection
@@ -294,7 +318,7 @@ class Sendings:
             lambda connection: [sending_of(row) for row in connection.execute(statement).mappings()]
         )
         for sending in cut:
-            self._tell_outcome(account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason)
+            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason)
         return cut
 
     async def claim_echo(
@@ -453,6 +477,27 @@ def decide(
         connection.execute(
             update(messages).where(mine, messages.c.message_id.in_(others)).values(**values, joined_to=joined)
         )
+
+
+def _decided(connection: Connection, account_id: str, message_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these messages need nothing more. The others cannot be decided before this transaction ends."""
+    if not message_ids:
+        return frozenset()
+    query = (
+        select(messages.c.message_id, messages.c.handled)
+        .where(messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids)))
+        .with_for_update()
+    )
+    return frozenset(row.message_id for row in connection.execute(query) if row.handled)
+
+
+def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:
+    """What that request sent before, if it is one that may be repeated."""
+    if op_id is None:
+        return None
+    query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else sending_of(row)
 
 
 def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> bool:

@@ -17,6 +17,20 @@ def begin(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: st
     return True
 
 
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await what must not be left half done: a cancellation that comes in the meantime counts only after it."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
 class WorkGroup:
     """Owns tasks. Unlike a task group it gives them a moment to end before it cancels them."""
 
@@ -52,7 +66,7 @@ class WorkGroup:
     async def finish(self, grace_seconds: float) -> bool:
         """Let what is under way end, at most so long; cancel the rest and wait until it is gone.
 
-        Returns whether something was cancelled.
+        Returns whether something was cancelled, or has failed: what it had begun may be left open.
         """
         self._closed = True
         try:
@@ -65,6 +79,7 @@ class WorkGroup:
             if rest:
                 await asyncio.wait(rest)
             self._failure.cancel()
-            if self._failure.done() and not self._failure.cancelled():
+            failed = self._failure.done() and not self._failure.cancelled()
+            if failed:
                 self._failure.exception()  # seen: whoever cared has awaited it
-        return bool(rest)
+        return bool(rest) or failed

@@ -20,6 +20,7 @@ from shoal.conversations import Conversations
 from shoal.credentials import Credentials
 from shoal.errors import NeedsOwner, ShoalError, StoreError
 from shoal.incoming import Incoming
+from shoal.interruptions import note_interrupted
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.order_news import OrderNews
@@ -36,7 +37,7 @@ from shoal.sync_position import SyncPosition
 from shoal.token_shelf import SocketToken
 from shoal.upkeep import DeafConnection, Upkeep
 from shoal.uploaded_pictures import UploadedPictures
-from shoal.work_group import WorkGroup
+from shoal.work_group import WorkGroup, to_its_end
 from shoal.xianyu import frames
 from shoal.xianyu.halt import Halt
 from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
@@ -108,7 +109,7 @@ class XianyuLive:
 
         Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
-        await self._note_interrupted()
+        await self._note_interrupted()  # before anything is read of what the last connection left
         halt = Halt()
         try:
             async with session_through(
@@ -142,7 +143,7 @@ class XianyuLive:
             try:
                 await self._stay(access, token)
             except TokenRenewed:
-                continue
+                pass
             except TokenRefused:
                 await tokens.forget()
                 if not token.is_cached:
@@ -150,15 +151,24 @@ class XianyuLive:
             except DeafConnection:
                 await tokens.distrust()
                 raise
+            await self._note_interrupted()
 
     async def _note_interrupted(self) -> None:
-        """Say of what was under way when the program or the last connection ended that nobody knows."""
-        for sending in await self._around.message_log.sendings.interrupted(self._account.id):
-            log.warning(
-                "message uncertain", account=self._account.id, chat=sending.row.chat_id, order=sending.row.order_id
-            )
-        for intent in await self._around.order_book.interrupted(self._account.id):
-            log.warning("order uncertain", account=self._account.id, order=intent.order_id, act=intent.action)
+        """Say of what was under way when the program or the last socket ended that nobody knows."""
+        await note_interrupted(self._around.message_log, self._around.order_book, self._account.id)
+
+    async def _part(self, work: WorkGroup, grace_seconds: float) -> None:
+        """Let what is under way end, for so long, and settle what did not: the shop may stay off, or be parked.
+
+        If that cannot be stored, the next connection does it; what ended this one matters more.
+        """
+        is_open = True
+        try:
+            is_open = await work.finish(grace_seconds)
+        finally:
+            if is_open:
+                with suppress(StoreError):
+                    await to_its_end(self._note_interrupted())
 
     async def _stay(self, access: _Access, token: SocketToken) -> None:
         timeout_seconds = self._settings.site_timeout_seconds
@@ -273,9 +283,7 @@ class XianyuLive:
             grace_seconds = self._settings.send_timeout_seconds  # nothing is wrong: let what is under way end
             raise
         finally:
-            if await work.finish(grace_seconds):
-                with suppress(StoreError):  # the next connection does it again; what ended this one matters more
-                    await self._note_interrupted()
+            await self._part(work, grace_seconds)
             await position.keep()
 
     def _serve(self, orders: Orders, work: WorkGroup) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 from dataclasses import replace
 
@@ -291,6 +292,59 @@ async def test_what_never_left_is_taken_back_and_asked_again(log: MessageLog, se
     await sendings.take_back("shop", both.ids, "connection_lost", answers=["m1"])
     assert [found.outcome for found in await sendings.list_sendings(["shop"])] == ["dropped", "dropped"]
     assert [found.message.verdict for found in await log.unhandled("shop", 0)] == [Verdict.PENDING]
+
+
+async def test_f1_an_answer_is_stored_only_where_its_messages_are_undecided(
+    log: MessageLog, sendings: Sendings, told: list[Talk]
+) -> None:
+    await log.store_incoming("shop", [a_message(1), a_message(2), a_message(3)])
+    rows = [a_row(1, message_id="m2"), a_row(2, message_id="m2"), a_row(3, message_id="m2")]
+    racing = await asyncio.gather(*(sendings.queue([row], answers=["m1", "m2"]) for row in rows))
+    assert sorted(len(queued.ids) for queued in racing) == [0, 0, 1]
+    assert {queued.decided for queued in racing} == {frozenset(), frozenset({"m1", "m2"})}
+    told.clear()
+    late = await sendings.queue([a_row(4, message_id="m3")], answers=["m2", "m3"], guard=lambda _: Verdict.PAUSED)
+    assert late == Queued(decided=frozenset({"m2"}))
+    assert [found.message.message_id for found in await log.unhandled("shop", 0)] == ["m3"]
+    assert len(await sendings.list_sendings(["shop"])) == 1
+    assert told == []
+
+
+async def test_f1_what_another_connection_goes_on_with_is_not_taken_back(log: MessageLog, sendings: Sendings) -> None:
+    await log.store_incoming("shop", [a_message(1)])
+    (row_id,) = (await sendings.queue([a_row(1, message_id="m1")], answers=["m1"])).ids
+    await sendings.interrupted("shop")
+    assert not await sendings.take_back("shop", [row_id], "connection_lost", answers=["m1"])
+    assert await log.unhandled("shop", 0) == []
+    assert (await sendings.get(row_id)).outcome is SendOutcome.UNCERTAIN
+
+
+async def test_f1_a_letter_is_stored_once_for_each_request(sendings: Sendings) -> None:
+    letters = [a_row(number, kind=OutboxKind.MANUAL, op_id="7:key") for number in range(3)]
+    racing = await asyncio.gather(*(sendings.queue([letter]) for letter in letters))
+    (stored,) = [queued.ids[0] for queued in racing if queued.ids]
+    assert {queued.before.id for queued in racing if queued.before is not None} == {stored}
+    assert len(await sendings.list_sendings(["shop"])) == 1
+
+
+async def test_f1_what_is_under_way_is_settled_behind_what_is_still_to_be_written(
+    database: Database, sendings: Sendings
+) -> None:
+    goes_on = threading.Event()
+    standing = asyncio.create_task(database.write(lambda _: goes_on.wait(10)))
+    await asyncio.sleep(0.05)
+    queueing = [asyncio.create_task(queued(sendings, a_row(number, account))) for number, account in _TWO]
+    await asyncio.sleep(0.05)
+    asking = asyncio.create_task(sendings.interrupted("shop"))
+    await asyncio.sleep(0.1)
+    assert not asking.done()
+    goes_on.set()
+    await asyncio.gather(standing, *queueing)
+    assert [found.row.account_id for found in await asking] == ["shop"]
+    assert [found.row.account_id for found in await sendings.interrupted(None)] == ["other"]
+
+
+_TWO = ((1, "shop"), (2, "other"))
 
 
 # ── what holds back ─────────────────────────────────────────────────────────────────────────────────────────────────

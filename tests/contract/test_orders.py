@@ -164,6 +164,20 @@ async def test_an_irreversible_act_begins_once(book: OrderBook) -> None:
     assert not await book.begin_intent("shop", "o1", Act.FREE_SHIPPING)
 
 
+async def test_f1_what_a_server_left_under_way_is_told_of_every_shop_and_to_who_listens(book: OrderBook) -> None:
+    await paid(book)
+    await book.begin_intent("shop", "o1", Act.CONFIRM)
+    await book.begin_intent("other", "o2", Act.PAID_MESSAGE)
+    changed: list[Order] = []
+    book.on_change(changed.append)
+    assert [intent.order_id for intent in await book.interrupted(None)] == ["o1"]
+    assert {(order.order_id, order.problem) for order in changed} == {("o1", "confirm_uncertain"), ("o2", "")}
+    assert await book.intent_state("other", "o2", Act.PAID_MESSAGE) is IntentState.PENDING
+    changed.clear()
+    assert await book.interrupted(None) == []
+    assert changed == []
+
+
 async def test_two_servers_that_race_for_an_act_begin_it_once(
     book: OrderBook, database: Database, place: Place, clock: Clock
 ) -> None:

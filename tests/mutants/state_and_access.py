@@ -108,7 +108,8 @@ NOTICED: tuple[Noticed, ...] = (
             (
                 Edit(
                     "group_writer.py",
-                    "            waiting, self._waiting = list(self._waiting), deque()\n",
+                    "            waiting = [work for work in self._waiting if not isinstance(work, _Mark)]\n"
+                    "            self._waiting = deque(work for work in self._waiting if isinstance(work, _Mark))\n",
                     "            waiting: list[_Work] = []\n",
                 ),
             ),

@@ -137,6 +137,52 @@ async def test_the_store_degrades_while_nobody_knows_and_recovers(
         await assert_whole(store)
 
 
+async def test_f1_the_barrier_waits_for_what_was_sent_before_and_for_nothing_else(
+    tmp_path: Path, faults: Faults
+) -> None:
+    async with opened(tmp_path, faults) as (database, _):
+        writer = database.group_writer
+        groups = writer.groups_committed
+        await writer.settled()
+        assert writer.groups_committed == groups, "it writes nothing"
+        faults.hold = threading.Event()
+        before = asyncio.create_task(database.write(lambda _: None))
+        await asyncio.sleep(0.05)
+        barrier = asyncio.create_task(database.settled())
+        before.cancel()
+        await asyncio.sleep(0.1)
+        assert not barrier.done(), "its caller has left, and it is written all the same"
+        faults.hold.set()
+        await barrier
+        assert writer.groups_committed == groups + 1
+        faults.left["statement"] = 2
+        refused = asyncio.create_task(database.write(lambda _: None))
+        await database.settled()
+        assert isinstance((await asyncio.gather(refused, return_exceptions=True))[0], NotApplied)
+    with pytest.raises(StoreError):
+        await database.settled()
+
+
+async def test_f1_the_barrier_waits_until_an_unknown_commit_is_known(tmp_path: Path, faults: Faults) -> None:
+    async with opened(tmp_path, faults) as (database, _):
+        faults.left |= {"commit": 1, "barrier": 20}
+        with pytest.raises(OutcomeUnknown):
+            await database.write(lambda _: None)
+        barriers = [asyncio.create_task(database.settled()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert [database.degraded, *(barrier.done() for barrier in barriers)] == [True, False, False, False]
+        faults.left.clear()
+        await asyncio.gather(*barriers)
+        assert [database.degraded] == [False]
+        faults.left |= {"commit": 1, "barrier": 10**6}
+        with pytest.raises(OutcomeUnknown):
+            await database.write(lambda _: None)
+        barrier = asyncio.create_task(database.settled())
+        await asyncio.sleep(0.05)
+    with pytest.raises(NotApplied, match="closed"):
+        await barrier
+
+
 async def test_work_that_waits_while_the_store_degrades_is_refused(store: DBManager, faults: Faults) -> None:
     accounts = await created(store, *(an_account(f"shop{number}") for number in range(3)))
     faults.left |= {"commit": 1, "barrier": 4}

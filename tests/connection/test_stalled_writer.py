@@ -1,0 +1,206 @@
+"""The writer stands still for longer than a connection's farewell: what waits for it is neither lost nor done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from order_steps import CONSIGN, PATIENCE, calls, intent, order_soon, pay, paying_shop, running, words
+from sandboxed import Shoal
+from shoal import xianyu_live
+from shoal.account import AccountState
+from shoal.message_log import Direction
+from shoal.order_book import Act, IntentState
+from shoal.order_rows import OrderRow
+from shoal.sendings import SendOutcome
+from standins import ANN, until
+
+PLACES = ["statement", "commit"]
+"""Where the writer stands: before it has written what waits, or after that and before it is durable."""
+
+
+@pytest.fixture(autouse=True)
+def _a_short_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xianyu_live, "FAREWELL_SECONDS", 0.1)
+
+
+@asynccontextmanager
+async def standing(shoal: Shoal, place: str, begins: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """The writer stands still at that place of the first group after ``begins`` is true."""
+    stands, go_on = threading.Event(), threading.Event()
+
+    def at(point: str) -> None:
+        if point == place and not go_on.is_set() and begins():
+            stands.set()
+            go_on.wait(PATIENCE)
+
+    shoal.database.group_writer._point = at
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def beginning(shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Act, place: str) -> threading.Event:
+    """Set when an act is announced to the writer, or, at "commit", within the transaction that announces it."""
+    begins, ask, write = threading.Event(), shoal.book.begin_intent, OrderRow.begin
+
+    async def asked_to_begin(account_id: str, order_id: str, which: Act, **more: Any) -> bool:
+        if which is act and place == "statement":
+            begins.set()
+        return await ask(account_id, order_id, which, **more)
+
+    def written(row: OrderRow, which: Act, owner: str = "", epoch: int = 0) -> bool:
+        if which is act and place == "commit":
+            begins.set()
+        return write(row, which, owner, epoch)
+
+    monkeypatch.setattr(shoal.book, "begin_intent", asked_to_begin)
+    monkeypatch.setattr(OrderRow, "begin", written)
+    return begins
+
+
+async def look_forward_only(shoal: Shoal) -> None:
+    """Connect anew, with the look into the past held back: it would write more than the test is about."""
+    await shoal.close()
+    await shoal.sandbox.do("fault", kind="hold", which="conversations")
+    await shoal.open()
+    await running(shoal)
+
+
+async def dropped(shoal: Shoal, unb: str) -> None:
+    """Let the line drop, and give the next connection time to begin, if it does not wait for the writer."""
+    total = (await shoal.sandbox.sockets(unb))["total"]
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    loop = asyncio.get_running_loop()
+    late = loop.time() + 0.6
+    while loop.time() < late and (await shoal.sandbox.sockets(unb))["total"] == total:
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+
+
+async def outcomes(shoal: Shoal) -> list[str]:
+    """What became of everything that was to be sent."""
+    return [one.outcome for one in await shoal.log.sendings.list_sendings(["shop"])]
+
+
+async def asked(shoal: Shoal, unb: str) -> None:
+    """A buyer asks, and the question is stored."""
+    await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    async with asyncio.timeout(PATIENCE):
+        while not await shoal.log.list_messages(["shop"]):
+            await asyncio.sleep(0.01)
+
+
+async def is_at_rest(shoal: Shoal, unb: str) -> None:
+    """Nothing is said any more, also not by the next connection, and no row waits for a sender that is gone."""
+    await shoal.sandbox.do("faults/clear")
+    await shoal.sandbox.do("fault/release")
+    total = (await shoal.sandbox.sockets(unb))["total"]
+    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    async with asyncio.timeout(PATIENCE):
+        while (await shoal.sandbox.sockets(unb))["total"] == total:
+            await asyncio.sleep(0.02)
+    await running(shoal)
+    await asyncio.sleep(0.7)  # as long as a sending again would take, and an answer
+    assert SendOutcome.SENDING not in await outcomes(shoal)
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_f1_an_answer_that_waits_for_the_writer_when_the_line_drops_is_given_once(
+    shoal: Shoal, place: str
+) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.2}, caller=ANN)
+    await look_forward_only(shoal)
+    await asked(shoal, unb)
+    async with standing(shoal, place):
+        await asyncio.sleep(0.4)  # the burst ends, and its answer waits
+        await dropped(shoal, unb)
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    await is_at_rest(shoal, unb)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
+    (logged,) = await shoal.log.list_messages(["shop"], direction=Direction.IN)
+    assert (logged.message.verdict, logged.sendings[-1].outcome) == ("answered", SendOutcome.SENT)
+
+
+async def test_f1_an_answer_that_waits_for_the_writer_is_given_once_when_the_site_lets_in_late(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.2}, caller=ANN)
+    await asked(shoal, unb)
+    async with standing(shoal, "statement"):
+        await asyncio.sleep(0.4)  # the burst ends, and its answer waits
+        await shoal.sandbox.do("fault", account=unb, kind="hold", which="reg")
+        await dropped(shoal, unb)
+    await shoal.database.settled()
+    await shoal.sandbox.do("faults/clear")
+    await shoal.sandbox.do("fault/release")
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    await is_at_rest(shoal, unb)
+    assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("act", [Act.PAID_MESSAGE, Act.CONFIRM])
+async def test_f1_an_act_that_waits_for_the_writer_when_the_line_drops_is_done_once_or_told(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Act, place: str
+) -> None:
+    unb = await paying_shop(shoal)
+    await look_forward_only(shoal)
+    begins = beginning(shoal, monkeypatch, act, place)
+    async with standing(shoal, place, begins.is_set):
+        order_id = await pay(shoal, unb)
+        await until(begins.is_set)
+        await asyncio.sleep(0.3)
+        await dropped(shoal, unb)
+    if act is Act.CONFIRM and place == "commit":  # it stands there as begun, and nobody can know that it was not
+        await order_soon(shoal, order_id, problem="confirm_uncertain")
+    else:
+        await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await is_at_rest(shoal, unb)
+    order = await shoal.book.order("shop", order_id)
+    assert order is not None
+    assert len(await words(shoal, unb)) == 1
+    assert (await calls(shoal, CONSIGN, unb), order.problem) in {(1, ""), (0, "confirm_uncertain")}
+
+
+async def test_f1_an_act_that_was_begun_is_told_at_once_although_its_shop_is_switched_off(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unb = await paying_shop(shoal)
+    begins, off = beginning(shoal, monkeypatch, Act.CONFIRM, "commit"), None
+    async with standing(shoal, "commit", begins.is_set):
+        order_id = await pay(shoal, unb)
+        await until(begins.is_set)
+        await asyncio.sleep(0.3)
+        await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+        await asyncio.sleep(0.5)  # it says farewell, and is told to stop on top of it
+        off = asyncio.create_task(shoal.manager.update_cookie_status("shop", False, caller=ANN))
+        await asyncio.sleep(0.2)
+    await off
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
+    assert (await order_soon(shoal, order_id, problem="confirm_uncertain")).status == "pending_ship"
+    assert await calls(shoal, CONSIGN, unb) == 0
+
+
+async def test_f1_what_its_caller_has_left_before_it_was_written_is_not_written(shoal: Shoal) -> None:
+    ran = []
+
+    def job(_: Connection) -> None:
+        ran.append(True)
+
+    async with standing(shoal, "statement"):
+        first = asyncio.create_task(shoal.database.write(lambda _: None))
+        await asyncio.sleep(0.1)
+        leaves = asyncio.create_task(shoal.database.announce(job))
+        stays = asyncio.create_task(shoal.database.write(job))
+        await asyncio.sleep(0.1)
+        leaves.cancel()
+    await asyncio.gather(first, stays, leaves, return_exceptions=True)
+    assert len(ran) == 1
