@@ -169,6 +169,8 @@ class SandboxProcess(Process):
 class ServerProcess(Process):
     """``shoal serve`` on a data directory, against a sandbox."""
 
+    command: tuple[str, ...] = ("-m", "shoal")
+
     def __init__(self, data_dir: Path, sandbox_url: str, **environment: str) -> None:
         super().__init__(data_dir.parent / f"{data_dir.name}.log")
         self.data_dir = data_dir
@@ -190,7 +192,7 @@ class ServerProcess(Process):
 
     async def start(self) -> Self:
         """Start it, wait until it is ready, sign in."""
-        child = await self.spawn("-m", "shoal", "serve", environment=self.environment)
+        child = await self.spawn(*self.command, "serve", environment=self.environment)
 
         async def ready() -> bool:
             assert child.returncode is None, self.log_file.read_text()[-2000:]

@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from shoal.errors import ConfigError, StoreError
 from shoal.group_writer import ChangeWriter, FaultPoint, GroupWriter, translated
 from shoal.migrations import check_is_newest, migrate
+from shoal.predecessors import await_predecessors
 from shoal.schema import insert_or, metadata, store_meta
 from shoal.store import Change, Settle
 
@@ -155,6 +156,8 @@ class Database:
             guard()
             migrate(engine, database_file=self.file)
             guard()
+            if not self.is_sqlite:  # of a file, its lock says that the process and all its writes have ended
+                await_predecessors(engine)
             with engine.begin() as connection:
                 stored = _remember(connection, "marker", secrets.token_hex(16))
         if self.data_dir is not None and self.is_sqlite and marker != stored:

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreDegraded, StoreError
 from shoal.journal import JournalEntry
+from shoal.predecessors import WRITER_ROWS
 from shoal.schema import insert_or, store_meta
 from shoal.store import Change, Committed, Refused, Settle, Settlement, Unsettled
 
@@ -196,7 +197,7 @@ class GroupWriter:
         reopen_seconds: tuple[float, float] = REOPEN_SECONDS,
     ) -> None:
         self._engine = engine
-        self._key = f"writer:{name}"
+        self._key = f"{WRITER_ROWS}{name}"
         self._forget_key = name != "local"
         self._point: FaultPoint = fault_point or (lambda _: None)
         self._settle_seconds = settle_seconds

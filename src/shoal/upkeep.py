@@ -176,6 +176,8 @@ class Upkeep:
             overlooked = await self._catch_up.overlooked(self._connected_site_ms)
             if overlooked:
                 await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.look_seconds))
+                if self._socket.has_untaken:  # the database is slow, and the line hears
+                    return
                 overlooked = await self._catch_up.unknown(overlooked)
         except (TemporaryFailure, StoreError) as failure:
             log.warning("could not look", account=self._account_id, why=failure.code)

@@ -8,7 +8,9 @@ import pytest
 
 from doors import open_door
 from shoal.errors import ConfigError
+from shoal.order_book import Act, IntentState, News
 from shoal.reply_server import build_app
+from shoal.sendings import OutboxRow, SendOutcome
 from standins import FakeSite, cookie_of, quick_settings, until
 
 
@@ -53,6 +55,26 @@ async def test_after_a_restart_everything_is_as_it_was(tmp_path: Path) -> None:
         assert "off" not in door.site.ever
         answer = await door.client.get("/cookies", headers={"Authorization": token})
         assert answer.status_code == 200, "a sign-in outlives the server"
+
+
+async def test_f1_what_the_last_server_left_begun_is_told_at_the_start_also_of_a_shop_that_is_off(
+    tmp_path: Path,
+) -> None:
+    async with open_door(tmp_path) as door:
+        await door.add("shop", 1)
+        await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
+        book = door.server.order_book
+        await book.hear("shop", News(order_id="o1", status="pending_ship", source="card", paid=True, chat_id="c"))
+        await book.settle_intent("shop", "o1", Act.PAID_MESSAGE, IntentState.DONE)
+        assert await book.begin_intent("shop", "o1", Act.CONFIRM)
+        await door.server.message_log.sendings.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u1", text="hi")])
+    async with open_door(tmp_path) as door:
+        listed = await door.call("GET", "/cookies/shop/orders")
+        assert [(order["order_id"], order["problem"]["code"]) for order in listed["items"]] == [
+            ("o1", "confirm_uncertain")
+        ]
+        (sending,) = await door.server.message_log.sendings.list_sendings(["shop"])
+        assert sending.outcome is SendOutcome.UNCERTAIN
 
 
 async def test_when_the_database_has_recovered_it_is_read_again(tmp_path: Path) -> None:

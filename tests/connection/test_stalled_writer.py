@@ -189,6 +189,22 @@ async def test_f1_an_act_that_was_begun_is_told_at_once_although_its_shop_is_swi
     assert await calls(shoal, CONSIGN, unb) == 0
 
 
+async def test_f1_a_line_whose_pushes_wait_for_the_writer_is_not_taken_for_deaf(shoal: Shoal) -> None:
+    unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.close()
+    await shoal.open(probe_seconds=0.2, heartbeat_seconds=0.1)
+    await running(shoal)
+    total = (await shoal.sandbox.sockets(unb))["total"]
+    async with standing(shoal, "statement"):
+        for number in range(3):
+            await shoal.sandbox.do("say", account=unb, buyer=f"小鱼{number}", text="在吗")
+        await asyncio.sleep(1.5)
+    for number in range(3):
+        assert await shoal.sandbox.seen_soon(unb, f"小鱼{number}", 1) == ["hi"]
+    assert (await shoal.sandbox.sockets(unb))["total"] == total
+    assert len(await shoal.sandbox.calls("login.token", unb)) == 1
+
+
 async def test_f1_what_its_caller_has_left_before_it_was_written_is_not_written(shoal: Shoal) -> None:
     ran = []
 

@@ -34,6 +34,10 @@ class NetworkLoop(VirtualLoop):
         """Open a line to what listens at ``path``. Raises ``ConnectionRefusedError`` while that is refused."""
         return await self.network.connect(protocol_factory, path)
 
+    def stand_still(self, seconds: float) -> None:
+        """Let so much time pass in which nothing at all is done, as while the collector looks through a large heap."""
+        self._now += seconds
+
 
 class Network:
     """Every line there is, and what is wrong at the moment. The line to a path in ``steady`` is always good."""

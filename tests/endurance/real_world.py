@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections import Counter
 from collections.abc import MutableSequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,7 +19,16 @@ import httpx
 
 from benchmarks.processes import QUICK_ENVIRONMENT, SandboxProcess, ServerProcess
 from endurance.relay import Relay
-from endurance.story import ANSWER, KEYWORD, PAID_MESSAGE, PAUSE_MINUTES, Owner, Story
+from endurance.standstills import STANDING, STANDING_SECONDS
+from endurance.story import (
+    ANSWER,
+    KEYWORD,
+    PAID_MESSAGE,
+    PAUSE_MINUTES,
+    Owner,
+    Story,
+    Weather,
+)
 from endurance.verdicts import Limits, reckon
 from shoal.database import DATABASE_FILE
 
@@ -47,6 +58,60 @@ class Figures:
     violations: list[str] = field(default_factory=list)
     log: MutableSequence[str] = field(default_factory=list)
     seconds: float = 0.0
+
+
+class StandingServer(ServerProcess):
+    """A real server whose writer or readers can be made to stand still, or all of it."""
+
+    command = (str(Path(__file__).with_name("standing_server.py")),)
+
+    def __init__(self, data_dir: Path, site_url: str, **environment: str) -> None:
+        self._file = data_dir.with_name(f"{data_dir.name}.standing")
+        super().__init__(data_dir, site_url, STANDING_FILE=str(self._file), **environment)
+
+    def stand(self, place: str, seconds: float) -> None:
+        """Let it stand still for so long: ``begin`` or ``commit`` of its writer, or each ``read``."""
+        self._file.write_text(f"{place} {time.time() + seconds}", encoding="ascii")
+
+    async def stop_for(self, seconds: float) -> None:
+        """Let all of it stand still for so long, as while the collector looks through a large heap."""
+        pid = self._child.pid if self._child is not None else 0
+        if pid:
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+class RealWeather(Weather):
+    """The way between server and site, and the server itself, which may stand still while its lines break."""
+
+    def __init__(self, relay: Relay, server: StandingServer) -> None:
+        self._relay = relay
+        self._server = server
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    def strike(self, rng: Random) -> str:
+        kind = rng.choice(["way", "way", "way", *STANDING])
+        if kind == "way":
+            return self._relay.strike(rng)
+        seconds = rng.uniform(*STANDING_SECONDS)
+        match kind:
+            case "the writer stands still":
+                self._server.stand(rng.choice(["begin", "commit"]), seconds)
+            case "the readers stand still":
+                self._server.stand("read", seconds)
+            case _:
+                task = asyncio.create_task(self._server.stop_for(seconds))
+                self._stopping.add(task)
+                task.add_done_callback(self._stopping.discard)
+        if rng.random() < 0.7:
+            asyncio.get_running_loop().call_later(rng.uniform(0, seconds / 2), self._relay.cut, rng.choice([0.5, 1.0]))
+        return kind
+
+    def mend(self) -> None:
+        self._relay.mend()
+        self._server.stand("none", 0)
 
 
 class RealOwner(Owner):
@@ -121,7 +186,7 @@ async def live(seed: int, seconds: float, directory: Path, *, shops: int = 5) ->
     relay = Relay(urlsplit(sandbox.url).port or 0, Random(rng.random()))
     port = await relay.open()
     environment = {**QUICK_ENVIRONMENT, **ENVIRONMENT, "SSL_CERT_FILE": sandbox.authority}
-    server = ServerProcess(directory / "data", f"https://127.0.0.1:{port}", **environment)
+    server = StandingServer(directory / "data", f"https://127.0.0.1:{port}", **environment)
     try:
         await sandbox.do("policy", **POLICY)
         await server.start()
@@ -131,7 +196,7 @@ async def live(seed: int, seconds: float, directory: Path, *, shops: int = 5) ->
             rng,
             sandbox,
             owner,
-            relay,
+            RealWeather(relay, server),
             names,
             now=time.time,
             question_seconds=1.5,

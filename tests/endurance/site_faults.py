@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Final
+
+CALLS: Final = ("token", "consign", "send", "reg", "heartbeat", "getstate", "ackdiff", "history", "conversations")
+"""What the site is asked, by the names of its faults."""
+STANDS_STILL: Final = "the site stands still"
+"""Whatever it is asked, it answers nothing for so many ``seconds``."""
 
 
 def some_fault(rng: Random) -> tuple[str, dict[str, Any]]:
     """Choose one, with what the sandbox must be told of it."""
     few = rng.randint(1, 3)
     some_seconds = rng.uniform(3, 60)
-    calls = ["token", "consign", "send", "reg", "heartbeat", "getstate", "ackdiff", "history", "conversations"]
     choices: list[tuple[str, dict[str, Any]]] = [
         ("token_expired", {"times": few}),
         ("session_expired", {"until_seconds": some_seconds}),
@@ -23,8 +27,9 @@ def some_fault(rng: Random) -> tuple[str, dict[str, Any]]:
         ("duplicate_push", {"times": few, "copies": rng.randint(1, 3)}),
         ("batch_push", {"times": few, "size": rng.randint(2, 6)}),
         ("undecodable_push", {"times": 1}),
-        ("delay", {"which": rng.choice(calls), "seconds": round(rng.uniform(0.5, 25), 3), "times": few}),
-        ("hold", {"which": rng.choice(calls), "times": few}),
+        ("delay", {"which": rng.choice(CALLS), "seconds": round(rng.uniform(0.5, 25), 3), "times": few}),
+        ("hold", {"which": rng.choice(CALLS), "times": few}),
+        (STANDS_STILL, {"seconds": round(rng.uniform(2, 40), 3)}),
         ("send_refused", {"times": few, "reason": "CSI_FORBID"}),
         ("send_timeout", {"times": few, "delivered": rng.random() < 0.5}),
         ("rotate_cookie", {"times": 1, "name": rng.choice(["cookie2", "_tb_token_"])}),

@@ -50,7 +50,7 @@ async def test_f1_a_soak_counts_what_is_right_as_right_and_sees_what_is_planted(
     question = await soak.story.ask(shop, unb, "买家一")
     while question.kind != "wanted":
         question = await soak.story.ask(shop, unb, "买家一")
-    order_id = await soak.story._buy(shop, unb, "买家二")
+    order_id = await soak.story.buy(shop, unb, "买家二")
     await _settled(soak)
     assert _groups(soak, "order") == {"served once": 1}
     assert not set(_groups(soak, "line")) & {TWICE, PHANTOM, LOST}

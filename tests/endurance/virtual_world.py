@@ -15,7 +15,16 @@ import aiohttp
 
 from endurance.database import PacedDatabase
 from endurance.network import DETECT_SECONDS, Network, NetworkLoop
-from endurance.story import ANSWER, KEYWORD, PAID_MESSAGE, PAUSE_MINUTES, Owner, Story
+from endurance.standstills import STANDING, STANDING_SECONDS
+from endurance.story import (
+    ANSWER,
+    KEYWORD,
+    PAID_MESSAGE,
+    PAUSE_MINUTES,
+    Owner,
+    Story,
+)
+from endurance.trials import tried
 from endurance.verdicts import Limits, reckon
 from sandboxed import Sandbox, Shoal
 from shoal.clock import reading
@@ -118,14 +127,15 @@ class VirtualOwner(Owner):
 
 
 class VirtualWeather:
-    """The network and the disk."""
+    """The network, the disk, and the process itself, which may stand still."""
 
-    def __init__(self, network: Network, shoal: VirtualShoal) -> None:
+    def __init__(self, network: Network, shoal: VirtualShoal, loop: NetworkLoop) -> None:
         self._network = network
         self._shoal = shoal
+        self._loop = loop
 
     def strike(self, rng: Random) -> str:
-        kind = rng.choice(["cut some", "cut all", "silence", "refuse", "slow", "disk"])
+        kind = rng.choice(["cut some", "cut all", "silence", "refuse", "slow", "disk", *STANDING])
         seconds = rng.uniform(2, 45)
         match kind:
             case "cut some":
@@ -143,12 +153,37 @@ class VirtualWeather:
                 database = self._shoal.database
                 if isinstance(database, PacedDatabase):
                     database.trouble(seconds, rng.choice([0.3, 1.0]))
+            case _:
+                self._stand_still(kind, rng)
         return f"weather: {kind}"
+
+    def writer_stands(self, seconds: float) -> None:
+        """Let nothing be written for so long."""
+        if isinstance(self._shoal.database, PacedDatabase):
+            self._shoal.database.writer_stands(seconds, when_done=False)
+
+    def _stand_still(self, kind: str, rng: Random) -> None:
+        """Something in the process stands still, mostly for longer than a connection says farewell.
+
+        Often the lines are cut meanwhile: then connections end, and new ones begin, while their work waits.
+        """
+        seconds, database = rng.uniform(*STANDING_SECONDS), self._shoal.database
+        if rng.random() < 0.7:
+            self._loop.call_later(rng.uniform(0, seconds / 2), self._network.cut, rng.choice([0.5, 1.0]))
+        if kind == "the collector stands still":
+            self._loop.stand_still(seconds)
+        elif isinstance(database, PacedDatabase):
+            if kind == "the writer stands still":
+                database.writer_stands(seconds, when_done=rng.random() < 0.4)
+            else:
+                database.readers_stand(seconds)
 
     def mend(self) -> None:
         self._network.mend()
         if isinstance(self._shoal.database, PacedDatabase):
             self._shoal.database.trouble(0, 0)
+            self._shoal.database.writer_stands(0, when_done=False)
+            self._shoal.database.readers_stand(0)
 
 
 _OURS = ("reply_debounce_seconds", "heartbeat_seconds", "heartbeat_timeout_seconds", "site_timeout_seconds")
@@ -203,9 +238,11 @@ async def _live(figures: Figures, loop: NetworkLoop, directory: Path, shops: int
             values = {"paid_message": PAID_MESSAGE, "pause_duration": PAUSE_MINUTES}
             await shoal.manager.update_settings(f"shop{number}", values, caller=ANN)
             await shoal.manager.update_auto_confirm_setting(f"shop{number}", True, caller=ANN)
-        weather = VirtualWeather(network, shoal)
+        weather = VirtualWeather(network, shoal, loop)
         now = lambda: START_MS / 1000 + loop.time()  # noqa: E731 - as short as what it stands for
-        story = Story(rng, sandbox, owner, weather, names, now=now, calm=calm, trials=not calm)
+        story = Story(rng, sandbox, owner, weather, names, now=now, calm=calm)
+        if not calm:
+            story.trials = lambda story: tried(story, weather.writer_stands)
         story.rest_seconds = story.rest_seconds if calm else DEAF_REST_SECONDS
         try:
             await story.run(figures.virtual_seconds)

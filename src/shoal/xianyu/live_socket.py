@@ -203,6 +203,7 @@ class LiveSocket:
         "_ending",
         "_gate",
         "_halt",
+        "_is_taking",
         "_link",
         "_pushes",
         "_reader",
@@ -226,6 +227,7 @@ class LiveSocket:
         self._pushes: deque[tuple[int, Frame]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        self._is_taking = False
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,6 +251,11 @@ class LiveSocket:
     def is_open(self) -> bool:
         """Whether frames can still come and go."""
         return self._ending is None
+
+    @property
+    def has_untaken(self) -> bool:
+        """Whether something was pushed with which its reader is not done."""
+        return self._is_taking or bool(self._pushes)
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -352,7 +359,9 @@ class LiveSocket:
             while self._pushes:
                 size, push = self._pushes.popleft()
                 self._waiting_bytes -= size
+                self._is_taking = True
                 yield push
+                self._is_taking = False
             if self._ending is not None:
                 raise self._ended()
             self._arrived.clear()

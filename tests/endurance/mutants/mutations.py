@@ -86,6 +86,28 @@ MUTATIONS = (
         "        return echoed is not None\n",
         "        return False\n",
     ),
+    Mutation(
+        "a new connection reads past what still waits for the writer",
+        (
+            Edit("database.py", "            if not waits:\n", "            if False:\n"),
+            Edit(
+                "sendings.py",
+                "        await self._database.settled()\n        cut_off",
+                "        cut_off",
+            ),
+            Edit(
+                "order_book.py",
+                "        await self._database.settled()\n        said",
+                "        said",
+            ),
+        ),
+    ),
+    _one(
+        "what was under way when the program ended is left as it was",
+        "interruptions.py",
+        "    for sending in await message_log.sendings.interrupted(account_id):\n",
+        "    for sending in []:\n",
+    ),
     _one(
         "a card that comes again makes the order due again",
         "order_rows.py",
