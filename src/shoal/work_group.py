@@ -17,20 +17,6 @@ def begin(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: st
     return True
 
 
-async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await what must not be left half done: a cancellation that comes in the meantime counts only after it."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
-
-
 class WorkGroup:
     """Owns tasks. Unlike a task group it gives them a moment to end before it cancels them."""
 

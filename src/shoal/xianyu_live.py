@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -18,9 +17,9 @@ from shoal.clock import SiteClock
 from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
-from shoal.errors import NeedsOwner, ShoalError, StoreError
+from shoal.errors import NeedsOwner, ShoalError
 from shoal.incoming import Incoming
-from shoal.interruptions import note_interrupted
+from shoal.interruptions import Interruptions
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.order_news import OrderNews
@@ -37,7 +36,7 @@ from shoal.sync_position import SyncPosition
 from shoal.token_shelf import SocketToken
 from shoal.upkeep import DeafConnection, Upkeep
 from shoal.uploaded_pictures import UploadedPictures
-from shoal.work_group import WorkGroup, to_its_end
+from shoal.work_group import WorkGroup
 from shoal.xianyu import frames
 from shoal.xianyu.halt import Halt
 from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
@@ -75,6 +74,7 @@ class LiveSurroundings:
     outbound: Outbound = field(default_factory=Outbound)
     """Where a proxy may be."""
     switchboard: Switchboard = field(default_factory=Switchboard)
+    interruptions: Interruptions = field(default_factory=Interruptions)
     rng: Random = field(default_factory=Random)
     """Spreads what many connections do now and then, and sets the pace of answers."""
 
@@ -155,20 +155,18 @@ class XianyuLive:
 
     async def _note_interrupted(self) -> None:
         """Say of what was under way when the program or the last socket ended that nobody knows."""
-        await note_interrupted(self._around.message_log, self._around.order_book, self._account.id)
+        around = self._around
+        await around.interruptions.settle(around.message_log, around.order_book, self._account.id)
 
     async def _part(self, work: WorkGroup, grace_seconds: float) -> None:
-        """Let what is under way end, for so long, and settle what did not: the shop may stay off, or be parked.
-
-        If that cannot be stored, the next connection does it; what ended this one matters more.
-        """
+        """Let what is under way end, for so long, and see to what did not: the shop may stay off, or be parked."""
         is_open = True
         try:
             is_open = await work.finish(grace_seconds)
         finally:
             if is_open:
-                with suppress(StoreError):
-                    await to_its_end(self._note_interrupted())
+                around = self._around
+                around.interruptions.settle_soon(around.message_log, around.order_book, self._account.id)
 
     async def _stay(self, access: _Access, token: SocketToken) -> None:
         timeout_seconds = self._settings.site_timeout_seconds
