@@ -32,7 +32,11 @@ class Interruptions:
         if before is not None:
             before.cancel()  # what it has sent to be written is waited for too
             await asyncio.wait({before})
-        await note_interrupted(message_log, order_book, account_id)
+        try:
+            await note_interrupted(message_log, order_book, account_id)
+        except BaseException:
+            self.settle_soon(message_log, order_book, account_id)  # this connection will not: its shop may be off now
+            raise
 
     def settle_soon(self, message_log: MessageLog, order_book: OrderBook, account_id: str) -> None:
         """Settle it as soon as the database lets us, unless the next connection does so first."""
