@@ -137,7 +137,7 @@ class Story:
     typed: list[tuple[str, str, float]] = field(default_factory=list)
     """account, chat and moment of what the owner said himself"""
     sure: set[str] = field(default_factory=set)
-    """tokens of questions that nothing but one trial happened to"""
+    """tokens of questions whose answers certainly did not leave unseen"""
     happened: Counter[str] = field(default_factory=Counter)
     log: MutableSequence[str] = field(default_factory=list)
     able: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)

@@ -72,8 +72,8 @@ async def reckon(story: Story, site: Site, database_file: Path, limits: Limits) 
     for question in story.questions:
         texts = [text for text in seen[question.unb, question.buyer] if question.token in text]
         outcome = outcome_of(story, question, texts, stored, limits)
-        if question.token in story.sure and question.kind == "wanted" and outcome.startswith("unanswered"):
-            outcome = f"!nothing was in its way: {outcome}"
+        if question.token in story.sure and outcome == "unanswered: uncertain":
+            outcome = "!nobody knows what became of it, although nothing could leave"
         _count(reckoning, "message", outcome, question)
     attempts = {order["id"]: order["attempts"] for order in (await site.get("orders"))["items"]}
     for purchase in story.purchases:
