@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
+_HOST_NAME = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62}\.?)+")
+_LONGEST_NAME = 253
 
 
 def reachable_url(host: str, port: int, *, scheme: str = "http") -> str:
@@ -24,7 +29,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+def parse_networks(text: str) -> tuple[Network, ...]:
     """The networks and addresses of a setting, with commas or blanks between. Raises ``ValueError`` naming the word."""
     networks = []
     for word in text.replace(",", " ").split():
@@ -33,3 +38,38 @@ def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         except ValueError:
             raise ValueError(f"{word} is neither an address nor a network") from None
     return tuple(networks)
+
+
+def parse_host_names(text: str) -> frozenset[str]:
+    """The names of a setting, with commas or blanks between; ``*.`` at the front stands for anything below.
+
+    Raises ``ValueError`` naming the word.
+    """
+    names = set()
+    for word in text.replace(",", " ").split():
+        name = word.lower().rstrip(".")
+        if len(name) > _LONGEST_NAME or not _HOST_NAME.fullmatch(name):
+            raise ValueError(f"{word} is no name of a host; write it without https:// and without a port")
+        names.add(name)
+    return frozenset(names)
+
+
+def host_name(netloc: str) -> str:
+    """The name or address in a ``Host`` header: without its port, in lower case."""
+    text = netloc.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].rstrip(".")
+
+
+def is_allowed_host(name: str, allowed: frozenset[str]) -> bool:
+    """Whether a page may be reached under that name: an address, a name of this machine, or one that is allowed."""
+    if name == "localhost" or name.endswith(".localhost") or name in allowed:
+        return True
+    if any(one.startswith("*.") and name.endswith(one[1:]) for one in allowed):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -10,7 +10,7 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from shoal.addresses import parse_networks
+from shoal.addresses import parse_host_names, parse_networks
 from shoal.errors import ConfigError
 from shoal.outbound import Outbound
 
@@ -105,6 +105,29 @@ class Settings(BaseSettings):
         description="Reverse proxies (addresses or networks, with commas) whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed; empty: nobody's.",
     )
+    allowed_hosts: str = Field(
+        "",
+        description="Names under which browsers may reach the server, with commas (`shop.example.org, *.lan`); others "
+        "are refused, addresses and `localhost` never. Empty: every name.",
+    )
+    client_silence_seconds: float = Field(
+        20.0,
+        ge=1,
+        le=300,
+        description="Longest that a client may take for a TLS handshake or the head of a request, may send nothing of "
+        "a body (or less than 1 KiB a second), or may read nothing of an answer.",
+    )
+    max_connections: int = Field(
+        0, ge=0, le=100_000, description="Connections to the server at once; 0, and at most, is half of the limit of "
+        "open files, and 0 no more than 4,096."
+    )  # fmt: skip
+    connections_per_address: int = Field(
+        100, ge=4, le=100_000, description="Connections at once from one address (one /64 network of IPv6), or "
+        "requests at once that a trusted proxy passes on for one. This machine itself has no such limit."
+    )  # fmt: skip
+    streams_per_user: int = Field(
+        40, ge=2, le=10_000, description="Open pages of the console, and streams of events, of one person at once."
+    )
     allow_plain_http: bool = Field(
         False, description="Serve other machines without TLS: only in a network that you trust."
     )
@@ -148,6 +171,12 @@ class Settings(BaseSettings):
         for network in parse_networks(value):
             if network.prefixlen < _NARROWEST_TRUSTED[network.version]:
                 raise ValueError(f"{network} is more than your own proxies: who is in it may claim any address")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: str) -> str:
+        parse_host_names(value)
         return value
 
     @field_validator("allow_private_targets")

@@ -74,8 +74,8 @@ class TooManyAttempts(InvalidInput):
 
     code = "too_many_attempts"
 
-    def __init__(self, *, retry_after: int, code: str | None = None) -> None:
-        super().__init__(f"try again in {retry_after} s", code=code, retry_after=retry_after)
+    def __init__(self, *, retry_after: int, code: str | None = None, **params: Any) -> None:
+        super().__init__(f"try again in {retry_after} s", code=code, retry_after=retry_after, **params)
         self.retry_after = retry_after
 
 

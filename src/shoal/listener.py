@@ -9,15 +9,22 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from shoal.addresses import is_loopback, parse_networks, reachable_url
+from shoal.acceptor import Acceptor
+from shoal.addresses import is_loopback, parse_host_names, parse_networks, reachable_url
+from shoal.api.host_names import HostNames
+from shoal.api.request_limits import RequestLimits
 from shoal.bounded_head import BoundedHead
 from shoal.config import Settings
+from shoal.connections import STATE_KEY, Connection, Connections, Limits, most_connections
 from shoal.errors import ConfigError
 from shoal.heap import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.open_files import allow_many_open_files
@@ -83,43 +90,47 @@ def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
     certificate = check_door(settings)
     keep_large_blocks_apart()
     set_apart_what_is_loaded()
-    allow_many_open_files()
+    limits = Limits(
+        total=most_connections(settings.max_connections, allow_many_open_files()),
+        per_address=settings.connections_per_address,
+        silent_seconds=settings.client_silence_seconds,
+    )
     with (
         contextlib.closing(bind(settings.host, settings.port)) as taken,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(app, settings, certificate, taken, announce))
+        runner.run(_serve(app, settings, certificate, taken, announce, limits))
 
 
 async def _serve(
-    app: FastAPI, settings: Settings, certificate: Certificate | None, taken: socket.socket, announce: Announce
+    app: FastAPI,
+    settings: Settings,
+    certificate: Certificate | None,
+    taken: socket.socket,
+    announce: Announce,
+    limits: Limits,
 ) -> None:
     host = settings.host
     url = reachable_url(host, taken.getsockname()[1], scheme="https" if certificate else "http")
-    proxies = [str(network) for network in parse_networks(settings.trusted_proxies)]
+    connections = Connections(limits, parse_networks(settings.trusted_proxies))
     config = uvicorn.Config(
-        app,
+        _guarded(app, settings, connections),
         http=BoundedHead,
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies,
+        proxy_headers=False,  # they are heard in ``_guarded``
         lifespan="off",  # it is entered here, so that its errors reach the person who started us
         log_config=None,
         log_level=None,
         server_header=False,
-        backlog=_BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-
-    if certificate is not None:
-        config.load()
-        config.ssl = certificate.context()  # uvicorn's own knows neither a least version nor good ciphers
+    context = certificate.context() if certificate else None
 
     def end_streams() -> None:
         app.state.server.events.end()
 
-    server = _Server(config, lambda: announce(app, url), end_streams)
+    server = _Server(config, connections, context, lambda: announce(app, url), end_streams)
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
 
@@ -133,10 +144,12 @@ async def _serve(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
-    if certificate is not None and config.ssl is not None:
-        loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, config.ssl)
+    if certificate is not None and context is not None:
+        loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
     elif not is_loopback(host):
         log.warning("passwords may cross the network in clear", host=host)
+    if not settings.allowed_hosts and (certificate or _names_proxies(settings)):
+        log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
     try:
         async with app.router.lifespan_context(app):
             try:
@@ -147,6 +160,22 @@ async def _serve(
     except asyncio.CancelledError:
         if not server.should_exit:
             raise
+
+
+def _guarded(app: FastAPI, settings: Settings, connections: Connections) -> ASGIApp:
+    """The application behind what must know who is connected, before it hears for whom a proxy speaks."""
+    networks = parse_networks(settings.trusted_proxies)
+    proxies = [str(network) for network in networks]
+    limited: Any = RequestLimits(app, connections)
+    heard: Any = ProxyHeadersMiddleware(limited, trusted_hosts=proxies) if proxies else limited
+    return HostNames(
+        heard, allowed=parse_host_names(settings.allowed_hosts), proxies=networks, hsts=settings.tls_cert is not None
+    )
+
+
+def _names_proxies(settings: Settings) -> bool:
+    """Whether the operator named reverse proxies themselves."""
+    return "trusted_proxies" in settings.model_fields_set and bool(parse_networks(settings.trusted_proxies))
 
 
 def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
@@ -162,8 +191,18 @@ def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
 class _Server(uvicorn.Server):
     """Leaves signals to us, says when it listens, and lets streams end before it waits for what is under way."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], end_streams: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        context: ssl.SSLContext | None,
+        announce: Callable[[], None],
+        end_streams: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._connections = connections
+        connections.speak_by(self.protocol_of)
+        self._context = context
         self._announce = announce
         self._end_streams = end_streams
 
@@ -171,8 +210,19 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def protocol_of(self, connection: Connection) -> asyncio.Protocol:
+        """What speaks on a connection; each request knows its connection by ``scope["state"]``."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection}
+        )
+        return protocol
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen by an acceptor of our own, which counts connections and TLS handshakes from their beginning."""
+        self.servers: list[Any] = [
+            Acceptor(one, self._connections, self._context, backlog=_BACKLOG) for one in sockets or ()
+        ]
+        self.started = True
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -80,6 +80,7 @@ from shoal.events import Talk
 from shoal.interruptions import note_interrupted
 from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
+from shoal.live_streams import LiveStreams
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook, order_talk
 from shoal.outbound import Outbound
@@ -316,6 +317,7 @@ async def _open_parts(
         call_rates=CallRates(
             of_session=settings.session_calls_per_minute, of_token=settings.api_token_calls_per_minute
         ),
+        live_streams=LiveStreams(settings.streams_per_user),
         departures=departures,
         message_log=message_log,
         pauses=ChatPauses(database, tell=tell),

@@ -20,6 +20,7 @@ from shoal.departures import Departures
 from shoal.events import EventBus
 from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation
+from shoal.live_streams import LiveStreams
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.outbound import Outbound
@@ -53,6 +54,7 @@ class Server:
     second_factor: SecondFactor
     sign_ins: SignIns
     call_rates: CallRates
+    live_streams: LiveStreams
     departures: Departures
     message_log: MessageLog
     pauses: ChatPauses

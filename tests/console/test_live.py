@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from doors import Door, another_person, served
+from doors import Door, another_person, open_door, served
 from shoal.console import live
 from shoal.message_log import IncomingMessage
 from standins import ANN, cookie_of, until
@@ -236,3 +237,20 @@ async def test_a_page_follows_what_is_shared_with_its_reader_and_hears_nothing_m
             assert "not for bob" not in str(told)
             if "mine" in [row["id"] for row in told["accounts"]]:
                 break
+
+
+async def test_f13_a_person_may_hold_so_many_pages_open_and_one_more_is_told_so(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "data", streams_per_user=2) as door, served(door) as url:
+        async with _page(door, url) as first, _page(door, url) as second:
+            await _next(first)
+            await _next(second)
+            async with _page(door, url) as third:
+                async with asyncio.timeout(30):
+                    await third.wait_closed()
+                assert (third.close_code, third.close_reason) == (live.TOO_MANY, "too_many_streams")
+        async with asyncio.timeout(30):
+            while True:  # as soon as the server has seen them leave
+                async with _page(door, url) as again:
+                    if "accounts" in await again.recv():
+                        return
+                await asyncio.sleep(0.05)

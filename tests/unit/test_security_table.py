@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from shoal import access, api_tokens, bounded_head, passwords, picture_formats, qr_logins, second_factor, sheets
+from shoal import (
+    access,
+    api_tokens,
+    bounded_head,
+    connections,
+    passwords,
+    picture_formats,
+    qr_logins,
+    second_factor,
+    sheets,
+)
 from shoal.api import bodies, body_limit
 from shoal.config import Settings
 from shoal.matcher import MAX_PATTERNS
@@ -114,6 +124,10 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"Excel tables of {sheets.MAX_UNPACKED_BYTES // mib} MiB unpacked in {sheets.MAX_PARTS} parts",
         f"{sheets.MAX_ROWS} rows and {sheets.MAX_COLUMNS} columns",
         f"pictures of {picture_formats.MAX_SIDE_PIXELS} pixels a side",
+        f"a client has {settings['client_silence_seconds'].default:g} s",
+        f"{settings['connections_per_address'].default} connections from one address",
+        f"{connections.MOST_CONNECTIONS} at most (`max_connections`)",
+        f"A person holds {settings['streams_per_user'].default} pages and streams open",
         f"{MAX_PATTERNS} regular expressions",
         f"{bodies.MAX_BATCH} accounts in a batch",
         f"{access.MOST_STAFF} people for a shop",

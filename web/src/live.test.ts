@@ -89,6 +89,16 @@ test('who is signed out is told so and not tried again', () => {
   expect(FakeSocket.all).toHaveLength(1)
 })
 
+test('a page too many says so and tries again slowly', () => {
+  new Line(heard)
+  last().break(4429)
+  expect(states).toEqual(['full'])
+  vi.advanceTimersByTime(10_000)
+  expect(FakeSocket.all).toHaveLength(1)
+  vi.advanceTimersByTime(10_000)
+  expect(FakeSocket.all).toHaveLength(2)
+})
+
 test('a closed line stays closed', () => {
   const line = new Line(heard)
   line.close()

@@ -27,7 +27,8 @@ export interface Talk {
   at: string
 }
 
-export type LineState = 'connecting' | 'live' | 'lost'
+/** `full`: as many pages are open as one person may have. */
+export type LineState = 'connecting' | 'live' | 'lost' | 'full'
 
 export interface Listener {
   /** The server said anything at all. */
@@ -40,6 +41,8 @@ export interface Listener {
 }
 
 const SIGNED_OUT = 4401
+const TOO_MANY = 4429
+const FULL_RETRY_MS = 15_000
 /** The server says something every 5 s; after three of these the line counts as dead. */
 const SILENCE_MS = 15_000
 /** The same when the browser says that its network is gone: one more word is waited for. */
@@ -141,9 +144,10 @@ export class Line {
       this.listener.signedOut()
       return
     }
-    this.listener.state('lost')
-    const wait = this.failures === 0 ? FIRST_RETRY_MS : this.failures < QUICK_RETRIES ? RETRY_MS : LATER_RETRY_MS
+    const full = code === TOO_MANY
+    this.listener.state(full ? 'full' : 'lost')
+    const soon = this.failures === 0 ? FIRST_RETRY_MS : this.failures < QUICK_RETRIES ? RETRY_MS : LATER_RETRY_MS
     this.failures += 1
-    this.retry = window.setTimeout(() => this.open(), wait * (0.75 + Math.random() / 2))
+    this.retry = window.setTimeout(() => this.open(), (full ? FULL_RETRY_MS : soon) * (0.75 + Math.random() / 2))
   }
 }

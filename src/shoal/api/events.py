@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Annotated
 
 from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
-from starlette.types import Send
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from shoal.access import Principal
 from shoal.api.caller import SessionToken, TheServer, WhoReads
 from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
+from shoal.api.problems import answer_to
+from shoal.api.refusals import note_refusal
 from shoal.api.routing import Routes
 from shoal.api.streams import is_over, while_signed_in
+from shoal.errors import TooManyCalls
 from shoal.server import Server
 
 routes = Routes(tags=["events"])
@@ -36,9 +40,31 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], status_code: int = 200) -> None:
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        status_code: int = 200,
+        *,
+        place: AbstractContextManager[None] | None = None,
+    ) -> None:
+        """``place`` is held for as long as the stream is open."""
         super().__init__(chunks, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._chunks = chunks
+        self._place = place or nullcontext()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse when the person holds too many open."""
+        try:
+            self._place.__enter__()
+        except TooManyCalls as error:
+            request = Request(scope)
+            await note_refusal(request, error)
+            await answer_to(error, request)(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._place.__exit__(None, None, None)
 
     async def stream_response(self, send: Send) -> None:
         """Send until the stream ends or the reader leaves."""
@@ -80,7 +106,7 @@ async def get_events(
     sign-in, or with the token.
     """
     cursor = after if last_event_id is None else _cursor(last_event_id)
-    return EventStream(_chunks(server, who, token or "", cursor))
+    return EventStream(_chunks(server, who, token or "", cursor), place=server.live_streams.one_more(who.id))
 
 
 def _cursor(last_event_id: str) -> int | None:

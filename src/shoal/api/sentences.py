@@ -171,6 +171,12 @@ PROBLEMS: dict[str, Problem] = {
         "To protect your password, signing in from another machine needs HTTPS. Only in a network that you trust set "
         "SHOAL_ALLOW_PLAIN_HTTP=true.",
     ),
+    "unknown_host": Problem(
+        421,
+        "不能通过“{host}”这个域名访问。若这是您自己的域名，请把它加入设置 SHOAL_ALLOWED_HOSTS，然后重新启动",
+        "The server is not to be reached under the name “{host}”. If that name is yours, add it to the setting "
+        "SHOAL_ALLOWED_HOSTS and start the server again.",
+    ),
     "forbidden": Problem(403, "需要管理员权限", "Only the administrator may do this."),
     "registration_closed": Problem(
         403,
@@ -199,6 +205,16 @@ PROBLEMS: dict[str, Problem] = {
         429,
         "请求太频繁，请在 {retry_after} 秒后再试",
         "There were too many calls; call again in {retry_after} s.",
+    ),
+    "too_many_requests": Problem(
+        429,
+        "同时进行的请求太多，请在 {retry_after} 秒后再试",
+        "Too many requests from your address are under way; call again in {retry_after} s.",
+    ),
+    "too_many_streams": Problem(
+        429,
+        "打开的页面或事件流已达 {limit} 个，请先关闭一些",
+        "You have {limit} pages and streams of events open; close some of them first.",
     ),
     "too_many_pictures": Problem(
         429,

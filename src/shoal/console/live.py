@@ -27,6 +27,7 @@ from shoal.api.session_cookie import cookie_token, is_own_origin
 from shoal.api.shapes import account_body
 from shoal.api.streams import is_over, until_over
 from shoal.console.session import note_foreign_page
+from shoal.errors import TooManyCalls
 from shoal.server import Server
 
 routes = Routes(dependencies=[SIGNED_IN_BY_ITSELF])
@@ -38,8 +39,10 @@ BATCH_SECONDS: Final = 0.02
 _OF_ACCOUNTS: Final = frozenset({"change", "state"})
 """The events after which an account's row differs; the others are about chats."""
 SIGNED_OUT: Final = 4401
-SERVER_STOPS: Final = 1012
 """The close code of a socket whose session is over, or never was."""
+TOO_MANY: Final = 4429
+"""The close code of one more than a person may hold open."""
+SERVER_STOPS: Final = 1012
 
 
 @routes.websocket("/console/live")
@@ -56,11 +59,17 @@ async def follow(socket: WebSocket) -> None:
     if session is None or token is None:
         await socket.close(SIGNED_OUT)
         return
-    telling = asyncio.create_task(
-        _tell(socket, server, Principal(user=session.user, session=session), token), name=f"console:{session.user.id}"
-    )
     try:
-        async with until_over(server, session.user.id, token) as over:
+        with server.live_streams.one_more(session.user.id):
+            await _follow(socket, server, Principal(user=session.user, session=session), token)
+    except TooManyCalls as error:
+        await socket.close(TOO_MANY, error.code)
+
+
+async def _follow(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
+    telling = asyncio.create_task(_tell(socket, server, who, token), name=f"console:{who.id}")
+    try:
+        async with until_over(server, who.id, token) as over:
             await _until_gone(socket, telling, over)
             signed_out = over.done() and not telling.done()
     finally:

@@ -39,6 +39,8 @@ export const en: Messages = {
     edit: 'Edit',
     saved: 'Saved',
     loadMore: 'Load more',
+    tooManyPages:
+      'You have too many pages open, so this one stands still. Close some others, and it goes on by itself.',
     offlineHint: 'What you see is as of {when}. It renews itself when the line is back.',
   },
   nav: {
@@ -49,7 +51,7 @@ export const en: Messages = {
     history: 'History',
     settings: 'Settings',
   },
-  line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…' },
+  line: { live: 'Live', connecting: 'Connecting…', lost: 'Disconnected, trying again…', full: 'Standing still' },
   login: {
     title: 'Sign in to Shoal',
     name: 'User name or e-mail',

@@ -37,6 +37,7 @@ export const zh = {
     edit: '编辑',
     saved: '已保存',
     loadMore: '加载更多',
+    tooManyPages: '您打开的页面太多，本页暂不更新。关闭其他页面后，本页会自动恢复。',
     offlineHint: '显示的是 {when} 的内容，恢复连接后会自动更新。',
   },
   nav: {
@@ -47,7 +48,7 @@ export const zh = {
     history: '变更记录',
     settings: '设置',
   },
-  line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…' },
+  line: { live: '实时连接', connecting: '正在连接…', lost: '连接已断开，正在重连…', full: '页面过多，已暂停' },
   login: {
     title: '登录 Shoal',
     name: '用户名或邮箱',

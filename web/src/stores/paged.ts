@@ -78,7 +78,7 @@ export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Ki
   watch(
     () => accounts.line,
     (line, was) => {
-      if (line === 'live' && was === 'lost') void load()
+      if (line === 'live' && (was === 'lost' || was === 'full')) void load()
     },
   )
 

@@ -1,0 +1,31 @@
+"""How many pages and streams of events a person holds open: each costs a connection, and work at every change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shoal.errors import TooManyCalls
+
+RETRY_AFTER_SECONDS = 30
+
+
+class LiveStreams:
+    """Counts what is open, by person."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: dict[int, int] = {}
+
+    @contextmanager
+    def one_more(self, user_id: int) -> Iterator[None]:
+        """Hold one more open. Raises ``TooManyCalls`` (``too_many_streams``)."""
+        if self._open.get(user_id, 0) >= self._limit:
+            raise TooManyCalls(retry_after=RETRY_AFTER_SECONDS, code="too_many_streams", limit=self._limit)
+        self._open[user_id] = self._open.get(user_id, 0) + 1
+        try:
+            yield
+        finally:
+            self._open[user_id] -= 1
+            if not self._open[user_id]:
+                del self._open[user_id]

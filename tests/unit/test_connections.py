@@ -1,0 +1,75 @@
+"""Who gets a place at the door, and who makes room."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoal.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
+from shoal.connections import Connections, Limits, grouped, most_connections
+
+
+async def test_f13_an_address_has_so_many_places_and_a_new_one_takes_that_of_its_oldest_silent_one() -> None:
+    places = Connections(Limits(total=100, per_address=3, silent_seconds=60), parse_networks("10.0.0.0/8"))
+    first, second, third = (places.admit("203.0.113.5") for _ in range(3))
+    assert first
+    assert second
+    assert third
+    first.work()
+    assert places.admit("203.0.113.5")  # in the place of the second
+    assert len(places) == 3
+    third.work()
+    fourth = next(one for one in places._all if one not in (first, third))
+    fourth.work()
+    assert places.admit("203.0.113.5") is None  # each is being served
+    assert places.admit("203.0.113.6") is not None
+    fourth.wait_for_client()
+    assert places.admit("203.0.113.5") is not None
+    for _ in range(20):
+        assert places.admit("127.0.0.1") is not None  # this machine and proxies stand for many
+        assert places.admit("10.1.2.3") is not None
+
+
+async def test_f13_a_full_house_makes_room_by_whoever_has_been_silent_longest() -> None:
+    places = Connections(Limits(total=4, per_address=100, silent_seconds=60), ())
+    people = [places.admit(f"203.0.113.{number}") for number in range(4)]
+    assert all(people)
+    people[0].work()  # type: ignore[union-attr]
+    assert places.admit("198.51.100.1") is not None
+    assert people[1] not in places._all
+    assert people[0] in places._all
+    for one in list(places._all):
+        one.work()
+    assert places.admit("198.51.100.2") is None
+
+
+async def test_f13_who_has_a_network_of_ipv6_counts_as_one_and_what_is_in_flight_is_counted_by_address() -> None:
+    assert grouped("2001:db8:1:2::1") == grouped("2001:db8:1:2:ffff::9") != grouped("2001:db8:1:3::1")
+    assert grouped("::ffff:203.0.113.5") == "203.0.113.5"
+    places = Connections(Limits(total=100, per_address=1, silent_seconds=60), ())
+    with places.in_flight("203.0.113.5") as first, places.in_flight("203.0.113.5") as second:
+        assert (first, second) == (True, False)
+        with places.in_flight("203.0.113.6") as other:
+            assert other
+    with places.in_flight("203.0.113.5") as again:
+        assert again
+    assert most_connections(0, 400) == 200
+    assert most_connections(100, 20_000) == 100
+    assert most_connections(0, 1_000_000) == 4_096
+
+
+@pytest.mark.parametrize("word", ["https://a.example", "a.example:8080", "a b/c", "*", "", "ä.example"])
+def test_f13_a_setting_that_is_no_name_is_refused(word: str) -> None:
+    if not word:
+        assert parse_host_names(" , ") == frozenset()
+        return
+    with pytest.raises(ValueError, match="is no name of a host"):
+        parse_host_names(word)
+
+
+def test_f13_a_name_is_read_out_of_a_header_and_compared_whole() -> None:
+    allowed = parse_host_names("Shop.example.org. *.lan")
+    for header in ("shop.example.org:443", "SHOP.EXAMPLE.ORG", "x.lan", "[::1]:80", "10.0.0.1:8080", "localhost"):
+        assert is_allowed_host(host_name(header), allowed), header
+    for header in ("example.org", "lan", "xlan", "localhost.evil.example", "1.2.3.4.evil.example", "[::1].evil"):
+        name = host_name(header)
+        assert not is_allowed_host(name, allowed) or name == "::1", header
