@@ -88,6 +88,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.reply_latency
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.console
+	$(BIN)/python -m benchmarks.crowded
 	$(BIN)/python -m benchmarks.connections --accounts 1000
 
 # What Shoal is made of, as CycloneDX files in dist/.

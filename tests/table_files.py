@@ -9,6 +9,12 @@ from typing import Any
 
 from openpyxl import Workbook, load_workbook
 
+from shoal.rule import MAX_RULES, Rule
+from shoal.rule_edits import Wanted
+from shoal.rule_sheet import COLUMNS, rule_table, rules_of_table
+from shoal.rule_sheet import SHEET as SHEET_OF_RULES
+from shoal.sheets import Column, read_table, written_table
+
 
 def a_table(
     rows: Iterable[Sequence[Any]], *, sheet: str = "Sheet1", change: Callable[[Any], None] | None = None
@@ -51,3 +57,32 @@ def with_part(data: bytes, name: str, change: Callable[[bytes], bytes], **packin
 
 
 SHEET = "xl/worksheets/sheet1.xml"
+
+
+def a_bomb(*, strings: int = 0, styles: int = 0) -> bytes:
+    """A small file that unpacks into so many empty texts, or styles of cells."""
+    data = a_table([["词", "回复"], ["a", "b"]])
+    if strings:
+        head = b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        data = with_part(data, "xl/sharedStrings.xml", lambda _: head + b"<si><t/></si>" * strings + b"</sst>")
+    if styles:
+        data = with_part(
+            data, "xl/styles.xml", lambda old: old.replace(b"</cellXfs>", b"<xf/>" * styles + b"</cellXfs>")
+        )
+    return data
+
+
+async def read_beside(processes: Any, data: bytes) -> Any:
+    """What a process reads of a file with a column of words."""
+    return await processes.read(data, [Column("words", "词", "Words", needed=True)], sheet="规则", most=5_000)
+
+
+def written(rules: Sequence[Rule], *, chinese: bool) -> bytes:
+    """The rules as an Excel file."""
+    heads, rows = rule_table(rules, chinese=chinese)
+    return written_table(SHEET_OF_RULES, heads, rows)
+
+
+def rules_read(data: bytes) -> list[tuple[int, Wanted]]:
+    """The rules of an Excel file."""
+    return rules_of_table(read_table(data, COLUMNS, sheet=SHEET_OF_RULES, most=MAX_RULES))

@@ -30,6 +30,7 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.events import AccountChanged, EventBus
+from shoal.fair_threads import beside
 from shoal.journal import JournalEntry
 from shoal.store import AccountStore, Change, Committed, Contents, Op, OpRecord, Refused, Settlement, Unsettled
 from shoal.wishes import RuleWish, Wish
@@ -453,7 +454,7 @@ def _version(account: Account | None) -> tuple[int, int]:
 async def wished(wish: Wish, account: Account) -> Account:
     """What the wish makes of the account. Many rules are compiled on another thread, while the loop goes on."""
     if isinstance(wish, RuleWish) and wish.takes_long(account):
-        return await asyncio.to_thread(wish, account)
+        return await beside(wish, account)
     return wish(account)
 
 

@@ -114,9 +114,11 @@ class Chats:
         if before is not None:
             statement = statement.where(tuple_(*before) > _PLACE)
         statement = statement.order_by(*(column.desc() for column in _PLACE)).limit(limit)
-        return await self._database.read(
-            lambda connection: [_chat(row) for row in connection.execute(statement).mappings()]
-        )
+
+        def job(connection: Connection) -> list[Chat]:
+            return [_chat(row) for row in connection.execute(statement).mappings()]
+
+        return await (self._database.search(job) if query else self._database.read(job))
 
     async def find(self, account_id: str, chat_id: str, *, now_ms: int) -> Chat | None:
         """One chat, if anything was said there."""

@@ -124,8 +124,10 @@ class Connection(asyncio.Protocol):
                 self.handshake.cancel()
             return
         if told and self._heard_anything and self._transport.get_write_buffer_size() == 0:
-            self._transport.write(_TOO_SLOW)  # the system takes so little at once
-        self._transport.abort()
+            self._transport.write(_TOO_SLOW)
+            self._transport.close()  # the system takes so little at once
+        else:
+            self._transport.abort()
 
 
 class _Line:

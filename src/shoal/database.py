@@ -20,8 +20,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from shoal.errors import ConfigError, StoreError
+from shoal.errors import ConfigError, StoreError, TemporaryFailure
+from shoal.fair_turns import FairTurns
 from shoal.group_writer import ChangeWriter, FaultPoint, GroupWriter, translated
+from shoal.interruptible import Interruptible
 from shoal.migrations import check_is_newest, migrate
 from shoal.predecessors import await_predecessors
 from shoal.schema import insert_or, metadata, store_meta
@@ -35,6 +37,12 @@ MARKER_FILE = "shoal.marker"
 WRITER_BUSY_SECONDS = 4.0
 """How long the writer waits for a lock: works queued behind one such wait are still answered within 10 s."""
 READER_BUSY_SECONDS = 2.0
+SEARCHERS = 2
+"""Threads and connections for searches, which may look through every message."""
+SEARCHES_WAITING_EACH = 8
+SEARCHES_WAITING_ALL = 64
+SEARCH_SECONDS = 15.0
+"""A search that takes longer is ended."""
 
 
 class Database:
@@ -71,6 +79,8 @@ class Database:
             self._timing["reopen_seconds"] = reopen_seconds
         self._lock_handle: int | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._search_threads: ThreadPoolExecutor | None = None
+        self._search_turns: FairTurns | None = None
         self._read_engine: Engine | None = None
         self._write_engine: Engine | None = None
         self._group_writer: GroupWriter | None = None
@@ -110,6 +120,8 @@ class Database:
         Raises ``ConfigError`` or ``StoreError`` with a sentence that says what to do; then nothing stays open.
         """
         self._threads = ThreadPoolExecutor(self._readers, thread_name_prefix="shoal-read")
+        self._search_threads = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="shoal-search")
+        self._search_turns = FairTurns(SEARCHERS, waiting_each=SEARCHES_WAITING_EACH, waiting_all=SEARCHES_WAITING_ALL)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._prepare)
         except BaseException:
@@ -128,12 +140,13 @@ class Database:
         """Write what waits, end the threads, close every connection, release the data directory."""
         if self._group_writer is not None:
             await self._group_writer.close()
-        if self._threads is not None:
-            await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._threads, self._search_threads):
+            if threads is not None:
+                await asyncio.to_thread(threads.shutdown)
         for engine in (self._read_engine, self._write_engine):
             if engine is not None:
                 engine.dispose()
-        self._group_writer = self._threads = self._read_engine = self._write_engine = None
+        self._group_writer = self._threads = self._search_threads = self._read_engine = self._write_engine = None
         if self._lock_handle is not None:
             os.close(self._lock_handle)
             self._lock_handle = None
@@ -200,6 +213,37 @@ class Database:
         if self._threads is None:
             raise StoreError("the database is not open", code="store_closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, job)
+
+    async def search(self, job: Callable[[Connection], T]) -> T:
+        """As ``read``, for what may look through everything: on threads of its own, in fair turns, and bounded.
+
+        A caller who leaves ends the search. Raises ``TemporaryFailure`` (``search_takes_long``) after
+        ``SEARCH_SECONDS``, and as ``FairTurns.take`` does.
+        """
+        if self._search_threads is None or self._search_turns is None:
+            raise StoreError("the database is not open", code="store_closed")
+        async with self._search_turns.turn():
+            search = Interruptible(self._engine_of_readers(), job)
+            running = asyncio.get_running_loop().run_in_executor(self._search_threads, self._searched, search)
+            try:
+                async with asyncio.timeout(SEARCH_SECONDS):
+                    return await asyncio.shield(running)
+            except TimeoutError:
+                raise TemporaryFailure("the search took too long", code="search_takes_long") from None
+            finally:
+                if not running.done():
+                    await self._give_up(search, running)
+
+    def _searched(self, search: Interruptible[T]) -> T:
+        with _as_store_error():
+            return search.run()
+
+    async def _give_up(self, search: Interruptible[T], running: asyncio.Future[T]) -> None:
+        """End a search whose result nobody wants; its thread is free only then."""
+        while not running.done():
+            await asyncio.to_thread(search.stop)
+            await asyncio.wait({running}, timeout=0.1)
+        running.exception()
 
     def _read(self, job: Callable[[Connection], T]) -> T:
         with _as_store_error(), self._engine_of_readers().connect() as connection, connection.begin():
@@ -347,8 +391,8 @@ class Database:
     def _engine_of_readers(self) -> Engine:
         if self._read_engine is None:
             self._read_engine = self._engine(
-                poolclass=QueuePool, pool_size=self._readers, max_overflow=0, busy_seconds=READER_BUSY_SECONDS,
-                begin="BEGIN", read_only=True,
+                poolclass=QueuePool, pool_size=self._readers + SEARCHERS, max_overflow=0,
+                busy_seconds=READER_BUSY_SECONDS, begin="BEGIN", read_only=True,
             )  # fmt: skip
         return self._read_engine
 

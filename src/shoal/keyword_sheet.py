@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from shoal.errors import InvalidInput
 from shoal.keywords import KeywordRow, Rules, check_row, is_plain_text
-from shoal.rule import MAX_RULES, Rule, RuleKind
-from shoal.sheets import Column, Fault, Row, UnusableRows, read_table, written_table, written_template
+from shoal.rule import Rule, RuleKind
+from shoal.sheets import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "关键词数据"
 COLUMNS = (
@@ -19,8 +19,8 @@ COLUMNS = (
     Column("item_id", "商品ID", "Item ID", width=20, needed=True),
     Column("reply", "关键词内容", "Reply", width=60, needed=True),
 )
-_HEADS = tuple((column, column.zh) for column in COLUMNS)
-_EXAMPLES = (
+HEADS = tuple((column, column.zh) for column in COLUMNS)
+EXAMPLES = (
     ("在吗", "", "在的，请问想了解哪一件？"),
     ("尺寸", "700000000001", "长 20 厘米，宽 15 厘米"),
     ("包邮", "", "{send_user_name}，全国包邮"),
@@ -28,23 +28,16 @@ _EXAMPLES = (
 _ITEM_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
-def has_rows(rules: Iterable[Rule]) -> bool:
-    """Whether the file of these rules has any rows."""
-    return any(is_plain_text(rule) for rule in rules)
+def keyword_rows(rules: Iterable[Rule]) -> list[tuple[str, str, str]]:
+    """The rows of the rules that such a file can express."""
+    return [(rule.keyword, rule.item_id or "", rule.reply) for rule in rules if is_plain_text(rule)]
 
 
-def keyword_file(rules: Iterable[Rule]) -> bytes:
-    """The rules that such a file can express, as one; without any, one with three examples in grey."""
-    rows = [(rule.keyword, rule.item_id or "", rule.reply) for rule in rules if is_plain_text(rule)]
-    return written_table(SHEET, _HEADS, rows) if rows else written_template(SHEET, _HEADS, _EXAMPLES)
-
-
-def read_keyword_file(data: bytes, rules: Rules) -> list[KeywordRow]:
+def rows_of_table(table: Table, rules: Rules) -> list[KeywordRow]:
     """The rows of such a file, to replace the text rules among ``rules``.
 
-    Raises ``InvalidInput`` as ``read_table`` does, and ``UnusableRows`` that says what is the matter with each row.
+    Raises ``UnusableRows`` that says what is the matter with each row, and ``InvalidInput`` (``no_rows``).
     """
-    table = read_table(data, COLUMNS, sheet=SHEET, most=MAX_RULES)
     plain = {rule.key for rule in rules if is_plain_text(rule)}
     told = {rule.key: rule.kind for rule in reversed(rules) if rule.key not in plain}
     faults, rows = list(table.faults), []

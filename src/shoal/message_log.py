@@ -278,7 +278,7 @@ class MessageLog:
             answers = _answers(connection, rows)
             return [_logged(row, tuple(answers[row["account_id"], row["message_id"]])) for row in rows]
 
-        return await self._database.read(job)
+        return await (self._database.search(job) if query else self._database.read(job))
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
         """Delete messages, settled sendings, chats and pauses from before that moment; returns how many messages.

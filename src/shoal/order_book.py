@@ -177,9 +177,11 @@ class OrderBook:
             )
             wanted = wanted.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
         wanted = wanted.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
-        return await self._database.read(
-            lambda connection: [order_of(row) for row in connection.execute(wanted).mappings()]
-        )
+
+        def job(connection: Connection) -> list[Order]:
+            return [order_of(row) for row in connection.execute(wanted).mappings()]
+
+        return await (self._database.search(job) if query else self._database.read(job))
 
     async def in_need(self, account_id: str) -> int:
         """How many orders of an account wait for their owner."""

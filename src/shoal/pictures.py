@@ -8,9 +8,12 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -21,6 +24,11 @@ from shoal.picture_formats import FORMATS, Measured, measure
 
 log = structlog.get_logger("shoal.pictures")
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="shoal-pictures")
+"""For these files alone."""
 URL_PREFIX = "/static/uploads/images/"
 """Where a kept picture is shown: the path of the system that sellers come from."""
 UNUSED_DAYS = 7
@@ -64,7 +72,7 @@ class Pictures:
         extension = measure(data).format.extension
         name = f"{secrets.token_hex(16)}.{extension}"
         try:
-            await asyncio.to_thread(_write_whole, self._directory, name, data)
+            await _beside(_write_whole, self._directory, name, data)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise NotApplied(f"the picture could not be stored: {why}", code="picture_not_stored") from None
@@ -80,8 +88,7 @@ class Pictures:
         if found is None:
             raise _missing(url)
         try:
-            data = await asyncio.to_thread((self._directory / found[1]).read_bytes)
-            return Picture(data, measure(data), hashlib.sha256(data).hexdigest())
+            return await _beside(_read_whole, self._directory / found[1])
         except (FileNotFoundError, InvalidInput):
             raise _missing(url) from None
         except OSError as error:
@@ -95,7 +102,7 @@ class Pictures:
         """
         snapshot = tuple(accounts)
         try:
-            return await asyncio.to_thread(self._sweep, snapshot, now_seconds)
+            return await _beside(self._sweep, snapshot, now_seconds)
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise NotApplied(f"the pictures could not be swept: {why}", code="picture_not_stored") from None
@@ -112,6 +119,15 @@ class Pictures:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
+
+
+def _read_whole(path: Path) -> Picture:
+    data = path.read_bytes()
+    return Picture(data, measure(data), hashlib.sha256(data).hexdigest())
+
+
+async def _beside(function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(function, *arguments, **named))
 
 
 def is_kept(url: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from enum import StrEnum
 
 from shoal.account import Account
 from shoal.clock import now_ms
+from shoal.fair_threads import beside_for_buyers
 from shoal.matcher import Considered
 from shoal.rule import MAX_REPLY_CHARACTERS, Part, Rule
 from shoal.schedule import Moment, moment_in
@@ -91,7 +91,7 @@ def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -
 async def chosen(account: Account, asked: Asked) -> Answer | None:
     """The same for now, without holding up the event loop, however slow the account's regular expressions are."""
     if account.matcher.takes_long(asked.text):
-        return await asyncio.to_thread(choose_answer, account, asked)
+        return await beside_for_buyers(account.owner_id, choose_answer, account, asked)
     return choose_answer(account, asked)
 
 

@@ -95,6 +95,7 @@ from shoal.security_log import SecurityEvent, SecurityLog
 from shoal.server import Server
 from shoal.server_lease import ServerLease
 from shoal.sessions import Sessions
+from shoal.sheet_processes import SheetProcesses
 from shoal.sign_in_delays import SignInDelays
 from shoal.sign_ins import SignIns
 from shoal.switchboard import Switchboard
@@ -327,6 +328,7 @@ async def _open_parts(
         credentials=Credentials(database, vault),
         answers=answers,
         pictures=kept_pictures,
+        sheets=_open_sheets(closing),
         qr_logins=logins,
         key_rotation=key_rotation,
         outbound=outbound,
@@ -412,6 +414,12 @@ async def _open_manager(manager: CookieManager, message_log: MessageLog, order_b
     with suppress(StoreError):  # a full disk is no reason not to start, and each connection asks once more
         await note_interrupted(message_log, order_book, None)
     await manager.open()
+
+
+def _open_sheets(closing: AsyncExitStack) -> SheetProcesses:
+    sheets = SheetProcesses()
+    closing.push_async_callback(_bounded, "sheets", sheets.close)
+    return sheets
 
 
 def _site_connect(

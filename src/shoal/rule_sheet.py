@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from shoal.errors import InvalidInput
-from shoal.rule import MAX_RULES, MatchMode, Part, Rule, WordMode
+from shoal.rule import MatchMode, Part, Rule, WordMode
 from shoal.rule_edits import MAX_PARTS, Wanted, check_rule_id, with_rule
-from shoal.sheets import Column, Fault, Row, Table, UnusableRows, read_table, written_table
+from shoal.sheets import Column, Fault, Row, Table, UnusableRows
 
 SHEET = "规则"
 
@@ -50,13 +50,13 @@ _SPAN = re.compile(r"(\S+)\s+(\d{1,2}:\d\d)\s*[-–—~～]\s*(\d{1,2}:\d\d)")
 _DELAY = re.compile(r"(\d+(?:\.\d+)?)(?:\s*[-–—~～]\s*(\d+(?:\.\d+)?))?")
 
 
-def rule_file(rules: Sequence[Rule], *, chinese: bool) -> bytes:
-    """The rules in their order, with heads and words in Chinese or English."""
+def rule_table(rules: Sequence[Rule], *, chinese: bool) -> tuple[list[tuple[Column, str]], list[list[str]]]:
+    """The columns and rows of the rules in their order, with heads and words in Chinese or English."""
     widest = max((len(rule.parts) for rule in rules), default=1)
     shown = [column for column in COLUMNS if column.key not in _PARTS[max(widest, 1) :]]
     heads = [(column, column.zh if chinese else column.en) for column in shown]
     texts = (_texts(rule, 0 if chinese else 1) for rule in rules)
-    return written_table(SHEET, heads, ([row.get(column.key, "") for column in shown] for row in texts))
+    return heads, [[row.get(column.key, "") for column in shown] for row in texts]
 
 
 def _texts(rule: Rule, language: int) -> dict[str, str]:
@@ -95,12 +95,11 @@ def _days_text(days: Sequence[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def read_rule_file(data: bytes) -> list[tuple[int, Wanted]]:
-    """The rules of a file, each with the number of its row.
+def rules_of_table(table: Table) -> list[tuple[int, Wanted]]:
+    """The rules of a table, each with the number of its row.
 
-    Raises ``InvalidInput`` as ``read_table`` does, and ``UnusableRows`` that says what is the matter with each row.
+    Raises ``UnusableRows`` that says what is the matter with each row, and ``InvalidInput`` (``no_rows``).
     """
-    table = read_table(data, COLUMNS, sheet=SHEET, most=MAX_RULES)
     faults, wanted = list(table.faults), []
     for row in table.rows:
         values, wrong = _values(row, table)

@@ -29,6 +29,7 @@ from shoal.qr_logins import QrLogins
 from shoal.second_factor import SecondFactor
 from shoal.security_log import SecurityLog
 from shoal.sessions import Sessions
+from shoal.sheet_processes import SheetProcesses
 from shoal.sign_ins import SignIns
 from shoal.store import AccountStore
 from shoal.switchboard import Switchboard
@@ -64,6 +65,7 @@ class Server:
     credentials: Credentials
     answers: Answers
     pictures: Pictures
+    sheets: SheetProcesses
     qr_logins: QrLogins
     key_rotation: KeyRotation
     outbound: Outbound

@@ -10,6 +10,7 @@ import io
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ MAX_PARTS = 400
 MAX_ROWS = 20_000
 """So many rows are looked at, empty ones too."""
 MAX_COLUMNS = 64
+MAX_CELLS = 300_000
+"""So many cells, and so many texts beside them, may stand in all parts together: each costs time to read."""
 _MOST_DIGITS = 15
 """A number of more digits is not kept exactly by Excel."""
 
@@ -44,6 +47,8 @@ _WRITTEN = re.compile(r"_x(?:005[Ff]_(?=x[0-9A-Fa-f]{4}_)|(000[1-9BbCcEeFfDd]|00
 _MERGED = re.compile(
     rb"<(?:\w{1,20}:)?mergeCell\s[^<>]{0,100}?ref=[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']"
 )
+_COUNTED = re.compile(rb"<(?:\w{1,20}:)?(c|si)(?=[\s/>])")
+_LONGEST_COUNTED = 24
 _CHUNK_BYTES = 1 << 20
 _LONGEST_TAG = 200
 _MOST_MERGED = 100
@@ -199,11 +204,33 @@ def _check_parts(data: bytes) -> None:
     for part in parts:
         if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or part.flag_bits & 1:
             raise InvalidInput("no Excel file: packed in another way", code="not_xlsx")
-    # No part is ever unpacked beyond the size that it names itself.
+    # No part is ever unpacked beyond the size that it names itself, or the archive is refused.
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
         raise InvalidInput(
             "the file is too large when unpacked", code="sheet_too_large", limit=MAX_UNPACKED_BYTES >> 20
         )
+    _check_contents(data)
+
+
+def _check_contents(data: bytes) -> None:
+    """Count what is costly to read, piece by piece, before anything is read: 30 KB may hold millions of texts."""
+    found = {b"c": 0, b"si": 0}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                if not entry.filename.lower().endswith(".xml"):
+                    continue
+                with archive.open(entry) as part:
+                    before = b""
+                    while chunk := part.read(_CHUNK_BYTES):
+                        piece = before + chunk
+                        for tag in _COUNTED.finditer(piece):
+                            found[tag[1]] += tag.end() > len(before)
+                        if max(found.values()) > MAX_CELLS:
+                            raise InvalidInput("too many cells", code="too_many_cells", limit=MAX_CELLS)
+                        before = piece[-_LONGEST_COUNTED:]
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError) as error:
+        raise InvalidInput(f"no Excel file: {type(error).__name__}", code="not_xlsx") from None
 
 
 def _read(book: Any, data: bytes, columns: Sequence[Column], title: str, most: int) -> Table:

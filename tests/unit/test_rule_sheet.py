@@ -9,10 +9,10 @@ import pytest
 from shoal.errors import InvalidInput
 from shoal.rule import MatchMode, Part, Rule, WordMode
 from shoal.rule_edits import replaced
-from shoal.rule_sheet import COLUMNS, read_rule_file, rule_file
+from shoal.rule_sheet import COLUMNS
 from shoal.schedule import Span
 from shoal.sheets import UnusableRows
-from table_files import a_table, texts_of
+from table_files import a_table, rules_read, texts_of, written
 
 RULES = (
     Rule(id="a", words=("包邮", "邮费"), parts=(Part(text="=SUM(1)"), Part(image_url="https://example.com/a.png"))),
@@ -32,22 +32,22 @@ RULES = (
 
 @pytest.mark.parametrize("chinese", [True, False])
 def test_every_rule_comes_back_as_it_was(chinese: bool) -> None:
-    read = [wanted for _, wanted in read_rule_file(rule_file(RULES, chinese=chinese))]
+    read = [wanted for _, wanted in rules_read(written(RULES, chinese=chinese))]
     assert replaced(RULES, read) == replaced(RULES, [*read]) == tuple(sorted(RULES, key=lambda rule: -rule.priority))
 
 
 def test_a_table_has_as_many_replies_as_its_longest_rule() -> None:
-    _, (heads, first) = texts_of(rule_file(RULES[:1], chinese=False))
+    _, (heads, first) = texts_of(written(RULES[:1], chinese=False))
     assert [head for head in heads if head.startswith("Reply")] == ["Reply", "Reply 2"]
     assert first[:2] == ["包邮\n邮费", "contains"]
-    assert len(texts_of(rule_file((), chinese=True))[1][0]) == len(COLUMNS) - 9
+    assert len(texts_of(written((), chinese=True))[1][0]) == len(COLUMNS) - 9
 
 
 def test_an_old_file_of_keywords_is_read_too() -> None:
     data = a_table(
         [["关键词", "商品ID", "关键词内容"], ["在吗", None, "在的"], ["尺寸", 7001, None]], sheet="关键词数据"
     )
-    assert [(number, dict(wanted.values)) for number, wanted in read_rule_file(data)] == [
+    assert [(number, dict(wanted.values)) for number, wanted in rules_read(data)] == [
         (2, {"words": ["在吗"], "item_ids": [], "parts": [{"text": "在的"}]}),
         (3, {"words": ["尺寸"], "item_ids": ["7001"], "parts": []}),
     ]
@@ -76,7 +76,7 @@ WRONG: list[tuple[str, Any, str]] = [
 @pytest.mark.parametrize(("head", "cell", "code"), WRONG, ids=[f"{code}-{n}" for n, (_, _, code) in enumerate(WRONG)])
 def test_what_is_wrong_in_a_cell_is_told_with_its_row_and_column(head: str, cell: Any, code: str) -> None:
     with pytest.raises(UnusableRows) as caught:
-        read_rule_file(a_table([["词", head], ["fine", None], ["x", cell]]))
+        rules_read(a_table([["词", head], ["fine", None], ["x", cell]]))
     (fault,) = caught.value.faults
     assert (fault.row, fault.column, fault.error.code) == (3, head, code)
 
@@ -93,7 +93,7 @@ def test_cells_are_read_as_people_write_them() -> None:
         "[Picture] https://x.example/a.png",
         "[TEXT]x",
     ]
-    ((_, wanted),) = read_rule_file(a_table([heads, row]))
+    ((_, wanted),) = rules_read(a_table([heads, row]))
     assert dict(wanted.values) == {
         "words": ["a", " b "],
         "match_mode": MatchMode.REGEX,
@@ -110,8 +110,8 @@ def test_cells_are_read_as_people_write_them() -> None:
 
 def test_a_file_without_rules_and_an_id_that_stands_twice_are_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
-        read_rule_file(a_table([["词"]]))
+        rules_read(a_table([["词"]]))
     assert caught.value.code == "no_rows"
     with pytest.raises(UnusableRows) as twice:
-        read_rule_file(a_table([["词", "编号"], ["a", "x"], ["b", "x"], ["c", None], ["d", None]]))
+        rules_read(a_table([["词", "编号"], ["a", "x"], ["b", "x"], ["c", None], ["d", None]]))
     assert [(fault.row, fault.error.code) for fault in twice.value.faults] == [(3, "duplicate_rule_id")]

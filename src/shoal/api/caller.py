@@ -20,6 +20,7 @@ from shoal.api_tokens import PREFIX
 from shoal.change_path import Caller
 from shoal.cookie_manager import LONGEST_WAIT_SECONDS
 from shoal.errors import Forbidden, InvalidInput, Unauthenticated, UnknownAccount
+from shoal.fair_turns import asking_person
 from shoal.right import Right
 from shoal.server import Server
 from shoal.sessions import Session
@@ -71,6 +72,7 @@ async def maybe_principal(request: Request, server: TheServer, token: SessionTok
     if not hasattr(request.state, "principal"):
         who = request.state.principal = await principal_of(server, token)
         if who is not None:
+            asking_person.set(who.id)
             count_call(server, who)
     found: Principal | None = request.state.principal
     return found

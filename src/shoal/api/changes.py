@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from shoal.api.shapes import account_body, etag, etag_of
 from shoal.change_path import Caller
 from shoal.cookie_manager import Outcome
 from shoal.errors import AlreadyRemoved, StaleGeneration
+from shoal.fair_threads import beside
 from shoal.server import Server
 
 Shown = Callable[[Account], Any]
@@ -102,7 +102,7 @@ async def _add_current(server: Server, account_id: str, error: StaleGeneration, 
     if account is None:
         return
     if shown and has_many_rules(account):
-        current = await asyncio.to_thread(lambda: jsonable_encoder(shown(account)))
+        current = await beside(lambda: jsonable_encoder(shown(account)))
     else:
         current = jsonable_encoder(shown(account) if shown else account_body(server.manager, account, None))
     error.params["current"] = current

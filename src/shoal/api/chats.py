@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
 from shoal.account_task import now_ms
@@ -15,6 +15,7 @@ from shoal.api.cursors import cursor_of, mixed_place_of
 from shoal.api.documented import CHANGING, READING_ONE
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.idempotency import ChangingRoute
+from shoal.api.leaving import while_here
 from shoal.api.messages import OfAccount, OfChat, asked_for
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
@@ -102,6 +103,7 @@ class ChatList(BaseModel):
 
 @routes.get("/chats", summary="List chats", responses=READING_ONE)
 async def list_chats(
+    request: Request,
     server: TheServer,
     who: WhoReadsNamed,
     *,
@@ -124,15 +126,19 @@ async def list_chats(
 ) -> ChatList:
     """The chats of the caller's accounts, those that spoke last first, each with its last word."""
     before = mixed_place_of(cursor, (int, str, str)) if cursor else None
-    found = await server.chats.list_chats(
-        asked_for(server, who, cid),
-        now_ms=now_ms(),
-        chat_id=chat,
-        paused=paused,
-        waiting=waiting,
-        query=q,
-        before=before,
-        limit=limit + 1,
+    found = await while_here(
+        request,
+        server.chats.list_chats(
+            asked_for(server, who, cid),
+            now_ms=now_ms(),
+            chat_id=chat,
+            paused=paused,
+            waiting=waiting,
+            query=q,
+            before=before,
+            limit=limit + 1,
+        ),
+        lasting=bool(q),
     )
     page = found[:limit]
     following = cursor_of(*page[-1].cursor) if len(found) > limit else None

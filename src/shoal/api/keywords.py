@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Literal
 
-from fastapi import File, Form, Path, Query, Response, UploadFile
+from fastapi import File, Form, Path, Query, Request, Response, UploadFile
 from pydantic import BaseModel
 
 from shoal import wishes
@@ -16,15 +15,17 @@ from shoal.api.changes import Shown, changed, facts_of, made, untouched
 from shoal.api.documented import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.leaving import while_here
 from shoal.api.routing import Routes
 from shoal.api.rule_shapes import TheLanguage
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.table_files import TABLE, check_name, table_answer, telling_rows
 from shoal.clock import now_ms
-from shoal.keyword_sheet import has_rows, keyword_file, read_keyword_file
+from shoal.fair_threads import beside
+from shoal.keyword_sheet import COLUMNS, EXAMPLES, HEADS, SHEET, keyword_rows, rows_of_table
 from shoal.keywords import KeywordRow
 from shoal.picture_formats import measure
-from shoal.rule import Part, Rule, RuleKind
+from shoal.rule import MAX_RULES, Part, Rule, RuleKind
 from shoal.wishes import image_keyword
 
 routes = Routes(tags=["keywords"], route_class=ChangingRoute)
@@ -160,18 +161,21 @@ async def update_keywords_with_item_id(
     response_class=Response,
     responses={**READING_COMPAT, **TABLE},
 )
-async def export_keywords(account: AccountToRead) -> Response:
+async def export_keywords(request: Request, account: AccountToRead, server: TheServer) -> Response:
     """The text rules as a table of `关键词`, `商品ID` and `关键词内容`; without any, a template with examples.
 
     What such a row cannot express (pictures, several words or messages, hours, priorities, …) is left out.
     """
-    data = await asyncio.to_thread(keyword_file, account.keywords)
-    kind = "keywords" if has_rows(account.keywords) else "keywords_template"
+    rows = await beside(keyword_rows, account.keywords)
+    writing = server.sheets.write(SHEET, HEADS, rows or EXAMPLES, grey=not rows)
+    data = await while_here(request, writing)
+    kind = "keywords" if rows else "keywords_template"
     return table_answer(data, f"{kind}_{account.id}_{now_ms() // 1000}.xlsx", account)
 
 
 @routes.post("/keywords-import/{cid}", summary="Replace every text rule by an Excel file", responses=CHANGING_COMPAT)
 async def import_keywords(
+    request: Request,
     account: AccountToChange,
     server: TheServer,
     caller: TheCaller,
@@ -188,8 +192,9 @@ async def import_keywords(
     check_name(file)
     data = await file.read()
     with telling_rows(language):
-        rows = await asyncio.to_thread(read_keyword_file, data, account.keywords)
-    wish = await asyncio.to_thread(wishes.text_keywords, rows)
+        table = await while_here(request, server.sheets.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
+        rows = await beside(rows_of_table, table, account.keywords)
+    wish = await beside(wishes.text_keywords, rows)
     if dry_run:
         after = await server.manager.preview_rules(account.id, wish, caller=caller)
         facts = untouched(server, account, caller)

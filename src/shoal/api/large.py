@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from fastapi import Response
 from pydantic_core import to_json
 
 from shoal.account import Account
+from shoal.fair_threads import beside
 from shoal.wishes import MANY_RULES
 
 
@@ -25,7 +25,7 @@ async def large_answer(
 
     The route names its ``response_model`` for the reference; nothing is checked against it.
     """
-    body = await asyncio.to_thread(_written, make) if large else _written(make)
+    body = await beside(_written, make) if large else _written(make)
     return Response(body, status_code=status, media_type="application/json", headers=headers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import BaseModel
 
 from shoal.access import Principal
@@ -12,6 +12,7 @@ from shoal.api.caller import TheServer, WhoReadsNamed
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
 from shoal.api.history import NO_NUL, Cursor, Limit
+from shoal.api.leaving import while_here
 from shoal.api.moments import Moment, ms_of
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
@@ -117,6 +118,7 @@ class MessageList(BaseModel):
 
 @routes.get("/messages", summary="List messages", responses=READING_ONE)
 async def list_messages(
+    request: Request,
     server: TheServer,
     who: WhoReadsNamed,
     *,
@@ -139,16 +141,20 @@ async def list_messages(
 ) -> MessageList:
     """Messages of the caller's accounts, newest first, each with why it was answered or was not, and with what."""
     before = place_of(cursor, 2) if cursor else None
-    found = await server.message_log.list_messages(
-        asked_for(server, who, cid),
-        chat_id=chat,
-        direction=direction,
-        verdict=verdict,
-        since_ms=ms_of(since),
-        until_ms=ms_of(until),
-        before=(before[0], before[1]) if before else None,
-        limit=limit + 1,
-        query=q,
+    found = await while_here(
+        request,
+        server.message_log.list_messages(
+            asked_for(server, who, cid),
+            chat_id=chat,
+            direction=direction,
+            verdict=verdict,
+            since_ms=ms_of(since),
+            until_ms=ms_of(until),
+            before=(before[0], before[1]) if before else None,
+            limit=limit + 1,
+            query=q,
+        ),
+        lasting=bool(q),
     )
     page = found[:limit]
     following = cursor_of(*page[-1].cursor) if len(found) > limit else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Header, Path, Query
+from fastapi import Header, Path, Query, Request
 from pydantic import BaseModel
 
 from shoal.account import Account, AccountState
@@ -19,6 +19,7 @@ from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.history import Cursor, Limit
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.language import Language, language_of
+from shoal.api.leaving import while_here
 from shoal.api.messages import asked_for
 from shoal.api.order_shapes import (
     CompatOrders,
@@ -97,6 +98,7 @@ async def list_orders_compat(
 
 @routes.get("/orders", summary="List orders", responses=READING_ONE)
 async def list_orders(
+    request: Request,
     server: TheServer,
     who: WhoReadsNamed,
     *,
@@ -111,11 +113,13 @@ async def list_orders(
 ) -> OrderList:
     """The orders of the caller's accounts, newest first."""
     wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
-    return await _listed(server, asked_for(server, who, cid), wanted, language_of(accept_language))
+    listing = _listed(server, asked_for(server, who, cid), wanted, language_of(accept_language))
+    return await while_here(request, listing, lasting=bool(q))
 
 
 @routes.get("/cookies/{cid}/orders", summary="List an account's orders", responses=READING_ONE)
 async def list_account_orders(
+    request: Request,
     account: ReadAccount,
     server: TheServer,
     *,
@@ -129,7 +133,8 @@ async def list_account_orders(
 ) -> OrderList:
     """The orders of one account, newest first."""
     wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
-    return await _listed(server, [account.id], wanted, language_of(accept_language))
+    listing = _listed(server, [account.id], wanted, language_of(accept_language))
+    return await while_here(request, listing, lasting=bool(q))
 
 
 @routes.get("/cookies/{cid}/orders/{order_id}", summary="Read an order", responses=READING_ONE)

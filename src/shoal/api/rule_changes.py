@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from shoal.api.rule_shapes import WarningShape, rule_shape, warning_shapes
 from shoal.change_path import Caller
 from shoal.cookie_manager import Outcome
 from shoal.errors import InvalidInput
+from shoal.fair_threads import beside
 from shoal.pictures import is_kept
 from shoal.rule_warnings import warnings_of
 from shoal.server import Server
@@ -42,7 +42,7 @@ def new_rule_id(caller: Caller, number: int) -> str:
 async def warnings_found(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
     """The warnings about some rules, found on another thread when there are many rules."""
     if has_many_rules(account):
-        return await asyncio.to_thread(warnings_about, account, about, language)
+        return await beside(warnings_about, account, about, language)
     return warnings_about(account, about, language)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import Depends, File, Query, Response, UploadFile
+from fastapi import Depends, File, Query, Request, Response, UploadFile
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
@@ -18,6 +17,7 @@ from shoal.api.changes import facts_of, untouched
 from shoal.api.documented import CHANGING, READING_ONE, problems
 from shoal.api.language import Language
 from shoal.api.large import has_many_rules, large_answer
+from shoal.api.leaving import while_here
 from shoal.api.routing import Routes
 from shoal.api.rule_changes import measured, new_rule_id, rules_made, warnings_about
 from shoal.api.rule_shapes import (
@@ -35,10 +35,11 @@ from shoal.api.table_files import TABLE, file_headers, table_answer, telling_row
 from shoal.change_path import Caller
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
+from shoal.fair_threads import beside
 from shoal.rule import MAX_RULES, Rule
 from shoal.rule_edits import Wanted, edits_between
 from shoal.rule_hits import hits_of
-from shoal.rule_sheet import faults_of, read_rule_file, rule_file
+from shoal.rule_sheet import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
 from shoal.server import Server
 from shoal.sheets import Fault, UnusableRows
 
@@ -67,7 +68,7 @@ async def replace_rules(
     words, items and hours, else it is made. With `mode=merge` new rules come after all others of their priority, and
     also an id that nobody has edits the rule that answers the same.
     """
-    wanted = await asyncio.to_thread(_wanted, body.rules, caller)
+    wanted = await beside(_wanted, body.rules, caller)
     await _measure(server, wanted)
     wish = wishes.more_rules(wanted) if mode == "merge" else wishes.all_rules(wanted)
     hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
@@ -125,7 +126,9 @@ class RulesRead(BaseModel):
     },
 )
 async def export_rules(
+    request: Request,
     account: ReadAccount,
+    server: TheServer,
     *,
     language: TheLanguage,
     format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx`: a table to be edited.")] = "json",  # noqa: A002
@@ -133,9 +136,10 @@ async def export_rules(
     """Every rule with all that is set of it, as JSON or as an Excel file. Pictures are named, not contained."""
     name = f"rules_{account.id}_{now_ms() // 1000}.{format}"
     if format == "xlsx":
-        data = await asyncio.to_thread(rule_file, account.keywords, chinese=language is Language.ZH)
+        heads, rows = await beside(rule_table, account.keywords, chinese=language is Language.ZH)
+        data = await while_here(request, server.sheets.write(SHEET, heads, rows))
         return table_answer(data, name, account)
-    data = await asyncio.to_thread(_json_file, account)
+    data = await while_here(request, beside(_json_file, account))
     return Response(data, media_type="application/json", headers=file_headers(name) | {"ETag": etag_of(account)})
 
 
@@ -170,6 +174,7 @@ def _file_row(rule: Rule) -> dict[str, Any]:
     responses=problems(400, 401, 403, 404, 413, 422, 503),
 )
 async def read_rules(
+    request: Request,
     server: TheServer,
     *,
     language: TheLanguage,
@@ -178,7 +183,11 @@ async def read_rules(
     """Say which rules a file holds; nothing is changed. When one cannot be used, `params.rows` says why."""
     data = await file.read()
     with telling_rows(language):
-        found = await asyncio.to_thread(_read_json if _is_json(file, data) else read_rule_file, data)
+        if _is_json(file, data):
+            found = await while_here(request, beside(_read_json, data))
+        else:
+            table = await while_here(request, server.sheets.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
+            found = await while_here(request, beside(rules_of_table, table))
         await _check_pictures(server, found)
     return await large_answer(lambda: {"rules": [_row(wanted) for _, wanted in found]}, large=len(found) > 100)
 

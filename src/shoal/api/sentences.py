@@ -216,6 +216,32 @@ PROBLEMS: dict[str, Problem] = {
         "打开的页面或事件流已达 {limit} 个，请先关闭一些",
         "You have {limit} pages and streams of events open; close some of them first.",
     ),
+    "too_much_work": Problem(
+        429,
+        "您已有 {limit} 项工作在排队，请在 {retry_after} 秒后再试",
+        "You have {limit} pieces of work waiting already; come again in {retry_after} s.",
+    ),
+    "server_busy": Problem(
+        503,
+        "服务器正忙，请在 {retry_after} 秒后再试",
+        "The server has much to do at the moment; come again in {retry_after} s.",
+    ),
+    "client_left": Problem(499, "您已离开，工作已停止", "You left before the work was done, so it was stopped."),
+    "search_takes_long": Problem(
+        503,
+        "搜索用时太长，已停止；请使用更具体的条件，或只搜索一家店铺",
+        "The search took too long and was stopped. Look in fewer shops, or in a shorter time.",
+    ),
+    "sheet_too_costly": Problem(
+        422,
+        "读取这个文件用时太长，已停止。请另存为新的 .xlsx，只保留规则表格",
+        "The file took too long to read, so that was given up. Save just the table of rules as a new .xlsx.",
+    ),
+    "too_many_cells": Problem(
+        422,
+        "表格中的单元格或文字太多（最多 {limit}）",
+        "The table has too many cells or texts ({limit} at most).",
+    ),
     "too_many_pictures": Problem(
         429,
         "今天上传的图片太多，请在 {retry_after} 秒后再试",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
+from fastapi import Request
 from pydantic import BaseModel
 from sqlalchemy import Connection, exists, select
 
@@ -15,11 +15,13 @@ from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.diagnosis import facts_of, told
 from shoal.api.documented import problems
 from shoal.api.language import Language
+from shoal.api.leaving import while_here
 from shoal.api.routing import Routes
 from shoal.api.rule_shapes import PartShape, RuleShape, TheLanguage, rule_shape
 from shoal.api.shapes import example
 from shoal.diagnosis import CheckName, Facts, diagnose
 from shoal.errors import InvalidInput
+from shoal.fair_threads import beside
 from shoal.matcher import Considered
 from shoal.replies import AnswerSource, Asked, Explained, explain
 from shoal.restraints import Intended, restraint
@@ -104,7 +106,9 @@ class Tried(BaseModel):
 
 
 @routes.post("/cookies/{cid}/try", summary="Try a message out", responses=problems(400, 401, 404, 413, 422, 503))
-async def try_message(body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage) -> Tried:
+async def try_message(
+    request: Request, body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage
+) -> Tried:
     """Say which rule would answer a message, why the others would not, and the exact text. Nothing is sent or stored.
 
     With a `buyer_id` or a `chat_id` it also looks at pauses, limits and cool-downs of that chat, as they are now.
@@ -118,7 +122,7 @@ async def try_message(body: TryBody, account: ReadAccount, server: TheServer, la
     )
     at_ms = _moment(body.at)
     if len(account.keywords) >= MANY_RULES or account.matcher.takes_long(asked.text):
-        found = await asyncio.to_thread(explain, account, asked, at_ms=at_ms)
+        found = await while_here(request, beside(explain, account, asked, at_ms=at_ms))
     else:
         found = explain(account, asked, at_ms=at_ms)
     code, detail, do = await _blocked(server, account, asked, found, language)

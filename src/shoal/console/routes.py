@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from mimetypes import MimeTypes
@@ -36,6 +37,8 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="shoal-console")
+"""For these files alone: they never wait behind anything that people cause."""
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = "no-cache"
 
@@ -63,7 +66,9 @@ async def show_console(request: Request, path: str = "") -> Response:
     if not (STATIC / "index.html").is_file():
         return _not_built(request)
     name = path if _is_file_name(path) else "index.html"
-    found = await asyncio.to_thread(_file, name, request.headers.get("accept-encoding", ""))
+    found = await asyncio.get_running_loop().run_in_executor(
+        _THREADS, _file, name, request.headers.get("accept-encoding", "")
+    )
     if found is None:
         return Response(status_code=404, headers=_HEADERS)
     caching = _FOREVER if name.startswith(f"{_ASSETS}/") else _ASK_AGAIN

@@ -1,0 +1,237 @@
+"""How quick the console and a sign-in are while others misbehave: ``python -m benchmarks.crowded``.
+
+Through the real process: the console's page, a sign-in and a list of shops, each over a connection of its own, one by
+one. First alone; then beside eight uploads of small files that unpack into much; beside a person who has rules of
+200 regular expressions tried on long messages without end; beside one who searches without end; and while 3,000
+connections say nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import httpx
+from openpyxl import Workbook
+
+from benchmarks.processes import PASSWORD, ServerProcess
+
+NOWHERE = "http://127.0.0.1:9"
+UPLOADS = 8
+STYLES = 8_000_000
+PATTERNS = 200
+AT_ONCE = 8
+SILENT = 3_000
+ENOUGH = 30
+Call = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
+Load = Callable[[ServerProcess], contextlib.AbstractAsyncContextManager[None]]
+
+
+def bomb() -> bytes:
+    """A small file that unpacks into 40 MB of styles, which nobody counts before it is read."""
+    plain, packed = io.BytesIO(), io.BytesIO()
+    book = Workbook()
+    assert book.active is not None
+    book.active.append(["词", "回复"])
+    book.save(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name == "xl/styles.xml":
+                part = part.replace(b"</cellXfs>", b"<xf/>" * STYLES + b"</cellXfs>")
+            new.writestr(name, part)
+    return packed.getvalue()
+
+
+async def repeated(call: Callable[[], Awaitable[httpx.Response]], said: dict[int, int]) -> None:
+    """Ask again and again; what is refused is asked again a little later."""
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            status = (await call()).status_code
+            said[status] = said.get(status, 0) + 1
+            if status != 200:
+                await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def flood(
+    server: ServerProcess, call: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]], width: int
+) -> AsyncIterator[None]:
+    """So many callers by one person."""
+    said: dict[int, int] = {}
+    async with httpx.AsyncClient(base_url=server.url, headers=dict(server.http.headers), timeout=120) as client:
+        tasks = [asyncio.create_task(repeated(lambda: call(client), said)) for _ in range(width)]
+        await asyncio.sleep(1)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            print(f"  (answers to the others by status: {dict(sorted(said.items()))})")
+
+
+@contextlib.asynccontextmanager
+async def nothing(_: ServerProcess) -> AsyncIterator[None]:
+    """Nobody else."""
+    yield
+
+
+@contextlib.asynccontextmanager
+async def bombs(server: ServerProcess) -> AsyncIterator[None]:
+    """Eight uploads at once, again and again."""
+    data = bomb()
+    print(f"  (a file of {len(data) // 1000} kB)")
+    async with flood(server, lambda http: http.post("/rules-file", files={"file": ("r.xlsx", data)}), UPLOADS):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def trials(server: ServerProcess) -> AsyncIterator[None]:
+    """Long messages tried on many regular expressions."""
+    said = {"message": "猫咪 " * 1_000}
+    async with flood(server, lambda http: http.post("/cookies/shop/try", json=said), AT_ONCE):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def searches(server: ServerProcess) -> AsyncIterator[None]:
+    """Searches through every message."""
+    async with flood(server, lambda http: http.get("/messages?q=nowhere-to-be-found"), AT_ONCE):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def silence(server: ServerProcess) -> AsyncIterator[None]:
+    """Connections that say nothing."""
+    opened = []
+    for _ in range(SILENT):
+        one = socket.socket()
+        one.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            one.connect(("127.0.0.1", server.port))
+        opened.append(one)
+    began = time.monotonic()
+    try:
+        yield
+        while any(map(is_open, opened)):
+            await asyncio.sleep(0.2)
+        print(f"  (the last of {SILENT} was closed after {time.monotonic() - began:.0f} s)")
+    finally:
+        for one in opened:
+            one.close()
+
+
+def is_open(one: socket.socket) -> bool:
+    """Whether the server has not closed it."""
+    try:
+        return bool(one.recv(1024))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+async def prepare(server: ServerProcess, messages: int) -> None:
+    """A shop with many regular expressions, and many messages."""
+    await server.add("shop", "unb=2200000000001; _m_h5_tk=0123456789abcdef0123456789abcdef_1; cookie2=x", wait=0)
+    rules = [
+{"words": [f"x{n}[a-z0-9]+ .{n}"], "match_mode": "regex",
+         "parts": [{"text": "hi"}]}
+        for n in range(1, PATTERNS + 1)
+    ]  # fmt: skip
+    answer = await server.http.put("/cookies/shop/rules", json={"rules": rules})
+    print("rules:", answer.status_code, answer.text[:80] if answer.status_code != 200 else "")
+    await server.close()
+    fill_messages(server.data_dir, messages)
+
+
+def fill_messages(data_dir: Path, messages: int) -> None:
+    """So many invented messages, written while no server runs."""
+    import sqlite3  # noqa: PLC0415
+
+    with contextlib.closing(sqlite3.connect(data_dir / "shoal.db")) as connection:
+        columns = {row[1]: row for row in connection.execute("PRAGMA table_info(messages)") if row[1] != "id"}
+        now = int(time.time() * 1000)
+        known = {"account_id": "shop", "direction": "in", "verdict": "no_rule", "text": "在吗 " * 60}
+
+        def value(name: str, number: int) -> object:
+            if name in known:
+                return known[name]
+            if name.endswith("_ms"):
+                return now - number
+            if name in {"message_id", "chat_id", "sender_id"}:
+                return f"{name}{number}"
+            kind = str(columns[name][2]).upper()
+            return None if not columns[name][3] else (0 if "INT" in kind or "BOOL" in kind else "")
+
+        names = list(columns)
+        connection.executemany(
+            f"INSERT INTO messages ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608
+            ([value(name, number) for name in names] for number in range(messages)),
+        )
+        connection.commit()
+
+
+async def measured(server: ServerProcess, title: str, load: Load) -> None:
+    """The times of the owner's calls beside that load."""
+    print(title)
+    async with load(server):
+        calls: tuple[tuple[str, Call], ...] = (
+            ("console page", lambda http: http.get("/console/")),
+            ("sign-in", lambda http: http.post("/login", json={"username": "admin", "password": PASSWORD})),
+            ("list of shops", lambda http: http.get("/cookies", headers=dict(server.http.headers))),
+        )
+        for what, call in calls:
+            times = []
+            for _ in range(ENOUGH):
+                async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
+                    began = time.perf_counter()
+                    answer = await call(http)
+                    times.append((time.perf_counter() - began) * 1000)
+                    assert answer.status_code in {200, 503}, answer.text
+            times.sort()
+            print(f"  {what:14} p50 {statistics.median(times):7.1f} ms   p99 {times[int(len(times) * 0.99)]:7.1f} ms")
+
+
+async def measure(messages: int) -> None:
+    """Everything, one after another."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = await ServerProcess(Path(directory) / "data", NOWHERE).start()
+        await prepare(server, messages)
+        server = await ServerProcess(Path(directory) / "data", NOWHERE).start()
+        print(f"load average at the start: {os.getloadavg()[0]:.1f}")
+        try:
+            for title, load in (
+                ("alone", nothing),
+                (f"beside {UPLOADS} uploads of bombs", bombs),
+                ("beside rules tried without end", trials),
+                (f"beside searches in {messages:,} messages", searches),
+                (f"beside {SILENT:,} silent connections", silence),
+            ):
+                await measured(server, title, load)
+        finally:
+            await server.close()
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=200_000)
+    asyncio.run(measure(parser.parse_args().messages))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Work that ends when whoever asked for it leaves: files that are checked, searches, messages that are tried out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from shoal.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+async def while_here(request: Request, work: Coroutine[Any, Any, T], *, lasting: bool = True) -> T:
+    """What the work returns. When the client leaves before, the work is cancelled: nobody would read it.
+
+    To be used after the body was read; ``lasting``: whether the work is worth it. Raises ``InvalidInput``
+    (``client_left``), which nobody reads either.
+    """
+    if not lasting:
+        return await work
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.create_task(_left(request), name="leaving")
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise InvalidInput("the client left", code="client_left")
+        return doing.result()
+    finally:
+        for task in (doing, leaving):
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,107 @@
+"""Turns at what only a few can have at once: the next is that of the person who had none for longest.
+
+Whoever calls is known by a context variable, which a request sets once; what nobody in particular asked for shares one
+place in the round. Queues are bounded: who has much waiting is asked to come again, and so is everybody when all do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from shoal.errors import TooManyAttempts, TooManyCalls
+
+RETRY_AFTER_SECONDS: Final = 5
+asking_person: ContextVar[int | None] = ContextVar("asking_person", default=None)
+"""The id of whoever asked for what is being done."""
+
+
+class ServerBusy(TooManyAttempts):
+    """Everybody together has so much waiting that nothing more is taken at the moment."""
+
+    code = "server_busy"
+
+
+class FairTurns:
+    """A few places, of which a person has one at a time, and queues by person. Belongs to one event loop."""
+
+    def __init__(self, places: int, *, waiting_each: int, waiting_all: int) -> None:
+        """``waiting_each`` and ``waiting_all``: how many may wait, of one person and in all."""
+        self._free = places
+        self._waiting_each = waiting_each
+        self._waiting_all = waiting_all
+        self._waiting = 0
+        self._queues: dict[int | None, deque[asyncio.Future[None]]] = {}  # the next in the round is the first
+        self._having: set[int | None] = set()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it. Raises ``TooManyCalls`` (``too_much_work``) or ``ServerBusy``."""
+        person = await self.take()
+        try:
+            yield
+        finally:
+            self.give_back(person)
+
+    async def take(self, person: int | None = None) -> int | None:
+        """Wait for a place, as that person or as who asks; returns whose it is, to be given back."""
+        person = asking_person.get() if person is None else person
+        if self._free and person not in self._having and not self._queues.get(person):
+            self._have(person)
+            return person
+        queue = self._queues.get(person, ())
+        if len(queue) >= self._waiting_each:
+            raise TooManyCalls(retry_after=RETRY_AFTER_SECONDS, code="too_much_work", limit=self._waiting_each)
+        if self._waiting >= self._waiting_all:
+            raise ServerBusy(retry_after=RETRY_AFTER_SECONDS)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(person, deque()).append(turn)
+        self._waiting += 1
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._leave(person, turn)
+            else:
+                self.give_back(person)  # it came in the very moment in which they left
+            raise
+        return person
+
+    def give_back(self, person: int | None) -> None:
+        """Let the next have the place."""
+        self._free += 1
+        self._having.discard(person)
+        self._next()
+
+    def _have(self, person: int | None) -> None:
+        self._free -= 1
+        self._having.add(person)
+
+    def _next(self) -> None:
+        while self._free:
+            for person in self._queues:
+                if person not in self._having:
+                    break
+            else:
+                return
+            queue = self._queues.pop(person)
+            turn = queue.popleft()
+            self._waiting -= 1
+            if queue:
+                self._queues[person] = queue  # at the end of the round
+            if not turn.done():
+                self._have(person)
+                turn.set_result(None)
+
+    def _leave(self, person: int | None, turn: asyncio.Future[None]) -> None:
+        queue = self._queues.get(person)
+        if queue is None or turn not in queue:
+            return
+        queue.remove(turn)
+        self._waiting -= 1
+        if not queue:
+            del self._queues[person]

@@ -1,0 +1,39 @@
+"""Searches, which may look through everything: in fair turns, and ended with whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from shoal.database import Database
+from shoal.errors import TooManyCalls
+from shoal.fair_turns import asking_person
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n WHERE x < 0"
+
+
+def endless(connection: Connection) -> Any:
+    return connection.scalar(text(ENDLESS))
+
+
+async def test_f9_a_flood_of_searches_by_one_holds_up_nobody_and_ends_with_them(database: Database) -> None:
+    asking_person.set(1)
+    flood = [asyncio.create_task(database.search(endless)) for _ in range(9)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyCalls):
+        await database.search(endless)
+    asking_person.set(2)
+    async with asyncio.timeout(30):
+        assert await database.search(lambda connection: connection.scalar(text("SELECT 7"))) == 7
+        assert await database.read(lambda connection: connection.scalar(text("SELECT 8"))) == 8
+        await database.write(lambda connection: None)
+    assert not any(task.done() for task in flood)
+    for task in flood:
+        task.cancel()
+    await asyncio.wait(flood)
+    asking_person.set(1)
+    async with asyncio.timeout(30):  # what ran was ended, not left behind
+        assert await database.search(lambda connection: connection.scalar(text("SELECT 9"))) == 9

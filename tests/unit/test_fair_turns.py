@@ -1,0 +1,114 @@
+"""Who gets the next turn, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from shoal.errors import TooManyCalls
+from shoal.fair_threads import FairThreads, beside, beside_for_buyers
+from shoal.fair_turns import FairTurns, ServerBusy, asking_person
+from standins import until
+
+
+@contextmanager
+def asked_by(person: int) -> Iterator[None]:
+    token = asking_person.set(person)
+    try:
+        yield
+    finally:
+        asking_person.reset(token)
+
+
+async def test_f9_turns_go_round_by_person_however_much_one_of_them_asks_for() -> None:
+    turns, ending = FairTurns(1, waiting_each=10, waiting_all=20), asyncio.Event()
+    order: list[int] = []
+
+    async def work(person: int) -> None:
+        with asked_by(person):
+            async with turns.turn():
+                order.append(person)
+                await ending.wait()
+
+    tasks = [asyncio.create_task(work(person)) for person in (1, 1, 1, 1, 2, 2, 3)]
+    await until(lambda: order == [1])
+    ending.set()
+    await asyncio.gather(*tasks)
+    assert order == [1, 1, 2, 3, 1, 2, 1]
+
+
+async def test_f9_a_person_with_much_waiting_is_refused_and_everybody_when_all_have_much() -> None:
+    turns, ending = FairTurns(2, waiting_each=2, waiting_all=3), asyncio.Event()
+
+    async def work(person: int) -> None:
+        with asked_by(person):
+            async with turns.turn():
+                await ending.wait()
+
+    one = [asyncio.create_task(work(1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyCalls) as mine:
+        await work(1)
+    assert (mine.value.code, mine.value.params["limit"]) == ("too_much_work", 2)
+    two = [asyncio.create_task(work(2)) for _ in range(2)]  # the second place was never that of the first person
+    await asyncio.sleep(0)
+    with pytest.raises(ServerBusy):
+        await work(3)
+    one[2].cancel()  # who leaves makes room in the queue
+    await asyncio.wait({one[2]})
+    three = asyncio.create_task(work(3))
+    await asyncio.sleep(0)
+    ending.set()
+    await asyncio.gather(*one[:2], *two, three)
+    async with asyncio.timeout(5):
+        await work(4)
+
+
+async def test_f9_who_leaves_in_the_moment_of_their_turn_gives_it_back() -> None:
+    turns = FairTurns(1, waiting_each=2, waiting_all=4)
+    person = await turns.take(1)
+    waiting = asyncio.create_task(turns.take(2))
+    await asyncio.sleep(0)
+    turns.give_back(person)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    async with asyncio.timeout(5):
+        turns.give_back(await turns.take(3))
+
+
+async def test_f9_a_flood_of_rule_checks_by_one_holds_up_neither_another_nor_buyers_nor_the_loops_own_threads() -> None:
+    held = threading.Event()
+    try:
+        with asked_by(1):
+            flood = [asyncio.create_task(beside(held.wait, 60)) for _ in range(30)]
+            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            with asked_by(2):
+                assert await beside(sum, (1, 2)) == 3
+            assert await beside_for_buyers(1, sum, (1, 2)) == 3
+            assert await asyncio.to_thread(sum, (1, 2)) == 3
+        assert not any(task.done() for task in flood)
+    finally:
+        held.set()
+    await asyncio.gather(*flood)
+
+
+async def test_f9_what_runs_for_a_person_who_left_keeps_its_place_until_it_has_ended() -> None:
+    threads, held = FairThreads(1, name="test", waiting_each=4, waiting_all=4), threading.Event()
+    try:
+        left = asyncio.create_task(threads.run(held.wait, 60))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.wait({left})
+        next_one = asyncio.create_task(threads.run(sum, (1, 2)))
+        await asyncio.sleep(0.05)
+        assert not next_one.done()
+        held.set()
+        assert await next_one == 3
+    finally:
+        held.set()
+        threads.close()
