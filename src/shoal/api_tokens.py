@@ -13,8 +13,8 @@ import structlog
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.clock import now_ms
-from shoal.database import Database
 from shoal.errors import Conflict, StoreError
+from shoal.people_replica import PeopleStore
 from shoal.right import Right
 from shoal.schema import api_tokens, users
 from shoal.sessions import token_hash
@@ -55,7 +55,7 @@ class ApiToken:
 class ApiTokens:
     """Makes, finds and revokes tokens."""
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: PeopleStore, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
         self._used: dict[str, int] = {}
@@ -118,7 +118,7 @@ class ApiTokens:
 
         async def store() -> None:
             try:
-                await self._database.write(lambda connection: connection.execute(statement).rowcount)
+                await self._database.write_through(lambda connection: connection.execute(statement).rowcount)
             except StoreError as error:
                 log.warning("a token's last use was not stored", why=error.code)
 

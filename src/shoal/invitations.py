@@ -15,9 +15,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, delete, or_, select, update
 
 from shoal.clock import now_ms
-from shoal.database import Database
 from shoal.errors import UnknownPerson
 from shoal.passwords import Passwords
+from shoal.people_replica import PeopleStore
 from shoal.schema import invitations, users
 from shoal.sessions import HOUR_MS, token_hash
 from shoal.users import Role, User, add_person, checked_email, checked_name, person, replace_password
@@ -46,7 +46,7 @@ class Invitation:
 class Invitations:
     """Makes, shows, uses and revokes links."""
 
-    def __init__(self, database: Database, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: PeopleStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._passwords = passwords
         self._now_ms = now_ms

@@ -86,6 +86,7 @@ from shoal.order_book import OrderBook, order_talk
 from shoal.outbound import Outbound
 from shoal.ownership import LocalOwnership
 from shoal.passwords import Passwords
+from shoal.people_replica import PeopleReplica
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.qr_logins import QrLogins
@@ -274,7 +275,6 @@ async def _open_parts(
     if lease is not None:
         lease.keep(manager.ownership_changed)
     access = await _open_access(database, manager, closing)
-    closing.push_async_callback(_bounded, "tokens", (api_tokens := ApiTokens(database)).close)
     closing.push_async_callback(_bounded, "database probe", (probe := DatabaseProbe(database)).close)
     closing.push_async_callback(_rereading(database, manager, access))
     departures = await _open_departures(people, manager, closing)
@@ -311,7 +311,7 @@ async def _open_parts(
         security_log=notes,
         sessions=people.sessions,
         invitations=people.invitations,
-        api_tokens=api_tokens,
+        api_tokens=people.api_tokens,
         access=access,
         second_factor=people.second_factor,
         sign_ins=people.sign_ins,
@@ -366,6 +366,7 @@ class _People:
     invitations: Invitations
     second_factor: SecondFactor
     sign_ins: SignIns
+    api_tokens: ApiTokens
 
 
 async def _open_people(
@@ -373,14 +374,20 @@ async def _open_people(
 ) -> _People:
     passwords = Passwords()
     closing.push_async_callback(_bounded, "passwords", passwords.close)
-    sessions = Sessions(database, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
+    replica = PeopleReplica(database)
+    closing.push_async_callback(_bounded, "people", replica.close)
+    await replica.open()
+    sessions = Sessions(replica, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
     closing.push_async_callback(_bounded, "sessions", sessions.close)
-    users, second_factor, delays = Users(database, passwords), SecondFactor(database, vault), SignInDelays()
+    api_tokens = ApiTokens(replica)
+    closing.push_async_callback(_bounded, "tokens", api_tokens.close)
+    users, second_factor, delays = Users(replica, passwords), SecondFactor(replica, vault), SignInDelays()
     await _remember_places(notes, delays)
     return _People(
         users=users,
         sessions=sessions,
-        invitations=Invitations(database, passwords),
+        invitations=Invitations(replica, passwords),
+        api_tokens=api_tokens,
         second_factor=second_factor,
         sign_ins=SignIns(users, sessions, second_factor, delays),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -14,12 +14,14 @@ import structlog
 from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
 
 from shoal.clock import now_ms
-from shoal.database import Database
 from shoal.errors import StoreError, Unauthenticated
-from shoal.schema import invitations, sessions, users
+from shoal.people_replica import PeopleStore
+from shoal.schema import insert_or, invitations, sessions, users
 from shoal.users import USER_COLUMNS, User, user_of
 
 log = structlog.get_logger("shoal.sessions")
+
+Write = Callable[[Callable[[Connection], Sequence[int]]], Awaitable[Sequence[int]]]
 
 MAX_LABEL_CHARACTERS: Final = 300
 ID_CHARACTERS: Final = 24
@@ -52,7 +54,7 @@ class Sessions:
     """Opens, finds and ends sessions. ``idle_hours``: one that is not used for so long is over (0: never)."""
 
     def __init__(
-        self, database: Database, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
+        self, database: PeopleStore, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
     ) -> None:
         self.lifetime_seconds = hours * 3600
         self._database = database
@@ -77,6 +79,8 @@ class Sessions:
         password_hash: str | None = None,
     ) -> str:
         """Sign a person in; returns the token (256 random bits), which is stored nowhere.
+
+        While the database takes no writes, the session is kept in memory and written as soon as it does.
 
         Raises ``Unauthenticated`` (``wrong_login``) when the person is not active, or (with ``password_hash``: the one
         that was just proved) has another password by now.
@@ -103,13 +107,13 @@ class Sessions:
             seen = update(users).where(*still).values(signed_in_at_ms=now)
             if connection.execute(seen).rowcount != 1:
                 return False
-            connection.execute(sessions.insert().values(**row))
+            connection.execute(insert_or(connection, sessions).values(**row).on_conflict_do_nothing())
             connection.execute(  # who knows the password needs no link to choose one
                 delete(invitations).where(invitations.c.for_user_id == user_id, invitations.c.used_at_ms.is_(None))
             )
             return True
 
-        if not await self._database.write(job):
+        if not await self._database.write_through(job):
             raise Unauthenticated("no longer the password, or not active", code="wrong_login")
         return token
 
@@ -140,10 +144,13 @@ class Sessions:
         )
 
     async def end(self, token: str) -> Session | None:
-        """Sign out; returns what ended. Repeating it is harmless."""
+        """Sign out; returns what ended. Repeating it is harmless.
+
+        It holds at once, and is written when the database takes it.
+        """
         session = await self.of(token, in_use=False)
         hashed = token_hash(token)
-        await self._end(sessions.c.token_hash == hashed)
+        await self._end(sessions.c.token_hash == hashed, write=self._database.write_through)
         return session
 
     async def end_one(self, user_id: int, session_id: str) -> bool:
@@ -179,9 +186,9 @@ class Sessions:
         idle_since = now - self._idle_ms if self._idle_ms else -1
         return [sessions.c.expires_at_ms > now, sessions.c.last_used_ms > literal(idle_since)]
 
-    async def _end(self, *where: Any) -> int:
+    async def _end(self, *where: Any, write: Write | None = None) -> int:
         statement = delete(sessions).where(*where).returning(sessions.c.user_id)
-        ended = await self._database.write(lambda connection: connection.scalars(statement).all())
+        ended = await (write or self._database.write)(lambda connection: connection.scalars(statement).all())
         for user_id in set(ended):
             self.look_again(user_id)
         return len(ended)
@@ -200,7 +207,7 @@ class Sessions:
     async def _store_use(self, hashed: str, now: int) -> None:
         statement = update(sessions).where(sessions.c.token_hash == hashed).values(last_used_ms=now)
         try:
-            await self._database.write(lambda connection: connection.execute(statement).rowcount)
+            await self._database.write_through(lambda connection: connection.execute(statement).rowcount)
         except StoreError as error:
             log.warning("a session's last use was not stored", why=error.code)
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.clock import now_ms
-from shoal.database import Database
-from shoal.errors import Conflict, InvalidInput, UnknownPerson
+from shoal.errors import Conflict, InvalidInput, StoreError, UnknownPerson
 from shoal.folding import folded, seen
 from shoal.passwords import Passwords, made_up_password
+from shoal.people_replica import PeopleStore
 from shoal.schema import accounts, api_tokens, invitations, sessions, users
 
 ADMIN_NAME: Final = "admin"
@@ -62,7 +62,7 @@ class Proof:
 class Users:
     """People: found, added, changed and removed."""
 
-    def __init__(self, database: Database, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: PeopleStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._passwords = passwords
         self._now_ms = now_ms
@@ -121,9 +121,12 @@ class Users:
         if renewed is None:
             return stored
         statement = update(users).where(users.c.id == user_id, users.c.password_hash == stored)
-        replaced = await self._database.write(
-            lambda connection: connection.execute(statement.values(password_hash=renewed)).rowcount
-        )
+        try:
+            replaced = await self._database.write(
+                lambda connection: connection.execute(statement.values(password_hash=renewed)).rowcount
+            )
+        except StoreError:  # that it could be stronger must not keep anybody out
+            return stored
         return renewed if replaced else stored
 
     async def set_password(self, user_id: int, password: str, *, keep_session: str = "") -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from doors import Door, served
+from doors import Door, client_of, served
 from shoal.errors import StoreError
 from shoal.reply_server import build_app
 from standins import FakeSite, quick_settings
@@ -162,6 +162,11 @@ async def test_a_sign_in_that_cannot_be_looked_up_lets_nobody_in(door: Door, mon
         raise StoreError("disk I/O error")
 
     monkeypatch.setattr(door.server.database, "read", broken)
+    async with client_of(door.app, "made-up") as stranger:  # memory knows who is signed in, and nobody else
+        assert (await stranger.get("/cookies")).status_code == 401
+    answer = await door.client.post("/login", json={"username": "admin", "password": "whatever it may be"})
+    assert (answer.status_code, answer.json()["success"]) == (200, False)
+    monkeypatch.setattr(door.server.sessions._database, "_is_true", False)  # and it may be out of date
     for path in ("/cookies", "/cookies/shop", "/users", "/security-log", "/system/status"):
         assert (await door.client.get(path)).status_code == 503, path
     answer = await door.client.post("/login", json={"username": "admin", "password": "whatever it may be"})

@@ -144,7 +144,9 @@ async def test_a_flood_of_sign_ins_is_turned_away_and_the_server_stays_there_for
         await pool.close()
 
 
-async def test_a_full_disk_lets_nobody_in_and_throws_nobody_out(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_throws_nobody_out_and_lets_in_by_the_same_checks(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with another_person(door) as bob:
         session = await door.server.sessions.of(str(bob.client.headers["authorization"]).removeprefix("Bearer "))
         assert session is not None
@@ -158,7 +160,12 @@ async def test_a_full_disk_lets_nobody_in_and_throws_nobody_out(door: Door, monk
             patch.setattr(door.server.database, "write", full)
             await bob.call("GET", "/cookies")  # its last use cannot be stored, and need not be
             await bob.call("GET", "/me")
-            answer = await door.client.post("/login", json={"username": "bob", "password": PASSWORD})
+            wrong = await door.call("POST", "/login", json={"username": "bob", "password": "a wrong one"})
+            assert not wrong["success"]
+            assert (await door.call("POST", "/login", json={"username": "bob", "password": PASSWORD}))["success"]
+            answer = await bob.client.put(
+                "/me/password", json={"current_password": PASSWORD, "new_password": "quite another 41 words"}
+            )
             assert (answer.status_code, answer.json()["code"]) == (503, "not_applied")
             assert "retry-after" in answer.headers
         with monkeypatch.context() as patch:  # nobody knows what became of a commit: nothing is written at all

@@ -6,11 +6,13 @@ import asyncio
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,12 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.processes import START_SECONDS, SandboxProcess, ServerProcess, free_port, soon
+from benchmarks.processes import PASSWORD, START_SECONDS, SandboxProcess, ServerProcess, free_port, soon
 from faults.durable import KEY_FILE, durable_in
 from shoal.database import DATABASE_FILE, Database
 from shoal.db_manager import DBManager, open_vault
 from shoal.errors import ShoalError
+from shoal.sessions import token_hash
 from store_steps import an_account, created
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]
@@ -107,8 +110,30 @@ def no_growth(server: ServerProcess) -> Iterator[None]:
         process.rlimit(psutil.RLIMIT_FSIZE, (hard, hard))
 
 
+async def signed_in_while_full(server: ServerProcess) -> str:
+    """The token of a sign-in that the database did not take; by it everything is read."""
+    answer = await server.http.post("/login", json={"username": "admin", "password": PASSWORD}, timeout=60)
+    assert answer.json()["success"], answer.text
+    token = str(answer.json()["token"])
+    assert await is_in(server, token)
+    return token
+
+
+async def is_stored(server: ServerProcess, token: str) -> bool:
+    """Whether the file holds that sign-in."""
+    with closing(sqlite3.connect(server.data_dir / DATABASE_FILE)) as connection:
+        found = connection.execute("SELECT count(*) FROM sessions WHERE token_hash = ?", (token_hash(token),))
+        return bool(found.fetchone()[0])
+
+
+async def is_in(server: ServerProcess, token: str) -> bool:
+    """Whether a token lets in."""
+    answer = await server.http.get("/cookies", headers={"Authorization": f"Bearer {token}"})
+    return answer.status_code == 200
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a running process are Linux's")
-async def test_a_disk_that_takes_no_writes_changes_nothing_and_it_mends_by_itself(
+async def test_f3_a_disk_that_takes_no_writes_changes_nothing_and_it_mends_by_itself(
     server: ServerProcess, sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     unb = await open_shop(server, sandbox)
@@ -119,7 +144,9 @@ async def test_a_disk_that_takes_no_writes_changes_nothing_and_it_mends_by_itsel
         assert (await server.http.get("/health/ready")).status_code == 503
         await assert_refused_without_a_trace(server, tmp_path / "aside", "still-full", before)
         assert (await sandbox.sockets(unb))["now"] == 1  # connections stay
+        new = await signed_in_while_full(server)
     await mends(server, "room-again")
+    await soon(partial(is_stored, server, new))
     await assert_in_step(server, tmp_path / "aside")
     await sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
 
@@ -128,6 +155,9 @@ async def test_a_disk_that_takes_no_writes_changes_nothing_and_it_mends_by_itsel
 
     await soon(answered)
     assert (await sandbox.sockets(unb))["total"] == 1
+    await server.end(signal.SIGKILL)
+    await server.start()
+    assert await is_in(server, new), "what was kept in memory was stored when there was room"
 
 
 @pytest.fixture

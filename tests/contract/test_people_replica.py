@@ -1,0 +1,211 @@
+"""Who signed in goes on reading, and a sign-in works, while the database is away or takes no writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pyotp
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
+
+from doors import Door, another_person, client_of, open_door
+from postgres_server import PostgresServer
+from quick_start import cheap_hasher
+from shoal.database import DATABASE_FILE, Database
+from shoal.errors import StoreError
+from shoal.passwords import Passwords
+from shoal.people_replica import PeopleReplica, ReplicaTimes
+from shoal.schema import sessions, users
+from shoal.second_factor import Factor, SecondFactor
+from shoal.sessions import Sessions, token_hash
+from shoal.users import Users
+from shoal.vault import Vault
+from standins import until_told
+from store_steps import Clock
+
+PASSWORD = "a password of theirs"
+QUICK = ReplicaTimes(read_seconds=3.0, write_seconds=1.0, refresh_seconds=10.0, retry_seconds=0.1)
+
+
+@contextlib.contextmanager
+def away(postgres: PostgresServer, url: str) -> Iterator[None]:
+    """A database that lets nobody in."""
+    name = str(make_url(url).database)
+    with postgres.administrator() as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextlib.contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """A database that takes no writes: another program holds its lock."""
+    with contextlib.closing(sqlite3.connect(data_dir / DATABASE_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def signs_in(client: httpx.AsyncClient, password: str = PASSWORD) -> str:
+    """The token of a new sign-in; empty when it was refused."""
+    answer = await client.post("/login", json={"username": "bob", "password": password})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["token"] or "")
+
+
+async def reads(door: Door, token: str) -> int:
+    async with client_of(door.app, token) as client:
+        return (await client.get("/cookies")).status_code
+
+
+async def is_stored(door: Door, token: str) -> bool:
+    query = select(func.count()).where(sessions.c.token_hash == token_hash(token))
+    return bool(await door.server.database.read(lambda connection: connection.scalar(query)))
+
+
+async def test_f3_while_postgresql_is_down_who_is_signed_in_reads_and_others_sign_in(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    with postgres.database() as url:
+        async with (
+            open_door(tmp_path / "data", database_url=url) as door,
+            another_person(door) as bob,
+            client_of(door.app) as client,
+        ):
+            leaving = await signs_in(client)
+            script = (await bob.call("POST", "/tokens", json={"name": "s", "scope": "read"}))["token"]
+            with away(postgres, url):
+                await bob.call("GET", "/cookies")
+                assert await reads(door, script) == 200
+                new = await signs_in(client)
+                assert await reads(door, new) == 200
+                assert await signs_in(client, "a wrong one") == ""
+                async with client_of(door.app, leaving) as signing_out:
+                    assert (await signing_out.post("/logout")).status_code == 200
+                assert await reads(door, leaving) == 401
+                await bob.call("PUT", "/me/password", 503, json={"current_password": PASSWORD,
+                               "new_password": "quite another 41 words"})  # fmt: skip
+                await bob.call("GET", "/cookies")
+            await until_told(lambda: is_stored(door, new), True)
+            await until_told(lambda: is_stored(door, leaving), False)
+            assert await reads(door, new) == 200
+
+
+async def test_f3_a_sign_in_while_the_database_takes_no_writes_is_stored_when_it_does(tmp_path: Path) -> None:
+    async with open_door(tmp_path / "data") as door, another_person(door), client_of(door.app) as client:
+        with locked(tmp_path / "data"):
+            new = await signs_in(client)
+            assert await reads(door, new) == 200
+            assert not await is_stored(door, new)
+        await until_told(lambda: is_stored(door, new), True)
+        assert await reads(door, new) == 200
+
+
+@pytest.fixture
+async def people(database: Database) -> AsyncIterator[PeopleReplica]:
+    """A replica over the open database."""
+    replica = PeopleReplica(database, QUICK)
+    await replica.open()
+    yield replica
+    await replica.close()
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    passwords = Passwords(cheap_hasher())
+    yield passwords
+    await passwords.close()
+
+
+async def test_f3_what_was_changed_in_time_holds_in_memory_too_and_a_code_counts_once(
+    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    everybody, opened = Users(people, passwords, now_ms=clock), Sessions(people, hours=1, idle_hours=0, now_ms=clock)
+    factor = SecondFactor(people, Vault([b"k" * 32]), now_ms=clock)
+    ann, bob = await everybody.create("ann", PASSWORD), await everybody.create("bob", PASSWORD)
+    totp = pyotp.TOTP((await factor.begin(ann)).secret)
+    codes = await factor.confirm(ann.id, totp.at(clock.now // 1000))
+    of_bob = await opened.open(bob.id)
+    await everybody.update(bob.id, {"active": False})
+    await everybody.set_password(ann.id, "quite another one")
+
+    async def refused(*_: object) -> None:
+        raise StoreError("not now", code="not_applied")
+
+    monkeypatch.setattr(database, "read", refused)
+    monkeypatch.setattr(database, "write", refused)
+    assert await opened.of(of_bob) is None
+    assert await everybody.verify("bob", PASSWORD) is None
+    assert await everybody.verify("ann", PASSWORD) is None
+    assert await everybody.verify("ann", "quite another one") is not None
+    clock.now += 60_000
+    code = totp.at(clock.now // 1000)
+    assert [await factor.accept(ann.id, code) for _ in range(2)] == [Factor.TOTP, None]
+    with pytest.raises(StoreError):  # it would have to be used up for good
+        await factor.accept(ann.id, codes[0])
+    token = await opened.open(ann.id)
+    assert await opened.of(token) is not None
+    monkeypatch.undo()
+
+    async def stored() -> bool:
+        query = select(users.c.totp_step).where(users.c.id == ann.id)
+        step = await database.read(lambda connection: connection.scalar(query))
+        return step == clock.now // 30_000 and await Sessions(database, hours=1, idle_hours=0, now_ms=clock).of(
+            token
+        ) is not None  # fmt: skip
+
+    await until_told(stored, True)
+
+
+async def test_f3_what_was_kept_is_not_stored_when_it_holds_no_more(
+    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody, opened = Users(people, passwords), Sessions(people, hours=1, idle_hours=0)
+    ann = await everybody.create("ann", PASSWORD)
+
+    async def refused(*_: object) -> None:
+        raise StoreError("not now", code="not_applied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", refused)
+        token = await opened.open(ann.id)
+        assert await opened.of(token) is not None
+    off = text("UPDATE users SET active = :off")
+    await database.write(lambda connection: connection.execute(off, {"off": False}).rowcount)  # by another process
+    await until_told(lambda: opened.of(token), None)
+    assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(sessions))) == 0
+
+
+async def test_f3_a_change_whose_outcome_nobody_knows_is_not_answered_from_an_older_memory(
+    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = Users(people, passwords)
+    ann = await everybody.create("ann", PASSWORD)
+    write = database.write
+
+    async def lost(job: object) -> None:
+        await write(job)  # type: ignore[arg-type]
+        monkeypatch.setattr(database, "read", refused)
+        raise StoreError("nobody knows", code="outcome_unknown")
+
+    async def refused(*_: object) -> None:
+        raise StoreError("away", code="not_applied")
+
+    monkeypatch.setattr(database, "write", lost)
+    with pytest.raises(StoreError):
+        await everybody.update(ann.id, {"active": False})
+    with pytest.raises(StoreError):
+        await everybody.verify("ann", PASSWORD)
+    monkeypatch.undo()
+    await asyncio.sleep(0)
+    await until_told(lambda: everybody.verify("ann", PASSWORD), None)
