@@ -15,13 +15,14 @@ import pytest
 
 from shoal import clock
 from shoal.account import Account
-from shoal.account_task import Link, evenly
+from shoal.account_task import Link
 from shoal.backoff import BackoffLimits
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import Database
 from shoal.db_manager import DBManager, open_vault
+from shoal.fair_limiter import evenly
 from shoal.message_log import MessageLog
 from shoal.order_book import OrderBook
 from shoal.outbound import Outbound

@@ -16,12 +16,12 @@ from random import Random
 from typing import Any, Protocol
 
 import structlog
-from aiolimiter import AsyncLimiter
 
 from shoal.account import Account, AccountState, Observation, RunKey
 from shoal.backoff import Backoff, BackoffLimits
 from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
 from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.fair_limiter import FairLimiter, StartLimiters
 
 log = structlog.get_logger("shoal.task")
 
@@ -49,6 +49,9 @@ def is_of_the_site(error: BaseException | None) -> bool:
     return error.code in _OF_THE_SITE and error.params.get("status", _SERVER_ERROR) >= _SERVER_ERROR
 
 
+FAILURES_THAT_MAKE_LATE = 2
+"""After so many attempts in a row that did not come to run, the next ones wait for all others of the owner."""
+
 LONGEST_DETAIL = 500
 LONGEST_URL = 8_000
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -70,25 +73,6 @@ class Connect(Protocol):
         """Connect, register, stay, answer."""
 
 
-class Limiters:
-    """How fast connections may start: a shop's first one slowly, a reconnect faster."""
-
-    def __init__(self, *, first_per_second: float = 20.0, again_per_second: float = 200.0) -> None:
-        self.first = _in_bursts(first_per_second)
-        self.again = _in_bursts(again_per_second)
-
-
-def _in_bursts(per_second: float) -> AsyncLimiter:
-    """At most so many per second; a second's worth may come at once."""
-    burst = max(1.0, per_second)
-    return AsyncLimiter(burst, burst / per_second)
-
-
-def evenly(per_second: float) -> AsyncLimiter:
-    """One at a time, evenly spaced: for what the site watches closely."""
-    return AsyncLimiter(1.0, 1.0 / per_second)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSurroundings:
     """What every account's task shares with its siblings."""
@@ -102,7 +86,7 @@ class TaskSurroundings:
     """Told when the site let an account not in, for no reason of the account's own."""
     got_in: Callable[[str], None]
     """Told when the site lets an account in that it had kept out."""
-    limiters: Limiters
+    limiters: StartLimiters
     backoff: BackoffLimits
     rng: Random
 
@@ -132,6 +116,11 @@ class Link:
         if not self._closed:
             self._task.link_heard(message=message)
 
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether the last attempts ended before they ran, so that this one may wait for others of its owner."""
+        return self._task.keeps_failing
+
     def close(self) -> None:
         """From here on the gate is shut."""
         self._closed = True
@@ -152,6 +141,7 @@ class AccountTask:
         self._would_park_for: tuple[int, int] | None = None
         self._next_attempt_at: float | None = None
         self._connected_at: float | None = None
+        self._failures_in_a_row = 0
         self._stopping = self._ran_before = self._closed = self._at_the_limiter = self._kept_out = False
         self._wake_up: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -174,6 +164,11 @@ class AccountTask:
     def alive(self) -> bool:
         """Whether a connection exists, whatever its health."""
         return self._connection is not None
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether the last attempts with this cookie and this proxy all ended before they ran."""
+        return self._failures_in_a_row >= FAILURES_THAT_MAKE_LATE
 
     def allows(self, link: Link) -> bool:
         """Whether a frame of that link may leave now."""
@@ -303,6 +298,8 @@ class AccountTask:
         self._next_attempt_at = None
         self._stopping = False
         self._connected_at = None
+        if self._running_for is not None and self._running_for[::2] != account.run_key[::2]:
+            self._failures_in_a_row = 0  # another cookie or proxy is another hope
         self._running_for, self._would_park_for = account.run_key, account.park_key
         link = self._link = Link(self)
         self._at_the_limiter = False
@@ -311,13 +308,13 @@ class AccountTask:
         )
         self._connection.add_done_callback(self._connection_ended)
 
-    async def _attempt(self, account: Account, link: Link, limiter: AsyncLimiter) -> None:
+    async def _attempt(self, account: Account, link: Link, limiter: FairLimiter) -> None:
         try:
             # Asked here, in the order of the turns: before, a thousand accounts would all see the same free place.
             self._at_the_limiter = True
-            waits = not limiter.has_capacity()
+            waits = not limiter.has_room()
             self._transition(AccountState.WAITING if waits else AccountState.STARTING, account)
-            await limiter.acquire()
+            await limiter.acquire(account.owner_id, late=self.keeps_failing)
             if waits:
                 self._transition(AccountState.STARTING, self.published())
             await self._around.connect(account, link)
@@ -337,6 +334,7 @@ class AccountTask:
         """The connection is registered and its heartbeat was answered."""
         if link is self._link and not self._stopping and self.observation.state is not AccountState.RUNNING:
             self._connected_at = self._loop.time()
+            self._failures_in_a_row = 0
             self._ran_before = True
             if self._kept_out:
                 self._kept_out = False
@@ -352,6 +350,12 @@ class AccountTask:
         self._connection = self._link = None
         error = None if connection.cancelled() else connection.exception()
         stopped_by_us, self._stopping = self._stopping, False
+        if (
+            self._connected_at is None
+            and not is_of_the_site(error)
+            and (isinstance(error, NeedsOwner) or not stopped_by_us)
+        ):
+            self._failures_in_a_row += 1
         if isinstance(error, NeedsOwner):  # also while stopping: what only an owner can mend must not be tried again
             self._park(error)
         elif stopped_by_us:

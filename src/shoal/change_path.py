@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +27,7 @@ from shoal.errors import (
     ShoalError,
     StaleGeneration,
     StoreDegraded,
+    TooManyShops,
     Unauthenticated,
     UnknownAccount,
 )
@@ -47,12 +49,14 @@ class Caller:
 
     ``owner_id``: the account must be that person's when its turn comes, not only when the request arrived.
     ``permit``: raises what the caller hears when they may not do it (any more). Asked in the account's turn, too.
+    ``most_shops``: no shop is added for an owner who has so many; ``None`` is no limit.
     ``repeats``: this op may have been tried before; what it did then is not done again.
     """
 
     actor: str
     owner_id: int | None = None
     permit: Callable[[Account], None] | None = None
+    most_shops: int | None = None
     op_id: str = ""
     repeats: bool = False
     if_match: int | frozenset[int] | None = None
@@ -107,6 +111,7 @@ class ChangePath:
         self._published: dict[str, Account] = {}
         self._pending: dict[str, Account | None] = {}
         self._by_unb: dict[str, str] = {}
+        self._shops_of: Counter[int] = Counter()
         self._unsettled: set[str] = set()
         self._loaded_rev = 0
         self._closed_to: set[int] = set()
@@ -147,6 +152,7 @@ class ChangePath:
             before = await self._done_before(account.id, op, caller.repeats)
             if before is None:
                 self._refuse_taken(account)
+                self._refuse_too_many(account.owner_id, caller.most_shops)
         except BaseException:
             hold.release()
             raise
@@ -281,6 +287,17 @@ class ChangePath:
         if other is not None:
             raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
 
+    def _refuse_too_many(self, owner_id: int, limit: int | None) -> None:
+        """Count those too that are on their way into the database: two that come at once must not both fit."""
+        if limit is None or self._shops_of[owner_id] + len(self._pending) < limit:
+            return
+        coming = sum(
+            draft is not None and draft.owner_id == owner_id and account_id not in self._published
+            for account_id, draft in self._pending.items()
+        )
+        if self._shops_of[owner_id] + coming >= limit:
+            raise TooManyShops(f"one person may have {limit} shops", limit=limit)
+
     def _matching(self, account_id: str, caller: Caller) -> Account:
         account = self._owned(account_id, caller)
         if caller.is_mistaken_about(account):
@@ -388,6 +405,10 @@ class ChangePath:
         old = self._published.get(account_id)
         if old is not None and self._by_unb.get(old.unb) == account_id:
             del self._by_unb[old.unb]
+        if old is not None:
+            self._shops_of[old.owner_id] -= 1
+        if account is not None:
+            self._shops_of[account.owner_id] += 1
         if account is None:
             self._published.pop(account_id, None)
         else:

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     database_deadline_seconds: float = Field(10.0, gt=0, le=60, description="Longest wait for a commit.")
     start_wait_seconds: float = Field(5.0, ge=0, le=60, description="How long an answer waits for a start.")
     stop_wait_seconds: float = Field(10.0, ge=0, le=60, description="How long an answer waits for a stop.")
+    shops_per_owner: int = Field(
+        1000, ge=0, le=1_000_000, description="Shops that one person may have; more cannot be added, those that are "
+        "there stay. Administrators have no limit; 0 is none for anybody."
+    )  # fmt: skip
     starts_per_second: float = Field(20.0, gt=0, le=1000, description="First connections per second.")
     reconnects_per_second: float = Field(200.0, gt=0, le=5000, description="Reconnects per second.")
     token_calls_per_second: float = Field(1.0, gt=0, le=1000, description="Risk-sensitive token calls per second.")

@@ -16,6 +16,7 @@
     │   ├── AccountExists       the id is taken
     │   ├── AccountVanishing    the id is being deleted; try again when that has ended
     │   ├── DuplicateUnb        the platform's user already stands under another id
+    │   ├── TooManyShops        their owner may have no more of them
     │   ├── OtherUnb            a new cookie belongs to another platform user
     │   └── StaleGeneration     an If-Match did not hold
     ├── StoreError              the database did not do what was asked
@@ -129,6 +130,12 @@ class DuplicateUnb(Conflict):
     """The same platform user already stands under another id."""
 
     code = "duplicate_unb"
+
+
+class TooManyShops(Conflict):
+    """The owner has as many shops as one person may have: ``limit``."""
+
+    code = "too_many_shops"
 
 
 class OtherUnb(Conflict):

@@ -132,13 +132,21 @@ class QrLogins:
         self._logins: dict[str, _Running] = {}
 
     async def begin(
-        self, owner_id: int, *, actor: str, op_id: str, origin: str = "", account_id: str = "", proxy: str | None = None
+        self,
+        owner_id: int,
+        *,
+        actor: str,
+        op_id: str,
+        origin: str = "",
+        account_id: str = "",
+        proxy: str | None = None,
+        most_shops: int | None = None,
     ) -> QrLoginView:
         """Begin a login and return it with its code.
 
         ``account_id`` names the account to add, or the owner's one to renew; empty leaves it to the seller who scans:
         the owner's account of that seller is renewed, or one is added under the seller's number. ``proxy`` is for an
-        account that is added; one that is renewed logs in through its own.
+        account that is added; one that is renewed logs in through its own. ``most_shops``: see ``Caller``.
 
         Raises ``InvalidInput`` (id, proxy), ``Conflict`` (``too_many_qr_logins``), ``UnknownAccount`` for somebody
         else's, ``NeedsOwner`` or ``TemporaryFailure`` when the site gives no code.
@@ -154,7 +162,9 @@ class QrLogins:
             created_at_ms=now,
             expires_at_ms=now + round(self._lifetime_seconds * 1000),
         )
-        caller = Caller(actor=actor, owner_id=owner_id, op_id=op_id, origin=origin, wait_seconds=0)
+        caller = Caller(
+            actor=actor, owner_id=owner_id, most_shops=most_shops, op_id=op_id, origin=origin, wait_seconds=0
+        )
         running = self._logins[view.id] = _Running(view, caller, proxy)
         running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
         try:

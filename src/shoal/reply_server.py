@@ -18,7 +18,7 @@ from shoal import __version__
 from shoal.access import Access
 from shoal.account import Account
 from shoal.account_counts import AccountCounter
-from shoal.account_task import Connect, Link, evenly, now_ms
+from shoal.account_task import Connect, Link, now_ms
 from shoal.answers import Answers
 from shoal.api import (
     activity,
@@ -77,6 +77,7 @@ from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
 from shoal.errors import ConfigError, InvalidInput, StoreError
 from shoal.events import Talk
+from shoal.fair_limiter import evenly
 from shoal.interruptions import note_interrupted
 from shoal.invitations import Invitations
 from shoal.key_rotation import KeyRotation

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
-from aiolimiter import AsyncLimiter
 
 from shoal.clock import steady_ms
 from shoal.errors import StoreError, TemporaryFailure
@@ -42,11 +42,13 @@ class SocketTokens:
     A token that is here once is used, whether or not it could be stored, and by the account's later connections too.
     """
 
-    def __init__(self, login: SiteLogin, mtop: MtopClient, calls: AsyncLimiter, *, renewal_ms: int) -> None:
-        """``calls`` spaces the calls of all accounts; ``renewal_ms`` is the longest that one token is used."""
+    def __init__(
+        self, login: SiteLogin, mtop: MtopClient, turn: Callable[[], Awaitable[None]], *, renewal_ms: int
+    ) -> None:
+        """``turn`` waits until a call may leave; ``renewal_ms`` is the longest that one token is used."""
         self._login = login
         self._mtop = mtop
-        self._calls = calls
+        self._turn = turn
         self._renewal_ms = renewal_ms
         self._slot = login.token_slot()
         self._token: SocketToken | None = None
@@ -131,7 +133,7 @@ class SocketTokens:
 
     async def _fetched(self) -> SocketToken:
         device_id = self._token.device_id if self._token is not None else await self._login.device_id()
-        await self._calls.acquire()
+        await self._turn()
         asked_ms = steady_ms()
         call = asyncio.create_task(self._mtop.im_token(device_id), name=f"token:{self._login.account_id}")
         try:

@@ -10,11 +10,12 @@ from types import MappingProxyType
 import structlog
 
 from shoal.account import Account, Observation, StateMove
-from shoal.account_task import AccountTask, Connect, Limiters, TaskSurroundings, now_ms
+from shoal.account_task import AccountTask, Connect, TaskSurroundings, now_ms
 from shoal.backoff import BackoffLimits
 from shoal.config import Settings
 from shoal.errors import StoreError, UnknownAccount
 from shoal.events import AccountStateChanged, EventBus
+from shoal.fair_limiter import StartLimiters
 from shoal.ownership import LocalOwnership, Ownership
 from shoal.state_history import StateHistory
 from shoal.store import AccountStore
@@ -63,7 +64,7 @@ class TaskManager:
             report=self._report,
             kept_out=self._keep_out,
             got_in=self._follow,
-            limiters=Limiters(
+            limiters=StartLimiters(
                 first_per_second=settings.starts_per_second, again_per_second=settings.reconnects_per_second
             ),
             backoff=backoff or BackoffLimits(),

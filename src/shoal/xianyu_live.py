@@ -18,6 +18,7 @@ from shoal.config import Settings
 from shoal.conversations import Conversations
 from shoal.credentials import Credentials
 from shoal.errors import NeedsOwner, ShoalError
+from shoal.fair_limiter import FairLimiter
 from shoal.incoming import Incoming
 from shoal.interruptions import Interruptions
 from shoal.message_log import MessageLog
@@ -70,7 +71,7 @@ class LiveSurroundings:
     positions: PositionBook
     pictures: Pictures
     uploaded: UploadedPictures
-    token_calls: AsyncLimiter
+    token_calls: FairLimiter
     outbound: Outbound = field(default_factory=Outbound)
     """Where a proxy may be."""
     switchboard: Switchboard = field(default_factory=Switchboard)
@@ -136,7 +137,7 @@ class XianyuLive:
             allows=self._link.allows,
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
-        tokens = SocketTokens(login, mtop, self._around.token_calls, renewal_ms=renewal_ms)
+        tokens = SocketTokens(login, mtop, self._turn_to_ask, renewal_ms=renewal_ms)
         access = _Access(session, login, halt, mtop, tokens)
         while True:
             token = await tokens.current()
@@ -152,6 +153,10 @@ class XianyuLive:
                 await tokens.distrust()
                 raise
             await self._note_interrupted()
+
+    async def _turn_to_ask(self) -> None:
+        """Wait until this account may ask the site for a token."""
+        await self._around.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
 
     async def _note_interrupted(self) -> None:
         """Say of what was under way when the program or the last socket ended that nobody knows."""

@@ -390,7 +390,8 @@ async def test_risk_control_before_there_is_a_code_is_told_at_once(shoal: Shoal)
 
 async def test_a_bad_name_or_proxy_is_refused_before_the_site_is_asked(shoal: Shoal) -> None:
     async with qr_logins(shoal) as logins:
-        for values in ({"account_id": "a/b"}, {"proxy": "ftp://h:1"}):
+        odd: tuple[dict[str, Any], ...] = ({"account_id": "a/b"}, {"proxy": "ftp://h:1"})
+        for values in odd:
             with pytest.raises(InvalidInput):
                 await logins.begin(OWNER, actor="user:ann", op_id="op", **values)
         assert (await shoal.sandbox.get("calls"))["items"] == []

@@ -227,6 +227,7 @@ async def caller_of(
     return Caller(
         actor=actor_of(who.user),
         permit=permit(server, who, Right.OWN if rule is None else rule.right),
+        most_shops=most_shops(server, who),
         op_id=op.op_id,
         repeats=not op.is_new,
         if_match=_generations(if_match),
@@ -247,6 +248,12 @@ def _generations(if_match: str | None) -> frozenset[int] | None:
     if len(tags) < len(found):
         raise InvalidInput("If-Match is an ETag of ours, or several", code="bad_if_match")
     return frozenset(int(tag[1]) for tag in tags)
+
+
+def most_shops(server: Server, who: Principal) -> int | None:
+    """How many shops they may have; ``None`` is no limit, which administrators have."""
+    limit = server.settings.shops_per_owner
+    return None if who.user.role is Role.ADMIN or not limit else limit
 
 
 def permit(server: Server, who: Principal, right: Right) -> Callable[[Account], None]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.access import Principal
 from shoal.api.bodies import QrLoginBody
-from shoal.api.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of
+from shoal.api.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of, most_shops
 from shoal.api.cookies import require_all_shops, require_own
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
@@ -103,6 +103,7 @@ async def begin_qr_login(
         actor=actor_of(who.user),
         op_id=new_op_id(who.id),
         origin=origin,
+        most_shops=most_shops(server, who),
         account_id=body.account or "",
         proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
     )
@@ -143,7 +144,13 @@ async def generate_qr_code(
     """As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
     require_all_shops(who)
     try:
-        view = await server.qr_logins.begin(who.id, actor=actor_of(who.user), op_id=new_op_id(who.id), origin=origin)
+        view = await server.qr_logins.begin(
+            who.id,
+            actor=actor_of(who.user),
+            op_id=new_op_id(who.id),
+            origin=origin,
+            most_shops=most_shops(server, who),
+        )
     except ShoalError as error:
         return OldQrCode(success=False, message=_sentence(error, language_of(accept_language)))
     picture = segno.make(view.content).png_data_uri(scale=10, border=_BORDER_MODULES) if view.content else ""

@@ -368,6 +368,12 @@ PROBLEMS: dict[str, Problem] = {
         "这个闲鱼号已由其他用户添加，同一个闲鱼号不能添加两次",
         "Somebody else has added this seller already; a seller can be added only once.",
     ),
+    "too_many_shops": Problem(
+        409,
+        "每人最多添加 {limit} 个账号，您已达到上限；请先删除不用的账号，或请管理员提高上限（SHOAL_SHOPS_PER_OWNER）",
+        "One person may have at most {limit} shops here, and you have that many. Remove one you do not need, or ask "
+        "the administrator for a higher limit (SHOAL_SHOPS_PER_OWNER).",
+    ),
     "other_unb": Problem(
         409,
         "这个 Cookie 属于另一个闲鱼号（应为 {expected}，实为 {found}），请换用本账号的 Cookie，或另外添加账号",
