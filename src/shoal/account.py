@@ -96,12 +96,14 @@ class AccountState(StrEnum):
 
 
 class ParkReason(StrEnum):
-    """Why an account is parked: each is something only its owner can mend."""
+    """Why an account is parked: each is something that a person must mend."""
 
     NO_COOKIE = "no_cookie"
     LOGIN_EXPIRED = "login_expired"
     RISK_CONTROL = "risk_control"
     KICKED_OUT = "kicked_out"
+    NUMBER_TAKEN = "number_taken"
+    """Another shop holds the seller's number. It starts by itself once the number is free, and not before."""
 
 
 class StopReason(StrEnum):
@@ -218,7 +220,8 @@ class Observation:
     """What is happening to an account, as its task reports it. ``next_attempt_at_ms`` only when retrying.
 
     The park record stands apart from the state: an account that is switched off while parked is ``stopped``,
-    and parked again when a batch switches it on. It holds while the account's ``park_key`` is ``parked_for``.
+    and parked again when a batch switches it on. It holds while the account's ``park_key`` is ``parked_for``. A number
+    that is taken parks without a record, as long as it is taken.
     """
 
     state: AccountState = AccountState.STOPPED

@@ -209,10 +209,12 @@ class AccountRows:
         """Compare one set with the rows, to refuse it by name before a constraint refuses it without."""
         ids = [change.account_id for change in changes]
         unbs = [change.new.unb for change in changes if change.new is not None and not change.is_noop]
-        columns = (accounts.c.id, accounts.c.unb, accounts.c.generation, accounts.c.deleted, accounts.c.purged)
+        columns = (accounts.c.id, accounts.c.generation, accounts.c.deleted, accounts.c.purged)
         stored = {row.id: row for row in connection.execute(select(*columns).where(accounts.c.id.in_(ids)))}
         living_unb = and_(accounts.c.unb.in_(unbs), not_(accounts.c.deleted))
-        holders = {row.unb: row.id for row in connection.execute(select(*columns).where(living_unb))} if unbs else {}
+        holders = select(accounts.c.id, accounts.c.owner_id, accounts.c.unb).where(living_unb)
+        found = connection.execute(holders) if unbs else ()
+        owners = {(row.owner_id, row.unb): row.id for row in found}
         leaving = {change.account_id for change in changes if change.new is None}
         for change in changes:
             row = stored.get(change.account_id)
@@ -224,9 +226,9 @@ class AccountRows:
             elif row is not None and not row.purged:
                 raise AccountVanishing(f"{change.account_id} is being deleted")
             if change.new is not None:
-                holder = holders.get(change.new.unb)
-                if holder not in {None, change.account_id, *leaving}:
-                    raise DuplicateUnb("this seller already stands under another id", id=holder)
+                other = owners.get((change.new.owner_id, change.new.unb))
+                if other not in {None, change.account_id, *leaving}:
+                    raise DuplicateUnb("this seller already stands under another id", id=other)
 
 
 _LOCK_JOURNAL = text("SELECT pg_advisory_xact_lock(:key)")

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
 import structlog
 
-from shoal.account import Account, AccountState, Observation, RunKey
+from shoal.account import Account, AccountState, Observation, ParkReason, RunKey
 from shoal.backoff import Backoff, BackoffLimits
 from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
-from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ComeBackLater, NeedsOwner, NumberTaken, ShoalError, TemporaryFailure
 from shoal.fair_limiter import FairLimiter, StartLimiters
+from shoal.seller_numbers import NumberTurn, SellerNumbers
 
 log = structlog.get_logger("shoal.task")
 
@@ -86,6 +87,7 @@ class TaskSurroundings:
     """Told when the site let an account not in, for no reason of the account's own."""
     got_in: Callable[[str], None]
     """Told when the site lets an account in that it had kept out."""
+    numbers: SellerNumbers
     limiters: StartLimiters
     backoff: BackoffLimits
     rng: Random
@@ -94,8 +96,9 @@ class TaskSurroundings:
 class Link:
     """What a connection may ask of, and tell to, the task that owns it."""
 
-    def __init__(self, task: AccountTask) -> None:
+    def __init__(self, task: AccountTask, turn: NumberTurn) -> None:
         self._task = task
+        self._turn = turn
         self._closed = False
 
     def current(self) -> Account | None:
@@ -120,6 +123,20 @@ class Link:
     def keeps_failing(self) -> bool:
         """Whether the last attempts ended before they ran, so that this one may wait for others of its owner."""
         return self._task.keeps_failing
+
+    async def hold_number(self) -> None:
+        """The site let the account in: it holds its seller's number from now on.
+
+        Raises ``NumberTaken`` when another does, and ``StoreError``.
+        """
+        await self._task.hold_number(self)
+
+    def lending_number(self) -> AbstractAsyncContextManager[None]:
+        """For a wait that may take long: let other shops with the same number try meanwhile.
+
+        Afterwards raises ``NumberTaken`` when one of them was let in.
+        """
+        return self._turn.lent()
 
     def close(self) -> None:
         """From here on the gate is shut."""
@@ -180,6 +197,7 @@ class AccountTask:
             and not self._stopping
             and account.run_key == self._running_for
             and self._around.owns(self.account_id)
+            and not self._around.numbers.is_taken(account)
         )
 
     def is_parked(self, account: Account) -> bool:
@@ -266,6 +284,8 @@ class AccountTask:
             return AccountState.STOPPED
         if not self._around.owns(self.account_id):
             return AccountState.ELSEWHERE
+        if self._around.numbers.is_taken(account):
+            return AccountState.PARKED
         if self.is_parked(account):
             return AccountState.PARKED
         return None
@@ -273,7 +293,10 @@ class AccountTask:
     def _rest(self, state: AccountState, account: Account | None) -> None:
         self._cancel_timer()
         self._next_attempt_at = None
-        reason = self.observation.parked_reason if state is AccountState.PARKED else ""
+        reason = ""
+        if state is AccountState.PARKED and account is not None:
+            taken = self._around.numbers.is_taken(account)
+            reason = ParkReason.NUMBER_TAKEN if taken else self.observation.parked_reason
         detail = self.observation.detail if state is self.observation.state else ""
         self._transition(state, account, reason=reason, detail=detail)
 
@@ -301,25 +324,31 @@ class AccountTask:
         if self._running_for is not None and self._running_for[::2] != account.run_key[::2]:
             self._failures_in_a_row = 0  # another cookie or proxy is another hope
         self._running_for, self._would_park_for = account.run_key, account.park_key
-        link = self._link = Link(self)
+        turn = self._around.numbers.turn(account)
+        link = self._link = Link(self, turn)
         self._at_the_limiter = False
         self._connection = self._loop.create_task(
-            self._attempt(account, link, limiter), name=f"connection:{self.account_id}"
+            self._attempt(account, link, limiter, turn), name=f"connection:{self.account_id}"
         )
         self._connection.add_done_callback(self._connection_ended)
 
-    async def _attempt(self, account: Account, link: Link, limiter: FairLimiter) -> None:
+    async def _attempt(self, account: Account, link: Link, limiter: FairLimiter, turn: NumberTurn) -> None:
         try:
             # Asked here, in the order of the turns: before, a thousand accounts would all see the same free place.
             self._at_the_limiter = True
-            waits = not limiter.has_room()
+            waits = not limiter.has_room() or turn.must_wait()
             self._transition(AccountState.WAITING if waits else AccountState.STARTING, account)
             await limiter.acquire(account.owner_id, late=self.keeps_failing)
+            if turn.must_wait() and not waits:
+                waits = True
+                self._transition(AccountState.WAITING, self.published())
+            await turn.take()
             if waits:
                 self._transition(AccountState.STARTING, self.published())
             await self._around.connect(account, link)
         finally:
             link.close()
+            turn.give_back()
 
     def _stop_connection(self) -> None:
         if self._connection is None or self._stopping:
@@ -341,6 +370,12 @@ class AccountTask:
                 self._around.got_in(self.account_id)
             self._transition(AccountState.RUNNING, self.published(), connected_at_ms=now_ms())
 
+    async def hold_number(self, link: Link) -> None:
+        """Hold the seller's number for the account of that link."""
+        account = self.published()
+        if account is not None and link is self._link:
+            await self._around.numbers.hold(account)
+
     def link_heard(self, *, message: bool) -> None:
         """Remember when the site was last heard. No event: it would be one every few seconds per account."""
         seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
@@ -353,12 +388,13 @@ class AccountTask:
         if (
             self._connected_at is None
             and not is_of_the_site(error)
+            and not isinstance(error, NumberTaken)
             and (isinstance(error, NeedsOwner) or not stopped_by_us)
         ):
             self._failures_in_a_row += 1
         if isinstance(error, NeedsOwner):  # also while stopping: what only an owner can mend must not be tried again
             self._park(error)
-        elif stopped_by_us:
+        elif stopped_by_us or isinstance(error, NumberTaken):
             if error is not None and not isinstance(error, ShoalError):
                 log.error("connection broke while stopping", account=self.account_id, exc_info=error)
         else:

@@ -110,7 +110,7 @@ class ChangePath:
         self._is_vanishing = is_vanishing
         self._published: dict[str, Account] = {}
         self._pending: dict[str, Account | None] = {}
-        self._by_unb: dict[str, str] = {}
+        self._of_number: dict[str, tuple[str, ...]] = {}
         self._shops_of: Counter[int] = Counter()
         self._unsettled: set[str] = set()
         self._loaded_rev = 0
@@ -133,6 +133,10 @@ class ChangePath:
         if account is None:
             raise UnknownAccount(account_id)
         return account
+
+    def of_number(self, number: str) -> tuple[str, ...]:
+        """The published accounts that name that seller's number, each of another owner."""
+        return self._of_number.get(number, ())
 
     def is_stale(self, account_id: str) -> bool:
         """Whether a change of the account is unsettled, so that what is shown may be old."""
@@ -283,9 +287,9 @@ class ChangePath:
             raise AccountExists(f"{account.id} exists", id=account.id)
         if self._is_vanishing(account.id):
             raise AccountVanishing(f"{account.id} is being deleted", id=account.id)
-        other = self._by_unb.get(account.unb)
-        if other is not None:
-            raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
+        for other in self.of_number(account.unb):
+            if self._published[other].owner_id == account.owner_id:
+                raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
 
     def _refuse_too_many(self, owner_id: int, limit: int | None) -> None:
         """Count those too that are on their way into the database: two that come at once must not both fit."""
@@ -403,8 +407,8 @@ class ChangePath:
 
     def _put(self, account_id: str, account: Account | None) -> None:
         old = self._published.get(account_id)
-        if old is not None and self._by_unb.get(old.unb) == account_id:
-            del self._by_unb[old.unb]
+        if (old and old.unb) != (account and account.unb):
+            self._count_number(account_id, old, account)
         if old is not None:
             self._shops_of[old.owner_id] -= 1
         if account is not None:
@@ -413,7 +417,16 @@ class ChangePath:
             self._published.pop(account_id, None)
         else:
             self._published[account_id] = account
-            self._by_unb[account.unb] = account_id
+
+    def _count_number(self, account_id: str, old: Account | None, new: Account | None) -> None:
+        if old is not None:
+            others = tuple(other for other in self._of_number[old.unb] if other != account_id)
+            if others:
+                self._of_number[old.unb] = others
+            else:
+                del self._of_number[old.unb]
+        if new is not None:
+            self._of_number[new.unb] = (*self._of_number.get(new.unb, ()), account_id)
 
     def _fan_out(self, entry: JournalEntry) -> None:
         self.newest_rev = max(self.newest_rev, entry.rev)

@@ -15,7 +15,8 @@ from shoal.config import load_settings
 from shoal.core_dumps import forbid_core_dumps
 from shoal.errors import ConfigError, ShoalError
 from shoal.logs import configure_logging, log_crashes
-from shoal.shell import sharing as _sharing  # noqa: F401  adds its commands to ``accounts``
+from shoal.shell import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``
+from shoal.shell import sharing as _sharing  # noqa: F401  the same
 from shoal.shell.accounts import accounts
 from shoal.shell.api_client import ApiClient, NoServer, Refused
 from shoal.shell.keys import keys

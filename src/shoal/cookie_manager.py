@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from shoal.account_task import AccountTask, Connect, now_ms
 from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller, ChangePath, Done, wished
 from shoal.config import Settings
-from shoal.errors import AlreadyRemoved, InvalidInput, ShoalError, StaleGeneration, UnknownAccount
+from shoal.errors import AlreadyRemoved, InvalidInput, ShoalError, StaleGeneration, UnknownAccount, UnknownNumber
 from shoal.events import EventBus
 from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
@@ -116,8 +117,17 @@ class CookieManager:
         )
         published = self._path.published
         self._task_manager = TaskManager(
-            store, connect, settings, self.events, published.get, ownership=ownership, rng=rng, backoff=backoff
+            store,
+            connect,
+            settings,
+            self.events,
+            published.get,
+            self._path.of_number,
+            ownership=ownership,
+            rng=rng,
+            backoff=backoff,
         )
+        self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders
         self.accounts: Mapping[str, Account] = published
         self.cookies: Mapping[str, str] = PublishedView(published, lambda account: account.cookie)
         self.keywords: Mapping[str, tuple[Rule, ...]] = PublishedView(published, lambda account: account.keywords)
@@ -142,6 +152,7 @@ class CookieManager:
         await self._task_manager.close()
 
     async def _load_from_db(self) -> None:
+        await self._task_manager.numbers.load()
         contents = await self._store.load()
         self._path.load(contents)
         seen = {name: contents.observations.get(name, Observation()) for name in contents.accounts}
@@ -152,6 +163,7 @@ class CookieManager:
 
     async def reload_from_db(self) -> int:
         """Read the store again, publish what differs and bring the tasks along. Returns how many differed."""
+        await self._task_manager.numbers.load()
         return await self._path.reload()
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -203,6 +215,7 @@ class CookieManager:
     ) -> Outcome:
         """Create an account, enabled, and start it; with ``proxy`` its very first call goes through that.
 
+        One of a number that another owner's account holds is parked (``number_taken``) until that number is free.
         Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
         """
         check_account_id(account_id)
@@ -307,6 +320,24 @@ class CookieManager:
         purged = await self.seen_off(account_id, within_seconds=limit)
         outcome = await self._answer(removed, caller, wait=0.0)
         return replace(outcome, observation=Observation(), purged=True) if purged else outcome
+
+    def accounts_of_number(self, number: str) -> list[Account]:
+        """Every account that names that seller's number."""
+        return [self.accounts[account_id] for account_id in self._path.of_number(number)]
+
+    async def free_number(self, number: str, *, caller: Caller) -> str:
+        """Take a seller's number from the account that holds it, which is switched off. Returns that account's id.
+
+        The others with that number start; who is let in first holds it from then on. Raises ``UnknownNumber`` when no
+        account holds it, and ``StoreError``, after which it may be repeated.
+        """
+        holder = self.number_holders.get(number)
+        if holder is None:
+            raise UnknownNumber(number)
+        with suppress(UnknownAccount):  # just being deleted
+            await self.update_cookie_status(holder, False, caller=caller)
+        await self._task_manager.numbers.free(number)
+        return holder
 
     def close_to(self, owner_id: int) -> None:
         """Let that person add no account from now on: they are being removed."""

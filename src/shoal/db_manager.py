@@ -33,6 +33,7 @@ from shoal.history_rows import (
 from shoal.journal import Baseline, JournalEntry
 from shoal.rule import Rule
 from shoal.schema import account_tables, accounts
+from shoal.seller_number_rows import free_number, hold_number, read_number_holders
 from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
 from shoal.vault import KEY_BYTES, Vault, parse_keys
 
@@ -187,6 +188,18 @@ class DBManager:
                 connection.execute(delete(table).where(table.c.account_id == account_id))
 
         await self._database.write(job)
+
+    async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
+        """Let an account hold a seller's number if no other does; who holds it then (see ``AccountStore``)."""
+        return await self._database.write(lambda connection: hold_number(connection, number, account_id, at_ms))
+
+    async def free_number(self, number: str) -> None:
+        """Let nobody hold a seller's number."""
+        await self._database.write(lambda connection: free_number(connection, number))
+
+    async def number_holders(self) -> dict[str, str]:
+        """Which account holds which seller's number."""
+        return await self._database.read(read_number_holders)
 
     async def journal(
         self,

@@ -9,13 +9,14 @@
     │   ├── Forbidden           the caller may not do this
     │   └── TooManyAttempts     the caller must wait before trying again
     │       └── TooManyCalls    … since they called too often
+    ├── UnknownNumber           no shop holds that seller's number
     ├── UnknownPerson           there is no such person, session or invitation
     ├── UnknownAccount          there is no such account (or it is not the caller's)
     │   └── AlreadyRemoved      … since the very same op removed it before
     ├── Conflict                the world differs from what the caller assumed
     │   ├── AccountExists       the id is taken
     │   ├── AccountVanishing    the id is being deleted; try again when that has ended
-    │   ├── DuplicateUnb        the platform's user already stands under another id
+    │   ├── DuplicateUnb        the owner's other account is of the same platform user
     │   ├── TooManyShops        their owner may have no more of them
     │   ├── OtherUnb            a new cookie belongs to another platform user
     │   └── StaleGeneration     an If-Match did not hold
@@ -25,6 +26,7 @@
     │   │   └── StoreDegraded   nothing is written until the outcome of a commit is known
     │   └── OutcomeUnknown      … and nobody can tell yet whether it did
     ├── TemporaryFailure        we try again by ourselves
+    │   ├── NumberTaken         … once no other shop holds the seller's number
     │   └── ComeBackLater       … and the site wants us to take our time
     └── NeedsOwner              a person must act; we never retry
 """
@@ -92,6 +94,12 @@ class UnknownPerson(ShoalError):
     code = "unknown_person"
 
 
+class UnknownNumber(ShoalError):
+    """No shop holds that seller's number."""
+
+    code = "unknown_number"
+
+
 class UnknownAccount(ShoalError):
     """There is no such account, or it belongs to somebody else (the answer is the same)."""
 
@@ -127,7 +135,7 @@ class RemovedSince(Conflict):
 
 
 class DuplicateUnb(Conflict):
-    """The same platform user already stands under another id."""
+    """The owner has an account of the same platform user, under another id."""
 
     code = "duplicate_unb"
 
@@ -187,6 +195,12 @@ class TemporaryFailure(ShoalError):
     """Something outside failed and may work again: the account's task retries with a growing wait."""
 
     code = "temporary_failure"
+
+
+class NumberTaken(TemporaryFailure):
+    """Another shop holds the seller's number: nothing is tried until it is free."""
+
+    code = "number_taken"
 
 
 class ComeBackLater(TemporaryFailure):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shoal.change_path import Caller
 from shoal.cookie_manager import CookieManager, Outcome
-from shoal.errors import AccountExists, DuplicateUnb, StaleGeneration, UnknownAccount
+from shoal.errors import AccountExists, StaleGeneration, UnknownAccount
 
 
 async def add_or_renew(
@@ -25,11 +25,6 @@ async def add_or_renew(
             if caller.if_match is not None:
                 raise StaleGeneration(f"there is no {account_id}")
             return await manager.add_cookie(account_id, cookie, owner_id=owner_id, caller=caller, proxy=proxy)
-        except DuplicateUnb as error:
-            other = manager.accounts.get(str(error.params.get("id", "")))
-            if other is not None and other.owner_id == owner_id:
-                raise
-            raise DuplicateUnb("this seller is somebody else's", code="duplicate_unb/foreign") from None
         except (AccountExists, UnknownAccount):
             if not tries_left:
                 raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,7 @@ from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
 from shoal.cookie_manager import CookieManager
 from shoal.errors import (
+    AccountExists,
     Conflict,
     InvalidInput,
     NeedsOwner,
@@ -322,10 +324,10 @@ class QrLogins:
 
     async def _store(self, running: _Running, cookie: str) -> None:
         checked = require_cookie(cookie)
-        owner_id, caller = running.view.owner_id, running.caller
-        account_id = running.view.account_id or self._account_of(owner_id, checked.unb)
-        is_new = account_id not in self._manager.accounts
+        owner_id, caller, asked = running.view.owner_id, running.caller, running.view.account_id
+        is_new = (asked or self._account_of(owner_id, checked.unb)) not in self._manager.accounts
         for tries_left in reversed(range(MOST_STORE_TRIES)):
+            account_id = asked or self._account_of(owner_id, checked.unb)
             try:
                 await add_or_renew(
                     self._manager, account_id, checked.header, owner_id=owner_id, caller=caller, proxy=running.proxy
@@ -336,13 +338,16 @@ class QrLogins:
                     raise
                 caller = replace(caller, repeats=True)
                 await asyncio.sleep(self._poll_seconds)
+            except AccountExists:  # somebody else was faster to take that id
+                if not tries_left or asked:
+                    raise
         running.view = replace(running.view, account_id=account_id, is_new_account=is_new)
 
     def _account_of(self, owner_id: int, unb: str) -> str:
-        """The owner's account of that seller, or the id that a new one gets."""
-        accounts = self._manager.accounts.values()
-        mine = (account.id for account in accounts if (account.owner_id, account.unb) == (owner_id, unb))
-        return next(mine, unb)
+        """The owner's account of that seller, or the id that a new one gets: the number, or the next that is free."""
+        mine = (one.id for one in self._manager.accounts_of_number(unb) if one.owner_id == owner_id)
+        free = (name for name in _names(unb) if name not in self._manager.accounts)
+        return next(mine, "") or next(free)
 
 
 _STATES = {
@@ -351,6 +356,11 @@ _STATES = {
     QrStatus.EXPIRED: QrLoginState.EXPIRED,
     QrStatus.CANCELLED: QrLoginState.CANCELLED,
 }
+
+
+def _names(number: str) -> Iterator[str]:
+    yield number
+    yield from (f"{number}-{count}" for count in itertools.count(2))
 
 
 def unknown_qr_login() -> InvalidInput:

@@ -118,13 +118,24 @@ accounts = Table(
     Index("ix_accounts_owner_id", "owner_id"),
     Index("ix_accounts_shard", "shard"),
     Index(
-        "uq_accounts_unb_living",
+        "uq_accounts_unb_owner_id_living",
         "unb",
+        "owner_id",
         unique=True,
         sqlite_where=text("NOT deleted"),
         postgresql_where=text("NOT deleted"),
     ),
 )
+
+seller_numbers = Table(
+    "seller_numbers",
+    metadata,
+    Column("unb", Text, primary_key=True),
+    _account(),
+    _time("since_ms"),
+    UniqueConstraint("account_id"),
+)
+"""Which account holds which seller's number, and so may connect with it: the site let it in first."""
 
 rules = Table(
     "rules",

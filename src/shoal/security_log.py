@@ -70,6 +70,8 @@ class SecurityEvent(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     RIGHT_GIVEN = "right_given"
     RIGHT_TAKEN = "right_taken"
+    NUMBER_FREED = "number_freed"
+    """A seller's number was taken from the shop that held it."""
     REFUSED_RIGHT = "refused_right"
     REFUSED_ORIGIN = "refused_origin"
     """A page of another site asked."""

@@ -135,7 +135,7 @@ class AccountStore(Protocol):
 
     - The row of an update must still carry ``old.generation``: else ``Refused(StaleGeneration)``.
     - A creation needs a free id (``AccountExists``, ``AccountVanishing`` while a tombstone is not purged) and a free
-      ``unb`` (``DuplicateUnb``). After a purge the generations go on from the tombstone's.
+      ``unb`` among those of its owner (``DuplicateUnb``). After a purge the generations go on from the tombstone's.
     - A deletion leaves a tombstone with ``old.generation + 1``.
     - ``Committed`` means durable: it survives the loss of power.
     """
@@ -166,8 +166,20 @@ class AccountStore(Protocol):
     async def purge(self, account_id: str) -> None:
         """Remove every row of a deleted account but its journal, its baseline and its tombstone.
 
-        Repeating it is harmless.
+        The number that it held is free then. Repeating it is harmless.
         """
+
+    async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
+        """Let an account hold a seller's number if no other does. Returns who holds it from then on.
+
+        ``None``: nobody, since there is no such account any more.
+        """
+
+    async def free_number(self, number: str) -> None:
+        """Let nobody hold a seller's number. Repeating it is harmless."""
+
+    async def number_holders(self) -> dict[str, str]:
+        """Which account holds which seller's number: account ids by number."""
 
     async def journal(
         self,
@@ -217,6 +229,7 @@ class MemoryStore:
         self._baselines: dict[str, Baseline] = {}
         self._moves: dict[str, list[StateMove]] = {}
         self._ops: dict[str, OpRecord] = {}
+        self._holders: dict[str, str] = {}
         self.delay_seconds = delay_seconds
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
@@ -246,7 +259,8 @@ class MemoryStore:
         if change.new is not None:
             leaving = {other.account_id for other in beside if other.new is None}
             for other in self._accounts.values():
-                if other.unb == change.new.unb and other.id != change.new.id and other.id not in leaving:
+                same = (other.owner_id, other.unb) == (change.new.owner_id, change.new.unb)
+                if same and other.id != change.new.id and other.id not in leaving:
                     raise DuplicateUnb("this seller already stands under another id", id=other.id)
 
     def _write(self, change: Change) -> JournalEntry | None:
@@ -320,9 +334,24 @@ class MemoryStore:
             raise UnknownAccount(account_id)
         self._observations.pop(account_id, None)
         self._moves.pop(account_id, None)
+        self._holders = {number: holder for number, holder in self._holders.items() if holder != account_id}
         self._tombstones[account_id] = Tombstone(
             account_id=account_id, generation=tombstone.generation, purged=True
         )  # fmt: skip
+
+    async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:  # noqa: ARG002  not kept
+        """Let an account hold a number that nobody holds."""
+        if account_id in self._accounts:
+            self._holders.setdefault(number, account_id)
+        return self._holders.get(number)
+
+    async def free_number(self, number: str) -> None:
+        """Let nobody hold a number."""
+        self._holders.pop(number, None)
+
+    async def number_holders(self) -> dict[str, str]:
+        """Who holds which number."""
+        return dict(self._holders)
 
     async def journal(
         self,

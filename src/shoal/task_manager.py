@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from shoal.errors import StoreError, UnknownAccount
 from shoal.events import AccountStateChanged, EventBus
 from shoal.fair_limiter import StartLimiters
 from shoal.ownership import LocalOwnership, Ownership
+from shoal.seller_numbers import SellerNumbers
 from shoal.state_history import StateHistory
 from shoal.store import AccountStore
 
@@ -39,6 +40,7 @@ class TaskManager:
         settings: Settings,
         events: EventBus,
         published: Callable[[str], Account | None],
+        of_number: Callable[[str], Iterable[str]],
         *,
         ownership: Ownership | None = None,
         rng: Random | None = None,
@@ -57,11 +59,14 @@ class TaskManager:
         self._dirt = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []
         self._closed = False
+        self._of_number = of_number
+        self.numbers = SellerNumbers(store, self._number_changed)
         self._around = TaskSurroundings(
             connect=connect,
             published=published,
             owns=(ownership or LocalOwnership()).owns,
             report=self._report,
+            numbers=self.numbers,
             kept_out=self._keep_out,
             got_in=self._follow,
             limiters=StartLimiters(
@@ -155,6 +160,11 @@ class TaskManager:
         for account_id in list(self._tasks):
             self.wake(account_id)
 
+    def _number_changed(self, number: str) -> None:
+        """Let every account with that number look again: it may start now, or must go."""
+        for account_id in self._of_number(number):
+            self.wake(account_id)
+
     def is_vanishing(self, account_id: str) -> bool:
         """Whether a deletion of that account has not ended yet."""
         return account_id in self._vanishing
@@ -188,6 +198,7 @@ class TaskManager:
         self._tasks.pop(account_id, None)
         self._dirty.pop(account_id, None)
         self._history.forget(account_id)
+        self.numbers.forget(account_id)
         del self._vanishing[account_id]
         log.info("account purged", account=account_id)
 

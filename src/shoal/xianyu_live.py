@@ -156,7 +156,8 @@ class XianyuLive:
 
     async def _turn_to_ask(self) -> None:
         """Wait until this account may ask the site for a token."""
-        await self._around.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
+        async with self._link.lending_number():
+            await self._around.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
 
     async def _note_interrupted(self) -> None:
         """Say of what was under way when the program or the last socket ended that nobody knows."""
@@ -273,6 +274,7 @@ class XianyuLive:
                     rng=self._around.rng,
                 )
                 await upkeep.beat()
+                await self._link.hold_number()
                 self._link.running()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
                 tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from doors import Door, another_person, in_shell, served
+from shoal.account import Account
+from shoal.account_task import Link
+from standins import cookie_of, unb_of
 
 
 async def test_a_token_of_the_shell_works_in_the_shell_and_is_over_when_it_is_revoked(door: Door) -> None:
@@ -32,3 +37,24 @@ async def test_an_account_is_shared_and_taken_back_in_the_shell(door: Door) -> N
         code, said = await in_shell(url, session, "accounts", "unshare", "shop", "bob")
         assert (code, said) == (0, "bob may do nothing with shop any more.\n")
         assert (await bob.call("GET", "/cookies")) == []
+
+
+async def test_f8_a_number_is_listed_and_freed_in_the_shell(door: Door) -> None:
+    async def let_in(_: Account, link: Link) -> None:
+        await link.hold_number()
+        link.running()
+        await asyncio.Event().wait()
+
+    door.site.behave = let_in
+    session = await door.server.sessions.open(1, 3600)
+    async with another_person(door) as bob, served(door) as url:
+        await bob.call("POST", "/cookies", json={"id": "theirs", "value": cookie_of(7)})
+        await door.call("POST", "/cookies", json={"id": "mine", "value": cookie_of(7)})
+        code, said = await in_shell(url, session, "accounts", "numbers")
+        held = f"{unb_of(7)}: held by theirs (bob, running); also named by mine (admin, needs you)\n"
+        assert (code, said) == (0, held)
+        code, said = await in_shell(url, session, "accounts", "free-number", unb_of(7), "--yes")
+        assert (code, said) == (0, f"{unb_of(7)} is free; theirs was switched off.\n")
+        code, said = await in_shell(url, session, "accounts", "free-number", unb_of(8), "--yes")
+        assert code == 1
+        assert "No shop holds" in said

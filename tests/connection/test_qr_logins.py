@@ -139,15 +139,22 @@ async def test_a_stranger_who_scans_a_renewal_changes_nothing(shoal: Shoal) -> N
     assert shoal.manager.account("shop") == before
 
 
-async def test_a_seller_of_somebody_else_is_refused(shoal: Shoal) -> None:
-    await shoal.add()
+async def test_f8_who_scans_a_number_of_somebody_elses_shop_has_a_row_that_waits(shoal: Shoal) -> None:
+    unb = await shoal.add()
     async with qr_logins(shoal) as logins:
-        login = await logins.begin(2, actor="user:bob", op_id="op")
-        await scan(shoal, login, "CONFIRMED")
-        await until(lambda: logins.get(2, login.id).state.is_over)
-        error = logins.get(2, login.id).error
-        assert error is not None
-        assert error.code in {"duplicate_unb/foreign", "account_exists/foreign"}
+        for expected, is_new in ((unb, True), (unb, False)):
+            login = await logins.begin(2, actor="user:bob", op_id="op")
+            await scan(shoal, login, "CONFIRMED")
+            await until(lambda known=login: logins.get(2, known.id).state.is_over)  # type: ignore[misc]
+            view = logins.get(2, login.id)
+            assert (view.state, view.account_id, view.is_new_account) == (QrLoginState.DONE, expected, is_new)
+            await until(lambda: shoal.manager.observation(unb).state is AccountState.PARKED)
+        third = await logins.begin(3, actor="user:cid", op_id="op")
+        await scan(shoal, third, "CONFIRMED")
+        await until(lambda: logins.get(3, third.id).state.is_over)
+        assert logins.get(3, third.id).account_id == f"{unb}-2", "the next id that is free"
+        assert {shoal.manager.observation(name).reason for name in (unb, f"{unb}-2")} == {"number_taken"}
+        assert (await shoal.sandbox.sockets(unb))["max"] == 1
         with pytest.raises(UnknownAccount):
             await logins.begin(2, actor="user:bob", op_id="op", account_id="shop")
         with pytest.raises(InvalidInput):

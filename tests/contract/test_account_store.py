@@ -378,3 +378,28 @@ async def test_writers_at_the_same_time_leave_a_journal_without_gaps(store: Acco
     await asyncio.gather(*(work(account) for account in accounts))
     assert len(await store.journal()) == 8 * 13
     await assert_fold_equals_rows(store)
+
+
+async def test_f8_two_owners_may_name_one_number_and_one_of_them_holds_it(store: AccountStore) -> None:
+    (first,) = await created(store, an_account("first"))
+    (second,) = await created(store, an_account("second", owner_id=2, unb=first.unb))
+    assert isinstance(await refusal(store, creation(an_account("third", owner_id=2, unb=first.unb))), DuplicateUnb)
+    assert await store.number_holders() == {}
+    claims = await asyncio.gather(
+        store.hold_number(first.unb, "second", 1), store.hold_number(first.unb, "first", 2),
+        store.hold_number(first.unb, "nobody", 3),
+    )  # fmt: skip
+    holder = claims[0]
+    assert holder in {"first", "second"}
+    assert claims[1] == holder, "told alike to both"
+    assert await store.number_holders() == {first.unb: holder}
+    await store.free_number(first.unb)
+    await store.free_number(first.unb)
+    assert await store.hold_number(first.unb, "first", 4) == "first"
+    await committed(store, deletion(first))
+    assert await store.hold_number(first.unb, "second", 5) == "first", "until its connection has ended"
+    await store.purge("first")
+    assert await store.hold_number(first.unb, "first", 6) is None, "who is gone holds nothing"
+    assert await store.hold_number(first.unb, "second", 7) == "second"
+    await assert_fold_equals_rows(store)
+    assert second.unb == first.unb

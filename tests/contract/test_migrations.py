@@ -289,3 +289,37 @@ async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
     assert await database.read(differences) == []
     (chat,) = await Chats(database).list_chats([account.id], now_ms=0)
     assert (chat.chat_id, chat.buyer_id, chat.last_text, chat.last_direction) == ("c", "200", "在吗", "in")
+
+
+async def test_f8_who_was_let_in_before_holds_the_number_and_who_only_claimed_it_does_not(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = command.upgrade
+    shops = [an_account(name).evolve(generation=1, rev=1) for name in ("ran", "placed", "wrote", "claimed", "gone")]
+    tells = {
+        "ran": "INSERT INTO state_moves (account_id, state, at_ms) VALUES ('ran', 'running', 5)",
+        "placed": "INSERT INTO sync_positions (account_id, position) VALUES ('placed', '{}')",
+        "claimed": "INSERT INTO state_moves (account_id, state, at_ms) VALUES ('claimed', 'parked', 5)",
+        "gone": "UPDATE accounts SET deleted = true WHERE id = 'gone'",
+    }
+
+    def fill(connection: Connection) -> None:
+        for account in shops:
+            insert_as_at_first(connection, account, place.data_dir / "secret.key")
+        for told in tells.values():
+            connection.execute(text(told))
+        row = {"account_id": "wrote", "message_id": "m1", "chat_id": "c", "at_ms": 5}
+        known = {column["name"] for column in inspect(connection).get_columns("messages")}
+        connection.execute(metadata.tables["messages"].insert().values({k: v for k, v in row.items() if k in known}))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0008"))
+        database = await place.open_again()
+        await database.write(fill)
+        await database.close()
+    database = await place.open_again()
+    assert await database.read(differences) == []
+    manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
+    assert await manager.number_holders() == {
+        account.unb: account.id for account in shops if account.id in {"ran", "placed", "wrote"}
+    }

@@ -53,6 +53,7 @@ export type NewToken = Shapes['NewTokenAnswer']
 export type Removal = Shapes['RemovalAnswer']
 export type RemovedAccount = Shapes['RemovedAnswer']
 export type Colleague = Shapes['StaffShape']
+export type SellerNumber = Shapes['NumberShape']
 
 /** A page of a list. */
 export interface Page<T> {

@@ -1471,6 +1471,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/seller-numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List sellers whom several shops name
+         * @description Which numbers stand in the cookies of several people's shops, and which shop holds each. For the administrator.
+         *
+         *     The shop that the site let in first holds the number, and is the only one that connects.
+         */
+        get: operations["get_seller_numbers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/seller-numbers/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Free a seller's number
+         * @description Take the number from the shop that holds it, and switch that shop off. For the administrator.
+         *
+         *     The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
+         *     the request after a 503.
+         */
+        delete: operations["free_seller_number"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cookies/{cid}/timeline": {
         parameters: {
             query?: never;
@@ -4728,6 +4773,95 @@ export interface components {
             email?: string | null;
         };
         /**
+         * NumberFreed
+         * @description No shop holds the number now. ``was``: the one that held it; it is off.
+         * @example {
+         *       "msg": "freed",
+         *       "number": "2200000000001",
+         *       "was": "my-shop"
+         *     }
+         */
+        NumberFreed: {
+            /**
+             * Msg
+             * @default freed
+             */
+            msg: string;
+            /** Number */
+            number: string;
+            /** Was */
+            was: string;
+        };
+        /**
+         * NumberList
+         * @description The numbers that several shops name.
+         * @example {
+         *       "items": [
+         *         {
+         *           "holder": {
+         *             "account": "my-shop",
+         *             "owner": "ann",
+         *             "state": "stopped"
+         *           },
+         *           "number": "2200000000001",
+         *           "waiting": [
+         *             {
+         *               "account": "2200000000001",
+         *               "owner": "bob",
+         *               "state": "parked"
+         *             }
+         *           ]
+         *         }
+         *       ]
+         *     }
+         */
+        NumberList: {
+            /** Items */
+            items: components["schemas"]["NumberShape"][];
+            /** Next */
+            next?: string | null;
+        };
+        /**
+         * NumberShape
+         * @description One seller's number. ``holder`` is the shop that may connect; ``null``: the one that is let in next.
+         * @example {
+         *       "holder": {
+         *         "account": "my-shop",
+         *         "owner": "ann",
+         *         "state": "stopped"
+         *       },
+         *       "number": "2200000000001",
+         *       "waiting": [
+         *         {
+         *           "account": "2200000000001",
+         *           "owner": "bob",
+         *           "state": "parked"
+         *         }
+         *       ]
+         *     }
+         */
+        NumberShape: {
+            /** Number */
+            number: string;
+            holder: components["schemas"]["NumberShop"] | null;
+            /**
+             * Waiting
+             * @description The others that name the number.
+             */
+            waiting: components["schemas"]["NumberShop"][];
+        };
+        /**
+         * NumberShop
+         * @description A shop that names the number, and who owns it.
+         */
+        NumberShop: {
+            /** Account */
+            account: string;
+            /** Owner */
+            owner: string;
+            state: components["schemas"]["AccountState"];
+        };
+        /**
          * ObservedBody
          * @description What is happening.
          */
@@ -6318,7 +6452,7 @@ export interface components {
          * @description What happened.
          * @enum {string}
          */
-        SecurityEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "refused_right" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        SecurityEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * SecurityNote
          * @description What happened, by whom, from where, and how it ended.
@@ -15680,6 +15814,139 @@ export interface operations {
             };
             /** @description Not allowed, or not an account that the caller may see */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_seller_numbers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    free_seller_number: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The seller's number (`unb`). */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberFreed"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -96,6 +96,15 @@ ADVICE: dict[str, Advice] = {
         "关闭其他登录该账号的程序。" + _AFTERWARDS_ZH,
         "End other programs that use this account. " + _AFTERWARDS_EN,
     ),
+    "parked_number_taken": Advice(
+        "这个闲鱼号已在本服务器的另一个账号下登录并使用，同一个闲鱼号只能有一个连接，因此本账号不连接。",
+        "This seller is in use under another account of this server. A seller has one connection at most, so this "
+        "account has none.",
+        "如果这个闲鱼号是您的，请联系服务器管理员释放它（管理员可在账号页面或用 shoal accounts free-number 操作）；"
+        "释放后本账号会自动启动，无需重新添加。",
+        "If the seller is yours, ask the administrator of this server to free the number (on the account's page, or by "
+        "shoal accounts free-number). Then this account starts by itself; there is no need to add it again.",
+    ),
     "parked_otherwise": Advice(
         "需要您处理（{reason}），已停止连接。",
         "You must act ({reason}); there is no connection.",

@@ -49,6 +49,10 @@ PARK_REASONS: Final[dict[str, tuple[str, str]]] = {
     ParkReason.LOGIN_EXPIRED: ("登录已过期", "the login had expired"),
     ParkReason.RISK_CONTROL: ("闲鱼要求验证（风控）", "the site asked for a verification (risk control)"),
     ParkReason.KICKED_OUT: ("账号在别处登录", "it was signed in somewhere else"),
+    ParkReason.NUMBER_TAKEN: (
+        "这个闲鱼号已在本服务器的另一个账号下使用",
+        "another account of this server uses this seller",
+    ),
 }
 
 

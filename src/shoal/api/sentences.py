@@ -363,10 +363,10 @@ PROBLEMS: dict[str, Problem] = {
         "这个闲鱼号已经以账号“{id}”添加过，请更新那个账号的 Cookie，不要重复添加",
         "This seller already stands under the account “{id}”; update its cookie instead of adding it twice.",
     ),
-    "duplicate_unb/foreign": Problem(
-        409,
-        "这个闲鱼号已由其他用户添加，同一个闲鱼号不能添加两次",
-        "Somebody else has added this seller already; a seller can be added only once.",
+    "unknown_number": Problem(
+        404,
+        "没有账号占用这个闲鱼号",
+        "No shop holds that seller's number.",
     ),
     "too_many_shops": Problem(
         409,

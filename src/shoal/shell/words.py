@@ -36,6 +36,10 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "proxy_not_allowed": ("its proxy lies inside, where nothing is allowed", "代理在内部网络，未获允许"),
     "proxy_untrusted": ("what is behind its proxy is not the site", "代理后面的不是闲鱼"),
     "proxy_no_route": ("its proxy does not reach the site", "代理无法连到闲鱼"),
+    "number_taken": (
+        "another account here uses this seller; ask the administrator to free the number",
+        "这个闲鱼号已在本服务器的另一个账号下使用，请联系管理员释放",
+    ),
     "kicked_out": ("it was signed in elsewhere; resume when you are done there", "已在别处登录，那边用完后再恢复"),
 }
 _STEPS: Final = (

@@ -48,6 +48,7 @@ const zh = {
     refused_target: '不允许的地址',
     refused_rate: '请求太频繁',
     keys_rotated: '更换密钥',
+    number_freed: '释放闲鱼号',
     key_trouble: '密钥有问题，未能启动',
   },
   outcomes: {
@@ -140,6 +141,7 @@ const en: Texts<typeof zh> = {
     refused_target: 'An address that is not allowed',
     refused_rate: 'Too many requests',
     keys_rotated: 'Keys renewed',
+    number_freed: 'Seller’s number freed',
     key_trouble: 'Not started: the key is in trouble',
   },
   outcomes: {
