@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
@@ -29,9 +30,46 @@ function packed(): Plugin {
   }
 }
 
+/**
+ * Gives the script that runs first a name by its content, as every other file has one, so that browsers may keep it; it
+ * stays a file of its own, since it must run when the others cannot be loaded. The style sheet is named after the
+ * skeleton, which need not wait for it.
+ */
+function firstThings(): Plugin {
+  const source = readFileSync(fileURLToPath(new URL('src/boot.js', import.meta.url)), 'utf8')
+  const fileName = `assets/boot-${createHash('sha256').update(source).digest('hex').slice(0, 8)}.js`
+  let isBuild = false
+  return {
+    name: 'first-things',
+    configResolved(config) {
+      isBuild = config.command === 'build'
+    },
+    generateBundle() {
+      this.emitFile({ type: 'asset', fileName, source })
+    },
+    transformIndexHtml: {
+      order: 'post',
+      handler(html) {
+        const sheets = html.match(/ *<link rel="stylesheet"[^>]*>\n/g) ?? []
+        const without = sheets.reduce((text, sheet) => text.replace(sheet, ''), html)
+        const src = `/console/${isBuild ? fileName : 'src/boot.js'}`
+        return {
+          html: without.replace('  </body>', `${sheets.join('')}  </body>`),
+          tags: [{ tag: 'script', attrs: { src }, injectTo: 'head' }],
+        }
+      },
+    },
+  }
+}
+
 export default defineConfig({
   base: '/console/',
-  plugins: [vue(), components({ dts: 'src/components.d.ts', dirs: [], resolvers: [NaiveUiResolver()] }), packed()],
+  plugins: [
+    vue(),
+    components({ dts: 'src/components.d.ts', dirs: [], resolvers: [NaiveUiResolver()] }),
+    firstThings(),
+    packed(),
+  ],
   build: {
     outDir: out,
     emptyOutDir: true,

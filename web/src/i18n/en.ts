@@ -318,6 +318,19 @@ export const en: Messages = {
   totp: totp.en,
   rules: rules.en,
   ruleLists: ruleLists.en,
+  start: {
+    title: 'The console did not open',
+    patient: 'It tries again by itself every 5 seconds.',
+    pages: 'Part of the page could not be loaded. Try again; if that lasts, check the network or the server.',
+  },
+  version: {
+    newer: 'Shoal was updated. Reload to use the new version.',
+    blocked: 'Shoal was updated. Reload to open this page.',
+    failed: 'This page could not be loaded. Try again; if that lasts, check the network or the server.',
+    unsaved: 'What you have not saved on this page is lost; drafts in conversations are kept.',
+    reload: 'Reload',
+    later: 'Later',
+  },
   errors: {
     network:
       'The server cannot be reached; check the network. A change without an answer is repeated under the same key and never made twice.',

@@ -312,6 +312,19 @@ export const zh = {
   totp: totp.zh,
   rules: rules.zh,
   ruleLists: ruleLists.zh,
+  start: {
+    title: '控制台没有打开',
+    patient: '每 5 秒自动重试一次。',
+    pages: '有一部分页面没有加载出来。请重试；若一直如此，请检查网络或服务器。',
+  },
+  version: {
+    newer: 'Shoal 已更新，刷新后使用新版本。',
+    blocked: 'Shoal 已更新，刷新后才能打开这一页。',
+    failed: '这一页没有加载出来，请重试。若一直如此，请检查网络或服务器。',
+    unsaved: '这一页上还没保存的内容会丢失；会话里没发出的草稿会保留。',
+    reload: '刷新',
+    later: '稍后',
+  },
   errors: {
     network: '无法连接服务器，请检查网络。未收到结果的修改会以同一编号重试，不会重复执行。',
     unexpected: '服务器的回答无法识别（{status}）。请刷新页面；若再次出现，请查看服务器日志。',

@@ -1,7 +1,8 @@
 /** Who is signed in. */
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
+import { ref, watch } from 'vue'
 import { call, type Me } from '../api'
+import { dropDrafts, openDrafts } from '../chatDrafts'
 
 export interface Person {
   user_id: number
@@ -12,9 +13,15 @@ export interface Person {
 /** What the person is. Staff have no shops of their own. */
 export type Role = Me['role']
 
+const SIGNED_IN = 'shoal.signed-in'
+
 export const useSession = defineStore('session', () => {
   const person = ref<Person | null>(null)
   const expired = ref(false)
+  // What the page shows before it knows: the frame of the pages, or a form.
+  watch(person, (one) => (one ? localStorage.setItem(SIGNED_IN, '1') : localStorage.removeItem(SIGNED_IN)))
+  // A session that ran out keeps what was written: whoever signs in again goes on with it.
+  watch(person, (one) => one && openDrafts(one.user_id), { flush: 'sync' })
   const role = ref<Role>()
 
   /** Ask whether the browser's cookie still counts. */
@@ -44,6 +51,7 @@ export const useSession = defineStore('session', () => {
 
   async function signOut(): Promise<void> {
     await call('DELETE', '/console/session')
+    dropDrafts()
     person.value = null
     expired.value = false // the live line may have heard of the end before us
   }
