@@ -115,6 +115,17 @@ class StopReason(StrEnum):
     """The server ended without a farewell; the moment is that of its last sign of life."""
 
 
+class Answers(StrEnum):
+    """What a shop can answer at all while it runs, by what its owner has set."""
+
+    MESSAGES = "messages"
+    """Some message may get a reply: by a rule, an item's reply or the default reply."""
+    ORDERS = "orders"
+    """No message gets one, but paid orders are served."""
+    NOTHING = "nothing"
+    """It has nothing to say to anybody."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemSetting:
     """What the owner wants for one item: its reply, and what a buyer gets after paying.
@@ -191,6 +202,25 @@ class Account:
     def park_key(self) -> tuple[int, int]:
         """What an account was parked for: it stays parked until this changes. A new proxy alone is no reason."""
         return (self.cookie_version, self.restart_nonce)
+
+    @property
+    def has_default_reply(self) -> bool:
+        """Whether a message that nothing else fits gets the default reply."""
+        return self.default_reply_enabled and bool(self.default_reply)
+
+    @property
+    def answers(self) -> Answers:
+        """What it can answer at all. Whether it is on, and connected, is not asked."""
+        if (
+            self.has_default_reply
+            or any(rule.active and rule.parts for rule in self.keywords)
+            or any(item.reply for item in self.items)
+        ):
+            return Answers.MESSAGES
+        serves = self.paid_message or any(
+            item.paid_message or (item.nothing_to_send and self.auto_confirm) for item in self.items
+        )
+        return Answers.ORDERS if serves else Answers.NOTHING
 
     def evolve(self, **changes: Any) -> Self:
         """A copy with some fields replaced."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from shoal.account import Account, AccountState, Observation, ParkReason
+from shoal.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.account_locks import SLOW_SECONDS
 from shoal.reply_figures import ReplyFigures
 from shoal.site_pages import SITE_URL
@@ -181,12 +181,12 @@ def _cookie(facts: Facts) -> Check:
 
 def _answers(facts: Facts) -> Check:
     account = facts.account
+    if account.answers is not Answers.MESSAGES:
+        finding = "no_answers" if account.answers is Answers.NOTHING else "answers_orders_only"
+        return Check(name=CheckName.ANSWERS, finding=finding, ok=False, blocks=True)
     rules = sum(rule.active and bool(rule.parts) for rule in account.keywords)
     items = sum(bool(item.reply) for item in account.items)
-    default = account.default_reply_enabled and bool(account.default_reply)
-    if not rules and not items and not default:
-        return Check(name=CheckName.ANSWERS, finding="no_answers", ok=False, blocks=True)
-    finding = "answers_with_default" if default else "answers_without_default"
+    finding = "answers_with_default" if account.has_default_reply else "answers_without_default"
     return Check(name=CheckName.ANSWERS, finding=finding, blocks=True, params={"rules": rules, "items": items})
 
 

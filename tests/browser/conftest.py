@@ -127,6 +127,13 @@ async def said(console: Console, number: int, text: str, *, shop: str = "afu", c
     await console.door.server.message_log.store_incoming(shop, [message])
 
 
+async def answering(console: Console, *shops: str) -> None:
+    """Give shops a default reply: without anything to say a shop waits for its owner."""
+    for shop in shops:
+        body = {"default_reply_enabled": True, "default_reply": "在的"}
+        await console.door.call("PATCH", f"/cookies/{shop}/settings", json=body)
+
+
 async def hangs_over(page: Page) -> bool:
     """Whether anything reaches beyond the right edge, so that the page or its content scrolls sideways."""
     boxes = "[document.documentElement, document.querySelector('main')]"

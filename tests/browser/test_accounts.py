@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-from browser.conftest import Console, OpenConsole
+from browser.conftest import Console, OpenConsole, answering
 from shoal.account import Account, ParkReason
 from shoal.account_task import Link
 from shoal.errors import NeedsOwner
@@ -26,6 +26,7 @@ def _switch(page: Page, account: str, which: str = "enabled") -> Any:
 
 
 async def test_a_change_in_one_browser_is_seen_in_another(console: Console) -> None:
+    await answering(console, "muzi")
     here, there = await console.page(SHOPS), await console.page(SHOPS)
     await _switch(here, "muzi").click()
     await expect(_switch(there, "muzi")).to_have_attribute("aria-checked", "false")
@@ -77,6 +78,7 @@ async def test_everything_goes_by_keyboard_and_the_focus_stays_while_rows_change
 
 
 async def test_a_parked_shop_says_why_and_is_resumed_from_its_menu(console: Console) -> None:
+    await answering(console, "afu", "muzi", "xiaoyu")
     page = await console.page(SHOPS)
 
     async def asks_for_a_check(_: Account, __: Link) -> None:
@@ -112,9 +114,11 @@ async def test_a_shop_is_added_by_a_pasted_cookie_that_is_judged_at_once(open_co
     await expect(page.locator("input[name=shop]")).to_have_value("shop-0003")
     await page.locator("input[name=shop]").fill("my 小店")
     await page.locator("[data-test=save]").click()
-    await expect(page.locator("[data-account='my 小店'] [data-state]")).to_have_text("运行中")
+    await expect(page.locator("[data-account='my 小店'] [data-state]")).to_have_text("运行中，不会回复")
     assert console.door.account("my 小店").cookie == cookie_of(3)
     assert "s13" not in await page.content()
+    await page.locator("[data-test=toast]").get_by_role("button", name="设置回复").click()
+    await expect(page.locator("[data-test=add-rule]")).to_be_visible()
 
 
 async def test_a_cookie_of_another_seller_is_refused_and_a_new_one_of_the_same_taken(console: Console) -> None:

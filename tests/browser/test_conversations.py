@@ -152,6 +152,30 @@ async def test_a_refused_message_says_so_and_one_that_did_not_leave_stays_in_the
     await expect(page.locator(_entry(page, "还在吗"))).to_have_count(0)
 
 
+async def test_f18_drafts_are_kept_per_chat_over_reloads_and_go_at_sign_out(console: Console) -> None:
+    await said(console, 1, "在吗", chat="c1")
+    await said(console, 2, "多少钱", chat="c2")
+    page = await console.page("/console/conversations/afu/c1")
+    box = page.locator("[name=words]")
+    await box.fill("九折可以，")
+    await page.locator("[data-chat='afu/c2']").click()
+    await expect(box).to_have_value("")
+    await box.fill("五十")
+    await page.locator("[data-chat='afu/c1']").click()
+    await expect(box).to_have_value("九折可以，")
+    await page.reload()
+    await expect(box).to_have_value("九折可以，")
+    await expect(page.locator("[data-chat='afu/c2'] .last")).to_have_text("[草稿] 五十")
+    await console.door.server.sessions.end_all(1)
+    await expect(page.locator("[name=password]")).to_be_visible()
+    assert "五十" in await page.evaluate("JSON.stringify(localStorage)"), "who signs in again goes on"
+    again = await console.page("/console/conversations/afu/c1")
+    await again.locator("[name=words]").fill("最后一句")
+    await again.locator("[data-test=sign-out]").click()
+    await expect(again.locator("[name=password]")).to_be_visible()
+    assert "draft" not in await again.evaluate("JSON.stringify(localStorage)")
+
+
 async def test_who_reads_what_is_older_is_not_thrown_to_the_end(console: Console) -> None:
     for number in range(1, 121):
         await said(console, number, f"第 {number} 句")

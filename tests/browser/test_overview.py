@@ -6,7 +6,7 @@ import time
 
 from playwright.async_api import expect
 
-from browser.conftest import Console
+from browser.conftest import Console, answering
 from shoal.account import Account, ParkReason
 from shoal.account_task import Link
 from shoal.errors import NeedsOwner
@@ -16,6 +16,7 @@ from standins import cookie_of, until
 
 
 async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when_it_is_done(console: Console) -> None:
+    await answering(console, "afu", "muzi", "xiaoyu")
     page = await console.page()
     todo = page.locator("[data-test=todo]")
     await expect(todo).to_contain_text("没有需要您处理的店铺")
@@ -69,3 +70,29 @@ async def test_messages_with_their_answers_and_changes_appear_as_they_happen(con
     await expect(page.locator("[data-test=changes] li").first).to_contain_text("备注 （空） → 阿福的闲置")
     await page.reload()
     await expect(page.locator("[data-test=changes] li").first).to_contain_text("备注 （空） → 阿福的闲置")
+
+
+async def test_f18_a_running_shop_with_nothing_to_say_is_a_state_of_its_own_with_its_next_step(
+    console: Console,
+) -> None:
+    await answering(console, "xiaoyu")
+    await console.door.call("PATCH", "/cookies/muzi/settings", json={"paid_message": "卡密 123"})
+    page = await console.page()
+    figure = page.locator(".figures a", has_text="运行中")
+    await expect(figure.locator("strong")).to_have_text("1另有 2 个不会回复")
+    await expect(page.locator(".figures a", has_text="需要处理").locator("strong")).to_have_text("1")
+    todo = page.locator("[data-test=todo]")
+    await expect(todo.locator("[data-todo]")).to_have_count(1)  # who serves orders may be meant to say no more
+    await expect(todo.locator("[data-todo=afu]")).to_contain_text("运行中，不会回复")
+    await expect(todo.locator("[data-todo=afu]")).to_contain_text("没有规则和默认回复")
+    await page.goto("/console/accounts?filter=mute")
+    rows = page.locator("[data-account]")
+    await expect(rows).to_have_count(2)
+    await expect(page.locator("[data-account=afu] [data-state]")).to_have_text("运行中，不会回复")
+    await expect(page.locator("[data-account=muzi]")).to_contain_text("只处理付款后的订单")
+    await page.goto("/console/")
+    await todo.locator("[data-test=set-answers]").click()
+    await expect(page.locator("[data-test=add-rule]")).to_be_visible()
+    await expect(page.locator(".account .top [data-state]")).to_have_attribute("data-state", "mute")
+    await console.door.call("POST", "/cookies/afu/rules", json={"words": ["在吗"], "parts": [{"text": "在的"}]})
+    await expect(page.locator(".account .top [data-state]")).to_have_text("运行中")

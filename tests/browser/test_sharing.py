@@ -10,7 +10,7 @@ from shoal.users import Role
 from standins import until
 
 
-async def test_a_colleague_sees_the_shop_and_what_they_may_do_with_it(console: Console) -> None:
+async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_do_with_it(console: Console) -> None:
     server = console.door.server
     lina = await server.users.create("lina", "zebra orbit lantern 7", role=Role.STAFF)
     page = await console.page("/console/accounts/afu/settings")
@@ -32,6 +32,9 @@ async def test_a_colleague_sees_the_shop_and_what_they_may_do_with_it(console: C
     await expect(theirs.locator("[data-account]")).to_have_count(1)
     await expect(theirs.locator("[data-test=add]")).to_have_count(0)
     await expect(row.locator("[data-test=enabled]")).to_have_attribute("aria-disabled", "true")
+    await console.door.call("PUT", "/cookies/afu/remark", json={"remark": "进价 12 元"})
+    await expect(row).to_contain_text("进价 12 元")
+    await expect(page.get_by_text("能看到这个店铺的人都能看到")).to_be_visible()
     await theirs.goto("/console/accounts/afu/settings")
     await expect(theirs.locator("[data-test=settings]")).to_have_attribute("inert", "")
     await expect(theirs.locator("[data-test=share]")).to_have_count(0)

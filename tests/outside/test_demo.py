@@ -181,7 +181,10 @@ def test_an_account_is_added_from_standard_input_and_removed(demo: Demo) -> None
     cookie = demo.site.post("/sellers", json={"nick": "新开的店"}).json()["cookie"]
     (demo.directory / "cookie").write_text(cookie)
     added = demo.shell("accounts", "add", "new", "--cookie-file", str(demo.directory / "cookie"), **signed_in)
-    assert added.stdout == "new was added.\nnew: running\n", added.stderr
+    told = (
+        "new was added.\nnew: running, will not answer (it has no rule and no default reply; add one in the console)\n"
+    )
+    assert added.stdout == told, added.stderr
     assert cookie not in added.stdout + added.stderr
     assert demo.shell("accounts", "remove", "new", **signed_in).returncode == 2
     assert demo.shell("accounts", "remove", "new", "--yes", **signed_in).stdout == "new was removed.\n"

@@ -357,6 +357,17 @@ def test_a_table_shows_states_in_words_and_markup_as_text() -> None:
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
+def test_f18_a_running_shop_with_nothing_to_say_is_listed_as_one_that_will_not_answer() -> None:
+    mute, serves = account("mute", answers="nothing"), account("serves", answers="orders")
+    asleep = account("asleep", answers="nothing", state="stopped")
+    many = [*(account(f"shop{number}", answers="messages") for number in range(9)), asleep, serves, mute]
+    assert summary(many) == "2 running, will not answer · 9 running · 1 off"
+    shown = drawn(account_table(many, rows=2), width=200)
+    for text in ("mute", "serves", "it has no rule and no default reply", "it only serves paid orders"):
+        assert text in shown
+    assert "will not answer" in drawn(account_facts(mute))
+
+
 def test_too_many_accounts_show_those_first_that_need_somebody() -> None:
     many = [account(f"shop{number}") for number in range(50)] + [account("broken", state="parked")]
     shown = drawn(account_table(many, rows=5))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shoal.diagnosis
-from shoal.account import Account, AccountState, ItemSetting, Observation, ParkReason
+from shoal.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
 from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
@@ -64,6 +65,7 @@ BLOCKED: list[tuple[dict[str, Any], str]] = [
     ({"account": {"keywords": (Rule.simple(id="r", keyword="a"),)}}, "no_answers"),
     ({"account": {"keywords": (), "default_reply": "x"}}, "no_answers"),
     ({"account": {"keywords": (), "default_reply_enabled": True}}, "no_answers"),
+    ({"account": {"keywords": (), "paid_message": "x"}}, "answers_orders_only"),
 ]
 
 
@@ -110,6 +112,32 @@ def test_what_concerns_single_chats_is_told_and_does_not_count_as_silence(values
 )
 def test_anything_that_says_something_is_an_answer(account: dict[str, Any]) -> None:
     assert is_replying(diagnose(facts(account=account)))
+
+
+SILENT = Rule.simple(id="r", keyword="a")
+SPEAKS = Rule.simple(id="r", keyword="a", reply="b")
+ANSWERS: list[tuple[dict[str, Any], Answers]] = [
+    ({"keywords": (SPEAKS,)}, Answers.MESSAGES),
+    ({"keywords": (replace(SPEAKS, active=False),)}, Answers.NOTHING),
+    ({"keywords": (SILENT,)}, Answers.NOTHING),
+    ({"items": (ItemSetting(item_id="1", reply="x"),)}, Answers.MESSAGES),
+    ({"default_reply_enabled": True, "default_reply": "x"}, Answers.MESSAGES),
+    ({"default_reply": "x"}, Answers.NOTHING),
+    ({"paid_message": "x"}, Answers.ORDERS),
+    ({"items": (ItemSetting(item_id="1", paid_message="x"),)}, Answers.ORDERS),
+    ({"items": (ItemSetting(item_id="1", nothing_to_send=True),)}, Answers.NOTHING),
+    ({"items": (ItemSetting(item_id="1", nothing_to_send=True),), "auto_confirm": True}, Answers.ORDERS),
+    ({"auto_confirm": True, "free_shipping": True}, Answers.NOTHING),
+]
+
+
+@pytest.mark.parametrize(("wish", "answers"), ANSWERS)
+def test_f18_what_a_shop_can_answer_at_all_is_told_of_its_settings(wish: dict[str, Any], answers: Answers) -> None:
+    account = SHOP.evolve(**{"keywords": (), **wish})
+    assert account.answers is answers
+    assert is_replying(diagnose(facts(account=wish if "keywords" in wish else {"keywords": (), **wish}))) is (
+        answers is Answers.MESSAGES
+    )
 
 
 @pytest.mark.parametrize("reason", sorted(PROXY_REASONS))

@@ -9,6 +9,7 @@ function account(id: string, more: Partial<Account> = {}): Account {
     remark: '',
     enabled: true,
     state: 'running',
+    answers: 'messages',
     ...more,
     desired: { keyword_count: 0, ...more.desired },
     observed: { crash_loop: false, last_message_at: null, ...more.observed },
@@ -34,6 +35,21 @@ test('a shop needs a hand when it is parked, or fails again and again while it i
   ]
   expect(names(arranged(list, 'hand', '', 'shop', false))).toEqual(['b', 'c'])
   expect(names(arranged(list, 'off', '', 'shop', false))).toEqual(['d'])
+})
+
+test('a running shop with nothing to say is none of the running ones, and needs a hand', () => {
+  const list = [
+    account('answers'),
+    account('mute', { answers: 'nothing' }),
+    account('serves', { answers: 'orders' }),
+    account('off', { answers: 'nothing', state: 'stopped', enabled: false }),
+    account('parked', { answers: 'nothing', state: 'parked' }),
+  ]
+  expect(names(arranged(list, 'running', '', 'shop', false))).toEqual(['answers'])
+  expect(names(arranged(list, 'mute', '', 'shop', false))).toEqual(['mute', 'serves'])
+  expect(names(arranged(list, 'hand', '', 'shop', false))).toEqual(['mute', 'parked'])
+  expect(names(todoOf(list))).toEqual(['parked', 'mute'])
+  expect(names(arranged(list, 'all', '', 'state', false)).slice(0, 3)).toEqual(['parked', 'mute', 'serves'])
 })
 
 test('what is to be done begins with what only an owner can mend and ends with what is tried again by itself', () => {

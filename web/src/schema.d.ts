@@ -2270,6 +2270,7 @@ export interface components {
          * @example {
          *       "action_text": "",
          *       "action_url": "",
+         *       "answers": "messages",
          *       "cookie_expires_at": "2026-02-01T00:00:00.000Z",
          *       "created_at": "2026-01-01T00:00:00.000Z",
          *       "desired": {
@@ -2347,6 +2348,7 @@ export interface components {
             stale: boolean;
             /** Created At */
             created_at: string;
+            answers: components["schemas"]["Answers"];
             /**
              * Right
              * @enum {string}
@@ -2464,6 +2466,12 @@ export interface components {
          * @enum {string}
          */
         AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply";
+        /**
+         * Answers
+         * @description What a shop can answer at all while it runs, by what its owner has set.
+         * @enum {string}
+         */
+        Answers: "messages" | "orders" | "nothing";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed without a person.

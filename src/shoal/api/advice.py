@@ -241,6 +241,13 @@ ADVICE: dict[str, Advice] = {
         "添加关键词，或填写并开启默认回复。",
         "Add a keyword, or write a default reply and switch it on.",
     ),
+    "answers_orders_only": Advice(
+        "买家发来的消息不会得到回复：没有关键词回复、商品回复或默认回复。付款后的订单照常处理。",
+        "What buyers write is not answered: there is no keyword reply, no item reply, no default reply. Paid orders "
+        "are served as set.",
+        "如果只需要处理订单，可以不管；否则添加关键词，或填写并开启默认回复。",
+        "If only orders are to be served, leave it so. Else add a keyword, or write a default reply and switch it on.",
+    ),
     "never_pauses": Advice("您亲自回复后不会暂停自动回复。", "It never pauses when you reply yourself."),
     "not_paused": Advice(
         "现在没有因您亲自回复而暂停的会话（暂停 {minutes} 分钟）。",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shoal.account import Account, AccountState, ItemSetting, Observation
+from shoal.account import Account, AccountState, Answers, ItemSetting, Observation
 from shoal.api.op_ids import shown_op_id
 from shoal.cookie_manager import CookieManager
 from shoal.journal import JournalEntry
@@ -112,7 +112,7 @@ class AccountBody(BaseModel):
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
         action_text="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
-        right="own",
+        answers="messages", right="own",
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
             "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
@@ -147,6 +147,8 @@ class AccountBody(BaseModel):
     rev: int
     stale: bool
     created_at: str
+    answers: Answers
+    """What it can answer while it runs: messages of buyers, paid orders only, or nothing at all."""
     right: RightWord
     """What the reader may do with it."""
     desired: DesiredBody
@@ -181,6 +183,7 @@ def account_body(manager: CookieManager, account: Account, right: Right | None) 
         rev=account.rev,
         stale=manager.is_stale(account.id),
         created_at=rfc3339(account.created_at_ms),
+        answers=account.answers,
         right=right_word(right),
         desired=desired_body(account),
         observed=_observed(seen),

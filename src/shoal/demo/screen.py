@@ -16,7 +16,7 @@ from rich.text import Text
 
 from shoal.demo.shops import SHOPS
 from shoal.shell.board import AccountBoard
-from shoal.shell.tables import summary
+from shoal.shell.tables import standing, summary
 from shoal.shell.words import ago, printable, state_text, state_word, words
 
 Event = dict[str, Any]
@@ -118,7 +118,7 @@ class DemoScreen:
             reply = self._last_reply.get(unb)
             table.add_row(
                 shop,
-                state_text(account["state"]),
+                state_text(standing(account)),
                 ago(account["since"]),
                 str(self._messages.get(unb, 0)),
                 Text(reply.text if reply else ""),

@@ -18,7 +18,7 @@ from shoal.shell.board import AccountBoard
 from shoal.shell.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.shell.qr_login import log_in_by_qr
 from shoal.shell.session import Url, run, signed_in
-from shoal.shell.tables import account_facts, account_table, why
+from shoal.shell.tables import account_facts, account_table, standing, why
 from shoal.shell.words import in_chinese, printable, state_word, words
 
 accounts = typer.Typer(
@@ -92,7 +92,10 @@ def add_account(
         ),
     ] = None,
     remark: Annotated[
-        str | None, typer.Option("--remark", help=words("A note for your own eyes.", "只给自己看的备注。"))
+        str | None,
+        typer.Option(
+            "--remark", help=words("A note, shown to all who see the account.", "备注，能看到该账号的人都能看到。")
+        ),
     ] = None,
     url: Url = None,
 ) -> None:
@@ -328,7 +331,7 @@ def _console() -> Console:
 
 def _line(account: dict[str, Any]) -> str:
     reason = why(account)
-    line = f"{printable(account['id'])}: {state_word(account['state'])}"
+    line = f"{printable(account['id'])}: {state_word(standing(account))}"
     return f"{line} ({reason})" if reason else line
 
 

@@ -13,14 +13,14 @@ from rich.text import Text
 from shoal.shell.words import ago, printable, reason_words, state_text, state_word, words
 
 Account = dict[str, Any]
-_URGENCY = ("parked", "retrying", "starting", "stopping", "waiting", "elsewhere", "running", "stopped")
+_URGENCY = ("parked", "retrying", "mute", "starting", "stopping", "waiting", "elsewhere", "running", "stopped")
 
 
 def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int | None = None) -> Table:
     """One row per account. With fewer ``rows`` than accounts, those that need attention are shown."""
     shown = list(accounts)
     if rows is not None and len(shown) > rows:
-        shown = sorted(shown, key=lambda account: _urgency(account["state"]))[:rows]
+        shown = sorted(shown, key=lambda account: _urgency(standing(account)))[:rows]
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in (words("Account", "账号"), words("State", "状态"), words("Since", "时间")):
         table.add_column(heading, no_wrap=True)
@@ -30,7 +30,7 @@ def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int
     for account in shown:
         table.add_row(
             Text(printable(account["id"]), style="bold"),
-            state_text(account["state"]),
+            state_text(standing(account)),
             ago(account["since"]),
             str(account["desired"]["keyword_count"]),
             Text(printable(account["remark"])),
@@ -44,15 +44,26 @@ def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int
 
 def summary(accounts: Iterable[Account], *, hidden: int = 0) -> str:
     """How many accounts are in which state, in words."""
-    counts = Counter(account["state"] for account in accounts)
+    counts = Counter(standing(account) for account in accounts)
     parts = [f"{counts[state]} {state_word(state)}" for state in sorted(counts, key=_urgency)]
     if hidden:
         parts.append(words(f"{hidden} not shown", f"{hidden} 个未显示"))
     return " · ".join(parts)
 
 
+def standing(account: Account) -> str:
+    """The state of an account; ``mute`` for one that runs and has nothing to answer a message with."""
+    return (
+        "mute"
+        if account["state"] == "running" and account.get("answers", "messages") != "messages"
+        else account["state"]
+    )
+
+
 def why(account: Account) -> str:
     """The reason of a state, and when the next attempt is, if there is anything to say."""
+    if standing(account) == "mute":
+        return reason_words(f"answers_{account['answers']}")
     if account["state"] in {"running", "stopped"}:
         return ""
     return reason_words(account["reason"]) if account["reason"] else ""
@@ -65,7 +76,7 @@ def account_facts(account: Account) -> Table:
     table.add_column(style="bright_black", no_wrap=True)
     table.add_column(overflow="fold")
     yes = {True: words("yes", "是"), False: words("no", "否")}
-    state = state_text(account["state"])
+    state = state_text(standing(account))
     if since := ago(account["since"]):
         state.append(f"  {since}", style="default")
     minutes = words("{} min", "{} 分钟")

@@ -19,12 +19,21 @@ _STATES: Final[dict[str, tuple[str, str, str]]] = {
     "waiting": ("waiting", "排队中", "cyan"),
     "starting": ("starting", "启动中", "cyan"),
     "running": ("running", "运行中", "green"),
+    "mute": ("running, will not answer", "运行中，不会回复", "yellow"),
     "retrying": ("retrying", "重试中", "yellow"),
     "parked": ("needs you", "需处理", "bold red"),
     "stopping": ("stopping", "停止中", "cyan"),
     "elsewhere": ("elsewhere", "在别的机器", "magenta"),
 }
 _REASONS: Final[dict[str, tuple[str, str]]] = {
+    "answers_nothing": (
+        "it has no rule and no default reply; add one in the console",
+        "没有规则，也没有默认回复；请在控制台添加",
+    ),
+    "answers_orders": (
+        "it only serves paid orders: it has no rule and no default reply",
+        "只处理付款后的订单：没有规则，也没有默认回复",
+    ),
     "no_cookie": ("it has no cookie", "没有 Cookie"),
     "login_expired": ("its login has expired; add it again with a new cookie", "登录已失效，请用新的 Cookie 重新添加"),
     "risk_control": (

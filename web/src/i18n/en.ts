@@ -136,7 +136,8 @@ export const en: Messages = {
     messages: 'Messages today',
     todo: 'To do',
     todoNone: 'No shop needs you',
-    todoNoneText: 'Shops that need a check, a new login, or fail again and again appear here, each with its next step.',
+    todoNoneText:
+      'Shops that need a check or a new login, fail again and again, or have nothing to answer with appear here, each with its next step.',
     changes: 'Recent changes',
     changesNone: 'No changes yet',
     changesNoneText: 'Whatever anybody changes about a shop appears here at once.',
@@ -318,6 +319,14 @@ export const en: Messages = {
   totp: totp.en,
   rules: rules.en,
   ruleLists: ruleLists.en,
+  mute: {
+    state: 'Running, won’t answer',
+    filter: 'Won’t answer',
+    figure: '{n} more won’t answer',
+    nothing: 'No rules, no default reply',
+    orders: 'Only serves paid orders',
+    step: 'Set up replies',
+  },
   start: {
     title: 'The console did not open',
     patient: 'It tries again by itself every 5 seconds.',

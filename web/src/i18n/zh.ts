@@ -132,7 +132,7 @@ export const zh = {
     messages: '今日消息',
     todo: '待处理',
     todoNone: '没有需要您处理的店铺',
-    todoNoneText: '店铺需要验证、重新登录，或反复连接失败时，会出现在这里，并告诉您下一步。',
+    todoNoneText: '店铺需要验证、重新登录、反复连接失败，或者没有可用的回复时，会出现在这里，并告诉您下一步。',
     changes: '最近变更',
     changesNone: '还没有变更',
     changesNoneText: '任何人修改店铺的设置，都会立即出现在这里。',
@@ -312,6 +312,14 @@ export const zh = {
   totp: totp.zh,
   rules: rules.zh,
   ruleLists: ruleLists.zh,
+  mute: {
+    state: '运行中，不会回复',
+    filter: '不会回复',
+    figure: '另有 {n} 个不会回复',
+    nothing: '没有规则和默认回复',
+    orders: '只处理付款后的订单',
+    step: '设置回复',
+  },
   start: {
     title: '控制台没有打开',
     patient: '每 5 秒自动重试一次。',

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, triggerRef } from 'vue'
 import type { Account } from '../api'
-import { needsHand } from '../arrange'
+import { isMute, needsHand } from '../arrange'
 import { type Change, Line, type LineState, type Talk } from '../live'
 import { withoutTags } from '../tags'
 import { useSession } from './session'
@@ -79,11 +79,12 @@ export const useAccounts = defineStore('accounts', () => {
   })
 
   const counts = computed(() => {
-    const found = { all: 0, running: 0, hand: 0, busy: 0, retrying: 0, off: 0 }
+    const found = { all: 0, running: 0, mute: 0, hand: 0, busy: 0, retrying: 0, off: 0 }
     for (const account of rows.value.values()) {
       found.all += 1
       if (needsHand(account)) found.hand += 1
-      if (account.state === 'running') found.running += 1
+      if (isMute(account)) found.mute += 1
+      else if (account.state === 'running') found.running += 1
       if (account.state === 'retrying') found.retrying += 1
       if (account.state === 'starting' || account.state === 'stopping' || account.state === 'waiting') found.busy += 1
       if (!account.enabled) found.off += 1

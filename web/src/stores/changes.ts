@@ -2,6 +2,7 @@
 import { defineStore } from 'pinia'
 import { reactive } from 'vue'
 import { type Account, type ChangeFacts, call, path, why } from '../api'
+import { isMute } from '../arrange'
 import { t, told } from '../i18n'
 import { useAccounts } from './accounts'
 import { useToasts } from './toasts'
@@ -82,5 +83,6 @@ export const useChanges = defineStore('changes', () => {
 
 /** Why an account is as it is, for a person; empty when there is nothing to say. */
 export function reasonOf(account: Account): string {
+  if (isMute(account)) return account.answers === 'orders' ? t('mute.orders') : t('mute.nothing')
   return account.reason ? told('reason', account.reason) : ''
 }
