@@ -12,19 +12,25 @@ from playwright.async_api import Browser, expect
 from benchmarks.processes import PASSWORD, SandboxProcess, ServerProcess
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
+from browser.in_need import put_in_need
 from standins import cookie_of
 
 PAGES = (
     "/console/", "/console/accounts", "/console/accounts/afu", "/console/accounts/afu/settings",
-    "/console/accounts/afu/rules", "/console/conversations", "/console/settings",
+    "/console/accounts/afu/rules", "/console/accounts/muzi", "/console/conversations/afu/c1", "/console/conversations",
+    "/console/history", "/console/settings",
     "/console/settings/me", "/console/settings/tokens", "/console/settings/people", "/console/settings/security",
 )  # fmt: skip
+LOOKS = (("wide", "light", "zh-CN"), ("narrow", "dark", "en-US"))
 _WIDTHS = {"wide": {"width": 1280, "height": 800}, "narrow": {"width": 390, "height": 844}}
 
 
-@pytest.mark.parametrize(("width", "scheme"), [("wide", "light"), ("narrow", "dark")])
-async def test_axe_finds_nothing_and_nothing_scrolls_sideways(console: Console, width: str, scheme: str) -> None:
-    page = await console.page(viewport=_WIDTHS[width], color_scheme=scheme, reduced_motion="reduce")
+@pytest.mark.parametrize(("width", "scheme", "locale"), LOOKS)
+async def test_f17_axe_finds_nothing_on_shops_in_need_and_nothing_scrolls_sideways(
+    console: Console, width: str, scheme: str, locale: str
+) -> None:
+    await put_in_need(console)
+    page = await console.page(viewport=_WIDTHS[width], color_scheme=scheme, locale=locale, reduced_motion="reduce")
     for path in PAGES:
         await page.goto(path)
         await page.locator("[data-test=line].live").wait_for()

@@ -79,7 +79,7 @@ async def test_f18_a_running_shop_with_nothing_to_say_is_a_state_of_its_own_with
     await console.door.call("PATCH", "/cookies/muzi/settings", json={"paid_message": "卡密 123"})
     page = await console.page()
     figure = page.locator(".figures a", has_text="运行中")
-    await expect(figure.locator("strong")).to_have_text("1另有 2 个不会回复")
+    await expect(figure.locator("strong")).to_have_text("1+2 不会回复")
     await expect(page.locator(".figures a", has_text="需要处理").locator("strong")).to_have_text("1")
     todo = page.locator("[data-test=todo]")
     await expect(todo.locator("[data-todo]")).to_have_count(1)  # who serves orders may be meant to say no more

@@ -322,7 +322,7 @@ export const en: Messages = {
   mute: {
     state: 'Running, won’t answer',
     filter: 'Won’t answer',
-    figure: '{n} more won’t answer',
+    figure: '+{n} won’t answer',
     nothing: 'No rules, no default reply',
     orders: 'Only serves paid orders',
     step: 'Set up replies',

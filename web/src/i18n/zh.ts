@@ -315,7 +315,7 @@ export const zh = {
   mute: {
     state: '运行中，不会回复',
     filter: '不会回复',
-    figure: '另有 {n} 个不会回复',
+    figure: '+{n} 不会回复',
     nothing: '没有规则和默认回复',
     orders: '只处理付款后的订单',
     step: '设置回复',

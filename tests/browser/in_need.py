@@ -1,0 +1,47 @@
+"""Shops as they are when they need somebody, and words as people really write them."""
+
+from __future__ import annotations
+
+from browser.conftest import NAME, Console, said
+from picture_files import a_png
+from shoal.account import Account, ParkReason
+from shoal.account_task import Link
+from shoal.errors import NeedsOwner
+from shoal.sendings import OutboxRow, SendOutcome
+from standins import until
+
+LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen" * 2
+RTL = "مرحبا، هل هذا الكتاب متوفر؟"
+
+
+async def put_in_need(console: Console) -> None:
+    """``muzi`` is parked, ``xiaoyu`` has nothing to say, and a chat of ``afu`` is taken over; long and Arabic words.
+
+    ``afu`` has a rule with a picture, one with several words, and one that is switched off.
+    """
+    door = console.door
+    await door.call("PUT", "/cookies/muzi/remark", json={"remark": f"{RTL} #{LONG[:40]} #电子书 #主力 #折扣"})
+    await door.call("PUT", "/cookies/xiaoyu/remark", json={"remark": LONG})
+    picture = await door.call("POST", "/pictures", files={"image": ("a.png", a_png(30, 20), "image/png")})
+    for rule in (
+        {"words": ["包邮", LONG[:60], RTL], "parts": [{"text": RTL}, {"image_url": picture["image_url"]}]},
+        {"words": ["在吗"], "parts": [{"image_url": picture["image_url"]}]},
+        {"words": ["便宜", "优惠", "打折"], "parts": [{"text": LONG}], "active": False},
+    ):
+        await door.call("POST", "/cookies/afu/rules", json=rule)
+    await said(console, 1, RTL)
+    await said(console, 2, LONG)
+    sendings = door.server.message_log.sendings
+    for number, outcome in ((1, SendOutcome.SENT), (2, SendOutcome.REFUSED)):
+        row = OutboxRow(account_id="afu", chat_id="c1", uuid=f"u{number}", message_id=f"m{number}", text=LONG)
+        (sending,) = (await sendings.queue([row], answers=[f"m{number}"])).ids
+        await sendings.settle(sending, outcome, reason=f"含有联系方式 {NAME}")
+    await door.call("PUT", "/cookies/afu/chats/c1/pause", json={"minutes": 30})
+
+    async def asks_for_a_check(_: Account, __: Link) -> None:
+        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
+
+    door.site.behave = asks_for_a_check
+    await door.call("POST", "/cookies/muzi/resume")
+    await until(lambda: door.server.manager.observation("muzi").state == "parked")
+    door.site.behave = None
