@@ -27,7 +27,7 @@ NAME = "豆豆妈"
 PASSWORD = "correct horse battery"
 _PATIENCE_MS = 20_000
 """A busy machine is slow, not wrong."""
-_EXPECTED = ("Failed to load resource", "Refused to apply style from")
+_EXPECTED = ("Failed to load resource", "Refused to apply style from", "Unable to preload CSS for")
 """What a browser says by itself of an answer such as 409, which the page shows in words, or of a file that is gone."""
 
 
@@ -79,7 +79,7 @@ class Console:
         context = await self.chromium.new_context(base_url=self.url, **values)
         context.set_default_timeout(_PATIENCE_MS)
         context.on("console", self._heard)
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("weberror", lambda error: self._failed(str(error.error)))
         context.on("request", lambda request: self._asked(request.url))
         self.contexts.append(context)
         return context
@@ -97,6 +97,10 @@ class Console:
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not message.text.startswith(_EXPECTED):
             self.complaints.append(message.text)
+
+    def _failed(self, error: str) -> None:
+        if not error.removeprefix("Error: ").startswith(_EXPECTED):
+            self.complaints.append(error)
 
     def _asked(self, url: str) -> None:
         host = self.url.split("://")[1]
