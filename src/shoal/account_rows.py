@@ -111,6 +111,7 @@ class AccountRows:
             raise NotApplied("one set of changes touches an account twice")
         entries: dict[int, JournalEntry] = {}
         if real:
+            self._confirm(connection, [change for change in real if change.found is not None])
             tombstones = self._tombstones(connection, [change.account_id for change in real if change.old is None])
             entries = self._write_journal(connection, asked, tombstones)  # in the order in which they will be settled
             self._write_accounts(connection, real, entries, tombstones)
@@ -119,6 +120,13 @@ class AccountRows:
         _check_noops(connection, noops)
         _write_ops(connection, [_op_row(change, entries.get(id(change))) for changes in sets for change in changes])
         return [tuple(entries[id(change)] for change in changes if not change.is_noop) for changes in sets]
+
+    def _confirm(self, connection: Connection, found: Iterable[Change]) -> None:
+        """Compare what another program was found to have written with what stands there now."""
+        for change in found:
+            stored = self.read(connection, change.account_id).get(change.account_id)
+            if stored != (None if change.new is None else change.old):
+                raise StaleGeneration(f"{change.account_id} has moved on")
 
     @staticmethod
     def _tombstones(connection: Connection, ids: list[str]) -> dict[str, int]:
@@ -140,7 +148,7 @@ class AccountRows:
             {
                 "account_id": change.account_id,
                 "owner_id": _subject(change).owner_id,
-                "generation": (change.old.generation if change.old else tombstones.get(change.account_id, 0)) + 1,
+                "generation": _last_generation(change, tombstones) + 1,
                 "changes": change.changes,
                 "actor": change.op.actor,
                 "op_id": change.op.op_id,
@@ -170,8 +178,11 @@ class AccountRows:
         fresh: list[Row] = []
         for change in real:
             entry, old, new = entries[id(change)], change.old, change.new
-            key = {"b_id": change.account_id, "b_generation": entry.generation - 1}
+            key = {"b_id": change.account_id, "b_generation": old.generation if old else entry.generation - 1}
             stamp = {"generation": entry.generation, "rev": entry.rev}
+            if new is None and change.found is not None:
+                _bury(connection, _subject(change), stamp)
+                continue
             if new is None:
                 by_shape["deleted",].append({**key, **stamp, "deleted": True, "purged": False})
                 continue
@@ -218,6 +229,8 @@ class AccountRows:
         leaving = {change.account_id for change in changes if change.new is None}
         for change in changes:
             row = stored.get(change.account_id)
+            if change.found is not None:
+                continue  # what was found is compared with the whole row, where it is written
             if change.old is not None:
                 if row is None or row.deleted or row.generation != change.old.generation:
                     raise StaleGeneration(f"{change.account_id} has moved on")
@@ -245,6 +258,21 @@ def _subject(change: Change) -> Account:
     if account is None:
         raise ValueError("a change has an old or a new account")
     return account
+
+
+def _last_generation(change: Change, tombstones: dict[str, int]) -> int:
+    if change.found is not None:
+        return change.found.generation
+    return change.old.generation if change.old else tombstones.get(change.account_id, 0)
+
+
+def _bury(connection: Connection, account: Account, stamp: Row) -> None:
+    """Leave a tombstone, to be purged, for an account whose row another program deleted, or marked so."""
+    tombstone = {**stamp, "deleted": True, "purged": False}
+    marked = connection.execute(update(accounts).where(accounts.c.id == account.id).values(tombstone))
+    if not marked.rowcount:
+        whose = {"id": account.id, "owner_id": account.owner_id, "shard": shard_of(account.id)}
+        connection.execute(insert(accounts), [{**whose, **tombstone}])
 
 
 def _rule_of(row: RowMapping) -> Rule:

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import structlog
@@ -18,6 +18,7 @@ import structlog
 from shoal.account import Account
 from shoal.account_locks import AccountLocks, Hold
 from shoal.account_task import now_ms
+from shoal.drift import OUTSIDE, Difference, difference, differing, is_same, taken_over
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
@@ -27,6 +28,7 @@ from shoal.errors import (
     ShoalError,
     StaleGeneration,
     StoreDegraded,
+    StoreError,
     TooManyShops,
     Unauthenticated,
     UnknownAccount,
@@ -34,13 +36,17 @@ from shoal.errors import (
 from shoal.events import AccountChanged, EventBus
 from shoal.fair_threads import beside
 from shoal.journal import JournalEntry
-from shoal.store import AccountStore, Change, Committed, Contents, Op, OpRecord, Refused, Settlement, Unsettled
+from shoal.store import AccountStore, Change, Committed, Contents, Glimpse, Op, OpRecord, Refused, Settlement, Unsettled
 from shoal.wishes import RuleWish, Wish
 
 log = structlog.get_logger("shoal.changes")
 
 STALE_RETRIES = 3
 """How often a change is built anew when the row moved under it (another machine wrote it)."""
+
+
+COMPARED_AT_ONCE = 50
+"""How many accounts are compared with their rows at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +121,8 @@ class ChangePath:
         self._unsettled: set[str] = set()
         self._loaded_rev = 0
         self._closed_to: set[int] = set()
+        self._missed: dict[str, Sequence[JournalEntry]] = {}
+        """Entries of other servers that are told before the one by which a row is taken over."""
         self._gone_at: dict[str, int] = {}
         """The rev of the deletion of each account that was told and is not there now."""
         self.newest_rev = 0
@@ -429,6 +437,8 @@ class ChangePath:
             self._of_number[new.unb] = (*self._of_number.get(new.unb, ()), account_id)
 
     def _fan_out(self, entry: JournalEntry) -> None:
+        for missed in self._missed.pop(entry.account_id, ()):
+            self._fan_out(missed)
         self.newest_rev = max(self.newest_rev, entry.rev)
         if entry.is_deletion:
             self._gone_at[entry.account_id] = entry.rev
@@ -438,34 +448,67 @@ class ChangePath:
 
     # -- what others wrote ---------------------------------------------------------------------------------------
 
-    async def reload(self) -> int:
-        """Read the whole store again and publish what differs. Returns how many accounts differed."""
+    async def compare(self, *, take_over: bool) -> list[Difference]:
+        """Read the whole store again and tell what differs from what is published; with ``take_over`` publish it.
+
+        Each account for itself: one that cannot be taken over says why, and keeps no other from it.
+        """
         contents = await self._store.load()
-        differing = [
-            account_id
-            for account_id in sorted({*contents.accounts, *self._published})
-            if _version(contents.accounts.get(account_id)) != _version(self._published.get(account_id))
-        ]
-        for account_id in differing:
-            await self.refresh(account_id)
-        return len(differing)
+        names = await asyncio.to_thread(differing, dict(self._published), contents.accounts)
+        room = asyncio.Semaphore(COMPARED_AT_ONCE)
+        found = await asyncio.gather(*(self._compared(name, room, take_over=take_over) for name in names))
+        return [one for one in found if one is not None]
 
     async def refresh(self, account_id: str) -> None:
         """Publish what is stored for one account, with the events that were missed. Takes its turn for it."""
-        hold = await self._locks.acquire(account_id, "reload_from_db")
-        try:
-            old = self._published.get(account_id)
-            stored = await self._store.load_account(account_id)
-            if _version(stored) == _version(old):
-                return
-            told = old.rev if old else self._gone_at.get(account_id, self._loaded_rev)
-            missed = await self._store.journal(account_id=account_id, after_rev=told)
-            self._put(account_id, stored)
-            for entry in _up_to(stored, missed):
-                self._fan_out(entry)
-            self._published_now(account_id, stored)
-        finally:
-            hold.release()
+        found = await self._compare(account_id, take_over=True)
+        if found is not None and found.error is not None:
+            raise found.error
+
+    async def _compared(self, account_id: str, room: asyncio.Semaphore, *, take_over: bool) -> Difference | None:
+        async with room:
+            try:
+                return await self._compare(account_id, take_over=take_over)
+            except ShoalError as error:
+                account = self._published.get(account_id)
+                owner_id = 0 if account is None else account.owner_id
+                return Difference(account_id=account_id, owner_id=owner_id, changes={}, error=error)
+
+    async def _compare(self, account_id: str, *, take_over: bool) -> Difference | None:
+        """What of one account is stored otherwise; with ``take_over`` it is published, by an entry if none tells it."""
+        for _ in range(STALE_RETRIES):
+            hold = await self._locks.acquire(account_id, "reload_from_db")
+            try:
+                self._missed.pop(account_id, None)  # of an entry that was refused
+                old = self._published.get(account_id)
+                told = old.rev if old else self._gone_at.get(account_id, self._loaded_rev)
+                glimpse = await self._store.glimpse(account_id, after_rev=told)
+                found = None if is_same(old, glimpse.account) else difference(account_id, old, glimpse)
+                if found is not None and take_over and not found.outside:
+                    self._catch_up(account_id, glimpse)
+                change = taken_over(old, glimpse, _outside_op()) if found and found.outside else None
+            except BaseException:
+                hold.release()
+                raise
+            if change is None or not take_over:
+                hold.release()
+                return found
+            self._missed[account_id] = glimpse.entries
+            try:
+                await self._commit([change], [hold])
+            except StaleGeneration:  # it moved on meanwhile: look again
+                continue
+            except StoreError as error:
+                return found and replace(found, error=error)
+            return found
+        raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
+
+    def _catch_up(self, account_id: str, glimpse: Glimpse) -> None:
+        """Publish what another server wrote, with the events that were missed."""
+        self._put(account_id, glimpse.account)
+        for entry in glimpse.entries:
+            self._fan_out(entry)
+        self._published_now(account_id, glimpse.account)
 
 
 def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
@@ -475,14 +518,8 @@ def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
     return OutcomeUnknown(str(settlement.error), op_id=op.op_id)
 
 
-def _up_to(stored: Account | None, entries: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
-    """The entries that led to what was read; those written while it was read are left for the next time."""
-    last = stored.rev if stored else max((entry.rev for entry in entries if entry.is_deletion), default=0)
-    return [entry for entry in entries if entry.rev <= last]
-
-
-def _version(account: Account | None) -> tuple[int, int]:
-    return (0, 0) if account is None else (account.generation, account.rev)
+def _outside_op() -> Op:
+    return Op(op_id=uuid.uuid4().hex, actor=OUTSIDE, at_ms=now_ms())
 
 
 async def wished(wish: Wish, account: Account) -> Account:

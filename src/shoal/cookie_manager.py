@@ -16,6 +16,7 @@ from shoal.account_task import AccountTask, Connect, now_ms
 from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller, ChangePath, Done, wished
 from shoal.config import Settings
+from shoal.drift import Difference
 from shoal.errors import AlreadyRemoved, InvalidInput, ShoalError, StaleGeneration, UnknownAccount, UnknownNumber
 from shoal.events import EventBus
 from shoal.journal import JournalEntry
@@ -162,9 +163,21 @@ class CookieManager:
                 self._task_manager.vanish(account_id)
 
     async def reload_from_db(self) -> int:
-        """Read the store again, publish what differs and bring the tasks along. Returns how many differed."""
-        await self._task_manager.numbers.load()
-        return await self._path.reload()
+        """Read the store again, publish what differs and bring the tasks along. Returns how many differed.
+
+        Raises why one of them could not be taken over, when all others have been.
+        """
+        found = await self.compare_with_db(take_over=True)
+        for one in found:
+            if one.error is not None:
+                raise one.error
+        return len(found)
+
+    async def compare_with_db(self, *, take_over: bool) -> list[Difference]:
+        """What is stored otherwise than it is published; with ``take_over`` it is published, and tasks follow."""
+        if take_over:
+            await self._task_manager.numbers.load()
+        return await self._path.compare(take_over=take_over)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

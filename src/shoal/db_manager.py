@@ -34,7 +34,20 @@ from shoal.journal import Baseline, JournalEntry
 from shoal.rule import Rule
 from shoal.schema import account_tables, accounts
 from shoal.seller_number_rows import free_number, hold_number, read_number_holders
-from shoal.store import Change, Committed, Contents, Op, OpRecord, Pruned, Refused, Settle, Settlement, Tombstone
+from shoal.store import (
+    Change,
+    Committed,
+    Contents,
+    Glimpse,
+    Op,
+    OpRecord,
+    Pruned,
+    Refused,
+    Settle,
+    Settlement,
+    Tombstone,
+    told_by,
+)
 from shoal.vault import KEY_BYTES, Vault, parse_keys
 
 log = structlog.get_logger("shoal.database")
@@ -154,6 +167,20 @@ class DBManager:
     async def load_account(self, account_id: str) -> Account | None:
         """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
         return await self._database.read(lambda connection: self._rows.read(connection, account_id).get(account_id))
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        """Read one account beside its journal (see ``AccountStore``)."""
+
+        def job(connection: Connection) -> Glimpse:
+            entries = read_journal(connection, account_id=account_id)
+            starts = read_baselines(connection, [account_id]).values()
+            return Glimpse(
+                account=self._rows.read(connection, account_id).get(account_id),
+                told=told_by(entries, starts, account_id),
+                entries=tuple(entry for entry in entries if entry.rev > after_rev),
+            )
+
+        return await self._database.read(job)
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
         """Store what tasks observed and the moves that led there, in one transaction (see ``AccountStore``)."""

@@ -83,6 +83,19 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
     return {name: change for name, change in changes.items() if change}
 
 
+def changes_from(told: Mapping[str, Any] | None, new: Account) -> Changes:
+    """What leads from what a journal folds to (``None``: no account) to a snapshot."""
+    before, after = told or {}, projection(new)
+    changes: Changes = {
+        name: [before.get(name), after[name]]
+        for name in SCALAR_FIELDS
+        if told is None or before.get(name) != after[name]
+    }
+    for name in ("keywords", "items"):
+        changes[name] = _delta_of_rows(before.get(name, {}), after[name])
+    return {name: change for name, change in changes.items() if change}
+
+
 def _shown(account: Account | None, name: str) -> Any:
     if account is None:
         return None
@@ -111,6 +124,15 @@ def _delta(
     return {kind: rows for kind, rows in delta.items() if rows}
 
 
+def _delta_of_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    delta: dict[str, list[Any]] = {
+        "added": [row for name, row in new.items() if name not in old],
+        "removed": [row for name, row in old.items() if name not in new],
+        "edited": [[old[name], row] for name, row in new.items() if old.get(name, row) != row],
+    }
+    return {kind: rows for kind, rows in delta.items() if rows}
+
+
 def projection(account: Account) -> dict[str, Any]:
     """An account as the journal can know it: everything but the cookie, whose fingerprint stands for it."""
     return {
@@ -130,7 +152,12 @@ def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) ->
     value does not meet its predecessor.
     """
     ends = advance(baselines, entries)
-    return {name: {**_DEFAULTS, **end.projection} for name, end in ends.items() if end.projection is not None}
+    return {name: told for name, end in ends.items() if (told := told_of(end)) is not None}
+
+
+def told_of(end: Baseline) -> dict[str, Any] | None:
+    """What a fold that ended there says of the account; ``None`` when it was deleted."""
+    return None if end.projection is None else {**_DEFAULTS, **end.projection}
 
 
 def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> dict[str, Baseline]:

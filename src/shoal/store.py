@@ -14,6 +14,7 @@ from shoal.errors import (
     DuplicateUnb,
     ShoalError,
     StaleGeneration,
+    StoreError,
     UnknownAccount,
 )
 from shoal.journal import Baseline, Changes, JournalEntry, advance, changes_between
@@ -29,17 +30,29 @@ class Op:
     origin: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What another program wrote: the generation of the account's last journal entry, and what that does not tell."""
+
+    generation: int
+    changes: Changes
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """One change of one account, built on the snapshot ``old`` and leading to ``new``.
 
     ``old is None`` creates, ``new is None`` deletes (a tombstone), ``old is new`` is an unchanged value: only its
     op is stored. ``new.generation`` is ``old.generation + 1``; ``new.rev`` is filled in by the store.
+
+    With ``found`` the row holds ``old`` already, which nobody but it tells of (``new is None``: there is no living row
+    any more, and ``old`` is what was known): written are the entry after ``found.generation`` and the row's position.
     """
 
     old: Account | None
     new: Account | None
     op: Op
+    found: Found | None = None
 
     @property
     def account_id(self) -> str:
@@ -57,7 +70,7 @@ class Change:
     @property
     def changes(self) -> Changes:
         """What the journal will say."""
-        return changes_between(self.old, self.new)
+        return changes_between(self.old, self.new) if self.found is None else self.found.changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,18 @@ class Contents:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Glimpse:
+    """One account from one consistent read: its row, what its journal folds to, and the entries that were asked for.
+
+    ``told`` is ``None`` when the journal never heard of it.
+    """
+
+    account: Account | None = None
+    told: Baseline | None = None
+    entries: tuple[JournalEntry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
     """How many rows a pruning removed."""
 
@@ -137,6 +162,7 @@ class AccountStore(Protocol):
     - A creation needs a free id (``AccountExists``, ``AccountVanishing`` while a tombstone is not purged) and a free
       ``unb`` among those of its owner (``DuplicateUnb``). After a purge the generations go on from the tombstone's.
     - A deletion leaves a tombstone with ``old.generation + 1``.
+    - What was ``found`` must still stand so: else ``Refused(StaleGeneration)``.
     - ``Committed`` means durable: it survives the loss of power.
     """
 
@@ -148,6 +174,12 @@ class AccountStore(Protocol):
 
     async def load_account(self, account_id: str) -> Account | None:
         """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        """Read one account beside its journal, with the entries beyond ``after_rev``.
+
+        Raises ``StoreError`` (``journal_broken``) when the journal does not fold.
+        """
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
         """Store what tasks observed and the moves that led there, in one transaction.
@@ -217,6 +249,14 @@ class AccountStore(Protocol):
         """
 
 
+def told_by(entries: Iterable[JournalEntry], starts: Iterable[Baseline], account_id: str) -> Baseline | None:
+    """What one account's entries fold to. Raises ``StoreError`` (``journal_broken``) when they do not fold."""
+    try:
+        return advance(starts, entries).get(account_id)
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"the journal of {account_id} does not fold", code="journal_broken") from None
+
+
 class MemoryStore:
     """An ``AccountStore`` that forgets at exit: for tests, and the shortest statement of what a store promises."""
 
@@ -247,7 +287,10 @@ class MemoryStore:
 
     def _check(self, change: Change, beside: Sequence[Change]) -> None:
         stored = self._accounts.get(change.account_id)
-        if change.old is not None:
+        if change.found is not None:
+            if stored != (None if change.new is None else change.old):
+                raise StaleGeneration(f"{change.account_id} has moved on")
+        elif change.old is not None:
             if stored is None or stored.generation != change.old.generation:
                 raise StaleGeneration(f"{change.account_id} has moved on")
         else:
@@ -278,7 +321,7 @@ class MemoryStore:
         )  # fmt: skip
         self._journal.append(entry)
         if change.new is None:
-            del self._accounts[account.id]
+            self._accounts.pop(account.id, None)
             self._tombstones[account.id] = Tombstone(account_id=account.id, generation=generation, purged=False)
         else:
             self._tombstones.pop(account.id, None)
@@ -287,6 +330,8 @@ class MemoryStore:
         return entry
 
     def _next_generation(self, change: Change) -> int:
+        if change.found is not None:
+            return change.found.generation + 1
         if change.old is not None:
             return change.old.generation + 1
         tombstone = self._tombstones.get(change.account_id)
@@ -311,6 +356,16 @@ class MemoryStore:
     async def load_account(self, account_id: str) -> Account | None:
         """Read one account."""
         return self._accounts.get(account_id)
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        """Read one account beside its journal."""
+        entries = [entry for entry in self._journal if entry.account_id == account_id]
+        starts = [self._baselines[account_id]] if account_id in self._baselines else []
+        return Glimpse(
+            account=self._accounts.get(account_id),
+            told=told_by(entries, starts, account_id),
+            entries=tuple(entry for entry in entries if entry.rev > after_rev),
+        )
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
         """Store what tasks observed, and the moves that led there."""

@@ -23,7 +23,18 @@ from shoal.database import Database
 from shoal.db_manager import DBManager
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
 from shoal.journal import JournalEntry
-from shoal.store import Change, Committed, Contents, MemoryStore, OpRecord, Refused, Settle, Settlement, Unsettled
+from shoal.store import (
+    Change,
+    Committed,
+    Contents,
+    Glimpse,
+    MemoryStore,
+    OpRecord,
+    Refused,
+    Settle,
+    Settlement,
+    Unsettled,
+)
 from shoal.vault import Vault
 from state.virtual_loop import VirtualLoop
 
@@ -215,6 +226,9 @@ class FaultyStore(MemoryStore):
 
     async def load_account(self, account_id: str) -> Account | None:
         return await self._read(super().load_account(account_id))
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        return await self._read(super().glimpse(account_id, after_rev=after_rev))
 
     async def journal(
         self,

@@ -34,7 +34,7 @@ from shoal.errors import (
 from shoal.events import AccountChanged, AccountStateChanged, Subscription
 from shoal.journal import fold, projection
 from shoal.keywords import KeywordRow
-from shoal.store import Change, MemoryStore, Refused, Settle, Settlement
+from shoal.store import Change, Glimpse, MemoryStore, Refused, Settle, Settlement
 from standins import ANN, HOURS, FakeSite, cookie_of, managing, until
 
 
@@ -595,8 +595,8 @@ class BusyStore(MemoryStore):
 
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def load_account(self, account_id: str) -> Account | None:
-        stored = await super().load_account(account_id)
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        stored = await super().glimpse(account_id, after_rev=after_rev)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             await meanwhile()
