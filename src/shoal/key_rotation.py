@@ -14,6 +14,7 @@ from shoal.database import Database
 from shoal.db_manager import renew_facts
 from shoal.errors import ConfigError, Conflict, StoreError
 from shoal.sealed_values import SealedColumn, count_by_key, seal_anew, sealed_columns
+from shoal.single_flight import SingleFlight
 from shoal.vault import KEY_BYTES, Vault, key_id, read_key_file, write_key_file
 
 log = structlog.get_logger("shoal.keys")
@@ -72,6 +73,7 @@ class KeyRotation:
         self._from_setting = from_setting
         self._unreadable = 0
         self._turn = asyncio.Lock()
+        self._counting = SingleFlight(self._count, name="count sealed values")
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -81,13 +83,17 @@ class KeyRotation:
 
     async def close(self) -> None:
         """Stop between two steps."""
+        await self._counting.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     async def figures(self) -> KeyFigures:
-        """Which key seals how many values now."""
+        """Which key seals how many values now. Every sealed value is counted: once for all who ask meanwhile."""
+        return await self._counting.result()
+
+    async def _count(self) -> KeyFigures:
         counted, loaded = await self._database.read(count_by_key), self._vault.key_ids
         here = (KeyFigure(one.hex(), counted[one]) for one in loaded)
         gone = (KeyFigure(one.hex(), count, loaded=False) for one, count in counted.items() if one not in loaded)
@@ -102,7 +108,7 @@ class KeyRotation:
         async with self._turn:
             if self._from_setting:
                 raise Conflict("the keys stand in SHOAL_SECRET_KEY", code="keys_from_setting")
-            figures = await self.figures()
+            figures = await self._count()
             if self._is_running or figures.old:
                 raise Conflict("the last rotation has not ended", code="rotation_under_way", values=figures.old)
             fresh = os.urandom(KEY_BYTES)
@@ -112,7 +118,7 @@ class KeyRotation:
             self._vault.take_up(keys)
             log.info("a new key seals from now on", key=key_id(fresh).hex())
             self._begin()
-            return await self.figures()
+            return await self._count()
 
     async def forget(self) -> KeyFigures:
         """Drop every key but the newest from the key file and from memory.
@@ -135,7 +141,7 @@ class KeyRotation:
             self._vault.take_up(keys)
             await self._database.empty_log()
             log.info("the old keys were forgotten", key=newest.hex())
-            return await self.figures()
+            return await self._count()
 
     def _keys_of_file(self) -> list[bytes]:
         """The keys as they stand in the file; that must be those which are in use."""

@@ -46,6 +46,7 @@ from shoal.api import (
     pictures,
     qr_logins,
     reference,
+    reload,
     reply_hook,
     rule_lists,
     rules,
@@ -92,6 +93,7 @@ from shoal.people_replica import PeopleReplica
 from shoal.pictures import Pictures
 from shoal.position_book import PositionBook
 from shoal.qr_logins import QrLogins
+from shoal.reload import Reload
 from shoal.retention import Retention
 from shoal.second_factor import SecondFactor
 from shoal.security_log import SecurityEvent, SecurityLog
@@ -101,6 +103,8 @@ from shoal.sessions import Sessions
 from shoal.sheet_processes import SheetProcesses
 from shoal.sign_in_delays import SignInDelays
 from shoal.sign_ins import SignIns
+from shoal.single_flight import SingleFlight
+from shoal.store_figures import StoreFigures, store_figures
 from shoal.switchboard import Switchboard
 from shoal.uploaded_pictures import UploadedPictures
 from shoal.users import ADMIN_NAME, Role, Users
@@ -152,6 +156,7 @@ _ROUTES = [
     ops.routes,
     events.routes,
     health.routes,
+    reload.routes,
     system.routes,
     logs.routes,
     keys.routes,
@@ -278,7 +283,7 @@ async def _open_parts(
     if lease is not None:
         lease.keep(manager.ownership_changed)
     access = await _open_access(database, manager, closing)
-    closing.push_async_callback(_bounded, "database probe", (probe := DatabaseProbe(database)).close)
+    probe, figures, rereading = _open_looks(settings, database, manager, closing)
     closing.push_async_callback(_rereading(database, manager, access))
     departures = await _open_departures(people, manager, closing)
     first = await _first_entry(people, settings, notes)  # last: a start that fails must not swallow it
@@ -307,9 +312,11 @@ async def _open_parts(
         settings=settings,
         database=database,
         database_probe=probe,
+        store_figures=figures,
         store=store,
         manager=manager,
         account_counter=AccountCounter(manager),
+        reload=rereading,
         users=people.users,
         security_log=notes,
         sessions=people.sessions,
@@ -339,6 +346,17 @@ async def _open_parts(
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
     return server, first
+
+
+def _open_looks(
+    settings: Settings, database: Database, manager: CookieManager, closing: AsyncExitStack
+) -> tuple[DatabaseProbe, SingleFlight[StoreFigures], Reload]:
+    """What looks at the database for whoever asks, once for all of them."""
+    figures = SingleFlight(lambda: store_figures(database, settings.data_dir), name="store figures")
+    probe, comparison = DatabaseProbe(database), Reload(manager)
+    for part, close in (("probe", probe.close), ("store figures", figures.close), ("reload", comparison.close)):
+        closing.push_async_callback(_bounded, part, close)
+    return probe, figures, comparison
 
 
 async def _open_database(settings: Settings, closing: AsyncExitStack) -> tuple[Database, ServerLease | None]:

@@ -26,12 +26,15 @@ from shoal.order_book import OrderBook
 from shoal.outbound import Outbound
 from shoal.pictures import Pictures
 from shoal.qr_logins import QrLogins
+from shoal.reload import Reload
 from shoal.second_factor import SecondFactor
 from shoal.security_log import SecurityLog
 from shoal.sessions import Sessions
 from shoal.sheet_processes import SheetProcesses
 from shoal.sign_ins import SignIns
+from shoal.single_flight import SingleFlight
 from shoal.store import AccountStore
+from shoal.store_figures import StoreFigures
 from shoal.switchboard import Switchboard
 from shoal.users import Users
 
@@ -43,9 +46,11 @@ class Server:
     settings: Settings
     database: Database
     database_probe: DatabaseProbe
+    store_figures: SingleFlight[StoreFigures]
     store: AccountStore
     manager: CookieManager
     account_counter: AccountCounter
+    reload: Reload
     users: Users
     security_log: SecurityLog
     sessions: Sessions

@@ -345,4 +345,6 @@ async def test_health_and_reload(door: Door) -> None:
     assert set(body["system"]) == {"cpu_percent", "memory_percent", "memory_available"}
     assert isinstance(body["timestamp"], float)
     reloaded = await door.call("POST", "/system/reload-cache")
-    assert reloaded == {"message": "系统缓存已刷新", "success": True, "differed": 0}
+    assert reloaded == {
+        "message": "系统缓存已刷新", "success": True, "differed": 0, "dry_run": False, "differences": [],
+    }  # fmt: skip

@@ -55,7 +55,7 @@ async def test_every_answer_forbids_scripts_frames_guessing_and_keeping(door: Do
 
 
 async def test_a_failure_of_the_program_has_the_headers_too(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.api.system.store_figures", None)
+    monkeypatch.setattr("shoal.api.system.KeptDays", None)
     answer = await door.client.get("/system/status")
     assert (answer.status_code, lacks(answer)) == (500, set())
 

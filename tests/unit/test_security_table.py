@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 from shoal import (
     access,
@@ -26,9 +27,10 @@ from shoal import (
     sheets,
 )
 from shoal.api import bodies, body_limit
+from shoal.api.route_rules import Asks, rule_of
 from shoal.config import Settings
 from shoal.matcher import MAX_PATTERNS
-from shoal.reply_server import build_app
+from shoal.reply_server import _ROUTES, build_app
 from shoal.right import Right
 from shoal.schema import metadata
 from shoal.security_log import SecurityEvent
@@ -180,3 +182,29 @@ def test_every_table_of_the_database_has_its_kind() -> None:
 
 def test_every_address_that_is_configured_stands_on_the_page() -> None:
     assert {name for name in Settings.model_fields if name.endswith("_url") and f"`{name}`" not in _page()} == set()
+
+
+ABOUT_THE_SERVER = re.compile(r"^\| ((?:`[A-Z]+ /(?:health|system)[^|]*)) \| ([^|]+) \|", re.MULTILINE)
+CALLERS = {
+    Asks.NOTHING: "anybody",
+    Asks.RIGHT: "who is signed in, by a token too",
+    Asks.ADMINISTRATOR: "administrators, by a sign-in",
+}
+
+
+def test_f10_the_page_says_of_every_route_about_the_server_itself_who_may_call_it() -> None:
+    told = {
+        name: who.strip()
+        for names, who in ABOUT_THE_SERVER.findall(_page())
+        for name in re.findall(r"`([A-Z]+ /[^`]+)`", names)
+    }
+    wanted = {
+        f"{method} {route.path}": CALLERS[rule.asks]
+        for routes in _ROUTES
+        for route in routes.routes
+        if isinstance(route, APIRoute) and route.path.startswith(("/system", "/health"))
+        for method in route.methods or ()
+        if (rule := rule_of(route)) is not None
+    }
+    assert len(wanted) == 9
+    assert told == wanted

@@ -10,8 +10,8 @@ import psutil
 from fastapi import Response
 from pydantic import BaseModel
 
-from shoal.api.caller import TheServer, WhoOperates, WhoReads
-from shoal.api.documented import READING, READING_COMPAT
+from shoal.api.caller import TheServer, WhoReads
+from shoal.api.documented import READING
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
@@ -109,15 +109,6 @@ class LocksAnswer(BaseModel):
     oldest_held_seconds: float
 
 
-class ReloadAnswer(BaseModel):
-    """What is stored was read again; ``differed`` accounts were not as they were shown."""
-
-    model_config = example(message="系统缓存已刷新", success=True, differed=0)
-    message: str = "系统缓存已刷新"
-    success: bool = True
-    differed: int
-
-
 @routes.get(
     "/health",
     summary="Is the server well",
@@ -174,12 +165,6 @@ async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
     if account is None or server.access.right_on(who, account) is None:
         figures["oldest_account"] = ""
     return LocksAnswer(**figures)
-
-
-@routes.post("/system/reload-cache", summary="Read the database again", responses=READING_COMPAT)
-async def reload_cache(server: TheServer, _: WhoOperates) -> ReloadAnswer:
-    """Read what is stored, publish what differs, and bring the connections along."""
-    return ReloadAnswer(differed=await server.manager.reload_from_db())
 
 
 async def _services(server: Server) -> Services:

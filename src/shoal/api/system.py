@@ -16,7 +16,6 @@ from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
-from shoal.store_figures import store_figures
 
 routes = Routes(tags=["system"])
 
@@ -81,9 +80,12 @@ _process = psutil.Process()
 
 @routes.get("/system/status", summary="What runs here", responses=READING)
 async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
-    """Versions, the store, this process, and how many of your accounts stand in which state."""
+    """Versions, the store, this process, and how many of your accounts stand in which state.
+
+    The database and the disk are asked once for all who ask meanwhile.
+    """
     settings, manager = server.settings, server.manager
-    figures = await store_figures(server.database, settings.data_dir)
+    figures = await server.store_figures.result()
     mine = (account.id for account in server.access.accounts_of(who))
     states = Counter(manager.observation(account_id).state for account_id in mine)
     with _process.oneshot():
