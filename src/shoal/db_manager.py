@@ -55,10 +55,12 @@ log = structlog.get_logger("shoal.database")
 _CHECK_COLUMN = "store_meta.key_check"
 _CHECK_TEXT = "the right key opens this"
 ANSWERS_SECRET = "answers_secret"  # noqa: S105 - a name
+DEVICES_SECRET = "devices_secret"  # noqa: S105 - a name
 """The fact by which the hashes of requests with idempotency keys are keyed."""
 SEALED_FACTS: dict[str, dict[str, Any]] = {
     "key_check": {"account_id": "", "column": _CHECK_COLUMN},
     ANSWERS_SECRET: {"column": "store_meta.answers_secret"},
+    DEVICES_SECRET: {"column": "store_meta.devices_secret"},
 }
 """Facts of ``store_meta`` that are sealed, and whose the vault is told they are."""
 

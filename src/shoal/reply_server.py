@@ -75,8 +75,9 @@ from shoal.cookie_manager import CookieManager
 from shoal.credentials import Credentials
 from shoal.database import LOCK_FILE, Database
 from shoal.database_probe import DatabaseProbe
-from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
+from shoal.db_manager import ANSWERS_SECRET, DEVICES_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
+from shoal.device_marks import DeviceMarks
 from shoal.errors import ConfigError, InvalidInput, StoreError
 from shoal.events import Talk
 from shoal.fair_limiter import evenly
@@ -410,7 +411,9 @@ async def _open_people(
         invitations=Invitations(replica, passwords),
         api_tokens=api_tokens,
         second_factor=second_factor,
-        sign_ins=SignIns(users, sessions, second_factor, delays),
+        sign_ins=SignIns(
+            users, sessions, second_factor, delays, DeviceMarks(await own_secret(database, vault, DEVICES_SECRET))
+        ),
     )
 
 

@@ -73,6 +73,8 @@ class SecurityEvent(StrEnum):
     NUMBER_FREED = "number_freed"
     """A seller's number was taken from the shop that held it."""
     REFUSED_RIGHT = "refused_right"
+    REFUSED_TOKEN = "refused_token"  # noqa: S105
+    """A token, or the key of an old script, opens nothing."""
     REFUSED_ORIGIN = "refused_origin"
     """A page of another site asked."""
     REFUSED_TARGET = "refused_target"

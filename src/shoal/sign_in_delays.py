@@ -1,15 +1,15 @@
-"""Growing delays for who guesses passwords, codes and links: counted by address and by person, in this process.
+"""Growing delays for who guesses passwords, codes, links and tokens: counted by address and by person, in this process.
 
 Who was wrong a few times waits a minute, who goes on waits longer, and nobody longer than the longest window. A success
-forgets what was counted of the person, never what was counted of the address. A person who has signed in from an
-address before is counted there for itself: a stranger who guesses from elsewhere does not lock the owner out. What is
-counted is forgotten when the process ends, and several processes count each for itself.
+forgets what was counted of the person, never what was counted of the address. A person who signed in lately, from the
+address or by the browser that asks now, is counted there for themselves and by nothing else: a stranger who guesses at
+their name, or from their address, does not lock them out. What is counted is forgotten when the process ends, and
+several processes count each for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ipaddress
 import math
 import time
@@ -24,8 +24,8 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from shoal.device_marks import LIFETIME_SECONDS, person_digest
 from shoal.errors import TooManyAttempts
-from shoal.folding import folded
 
 _FAMILIAR_LIMIT: Final = 10_000
 """How many pairs of person and address are remembered."""
@@ -45,8 +45,20 @@ class Guess(StrEnum):
     PASSWORD = "password"  # noqa: S105  a name
     CODE = "code"
     """A code of the second factor: only who knows the password comes so far."""
+    TOKEN = "token"  # noqa: S105
+    """The token of a sign-in or of a script."""
     LINK = "link"
     """The token of an invitation."""
+
+
+class Known(StrEnum):
+    """Whom we know before anything is proved, so that the guesses of others are not theirs."""
+
+    NOT = "not"
+    BY_MARK = "mark"
+    """By what their browser kept of an earlier sign-in."""
+    SIGNED_IN = "signed_in"
+    """Who is signed in and is asked again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,24 +96,22 @@ class SignInDelays:
             Guess.PASSWORD: parse_many(windows.person),
             Guess.CODE: parse_many(windows.code),
             Guess.LINK: [],
+            Guess.TOKEN: [],
         }
         self._under_way: Counter[str] = Counter()
         self._turn = asyncio.Condition()
         self._waiting = 0
-        self._familiar: OrderedDict[str, None] = OrderedDict()
+        self._familiar: OrderedDict[str, float] = OrderedDict()
 
     @asynccontextmanager
-    async def attempt(self, guess: Guess, *, address: str, name: str = "") -> AsyncIterator[Attempt]:
+    async def attempt(
+        self, guess: Guess, *, address: str, name: str = "", known: Known = Known.NOT
+    ) -> AsyncIterator[Attempt]:
         """Let one try begin. Raises ``TooManyAttempts`` when the address or the person must wait.
 
         ``name``: whom it is about, as it was typed; what nobody is called is counted alike.
         """
-        place, person = place_of(address), _digest(folded(name.strip()))
-        counted = [(f"address:{place}", self._by_address)]
-        pair = f"{person}@{place}"
-        if name:
-            whose = pair if pair in self._familiar else person
-            counted.append((f"{guess.value}:{whose}", self._by_person[guess]))
+        counted = self._counted(guess, place_of(address), name, known)
         async with self._turn:
             if not self._has_room(counted):
                 await self._wait_for_room(counted)
@@ -116,13 +126,38 @@ class SignInDelays:
                     for window in windows:
                         self._limiter.hit(window, key)
             elif attempt.failed is False and name:
-                self._forget(counted[1:])
+                self._forget([(key, windows) for key, windows in counted if not key.startswith("address:")])
             async with self._turn:
                 for key, _ in counted:
                     self._under_way[key] -= 1
                     if not self._under_way[key]:
                         del self._under_way[key]
                 self._turn.notify_all()
+
+    def _counted(self, guess: Guess, place: str, name: str, known: Known) -> _Counted:
+        """What a try counts for. Who is known has windows of their own; a mark whose windows are used up is no mark."""
+        strangers = [(f"address:{place}", self._by_address)]
+        if not name:
+            return strangers
+        person, windows = person_digest(name), self._by_person[guess]
+        own = [(f"{guess.value}:{known.value}:{person}", windows)]
+        if known is Known.SIGNED_IN or (known is Known.BY_MARK and not self._seconds_to_wait(own)):
+            return own
+        if self._is_familiar(pair := f"{person}@{place}"):
+            return [(f"{guess.value}:{pair}", windows)]
+        return [*strangers, (f"{guess.value}:{person}", windows)]
+
+    def count_wrong_token(self, address: str) -> None:
+        """Count a token that opens nothing. Raises ``TooManyAttempts`` when so many came from there lately.
+
+        Tokens are looked up first, so a right one never waits, whatever others try from the same address.
+        """
+        counted = [(f"{Guess.TOKEN.value}:{place_of(address)}", self._by_address)]
+        if wait := self._seconds_to_wait(counted):
+            raise TooManyAttempts(retry_after=math.ceil(wait))
+        for key, windows in counted:
+            for window in windows:
+                self._limiter.hit(window, key)
 
     async def _wait_for_room(self, counted: _Counted) -> None:
         """Those that are under way may all fail: who would be one too many then waits for one of them to end."""
@@ -134,27 +169,37 @@ class SignInDelays:
         finally:
             self._waiting -= 1
 
-    def remember(self, name: str, address: str) -> None:
+    def remember(self, name: str, address: str, *, seconds_ago: float = 0.0) -> None:
         """That person has signed in from there, whole: the password alone makes nobody familiar."""
-        pair = f"{_digest(folded(name.strip()))}@{place_of(address)}"
+        pair = f"{person_digest(name)}@{place_of(address)}"
         self._familiar.pop(pair, None)  # the newest stands last
-        self._familiar[pair] = None
+        self._familiar[pair] = time.monotonic() - seconds_ago
         while len(self._familiar) > _FAMILIAR_LIMIT:
             self._familiar.popitem(last=False)
 
+    def _is_familiar(self, pair: str) -> bool:
+        since = self._familiar.get(pair)
+        return since is not None and time.monotonic() - since <= LIFETIME_SECONDS
+
     def _has_room(self, counted: _Counted) -> bool:
         """Whether one more may begin now. Raises when failures alone forbid it."""
+        if wait := self._seconds_to_wait(counted):
+            raise TooManyAttempts(retry_after=math.ceil(wait))
+        return all(
+            self._limiter.get_window_stats(window, key).remaining > self._under_way[key]
+            for key, windows in counted
+            for window in windows
+        )
+
+    def _seconds_to_wait(self, counted: _Counted) -> float:
+        """How long failures alone forbid another try; 0: they do not."""
         wait = 0.0
-        room = True
         for key, windows in counted:
             for window in windows:
                 stats = self._limiter.get_window_stats(window, key)
                 if stats.remaining <= 0:
                     wait = max(wait, stats.reset_time - time.time(), 1.0)
-                room = room and stats.remaining > self._under_way[key]
-        if wait:
-            raise TooManyAttempts(retry_after=math.ceil(wait))
-        return room
+        return wait
 
     def _forget(self, counted: _Counted) -> None:
         for key, windows in counted:
@@ -173,8 +218,3 @@ def place_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, _IPV6_NET), strict=False))
     return str(parsed)
-
-
-def _digest(text: str) -> str:
-    """A name of bounded length in memory, whatever was typed."""
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24]

@@ -145,7 +145,7 @@ class Users:
         )
 
     async def update(self, user_id: int, values: Mapping[str, Any]) -> User:
-        """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions.
+        """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions and the API tokens.
 
         Raises ``UnknownPerson``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
         when nobody could administer the server any more, ``person_leaving`` when the person is being removed,
@@ -170,6 +170,8 @@ class Users:
             connection.execute(statement.values(**changes, updated_at_ms=self._now_ms()))
             if changes.get("active") is False:
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            if changes.get("active") is False or not before.active:  # one who comes back makes new ones
+                connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
             return person(connection, user_id)
 
         return await self._database.write(job)

@@ -7,8 +7,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from doors import Door, another_person, client_of
+from shoal.right import Right
+from shoal.schema import users
 from shoal.users import Role
 
 PASSWORD = "a password of theirs"
@@ -196,6 +199,36 @@ async def test_who_is_deactivated_is_out_and_stays_out(door: Door) -> None:
         await door.call("PATCH", "/users/2", json={"active": True})
         await bob.call("GET", "/me", 401)
         assert (await door.call("POST", "/login", json=login))["success"] is True
+
+
+async def test_f12_api_tokens_of_somebody_who_was_deactivated_stay_dead(door: Door) -> None:
+    async with another_person(door) as bob:
+        token = (await bob.call("POST", "/tokens", json={"name": "a script"}))["token"]
+        async with client_of(door.app, token) as script:
+            assert (await script.get("/cookies")).status_code == 200
+            await door.call("PATCH", "/users/2", json={"active": False})
+            assert (await script.get("/cookies")).status_code == 401
+            await door.call("PATCH", "/users/2", json={"active": True})
+            assert (await script.get("/cookies")).status_code == 401
+    back = await door.server.sessions.open(2, 3600)
+    async with client_of(door.app, back) as again:
+        assert (await again.get("/tokens")).json()["items"] == []
+        made = (await again.post("/tokens", json={"name": "anew"})).json()["token"]
+    async with client_of(door.app, made) as script:
+        assert (await script.get("/cookies")).status_code == 200
+
+
+async def test_f12_tokens_of_somebody_whom_an_older_version_deactivated_stay_dead(
+    door: Door,
+) -> None:
+    async with another_person(door):
+        token, _ = await door.server.api_tokens.make(2, "a script", Right.READ, days=1)
+        await door.server.database.write(
+            lambda connection: connection.execute(update(users).where(users.c.id == 2).values(active=False)).rowcount
+        )
+        await door.call("PATCH", "/users/2", json={"active": True})
+        async with client_of(door.app, token) as script:
+            assert (await script.get("/cookies")).status_code == 401
 
 
 async def test_a_password_is_judged_as_it_counts_however_wide_its_letters_are(door: Door) -> None:

@@ -202,3 +202,70 @@ async def test_guessing_tokens_of_links_is_slowed_down(door: Door) -> None:
         assert [answer.status_code for answer in answers] == [404] * 10 + [429] * 2
         used = {"token": link["token"], "username": "x", "password": PASSWORD}
         assert (await stranger.post("/join", json=used)).status_code == 429
+
+
+async def test_f12_who_signed_in_lately_comes_in_while_others_guess_from_the_same_address(tmp_path: Path) -> None:
+    """Those who share an address with somebody who attacks, also where the attack is on their own name."""
+    base = "http://localhost:8080"
+
+    def page(door: Door) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=door.app, client=("127.0.0.1", 1))
+        return httpx.AsyncClient(transport=transport, base_url=base, headers={"Origin": base})
+
+    right = {"name": "bob", "password": PASSWORD}
+    async with open_door(tmp_path / "data") as door, another_person(door), page(door) as home, page(door) as thief:
+        first = await home.post("/console/session", json=right)
+        assert first.status_code == 200
+        assert "bob" not in home.cookies["shoal_device"]
+        await home.delete("/console/session")
+        assert "shoal_session" not in home.cookies
+        for number in range(12):
+            last = await thief.post("/console/session", json={"name": f"x{number}", "password": "guess"})
+        assert last.status_code == 429
+        assert (await thief.post("/console/session", json={"name": "eve", "password": "guess"})).status_code == 429
+        script = await door.client.post("/login", json={"username": "bob", "password": PASSWORD})
+        assert script.json()["success"], "bob was here"
+        for _ in range(6):
+            last = await thief.post("/console/session", json={**right, "password": "guess"})
+        assert (await thief.post("/console/session", json=right)).status_code == 429
+        assert (await home.post("/console/session", json=right)).status_code == 200, "this browser was bob's"
+
+
+async def test_f12_wrong_tokens_and_keys_are_counted_and_noted_and_hold_no_right_one_up(door: Door) -> None:
+    hook = {"cookie_id": "shop", "chat_id": "1", "to_user_id": "2", "message": "hello"}
+    right = door.client.headers["authorization"].removeprefix("Bearer ")
+    async with client_of(door.app, "wrong") as thief, client_of(door.app) as anybody:
+        statuses = [(await thief.get(path)).status_code for path in ("/cookies", "/verify", "/me") * 4]
+        assert statuses == [401, 200, 401] * 3 + [401, 429, 429]
+        assert int((await thief.get("/cookies")).headers["retry-after"]) > 0
+        assert (await anybody.post("/send-message", json={**hook, "api_key": "wrong"})).status_code == 429
+        answer = await anybody.post("/send-message", json={**hook, "api_key": right, "cookie_id": "none"})
+        assert (answer.status_code, answer.json()["message"]) == (200, "账号实例不存在或未连接，请检查账号状态")
+        assert (
+            await thief.post("/send-message", json={**hook, "api_key": right, "cookie_id": "none"})
+        ).status_code == 200
+        assert (await thief.post("/login", json={"username": "admin", "password": "x"})).json()["code"] == "wrong_login"
+        assert (await anybody.get("/cookies")).status_code == 401
+    await door.call("GET", "/cookies")
+    notes = (await door.call("GET", "/security-log?kind=refused_token"))["items"]
+    told = {(note["outcome"], note["times"], note["origin"].partition(" ")[0]) for note in notes}
+    assert ("wrong_token", 10, "api") in told
+    assert len(notes) == 2, notes
+
+
+async def test_f12_old_scripts_hear_of_a_wrong_key_as_before_until_they_guess(door: Door) -> None:
+    hook = {"cookie_id": "shop", "chat_id": "1", "to_user_id": "2", "message": "hello", "api_key": "wrong"}
+    async with client_of(door.app) as anybody:
+        for _ in range(10):
+            answer = await anybody.post("/send-message", json=hook)
+            assert (answer.status_code, answer.json()["message"]) == (200, "API秘钥验证失败")
+        assert (await anybody.post("/send-message", json=hook)).status_code == 429
+    notes = (await door.call("GET", "/security-log?kind=refused_token"))["items"]
+    assert {(note["outcome"], note["times"]) for note in notes} == {("wrong_key", 10), ("too_many_attempts", 1)}
+
+
+async def test_f12_a_browser_whose_sign_in_has_ended_is_led_to_sign_in_however_often_it_asks(door: Door) -> None:
+    async with client_of(door.app) as browser:
+        browser.cookies.set("shoal_session", "over")
+        assert {(await browser.get("/cookies")).status_code for _ in range(15)} == {401}
+    assert (await door.call("GET", "/security-log?kind=refused_token"))["items"] == []

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from shoal.device_marks import LIFETIME_SECONDS
 from shoal.errors import TooManyAttempts
-from shoal.sign_in_delays import Guess, SignInDelays, Windows
+from shoal.sign_in_delays import Guess, Known, SignInDelays, Windows
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
 
@@ -32,11 +33,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def _guess(
-    delays: SignInDelays, *, right: bool = False, address: str = HERE, name: str = "ann", guess: Guess = Guess.PASSWORD
+    delays: SignInDelays,
+    *,
+    right: bool = False,
+    address: str = HERE,
+    name: str = "ann",
+    guess: Guess = Guess.PASSWORD,
+    known: Known = Known.NOT,
 ) -> int:
     """Try once; how long one must wait (0: the try was made)."""
     try:
-        async with delays.attempt(guess, address=address, name=name) as attempt:
+        async with delays.attempt(guess, address=address, name=name, known=known) as attempt:
             attempt.succeed() if right else attempt.fail()
     except TooManyAttempts as error:
         return error.retry_after
@@ -83,6 +90,51 @@ async def test_a_stranger_does_not_lock_out_whoever_came_from_here_before(clock:
     for _ in range(5):
         assert await _guess(delays) == 0
     assert await _guess(delays) > 0  # and here one has no more tries than others
+
+
+async def test_f12_who_signed_in_here_lately_is_not_locked_out_by_others_at_the_same_address(clock: Clock) -> None:
+    delays = SignInDelays()
+    delays.remember("ann", HERE)
+    delays.remember("long ago", HERE, seconds_ago=LIFETIME_SECONDS + 1)
+    for number in range(10):
+        assert await _guess(delays, name=f"somebody {number}") == 0
+    assert await _guess(delays, name="somebody else", right=True) > 0
+    assert await _guess(delays, name="long ago", right=True) > 0
+    assert await _guess(delays, guess=Guess.CODE) == 0
+    for _ in range(5):
+        assert await _guess(delays) == 0
+    assert await _guess(delays, right=True) > 0  # the guesses at this very name are borne as elsewhere
+    assert await _guess(delays, name="somebody else", right=True) > 0
+
+
+async def test_f12_a_browser_that_is_known_is_let_in_while_others_guess_at_the_name_from_its_own_address(
+    clock: Clock,
+) -> None:
+    delays = SignInDelays()
+    delays.remember("ann", HERE)
+    for _ in range(5):
+        assert await _guess(delays) == 0
+    assert await _guess(delays, right=True) > 0
+    for _ in range(4):
+        assert await _guess(delays, known=Known.BY_MARK) == 0
+    assert await _guess(delays, right=True, known=Known.BY_MARK) == 0
+    for _ in range(5):
+        assert await _guess(delays, known=Known.BY_MARK) == 0
+    assert await _guess(delays, right=True, known=Known.BY_MARK) > 0  # with a mark one has no more tries than others
+    assert await _guess(delays, right=True, known=Known.SIGNED_IN) == 0
+    assert await _guess(delays, name="bob", known=Known.BY_MARK) == 0
+
+
+async def test_f12_wrong_tokens_are_counted_by_their_address_and_hold_up_no_sign_in(clock: Clock) -> None:
+    delays = SignInDelays()
+    for _ in range(10):
+        delays.count_wrong_token(HERE)
+    with pytest.raises(TooManyAttempts):
+        delays.count_wrong_token(HERE)
+    delays.count_wrong_token(THERE)
+    assert await _guess(delays) == 0
+    clock.now += 61
+    delays.count_wrong_token(HERE)
 
 
 async def test_a_right_password_alone_makes_nobody_known_here(clock: Clock) -> None:

@@ -19,6 +19,7 @@ from shoal.api.caller import (
     actor_of,
     address_of,
     origin_of,
+    require_no_guessing,
 )
 from shoal.api.documented import problems
 from shoal.api.language import language_of
@@ -92,7 +93,15 @@ def is_admin(user: User) -> bool:
 
 
 async def sign_in(
-    server: Server, request: Request, name: str, password: str, code: str | None, *, kind: str, origin: str
+    server: Server,
+    request: Request,
+    name: str,
+    password: str,
+    code: str | None,
+    *,
+    kind: str,
+    origin: str,
+    marks: str = "",
 ) -> SignedIn:
     """Let somebody in, or not, and write it down. Raises what ``SignIns.sign_in`` raises."""
     try:
@@ -103,6 +112,7 @@ async def sign_in(
             kind=kind,
             user_agent=request.headers.get("user-agent", ""),
             address=address_of(request),
+            marks=marks,
         )
     except (Unauthenticated, TooManyAttempts) as error:
         await note_refused_sign_in(server, name, origin, error.code)
@@ -207,9 +217,10 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
     response_model_exclude_none=True,
     responses=problems(429, 503),
 )
-async def verify(who: MaybePrincipal) -> VerifyAnswer:
+async def verify(request: Request, who: MaybePrincipal) -> VerifyAnswer:
     """Say who is signed in with this token. Never 401."""
     if who is None:
+        require_no_guessing(request)
         return VerifyAnswer(authenticated=False)
     user = who.user
     return VerifyAnswer(authenticated=True, user_id=user.id, username=user.username, is_admin=is_admin(user))

@@ -19,9 +19,10 @@ from shoal.api.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
 from shoal.api_tokens import PREFIX
 from shoal.change_path import Caller
 from shoal.cookie_manager import LONGEST_WAIT_SECONDS
-from shoal.errors import Forbidden, InvalidInput, Unauthenticated, UnknownAccount
+from shoal.errors import Forbidden, InvalidInput, TooManyAttempts, Unauthenticated, UnknownAccount
 from shoal.fair_turns import asking_person
 from shoal.right import Right
+from shoal.security_log import SecurityEvent
 from shoal.server import Server
 from shoal.sessions import Session
 from shoal.users import Role, User
@@ -74,8 +75,30 @@ async def maybe_principal(request: Request, server: TheServer, token: SessionTok
         if who is not None:
             asking_person.set(who.id)
             count_call(server, who)
+        elif token is not None and "authorization" in request.headers:  # a browser's sign-in may just have ended
+            request.state.guessing = await wrong_token(server, request)
     found: Principal | None = request.state.principal
     return found
+
+
+async def wrong_token(server: Server, request: Request, *, outcome: str = "wrong_token") -> TooManyAttempts | None:
+    """Count a token that opens nothing and write it down; returns what refuses the caller when they guess."""
+    refusal: TooManyAttempts | None = None
+    try:
+        server.sign_ins.delays.count_wrong_token(address_of(request))
+    except TooManyAttempts as error:
+        refusal, outcome = error, error.code
+    await server.security_log.note(
+        SecurityEvent.REFUSED_TOKEN, actor="", origin=where_from(request, "api"), outcome=outcome
+    )
+    return refusal
+
+
+def require_no_guessing(request: Request) -> None:
+    """Raise ``TooManyAttempts`` for who came with a wrong token, after many of them from there."""
+    refusal: TooManyAttempts | None = getattr(request.state, "guessing", None)
+    if refusal is not None:
+        raise refusal
 
 
 def count_call(server: Server, who: Principal) -> None:
@@ -95,9 +118,10 @@ async def caller_in(request: Request) -> Principal | None:
 MaybePrincipal = Annotated[Principal | None, Depends(maybe_principal)]
 
 
-async def known(principal: MaybePrincipal) -> Principal:
-    """Who calls. Raises ``Unauthenticated``."""
+async def known(request: Request, principal: MaybePrincipal) -> Principal:
+    """Who calls. Raises ``Unauthenticated``, and ``TooManyAttempts`` for who guesses tokens."""
     if principal is None:
+        require_no_guessing(request)
         raise Unauthenticated
     return principal
 

@@ -6,14 +6,23 @@ import re
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Header, Request
 from pydantic import BaseModel
 
 from shoal.access import Principal
 from shoal.account import Account
 from shoal.account_task import now_ms
 from shoal.api.bodies import OldSendBody, SendBody
-from shoal.api.caller import MaybePrincipal, ReplyAccount, TheCaller, TheServer, actor_of, count_call, principal_of
+from shoal.api.caller import (
+    MaybePrincipal,
+    ReplyAccount,
+    TheCaller,
+    TheServer,
+    actor_of,
+    count_call,
+    principal_of,
+    wrong_token,
+)
 from shoal.api.changes import require_current
 from shoal.api.documented import CHANGING, problems
 from shoal.api.idempotency import ChangingRoute
@@ -113,12 +122,14 @@ async def _buyer_of(server: Server, account: Account, chat_id: str) -> str:
 )
 async def send_message_compat(
     body: OldSendBody,
+    request: Request,
     server: TheServer,
     who: MaybePrincipal,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> OldSendAnswer:
-    """Send a text as old scripts do: always answered with 200. `success` is true only when the site took the message.
+    """Send a text as old scripts do: answered with 200. `success` is true only when the site took the message.
 
+    After many wrong keys from one address the next wrong one is answered with 429; a right one never waits.
     Who asks is told by a sign-in, or by `api_key`, a token that `POST /login` or `POST /tokens` gave. Line breaks are
     removed.
     """
@@ -128,6 +139,9 @@ async def send_message_compat(
     if who is None and (who := await principal_of(server, values["api_key"])) is not None:
         count_call(server, who)
     if who is None:
+        refusal = await wrong_token(server, request, outcome="wrong_key")
+        if refusal is not None:
+            raise refusal
         return OldSendAnswer(success=False, message=WRONG_KEY)
     missing = next((name for name in _FIELDS if not values[name]), None)
     if missing is not None:

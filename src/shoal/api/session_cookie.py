@@ -8,10 +8,14 @@ from urllib.parse import urlsplit
 from fastapi import Response
 from starlette.requests import HTTPConnection
 
+from shoal.device_marks import LIFETIME_SECONDS
+
 SECURE_NAME = "__Host-shoal_session"
 """Over HTTPS. The prefix makes the browser refuse a cookie that another host, or plain HTTP, tries to plant."""
 PLAIN_NAME = "shoal_session"
 """Over plain HTTP, where the prefix is not possible."""
+SECURE_DEVICE_NAME = "__Host-shoal_device"
+PLAIN_DEVICE_NAME = "shoal_device"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SAME_SITE = "same-origin"
 _PASSED_ON = ("x-forwarded-for", "forwarded", "x-real-ip")
@@ -36,6 +40,25 @@ def set_cookie(connection: HTTPConnection, response: Response, token: str, lifet
         SECURE_NAME if secure else PLAIN_NAME,
         token,
         max_age=int(lifetime_seconds),
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def device_marks(connection: HTTPConnection) -> str:
+    """What the browser kept of earlier sign-ins, if anything. It opens nothing."""
+    return connection.cookies.get(SECURE_DEVICE_NAME if is_secure(connection) else PLAIN_DEVICE_NAME, "")
+
+
+def keep_device_marks(connection: HTTPConnection, response: Response, marks: str) -> None:
+    """Let the browser be known next time, also after it signed out."""
+    secure = is_secure(connection)
+    response.set_cookie(
+        SECURE_DEVICE_NAME if secure else PLAIN_DEVICE_NAME,
+        marks,
+        max_age=LIFETIME_SECONDS,
         path="/",
         secure=secure,
         httponly=True,

@@ -16,8 +16,10 @@ from shoal.api.session_cookie import (
     clear_cookie,
     comes_from_this_machine,
     cookie_token,
+    device_marks,
     is_own_origin,
     is_secure,
+    keep_device_marks,
     set_cookie,
 )
 from shoal.api.shapes import example
@@ -62,11 +64,13 @@ async def open_console_session(
         body.totp,
         kind="console",
         origin=where_from(request, _BY),
+        marks=device_marks(request),
     )
     user, before = signed_in.user, cookie_token(request)
     if before is not None:  # the browser forgets it: nobody else may have kept it
         await server.sessions.end(before)
     set_cookie(request, response, signed_in.token, server.sessions.lifetime_seconds)
+    keep_device_marks(request, response, signed_in.marks)
     response.headers["Cache-Control"] = "no-store"
     return ConsoleSession(user_id=user.id, username=user.username, is_admin=is_admin(user))
 
