@@ -1,0 +1,237 @@
+"""Who may call what, written by hand: what the routes declare of themselves is not asked.
+
+Each kind of route has one line of cells, one for each kind of caller, in the order of ``CALLERS``; below it stand the
+routes that are of that kind. A cell has one letter where the route is about no certain shop, else three: about the
+owner's shop (which is shared with the partner and three of the staff), about one of the stranger, and about one that is
+not there. ``y``: it is done. The others are in ``REFUSED``. A star: of a shop that one does not know the answer is 403,
+as in the system that sellers come from, and not 404.
+
+A new route needs a line here: think of each caller before you choose its kind, and write a new kind where none fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+CALLERS = (
+    "nobody", "administrator", "owner", "stranger", "partner", "staff-none", "staff-read", "staff-reply",
+    "staff-operate", "token-read", "token-reply", "token-operate", "token-own", "token-for-others", "token-of-staff",
+)  # fmt: skip
+"""The partner may operate the owner's shop. The tokens of four scopes are the owner's; one of scope ``own`` is for the
+stranger's shop alone, which is not the owner's; the last one, also of scope ``own``, is of the staff that may operate.
+"""
+REFUSED = {
+    "u": (401, "unauthenticated"), "-": (404, "unknown_account"),
+    "o": (403, "unknown_account"), "r": (403, "right_missing"),
+    "t": (403, "token_not_allowed"), "s": (403, "staff_owns_none"), "f": (403, "forbidden"),
+}  # fmt: skip
+ALLOWED = "allowed"
+
+_TABLE = """
+# kind                                  nobody adm own str par sno sre srp sop tre trp top tow tot tos
+
+## asks nothing                         y      y   y   y   y   y   y   y   y   y   y   y   y   y   y
+POST /login
+GET /verify
+POST /logout
+POST /register
+POST /console/session
+DELETE /console/session
+POST /join/look
+POST /join
+POST /send-message
+GET /health
+GET /health/live
+GET /health/ready
+GET /docs
+GET /static/uploads/images/{name}
+GET /
+GET /console
+GET /console/{path:path}
+
+## who is signed in                     u      y   y   y   y   y   y   y   y   t   t   t   t   t   t
+GET /me
+PUT /me/password
+POST /me/totp
+POST /me/totp/confirm
+DELETE /me/totp
+POST /me/recovery-codes
+GET /sessions
+DELETE /sessions
+DELETE /sessions/{session_id}
+GET /tokens
+POST /tokens
+DELETE /tokens/{token_id}
+GET /security-log
+
+## administrators                       u      y   f   f   f   f   f   f   f   t   t   t   t   t   t
+POST /change-admin-password
+GET /users
+POST /users
+PATCH /users/{user_id}
+DELETE /users/{user_id}
+POST /users/{user_id}/password-link
+DELETE /users/{user_id}/totp
+GET /invitations
+POST /invitations
+DELETE /invitations/{invitation_id}
+GET /system/keys
+POST /system/keys/rotate
+POST /system/keys/forget
+
+## lists of what one may see            u      y   y   y   y   y   y   y   y   y   y   y   y   y   y
+GET /cookies
+GET /cookies/details
+GET /cookies/check
+GET /default-replies
+GET /itemReplays
+GET /api/orders
+GET /ops/{op_id}
+GET /events
+GET /system/locks
+GET /system/status
+GET /logs
+
+## work for any shop                    u      y   y   y   y   y   y   y   y   r   r   y   y   y   y
+POST /rules-file
+POST /system/reload-cache
+
+## a picture for a reply                u      y   y   y   y   r   r   y   y   r   y   y   y   y   y
+POST /pictures
+
+## QR logins of one's own               u      y   y   y   y   y   y   y   y   r   r   r   y   y   y
+GET /qr-logins
+GET /qr-logins/{login_id}
+DELETE /qr-logins/{login_id}
+GET /qr-login/check/{session_id}
+
+## checks before a shop is added        u      y   y   y   y   s   s   s   s   r   r   r   y   y   s
+POST /console/cookie-check
+
+## a QR login for whoever scans         u      y   y   y   y   s   s   s   s   r   r   r   y   t   s
+POST /qr-login/generate
+
+## a QR login for a shop                u      --y y-y -yy r-y s   s   s   s   r   r   r   y-y t-t s
+POST /qr-logins
+
+## adds a shop or renews one's own      u      yyy yyy yyy ryy s   s   s   s   r   r   r   yyy tyt s
+POST /cookies
+
+## tries a proxy                        u      --- y-- -y- r-- s   s   s   s   r   r   r   y-- --- s
+POST /console/proxy-check
+
+## reads a shop                         u      --- y-- -y- y-- --- y-- y-- y-- y-- y-- y-- y-- --- y--
+GET /cookies/{cid}
+GET /cookies/{cid}/auto-confirm *
+GET /cookies/{cid}/remark *
+GET /cookies/{cid}/pause-duration *
+GET /cookie/{cid}/details *
+POST /cookies/{cid}/try
+GET /cookies/{cid}/items
+GET /cookies/{cid}/items/{item_id}
+GET /default-replies/{cid} *
+GET /itemReplays/cookie/{cid} *
+GET /item-reply/{cid}/{item_id} *
+GET /keywords/{cid} *
+GET /keywords-with-item-id/{cid} *
+GET /keywords-with-type/{cid}
+GET /keywords-export/{cid} *
+GET /cookies/{cid}/rules
+GET /cookies/{cid}/rules/{rule_id}
+GET /cookies/{cid}/rules-file
+GET /history
+GET /cookies/{cid}/history
+GET /cookies/{cid}/timeline
+GET /cookies/{cid}/diagnosis
+GET /messages
+GET /sendings
+GET /chats
+GET /cookies/{cid}/pauses
+GET /activity
+GET /orders
+GET /cookies/{cid}/orders
+GET /cookies/{cid}/orders/{order_id}
+
+## replies for a shop                   u      --- y-- -y- y-- --- r-- y-- y-- r-- y-- y-- y-- --- y--
+PUT /cookies/{cid}/chats/{chat}/pause
+DELETE /cookies/{cid}/chats/{chat}/pause
+POST /cookies/{cid}/send
+POST /cookies/{cid}/orders/{order_id}/serve
+POST /cookies/{cid}/orders/{order_id}/settle
+
+## the same, named in the body          u      --- y-- -y- y-- --- r-- y-- y-- r   y-- y-- y-- --- y--
+POST /xianyu/reply
+
+## operates a shop                      u      --- y-- -y- y-- --- r-- r-- y-- r-- r-- y-- y-- --- y--
+PUT /cookies/{cid}/status *
+POST /cookies/{cid}/resume
+PUT /cookies/{cid}/auto-confirm *
+PUT /cookies/{cid}/remark *
+PUT /cookies/{cid}/pause-duration *
+PATCH /cookies/{cid}/settings
+PUT /cookies/{cid}/items/{item_id}
+DELETE /cookies/{cid}/items/{item_id}
+PUT /default-replies/{cid} *
+DELETE /default-replies/{cid} *
+POST /default-replies/{cid}/clear-records *
+PUT /item-reply/{cid}/{item_id} *
+DELETE /item-reply/{cid}/{item_id} *
+POST /keywords/{cid} *
+POST /keywords-with-item-id/{cid} *
+POST /keywords-import/{cid} *
+POST /keywords/{cid}/image
+DELETE /keywords/{cid}/{index}
+DELETE /keywords/{cid}/rules/{rule_id}
+POST /cookies/{cid}/rules
+PUT /cookies/{cid}/rules
+PUT /cookies/{cid}/rules/order
+PATCH /cookies/{cid}/rules/{rule_id}
+DELETE /cookies/{cid}/rules/{rule_id}
+
+## the same, named in the body          u      --- y-- -y- y-- --- r-- r-- y-- r   r   y-- y-- --- y--
+PUT /cookies/status
+DELETE /item-reply/batch *
+POST /history/{rev}/undo
+
+## owns a shop                          u      --- y-- -y- r-- --- r-- r-- r-- r-- r-- r-- y-- --- r--
+PUT /cookies/{cid} *
+DELETE /cookies/{cid} *
+POST /cookie/{cid}/account-info *
+GET /cookies/{cid}/staff
+
+## shares a shop                        u      --- y-- -y- r-- --- r-- r-- r-- t   t   t   t   t   t
+PUT /cookies/{cid}/staff/{username}
+DELETE /cookies/{cid}/staff/{username}
+"""
+
+Route = tuple[str, str]
+"""Method and path."""
+
+
+def read_table() -> dict[Route, dict[str, str]]:
+    """The cells of each route, by caller; one letter, or three."""
+    table: dict[Route, dict[str, str]] = {}
+    cells: dict[str, str] = {}
+    for line in _lines():
+        if line.startswith("## "):
+            found = line.split()[-len(CALLERS) :]
+            cells = {name: _full(cell, found) for name, cell in zip(CALLERS, found, strict=True)}
+            continue
+        method, path, *star = line.split()
+        assert (method, path) not in table, f"{line} stands in the table twice"
+        table[method, path] = {name: cell.replace("-", "o") for name, cell in cells.items()} if star else cells
+    return table
+
+
+def _lines() -> Iterator[str]:
+    return (line for line in _TABLE.splitlines() if line and not line.startswith("# "))
+
+
+def _full(cell: str, line: list[str]) -> str:
+    """One letter stands for all three where others of the line have three."""
+    return cell * 3 if len(cell) == 1 and max(map(len, line)) == 3 else cell
+
+
+def outcome_of(letter: str) -> tuple[int | None, str]:
+    """What a letter promises: any status and ``allowed``, or status and code of the refusal."""
+    return (None, ALLOWED) if letter == "y" else REFUSED[letter]
