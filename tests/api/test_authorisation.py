@@ -240,6 +240,7 @@ async def ask(
     calling = asyncio.create_task(door.app(scope, receive, messages.put))
     try:
         start = await _next(messages, calling)
+        assert (b"x-content-type-options", b"nosniff") in start["headers"], path
         if (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]:
             return start["status"], b""
         content = b""

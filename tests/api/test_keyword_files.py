@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -55,6 +57,18 @@ async def test_the_file_has_the_sheet_the_columns_and_the_name_that_old_scripts_
     assert number.isdecimal()
     assert answer.headers["etag"] == '"g2"'
     assert texts_of(answer.content) == ("关键词数据", [HEADS, ["尺寸", "7001", "20 厘米"], ["在吗", None, "在的"]])
+
+
+async def test_f15_whatever_a_shop_is_called_the_name_of_its_file_is_encoded(door: Door) -> None:
+    name = '小鱼 "a"; filename=b.exe'
+    await door.add(name, 2)
+    for path in (f"/keywords-export/{name}", f"/cookies/{name}/rules-file", f"/cookies/{name}/rules-file?format=json"):
+        answer = await door.client.get(path)
+        assert answer.status_code == 200, path
+        told = answer.headers["content-disposition"]
+        found = re.fullmatch(r"attachment; filename\*=UTF-8''([A-Za-z0-9%._-]+)", told)
+        assert found is not None, told
+        assert name in unquote(found[1])
 
 
 async def test_an_account_without_rules_gets_a_template_with_three_grey_examples(door: Door) -> None:

@@ -30,6 +30,11 @@ NAMES_OF_OURS = {"database.py", "schema.py", "store_figures.py"}
 SITE_SIGNATURE = "xianyu/sign.py"
 """The site wants MD5 of its own callers."""
 KEPT_IN_THE_BROWSER = {"shoal.appearance", "shoal.columns", "shoal.draft.", "shoal.language", "shoal.signed-in"}
+LED_TO = {
+    "account.action_url", "props.account.action_url", "login.action_url", "order.url", "facts.url",
+    "`https://www.goofish.com/item?id=${encodeURIComponent(facts.item_id)}`", "file", "'/console/login'",
+}  # fmt: skip
+"""What the console opens: pages of the site that the server vouches for, a file of ours, the sign-in."""
 WRITES_HTML = re.compile(
     r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
 )
@@ -150,6 +155,27 @@ def test_the_console_shows_texts_as_texts() -> None:
         assert not re.search(r"postMessage|addEventListener\(['\"]message|jsonp", text, re.IGNORECASE), name
         assert not re.search(r"<(object|embed|applet|iframe|frame)\b", text), name
         assert not re.search(r'target="_blank"(?! rel="noopener)', text), name
+
+
+def test_f15_every_address_that_the_console_leads_to_is_one_of_ours_or_of_the_site() -> None:
+    """What a link is made of: a page that the server knows as the site's, or the site's own address written out."""
+    led = set()
+    for _, text in _pages():
+        led |= set(re.findall(r'\s:href="([^"]+)"', text)) | set(re.findall(r"window\.open\(([^,)]+)", text))
+        led |= set(re.findall(r"location\.(?:href\s*=|assign\(|replace\()\s*([^;)]+)", text))
+    assert led == LED_TO
+
+
+def test_f15_every_page_but_the_sign_in_has_the_button_that_signs_out() -> None:
+    """Every page but those of who is not signed in stands in the frame, and nothing hides the button in its head."""
+    pages = dict(_pages())
+    tops = re.findall(r"^    \{\s*path: '([^']*)',\s*(.*)", pages["router.ts"], re.MULTILINE)
+    assert [path for path, _ in tops] == ["/login", "/join", "/"]
+    assert [("open: true" in rest, "Shell.vue" in rest) for _, rest in tops] == [(True, False)] * 2 + [(False, True)]
+    head = pages["Shell.vue"].partition("<header>")[2].partition("</header>")[0]
+    button = re.search(r"<button[^>]*data-test=\"sign-out\"[^>]*>", head)
+    assert button is not None
+    assert not re.search(r"v-if|v-show|wide-only|narrow-only", button[0])
 
 
 def test_no_page_merges_what_came_into_its_objects() -> None:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+import uvicorn
 
+import shoal
 from shoal.logs import configure_logging, redact_event
 from shoal.redaction import redact_text
+from shoal.reply_server import build_app
+from standins import quick_settings
 
 SECRETS = ("1f0e7c2d9a3b4c5d", "a1b2c3d4e5f6_1766000000000", "2200000000001", "correct-horse")
 COOKIE = f"cna=xyz; unb={SECRETS[2]}; cookie2={SECRETS[0]}; _m_h5_tk={SECRETS[1]}; _m_h5_tk_enc=99887766aabb"
@@ -117,6 +123,23 @@ def test_structlog_and_the_standard_library_go_the_same_way(json_log: io.StringI
     assert (first["event"], first["account"], first["level"]) == ("state changed", "shop", "info")
     assert second["logger"] == "shoal.group_writer"
     assert third["level"] == "warning"
+
+
+def test_f15_nothing_is_logged_anywhere_but_where_the_page_says(json_log: io.StringIO, tmp_path: Path) -> None:
+    """One handler for all, which the server's own parts and libraries leave alone, and no other way out in the code."""
+    build_app(quick_settings(data_dir=tmp_path))
+    uvicorn.Config("x:y", log_config=None, log_level=None)
+    handlers = [
+        handler
+        for name in ("", *logging.root.manager.loggerDict)
+        for handler in logging.getLogger(name).handlers
+        if not isinstance(handler, logging.NullHandler) and not type(handler).__module__.startswith("_pytest")
+    ]
+    assert [type(handler) for handler in handlers] == [logging.StreamHandler]
+    assert getattr(handlers[0], "stream", None) is json_log
+    elsewhere = re.compile(r"(File|Rotating\w*|Socket|Datagram|SysLog|SMTP|HTTP|NTEventLog)Handler\(|\bsyslog\b")
+    for path in Path(shoal.__file__).parent.rglob("*.py"):
+        assert not elsewhere.search(path.read_text(encoding="utf-8")), path
 
 
 def test_a_traceback_is_kept_without_its_secrets(json_log: io.StringIO) -> None:

@@ -27,7 +27,7 @@ from shoal import (
     sheets,
 )
 from shoal.api import bodies, body_limit
-from shoal.api.route_rules import Asks, rule_of
+from shoal.api.route_rules import Asks, routes_of, rule_of
 from shoal.config import Settings
 from shoal.matcher import MAX_PATTERNS
 from shoal.reply_server import _ROUTES, build_app
@@ -164,6 +164,19 @@ def test_every_open_door_stands_on_the_page(document: dict[str, Any]) -> None:
         if "security" not in operation
     }
     assert {path for path in open_ones if f"{path}`" not in _page()} == set()
+
+
+def test_f15_every_route_that_asks_nothing_stands_on_the_page() -> None:
+    """Also those that take a token and do without: they are doors that the document does not call open."""
+    page = _page()
+    asking_nothing = {
+        re.sub(r":path}", "}", route.path)
+        for route in routes_of(_ROUTES)
+        if (rule := rule_of(route)) is not None and rule.asks is Asks.NOTHING
+    }
+    assert {path for path in asking_nothing if f"{path}`" not in page} == set()
+    assert {"/send-message", "/verify"} <= asking_nothing
+    assert "`GET /logs`" in page
 
 
 def test_every_right_and_role_stands_on_the_page() -> None:
