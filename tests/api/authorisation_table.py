@@ -78,6 +78,8 @@ DELETE /invitations/{invitation_id}
 GET /system/keys
 POST /system/keys/rotate
 POST /system/keys/forget
+GET /seller-numbers
+DELETE /seller-numbers/{number}
 
 ## lists of what one may see            u      y   y   y   y   y   y   y   y   y   y   y   y   y   y
 GET /cookies
