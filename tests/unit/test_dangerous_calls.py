@@ -33,8 +33,9 @@ KEPT_IN_THE_BROWSER = {"shoal.appearance", "shoal.columns", "shoal.draft.", "sho
 LED_TO = {
     "account.action_url", "props.account.action_url", "login.action_url", "order.url", "facts.url",
     "`https://www.goofish.com/item?id=${encodeURIComponent(facts.item_id)}`", "file", "'/console/login'",
+    "href", "goal",
 }  # fmt: skip
-"""What the console opens: pages of the site that the server vouches for, a file of ours, the sign-in."""
+"""What the console opens: pages of the site that the server vouches for, a file of ours, the sign-in, its own pages."""
 WRITES_HTML = re.compile(
     r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
 )
