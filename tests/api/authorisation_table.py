@@ -78,6 +78,7 @@ DELETE /invitations/{invitation_id}
 GET /system/keys
 POST /system/keys/rotate
 POST /system/keys/forget
+POST /system/reload-cache
 GET /seller-numbers
 DELETE /seller-numbers/{number}
 
@@ -96,7 +97,6 @@ GET /logs
 
 ## work for any shop                    u      y   y   y   y   y   y   y   y   r   r   y   y   y   y
 POST /rules-file
-POST /system/reload-cache
 
 ## a picture for a reply                u      y   y   y   y   r   r   y   y   r   y   y   y   y   y
 POST /pictures
