@@ -1471,51 +1471,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/seller-numbers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List sellers whom several shops name
-         * @description Which numbers stand in the cookies of several people's shops, and which shop holds each. For the administrator.
-         *
-         *     The shop that the site let in first holds the number, and is the only one that connects.
-         */
-        get: operations["get_seller_numbers"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/seller-numbers/{number}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Free a seller's number
-         * @description Take the number from the shop that holds it, and switch that shop off. For the administrator.
-         *
-         *     The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
-         *     the request after a 503.
-         */
-        delete: operations["free_seller_number"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/cookies/{cid}/timeline": {
         parameters: {
             query?: never;
@@ -1698,8 +1653,9 @@ export interface paths {
         put?: never;
         /**
          * Send a message (old path)
-         * @description Send a text as old scripts do: always answered with 200. `success` is true only when the site took the message.
+         * @description Send a text as old scripts do: answered with 200. `success` is true only when the site took the message.
          *
+         *     After many wrong keys from one address the next wrong one is answered with 429; a right one never waits.
          *     Who asks is told by a sign-in, or by `api_key`, a token that `POST /login` or `POST /tokens` gave. Line breaks are
          *     removed.
          */
@@ -1951,7 +1907,9 @@ export interface paths {
         };
         /**
          * Are changes accepted
-         * @description Whether a change that is sent now can be stored.
+         * @description Whether a change that is sent now can be stored: known from a write of the last 5 s, else tried by an empty one.
+         *
+         *     Beside it how many accounts are to be connected, and how many of them are; never which.
          */
         get: operations["get_ready"];
         put?: never;
@@ -1993,7 +1951,11 @@ export interface paths {
         put?: never;
         /**
          * Read the database again
-         * @description Read what is stored, publish what differs, and bring the connections along.
+         * @description Compare what is stored with what is shown, field by field, and take over what differs: it is published, and the
+         *     connections follow. For administrators.
+         *
+         *     What another program wrote becomes an entry of the account's history, by the actor `outside`. One such reading runs
+         *     at a time; who asks during it shares the next one. `?dry_run=1` only says what differs.
          */
         post: operations["reload_cache"];
         delete?: never;
@@ -2012,6 +1974,8 @@ export interface paths {
         /**
          * What runs here
          * @description Versions, the store, this process, and how many of your accounts stand in which state.
+         *
+         *     The database and the disk are asked once for all who ask meanwhile.
          */
         get: operations["get_system_status"];
         put?: never;
@@ -2103,6 +2067,51 @@ export interface paths {
          */
         post: operations["forget_keys"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/seller-numbers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List sellers whom several shops name
+         * @description Which numbers stand in the cookies of several people's shops, and which shop holds each. For the administrator.
+         *
+         *     The shop that the site let in first holds the number, and is the only one that connects.
+         */
+        get: operations["get_seller_numbers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/seller-numbers/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Free a seller's number
+         * @description Take the number from the shop that holds it, and switch that shop off. For the administrator.
+         *
+         *     The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
+         *     the request after a 503.
+         */
+        delete: operations["free_seller_number"];
         options?: never;
         head?: never;
         patch?: never;
@@ -2356,6 +2365,24 @@ export interface components {
             right: "read" | "reply" | "operate" | "own";
             desired: components["schemas"]["DesiredBody"];
             observed: components["schemas"]["ObservedBody"];
+        };
+        /**
+         * AccountFigures
+         * @description How many accounts are to be connected, and how many of them stand in which state; a second old at most.
+         */
+        AccountFigures: {
+            /** Wanted */
+            wanted: number;
+            /** Running */
+            running: number;
+            /** Waiting */
+            waiting: number;
+            /** Starting */
+            starting: number;
+            /** Retrying */
+            retrying: number;
+            /** Parked */
+            parked: number;
         };
         /**
          * AccountHistoryRow
@@ -3152,6 +3179,37 @@ export interface components {
             replying: boolean;
             /** Checks */
             checks: components["schemas"]["CheckShape"][];
+        };
+        /**
+         * DifferenceRow
+         * @description One account that was otherwise stored than shown: a cookie as its fingerprint, a proxy without its password.
+         */
+        DifferenceRow: {
+            /** Id */
+            id: string;
+            /** Fields */
+            fields: string[];
+            /**
+             * Changes
+             * @description For each field what was shown and what is stored, as in the history. `null`: not your shop.
+             */
+            changes: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Outside
+             * @description No entry of the history told of it: another program wrote it.
+             */
+            outside: boolean;
+            /** Taken Over */
+            taken_over: boolean;
+            /**
+             * Code
+             * @description Why it was not taken over; empty when it was, or was only looked at.
+             */
+            code: string;
+            /** Detail */
+            detail: string;
         };
         /**
          * Direction
@@ -5612,8 +5670,16 @@ export interface components {
         QrLoginState: "waiting" | "scanned" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
         /**
          * ReadyAnswer
-         * @description Whether changes are accepted.
+         * @description Whether changes are accepted. ``accounts`` has no part in that: one that is parked waits for its owner.
          * @example {
+         *       "accounts": {
+         *         "parked": 1,
+         *         "retrying": 0,
+         *         "running": 2,
+         *         "starting": 0,
+         *         "waiting": 0,
+         *         "wanted": 3
+         *       },
          *       "ready": true,
          *       "services": {
          *         "cookie_manager": "ok",
@@ -5625,6 +5691,7 @@ export interface components {
             /** Ready */
             ready: boolean;
             services: components["schemas"]["Services"];
+            accounts: components["schemas"]["AccountFigures"];
         };
         /**
          * RecordsCleared
@@ -5681,7 +5748,26 @@ export interface components {
          * ReloadAnswer
          * @description What is stored was read again; ``differed`` accounts were not as they were shown.
          * @example {
-         *       "differed": 0,
+         *       "differed": 1,
+         *       "differences": [
+         *         {
+         *           "changes": {
+         *             "remark": [
+         *               "old",
+         *               "new"
+         *             ]
+         *           },
+         *           "code": "",
+         *           "detail": "",
+         *           "fields": [
+         *             "remark"
+         *           ],
+         *           "id": "my-shop",
+         *           "outside": true,
+         *           "taken_over": true
+         *         }
+         *       ],
+         *       "dry_run": false,
          *       "message": "系统缓存已刷新",
          *       "success": true
          *     }
@@ -5697,8 +5783,15 @@ export interface components {
              * @default true
              */
             success: boolean;
+            /** Dry Run */
+            dry_run: boolean;
             /** Differed */
             differed: number;
+            /**
+             * Differences
+             * @description The first 200 of them.
+             */
+            differences: components["schemas"]["DifferenceRow"][];
         };
         /**
          * RemarkAnswer
@@ -6460,7 +6553,7 @@ export interface components {
          * @description What happened.
          * @enum {string}
          */
-        SecurityEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
+        SecurityEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * SecurityNote
          * @description What happened, by whom, from where, and how it ended.
@@ -15858,139 +15951,6 @@ export interface operations {
             };
         };
     };
-    get_seller_numbers: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NumberList"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or not an account that the caller may see */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Too many attempts; `Retry-After` says when to come again */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The database did not do it, or nobody knows yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
-    free_seller_number: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The seller's number (`unb`). */
-                number: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NumberFreed"];
-                };
-            };
-            /** @description Not signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not allowed, or not an account that the caller may see */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description There is no such thing, or it is not the caller's */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InvalidBody"];
-                };
-            };
-            /** @description Too many attempts; `Retry-After` says when to come again */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The database did not do it, or nobody knows yet */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProblemBody"];
-                };
-            };
-        };
-    };
     get_timeline: {
         parameters: {
             query?: {
@@ -17780,8 +17740,13 @@ export interface operations {
     };
     reload_cache: {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description Only say what differs. */
+                dry_run?: boolean;
+            };
+            header?: {
+                "accept-language"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -17789,6 +17754,15 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReloadAnswer"];
+                };
+            };
+            /** @description Some of the accounts could not be taken over */
+            207: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -18126,6 +18100,139 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    get_seller_numbers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberList"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Too many attempts; `Retry-After` says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description The database did not do it, or nobody knows yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+        };
+    };
+    free_seller_number: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The seller's number (`unb`). */
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NumberFreed"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not allowed, or not an account that the caller may see */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description There is no such thing, or it is not the caller's */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
                 };
             };
             /** @description Too many attempts; `Retry-After` says when to come again */
