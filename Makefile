@@ -69,6 +69,7 @@ prove: $(READY)
 	$(BIN)/python -m tests.faults.prove_explored --run $(RUN)
 	$(BIN)/python -m tests.fuzz.prove_decoders --run $(RUN)
 	$(BIN)/python -m tests.endurance.prove_endurance --run $(RUN)
+	$(BIN)/python -m tests.mutants.run
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
 
 # A real server for HOURS in all among what a starved machine brings. Ended in any way, it goes on where it was; another

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)
+"""However slow the machine is: a timing fails no test."""
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from fuzz.mutations import PACKED, exchanged, garbled, odd_entries, odd_values, 
 EXAMPLES = 2_000 if os.environ.get("SHOAL_PROVE") else 250
 CORPUS = corpus()
 
-many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 pytestmark = pytest.mark.timeout(900 if os.environ.get("SHOAL_PROVE") else 120)
 
 

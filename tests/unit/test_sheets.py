@@ -202,7 +202,7 @@ def test_a_written_table_names_its_sheet_and_columns() -> None:
     assert (title, heads) == ("规则", HEADS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
