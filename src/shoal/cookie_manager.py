@@ -349,7 +349,7 @@ class CookieManager:
             raise UnknownNumber(number)
         with suppress(UnknownAccount):  # just being deleted
             await self.update_cookie_status(holder, False, caller=caller)
-        await self._task_manager.numbers.free(number)
+        await self._task_manager.numbers.free(number, holder)
         return holder
 
     def close_to(self, owner_id: int) -> None:

@@ -222,9 +222,9 @@ class DBManager:
         """Let an account hold a seller's number if no other does; who holds it then (see ``AccountStore``)."""
         return await self._database.write(lambda connection: hold_number(connection, number, account_id, at_ms))
 
-    async def free_number(self, number: str) -> None:
-        """Let nobody hold a seller's number."""
-        await self._database.write(lambda connection: free_number(connection, number))
+    async def free_number(self, number: str, holder: str) -> None:
+        """Take a seller's number from that account, if it holds it."""
+        await self._database.write(lambda connection: free_number(connection, number, holder))
 
     async def number_holders(self) -> dict[str, str]:
         """Which account holds which seller's number."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import MappingProxyType
 
 import structlog
@@ -35,13 +35,18 @@ class SellerNumbers:
         """The number that each shop holds."""
         self._turns: dict[str, deque[asyncio.Future[None]] | None] = {}
         """The numbers with which a shop connects or is connected, and those who wait for it to end, if any do."""
+        self._reading = asyncio.Lock()
+        self._changed_since: set[str] = set()
+        """The numbers that got another holder, or none, since the last reading began."""
         self.holders: Mapping[str, str] = MappingProxyType(self._holders)
 
     async def load(self) -> None:
         """Read who holds what. Raises ``StoreError``."""
-        stored = await self._store.number_holders()
-        for number in {*self._holders, *stored}:
-            self._put(number, stored.get(number))
+        async with self._reading:
+            self._changed_since.clear()
+            stored = await self._store.number_holders()
+            for number in {*self._holders, *stored} - self._changed_since:  # what is known of those is newer
+                self._put(number, stored.get(number))
 
     def is_taken(self, account: Account) -> bool:
         """Whether another shop holds the account's number."""
@@ -61,10 +66,11 @@ class SellerNumbers:
         if self._holders.get(account.unb) != account.id:
             raise NumberTaken(f"the number of {account.id} is another shop's")
 
-    async def free(self, number: str) -> None:
-        """Let nobody hold the number: who is let in next does. Raises ``StoreError``."""
-        await self._store.free_number(number)
-        self._put(number, None)
+    async def free(self, number: str, holder: str) -> None:
+        """Take the number from that holder, if it still holds it: who is let in next does. Raises ``StoreError``."""
+        await self._store.free_number(number, holder)
+        if self._holders.get(number) == holder:
+            self._put(number, None)
 
     def forget(self, account_id: str) -> None:
         """The account is gone, and its rows with it: its number is free."""
@@ -77,10 +83,14 @@ class SellerNumbers:
         if before is not None:
             self._held.pop(before, None)
         if holder is not None:
+            left = self._held.get(holder)
+            if left is not None:  # another program gave it the cookie of another seller
+                self._put(left, None)
             self._holders[number] = holder
             self._held[holder] = number
         if before != holder:
             log.debug("number held" if holder else "number free", account=holder or before)
+            self._changed_since.add(number)
             self._changed(number)
 
     # -- turns ---------------------------------------------------------------------------------------------------
@@ -107,7 +117,8 @@ class SellerNumbers:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                waiting.remove(turn)
+                with suppress(ValueError):  # passed over in this very moment
+                    waiting.remove(turn)
             else:  # the turn had come, and its caller went
                 self.end(number)
             raise

@@ -204,11 +204,11 @@ class AccountStore(Protocol):
     async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
         """Let an account hold a seller's number if no other does. Returns who holds it from then on.
 
-        ``None``: nobody, since there is no such account any more.
+        It holds no other one then. ``None``: nobody, since there is no such account any more.
         """
 
-    async def free_number(self, number: str) -> None:
-        """Let nobody hold a seller's number. Repeating it is harmless."""
+    async def free_number(self, number: str, holder: str) -> None:
+        """Take a seller's number from that account, if it holds it. Repeating it is harmless."""
 
     async def number_holders(self) -> dict[str, str]:
         """Which account holds which seller's number: account ids by number."""
@@ -397,12 +397,15 @@ class MemoryStore:
     async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:  # noqa: ARG002  not kept
         """Let an account hold a number that nobody holds."""
         if account_id in self._accounts:
+            self._holders = {held: holder for held, holder in self._holders.items()
+                             if holder != account_id or held == number}  # fmt: skip
             self._holders.setdefault(number, account_id)
         return self._holders.get(number)
 
-    async def free_number(self, number: str) -> None:
-        """Let nobody hold a number."""
-        self._holders.pop(number, None)
+    async def free_number(self, number: str, holder: str) -> None:
+        """Take a number from that account."""
+        if self._holders.get(number) == holder:
+            del self._holders[number]
 
     async def number_holders(self) -> dict[str, str]:
         """Who holds which number."""

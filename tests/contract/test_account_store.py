@@ -393,13 +393,17 @@ async def test_f8_two_owners_may_name_one_number_and_one_of_them_holds_it(store:
     assert holder in {"first", "second"}
     assert claims[1] == holder, "told alike to both"
     assert await store.number_holders() == {first.unb: holder}
-    await store.free_number(first.unb)
-    await store.free_number(first.unb)
+    await store.free_number(first.unb, {"first": "second", "second": "first"}[holder])
+    assert await store.number_holders() == {first.unb: holder}, "it is another's by now"
+    await store.free_number(first.unb, holder)
+    await store.free_number(first.unb, holder)
     assert await store.hold_number(first.unb, "first", 4) == "first"
     await committed(store, deletion(first))
     assert await store.hold_number(first.unb, "second", 5) == "first", "until its connection has ended"
     await store.purge("first")
     assert await store.hold_number(first.unb, "first", 6) is None, "who is gone holds nothing"
     assert await store.hold_number(first.unb, "second", 7) == "second"
+    assert await store.hold_number("2200000000999", "second", 8) == "second", "with another seller's cookie"
+    assert await store.number_holders() == {"2200000000999": "second"}, "it leaves the number that it held"
     await assert_fold_equals_rows(store)
     assert second.unb == first.unb

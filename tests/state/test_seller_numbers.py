@@ -15,6 +15,7 @@ from shoal.change_path import Caller
 from shoal.cookie_manager import CookieManager
 from shoal.errors import DuplicateUnb, NeedsOwner, OtherUnb, StoreError, TemporaryFailure, UnknownNumber
 from shoal.fair_limiter import evenly
+from shoal.seller_numbers import SellerNumbers
 from shoal.store import MemoryStore
 from standins import ANN, QUICK, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
@@ -200,7 +201,7 @@ def test_f8_another_node_that_holds_the_number_sends_a_connection_away_before_it
             await store.hold_number(NUMBER, "bob", 0)  # by a process that this one does not know of
             await asyncio.sleep(5)
             assert how(manager, "ann") == TAKEN
-            await store.free_number(NUMBER)
+            await store.free_number(NUMBER, "bob")
             await manager.reload_from_db()
             await asyncio.sleep(5)
             assert how(manager, "ann") == RUNNING
@@ -231,3 +232,85 @@ def test_f8_who_goes_while_they_wait_for_the_number_leaves_no_turn_behind() -> N
         assert site.most == 1
 
     on_virtual_time(scenario())
+
+
+def test_f8_a_number_that_two_free_at_once_is_not_taken_from_who_was_let_in_since() -> None:
+    class SlowFree(MemoryStore):
+        slow = (0.0, 5.0)
+
+        async def free_number(self, number: str, holder: str) -> None:
+            wait, *self.slow = self.slow
+            await asyncio.sleep(wait)
+            await super().free_number(number, holder)
+
+    async def scenario() -> None:
+        site, store = Seller(), SlowFree()
+        async with managed(site, store) as manager:
+            await add(manager, "ann", 1, "true")
+            await asyncio.sleep(5)
+            await add(manager, "bob", 2, "also")
+            await asyncio.gather(manager.free_number(NUMBER, caller=ANN), manager.free_number(NUMBER, caller=ANN))
+            assert how(manager, "bob") == RUNNING
+            assert manager.number_holders == await store.number_holders() == {NUMBER: "bob"}
+        assert site.most == 1
+
+    on_virtual_time(scenario())
+
+
+def test_f8_what_is_read_of_the_holders_is_older_than_what_changed_during_the_reading() -> None:
+    class SlowRead(MemoryStore):
+        seconds = 0.0
+
+        async def number_holders(self) -> dict[str, str]:
+            found = await super().number_holders()
+            await asyncio.sleep(self.seconds)
+            return found
+
+    async def scenario() -> None:
+        site, store = Seller(), SlowRead()
+        async with managed(site, store) as manager:
+            store.seconds = 5.0
+            await add(manager, "ann", 1, "true")
+            await manager.reload_from_db()
+            assert manager.number_holders == {NUMBER: "ann"}, "it was let in while the database was read"
+            await add(manager, "bob", 2, "junk")
+            reading = asyncio.create_task(manager.reload_from_db())
+            await asyncio.sleep(1)
+            await manager.free_number(NUMBER, caller=ANN)
+            await reading
+            assert not manager.number_holders
+            assert how(manager, "bob") == (AccountState.PARKED, "login_expired"), "it may try"
+        assert site.most == 1
+
+    on_virtual_time(scenario())
+
+
+def test_f8_a_shop_that_another_program_gave_the_cookie_of_another_seller_holds_that_number() -> None:
+    async def scenario() -> None:
+        site, store = Seller(), MemoryStore()
+        other = cookie_of(3)
+        site.true_cookies.add(other)
+        async with managed(site, store) as manager:
+            await add(manager, "ann", 1, "true")
+            await asyncio.sleep(5)
+            await add(manager, "bob", 2, "also")
+            store._accounts["ann"] = store._accounts["ann"].evolve(cookie=other, unb=unb_of(3))
+            await manager.reload_from_db()
+            await asyncio.sleep(5)
+            assert how(manager, "ann") == RUNNING
+            assert how(manager, "bob") == RUNNING, "the number that it left is free"
+            assert manager.number_holders == await store.number_holders() == {unb_of(3): "ann", NUMBER: "bob"}
+
+    on_virtual_time(scenario())
+
+
+async def test_f8_who_goes_in_the_moment_in_which_the_number_is_free_just_goes() -> None:
+    numbers = SellerNumbers(MemoryStore(), lambda _: None)
+    await numbers.begin(NUMBER)
+    waits = asyncio.create_task(numbers.begin(NUMBER))
+    await asyncio.sleep(0)
+    waits.cancel()
+    numbers.end(NUMBER)
+    with pytest.raises(asyncio.CancelledError):
+        await waits
+    assert not numbers.is_busy(NUMBER)
