@@ -132,7 +132,8 @@ class Outbox:
             try:
                 sent = await self._deliver(row_id, row)
             except GateClosed:
-                return await self._settled(row_id, Sent(SendOutcome.DROPPED, _DISABLED, row_id))
+                await self._sendings.take_back(self._account_id, [row_id], _DISABLED)
+                return _as_it_stands(await self._sendings.get(row_id))  # the next connection may go on with it
             except (TemporaryFailure, NeedsOwner):
                 if await self._sendings.take_back(self._account_id, [row_id], "connection_lost"):
                     raise

@@ -13,7 +13,10 @@ import pytest
 
 from doors import Door, another_person, client_of
 from sandboxed import Sandbox, settings_for
+from shoal.outbox import Outbox
 from shoal.reply_server import build_app
+from shoal.sendings import OutboxRow
+from shoal.xianyu.live_socket import GateClosed
 from standins import FakeSite, until
 
 
@@ -181,3 +184,29 @@ async def test_nobody_sends_over_somebody_elses_shop(counter: Counter) -> None:
         answer = await bob.call("POST", "/send-message", json={"cookie_id": "shop", "message": "x", **body})
     assert answer["message"] == "账号实例不存在或未连接，请检查账号状态"
     assert await counter.seen() == []
+
+
+async def test_f1_a_letter_that_the_next_connection_took_over_is_told_as_it_went_there(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose picture took long to upload, until the gate was shut."""
+    begun, goes_on, hand_over = asyncio.Event(), asyncio.Event(), Outbox._hand_over
+
+    async def slowly(outbox: Outbox, row: OutboxRow) -> Any:
+        if not begun.is_set():
+            begun.set()
+            await goes_on.wait()
+            raise GateClosed("the account may not send at the moment")
+        return await hand_over(outbox, row)
+
+    monkeypatch.setattr(Outbox, "_hand_over", slowly)
+    sending = asyncio.create_task(counter.send())
+    await begun.wait()
+    cookie = f"{counter.door.account().cookie}; extra=1"
+    await counter.door.call("PUT", "/cookies/shop", json={"id": "shop", "value": cookie})
+    assert await counter.sandbox.seen_soon(counter.unb, "小鱼", 1) == ["您好"]
+    goes_on.set()
+    assert (await sending)["outcome"] == "sent"
+    (row,) = (await counter.door.call("GET", "/sendings"))["items"]
+    assert row["outcome"] == "sent"
+    assert await counter.seen() == ["您好"]
