@@ -29,10 +29,10 @@ class Interruptions:
     async def settle(self, message_log: MessageLog, order_book: OrderBook, account_id: str) -> None:
         """Settle all that the last connection left, before the next one reads. Raises ``StoreError``."""
         before = self._settling.get(account_id)
-        if before is not None:
-            before.cancel()  # what it has sent to be written is waited for too
-            await asyncio.wait({before})
         try:
+            if before is not None:
+                before.cancel()  # what it has sent to be written is waited for too
+                await asyncio.wait({before})
             await note_interrupted(message_log, order_book, account_id)
         except BaseException:
             self.settle_soon(message_log, order_book, account_id)  # this connection will not: its shop may be off now

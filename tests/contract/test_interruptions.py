@@ -1,0 +1,39 @@
+"""What a connection left under way is settled whichever of its successors stays, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from shoal.database import Database
+from shoal.db_manager import DBManager
+from shoal.interruptions import Interruptions
+from shoal.message_log import MessageLog
+from shoal.order_book import OrderBook
+from shoal.sendings import OutboxRow, SendOutcome
+from standins import until_told
+from store_steps import an_account, created
+
+
+async def test_f1_what_a_connection_left_is_settled_although_the_next_is_stopped_as_it_begins(
+    database: Database, manager: DBManager
+) -> None:
+    await created(manager, an_account("shop"))
+    log, book, interruptions = MessageLog(database), OrderBook(database), Interruptions()
+    (row_id,) = (await log.sendings.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u", buyer_id="b")])).ids
+    goes_on = threading.Event()
+    standing = asyncio.create_task(database.write(lambda _: goes_on.wait(10)))
+    await asyncio.sleep(0.05)
+    interruptions.settle_soon(log, book, "shop")
+    await asyncio.sleep(0.05)
+    next_one = asyncio.create_task(interruptions.settle(log, book, "shop"))
+    await asyncio.sleep(0)
+    next_one.cancel()  # its shop is switched off in the very moment
+    await asyncio.wait({next_one})
+    goes_on.set()
+    await standing
+
+    async def outcome() -> SendOutcome:
+        return (await log.sendings.get(row_id)).outcome
+
+    await until_told(outcome, SendOutcome.UNCERTAIN)
