@@ -76,6 +76,7 @@ class PeopleReplica:
         self._changes = self._changing = self._passed = 0
         """Of durable writes those that ended and those under way; how many were written through."""
         self._turn = asyncio.Lock()
+        self._storing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._late: set[asyncio.Task[Any]] = set()
@@ -125,7 +126,11 @@ class PeopleReplica:
         return self._replicated(job, failure)
 
     async def write(self, job: Job[T]) -> T:
-        """Write durably; the replica knows of it before this returns. Raises as ``Database.write``."""
+        """Write durably; the replica knows of it before this returns. Raises as ``Database.write``.
+
+        What is kept is written before: the change is to find it there.
+        """
+        await self._store_kept()
         trusted, self._is_true = self._is_true, False  # the caller may go away while it is being committed
         self._changing += 1
         try:
@@ -220,15 +225,17 @@ class PeopleReplica:
 
     async def _store_kept(self) -> None:
         """Write what is kept, in its order. What no longer holds is dropped. Raises ``StoreError``."""
-        while self._kept:
-            job = self._kept[0]
-            try:
-                await self._database.write(job)
-            except StoreError:
-                raise
-            except ShoalError as error:
-                log.warning("what was kept in memory does not hold any more", why=error.code)
-            self._kept.remove(job)
+        async with self._storing:
+            while self._kept:
+                try:
+                    await self._database.write(self._kept[0])
+                except StoreError:
+                    raise
+                except ShoalError as error:
+                    log.warning("what was kept in memory does not hold any more", why=error.code)
+                except Exception:  # it must not keep the others from being stored
+                    log.exception("what was kept in memory cannot be stored")
+                del self._kept[0]
 
     async def _refresh(self, *, within_seconds: float | None) -> None:
         """Read the tables, and lay what is kept on top. Raises ``StoreError`` and ``TimeoutError``."""
@@ -237,7 +244,7 @@ class PeopleReplica:
             async with asyncio.timeout(within_seconds):
                 fresh = await self._database.read(_copied)
             for job in self._kept:
-                with fresh.begin() as connection, suppress(ShoalError):
+                with suppress(Exception), fresh.begin() as connection:  # the database will say what of it holds
                     job(connection)
             before, self._engine = self._engine, fresh
             self._drop(before)

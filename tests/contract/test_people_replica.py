@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pyotp
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.engine import make_url
 
 from doors import Door, another_person, client_of, open_door
@@ -209,3 +210,49 @@ async def test_f3_a_change_whose_outcome_nobody_knows_is_not_answered_from_an_ol
     monkeypatch.undo()
     await asyncio.sleep(0)
     await until_told(lambda: everybody.verify("ann", PASSWORD), None)
+
+
+async def test_f3_what_is_ended_for_good_includes_what_was_still_kept_in_memory(
+    database: Database, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = PeopleReplica(database, replace(QUICK, retry_seconds=0.5))
+    await people.open()
+    everybody, opened = Users(people, passwords), Sessions(people, hours=1, idle_hours=0)
+    ann = await everybody.create("ann", PASSWORD)
+
+    async def refused(*_: object) -> None:
+        raise StoreError("not now", code="not_applied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", refused)
+        token = await opened.open(ann.id)
+        with pytest.raises(StoreError):
+            await opened.end_all(ann.id)
+    assert await opened.end_all(ann.id) == 1, "right after the database takes writes again"
+    assert await opened.of(token) is None
+    await people.close()
+    assert await database.read(lambda connection: connection.scalar(select(func.count()).select_from(sessions))) == 0
+
+
+async def test_f3_what_is_kept_and_meets_a_defect_keeps_nothing_else_from_being_stored(
+    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody, opened = Users(people, passwords), Sessions(people, hours=1, idle_hours=0)
+    ann = await everybody.create("ann", PASSWORD)
+    times = []
+
+    async def refused(*_: object) -> None:
+        raise StoreError("not now", code="not_applied")
+
+    def defect(_: Connection) -> bool:
+        times.append(1)
+        if len(times) > 1:
+            raise RuntimeError("a defect")
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", refused)
+        assert await people.write_through(defect)
+        token = await opened.open(ann.id)
+    query = select(func.count()).where(sessions.c.token_hash == token_hash(token))
+    await until_told(lambda: database.read(lambda connection: connection.scalar(query)), 1)
