@@ -236,11 +236,11 @@ def test_f8_who_goes_while_they_wait_for_the_number_leaves_no_turn_behind() -> N
 
 def test_f8_a_number_that_two_free_at_once_is_not_taken_from_who_was_let_in_since() -> None:
     class SlowFree(MemoryStore):
-        slow = (0.0, 5.0)
+        frees = 0
 
         async def free_number(self, number: str, holder: str) -> None:
-            wait, *self.slow = self.slow
-            await asyncio.sleep(wait)
+            self.frees += 1
+            await asyncio.sleep(5.0 * (self.frees - 1))
             await super().free_number(number, holder)
 
     async def scenario() -> None:
