@@ -88,6 +88,7 @@ class Acceptor:
             self._refuse(accepted)
             self._say_full(host)
             return
+        connection.accepted = accepted
         connection.handshake = task = self._loop.create_task(self._open(accepted, connection), name="handshake")
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)

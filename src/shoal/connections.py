@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
+import struct
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,12 @@ SLOWEST_BYTES_PER_SECOND: Final = 1_024
 STATE_KEY: Final = "connection"
 """Where a request's ``scope["state"]`` names its connection."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_FAREWELL_SECONDS: Final = 5.0
+"""How long a client may take to hear that it was too slow."""
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+_TCP_INFO_BYTES: Final = 128
+_BYTES_ACKED: Final = 120
+"""Where ``struct tcp_info`` of Linux holds how many bytes the other side has acknowledged."""
 _SITE_PREFIX: Final = 64
 """Whoever has one IPv6 address has all of its /64."""
 
@@ -53,11 +62,15 @@ class Connection(asyncio.Protocol):
         self.waits_since = 0.0
         self.deadline = 0.0
         self.handshake: asyncio.Task[None] | None = None
+        self.accepted: socket.socket | None = None
+        """What the system knows the connection by."""
+        self._requests = 0
         self._connections = connections
         self._speaking: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
         self._heard_anything = False
         self._unsent = 0
+        self._taken = 0
         self._unsent_since = 0.0
 
     # ── what the transport tells ────────────────────────────────────────────────────────────────────────────────
@@ -100,6 +113,17 @@ class Connection(asyncio.Protocol):
 
     # ── whose turn it is ────────────────────────────────────────────────────────────────────────────────────────
 
+    def begin_request(self) -> None:
+        """A request begins: it is our turn. The one before may still be about its end, though its answer has left."""
+        self._requests += 1
+        self.work()
+
+    def end_request(self) -> None:
+        """A request ends: it is the client's turn, unless the next has begun."""
+        self._requests -= 1
+        if not self._requests:
+            self.wait_for_client()
+
     def wait_for_client(self, allowed_seconds: float | None = None) -> None:
         """It is the client's turn, for so long (``None``: as long as any silence may last)."""
         self._connections.wait_for(self, allowed_seconds)
@@ -109,12 +133,26 @@ class Connection(asyncio.Protocol):
         self._connections.work_for(self)
 
     def is_stuck(self, now: float, longest: float) -> bool:
-        """Whether the client has taken nothing of what waits to be sent for too long."""
+        """Whether the client has taken nothing of what waits to be sent for too long.
+
+        What waits in the system is asked for too: a slow client may empty megabytes of it before it takes from ours.
+        """
         unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        if unsent == 0 or unsent < self._unsent or self._unsent == 0:
+        taken = self._acknowledged() if unsent else 0
+        if unsent == 0 or unsent < self._unsent or self._unsent == 0 or taken != self._taken:
             self._unsent_since = now
-        self._unsent = unsent
+        self._unsent, self._taken = unsent, taken
         return unsent > 0 and now - self._unsent_since > longest
+
+    def _acknowledged(self) -> int:
+        """How many bytes the other side has acknowledged in all; 0 where the system does not tell."""
+        if _TCP_INFO is None or self.accepted is None:
+            return 0
+        try:
+            told = self.accepted.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
+            return int(struct.unpack_from("=Q", told, _BYTES_ACKED)[0])
+        except (OSError, struct.error):  # closed, or a system that knows less
+            return 0
 
     def end(self, *, told: bool = False) -> None:
         """Close at once. ``told``: say why when the client has begun to ask."""
@@ -125,7 +163,9 @@ class Connection(asyncio.Protocol):
             return
         if told and self._heard_anything and self._transport.get_write_buffer_size() == 0:
             self._transport.write(_TOO_SLOW)
-            self._transport.close()  # the system takes so little at once
+            self._transport.close()
+            # The system takes so little at once, but for one whose client reads nothing.
+            asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._transport.abort)
         else:
             self._transport.abort()
 
@@ -198,7 +238,11 @@ class Connections:
         return self._make_room(self._waiting)
 
     def _make_room(self, among: dict[Connection, None]) -> bool:
-        oldest = next((one for one in among if one in self._waiting), None)
+        if among is self._waiting:  # which is in order
+            oldest = next(iter(among), None)
+        else:
+            waiting = (one for one in among if one in self._waiting)
+            oldest = min(waiting, key=lambda one: one.waits_since, default=None)
         if oldest is None:
             return False
         oldest.end()

@@ -1,7 +1,8 @@
 """Turns at what only a few can have at once: the next is that of the person who had none for longest.
 
 Whoever calls is known by a context variable, which a request sets once; what nobody in particular asked for shares one
-place in the round. Queues are bounded: who has much waiting is asked to come again, and so is everybody when all do.
+place in the round. Queues are bounded: who has much waiting is asked to come again, and when all have much, so is who
+has anything waiting. A person with nothing waiting is never refused: else a few could fill the queue for all others.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class FairTurns:
     """A few places, of which a person has one at a time, and queues by person. Belongs to one event loop."""
 
     def __init__(self, places: int, *, waiting_each: int, waiting_all: int) -> None:
-        """``waiting_each`` and ``waiting_all``: how many may wait, of one person and in all."""
+        """``waiting_each`` and ``waiting_all``: how many may wait, of one person and in all (but the first of each)."""
         self._free = places
         self._waiting_each = waiting_each
         self._waiting_all = waiting_all
@@ -56,7 +57,7 @@ class FairTurns:
         queue = self._queues.get(person, ())
         if len(queue) >= self._waiting_each:
             raise TooManyCalls(retry_after=RETRY_AFTER_SECONDS, code="too_much_work", limit=self._waiting_each)
-        if self._waiting >= self._waiting_all:
+        if queue and self._waiting >= self._waiting_all:
             raise ServerBusy(retry_after=RETRY_AFTER_SECONDS)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(person, deque()).append(turn)

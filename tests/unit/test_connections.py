@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import contextlib
+import socket
+import sys
+from typing import cast
 
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from shoal.acceptor import Acceptor
 from shoal.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
-from shoal.connections import Connections, Limits, grouped, most_connections
+from shoal.api.request_limits import RequestLimits
+from shoal.connections import STATE_KEY, Connection, Connections, Limits, grouped, most_connections
+from standins import until
 
 
 async def test_f13_an_address_has_so_many_places_and_a_new_one_takes_that_of_its_oldest_silent_one() -> None:
@@ -40,6 +50,88 @@ async def test_f13_a_full_house_makes_room_by_whoever_has_been_silent_longest() 
     for one in list(places._all):
         one.work()
     assert places.admit("198.51.100.2") is None
+
+
+async def test_f13_of_one_address_the_one_that_has_been_silent_longest_goes_and_not_the_one_that_came_first() -> None:
+    places = Connections(Limits(total=100, per_address=2, silent_seconds=60), ())
+    kept_alive, silent = places.admit("203.0.113.5"), places.admit("203.0.113.5")
+    assert kept_alive
+    assert silent
+    await asyncio.sleep(0.01)
+    kept_alive.work()
+    kept_alive.wait_for_client()  # it has just been answered
+    assert places.admit("203.0.113.5")
+    assert kept_alive in places._all
+    assert silent not in places._all
+
+
+async def test_f13_a_request_that_follows_at_once_is_not_taken_for_silence_when_the_one_before_ends() -> None:
+    places = Connections(Limits(total=9, per_address=9, silent_seconds=60), ())
+    connection = places.admit("203.0.113.5")
+    ends = {"/before": asyncio.Event(), "/after": asyncio.Event()}
+
+    async def app(scope: Scope, _: Receive, __: Send) -> None:
+        await ends[scope["path"]].wait()
+
+    async def receive() -> Message:
+        return {}
+
+    async def send(_: Message) -> None:
+        pass
+
+    def ask(path: str) -> asyncio.Task[None]:
+        scope = {"type": "http", "path": path, "client": ("203.0.113.5", 1), "state": {STATE_KEY: connection}}
+        return asyncio.create_task(RequestLimits(app, places)(scope, receive, send))
+
+    before, after = ask("/before"), ask("/after")
+    await asyncio.sleep(0)
+    ends["/before"].set()
+    await before
+    assert connection not in places._waiting
+    ends["/after"].set()
+    await after
+    assert connection in places._waiting
+
+
+class _Talks(asyncio.Protocol):
+    """Sends much to whoever comes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).write(bytes(24 << 20))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what of an answer has been taken")
+async def test_f13_who_reads_a_large_answer_slowly_is_not_taken_for_who_reads_nothing() -> None:
+    places = Connections(Limits(total=9, per_address=9, silent_seconds=300), ())
+    accepted: list[Connection] = []
+
+    def protocol(connection: Connection) -> asyncio.Protocol:
+        accepted.append(connection)
+        connection.work()
+        return _Talks()
+
+    places.speak_by(protocol)
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        listening.setblocking(False)
+        acceptor = Acceptor(listening, places, None, backlog=9)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1], limit=1 << 16)
+        try:
+            await until(lambda: bool(accepted))
+            (connection,) = accepted
+            await reader.readexactly(3_000_000)  # the buffers have grown as far as they will
+            for second in range(60):
+                assert not connection.is_stuck(float(second), 20), f"after {second} reads"
+                await reader.readexactly(30_000)
+                await asyncio.sleep(0.005)
+            for second in range(60, 600, 10):  # and now nothing more is read
+                if connection.is_stuck(float(second), 20):
+                    return
+                await asyncio.sleep(0.01)
+            pytest.fail("who reads nothing was never found")
+        finally:
+            acceptor.close()
+            await acceptor.wait_closed()
+            writer.transport.abort()
 
 
 async def test_f13_who_has_a_network_of_ipv6_counts_as_one_and_what_is_in_flight_is_counted_by_address() -> None:

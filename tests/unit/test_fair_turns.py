@@ -41,7 +41,7 @@ async def test_f9_turns_go_round_by_person_however_much_one_of_them_asks_for() -
     assert order == [1, 1, 2, 3, 1, 2, 1]
 
 
-async def test_f9_a_person_with_much_waiting_is_refused_and_everybody_when_all_have_much() -> None:
+async def test_f9_a_person_with_much_waiting_is_refused_but_never_one_with_nothing_waiting() -> None:
     turns, ending = FairTurns(2, waiting_each=2, waiting_all=3), asyncio.Event()
 
     async def work(person: int) -> None:
@@ -57,13 +57,18 @@ async def test_f9_a_person_with_much_waiting_is_refused_and_everybody_when_all_h
     two = [asyncio.create_task(work(2)) for _ in range(2)]  # the second place was never that of the first person
     await asyncio.sleep(0)
     with pytest.raises(ServerBusy):
+        await work(2)
+    three = [asyncio.create_task(work(3))]  # two with much waiting do not keep a third out
+    await asyncio.sleep(0)
+    with pytest.raises(ServerBusy):
         await work(3)
-    one[2].cancel()  # who leaves makes room in the queue
-    await asyncio.wait({one[2]})
-    three = asyncio.create_task(work(3))
+    for leaving in (one[2], three[0]):  # who leaves makes room in the queue
+        leaving.cancel()
+        await asyncio.wait({leaving})
+    three = [asyncio.create_task(work(2)), asyncio.create_task(work(3))]
     await asyncio.sleep(0)
     ending.set()
-    await asyncio.gather(*one[:2], *two, three)
+    await asyncio.gather(*one[:2], *two, *three)
     async with asyncio.timeout(5):
         await work(4)
 

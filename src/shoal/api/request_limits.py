@@ -26,7 +26,7 @@ class RequestLimits:
         if connection is None:
             await self._app(scope, receive, send)
             return
-        connection.work()
+        connection.begin_request()
         try:
             client = scope["client"][0] if scope.get("client") else ""
             if not connection.exempt or grouped(client) == connection.address:
@@ -38,7 +38,7 @@ class RequestLimits:
                 else:
                     await _refuse(scope, receive, send)
         finally:
-            connection.wait_for_client()
+            connection.end_request()
 
     async def _go_on(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
