@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
+from postgres_server import PostgresServer
 from quick_start import cheap_hasher
 from shoal import migrations
 from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
@@ -289,6 +291,22 @@ async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
     assert await database.read(differences) == []
     (chat,) = await Chats(database).list_chats([account.id], now_ms=0)
     assert (chat.chat_id, chat.buyer_id, chat.last_text, chat.last_direction) == ("c", "200", "在吗", "in")
+
+
+async def test_f2_a_step_may_take_longer_than_a_request_to_the_database_may(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade, limit, limits = command.upgrade, text("SHOW statement_timeout"), []
+
+    def upgraded(config: Config, revision: str) -> None:
+        limits.append(config.attributes["connection"].scalar(limit))
+        upgrade(config, revision)
+
+    monkeypatch.setattr("shoal.migrations.steps.command.upgrade", upgraded)
+    with postgres.database() as url:
+        async with Database(tmp_path, url=url) as database:
+            limits.append(await database.write(lambda connection: connection.scalar(limit)))
+    assert limits == ["0", "8s"]
 
 
 async def test_f8_who_was_let_in_before_holds_the_number_and_who_only_claimed_it_does_not(

@@ -26,6 +26,8 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         if _stored(connection) == newest():
             return newest()
+        if connection.dialect.name == "postgresql":  # the limit of a request: a step may rewrite years of messages
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         from shoal.migrations.steps import run_missing_steps
 
         return run_missing_steps(connection, database_file=database_file)
