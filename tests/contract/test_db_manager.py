@@ -15,7 +15,7 @@ from shoal.db_manager import DBManager, open_vault
 from shoal.errors import StoreError, UnknownAccount
 from shoal.journal import JournalEntry, fold, projection
 from shoal.rule import Rule
-from shoal.schema import account_tables, accounts, intents, metadata, observed, ops, rules, users
+from shoal.schema import account_tables, accounts, intents, metadata, observed, ops, rules, seller_numbers, users
 from shoal.store import Committed
 from shoal.vault import Vault
 from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted
@@ -132,6 +132,8 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
             row["user_id"] = person
         if table is rules:
             row["words"] = '["k"]'
+        if table is seller_numbers:
+            row["unb"] = f"number of {account_id}"
         connection.execute(table.insert().values(**row))
 
 
