@@ -36,9 +36,9 @@ class Passport:
         assert request.path == "/newlogin/hasLogin.do"
         return self.answer
 
-    async def ask(self) -> bool:
+    async def ask(self, timeout_seconds: float = 30.0) -> bool:
         async with open_site_session() as session:
-            return await has_login(session, self.url, self, user_agent="Shoal-Test/1", timeout_seconds=1.0)
+            return await has_login(session, self.url, self, user_agent="Shoal-Test/1", timeout_seconds=timeout_seconds)
 
 
 @pytest.fixture
@@ -119,6 +119,6 @@ async def test_no_answer_is_no_verdict_and_tells_no_secret(passport: Passport) -
     async with TestServer(app) as server:
         passport.url = str(server.make_url(""))
         with pytest.raises(TemporaryFailure) as failure:
-            await passport.ask()
+            await passport.ask(1.0)
     assert "secretcookie2" not in repr(failure.value)
     assert failure.value.__cause__ is None
