@@ -72,6 +72,8 @@ class ServerLease:
         self._keeping: asyncio.Task[None] | None = None
         self._lapse: asyncio.TimerHandle | None = None
         self._changed: Callable[[], None] = lambda: None
+        self._told = True
+        """What was told last: whether accounts may be acted for."""
 
     def owns(self, account_id: str) -> bool:  # noqa: ARG002  the port's signature
         """Whether the lease certainly holds at this moment."""
@@ -134,13 +136,11 @@ class ServerLease:
         pause = self._times.renew_seconds
         while not self._lost:
             await asyncio.sleep(pause)
-            held = _clock() < self._deadline
             renewed = await asyncio.get_running_loop().run_in_executor(self._thread, self._renew)
             pause = self._times.renew_seconds if renewed else min(1.0, self._times.renew_seconds)
             if renewed:
                 self._watch_deadline()
-            if held is not self.owns(""):
-                self._changed()
+            self._tell()
 
     def _renew(self) -> bool:
         if self._engine is None:
@@ -173,6 +173,13 @@ class ServerLease:
     def _lapsed(self) -> None:
         if not self.owns(""):
             log.warning("the lease on the database has run out: no account is connected until the database answers")
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell when it is otherwise than it was told last; it may have run out, and hold again, in one renewal."""
+        held = self.owns("")
+        if held is not self._told:
+            self._told = held
             self._changed()
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import make_url
 
 from doors import open_door
@@ -155,3 +156,29 @@ async def test_f3_a_server_whose_place_another_took_acts_no_more_and_never_again
             await until(lambda: not lease.owns("shop"))
             await asyncio.sleep(SHORT.renew_seconds * 3)
         assert not lease.owns("shop")
+
+
+async def test_f3_a_renewal_that_takes_until_the_lease_has_run_out_lets_accounts_go_on(
+    tmp_path: Path, url: str
+) -> None:
+    lease = ServerLease(
+        tmp_path / "data" / LOCK_FILE, LeaseTimes(lease_seconds=4.0, renew_seconds=1.5, margin_seconds=1.0)
+    )
+    told: list[bool] = []
+    goes_on = threading.Event()
+    row = select(store_meta.c.key).where(store_meta.c.key == FACT).with_for_update()
+
+    def hold(connection: Connection) -> None:
+        connection.execute(row).one()
+        goes_on.wait(10)
+
+    async with Database(tmp_path / "data", url=url, guard=lease.take), Database(url=url) as beside:
+        await asyncio.to_thread(lease._renew)
+        lease.keep(lambda: told.append(lease.owns("shop")))
+        await asyncio.sleep(1.0)
+        standing = asyncio.create_task(beside.write(hold))
+        await until(lambda: bool(told))
+        goes_on.set()
+        await standing
+        await until(lambda: told == [False, True], seconds=10)
+    await lease.close()
