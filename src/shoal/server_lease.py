@@ -66,7 +66,7 @@ class ServerLease:
         self._times = times or LeaseTimes()
         self._engine: Engine | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shoal-lease")
-        self._me = ""
+        self._me = self._place = ""
         self._deadline = 0.0
         self._lost = False
         self._keeping: asyncio.Task[None] | None = None
@@ -87,7 +87,7 @@ class ServerLease:
         Waits for the lease of another server to run out. Raises ``ConfigError`` as soon as that one is seen to live.
         """
         self._engine = engine
-        place = _place_of(self._lock_file)
+        place = self._place = self._place or _place_of(self._lock_file)
         self._me = self._me or json.dumps({
             "place": place, "host": socket.gethostname(), "pid": os.getpid(),
             "data_dir": str(self._lock_file.parent.absolute()), "nonce": secrets.token_hex(8),

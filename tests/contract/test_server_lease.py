@@ -182,3 +182,13 @@ async def test_f3_a_renewal_that_takes_until_the_lease_has_run_out_lets_accounts
         await standing
         await until(lambda: told == [False, True], seconds=10)
     await lease.close()
+
+
+async def test_f3_a_server_knows_its_own_lease_where_the_machine_tells_no_start(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = iter("abc")
+    monkeypatch.setattr(server_lease, "_place_of", lambda _: next(places))  # another one whenever it is asked
+    async with served(tmp_path / "data", url) as lease:
+        assert lease.owns("shop")
+    assert next(places) == "b"
