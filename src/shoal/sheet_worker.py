@@ -10,10 +10,12 @@ import contextlib
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import IO, Any, Final
 
 import msgspec
 
+from shoal.core_dumps import forbid_core_dumps
 from shoal.errors import InvalidInput, ShoalError
 from shoal.sheets import Column, Fault, Row, Table, read_table, written_table, written_template
 
@@ -21,6 +23,8 @@ CPU_SECONDS: Final = 10
 """How much of a processor one file may cost."""
 MEMORY_BYTES: Final = 1 << 30
 LENGTH_BYTES: Final = 4
+_FIRST_TO_GO: Final = "1000"
+"""When the machine's memory is used up, Linux ends this process and not the server."""
 _NICENESS: Final = 10
 """Whoever works with the server goes before whoever waits for a file."""
 
@@ -126,8 +130,8 @@ def _bound_time(seconds: int) -> None:
 def _bound_memory() -> None:
     with contextlib.suppress(ValueError, OSError):  # macOS bounds no address space
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError), Path("/proc/self/oom_score_adj").open("w", encoding="ascii") as score:
+        score.write(_FIRST_TO_GO)
 
 
 def _read_exactly(source: IO[bytes], size: int) -> bytes:
@@ -142,6 +146,7 @@ def main() -> None:
     import openpyxl  # noqa: F401, PLC0415  before the first file, so that none waits for it
 
     _bound_memory()
+    forbid_core_dumps()  # the end by too much time would leave one; and no file in /proc can be written after it
     os.nice(_NICENESS)
     cpu_seconds = int(sys.argv[1])
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")

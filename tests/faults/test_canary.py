@@ -97,7 +97,9 @@ class Evidence:
         process = psutil.Process(server.child.pid)
         self.pieces.append(("the command line", "\0".join(process.cmdline()).encode()))
         for child in process.children(recursive=True):
-            told = [*child.cmdline(), *(f"{name}={value}" for name, value in child.environ().items())]
+            told = child.cmdline()
+            with contextlib.suppress(psutil.AccessDenied):  # of a process that allows no core only root is told
+                told += [f"{name}={value}" for name, value in child.environ().items()]
             self.pieces.append(("a child process", "\0".join(told).encode()))
 
     def finds(self, secrets: dict[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import Process, clean_environment
+from shoal.sheet_worker import LENGTH_BYTES, WriteRequest, decode_answer, encode
 
 pytestmark = [
     pytest.mark.outside,
@@ -59,3 +60,19 @@ async def test_f14_a_server_leaves_no_core_and_lets_no_process_look_into_its_mem
     finally:
         await server.end()
         await open_one.end()
+
+
+def test_f14_nor_does_the_process_that_reads_files_and_it_goes_first_when_memory_is_short() -> None:
+    request = encode(WriteRequest("a", [], [], grey=False))
+    command = [sys.executable, "-c", _RUN, "-m", "shoal.sheet_worker", "9"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdin
+        assert worker.stdout
+        worker.stdin.write(len(request).to_bytes(LENGTH_BYTES) + request)
+        worker.stdin.flush()
+        size = int.from_bytes(worker.stdout.read(LENGTH_BYTES))
+        assert decode_answer(worker.stdout.read(size)).file
+        heard = look_into(worker.pid)
+        assert "Permission" in heard or "not permitted" in heard
+        assert limit_of(worker.pid) == ["0", "0"]
+        assert Path(f"/proc/{worker.pid}/oom_score_adj").read_text(encoding="ascii") == "1000\n"
