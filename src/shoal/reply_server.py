@@ -78,7 +78,7 @@ from shoal.database_probe import DatabaseProbe
 from shoal.db_manager import ANSWERS_SECRET, DEVICES_SECRET, DBManager, open_vault, own_secret
 from shoal.departures import Departures
 from shoal.device_marks import DeviceMarks
-from shoal.errors import ConfigError, InvalidInput, StoreError
+from shoal.errors import ConfigError, InvalidInput, ShoalError, StoreError
 from shoal.events import Talk
 from shoal.fair_limiter import evenly
 from shoal.interruptions import note_interrupted
@@ -535,9 +535,9 @@ def _rereading(database: Database, manager: CookieManager, access: Access) -> Ca
 
 async def _reread(manager: CookieManager, access: Access) -> None:
     try:
+        await access.reload()  # first: a shop that cannot be read keeps no right that was taken
         differed = await manager.reload_from_db()
-        await access.reload()
-    except StoreError as error:
+    except ShoalError as error:
         log.warning("could not read the database again", why=error.code)
     else:
         log.info("database read again", differed=differed)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, delete, update
 
-from doors import open_door
+from doors import another_person, open_door
 from shoal.errors import ConfigError
 from shoal.order_book import Act, IntentState, News
 from shoal.reply_server import build_app
+from shoal.schema import accounts, grants, journal
 from shoal.sendings import OutboxRow, SendOutcome
-from standins import FakeSite, cookie_of, quick_settings, until
+from standins import FakeSite, cookie_of, quick_settings, until, until_told
 
 
 async def test_two_servers_live_side_by_side(tmp_path: Path) -> None:
@@ -86,3 +88,27 @@ async def test_when_the_database_has_recovered_it_is_read_again(tmp_path: Path) 
         recovered(True)
         recovered(False)
         await until(lambda: door.account().auto_confirm)
+
+
+async def test_f7_a_shop_that_cannot_be_read_again_keeps_no_right_that_was_taken(tmp_path: Path) -> None:
+    async with open_door(tmp_path) as door, another_person(door) as bob:
+        await door.add("shop", 1)
+        await door.add("broken", 2)
+        await door.call("PATCH", "/cookies/broken/settings", json={"remark": "x"})
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "read"})
+        await bob.call("GET", "/cookies/shop")
+
+        def write(connection: Connection) -> None:  # as a commit does of which nobody heard, and another program
+            connection.execute(delete(grants))
+            connection.execute(delete(journal).where(journal.c.account_id == "broken", journal.c.generation == 1))
+            connection.execute(update(accounts).where(accounts.c.id == "broken").values(remark="theirs"))
+
+        await door.server.database.write(write)
+        recovered = door.server.database.group_writer.on_degraded
+        assert recovered is not None
+        recovered(False)
+
+        async def status() -> int:
+            return (await bob.client.get("/cookies/shop")).status_code
+
+        await until_told(status, 404, seconds=10)
