@@ -7,8 +7,10 @@ MessagePack. It holds nothing of the server: no database, no key, no connection.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import IO, Any, Final
@@ -25,6 +27,7 @@ MEMORY_BYTES: Final = 1 << 30
 LENGTH_BYTES: Final = 4
 _FIRST_TO_GO: Final = "1000"
 """When the machine's memory is used up, Linux ends this process and not the server."""
+_PR_SET_PDEATHSIG: Final = 1
 _NICENESS: Final = 10
 """Whoever works with the server goes before whoever waits for a file."""
 
@@ -134,6 +137,13 @@ def _bound_memory() -> None:
         score.write(_FIRST_TO_GO)
 
 
+def _end_with_the_server() -> None:
+    """Be ended by Linux with the parent, also while a file is read: the end of the input is seen only after that."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def _read_exactly(source: IO[bytes], size: int) -> bytes:
     data = source.read(size)
     if len(data) < size:
@@ -145,6 +155,7 @@ def main() -> None:
     """Answer requests until there are no more."""
     import openpyxl  # noqa: F401, PLC0415  before the first file, so that none waits for it
 
+    _end_with_the_server()
     _bound_memory()
     forbid_core_dumps()  # the end by too much time would leave one; and no file in /proc can be written after it
     os.nice(_NICENESS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from contextlib import suppress
 
 import psutil
@@ -21,6 +23,12 @@ def children() -> list[psutil.Process]:
             if "shoal.sheet_worker" in one.cmdline():
                 found.append(one)
     return found
+
+
+def has_ended(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 async def test_f9_small_files_that_unpack_into_much_are_refused_or_ended_by_the_time_they_cost(
@@ -62,3 +70,34 @@ async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_need
         await until(lambda: not children())
     finally:
         await processes.close()
+
+
+_WRITES_A_TABLE = """
+import asyncio
+from shoal.sheet_processes import SheetProcesses
+async def main():
+    await SheetProcesses().write("a", [], [])
+    print("written", flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+async def test_f9_a_server_that_is_killed_leaves_no_process_behind_that_is_busy_with_a_file() -> None:
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _WRITES_A_TABLE, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert server.stdout is not None
+        assert await server.stdout.readline() == b"written\n"
+        (worker,) = psutil.Process(server.pid).children()
+        worker.suspend()  # it cannot notice that its input ends, as one that is busy does not
+    finally:
+        server.kill()
+        await server.wait()
+    try:
+        await until(lambda: has_ended(worker))
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            worker.send_signal(signal.SIGKILL)
