@@ -37,7 +37,7 @@ class SellerNumbers:
         """The numbers with which a shop connects or is connected, and those who wait for it to end, if any do."""
         self._reading = asyncio.Lock()
         self._changed_since: set[str] = set()
-        """The numbers that got another holder, or none, since the last reading began."""
+        """The numbers that got another holder, or none, while the holders are read."""
         self.holders: Mapping[str, str] = MappingProxyType(self._holders)
 
     async def load(self) -> None:
@@ -45,7 +45,8 @@ class SellerNumbers:
         async with self._reading:
             self._changed_since.clear()
             stored = await self._store.number_holders()
-            for number in {*self._holders, *stored} - self._changed_since:  # what is known of those is newer
+            changed = frozenset(self._changed_since)  # what is known of those is newer
+            for number in {*self._holders, *stored} - changed:
                 self._put(number, stored.get(number))
 
     def is_taken(self, account: Account) -> bool:
@@ -90,7 +91,8 @@ class SellerNumbers:
             self._held[holder] = number
         if before != holder:
             log.debug("number held" if holder else "number free", account=holder or before)
-            self._changed_since.add(number)
+            if self._reading.locked():
+                self._changed_since.add(number)
             self._changed(number)
 
     # -- turns ---------------------------------------------------------------------------------------------------

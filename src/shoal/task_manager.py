@@ -197,6 +197,7 @@ class TaskManager:
                 wait = min(60.0, wait * 2)
         self._tasks.pop(account_id, None)
         self._dirty.pop(account_id, None)
+        self._kept_out.pop(account_id, None)
         self._history.forget(account_id)
         self.numbers.forget(account_id)
         del self._vanishing[account_id]
