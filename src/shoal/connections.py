@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._speaking: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
         self._heard_anything = False
+        self._speaks_http = True
         self._unsent = 0
         self._taken = 0
         self._unsent_since = 0.0
@@ -82,8 +83,8 @@ class Connection(asyncio.Protocol):
         self._speaking.connection_made(cast("asyncio.Transport", _Line(self._transport, self)))
 
     def speak(self, protocol: asyncio.Protocol) -> None:
-        """Pass what comes from now on to another protocol, after an upgrade."""
-        self._speaking = protocol
+        """Pass what comes from now on to another protocol, after an upgrade: an answer of HTTP would be read as its."""
+        self._speaking, self._speaks_http = protocol, False
 
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
@@ -161,7 +162,7 @@ class Connection(asyncio.Protocol):
             if self.handshake is not None:
                 self.handshake.cancel()
             return
-        if told and self._heard_anything and self._transport.get_write_buffer_size() == 0:
+        if told and self._heard_anything and self._speaks_http and self._transport.get_write_buffer_size() == 0:
             self._transport.write(_TOO_SLOW)
             self._transport.close()
             # The system takes so little at once, but for one whose client reads nothing.

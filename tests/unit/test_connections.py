@@ -134,6 +134,35 @@ async def test_f13_who_reads_a_large_answer_slowly_is_not_taken_for_who_reads_no
             writer.transport.abort()
 
 
+class _Upgrades(asyncio.Protocol):
+    """Speaks by another protocol after the first word."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        cast("asyncio.Transport", self._transport).set_protocol(asyncio.Protocol())
+
+
+async def test_f13_on_an_upgraded_connection_a_silent_client_hears_no_answer_of_http() -> None:
+    places = Connections(Limits(total=9, per_address=9, silent_seconds=300), ())
+    places.speak_by(lambda _: _Upgrades())
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        listening.setblocking(False)
+        acceptor = Acceptor(listening, places, None, backlog=9)
+        reader, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1])
+        try:
+            writer.write(b"word")
+            await until(lambda: any(not one._speaks_http for one in places._all))
+            next(iter(places._all)).end(told=True)
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        finally:
+            acceptor.close()
+            await acceptor.wait_closed()
+            writer.transport.abort()
+
+
 async def test_f13_who_has_a_network_of_ipv6_counts_as_one_and_what_is_in_flight_is_counted_by_address() -> None:
     assert grouped("2001:db8:1:2::1") == grouped("2001:db8:1:2:ffff::9") != grouped("2001:db8:1:3::1")
     assert grouped("::ffff:203.0.113.5") == "203.0.113.5"
