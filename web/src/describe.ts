@@ -60,8 +60,9 @@ function inWords(one: FieldChange): string {
   return [fieldName(one.field), one.old ? `${one.old} → ${one.new}` : one.new].filter(Boolean).join(' ')
 }
 
-/** Who did it: the journal says `user:ann`. */
+/** Who did it: the journal says `user:ann`, and `outside` of what another program wrote into the database. */
 export function actorName(actor: string): string {
+  if (actor === 'outside') return t('account.outside')
   return actor.startsWith('user:') ? actor.slice(5) : actor
 }
 
