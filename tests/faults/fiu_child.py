@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,9 @@ def _in_a_fork(place: Path, scenario: str, fail_at: int, mode: str) -> str:
         try:
             row = json.dumps(asyncio.run(_left_open(place, scenario, fail_at, mode)))
             os.write(writable, row.encode())
+        except BaseException:  # noqa: BLE001  the process ends here; what it met is told to who started it
+            failure = {"fail_at": fail_at, "mode": mode, "failed": True, "why": traceback.format_exc()[-2000:]}
+            os.write(writable, json.dumps(failure).encode())
         finally:
             os._exit(0)
     os.close(writable)

@@ -67,7 +67,7 @@ async def fiu_sweep(
 def _check_calls(row: dict[str, Any], whole: list[str]) -> None:
     """The fault was met, and at the call that stands there when nothing fails; else the sweep has holes."""
     assert "error" not in row, row["error"]
-    assert "failed" not in row, "the process failed"
+    assert "failed" not in row, f"the process failed: {row.get('why')}"
     until_it = whole[: row["fail_at"]]
     assert row.get("killed") or row["calls"][: row["fail_at"]] == until_it, "the fault was met elsewhere, or never"
 
