@@ -17,7 +17,15 @@ from shoal.backoff import BackoffLimits
 from shoal.change_path import Caller, ChangePath, Done, wished
 from shoal.config import Settings
 from shoal.drift import Difference
-from shoal.errors import AlreadyRemoved, InvalidInput, ShoalError, StaleGeneration, UnknownAccount, UnknownNumber
+from shoal.errors import (
+    AlreadyRemoved,
+    Conflict,
+    InvalidInput,
+    ShoalError,
+    StaleGeneration,
+    UnknownAccount,
+    UnknownNumber,
+)
 from shoal.events import EventBus
 from shoal.journal import JournalEntry
 from shoal.keywords import KeywordRow
@@ -338,19 +346,22 @@ class CookieManager:
         """Every account that names that seller's number."""
         return [self.accounts[account_id] for account_id in self._path.of_number(number)]
 
-    async def free_number(self, number: str, *, caller: Caller) -> str:
+    async def free_number(self, number: str, *, caller: Caller, holder: str = "") -> str:
         """Take a seller's number from the account that holds it, which is switched off. Returns that account's id.
 
         The others with that number start; who is let in first holds it from then on. Raises ``UnknownNumber`` when no
-        account holds it, and ``StoreError``, after which it may be repeated.
+        account holds it, ``Conflict`` (``other_holder``) when another than ``holder`` does, and ``StoreError``, after
+        which it may be repeated.
         """
-        holder = self.number_holders.get(number)
-        if holder is None:
+        holds = self.number_holders.get(number)
+        if holds is None:
             raise UnknownNumber(number)
+        if holder not in {"", holds}:
+            raise Conflict("another account holds that number now", code="other_holder", number=number)
         with suppress(UnknownAccount):  # just being deleted
-            await self.update_cookie_status(holder, False, caller=caller)
-        await self._task_manager.numbers.free(number, holder)
-        return holder
+            await self.update_cookie_status(holds, False, caller=caller)
+        await self._task_manager.numbers.free(number, holds)
+        return holds
 
     def close_to(self, owner_id: int) -> None:
         """Let that person add no account from now on: they are being removed."""

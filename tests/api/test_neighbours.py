@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from doors import Door, another_person, open_door
 from shoal.account import Account
@@ -81,6 +82,26 @@ async def test_f8_an_administrator_frees_a_number_whose_owner_left(door: Door) -
         assert body["state"] == "parked", "whoever was let in meanwhile keeps it"
         await door.call("DELETE", "/cookies/mine")
         await until(lambda: door.server.manager.observation("theirs").state == "running")
+
+
+async def test_f8_a_number_is_taken_only_from_the_shop_that_was_looked_at_and_a_repeat_takes_it_from_no_other(
+    door: Door,
+) -> None:
+    """The answer of the first asking is lost, and another shop has been let in before the second."""
+    door.site.behave = _let_in
+    path = f"/seller-numbers/{unb_of(7)}"
+    async with another_person(door) as bob:
+        await bob.call("POST", "/cookies", json={"id": "theirs", "value": cookie_of(7)})
+        await door.call("POST", "/cookies", json={"id": "mine", "value": cookie_of(7)})
+        refused = await door.call("DELETE", path, 409, params={"holder": "mine"})
+        assert refused["code"] == "other_holder"
+        assert door.account("theirs").enabled
+        keyed: dict[str, Any] = {"params": {"holder": "theirs"}, "headers": {"Idempotency-Key": "k1"}}
+        first = await door.call("DELETE", path, **keyed)
+        await until(lambda: door.server.manager.observation("mine").state == "running")
+        assert await door.call("DELETE", path, **keyed) == first
+        assert (await door.call("DELETE", path, 409, params={"holder": "theirs"}))["code"] == "other_holder"
+        assert (door.account("mine").enabled, door.account("theirs").enabled) == (True, False)
 
 
 async def test_f8_a_person_who_is_removed_frees_their_numbers(door: Door) -> None:

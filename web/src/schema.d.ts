@@ -18180,7 +18180,10 @@ export interface operations {
     };
     free_seller_number: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The shop that must hold it still. When another does, nothing is changed (409 `other_holder`). */
+                holder?: string;
+            };
             header?: never;
             path: {
                 /** @description The seller's number (`unb`). */
@@ -18219,6 +18222,15 @@ export interface operations {
             };
             /** @description There is no such thing, or it is not the caller's */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description This does not fit the present state */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

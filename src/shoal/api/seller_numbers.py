@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
-from shoal.account import Account, AccountState
+from shoal.account import MAX_ID_CHARACTERS, Account, AccountState
 from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
+from shoal.api.idempotency import ChangingRoute
 from shoal.api.routing import Routes
 from shoal.api.shapes import example
 from shoal.change_path import Caller
 from shoal.security_log import SecurityEvent
 from shoal.server import Server
 
-routes = Routes(tags=["system"])
+routes = Routes(tags=["system"], route_class=ChangingRoute)
 
 Number = Annotated[
     str,
     Path(description="The seller's number (`unb`).", pattern="^[0-9]{1,32}$", examples=["2200000000001"]),
+]
+Holder = Annotated[
+    str,
+    Query(
+        description="The shop that must hold it still. When another does, nothing is changed (409 `other_holder`).",
+        max_length=MAX_ID_CHARACTERS,
+        examples=["my-shop"],
+    ),
 ]
 _HOLDER = {"account": "my-shop", "owner": "ann", "state": "stopped"}
 _WAITING = {"account": "2200000000001", "owner": "bob", "state": "parked"}
@@ -75,16 +84,18 @@ async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
 @routes.delete(
     "/seller-numbers/{number}",
     summary="Free a seller's number",
-    responses=problems(401, 403, 404, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
-async def free_seller_number(number: Number, server: TheServer, me: Administrator, origin: Origin) -> NumberFreed:
+async def free_seller_number(
+    number: Number, server: TheServer, me: Administrator, origin: Origin, holder: Holder = ""
+) -> NumberFreed:
     """Take the number from the shop that holds it, and switch that shop off. For the administrator.
 
     The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
     the request after a 503.
     """
     owner = next((one.owner_id for one in server.manager.accounts_of_number(number) if _holds(server, one)), None)
-    was = await server.manager.free_number(number, caller=Caller(actor=actor_of(me), origin=origin))
+    was = await server.manager.free_number(number, holder=holder, caller=Caller(actor=actor_of(me), origin=origin))
     await server.security_log.note(
         SecurityEvent.NUMBER_FREED, actor=actor_of(me), user_id=owner, origin=origin, account=was, number=number
     )

@@ -368,6 +368,11 @@ PROBLEMS: dict[str, Problem] = {
         "没有账号占用这个闲鱼号",
         "No shop holds that seller's number.",
     ),
+    "other_holder": Problem(
+        409,
+        "占用闲鱼号 {number} 的账号已经变了，未做任何更改；请刷新后再试",
+        "Another shop holds the number {number} by now; nothing was changed. Look again first.",
+    ),
     "too_many_shops": Problem(
         409,
         "每人最多添加 {limit} 个账号，您已达到上限；请先删除不用的账号，或请管理员提高上限（SHOAL_SHOPS_PER_OWNER）",

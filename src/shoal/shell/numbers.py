@@ -63,16 +63,16 @@ def _shop(shop: dict[str, Any]) -> str:
 
 
 async def _free(url: str | None, number: str, *, yes: bool) -> None:
-    if not yes:
-        if not sys.stdin.isatty():
-            raise ConfigError(words("say --yes to free a number without being asked", "非交互环境请加 --yes"))
-        question = words(
-            "Take the number {} from the account that holds it, and switch that account off?",
-            "释放闲鱼号 {}，并停用占用它的账号？",
-        )
-        typer.confirm(question.format(printable(number)), abort=True)
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError(words("say --yes to free a number without being asked", "非交互环境请加 --yes"))
     async with signed_in(url) as client:
-        answer = await client.call("DELETE", "seller-numbers", number)
+        listed = (await client.call("GET", "seller-numbers"))["items"]
+        holder = next((row["holder"] for row in listed if row["number"] == number), None)
+        if holder is not None and not yes:
+            question = words("Take the number {} from {}, and switch that account off?", "释放闲鱼号 {}，并停用 {}？")
+            typer.confirm(question.format(printable(number), _shop(holder)), abort=True)
+        params = {} if holder is None else {"holder": holder["account"]}
+        answer = await client.call("DELETE", "seller-numbers", number, params=params)
     was = printable(answer["was"])
     typer.echo(
         words(f"{answer['number']} is free; {was} was switched off.", f"已释放 {answer['number']}；{was} 已停用。")
