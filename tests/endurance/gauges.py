@@ -15,7 +15,7 @@ from benchmarks.processes import ServerProcess
 Sample = tuple[float, int, float, Mapping[str, Any]]
 """seconds of the run, which life of the server, seconds of that life, what was measured"""
 
-WARM_UP_SECONDS: Final = 300.0
+WARM_UP_SECONDS: Final = 600.0
 """What a life of the server begins with is no growth."""
 GAUGES: Final = {
     "memory": ("RSS", 1024 * 1024, "MiB"),

@@ -134,9 +134,12 @@ def test_f1_what_a_soak_knew_outlives_a_kill_and_an_hour_leaves_only_counts(tmp_
 def test_f1_a_slope_is_that_of_the_lives_in_common_without_their_warm_up() -> None:
     minutes = range(60)
     grows = [(60.0 * m, life, 60.0 * (m % 30), {"memory": 100 * life + m * 0.5}) for m in minutes for life in [m // 30]]
-    warm = [(lived, life, age, {"memory": 7000} if age < 300 else figures) for lived, life, age, figures in grows]
+    warm = [
+        (lived, life, age, {"memory": 7000} if age < gauges.WARM_UP_SECONDS else figures)
+        for lived, life, age, figures in grows
+    ]
     assert gauges.slope_per_hour(warm, "memory") == pytest.approx(30)
-    assert gauges.slope_per_hour(warm[:7], "memory") is None
+    assert gauges.slope_per_hour(warm[:12], "memory") is None
 
 
 def test_f1_another_program_holds_the_write_lock_for_as_long_as_it_says(tmp_path: Path) -> None:
