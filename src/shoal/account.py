@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass, field, fields, replace
@@ -10,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from shoal.errors import InvalidInput
+from shoal.fingerprint import fingerprint
 from shoal.matcher import NO_RULES, Matcher
 from shoal.rule import Rule, in_order
 from shoal.xianyu.cookie_string import login_ends_at_ms
@@ -52,11 +52,6 @@ def _is_unseen(character: str) -> bool:
         or unicodedata.category(character) in {"Cf", "Zl", "Zp"}
         or (unicodedata.category(character) == "Zs" and character not in _BLANKS)
     )
-
-
-def fingerprint(secret: str) -> str:
-    """The first 8 hex digits of SHA-256: enough to compare, useless to a thief."""
-    return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
 class AccountState(StrEnum):

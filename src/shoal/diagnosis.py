@@ -10,7 +10,6 @@ from typing import Any
 
 from shoal.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.account_locks import SLOW_SECONDS
-from shoal.reply_figures import ReplyFigures
 from shoal.site_pages import SITE_URL
 from shoal.xianyu.proxy import shown_proxy
 
@@ -54,6 +53,29 @@ class Check:
     ok: bool = True
     blocks: bool = False
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyFigures:
+    """Counts of one account.
+
+    ``paused_buyers`` are the names (else the chats) of some of the ``paused_chats``, the last of which is silent until
+    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were held back so;
+    ``cooling_rules`` are some of the rules that were. ``last_failure`` is the outcome of the last sending that failed
+    (empty: none did), with its reason.
+    """
+
+    paused_chats: int = 0
+    paused_until_ms: int | None = None
+    paused_buyers: tuple[str, ...] = ()
+    buyer_limited: int = 0
+    shop_limited: int = 0
+    cooled_down: int = 0
+    cooling_rules: tuple[str, ...] = ()
+    failed_sendings: int = 0
+    last_failure: str = ""
+    last_failure_reason: str = ""
+    overdue: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,7 +255,7 @@ def _cooldown(facts: Facts) -> Check:
 
 def _sendings(facts: Facts) -> Check:
     figures = facts.figures
-    if figures.last_failure is None:
+    if not figures.last_failure:
         return Check(name=CheckName.SENDINGS, finding="sendings_well")
     params = {"count": figures.failed_sendings, "reason": figures.last_failure_reason}
     return Check(name=CheckName.SENDINGS, finding=f"sendings_{figures.last_failure}", ok=False, params=params)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
-from shoal.account import fingerprint
+from shoal.fingerprint import fingerprint
 
 HIDDEN: Final = "***"
 MAX_CHARACTERS: Final = 65_536

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, Select, and_, func, not_, or_, select
 
 from shoal.database import Database
+from shoal.diagnosis import ReplyFigures
 from shoal.message_log import Direction
 from shoal.schema import chat_pauses, chats, messages, outbox
 from shoal.sendings import SendOutcome
@@ -16,29 +15,6 @@ MOST_NAMES = 5
 """So many chats and rules are named; the rest is only counted."""
 
 _HELD_BACK = (Verdict.BUYER_LIMIT, Verdict.SHOP_LIMIT, Verdict.COOLDOWN)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReplyFigures:
-    """Counts of one account.
-
-    ``paused_buyers`` are the names (else the chats) of some of the ``paused_chats``, the last of which is silent until
-    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were held back so;
-    ``cooling_rules`` are some of the rules that were. ``last_failure`` is the outcome of the last sending that failed,
-    with its reason.
-    """
-
-    paused_chats: int = 0
-    paused_until_ms: int | None = None
-    paused_buyers: tuple[str, ...] = ()
-    buyer_limited: int = 0
-    shop_limited: int = 0
-    cooled_down: int = 0
-    cooling_rules: tuple[str, ...] = ()
-    failed_sendings: int = 0
-    last_failure: SendOutcome | None = None
-    last_failure_reason: str = ""
-    overdue: int = 0
 
 
 async def reply_figures(
@@ -74,7 +50,7 @@ async def reply_figures(
             cooled_down=held_back[Verdict.COOLDOWN],
             cooling_rules=tuple(connection.scalars(cooling.order_by(messages.c.rule_id).limit(MOST_NAMES))),
             failed_sendings=connection.scalar(select(func.count()).select_from(failed.subquery())) or 0,
-            last_failure=SendOutcome(last.outcome) if last else None,
+            last_failure=last.outcome if last else "",
             last_failure_reason=last.reason if last else "",
             overdue=connection.scalar(overdue) or 0,
         )

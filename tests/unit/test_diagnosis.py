@@ -16,8 +16,7 @@ from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
 from shoal.console import proxy_check
-from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, diagnose, is_replying
-from shoal.reply_figures import ReplyFigures
+from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.rule import Rule
 from shoal.sendings import SendOutcome
 

@@ -18,9 +18,9 @@ from shoal.api.language import Language, language_of
 from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.routing import Routes
 from shoal.api.shapes import example
-from shoal.diagnosis import Check, CheckName, Facts, diagnose, is_replying
+from shoal.diagnosis import Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.errors import StoreError
-from shoal.reply_figures import ReplyFigures, reply_figures
+from shoal.reply_figures import reply_figures
 from shoal.server import Server
 from shoal.xianyu.cookie_string import merge, parse_cookie
 
