@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from shoal.account import Account
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.store import Change, Committed, Op, Settlement
-from shoal.vault import Vault
+from shoal.accounts.account import Account
+from shoal.accounts.store import Change, Committed, Op, Settlement
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.vault import Vault
 
 COOKIE = "cookie2=" + "x" * 2000
 

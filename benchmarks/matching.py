@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from shoal.matcher import MAX_PATTERNS, Matcher
-from shoal.rule import MatchMode, Part, Rule, WordMode
-from shoal.rule_warnings import warnings_of
-from shoal.schedule import Span, moment_in
+from shoal.rules.matcher import MAX_PATTERNS, Matcher
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.rule_warnings import warnings_of
+from shoal.rules.schedule import Span, moment_in
 
 SIZES = (10, 1_000, 10_000)
 MESSAGES = 2_000

@@ -9,7 +9,7 @@ from pathlib import Path
 from shoal.api.reference import Operation, operations
 from shoal.api.sentences import PROBLEMS
 from shoal.config import load_settings
-from shoal.reply_server import build_app
+from shoal.server.reply_server import build_app
 
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
 CHANGE = "changed, generation, rev, state, op_id"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shoal.config import load_settings
-from shoal.reply_server import build_app
+from shoal.server.reply_server import build_app
 
 if __name__ == "__main__":
     Path(sys.argv[1]).write_text(json.dumps(build_app(load_settings()).openapi()))

@@ -18,12 +18,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from quick_start import blank_database, cheap_hasher
-from shoal import passwords
-from shoal.access import Principal
-from shoal.account import Account
-from shoal.reply_server import build_app
-from shoal.server import Server
-from shoal.users import Role
+from shoal.accounts.account import Account
+from shoal.api.server import Server
+from shoal.auth import passwords
+from shoal.auth.access import Principal
+from shoal.auth.users import Role
+from shoal.server.reply_server import build_app
 from standins import FakeSite, cookie_of, quick_settings, until
 
 FACTS = {"changed", "generation", "rev", "state", "op_id"}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.order_book import Act, IntentState, Order
+from shoal.accounts.account import AccountState
+from shoal.orders.order_book import Act, IntentState, Order
 from shoal.sandbox import codec
 from standins import ANN, until
 

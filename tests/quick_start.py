@@ -9,7 +9,7 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from shoal.database import DATABASE_FILE, Database
+from shoal.storage.database import DATABASE_FILE, Database
 
 _migrated: list[bytes] = []
 

@@ -14,25 +14,25 @@ import aiohttp
 import pytest
 
 from shoal import clock
-from shoal.account import Account
-from shoal.account_task import Link
-from shoal.backoff import BackoffLimits
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
-from shoal.cookie_manager import CookieManager
-from shoal.credentials import Credentials
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
-from shoal.fair_limiter import evenly
-from shoal.message_log import MessageLog
-from shoal.order_book import OrderBook
-from shoal.outbound import Outbound
-from shoal.pictures import Pictures
-from shoal.position_book import PositionBook
+from shoal.connection.xianyu_live import LiveSurroundings, XianyuLive
+from shoal.messages.message_log import MessageLog
+from shoal.messages.pictures import Pictures
+from shoal.messages.uploaded_pictures import UploadedPictures
+from shoal.network.outbound import Outbound
+from shoal.orders.order_book import OrderBook
 from shoal.sandbox import World
 from shoal.sandbox.site import Site
-from shoal.uploaded_pictures import UploadedPictures
+from shoal.storage.credentials import Credentials
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.position_book import PositionBook
 from shoal.xianyu.site_session import open_site_session
-from shoal.xianyu_live import LiveSurroundings, XianyuLive
 from standins import ANN, QUICK, until
 
 QUICK_SITE: dict[str, Any] = {

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from shoal.account import Account
-from shoal.account_task import Link
-from shoal.backoff import BackoffLimits
-from shoal.change_path import Caller
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.store import AccountStore, MemoryStore
 from shoal.config import Settings
-from shoal.cookie_manager import CookieManager
-from shoal.store import AccountStore, MemoryStore
 
 ANN = Caller(actor="user:ann")
 QUICK = BackoffLimits(first_seconds=0.01, longest_seconds=0.05)

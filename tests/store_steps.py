@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoal.account import Account
-from shoal.database import Database
-from shoal.journal import JournalEntry
-from shoal.store import AccountStore, Change, Committed, Op, Settlement, Unsettled
+from shoal.accounts.account import Account
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.store import AccountStore, Change, Committed, Op, Settlement, Unsettled
+from shoal.storage.database import Database
 
 
 @dataclass

@@ -9,11 +9,11 @@ from typing import Any
 
 from openpyxl import Workbook, load_workbook
 
-from shoal.rule import MAX_RULES, Rule
-from shoal.rule_edits import Wanted
-from shoal.rule_sheet import COLUMNS, rule_table, rules_of_table
-from shoal.rule_sheet import SHEET as SHEET_OF_RULES
-from shoal.sheets import Column, read_table, written_table
+from shoal.rules.rule import MAX_RULES, Rule
+from shoal.rules.rule_edits import Wanted
+from shoal.rules.rule_sheet import COLUMNS, rule_table, rules_of_table
+from shoal.rules.rule_sheet import SHEET as SHEET_OF_RULES
+from shoal.rules.sheets import Column, read_table, written_table
 
 
 def a_table(

@@ -10,9 +10,9 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from shoal.addresses import parse_host_names, parse_networks
 from shoal.errors import ConfigError
-from shoal.outbound import Outbound
+from shoal.network.addresses import parse_host_names, parse_networks
+from shoal.network.outbound import Outbound
 
 PREFIX = "SHOAL_"
 _NOT_SETTINGS = {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_CONFIG", "SHOAL_TOKEN"}

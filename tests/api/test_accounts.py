@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from doors import Door, another_person
-from shoal.account import Account
-from shoal.account_task import Link
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
 from shoal.api.event_feed import account_events
 from shoal.errors import NeedsOwner
 from standins import cookie_of, until

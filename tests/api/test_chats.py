@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from doors import Door, another_person, client_of
-from shoal.account_task import now_ms
-from shoal.events import Talk
-from shoal.message_log import Direction, IncomingMessage
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.events import Talk
+from shoal.messages.message_log import Direction, IncomingMessage
 
 EN = {"Accept-Language": "en"}
 

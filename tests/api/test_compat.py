@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
+from shoal.auth.passwords import Passwords
 from shoal.errors import ConfigError
-from shoal.passwords import Passwords
-from shoal.reply_server import build_app
+from shoal.server.reply_server import build_app
 from standins import FakeSite, cookie_of, quick_settings
 
 PASSWORD = "correct horse battery"

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import select
 
 from doors import Door, another_person, open_door
-from shoal import departures
-from shoal.account import Account
-from shoal.account_task import Link
-from shoal.change_path import Caller
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.accounts.change_path import Caller
+from shoal.auth import departures
 from shoal.errors import NotApplied, Unauthenticated
-from shoal.schema import accounts, sessions, users
+from shoal.storage.schema import accounts, sessions, users
 from standins import cookie_of, until
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person
-from shoal.account import Account
-from shoal.account_task import Link, now_ms
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link, now_ms
 from shoal.errors import NeedsOwner, StoreError
-from shoal.message_log import Direction, IncomingMessage
-from shoal.order_book import News
-from shoal.sendings import OutboxRow, SendOutcome
-from shoal.verdicts import Verdict
+from shoal.messages.message_log import Direction, IncomingMessage
+from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.messages.verdicts import Verdict
+from shoal.orders.order_book import News
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -53,7 +53,7 @@ async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
 
 
 async def test_a_change_that_takes_long_is_named(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.diagnosis.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("shoal.accounts.diagnosis.SLOW_SECONDS", 0.0)
     hold = await door.server.manager.locks.acquire("shop", "update_keywords")
     _, checks = await _checks(door, **EN)
     assert checks["lock"]["detail"].startswith("A change (update_keywords) has been under way for 0 s")

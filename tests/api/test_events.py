@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from doors import Door, another_person, served
-from shoal.account import Observation
-from shoal.account_task import now_ms
+from shoal.accounts.account import Observation
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.events import AccountStateChanged
 from shoal.api.event_feed import Told, account_event_batches, account_events
 from shoal.api.streams import is_over
-from shoal.events import AccountStateChanged
 from standins import ANN, FakeSite, managing, until
 
 Event = tuple[str | None, dict[str, Any]]

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, select
 
 from doors import Door, client_of, served
 from shoal.errors import StoreError
-from shoal.reply_server import build_app
-from shoal.schema import metadata
+from shoal.server.reply_server import build_app
+from shoal.storage.schema import metadata
 from standins import FakeSite, quick_settings
 
 AMBIGUOUS = {

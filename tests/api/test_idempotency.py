@@ -14,12 +14,12 @@ from fastapi.routing import APIRoute
 from sqlalchemy import select
 
 from doors import Door, another_person, client_of, open_door
-from shoal.answers import KEPT_MS, Answers, KeyedRequest
+from shoal.accounts.change_path import Caller
+from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.idempotency import CHANGING_METHODS, ChangingRoute
-from shoal.change_path import Caller
 from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown, StoreError
-from shoal.schema import ops
-from shoal.store import Change, Refused, Settle, Unsettled
+from shoal.storage.answers import KEPT_MS, Answers, KeyedRequest
+from shoal.storage.schema import ops
 from standins import cookie_of, until
 
 KEY = {"Idempotency-Key": "k1"}

@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 from doors import Door, another_person, in_shell, open_door, served
-from shoal.vault import key_id, read_key_file
+from shoal.storage.vault import key_id, read_key_file
 from standins import until
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from doors import Door
-from shoal.change_path import Caller
-from shoal.rule import Rule
+from shoal.accounts.change_path import Caller
+from shoal.rules.rule import Rule
 
 
 async def _with_a_picture(door: Door) -> None:

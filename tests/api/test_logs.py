@@ -10,9 +10,9 @@ import pytest
 import structlog
 
 from doors import Door, another_person
-from shoal.log_lines import MOST_LINES, NEWEST, LogLines
-from shoal.logs import configure_logging
-from shoal.right import Right
+from shoal.auth.right import Right
+from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLines
+from shoal.logs.logs import configure_logging
 from standins import cookie_of, until
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from doors import Door, another_person, open_door
-from shoal.account import Account
-from shoal.account_task import Link
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
 from standins import cookie_of, unb_of, until
 
 

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from shoal.reply_server import build_app
+from shoal.server.reply_server import build_app
 from standins import FakeSite, cookie_of, quick_settings
 
 PASSWORD = "correct horse battery"

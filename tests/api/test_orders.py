@@ -10,9 +10,9 @@ import pytest
 
 from doors import Door, another_person
 from shoal.api.event_feed import account_events
-from shoal.message_log import IncomingMessage
-from shoal.order_book import Act, IntentState, News
-from shoal.sendings import OutboxRow
+from shoal.messages.message_log import IncomingMessage
+from shoal.messages.sendings import OutboxRow
+from shoal.orders.order_book import Act, IntentState, News
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import update
 
 from doors import Door, another_person, client_of
-from shoal.right import Right
-from shoal.schema import users
-from shoal.users import Role
+from shoal.auth.right import Right
+from shoal.auth.users import Role
+from shoal.storage.schema import users
 
 PASSWORD = "a password of theirs"
 

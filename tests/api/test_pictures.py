@@ -7,8 +7,8 @@ from limits import RateLimitItemPerDay
 
 from doors import Door, another_person, client_of
 from picture_files import a_png
-from shoal.pictures import URL_PREFIX
-from shoal.users import Role
+from shoal.auth.users import Role
+from shoal.messages.pictures import URL_PREFIX
 
 
 async def test_whoever_knows_the_random_name_sees_the_picture(door: Door) -> None:

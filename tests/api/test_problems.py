@@ -15,11 +15,11 @@ import pytest
 
 import shoal
 from doors import Door, another_person, open_door, served
+from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
 from shoal.api.sentences import PROBLEMS
 from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
-from shoal.store import Change, Refused, Settle, Unsettled
 from shoal.xianyu.cookie_string import Flaw
 from standins import cookie_of, until
 

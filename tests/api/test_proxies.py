@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from doors import Door, in_shell, served
-from shoal.account import Account
-from shoal.account_task import Link
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
 from shoal.errors import TemporaryFailure
 from standins import cookie_of
 

@@ -16,7 +16,7 @@ import pytest
 
 from doors import Door, another_person, client_of, in_shell, open_door, served
 from sandboxed import Sandbox
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from doors import Door, client_of, open_door
-from shoal.account import Account
-from shoal.account_counts import AccountCounter, AccountCounts
-from shoal.account_task import Link
-from shoal.database import DATABASE_FILE
+from shoal.accounts.account import Account
+from shoal.accounts.account_counts import AccountCounter, AccountCounts
+from shoal.accounts.account_task import Link
 from shoal.errors import NeedsOwner
+from shoal.storage.database import DATABASE_FILE
 from standins import until, until_told
 
 
@@ -47,7 +47,7 @@ async def _status(door: Door) -> int:
 async def test_f6_a_locked_database_is_not_ready_though_nobody_wrote_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.database.WRITER_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 0.05)
     async with open_door(tmp_path) as door:
         await door.add()
         with _locked(tmp_path):
@@ -60,7 +60,7 @@ async def test_f6_a_locked_database_is_not_ready_though_nobody_wrote_since(
 async def test_f6_however_many_ask_there_is_one_look_and_nobody_waits_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.database.WRITER_BUSY_SECONDS", 1.0)
+    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 1.0)
     async with open_door(tmp_path) as door:
         await door.add()
         writer, most = door.server.database.group_writer, 0
@@ -94,7 +94,7 @@ async def test_f6_a_write_of_a_moment_ago_is_known_and_costs_no_other(door: Door
 async def test_f6_who_asks_and_leaves_ends_the_look_of_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.database.WRITER_BUSY_SECONDS", 5.0)
+    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 5.0)
     async with open_door(tmp_path) as door:
         _nobody_wrote_lately(door)
         with _locked(tmp_path):
@@ -140,7 +140,7 @@ async def test_f6_a_flood_of_questions_counts_the_accounts_once_a_second(
         counted += 1
         return count(self)
 
-    monkeypatch.setattr("shoal.account_counts.FRESH_SECONDS", 60.0)
+    monkeypatch.setattr("shoal.accounts.account_counts.FRESH_SECONDS", 60.0)
     monkeypatch.setattr(counter, "_count", counting)
     await asyncio.gather(*(_ready(door) for _ in range(50)))
     assert counted == 1

@@ -14,10 +14,10 @@ import pytest
 
 from doors import Door, another_person, client_of, open_door
 from shoal import __version__
-from shoal.database import DATABASE_FILE
 from shoal.errors import StoreError
-from shoal.message_log import IncomingMessage
-from shoal.sendings import OutboxRow, SendOutcome
+from shoal.messages.message_log import IncomingMessage
+from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.storage.database import DATABASE_FILE
 from standins import cookie_of
 
 
@@ -147,7 +147,7 @@ async def test_d4_health_is_honest_and_quick(door: Door, monkeypatch: pytest.Mon
 async def test_a_server_whose_database_another_program_locks_is_not_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.database.WRITER_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.storage.database.WRITER_BUSY_SECONDS", 0.05)
     async with open_door(tmp_path) as door:
         await door.add()
         with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE, isolation_level=None)) as other:

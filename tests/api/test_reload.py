@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 
 from doors import Door, another_person, client_of
-from shoal.database import DATABASE_FILE
-from shoal.store import Contents
-from shoal.users import Role
+from shoal.accounts.store import Contents
+from shoal.auth.users import Role
+from shoal.storage.database import DATABASE_FILE
 from standins import cookie_of, until
 
 RELOAD = ("POST", "/system/reload-cache")

@@ -11,7 +11,7 @@ import pytest
 
 from doors import Door, another_person
 from shoal.api.sentences import PROBLEMS
-from shoal.matcher import Matcher
+from shoal.rules.matcher import Matcher
 
 FULL: dict[str, Any] = {
     "words": [" 包邮 ", "邮费"], "word_mode": "all", "match_mode": "whole_word", "item_ids": ["7001", "7002"],

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
+from shoal.auth.security_log import SecurityEvent
 from shoal.errors import ConfigError
-from shoal.reply_server import KEY_FILE
-from shoal.security_log import SecurityEvent
+from shoal.server.reply_server import KEY_FILE
 
 PASSWORD = "a good password 1"
 

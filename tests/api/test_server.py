@@ -9,10 +9,10 @@ from sqlalchemy import Connection, delete, update
 
 from doors import another_person, open_door
 from shoal.errors import ConfigError
-from shoal.order_book import Act, IntentState, News
-from shoal.reply_server import build_app
-from shoal.schema import accounts, grants, journal
-from shoal.sendings import OutboxRow, SendOutcome
+from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.orders.order_book import Act, IntentState, News
+from shoal.server.reply_server import build_app
+from shoal.storage.schema import accounts, grants, journal
 from standins import FakeSite, cookie_of, quick_settings, until, until_told
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from doors import Door, another_person, in_shell, served
-from shoal.account import Account
-from shoal.account_task import Link
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
 from standins import cookie_of, unb_of
 
 

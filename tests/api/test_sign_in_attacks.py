@@ -12,10 +12,10 @@ import pytest
 from argon2 import PasswordHasher
 
 from doors import Door, another_person, client_of, open_door
-from shoal.database import Database
+from shoal.auth.passwords import Passwords
+from shoal.auth.sign_in_delays import SignInDelays, Windows
 from shoal.errors import NotApplied
-from shoal.passwords import Passwords
-from shoal.sign_in_delays import SignInDelays, Windows
+from shoal.storage.database import Database
 
 PASSWORD = "a password of theirs"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person
-from shoal.account import AccountState, StateMove
+from shoal.accounts.account import AccountState, StateMove
 from shoal.api.shapes import rfc3339
 from standins import until
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from doors import Door, another_person, client_of, open_door, served
-from shoal.right import Right
+from shoal.auth.right import Right
 from standins import cookie_of, until
 
 
@@ -203,7 +203,7 @@ async def test_the_last_use_of_a_token_is_told(door: Door) -> None:
 
 
 async def test_no_more_than_so_many_tokens(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.api_tokens.MOST_TOKENS", 2)
+    monkeypatch.setattr("shoal.auth.api_tokens.MOST_TOKENS", 2)
     for _ in range(2):
         await door.call("POST", "/tokens", json={"name": "x"})
     assert (await door.call("POST", "/tokens", 409, json={"name": "x"}))["code"] == "too_many_tokens"

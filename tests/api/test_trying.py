@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person
-from shoal.chat_pauses import ChatPauses
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater
-from shoal.matcher import WHY_NOT
-from shoal.message_log import IncomingMessage
-from shoal.sendings import OutboxRow
+from shoal.messages.chat_pauses import ChatPauses
+from shoal.messages.message_log import IncomingMessage
+from shoal.messages.sendings import OutboxRow
+from shoal.rules.matcher import WHY_NOT
 from standins import until
 
 SHOP = "/cookies/shop/rules"

@@ -19,7 +19,7 @@ from benchmarks.processes import SandboxProcess
 from doors import Door, open_door, served
 from sandboxed import QUICK_SITE
 from shoal.console import routes
-from shoal.message_log import IncomingMessage
+from shoal.messages.message_log import IncomingMessage
 from standins import until
 
 NAME = "豆豆妈"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from browser.conftest import NAME, Console, said
 from picture_files import a_png
-from shoal.account import Account, ParkReason
-from shoal.account_task import Link
+from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account_task import Link
 from shoal.errors import NeedsOwner
-from shoal.sendings import OutboxRow, SendOutcome
+from shoal.messages.sendings import OutboxRow, SendOutcome
 from standins import until
 
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen" * 2

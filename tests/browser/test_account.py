@@ -5,8 +5,8 @@ from __future__ import annotations
 from playwright.async_api import Page, expect
 
 from browser.conftest import Console
-from shoal.account import Account, ParkReason
-from shoal.account_task import Link
+from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account_task import Link
 from shoal.errors import NeedsOwner
 from standins import until
 

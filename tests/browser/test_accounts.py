@@ -9,8 +9,8 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from browser.conftest import Console, OpenConsole, answering
-from shoal.account import Account, ParkReason
-from shoal.account_task import Link
+from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account_task import Link
 from shoal.errors import NeedsOwner
 from standins import ANN, cookie_of, unb_of, until
 

@@ -7,11 +7,11 @@ import time
 from playwright.async_api import expect
 
 from browser.conftest import Console, answering
-from shoal.account import Account, ParkReason
-from shoal.account_task import Link
+from shoal.accounts.account import Account, ParkReason
+from shoal.accounts.account_task import Link
 from shoal.errors import NeedsOwner
-from shoal.message_log import IncomingMessage
-from shoal.sendings import OutboxRow, SendOutcome
+from shoal.messages.message_log import IncomingMessage
+from shoal.messages.sendings import OutboxRow, SendOutcome
 from standins import cookie_of, until
 
 

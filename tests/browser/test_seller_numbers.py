@@ -7,8 +7,8 @@ from playwright.async_api import expect
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
 from doors import another_person
-from shoal.account import Account
-from shoal.account_task import Link
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
 from standins import FakeSite, cookie_of, unb_of, until
 
 PHONE = {"width": 390, "height": 844}

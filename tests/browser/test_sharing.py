@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from browser.conftest import Console
 from doors import client_of
-from shoal.users import Role
+from shoal.auth.users import Role
 from standins import until
 
 

@@ -13,10 +13,10 @@ from playwright.async_api import Page, expect
 from browser.conftest import Console, OpenConsole
 from proxies import small_proxy
 from sandboxed import Sandbox
-from shoal.account import Account
-from shoal.account_task import Link
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.connection.qr_logins import QrLoginState
 from shoal.errors import TemporaryFailure
-from shoal.qr_logins import QrLoginState
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 

@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.change_path import Caller
-from shoal.database import DATABASE_FILE
-from shoal.order_book import Act, IntentState
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
+from shoal.orders.order_book import Act, IntentState
+from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

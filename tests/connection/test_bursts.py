@@ -9,17 +9,17 @@ import pytest
 from connection.test_conversations import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
 from order_steps import pushed
 from sandboxed import Machine, Shoal
-from shoal.keywords import KeywordRow
+from shoal.messages.sendings import SendOutcome
+from shoal.messages.verdicts import Verdict
+from shoal.rules.keywords import KeywordRow
 from shoal.sandbox import codec
-from shoal.sendings import SendOutcome
-from shoal.verdicts import Verdict
 from standins import ANN
 
 
 async def test_f4_a_buyer_who_never_pauses_is_answered_all_the_same(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.conversations.LONGEST_BURST_FACTOR", 2)
+    monkeypatch.setattr("shoal.messages.conversations.LONGEST_BURST_FACTOR", 2)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"debounce_seconds": 1.5}, caller=ANN)
     for _ in range(80):
@@ -44,7 +44,7 @@ async def test_f4_a_burst_is_about_the_last_item_that_was_named_in_it(shoal: Sho
 async def test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.conversations.LONGEST_ROOM_WAIT_SECONDS", 3.0)
+    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 3.0)
     machine = Machine(monkeypatch)
     await shoal.close()
     await shoal.open()

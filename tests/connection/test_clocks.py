@@ -8,9 +8,9 @@ import pytest
 
 from order_steps import held, intent, pay, paying_shop
 from sandboxed import Machine, Shoal
-from shoal.account import AccountState
-from shoal.order_book import Act, IntentState
-from shoal.verdicts import Verdict
+from shoal.accounts.account import AccountState
+from shoal.messages.verdicts import Verdict
+from shoal.orders.order_book import Act, IntentState
 from standins import ANN, until
 
 HOUR_MS = 3600_000

@@ -10,16 +10,16 @@ import pytest
 from sqlalchemy import Connection
 
 from sandboxed import Machine, Shoal
-from shoal.account import AccountState
-from shoal.chat_pauses import ChatPauses, PauseReason
-from shoal.chats import Chats
+from shoal.accounts.account import AccountState
 from shoal.clock import now_ms
 from shoal.errors import StoreError
-from shoal.keywords import KeywordRow
-from shoal.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.rule_edits import with_rule
-from shoal.sendings import Sending, Sendings, SendOutcome
-from shoal.verdicts import Verdict
+from shoal.messages.chat_pauses import ChatPauses, PauseReason
+from shoal.messages.chats import Chats
+from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
+from shoal.messages.sendings import Sending, Sendings, SendOutcome
+from shoal.messages.verdicts import Verdict
+from shoal.rules.keywords import KeywordRow
+from shoal.rules.rule_edits import with_rule
 from standins import ANN, until
 
 PAIR = [{"text": "一"}, {"text": "二"}]
@@ -266,7 +266,7 @@ async def pass_by(shoal: Shoal, machine: Machine, seconds: int) -> None:
 async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_there_is_room(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, restart: bool
 ) -> None:
-    monkeypatch.setattr("shoal.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
     machine = Machine(monkeypatch)
     await shoal.close()
     await shoal.open()
@@ -295,7 +295,7 @@ async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_t
 async def test_what_waited_for_room_until_it_was_too_old_says_what_it_waited_for(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
     machine = Machine(monkeypatch)
     await shoal.close()
     await shoal.open(message_age_seconds=30)

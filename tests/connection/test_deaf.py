@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from sandboxed import Hours, Shoal
-from shoal.account import AccountState
-from shoal.backoff import BackoffLimits
+from shoal.accounts.account import AccountState
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.events import AccountStateChanged
 from shoal.clock import reading
-from shoal.events import AccountStateChanged
 from standins import until
 
 LOOKS: dict[str, Any] = {"probe_seconds": 0.3, "heartbeat_seconds": 0.1}

@@ -20,9 +20,9 @@ from order_steps import (
     words,
 )
 from sandboxed import Shoal
-from shoal import orders
 from shoal.clock import reading
-from shoal.order_book import Act, IntentState, News, Order
+from shoal.orders import orders
+from shoal.orders.order_book import Act, IntentState, News, Order
 from standins import ANN
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from order_steps import intent, order_soon, pay, paying_shop
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.backoff import BackoffLimits
-from shoal.change_path import Caller
-from shoal.database import DATABASE_FILE
+from shoal.accounts.account import AccountState
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.change_path import Caller
 from shoal.errors import StoreError
-from shoal.order_book import Act, IntentState
+from shoal.orders.order_book import Act, IntentState
+from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
@@ -85,7 +85,7 @@ async def test_what_cannot_be_stored_or_read_beside_the_pushes_ends_no_line_and_
         raise StoreError("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr("shoal.orders.FIRST_WAIT_SECONDS", 0.2, raising=False)
+        broken.setattr("shoal.orders.orders.FIRST_WAIT_SECONDS", 0.2, raising=False)
         broken.setattr(shoal.database, "write", full)
         broken.setattr(shoal.log, "known", full)
         await shoal.manager.update_cookie_status("shop", True, caller=ANN)

@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.change_path import Caller
-from shoal.events import AccountStateChanged
-from shoal.order_book import Act, IntentState
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.events import AccountStateChanged
+from shoal.orders.order_book import Act, IntentState
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

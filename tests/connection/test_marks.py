@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.order_book import Act, IntentState
+from shoal.accounts.account import AccountState
+from shoal.orders.order_book import Act, IntentState
 from standins import ANN, until
 
 DEFAULT = {"default_reply_enabled": True, "default_reply": "您好"}

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from order_steps import CONSIGN, FREE, calls, died, held, intent, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
 from shoal.errors import StoreError
-from shoal.order_book import Act, IntentState, News
-from shoal.sendings import SendOutcome
+from shoal.messages.sendings import SendOutcome
+from shoal.orders.order_book import Act, IntentState, News
 from standins import ANN, until
 
 

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from sandboxed import Sandbox, Shoal
-from shoal.account import AccountState
-from shoal.account_task import is_of_the_site
-from shoal.backoff import BackoffLimits
+from shoal.accounts.account import AccountState
+from shoal.accounts.account_task import is_of_the_site
+from shoal.accounts.backoff import BackoffLimits
 from shoal.errors import ComeBackLater, NeedsOwner, TemporaryFailure
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import ANN, quick_settings, until

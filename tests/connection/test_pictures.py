@@ -12,11 +12,11 @@ from sqlalchemy import update
 
 from picture_files import a_png
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.keywords import with_image
-from shoal.rule import Part
-from shoal.schema import uploads
-from shoal.sendings import SendOutcome
+from shoal.accounts.account import AccountState
+from shoal.messages.sendings import SendOutcome
+from shoal.rules.keywords import with_image
+from shoal.rules.rule import Part
+from shoal.storage.schema import uploads
 from standins import ANN, until
 
 

@@ -13,8 +13,8 @@ import pytest
 from connection.test_pictures import give_picture
 from proxies import SITE, Kind, small_proxy, tripwire
 from sandboxed import Sandbox, Shoal
-from shoal.account import AccountState
-from shoal.change_path import Caller
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
 from standins import ANN, until
 
 NOW = Caller(actor="user:ann", wait_seconds=0)

@@ -13,10 +13,10 @@ import pytest
 from connection.test_proxies import behind
 from proxies import SITE, small_proxy, tripwire
 from sandboxed import Machine, Sandbox, Shoal
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
+from shoal.connection.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
 from shoal.errors import Conflict, InvalidInput, NeedsOwner, NotApplied, TemporaryFailure, UnknownAccount
-from shoal.outbound import Outbound
-from shoal.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
+from shoal.network.outbound import Outbound
 from shoal.xianyu.site_session import open_site_session
 from standins import ANN, until
 

@@ -10,9 +10,9 @@ import pytest
 
 from connection.test_pictures import give_picture
 from sandboxed import Shoal
-from shoal.account import AccountState, Observation
-from shoal.change_path import Caller
-from shoal.events import AccountStateChanged
+from shoal.accounts.account import AccountState, Observation
+from shoal.accounts.change_path import Caller
+from shoal.accounts.events import AccountStateChanged
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

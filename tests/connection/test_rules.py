@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from sandboxed import Shoal
-from shoal import wishes
+from shoal.accounts import wishes
 from shoal.clock import now_ms
-from shoal.keywords import KeywordRow
-from shoal.rule_edits import Wanted
-from shoal.rule_hits import hits_of
-from shoal.schedule import moment_in
-from shoal.sendings import OutboxRow
+from shoal.messages.rule_hits import hits_of
+from shoal.messages.sendings import OutboxRow
+from shoal.rules.keywords import KeywordRow
+from shoal.rules.rule_edits import Wanted
+from shoal.rules.schedule import moment_in
 from standins import ANN
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandboxed import Shoal
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
 from standins import ANN, cookie_of, until
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from doors import Door, another_person, client_of
 from sandboxed import Sandbox, settings_for
-from shoal.outbox import Outbox
-from shoal.reply_server import build_app
-from shoal.sendings import OutboxRow
+from shoal.messages.outbox import Outbox
+from shoal.messages.sendings import OutboxRow
+from shoal.server.reply_server import build_app
 from shoal.xianyu.live_socket import GateClosed
 from standins import FakeSite, until
 

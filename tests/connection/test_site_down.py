@@ -12,9 +12,9 @@ import pytest
 import uvloop
 
 from sandboxed import Sandbox, Shoal
-from shoal.account import AccountState
-from shoal.backoff import BackoffLimits
-from shoal.events import AccountStateChanged
+from shoal.accounts.account import AccountState
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.events import AccountStateChanged
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 

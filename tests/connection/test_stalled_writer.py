@@ -13,12 +13,12 @@ from sqlalchemy import Connection
 
 from order_steps import CONSIGN, PATIENCE, calls, intent, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
-from shoal import xianyu_live
-from shoal.account import AccountState
-from shoal.message_log import Direction
-from shoal.order_book import Act, IntentState
-from shoal.order_rows import OrderRow
-from shoal.sendings import SendOutcome
+from shoal.accounts.account import AccountState
+from shoal.connection import xianyu_live
+from shoal.messages.message_log import Direction
+from shoal.messages.sendings import SendOutcome
+from shoal.orders.order_book import Act, IntentState
+from shoal.orders.order_rows import OrderRow
 from standins import ANN, until
 
 PLACES = ["statement", "commit"]

@@ -6,8 +6,8 @@ import asyncio
 import time
 
 from sandboxed import Shoal
-from shoal.account import AccountState
-from shoal.change_path import Caller
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
 from standins import until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager
 import pytest
 
 from sandboxed import Hours, Machine, Shoal
-from shoal.account import AccountState
-from shoal.change_path import Caller
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.events import AccountStateChanged
 from shoal.clock import reading
-from shoal.database import DATABASE_FILE
-from shoal.events import AccountStateChanged
+from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

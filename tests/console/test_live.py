@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from doors import Door, another_person, open_door, served
 from shoal.console import live
-from shoal.message_log import IncomingMessage
+from shoal.messages.message_log import IncomingMessage
 from standins import ANN, cookie_of, until
 
 Socket = ClientConnection

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from postgres_server import INSTALLED, PostgresServer, running_server
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
-from shoal.store import AccountStore, MemoryStore
-from shoal.vault import Vault
+from shoal.accounts.store import AccountStore, MemoryStore
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.vault import Vault
 from store_steps import Place
 
 

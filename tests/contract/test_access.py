@@ -9,16 +9,16 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import Connection
 
-from shoal.access import Access, Principal
-from shoal.account import Account
-from shoal.database import Database
-from shoal.db_manager import DBManager
+from shoal.accounts.account import Account
+from shoal.accounts.events import AccessChanged, EventBus
+from shoal.auth.access import Access, Principal
+from shoal.auth.passwords import Passwords
+from shoal.auth.right import Right
+from shoal.auth.users import Users
 from shoal.errors import Conflict, UnknownAccount, UnknownPerson
-from shoal.events import AccessChanged, EventBus
-from shoal.passwords import Passwords
-from shoal.right import Right
-from shoal.schema import users
-from shoal.users import Users
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.schema import users
 from standins import until
 from store_steps import Place, an_account, created
 

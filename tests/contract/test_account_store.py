@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shoal.account import Account, AccountState, ItemSetting, Observation
+from shoal.accounts.account import Account, AccountState, ItemSetting, Observation
+from shoal.accounts.journal import fold, projection
+from shoal.accounts.store import AccountStore, Change, Committed, Refused
 from shoal.errors import AccountExists, AccountVanishing, DuplicateUnb, StaleGeneration, UnknownAccount
-from shoal.journal import fold, projection
-from shoal.rule import MatchMode, Part, Rule, WordMode
-from shoal.schedule import Span
-from shoal.store import AccountStore, Change, Committed, Refused
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.schedule import Span
 from store_steps import (
     Settlements,
     an_account,

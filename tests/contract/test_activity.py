@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.activity import Span, activity
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.message_log import Direction, IncomingMessage, MessageLog
-from shoal.sendings import OutboxRow, SendOutcome
+from shoal.messages.activity import Span, activity
+from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
 from store_steps import an_account, created
 
 HOUR = 3_600_000

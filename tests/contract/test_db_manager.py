@@ -8,16 +8,26 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, text, update
 
-from shoal.account import Account, AccountState, ItemSetting, Observation
-from shoal.credentials import Credentials
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.account import Account, AccountState, ItemSetting, Observation
+from shoal.accounts.journal import JournalEntry, fold, projection
+from shoal.accounts.store import Committed
 from shoal.errors import StoreError, UnknownAccount
-from shoal.journal import JournalEntry, fold, projection
-from shoal.rule import Rule
-from shoal.schema import account_tables, accounts, intents, metadata, observed, ops, rules, seller_numbers, users
-from shoal.store import Committed
-from shoal.vault import Vault
+from shoal.rules.rule import Rule
+from shoal.storage.credentials import Credentials
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.schema import (
+    account_tables,
+    accounts,
+    intents,
+    metadata,
+    observed,
+    ops,
+    rules,
+    seller_numbers,
+    users,
+)
+from shoal.storage.vault import Vault
 from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted
 
 

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, insert, select, update
 
-from shoal.account import Account
-from shoal.account_rows import COOKIE_COLUMN, PROXY_COLUMN
-from shoal.cookie_manager import CookieManager
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.drift import OUTSIDE
+from shoal.accounts.account import Account
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.drift import OUTSIDE
+from shoal.accounts.events import AccountChanged
+from shoal.accounts.journal import fold, projection
+from shoal.accounts.store import Change, Found
 from shoal.errors import NotApplied, StaleGeneration
-from shoal.events import AccountChanged
-from shoal.journal import fold, projection
-from shoal.schema import account_tables, accounts, journal, rules, shard_of
-from shoal.store import Change, Found
-from shoal.vault import Vault
+from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.schema import account_tables, accounts, journal, rules, shard_of
+from shoal.storage.vault import Vault
 from standins import ANN, FakeSite, cookie_of, managing, unb_of, until
 from store_steps import an_op, settled
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
 
-from shoal import history_rows
-from shoal.account import Account, AccountState, ItemSetting, Observation, StateMove
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.account import Account, AccountState, ItemSetting, Observation, StateMove
+from shoal.accounts.journal import JournalEntry, fold, projection
+from shoal.accounts.store import AccountStore, Op, Pruned
 from shoal.errors import NotApplied, StoreError
-from shoal.journal import JournalEntry, fold, projection
-from shoal.rule import Part, Rule
-from shoal.schema import journal, ops, state_moves
-from shoal.store import AccountStore, Op, Pruned
-from shoal.vault import Vault
+from shoal.rules.rule import Part, Rule
+from shoal.storage import history_rows
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.schema import journal, ops, state_moves
+from shoal.storage.vault import Vault
 from store_steps import Place, an_account, committed, created, creation, deletion, edit, living, unchanged
 
 RUNNING = Observation(state=AccountState.RUNNING)
@@ -234,7 +234,7 @@ async def test_a_pruning_that_is_cut_short_leaves_a_journal_that_folds(
     database = await place.open_again()
     manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
     last = await a_long_story(manager)
-    monkeypatch.setattr("shoal.db_manager.prune_journal", _small_steps)
+    monkeypatch.setattr("shoal.storage.db_manager.prune_journal", _small_steps)
     left = len(await manager.journal())
     for steps in (1, 2, 3):
         monkeypatch.setattr(database, "write", _failing_after(database, steps))
@@ -423,7 +423,7 @@ async def test_observations_and_moves_are_stored_together_or_not_at_all(
         connection.execute(text("SELECT * FROM no_such_table"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.db_manager.write_moves", failing)
+        patch.setattr("shoal.storage.db_manager.write_moves", failing)
         with pytest.raises(StoreError):
             await manager.observe({"shop": RUNNING}, [a_move(AccountState.RUNNING, 1)])
     assert (await manager.load()).observations == {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.interruptions import Interruptions
-from shoal.message_log import MessageLog
-from shoal.order_book import OrderBook
-from shoal.sendings import OutboxRow, SendOutcome
+from shoal.messages.message_log import MessageLog
+from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.orders.interruptions import Interruptions
+from shoal.orders.order_book import OrderBook
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
 from standins import until_told
 from store_steps import an_account, created
 

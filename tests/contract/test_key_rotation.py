@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, LargeBinary, select, update
 
-from shoal import key_rotation, second_factor
-from shoal.account_rows import COOKIE_COLUMN, PROXY_COLUMN
-from shoal.credentials import Credentials
-from shoal.database import Database
-from shoal.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
+from shoal.auth import second_factor
 from shoal.errors import Conflict, ShoalError, StoreError
-from shoal.key_rotation import KeyFigures, KeyRotation
-from shoal.schema import accounts, metadata
-from shoal.sealed_values import seal_anew, sealed_columns
-from shoal.vault import Vault, key_id, read_key_file
+from shoal.storage import key_rotation
+from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
+from shoal.storage.credentials import Credentials
+from shoal.storage.database import Database
+from shoal.storage.db_manager import ANSWERS_SECRET, DBManager, open_vault, own_secret
+from shoal.storage.key_rotation import KeyFigures, KeyRotation
+from shoal.storage.schema import accounts, metadata
+from shoal.storage.sealed_values import seal_anew, sealed_columns
+from shoal.storage.vault import Vault, key_id, read_key_file
 from store_steps import Place, an_account, committed, created, edit
 
 PROXY = "socks5://seller:canary@proxy.example.com:1080"
@@ -132,7 +133,7 @@ async def test_a_rotation_that_was_cut_off_is_taken_up_by_the_next_start(
 ) -> None:
     await fill(database, vault)
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.key_rotation.PAUSE_SECONDS", 3600)
+        patch.setattr("shoal.storage.key_rotation.PAUSE_SECONDS", 3600)
         async with rotation(database, vault, key_file) as living:
             await living.rotate()
             async with asyncio.timeout(60):
@@ -256,7 +257,7 @@ async def test_a_key_file_that_cannot_be_written_leaves_everything_as_it_was(
 
     async with rotation(database, vault, key_file) as living:
         with monkeypatch.context() as patch:
-            patch.setattr("shoal.vault.os.fsync", full)
+            patch.setattr("shoal.storage.vault.os.fsync", full)
             with pytest.raises(ShoalError) as caught:
                 await living.rotate()
     assert (caught.value.code, len(vault.key_ids)) == ("key_file_unwritable", 1)

@@ -10,16 +10,24 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection
 
-from shoal.chat_pauses import ChatPauses, PauseReason
-from shoal.chats import Chats
-from shoal.database import Database
-from shoal.db_manager import DBManager
+from shoal.accounts.events import Talk
 from shoal.errors import NotApplied
-from shoal.events import Talk
-from shoal.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.restraints import HOUR_MS, MINUTE_MS, Intended, guard_of, nobody_spoke_since, restraint
-from shoal.sendings import ECHO_WINDOW_MS, MISNAMED_WINDOW_MS, OutboxKind, OutboxRow, Queued, Sendings, SendOutcome
-from shoal.verdicts import Verdict
+from shoal.messages.chat_pauses import ChatPauses, PauseReason
+from shoal.messages.chats import Chats
+from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
+from shoal.messages.restraints import HOUR_MS, MINUTE_MS, Intended, guard_of, nobody_spoke_since, restraint
+from shoal.messages.sendings import (
+    ECHO_WINDOW_MS,
+    MISNAMED_WINDOW_MS,
+    OutboxKind,
+    OutboxRow,
+    Queued,
+    Sendings,
+    SendOutcome,
+)
+from shoal.messages.verdicts import Verdict
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
 from store_steps import Clock, an_account, created
 
 

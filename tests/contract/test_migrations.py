@@ -18,18 +18,19 @@ from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
 from postgres_server import PostgresServer
 from quick_start import cheap_hasher
-from shoal import migrations
-from shoal.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
-from shoal.account_rows import COOKIE_COLUMN
-from shoal.chats import Chats
-from shoal.database import DATABASE_FILE, Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
+from shoal.accounts.journal import fold, projection
+from shoal.auth.passwords import Passwords
+from shoal.auth.users import Users
 from shoal.errors import ConfigError
-from shoal.journal import fold, projection
-from shoal.migrations import steps
-from shoal.passwords import Passwords
-from shoal.rule import Rule
-from shoal.schema import (
+from shoal.messages.chats import Chats
+from shoal.rules.rule import Rule
+from shoal.storage import migrations
+from shoal.storage.account_rows import COOKIE_COLUMN
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.migrations import steps
+from shoal.storage.schema import (
     account_tables,
     accounts,
     baselines,
@@ -40,8 +41,7 @@ from shoal.schema import (
     rules,
     shard_of,
 )
-from shoal.users import Users
-from shoal.vault import Vault
+from shoal.storage.vault import Vault
 from store_steps import Place, an_account, created
 
 HEAD = migrations.newest()
@@ -105,7 +105,9 @@ async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0001"))
+        patch.setattr(
+            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0001")
+        )
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -153,7 +155,9 @@ async def test_rules_of_one_keyword_become_rules_of_words_in_the_past_too(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0002"))
+        patch.setattr(
+            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0002")
+        )
         database = await place.open_again()
         account = an_account().evolve(generation=4, rev=4)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -194,7 +198,7 @@ async def test_a_database_with_data_is_copied_before_it_is_migrated(
         await created(DBManager(database, await open_vault(database, tmp_path / "secret.key")), an_account())
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
     monkeypatch.setattr(steps, "_head", lambda _config: "9999")
-    monkeypatch.setattr("shoal.migrations.steps.command.upgrade", lambda _config, _revision: None)
+    monkeypatch.setattr("shoal.storage.migrations.steps.command.upgrade", lambda _config, _revision: None)
     async with Database(tmp_path):
         pass
     (copy,) = tmp_path.glob(f"{DATABASE_FILE}.before-{HEAD}-*")  # noqa: ASYNC240 - a test may wait for the disk
@@ -210,7 +214,7 @@ async def test_a_copy_that_cannot_be_made_stops_the_upgrade(tmp_path: Path, monk
     monkeypatch.setattr(migrations, "newest", lambda: "9999")
     monkeypatch.setattr(steps, "_head", lambda _config: "9999")
     (tmp_path / f"{DATABASE_FILE}.before-{HEAD}-now").touch()
-    monkeypatch.setattr("shoal.migrations.steps.time.strftime", lambda *_: "now")
+    monkeypatch.setattr("shoal.storage.migrations.steps.time.strftime", lambda *_: "now")
     with pytest.raises(ConfigError) as caught:
         await Database(tmp_path).open()
     assert caught.value.code == "no_copy_before_upgrade"
@@ -235,7 +239,9 @@ async def test_people_of_an_older_schema_keep_their_names_and_two_that_fold_alik
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0005"))
+        patch.setattr(
+            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0005")
+        )
         database = await place.open_again()
         old = table("users", *(column(name) for name in ("username", "password_hash", "email")))
         rows = [{"username": name, "password_hash": "x", "email": None} for name in ("admin", "Ann", "ann", "José")]
@@ -279,7 +285,9 @@ async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
 ) -> None:
     upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0007"))
+        patch.setattr(
+            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0007")
+        )
         database = await place.open_again()
         account = an_account().evolve(generation=1, rev=1)
         await database.write(lambda connection: insert_as_at_first(connection, account, place.data_dir / "secret.key"))
@@ -302,7 +310,7 @@ async def test_f2_a_step_may_take_longer_than_a_request_to_the_database_may(
         limits.append(config.attributes["connection"].scalar(limit))
         upgrade(config, revision)
 
-    monkeypatch.setattr("shoal.migrations.steps.command.upgrade", upgraded)
+    monkeypatch.setattr("shoal.storage.migrations.steps.command.upgrade", upgraded)
     with postgres.database() as url:
         async with Database(tmp_path, url=url) as database:
             limits.append(await database.write(lambda connection: connection.scalar(limit)))
@@ -331,7 +339,9 @@ async def test_f8_who_was_let_in_before_holds_the_number_and_who_only_claimed_it
         connection.execute(metadata.tables["messages"].insert().values({k: v for k, v in row.items() if k in known}))
 
     with monkeypatch.context() as patch:
-        patch.setattr("shoal.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0008"))
+        patch.setattr(
+            "shoal.storage.migrations.steps.command.upgrade", lambda config, _revision: upgrade(config, "0008")
+        )
         database = await place.open_again()
         await database.write(fill)
         await database.close()

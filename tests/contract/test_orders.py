@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.order_book import Act, IntentState, News, Order, OrderBook, Why
-from shoal.sendings import OutboxKind, OutboxRow, Sendings, SendOutcome
+from shoal.messages.sendings import OutboxKind, OutboxRow, Sendings, SendOutcome
+from shoal.orders.order_book import Act, IntentState, News, Order, OrderBook, Why
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
 from store_steps import Clock, Place, an_account, committed, created, deletion, living
 
 SECOND = 1000

@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import func, select
 
 from quick_start import cheap_hasher
-from shoal.database import Database
+from shoal.auth.invitations import Invitations
+from shoal.auth.passwords import Passwords
+from shoal.auth.second_factor import Factor, SecondFactor
+from shoal.auth.security_log import SecurityEvent, SecurityLog
+from shoal.auth.sessions import Sessions
+from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, UnknownPerson
-from shoal.invitations import Invitations
-from shoal.passwords import Passwords
-from shoal.schema import invitations, recovery_codes, sessions
-from shoal.second_factor import Factor, SecondFactor
-from shoal.security_log import SecurityEvent, SecurityLog
-from shoal.sessions import Sessions
-from shoal.users import Role, Users
-from shoal.vault import Vault
+from shoal.storage.database import Database
+from shoal.storage.schema import invitations, recovery_codes, sessions
+from shoal.storage.vault import Vault
 from store_steps import Clock
 
 PASSWORD = "a password of hers"

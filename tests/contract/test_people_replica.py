@@ -18,15 +18,15 @@ from sqlalchemy.engine import make_url
 from doors import Door, another_person, client_of, open_door
 from postgres_server import PostgresServer
 from quick_start import cheap_hasher
-from shoal.database import DATABASE_FILE, Database
+from shoal.auth.passwords import Passwords
+from shoal.auth.people_replica import PeopleReplica, ReplicaTimes
+from shoal.auth.second_factor import Factor, SecondFactor
+from shoal.auth.sessions import Sessions, token_hash
+from shoal.auth.users import Users
 from shoal.errors import StoreError
-from shoal.passwords import Passwords
-from shoal.people_replica import PeopleReplica, ReplicaTimes
-from shoal.schema import sessions, users
-from shoal.second_factor import Factor, SecondFactor
-from shoal.sessions import Sessions, token_hash
-from shoal.users import Users
-from shoal.vault import Vault
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.schema import sessions, users
+from shoal.storage.vault import Vault
 from standins import until_told
 from store_steps import Clock
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from sqlalchemy import create_engine, text
 
-from shoal.database import Database
+from shoal.storage.database import Database
 from store_steps import Place
 
 _ROW = "INSERT INTO store_meta (key, value, counter) VALUES (:key, 'x', 0)"

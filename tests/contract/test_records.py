@@ -10,12 +10,12 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from quick_start import cheap_hasher
-from shoal.database import Database
+from shoal.auth.passwords import Passwords
+from shoal.auth.sessions import Sessions, token_hash
+from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownPerson
-from shoal.passwords import Passwords
-from shoal.schema import sessions
-from shoal.sessions import Sessions, token_hash
-from shoal.users import Role, Users
+from shoal.storage.database import Database
+from shoal.storage.schema import sessions
 from store_steps import Clock
 
 PASSWORD = "a password of hers"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from shoal.database import Database
+from shoal.concurrency.fair_turns import asking_person
 from shoal.errors import TooManyCalls
-from shoal.fair_turns import asking_person
+from shoal.storage.database import Database
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n WHERE x < 0"
 

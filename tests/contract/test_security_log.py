@@ -11,11 +11,8 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from quick_start import cheap_hasher
-from shoal.database import Database
-from shoal.errors import NotApplied
-from shoal.passwords import Passwords
-from shoal.schema import security_notes
-from shoal.security_log import (
+from shoal.auth.passwords import Passwords
+from shoal.auth.security_log import (
     FOLDED_MS,
     MOST_WAITING,
     REFUSAL_EVERY_MS,
@@ -27,7 +24,10 @@ from shoal.security_log import (
     SecurityLog,
     Sought,
 )
-from shoal.users import Users
+from shoal.auth.users import Users
+from shoal.errors import NotApplied
+from shoal.storage.database import Database
+from shoal.storage.schema import security_notes
 from store_steps import Clock, Place
 
 ALL = Sought()

@@ -20,12 +20,12 @@ from sqlalchemy.engine import make_url
 
 from doors import open_door
 from postgres_server import PostgresServer
-from shoal import server_lease
-from shoal.account import AccountState
-from shoal.database import LOCK_FILE, Database
+from shoal.accounts.account import AccountState
 from shoal.errors import ConfigError
-from shoal.schema import store_meta
-from shoal.server_lease import FACT, LeaseTimes, ServerLease
+from shoal.storage import server_lease
+from shoal.storage.database import LOCK_FILE, Database
+from shoal.storage.schema import store_meta
+from shoal.storage.server_lease import FACT, LeaseTimes, ServerLease
 from standins import until
 
 SHORT = LeaseTimes(lease_seconds=4.0, renew_seconds=0.2, margin_seconds=0.5)
@@ -59,8 +59,8 @@ def serving_process(data_dir: Path, url: str, lease_seconds: float) -> Iterator[
     """The same in a process of its own, which says when it serves."""
     script = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from shoal.database import LOCK_FILE, Database\n"
-        "from shoal.server_lease import LeaseTimes, ServerLease\n"
+        "from shoal.storage.database import LOCK_FILE, Database\n"
+        "from shoal.storage.server_lease import LeaseTimes, ServerLease\n"
         "async def main():\n"
         "    data_dir = Path(sys.argv[1])\n"
         "    times = LeaseTimes(lease_seconds=float(sys.argv[3]), renew_seconds=0.2, margin_seconds=0.5)\n"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.uploaded_pictures import GOOD_FOR_DAYS, UploadedPictures
+from shoal.messages.uploaded_pictures import GOOD_FOR_DAYS, UploadedPictures
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
 from shoal.xianyu.uploads import UploadedPicture
 from store_steps import an_account, created
 

@@ -18,8 +18,8 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from shoal.database import Database
-from shoal.store import Change, Settle, Settlement
+from shoal.accounts.store import Change, Settle, Settlement
+from shoal.storage.database import Database
 from state.virtual_loop import REAL_WAIT_SECONDS, VirtualLoop
 
 T = TypeVar("T")

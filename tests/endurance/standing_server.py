@@ -13,8 +13,8 @@ from typing import Any, Final
 
 sys.path.pop(0)  # this directory, whose modules are nobody's business here
 
-from shoal.cli import main
-from shoal.database import Database
+from shoal.cli.app import main
+from shoal.storage.database import Database
 
 FILE: Final = Path(os.environ["STANDING_FILE"])
 

@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from endurance.story import Purchase, Question
 from endurance.verdicts import Row, Stored
-from shoal.schema import OUTBOX_OPEN, intents, messages, orders, outbox
+from shoal.storage.schema import OUTBOX_OPEN, intents, messages, orders, outbox
 
 
 class StoredRows:

@@ -18,7 +18,8 @@ SOURCE = Path(shoal.__file__).parent
 def test_a_mutation_fits_once_and_leaves_python(mutation: Mutation, tmp_path: Path) -> None:
     assert mutation.misfits(SOURCE) == []
     for edit in mutation.edits:
-        shutil.copy(SOURCE / edit.file, tmp_path)
+        (tmp_path / edit.file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SOURCE / edit.file, tmp_path / edit.file)
     mutation.apply(tmp_path)
     for edit in mutation.edits:
         compile((tmp_path / edit.file).read_text(encoding="utf-8"), edit.file, "exec")

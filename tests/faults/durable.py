@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from shoal.database import DATABASE_FILE, Database
-from shoal.db_manager import DBManager, open_vault
-from shoal.journal import JournalEntry, advance, projection
-from shoal.schema import ops
-from shoal.store import Contents
+from shoal.accounts.journal import JournalEntry, advance, projection
+from shoal.accounts.store import Contents
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.schema import ops
 
 KEY_FILE = "secret.key"
 Version = dict[str, Any]
-"""An account as the journal knows it after one of its changes (see ``shoal.journal.projection``)."""
+"""An account as the journal knows it after one of its changes (see ``shoal.accounts.journal.projection``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from faults.replay import changes_of, set_apart
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.store import Committed, Op, Refused, Settlement
 from shoal.errors import StoreError
-from shoal.store import Committed, Op, Refused, Settlement
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
 from store_steps import Settlements, edit, settled
 
 POINTS = (b"posix/io/rw/*", b"posix/io/sync/*", b"posix/io/oc/*", b"posix/mm/mmap")

@@ -19,12 +19,12 @@ from sqlalchemy import Connection, event
 
 from faults.durable import KEY_FILE, Durable, Version, durable_in
 from faults.failing_disk import FailingDisk, Fault
-from shoal.account import Account
-from shoal.database import DATABASE_FILE, Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.account import Account
+from shoal.accounts.store import Change, Op, Refused
 from shoal.errors import ShoalError
-from shoal.rule import Rule
-from shoal.store import Change, Op, Refused
+from shoal.rules.rule import Rule
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.db_manager import DBManager, open_vault
 from store_steps import an_account, created, creation, deletion, edit, submitted
 
 Outcome = Literal["acknowledged", "refused", "unknown"]

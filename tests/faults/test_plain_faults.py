@@ -22,10 +22,10 @@ import pytest
 
 from benchmarks.processes import PASSWORD, START_SECONDS, SandboxProcess, ServerProcess, free_port, soon
 from faults.durable import KEY_FILE, durable_in
-from shoal.database import DATABASE_FILE, Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.auth.sessions import token_hash
 from shoal.errors import ShoalError
-from shoal.sessions import token_hash
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.db_manager import DBManager, open_vault
 from store_steps import an_account, created
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]

@@ -12,35 +12,35 @@ _PACKETS = "tests/unit/xianyu/test_packets.py::"
 NOTICED: tuple[Noticed, ...] = (
     one(
         "a burst has no longest time",
-        "conversations.py",
+        "messages/conversations.py",
         "quiet * LONGEST_BURST_FACTOR",
         "quiet * 10_000",
         f"{_BURSTS}test_f4_a_buyer_who_never_pauses_is_answered_all_the_same",
     ),
     one(
         "the item of a burst is that of its last message only",
-        "conversations.py",
+        "messages/conversations.py",
         "item_id=next((message.item_id for message in reversed(messages) if message.item_id), None)",
         "item_id=last.item_id",
         f"{_BURSTS}test_f4_a_burst_is_about_the_last_item_that_was_named_in_it",
     ),
     one(
         "a chat overtakes another at the shop's limit",
-        "conversations.py",
+        "messages/conversations.py",
         "if self._room.locked() and not burst.is_next:",
         "if False:",
         f"{_BURSTS}test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody",
     ),
     one(
         "a once-only default also stops rules",
-        "conversations.py",
+        "messages/conversations.py",
         "once=is_default and account.default_reply_once",
         "once=account.default_reply_once",
         f"{_BURSTS}test_f4_a_default_reply_that_is_given_once_stops_no_rule",
     ),
     one(
         "an item's reply comes before a general rule",
-        "replies.py",
+        "messages/replies.py",
         "return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)\n",
         "item = account.item(asked.item_id)\n"
         "    rule = None if rule and not rule.item_ids and item and item.reply else rule\n"
@@ -49,35 +49,35 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a refused resend counts as refused although the first may have arrived",
-        "outbox.py",
+        "messages/outbox.py",
         "Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id)",
         "Sent(SendOutcome.REFUSED, refusal.reason, row_id)",
         "tests/connection/test_replies.py::test_f4_a_refusal_of_what_was_sent_again_leaves_it_uncertain",
     ),
     one(
         "the owner between two parts is spoken over",
-        "outbox.py",
+        "messages/outbox.py",
         "verdict = await self._sendings.begin(sending, guard)",
         "verdict = await self._sendings.begin(sending, lambda _: guard and None)",
         f"{_BURSTS}test_f4_the_owner_who_speaks_between_two_parts_has_the_last_word",
     ),
     one(
         "an uncertain paid message is sent again at the next start",
-        "outbox.py",
+        "messages/outbox.py",
         "sending.outcome is SendOutcome.UNCERTAIN and sending.row.kind is not OutboxKind.PAID",
         "sending.outcome is SendOutcome.UNCERTAIN",
         f"{_CRASHES}test_f4_an_uncertain_paid_message_is_never_sent_again_by_a_later_connection",
     ),
     one(
         "auto-confirm off between intent and call confirms all the same",
-        "orders.py",
+        "orders/orders.py",
         "if not self._link.allows() or not still_wanted():",
         "if not self._link.allows():",
         f"{_CRASHES}test_f4_switching_the_confirmation_off_between_its_announcement_and_the_call_confirms_nothing",
     ),
     one(
         "the page overwrites a known buyer",
-        "orders.py",
+        "orders/orders.py",
         'buyer_id="" if order.buyer_id else seen.buyer_id',
         "buyer_id=seen.buyer_id",
         "tests/connection/test_doubtful_cards.py::test_f4_the_page_names_no_other_buyer_than_the_card_did",
@@ -105,7 +105,7 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a message is acknowledged before it is stored",
-        "xianyu_live.py",
+        "connection/xianyu_live.py",
         "        heard = await incoming.store(events)\n        await socket.ack(push)\n",
         "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
         "tests/connection/test_line.py::test_c18_a_message_is_acknowledged_only_once_it_is_stored",
@@ -115,13 +115,13 @@ NOTICED: tuple[Noticed, ...] = (
             "an old reply writes over the owner's new cookie",
             (
                 Edit(
-                    "credentials.py",
+                    "storage/credentials.py",
                     "            if not _still_based_on(connection, account_id, based_on):\n"
                     "                return False\n            statement = insert_or(connection, cookie_jars)\n",
                     "            statement = insert_or(connection, cookie_jars)\n",
                 ),
                 Edit(
-                    "credentials.py",
+                    "storage/credentials.py",
                     "cookie_jars.c.account_id == account.id, cookie_jars.c.based_on == account.cookie_version",
                     "cookie_jars.c.account_id == account.id",
                 ),

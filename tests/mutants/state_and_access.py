@@ -12,14 +12,14 @@ _TOTP = "tests/api/test_second_factor.py::"
 NOTICED: tuple[Noticed, ...] = (
     one(
         "a second-factor code several steps old or new is taken",
-        "second_factor.py",
+        "auth/second_factor.py",
         "STEPS_ASIDE: Final = 1\n",
         "STEPS_ASIDE: Final = 3\n",
         f"{_TOTP}test_f4_a_code_counts_one_step_before_and_after_its_own_and_no_further",
     ),
     one(
         "a used step is forgotten when the factor is taken away",
-        "second_factor.py",
+        "auth/second_factor.py",
         "values(totp_sealed=None, new_totp_sealed=None)",
         "values(totp_sealed=None, new_totp_sealed=None, totp_step=0)",
         f"{_TOTP}test_f4_a_used_code_counts_for_no_later_factor_either",
@@ -33,14 +33,14 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a list under a secret name is logged as it is",
-        "redaction.py",
+        "logs/redaction.py",
         "        return [_hidden_part(part) for part in value]\n",
         "        return [_cleaned(part, 1) for part in value]\n",
         "tests/unit/test_redaction.py::test_f4_a_list_under_a_secret_name_shows_marks_only",
     ),
     one(
         "entries of an earlier account of the same id are seen by colleagues of the new one",
-        "access.py",
+        "auth/access.py",
         "(at_ms is not None and at_ms < account.created_at_ms)",
         "(at_ms is not None and at_ms < 0)",
         f"{_ACCESS}test_f4_colleagues_see_nothing_of_an_earlier_account_of_the_same_id",
@@ -61,28 +61,28 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a new cookie sits out the back-off of the old one",
-        "account_task.py",
+        "accounts/account_task.py",
         "        if self._failed_for is not None and self._failed_for != account.run_key:\n",
         "        if False:\n",
         f"{_MANAGER}test_f4_a_new_cookie_does_not_sit_out_the_back_off_of_the_old_one",
     ),
     one(
         "saying enabled again does not skip the back-off",
-        "cookie_manager.py",
+        "accounts/cookie_manager.py",
         "self._task_manager.wake(account_id, skip_backoff=True)",
         "self._task_manager.wake(account_id)",
         f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
     ),
     one(
         "every change skips the back-off",
-        "account_task.py",
+        "accounts/account_task.py",
         "        if skip_backoff:\n",
         "        if True:\n",
         f"{_MANAGER}test_f4_a_change_that_has_nothing_to_do_with_the_connection_leaves_the_back_off_alone",
     ),
     one(
         "an ended connection counts as running",
-        "account_task.py",
+        "accounts/account_task.py",
         "        self._connection = self._link = None\n        error =",
         "        self._link = None\n        error =",
         f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
@@ -90,14 +90,14 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "only the first account of an atomic batch is read again after a stale write",
-        "change_path.py",
+        "accounts/change_path.py",
         "            for change in changes:\n                await self.refresh(change.account_id)\n",
         "            for change in changes[:1]:\n                await self.refresh(change.account_id)\n",
         f"{_MANAGER}test_f4_after_a_stale_write_every_account_of_an_atomic_batch_is_read_again",
     ),
     one(
         "what another writer did is told in another order",
-        "change_path.py",
+        "accounts/change_path.py",
         "        for entry in glimpse.entries:\n",
         "        for entry in reversed(glimpse.entries):\n",
         f"{_MANAGER}test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done",
@@ -107,7 +107,7 @@ NOTICED: tuple[Noticed, ...] = (
             "work that waits while the store degrades is left waiting",
             (
                 Edit(
-                    "group_writer.py",
+                    "storage/group_writer.py",
                     "            waiting = [work for work in self._waiting if not isinstance(work, _Mark)]\n"
                     "            self._waiting = deque(work for work in self._waiting if isinstance(work, _Mark))\n",
                     "            waiting: list[_Work] = []\n",
@@ -118,14 +118,14 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "a rotation stops after one round",
-        "key_rotation.py",
+        "storage/key_rotation.py",
         "            if not renewed:\n                return",
         "            if True:\n                return",
         "tests/contract/test_key_rotation.py::test_f4_a_value_written_under_the_old_key_behind_the_round_is_found_by_the_next",
     ),
     one(
         "a shop is shared with a 101st colleague",
-        "access.py",
+        "auth/access.py",
         "or 0) >= MOST_STAFF:",
         "or 0) > MOST_STAFF:",
         "tests/contract/test_access.py::test_f4_a_shop_is_shared_with_a_hundred_and_no_more",

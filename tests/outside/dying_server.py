@@ -7,9 +7,9 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from shoal.cli import main
-from shoal.outbox import Outbox
-from shoal.sendings import Sendings
+from shoal.cli.app import main
+from shoal.messages.outbox import Outbox
+from shoal.messages.sendings import Sendings
 
 
 def die() -> NoReturn:

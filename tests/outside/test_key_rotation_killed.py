@@ -12,10 +12,10 @@ import pytest
 
 from benchmarks.processes import ServerProcess
 from quick_start import blank_database
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
-from shoal.sealed_values import count_by_key
-from shoal.vault import key_id, read_key_file
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.sealed_values import count_by_key
+from shoal.storage.vault import key_id, read_key_file
 from standins import cookie_of, unb_of
 from store_steps import an_account, created
 

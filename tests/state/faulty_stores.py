@@ -18,12 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shoal.account import Account, Observation
-from shoal.database import Database
-from shoal.db_manager import DBManager
-from shoal.errors import NotApplied, OutcomeUnknown, StoreError
-from shoal.journal import JournalEntry
-from shoal.store import (
+from shoal.accounts.account import Account, Observation
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.store import (
     Change,
     Committed,
     Contents,
@@ -35,7 +32,10 @@ from shoal.store import (
     Settlement,
     Unsettled,
 )
-from shoal.vault import Vault
+from shoal.errors import NotApplied, OutcomeUnknown, StoreError
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.vault import Vault
 from state.virtual_loop import VirtualLoop
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 
-from shoal.account import Account
-from shoal.rule_edits import Wanted
+from shoal.accounts.account import Account
+from shoal.rules.rule_edits import Wanted
 from shoal.xianyu.cookie_string import require_cookie
 from standins import cookie_of
 

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from shoal.account import Account, AccountState
-from shoal.account_task import Link
-from shoal.backoff import BackoffLimits
-from shoal.change_path import Caller
-from shoal.cookie_manager import CookieManager
+from shoal.accounts.account import Account, AccountState
+from shoal.accounts.account_task import Link
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.store import MemoryStore
+from shoal.concurrency.fair_limiter import FairLimiter, evenly, in_bursts
 from shoal.errors import TemporaryFailure
-from shoal.fair_limiter import FairLimiter, evenly, in_bursts
-from shoal.store import MemoryStore
 from standins import ANN, FakeSite, cookie_of
 from state.test_task_side import on_virtual_time
 from state.world import settings

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from shoal.account import Account, AccountState
-from shoal.account_task import Link
-from shoal.change_path import Caller
-from shoal.cookie_manager import CookieManager
+from shoal.accounts.account import Account, AccountState
+from shoal.accounts.account_task import Link
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.store import MemoryStore
 from shoal.errors import NeedsOwner
-from shoal.store import MemoryStore
 from standins import ANN, cookie_of
 from state.model import Call
 from state.virtual_loop import VirtualLoop

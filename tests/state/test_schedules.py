@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from shoal.account import AccountState
-from shoal.change_path import Caller
-from shoal.cookie_manager import CookieManager
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.journal import fold, projection
 from shoal.errors import StaleGeneration
-from shoal.journal import fold, projection
 from standins import cookie_of
 from state.faulty_stores import Fate, FaultySqlite, FaultyStore, Weather
 from state.model import Call

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shoal.account import Account, AccountState, Observation
-from shoal.account_task import Link
-from shoal.change_path import Caller
-from shoal.cookie_manager import CookieManager
+from shoal.accounts.account import Account, AccountState, Observation
+from shoal.accounts.account_task import Link
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.seller_numbers import SellerNumbers
+from shoal.accounts.store import MemoryStore
+from shoal.concurrency.fair_limiter import evenly
 from shoal.errors import DuplicateUnb, NeedsOwner, OtherUnb, StoreError, TemporaryFailure, UnknownNumber
-from shoal.fair_limiter import evenly
-from shoal.seller_numbers import SellerNumbers
-from shoal.store import MemoryStore
 from standins import ANN, QUICK, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
 from state.world import settings

@@ -11,15 +11,15 @@ from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
-from shoal.account import Account, AccountState, ParkReason, RunKey
-from shoal.account_task import Link
-from shoal.change_path import Caller
+from shoal.accounts.account import Account, AccountState, ParkReason, RunKey
+from shoal.accounts.account_task import Link
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.accounts.events import AccountChanged, Event, EventBus
+from shoal.accounts.journal import JournalEntry, fold, projection
+from shoal.accounts.wishes import all_rules
 from shoal.config import Settings, load_settings
-from shoal.cookie_manager import CookieManager, Outcome
 from shoal.errors import NeedsOwner, ShoalError, StoreError, TemporaryFailure
-from shoal.events import AccountChanged, Event, EventBus
-from shoal.journal import JournalEntry, fold, projection
-from shoal.wishes import all_rules
 from standins import cookie_of
 from state.faulty_stores import FaultySqlite, FaultyStore
 from state.linearizability import Operation, linearization

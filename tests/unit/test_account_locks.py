@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shoal.account_locks import AccountLocks, Hold
+from shoal.accounts.account_locks import AccountLocks, Hold
 from shoal.errors import LockTimeout, StoreDegraded
 
 

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.shell.api_client import ApiClient, Refused
+from shoal.cli.api_client import ApiClient, Refused
 
 
 async def test_a_server_that_takes_no_password_in_clear_never_hears_one() -> None:

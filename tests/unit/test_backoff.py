@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from shoal.backoff import Backoff, BackoffLimits
+from shoal.accounts.backoff import Backoff, BackoffLimits
 
 
 class Longest(Random):

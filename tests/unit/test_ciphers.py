@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from certificates import certificate
-from shoal.tls import Certificate
+from shoal.server.tls import Certificate
 from shoal.xianyu.site_session import open_site_session
 
 

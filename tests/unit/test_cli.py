@@ -19,16 +19,16 @@ import pytest
 from rich.console import Console
 
 from shoal import __version__
-from shoal.account import AccountState, ParkReason
-from shoal.addresses import reachable_url
-from shoal.cli import main
+from shoal.accounts.account import AccountState, ParkReason
+from shoal.cli.api_client import EventParser, server_url
+from shoal.cli.app import main
+from shoal.cli.hidden_prompt import ask_hidden
+from shoal.cli.tables import account_facts, account_table, summary
+from shoal.cli.token_file import TokenFile
+from shoal.cli.words import ago, is_chinese, printable, reason_words, state_text, state_word
 from shoal.errors import ConfigError
-from shoal.listener import bind
-from shoal.shell.api_client import EventParser, server_url
-from shoal.shell.hidden_prompt import ask_hidden
-from shoal.shell.tables import account_facts, account_table, summary
-from shoal.shell.token_file import TokenFile
-from shoal.shell.words import ago, is_chinese, printable, reason_words, state_text, state_word
+from shoal.network.addresses import reachable_url
+from shoal.server.listener import bind
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ def _english_and_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 HELP = """
 import re, typer
-from shoal.cli import app
+from shoal.cli.app import app
 
 def walk(command, path):
     texts = {"": command.help}

@@ -11,10 +11,10 @@ from typing import cast
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from shoal.acceptor import Acceptor
-from shoal.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
 from shoal.api.request_limits import RequestLimits
-from shoal.connections import STATE_KEY, Connection, Connections, Limits, grouped, most_connections
+from shoal.network.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
+from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, grouped, most_connections
+from shoal.server.acceptor import Acceptor
 from standins import until
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shoal.account import SCALAR_FIELDS, ParkReason, StopReason
+from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
 from shoal.api.order_shapes import OrderStatusShape
 from shoal.api.retry_reasons import RETRY_REASONS
-from shoal.order_book import Act, IntentState, Why
-from shoal.security_log import SecurityEvent
+from shoal.auth.security_log import SecurityEvent
+from shoal.orders.order_book import Act, IntentState, Why
 
 TEXTS = Path(__file__).parents[2] / "web" / "src" / "i18n"
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from shoal.account import Account, AccountState, Observation, StateMove, check_account_id
-from shoal.account_task import Link
-from shoal.change_path import Caller
-from shoal.cookie_manager import BATCH_AT_ONCE, CookieManager
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.account import Account, AccountState, Observation, StateMove, check_account_id
+from shoal.accounts.account_task import Link
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import BATCH_AT_ONCE, CookieManager
+from shoal.accounts.events import AccountChanged, AccountStateChanged, Subscription
+from shoal.accounts.journal import fold, projection
+from shoal.accounts.store import Change, Glimpse, MemoryStore, Refused, Settle, Settlement
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
@@ -31,10 +32,9 @@ from shoal.errors import (
     TemporaryFailure,
     UnknownAccount,
 )
-from shoal.events import AccountChanged, AccountStateChanged, Subscription
-from shoal.journal import fold, projection
-from shoal.keywords import KeywordRow
-from shoal.store import Change, Glimpse, MemoryStore, Refused, Settle, Settlement
+from shoal.rules.keywords import KeywordRow
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
 from standins import ANN, HOURS, FakeSite, cookie_of, managing, until
 
 

@@ -18,15 +18,17 @@ RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "xml"}
 """Modules whose readers make objects, or follow what the data names. XML is read by defusedxml alone."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
-STARTS_A_PROCESS = {"demo/child_process.py", "sheet_processes.py"}
+STARTS_A_PROCESS = {"cli/demo/child_process.py", "rules/sheet_processes.py"}
 """Each starts this very interpreter on a module of ours."""
 GUESSABLE = {
-    "account_task.py", "backoff.py", "conversations.py", "cookie_manager.py", "site_login.py", "task_manager.py",
-    "upkeep.py", "xianyu/identity.py", "xianyu/qr_login.py", "xianyu_live.py",
+    "accounts/account_task.py", "accounts/backoff.py", "accounts/cookie_manager.py", "accounts/task_manager.py",
+    "connection/site_login.py", "connection/upkeep.py", "connection/xianyu_live.py", "messages/conversations.py",
+    "xianyu/identity.py", "xianyu/qr_login.py",
 }  # fmt: skip
 """Who may use a generator that can be foretold: waits, and the numbers that the site's own page makes up."""
 NAMES_OF_OURS = {
-    "database.py", "migrations/versions/0008_first_hours.py", "schema.py", "server_lease.py", "store_figures.py",
+    "storage/database.py", "storage/migrations/versions/0008_first_hours.py", "storage/schema.py",
+    "storage/server_lease.py", "storage/store_figures.py",
 }  # fmt: skip
 """Where a text of SQL is put together, from names that stand beside it: pragmas, BEGIN, conditions of indexes."""
 SITE_SIGNATURE = "xianyu/sign.py"
@@ -114,7 +116,7 @@ def test_what_came_in_stands_in_no_text_of_sql() -> None:
 def test_what_must_not_be_guessed_is_made_by_the_systems_generator() -> None:
     uses = {name for name, tree in _sources() if "random" in _imports(tree) and not name.startswith(SANDBOX)}
     assert uses <= GUESSABLE, "make secrets by `secrets` or os.urandom"
-    assert {"secrets", "os"} & _imports(ast.parse((PACKAGE / "vault.py").read_text(encoding="utf-8")))
+    assert {"secrets", "os"} & _imports(ast.parse((PACKAGE / "storage/vault.py").read_text(encoding="utf-8")))
 
 
 def test_hashes_are_sha_256_but_for_the_sites_own_signature() -> None:
@@ -135,7 +137,7 @@ def test_one_cipher_seals() -> None:
         if found:
             ciphers[name] = found
     aead = "cryptography.hazmat.primitives.ciphers.aead"
-    assert ciphers == {"vault.py": {aead, f"{aead}.AESGCM"}}
+    assert ciphers == {"storage/vault.py": {aead, f"{aead}.AESGCM"}}
 
 
 def _is_of(call: ast.Call, module: str) -> bool:

@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from shoal.account import AccountState, Observation
-from shoal.credentials import Credentials
-from shoal.database import DATABASE_FILE, LOCK_FILE, MARKER_FILE, Database
-from shoal.db_manager import DBManager, open_vault
+from shoal.accounts.account import AccountState, Observation
 from shoal.errors import ConfigError, NotApplied, ShoalError, StoreError
+from shoal.storage.credentials import Credentials
+from shoal.storage.database import DATABASE_FILE, LOCK_FILE, MARKER_FILE, Database
+from shoal.storage.db_manager import DBManager, open_vault
 from store_steps import an_account, committed, created, edit
 
 
@@ -86,7 +86,7 @@ async def test_a_second_server_is_refused_by_name(tmp_path: Path) -> None:
 async def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, os, pathlib\n"
-        "from shoal.database import Database\n"
+        "from shoal.storage.database import Database\n"
         "async def main():\n"
         "    await Database(pathlib.Path(sys.argv[1])).open()\n"
         "    print('open', flush=True)\n"

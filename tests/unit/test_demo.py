@@ -12,15 +12,15 @@ import psutil
 import pytest
 from rich.console import Console
 
-from shoal.account import check_account_id
-from shoal.database import Database
-from shoal.demo.child_process import ChildDied, ChildProcess
-from shoal.demo.directory import DEMO_MARKER, demo_directory
-from shoal.demo.screen import DemoScreen
-from shoal.demo.shops import SHOPS
+from shoal.accounts.account import check_account_id
+from shoal.cli.api_client import ApiClient
+from shoal.cli.board import AccountBoard
+from shoal.cli.demo.child_process import ChildDied, ChildProcess
+from shoal.cli.demo.directory import DEMO_MARKER, demo_directory
+from shoal.cli.demo.screen import DemoScreen
+from shoal.cli.demo.shops import SHOPS
 from shoal.errors import ConfigError
-from shoal.shell.api_client import ApiClient
-from shoal.shell.board import AccountBoard
+from shoal.storage.database import Database
 
 READY = r'^SANDBOX \{"url": "([^"]+)"'
 
@@ -162,7 +162,7 @@ async def test_a_child_ends_with_its_starter_however_that_ends(tmp_path: Path) -
 
 _STARTER = f"""
 import asyncio, os, pathlib
-from shoal.demo.child_process import ChildProcess
+from shoal.cli.demo.child_process import ChildProcess
 
 async def main():
     child = ChildProcess("sandbox", pathlib.Path("sandbox.log"))

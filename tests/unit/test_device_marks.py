@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.device_marks import LIFETIME_SECONDS, MOST_PEOPLE, DeviceMarks
+from shoal.auth.device_marks import LIFETIME_SECONDS, MOST_PEOPLE, DeviceMarks
 
 NOW = 1_900_000_000.0
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-import shoal.diagnosis
-from shoal.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
+import shoal.accounts.diagnosis
+from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
+from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.api.advice import ADVICE
 from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
 from shoal.console import proxy_check
-from shoal.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
-from shoal.rule import Rule
-from shoal.sendings import SendOutcome
+from shoal.messages.sendings import SendOutcome
+from shoal.rules.rule import Rule
 
 NOW = 1_800_000_000_000
 SHOP = Account(
@@ -242,7 +242,7 @@ def test_every_finding_has_its_sentences_in_both_languages() -> None:
             assert _names(zh) == _names(en), finding
             assert not zh or re.search(r"[\u4e00-\u9fff]", zh), finding
             assert not re.search(r"[\u4e00-\u9fff]", en), finding
-    source = "".join(Path(str(module.__file__)).read_text() for module in (shoal.diagnosis, proxy_check))
+    source = "".join(Path(str(module.__file__)).read_text() for module in (shoal.accounts.diagnosis, proxy_check))
     told = {finding for values, finding in BLOCKED + BESIDES} | {check.finding for check in diagnose(facts())}
     rest = ADVICE.keys() - told
     assert all(f'"{finding}"' in source for finding in rest), rest

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from shoal.concurrency.fair_threads import FairThreads, beside, beside_for_buyers
+from shoal.concurrency.fair_turns import FairTurns, ServerBusy, asking_person
 from shoal.errors import TooManyCalls
-from shoal.fair_threads import FairThreads, beside, beside_for_buyers
-from shoal.fair_turns import FairTurns, ServerBusy, asking_person
 from standins import until
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from shoal import database as database_module
-from shoal.database import DATABASE_FILE, Database
-from shoal.db_manager import DBManager
+from shoal.accounts.journal import fold, projection
+from shoal.accounts.store import Committed, Refused, Unsettled
 from shoal.errors import NotApplied, OutcomeUnknown, StoreDegraded, StoreError, UnknownAccount
-from shoal.journal import fold, projection
-from shoal.store import Committed, Refused, Unsettled
-from shoal.vault import Vault
+from shoal.storage import database as database_module
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.vault import Vault
 from standins import until
 from store_steps import Settlements, an_account, committed, created, creation, edit, living, settled, submitted
 

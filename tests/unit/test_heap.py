@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import ctypes
-from shoal.heap import keep_large_blocks_apart
+from shoal.server.heap import keep_large_blocks_apart
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 class Info(ctypes.Structure):
@@ -34,6 +34,8 @@ def test_a_buffer_of_a_connection_is_mapped_by_itself(*, apart: bool, mapped: st
 
 
 def test_what_is_loaded_is_out_of_the_collectors_sight() -> None:
-    program = "import gc; from shoal.heap import set_apart_what_is_loaded as run; run(); print(len(gc.get_objects()))"
+    program = (
+        "import gc; from shoal.server.heap import set_apart_what_is_loaded as run; run(); print(len(gc.get_objects()))"
+    )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert int(told.stdout) < 200

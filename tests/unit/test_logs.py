@@ -17,9 +17,9 @@ import structlog
 import uvicorn
 
 import shoal
-from shoal.logs import configure_logging, redact_event
-from shoal.redaction import redact_text
-from shoal.reply_server import build_app
+from shoal.logs.logs import configure_logging, redact_event
+from shoal.logs.redaction import redact_text
+from shoal.server.reply_server import build_app
 from standins import quick_settings
 
 SECRETS = ("1f0e7c2d9a3b4c5d", "a1b2c3d4e5f6_1766000000000", "2200000000001", "correct-horse")

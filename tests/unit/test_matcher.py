@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal import matcher
 from shoal.errors import InvalidInput
-from shoal.folding import folded
-from shoal.matcher import MANY_WORDS, MAX_PATTERNS, WHY_NOT, Matcher, has_whole_word
-from shoal.rule import MatchMode, Part, Rule, WordMode
-from shoal.schedule import Moment, Span
+from shoal.rules import matcher
+from shoal.rules.folding import folded
+from shoal.rules.matcher import MANY_WORDS, MAX_PATTERNS, WHY_NOT, Matcher, has_whole_word
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.schedule import Moment, Span
 
 NOON = Moment(3, 720)
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from shoal.api.order_shapes import FULL_EXAMPLE
-from shoal.shell.order_tables import order_facts, order_line, order_table
+from shoal.cli.order_tables import order_facts, order_line, order_table
 
 ORDER: dict[str, Any] = FULL_EXAMPLE
 

@@ -14,16 +14,16 @@ import pytest
 import shoal
 from certificates import certificate
 from judged_addresses import INSIDE, OUTSIDE
-from shoal.outbound import Outbound
-from shoal.tls import Certificate
+from shoal.network.outbound import Outbound
+from shoal.server.tls import Certificate
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 _ASKED = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from shoal.public_addresses import is_public, meanings
-from shoal.tls import Certificate
+from shoal.network.public_addresses import is_public, meanings
+from shoal.server.tls import Certificate
 texts, file = json.loads(sys.argv[2]), Path(sys.argv[3])
 context = Certificate(file, file).context()
 print(json.dumps({

@@ -13,7 +13,7 @@ from judged_addresses import INSIDE, OUTSIDE
 from proxies import SITE, Kind, small_proxy, tripwire
 from shoal.config import load_settings
 from shoal.errors import ConfigError
-from shoal.outbound import GuardedConnector, Outbound, TargetRefused, look_up
+from shoal.network.outbound import GuardedConnector, Outbound, TargetRefused, look_up
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.site_session import Redirected, open_session, open_site_session
 

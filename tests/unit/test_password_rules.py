@@ -11,11 +11,11 @@ from argon2.low_level import Type
 from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]
 
 from quick_start import blank_database, cheap_hasher
-from shoal import passwords as module
-from shoal.database import Database
+from shoal.auth import passwords as module
+from shoal.auth.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, Passwords, made_up_password
+from shoal.auth.users import Users
 from shoal.errors import InvalidInput
-from shoal.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, Passwords, made_up_password
-from shoal.users import Users
+from shoal.storage.database import Database
 from store_steps import Clock
 
 LONG = "多云 correct staple, 电池 horse! "

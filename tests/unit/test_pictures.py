@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picture_files import a_gif, a_jpeg, a_png, a_webp
-from shoal.account import ItemSetting
+from shoal.accounts.account import ItemSetting
 from shoal.errors import InvalidInput, NotApplied, TemporaryFailure
-from shoal.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
-from shoal.pictures import UNUSED_DAYS, URL_PREFIX, Pictures, is_kept
-from shoal.rule import Rule
+from shoal.messages.picture_formats import MAX_PICTURE_BYTES, MAX_SIDE_PIXELS, measure
+from shoal.messages.pictures import UNUSED_DAYS, URL_PREFIX, Pictures, is_kept
+from shoal.rules.rule import Rule
 from store_steps import an_account
 
 DAY = 86_400.0

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from shoal.redaction import MAX_CHARACTERS, redact_fields, redact_path, redact_text
+from shoal.logs.redaction import MAX_CHARACTERS, redact_fields, redact_path, redact_text
 
 TOKEN = "dZ8kQm1xV7nB3cR5tY9wL2pG6sH4jF0aE-_uIoPq12A"
 COOKIE = "1f0e7c2d9a3b4c5d1f0e"
@@ -218,7 +218,7 @@ def test_a_monster_is_cut() -> None:
 def test_what_a_process_says_as_it_dies_goes_the_same_way() -> None:
     program = f"""
         import sys, threading
-        from shoal.logs import configure_logging, log_crashes
+        from shoal.logs.logs import configure_logging, log_crashes
 
         configure_logging(json=True)
         log_crashes()

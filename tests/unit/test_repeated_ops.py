@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from shoal.change_path import Caller
-from shoal.cookie_manager import CookieManager, Outcome
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.accounts.store import Change, MemoryStore, Refused, Settle
 from shoal.errors import AlreadyRemoved, StaleGeneration, UnknownAccount
-from shoal.store import Change, MemoryStore, Refused, Settle
 from standins import ANN, FakeSite, cookie_of, managing, until
 
 FIRST = Caller(actor="user:ann", owner_id=1, op_id="op")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from shoal.account import Account, ItemSetting
-from shoal.matcher import Matcher
-from shoal.replies import LONGEST_HEARD, Asked, choose_answer, chosen, explain, fill, joined
-from shoal.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule
-from shoal.schedule import Moment
+from shoal.accounts.account import Account, ItemSetting
+from shoal.messages.replies import LONGEST_HEARD, Asked, choose_answer, chosen, explain, fill, joined
+from shoal.rules.matcher import Matcher
+from shoal.rules.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule
+from shoal.rules.schedule import Moment
 
 
 def asked(text: str = "在吗", item_id: str | None = None) -> Asked:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shoal.rule import VARIABLES, MatchMode
-from shoal.verdicts import Verdict
+from shoal.messages.verdicts import Verdict
+from shoal.rules.rule import VARIABLES, MatchMode
 from shoal.xianyu.trade_texts import SYSTEM_TEXTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replies.md").read_text(encoding="utf-8")

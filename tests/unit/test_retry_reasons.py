@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.language import Language
 from shoal.api.retry_reasons import RETRY_REASONS, retry_words
-from shoal.diagnosis import PROXY_REASONS
+from shoal.connection.upkeep import DeafConnection
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
-from shoal.upkeep import DeafConnection
 from shoal.xianyu.live_socket import ReplyTimeout, SocketClosed, TokenRefused
 from shoal.xianyu.site_session import SITE_UNTRUSTED, UNREACHABLE
 
 ROOT = Path(__file__).parents[2] / "src" / "shoal"
 CODE = re.compile(r"\bcode=\"(\w+)\"")
-ENDING = ("xianyu/live_socket.py", "xianyu/mtop.py", "upkeep.py", "socket_tokens.py", "xianyu_live.py")
+ENDING = (
+    "xianyu/live_socket.py",
+    "xianyu/mtop.py",
+    "connection/upkeep.py",
+    "connection/socket_tokens.py",
+    "connection/xianyu_live.py",
+)
 """Where the failures arise that end a connection."""
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from shoal.errors import InvalidInput
-from shoal.rule import MatchMode, Part, Rule, WordMode
-from shoal.rule_edits import replaced
-from shoal.rule_sheet import COLUMNS
-from shoal.schedule import Span
-from shoal.sheets import UnusableRows
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.rule_edits import replaced
+from shoal.rules.rule_sheet import COLUMNS
+from shoal.rules.schedule import Span
+from shoal.rules.sheets import UnusableRows
 from table_files import a_table, rules_read, texts_of, written
 
 RULES = (

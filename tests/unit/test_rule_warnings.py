@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.matcher import Matcher
-from shoal.rule import MatchMode, Part, Rule, WordMode
-from shoal.rule_warnings import WarningCode, warnings_of
-from shoal.schedule import Moment, Span
+from shoal.rules.matcher import Matcher
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.rule_warnings import WarningCode, warnings_of
+from shoal.rules.schedule import Moment, Span
 
 NIGHT = (Span(start="22:00", end="06:00"),)
 LATE = (Span(start="23:00", end="01:00"),)

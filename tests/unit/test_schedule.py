@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoal.schedule import EVERY_DAY, WEEK_MINUTES, Moment, Schedule, Span, covers, holds, moment_in
+from shoal.rules.schedule import EVERY_DAY, WEEK_MINUTES, Moment, Schedule, Span, covers, holds, moment_in
 
 NIGHT = Span(weekdays=(5,), start="22:00", end="06:00")
 WORK = Span(weekdays=(1, 2, 3, 4, 5), start="09:00", end="18:00")

@@ -11,31 +11,24 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from shoal import (
-    access,
-    api_tokens,
-    bounded_head,
-    connections,
-    database,
-    fair_threads,
-    passwords,
-    picture_formats,
-    qr_logins,
-    second_factor,
-    sheet_processes,
-    sheet_worker,
-    sheets,
-)
 from shoal.api import bodies, body_limit
 from shoal.api.route_rules import Asks, routes_of, rule_of
+from shoal.auth import access, api_tokens, passwords, second_factor
+from shoal.auth.right import Right
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.sign_in_delays import Windows
+from shoal.auth.users import Role
+from shoal.concurrency import fair_threads
 from shoal.config import Settings
-from shoal.matcher import MAX_PATTERNS
-from shoal.reply_server import _ROUTES, build_app
-from shoal.right import Right
-from shoal.schema import metadata
-from shoal.security_log import SecurityEvent
-from shoal.sign_in_delays import Windows
-from shoal.users import Role
+from shoal.connection import qr_logins
+from shoal.messages import picture_formats
+from shoal.network import connections
+from shoal.rules import sheet_processes, sheet_worker, sheets
+from shoal.rules.matcher import MAX_PATTERNS
+from shoal.server import bounded_head
+from shoal.server.reply_server import _ROUTES, build_app
+from shoal.storage import database
+from shoal.storage.schema import metadata
 from standins import FakeSite, quick_settings
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from shoal.errors import InvalidInput
-from shoal.sheet_processes import SheetProcesses
+from shoal.rules.sheet_processes import SheetProcesses
 from standins import until
 from table_files import a_bomb, a_table, read_beside, texts_of
 
@@ -20,7 +20,7 @@ def children() -> list[psutil.Process]:
     found = []
     for one in psutil.Process().children():
         with suppress(psutil.Error):
-            if "shoal.sheet_worker" in one.cmdline():
+            if "shoal.rules.sheet_worker" in one.cmdline():
                 found.append(one)
     return found
 
@@ -74,7 +74,7 @@ async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_need
 
 _WRITES_A_TABLE = """
 import asyncio
-from shoal.sheet_processes import SheetProcesses
+from shoal.rules.sheet_processes import SheetProcesses
 async def main():
     await SheetProcesses().write("a", [], [])
     print("written", flush=True)

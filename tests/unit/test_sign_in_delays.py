@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from shoal.device_marks import LIFETIME_SECONDS
+from shoal.auth.device_marks import LIFETIME_SECONDS
+from shoal.auth.sign_in_delays import Guess, Known, SignInDelays, Windows
 from shoal.errors import TooManyAttempts
-from shoal.sign_in_delays import Guess, Known, SignInDelays, Windows
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shoal.site_pages import SitePages
+from shoal.xianyu.site_pages import SitePages
 
 
 @pytest.mark.parametrize(

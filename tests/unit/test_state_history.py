@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from shoal import state_history
-from shoal.account import AccountState, Observation, StateMove, StopReason
-from shoal.account_task import Link, now_ms
+from shoal.accounts import state_history
+from shoal.accounts.account import AccountState, Observation, StateMove, StopReason
+from shoal.accounts.account_task import Link, now_ms
+from shoal.accounts.state_history import StateHistory
+from shoal.accounts.store import MemoryStore
+from shoal.accounts.uptime import intervals, uptime
 from shoal.errors import NeedsOwner, NotApplied, OutcomeUnknown
-from shoal.state_history import StateHistory
-from shoal.store import MemoryStore
-from shoal.uptime import intervals, uptime
 from standins import ANN, FakeSite, cookie_of, managing, until
 
 S = AccountState

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certificates import certificate
 from shoal.errors import ConfigError
-from shoal.listener import check_door
-from shoal.tls import Certificate
+from shoal.server.listener import check_door
+from shoal.server.tls import Certificate
 from standins import quick_settings
 
 

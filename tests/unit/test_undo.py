@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.account import Account, ItemSetting
+from shoal.accounts.account import Account, ItemSetting
+from shoal.accounts.journal import JournalEntry, changes_between
+from shoal.accounts.undo import undo
 from shoal.errors import Conflict, InvalidInput
-from shoal.journal import JournalEntry, changes_between
-from shoal.rule import MatchMode, Part, Rule, WordMode
-from shoal.schedule import Span
-from shoal.undo import undo
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.schedule import Span
 
 A, B, C = (
     Rule.simple(id=name, keyword=name, reply=f"reply of {name}", position=place) for place, name in enumerate("abc")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.account import AccountState, StateMove, StopReason
-from shoal.uptime import intervals, uptime
+from shoal.accounts.account import AccountState, StateMove, StopReason
+from shoal.accounts.uptime import intervals, uptime
 
 S = AccountState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shoal.errors import ConfigError, StoreError
-from shoal.vault import Vault, parse_keys
+from shoal.storage.vault import Vault, parse_keys
 
 OLD, NEW = b"o" * 32, b"n" * 32
 

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from shoal.work_group import begin
+from shoal.messages.work_group import begin
 
 
 async def _work() -> None:

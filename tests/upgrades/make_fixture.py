@@ -16,14 +16,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from shoal.accounts.cookie_manager import Caller, CookieManager
+from shoal.auth.users import Role, Users
 from shoal.config import Settings
-from shoal.cookie_manager import Caller, CookieManager
-from shoal.credentials import Credentials
-from shoal.database import Database
-from shoal.db_manager import DBManager, open_vault
-from shoal.message_log import Direction, IncomingMessage, MessageLog
-from shoal.order_book import OrderBook
-from shoal.users import Role, Users
+from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.orders.order_book import OrderBook
+from shoal.storage.credentials import Credentials
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager, open_vault
 
 KEY = "5a" * 32
 PASSWORD = "lantern-otter-17-quince"
@@ -80,7 +80,7 @@ async def fill(place: Path) -> None:
 def site_of(settings: Settings) -> str:
     """What the server of this version binds its data to."""
     if has("reply_server"):
-        from shoal import reply_server
+        from shoal.server import reply_server
 
         if hasattr(reply_server, "_site_of"):
             return str(reply_server._site_of(settings))
@@ -95,7 +95,7 @@ async def silent(account: Any, link: Any) -> None:
 async def add_people(database: Database, vault: Any) -> dict[str, int]:
     """An administrator, an owner and, where there are such, staff; the owner is signed in."""
     if has("passwords"):
-        from shoal.passwords import Passwords
+        from shoal.auth.passwords import Passwords
 
         passwords = Passwords()
         users = Users(database, passwords)
@@ -109,7 +109,7 @@ async def add_people(database: Database, vault: Any) -> dict[str, int]:
     if hasattr(Role, "STAFF"):
         people["lin"] = (await users.create("lin", PASSWORD, role=Role.STAFF)).id
     if has("sessions"):
-        from shoal.sessions import Sessions
+        from shoal.auth.sessions import Sessions
 
         sessions = Sessions(database, hours=24 * 3650, idle_hours=0)
         token = await sessions.open(mei.id)
@@ -152,7 +152,7 @@ async def add_orders(book: OrderBook) -> None:
     """One order that was paid, with its time line."""
     facts = {"item_id": "900001", "buyer_id": "200000001", "chat_id": "c1"}
     if hasattr(book, "hear"):
-        from shoal.order_rows import News
+        from shoal.orders.order_rows import News
 
         await book.hear("shop", News(order_id="o1", status="completed", source="card", **facts))
     else:
@@ -163,9 +163,9 @@ async def add_rights(database: Database, manager: CookieManager, people: dict[st
     """A token for scripts and a shared shop, where there are such."""
     if not has("api_tokens"):
         return
-    from shoal.access import Access
-    from shoal.api_tokens import ApiTokens
-    from shoal.right import Right
+    from shoal.auth.access import Access
+    from shoal.auth.api_tokens import ApiTokens
+    from shoal.auth.right import Right
 
     tokens = ApiTokens(database)
     token, _ = await tokens.make(people["mei"], "script", Right.OPERATE, days=3650)

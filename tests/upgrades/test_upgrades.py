@@ -15,14 +15,14 @@ import pytest
 from sqlalchemy import Connection, inspect
 
 from doors import client_of
+from shoal.accounts.journal import fold, projection
+from shoal.api.server import Server
+from shoal.auth.right import Right
 from shoal.config import Settings
-from shoal.database import DATABASE_FILE, Database
 from shoal.errors import ConfigError
-from shoal.journal import fold, projection
-from shoal.migrations import steps
-from shoal.reply_server import build_app
-from shoal.right import Right
-from shoal.server import Server
+from shoal.server.reply_server import build_app
+from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.migrations import steps
 from standins import FakeSite, quick_settings
 from upgrades.make_fixture import KEY, PASSWORD, SAID_AT_MS
 
@@ -171,7 +171,7 @@ def dies_in_its_copy(data_dir: Path) -> subprocess.CompletedProcess[bytes]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
 
     script = (
-        "import asyncio, signal, sys; from pathlib import Path; from shoal.database import Database; "
+        "import asyncio, signal, sys; from pathlib import Path; from shoal.storage.database import Database; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_DFL); asyncio.run(Database(Path(sys.argv[1])).open())"
     )
     return subprocess.run(

@@ -7,8 +7,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel
 
-from shoal.account_task import now_ms
-from shoal.activity import Span, activity
+from shoal.accounts.account_task import now_ms
 from shoal.api.caller import TheServer, WhoReadsNamed
 from shoal.api.documented import READING_ONE
 from shoal.api.messages import OfAccount, asked_for
@@ -16,6 +15,7 @@ from shoal.api.moments import Moment
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
 from shoal.errors import InvalidInput
+from shoal.messages.activity import Span, activity
 
 routes = Routes(tags=["messages"])
 

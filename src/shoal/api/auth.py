@@ -26,15 +26,15 @@ from shoal.api.language import language_of
 from shoal.api.problems import problem_of
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
+from shoal.auth.second_factor import Factor
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.sessions import Session
+from shoal.auth.sign_in_delays import Guess, place_of
+from shoal.auth.sign_ins import SignedIn
+from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden, StoreError, TooManyAttempts, Unauthenticated
-from shoal.second_factor import Factor
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
-from shoal.sessions import Session
-from shoal.sign_in_delays import Guess, place_of
-from shoal.sign_ins import SignedIn
-from shoal.users import Role, User
 
 routes = Routes(tags=["session"])
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from fastapi import Header, Query, Request, Response
 from pydantic import BaseModel
 
-from shoal.access import Principal
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import BatchResult
 from shoal.api.bodies import BatchStatusBody
 from shoal.api.caller import TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.documented import CHANGING
@@ -18,12 +19,11 @@ from shoal.api.language import Language, language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.problems import problem_of
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.change_path import Caller
-from shoal.cookie_manager import BatchResult
+from shoal.auth.access import Principal
+from shoal.auth.right import Right
 from shoal.errors import Forbidden, InvalidInput, UnknownAccount
-from shoal.right import Right
-from shoal.server import Server
 
 routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 

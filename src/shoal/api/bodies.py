@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from shoal.api_tokens import DEFAULT_DAYS, LONGEST_DAYS
-from shoal.replies import LONGEST_HEARD
-from shoal.rule import MAX_REPLY_CHARACTERS
+from shoal.auth.api_tokens import DEFAULT_DAYS, LONGEST_DAYS
+from shoal.messages.replies import LONGEST_HEARD
+from shoal.rules.rule import MAX_REPLY_CHARACTERS
 
 MAX_BATCH = 5_000
 

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoal.api.problems import problem_answer
-from shoal.picture_formats import MAX_PICTURE_BYTES
+from shoal.messages.picture_formats import MAX_PICTURE_BYTES
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024

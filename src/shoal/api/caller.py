@@ -10,22 +10,22 @@ from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
-from shoal.access import Principal, right_missing
-from shoal.account import Account
-from shoal.answers import Reservation
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import LONGEST_WAIT_SECONDS
 from shoal.api.op_ids import new_op_id
 from shoal.api.route_rules import Asks, RouteRule, Shop, rule_of, ruled
+from shoal.api.server import Server
 from shoal.api.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
-from shoal.api_tokens import PREFIX
-from shoal.change_path import Caller
-from shoal.cookie_manager import LONGEST_WAIT_SECONDS
+from shoal.auth.access import Principal, right_missing
+from shoal.auth.api_tokens import PREFIX
+from shoal.auth.right import Right
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.sessions import Session
+from shoal.auth.users import Role, User
+from shoal.concurrency.fair_turns import asking_person
 from shoal.errors import Forbidden, InvalidInput, TooManyAttempts, Unauthenticated, UnknownAccount
-from shoal.fair_turns import asking_person
-from shoal.right import Right
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
-from shoal.sessions import Session
-from shoal.users import Role, User
+from shoal.storage.answers import Reservation
 
 _ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
 _bearer = HTTPBearer(auto_error=False, description="A token that POST /login or POST /tokens gave.")

@@ -8,15 +8,15 @@ from typing import Any
 from fastapi import Response
 from fastapi.encoders import jsonable_encoder
 
-from shoal.account import Account, AccountState
+from shoal.accounts.account import Account, AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import Outcome
 from shoal.api.large import has_many_rules
 from shoal.api.op_ids import shown_op_id
+from shoal.api.server import Server
 from shoal.api.shapes import account_body, etag, etag_of
-from shoal.change_path import Caller
-from shoal.cookie_manager import Outcome
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import AlreadyRemoved, StaleGeneration
-from shoal.fair_threads import beside
-from shoal.server import Server
 
 Shown = Callable[[Account], Any]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
-from shoal.account_task import now_ms
+from shoal.accounts.account_task import now_ms
 from shoal.api.bodies import TakeOverBody
 from shoal.api.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.changes import require_current
@@ -19,8 +19,8 @@ from shoal.api.leaving import while_here
 from shoal.api.messages import OfAccount, OfChat, asked_for
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.chat_pauses import ChatPause, PauseReason
-from shoal.chats import Chat
+from shoal.messages.chat_pauses import ChatPause, PauseReason
+from shoal.messages.chats import Chat
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import Response
 from pydantic import BaseModel
 
-from shoal.access import right_missing, right_to_change
 from shoal.api.bodies import AccountInfoBody, AutoConfirmBody, PauseBody, RemarkBody, SettingsBody
 from shoal.api.caller import (
     AccountToChange,
@@ -22,6 +21,7 @@ from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, DesiredBody, desired_body, example, rfc3339
+from shoal.auth.access import right_missing, right_to_change
 from shoal.errors import InvalidInput
 
 routes = Routes(tags=["account settings"], route_class=ChangingRoute)

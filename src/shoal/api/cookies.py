@@ -7,8 +7,8 @@ from typing import Literal
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from shoal.access import Principal
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
+from shoal.accounts.new_cookies import add_or_renew
 from shoal.api.bodies import CookieBody, NewAccountBody, StatusBody
 from shoal.api.caller import (
     AccountToChange,
@@ -26,6 +26,7 @@ from shoal.api.changes import changed, removed
 from shoal.api.documented import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute, leave_open
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import (
     CHANGE_EXAMPLE,
     AccountBody,
@@ -36,10 +37,9 @@ from shoal.api.shapes import (
     example,
     right_word,
 )
+from shoal.auth.access import Principal
+from shoal.auth.right import Right
 from shoal.errors import Forbidden, InvalidInput
-from shoal.new_cookies import add_or_renew
-from shoal.right import Right
-from shoal.server import Server
 
 routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 

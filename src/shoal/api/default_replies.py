@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, RootModel
 
-from shoal.account import Account
+from shoal.accounts.account import Account
 from shoal.api.bodies import DefaultReplyBody
 from shoal.api.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoReads
 from shoal.api.changes import changed, require_current
@@ -15,7 +15,7 @@ from shoal.api.documented import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.routing import Routes
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
-from shoal.once_replies import forget_once_replies
+from shoal.messages.once_replies import forget_once_replies
 
 routes = Routes(tags=["default replies"], route_class=ChangingRoute)
 

@@ -9,19 +9,19 @@ from typing import Annotated
 from fastapi import Header
 from pydantic import BaseModel
 
-from shoal.account import Account
-from shoal.account_task import now_ms
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.api.advice import ADVICE
 from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.documented import READING_ONE
 from shoal.api.language import Language, language_of
 from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.diagnosis import Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.errors import StoreError
-from shoal.reply_figures import reply_figures
-from shoal.server import Server
+from shoal.messages.reply_figures import reply_figures
 from shoal.xianyu.cookie_string import merge, parse_cookie
 
 routes = Routes(tags=["accounts"])

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.access import Principal
+from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, Subscription, Talk
+from shoal.accounts.journal import JournalEntry
+from shoal.api.server import Server
 from shoal.api.shapes import account_body, maybe_rfc3339, rfc3339
-from shoal.events import AccessChanged, AccountChanged, AccountStateChanged, Event, Subscription, Talk
-from shoal.journal import JournalEntry
-from shoal.server import Server
-from shoal.site_pages import SitePages
+from shoal.auth.access import Principal
+from shoal.xianyu.site_pages import SitePages
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000

@@ -12,16 +12,16 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from shoal.access import Principal
 from shoal.api.caller import SessionToken, TheServer, WhoReads
 from shoal.api.documented import READING, Responses
 from shoal.api.event_feed import Told, account_events
 from shoal.api.problems import answer_to
 from shoal.api.refusals import note_refusal
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.streams import is_over, while_signed_in
+from shoal.auth.access import Principal
 from shoal.errors import TooManyCalls
-from shoal.server import Server
 
 routes = Routes(tags=["events"])
 

@@ -6,8 +6,8 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.session_cookie import cookie_counts, cookie_token
-from shoal.redaction import redact_path
-from shoal.security_log import SecurityEvent
+from shoal.auth.security_log import SecurityEvent
+from shoal.logs.redaction import redact_path
 
 _TELLS_ITSELF = "/console/session"
 """It refuses and notes foreign pages by itself."""

@@ -14,8 +14,8 @@ from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, rfc3339
-from shoal.server import Server
 
 routes = Routes(tags=["system"])
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
-from shoal.access import Principal, right_to_change
-from shoal.account import Account
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.journal import JournalEntry, changes_between
+from shoal.accounts.undo import undo
 from shoal.api.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
 from shoal.api.changes import changed
 from shoal.api.cursors import cursor_of, place_of
@@ -17,13 +19,11 @@ from shoal.api.documented import CHANGING, READING, READING_ONE
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.moments import Moment, ms_of
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
-from shoal.change_path import Caller
+from shoal.auth.access import Principal, right_to_change
+from shoal.auth.right import Right
 from shoal.errors import InvalidInput, StaleGeneration
-from shoal.journal import JournalEntry, changes_between
-from shoal.right import Right
-from shoal.server import Server
-from shoal.undo import undo
 
 routes = Routes(tags=["history"], route_class=ChangingRoute)
 

@@ -16,11 +16,11 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shoal.addresses import Network, host_name, is_allowed_host
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_answer
 from shoal.api.safety_headers import SafetyHeaders
 from shoal.api.sentences import PROBLEMS
+from shoal.network.addresses import Network, host_name, is_allowed_host
 
 log = structlog.get_logger("shoal.listener")
 

@@ -14,12 +14,12 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from shoal.access import Principal
-from shoal.answers import Answer, KeyedRequest
 from shoal.api.caller import actor_of, caller_in
 from shoal.api.op_ids import check_key, new_op_id
 from shoal.api.problems import answer_to
 from shoal.api.route_rules import Shop, rule_of
+from shoal.api.server import Server
+from shoal.auth.access import Principal
 from shoal.errors import (
     AccountVanishing,
     Forbidden,
@@ -33,7 +33,7 @@ from shoal.errors import (
     Unauthenticated,
     UnknownAccount,
 )
-from shoal.server import Server
+from shoal.storage.answers import Answer, KeyedRequest
 
 log = structlog.get_logger("shoal.idempotency")
 

@@ -15,13 +15,13 @@ from shoal.api.caller import Administrator, Origin, TheServer, actor_of, address
 from shoal.api.documented import problems
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
+from shoal.auth.invitations import Invitation
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.sign_in_delays import Guess
+from shoal.auth.users import Role
 from shoal.errors import UnknownPerson
-from shoal.invitations import Invitation
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
-from shoal.sign_in_delays import Guess
-from shoal.users import Role
 
 routes = Routes(tags=["people"])
 

@@ -10,18 +10,18 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
 
-from shoal import wishes
-from shoal.account import Account, ItemSetting
+from shoal.accounts import wishes
+from shoal.accounts.account import Account, ItemSetting
 from shoal.api.bodies import ItemRepliesBody, ItemReplyBody
 from shoal.api.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoOperatesNamed, WhoReads
 from shoal.api.changes import changed
 from shoal.api.documented import CHANGING_RULES, READING, READING_COMPAT, problems
 from shoal.api.idempotency import ChangingRoute, leave_open
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
+from shoal.auth.right import Right
 from shoal.errors import InvalidInput, ShoalError, StoreError
-from shoal.right import Right
-from shoal.server import Server
 
 routes = Routes(tags=["item replies"], route_class=ChangingRoute)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Path, Response
 from pydantic import BaseModel
 
-from shoal.account import ItemSetting
+from shoal.accounts.account import ItemSetting
 from shoal.api.bodies import ItemBody
 from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.changes import changed, facts_of, made

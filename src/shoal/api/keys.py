@@ -9,8 +9,8 @@ from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.routing import Routes
 from shoal.api.shapes import example
-from shoal.key_rotation import KeyFigures
-from shoal.security_log import SecurityEvent
+from shoal.auth.security_log import SecurityEvent
+from shoal.storage.key_rotation import KeyFigures
 
 routes = Routes(tags=["system"])
 

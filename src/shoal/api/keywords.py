@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from fastapi import File, Form, Path, Query, Request, Response, UploadFile
 from pydantic import BaseModel
 
-from shoal import wishes
-from shoal.account import Account
+from shoal.accounts import wishes
+from shoal.accounts.account import Account
+from shoal.accounts.wishes import image_keyword
 from shoal.api.bodies import KeywordRowsBody, KeywordsBody, Text
 from shoal.api.caller import AccountToChange, AccountToRead, RulesToChange, RulesToRead, TheCaller, TheServer
 from shoal.api.changes import Shown, changed, facts_of, made, untouched
@@ -21,12 +22,11 @@ from shoal.api.rule_shapes import TheLanguage
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.table_files import TABLE, check_name, table_answer, telling_rows
 from shoal.clock import now_ms
-from shoal.fair_threads import beside
-from shoal.keyword_sheet import COLUMNS, EXAMPLES, HEADS, SHEET, keyword_rows, rows_of_table
-from shoal.keywords import KeywordRow
-from shoal.picture_formats import measure
-from shoal.rule import MAX_RULES, Part, Rule, RuleKind
-from shoal.wishes import image_keyword
+from shoal.concurrency.fair_threads import beside
+from shoal.messages.picture_formats import measure
+from shoal.rules.keyword_sheet import COLUMNS, EXAMPLES, HEADS, SHEET, keyword_rows, rows_of_table
+from shoal.rules.keywords import KeywordRow
+from shoal.rules.rule import MAX_RULES, Part, Rule, RuleKind
 
 routes = Routes(tags=["keywords"], route_class=ChangingRoute)
 

@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import Response
 from pydantic_core import to_json
 
-from shoal.account import Account
-from shoal.fair_threads import beside
-from shoal.wishes import MANY_RULES
+from shoal.accounts.account import Account
+from shoal.accounts.wishes import MANY_RULES
+from shoal.concurrency.fair_threads import beside
 
 
 def has_many_rules(account: Account) -> bool:

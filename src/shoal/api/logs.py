@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from shoal.access import Principal
 from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
+from shoal.api.server import Server
 from shoal.api.shapes import example, rfc3339
-from shoal.log_lines import MOST_LINES, NEWEST, LogLine, Named
-from shoal.redaction import HIDDEN
-from shoal.server import Server
-from shoal.users import Role
+from shoal.auth.access import Principal
+from shoal.auth.users import Role
+from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLine, Named
+from shoal.logs.redaction import HIDDEN
 
 routes = APIRouter(tags=["system"])
 

@@ -15,12 +15,12 @@ from shoal.api.caller import MaybeSession, Me, Origin, TheServer, actor_of, addr
 from shoal.api.documented import problems
 from shoal.api.invitations import NoStore
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, rfc3339
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.sign_in_delays import Guess
+from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden, Unauthenticated, UnknownPerson
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
-from shoal.sign_in_delays import Guess
-from shoal.users import Role, User
 
 routes = Routes(tags=["session"])
 

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Query, Request
 from pydantic import BaseModel
 
-from shoal.access import Principal
 from shoal.api.caller import TheServer, WhoReadsNamed
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
@@ -15,12 +14,13 @@ from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.leaving import while_here
 from shoal.api.moments import Moment, ms_of
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.message_log import Direction, LoggedMessage
-from shoal.right import Right
-from shoal.sendings import OutboxKind, Sending, SendOutcome
-from shoal.server import Server
-from shoal.verdicts import Verdict
+from shoal.auth.access import Principal
+from shoal.auth.right import Right
+from shoal.messages.message_log import Direction, LoggedMessage
+from shoal.messages.sendings import OutboxKind, Sending, SendOutcome
+from shoal.messages.verdicts import Verdict
 
 routes = Routes(tags=["messages"])
 

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from fastapi import Path
 from pydantic import BaseModel
 
-from shoal.access import Principal
 from shoal.api.caller import TheServer, WhoReads, actor_of
 from shoal.api.documented import problems
 from shoal.api.op_ids import stored_op_id
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.server import Server
+from shoal.auth.access import Principal
 
 routes = Routes(tags=["history"])
 

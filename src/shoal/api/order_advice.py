@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shoal.api.advice import Advice
-from shoal.order_status import OrderProblem
+from shoal.orders.order_status import OrderProblem
 
 _SERVE_ZH = "处理后点击“重新处理”；若您已亲自完成，点击“已处理”。"
 _SERVE_EN = "Then press “serve again”; or “it is done”, if you have done it yourself."

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from shoal.api.language import Language
 from shoal.api.order_advice import ORDER_ADVICE
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.order_book import Act, Intent, IntentState, Order, OrderEvent
-from shoal.order_status import OrderProblem, OrderStatus
+from shoal.orders.order_book import Act, Intent, IntentState, Order, OrderEvent
+from shoal.orders.order_status import OrderProblem, OrderStatus
 
 PAGE_OF_ORDER = "https://www.goofish.com/order-detail?orderId={}&role=seller"
 """Where an owner sees an order on the site."""

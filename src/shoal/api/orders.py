@@ -10,7 +10,8 @@ from typing import Annotated
 from fastapi import Header, Path, Query, Request
 from pydantic import BaseModel
 
-from shoal.account import Account, AccountState
+from shoal.accounts.account import Account, AccountState
+from shoal.accounts.change_path import Caller
 from shoal.api.bodies import ServeBody, SettleBody
 from shoal.api.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReads, WhoReadsNamed
 from shoal.api.changes import require_current
@@ -33,11 +34,10 @@ from shoal.api.order_shapes import (
     reason_of,
 )
 from shoal.api.routing import Routes
-from shoal.change_path import Caller
+from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
-from shoal.order_book import Act, Intent, IntentState, Order, Why
-from shoal.order_status import ENDS, OrderStatus
-from shoal.server import Server
+from shoal.orders.order_book import Act, Intent, IntentState, Order, Why
+from shoal.orders.order_status import ENDS, OrderStatus
 
 routes = Routes(tags=["orders"], route_class=ChangingRoute)
 

@@ -10,17 +10,17 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 from pydantic import BaseModel
 
+from shoal.accounts.change_path import Caller
 from shoal.api.bodies import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.change_path import Caller
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.users import Role, User
 from shoal.errors import Conflict, UnknownPerson
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
-from shoal.users import Role, User
 
 routes = Routes(tags=["people"])
 

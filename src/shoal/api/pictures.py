@@ -7,16 +7,16 @@ from typing import Annotated
 from fastapi import Depends, File, Path, Response, UploadFile
 from pydantic import BaseModel
 
-from shoal.access import Principal, right_missing
 from shoal.api.caller import TheServer, who_replies
 from shoal.api.documented import problems
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
 from shoal.api.shapes import example
-from shoal.picture_formats import measure
-from shoal.pictures import URL_PREFIX
-from shoal.right import Right
+from shoal.auth.access import Principal, right_missing
+from shoal.auth.right import Right
+from shoal.messages.picture_formats import measure
+from shoal.messages.pictures import URL_PREFIX
 
 routes = Routes(tags=["rules"], route_class=ChangingRoute)
 

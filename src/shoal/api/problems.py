@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from shoal.answers import Reservation
 from shoal.api.language import language_of
 from shoal.api.op_ids import shown_op_id
 from shoal.api.refusals import note_refusal
@@ -27,6 +26,7 @@ from shoal.errors import (
     TooManyAttempts,
     UnknownAccount,
 )
+from shoal.storage.answers import Reservation
 
 RETRY_AFTER_SECONDS = 5
 _HTTP_CODES = {400: "bad_body", 401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}

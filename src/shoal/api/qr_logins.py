@@ -8,7 +8,6 @@ import segno
 from fastapi import Header, Path
 from pydantic import BaseModel
 
-from shoal.access import Principal
 from shoal.api.bodies import QrLoginBody
 from shoal.api.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of, most_shops
 from shoal.api.cookies import require_all_shops, require_own
@@ -18,10 +17,11 @@ from shoal.api.op_ids import new_op_id
 from shoal.api.problems import problem_of
 from shoal.api.qr_words import QR_WORDS
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, rfc3339
+from shoal.auth.access import Principal
+from shoal.connection.qr_logins import QrLoginState, QrLoginView, unknown_qr_login
 from shoal.errors import ShoalError
-from shoal.qr_logins import QrLoginState, QrLoginView, unknown_qr_login
-from shoal.server import Server
 
 routes = Routes(tags=["QR login"])
 """No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""

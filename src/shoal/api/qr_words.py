@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.qr_logins import QrLoginState
+from shoal.connection.qr_logins import QrLoginState
 
 QR_WORDS: dict[QrLoginState, tuple[str, str]] = {
     QrLoginState.WAITING: ("请用闲鱼 App 扫码。", "Scan the code with the Xianyu app."),

@@ -6,11 +6,11 @@ from typing import Final
 
 from fastapi import Request
 
-from shoal.access import Principal
 from shoal.api.caller import actor_of, origin_of
+from shoal.api.server import Server
+from shoal.auth.access import Principal
+from shoal.auth.security_log import SecurityEvent
 from shoal.errors import Forbidden, ShoalError, TooManyCalls
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
 
 _OF_RIGHTS: Final = frozenset({"right_missing", "token_not_allowed", "staff_owns_none", Forbidden.code})
 

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from fastapi import Header, Query, Response
 from pydantic import BaseModel, Field
 
-from shoal.access import Principal
+from shoal.accounts.drift import Difference
 from shoal.api.caller import Administrator, TheServer
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.drift import Difference
-from shoal.server import Server
+from shoal.auth.access import Principal
 
 routes = Routes(tags=["system"])
 

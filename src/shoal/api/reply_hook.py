@@ -8,17 +8,17 @@ from fastapi import Request
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from shoal.account_task import now_ms
+from shoal.accounts.account_task import now_ms
 from shoal.api.bodies import ReplyHookBody
 from shoal.api.caller import TheServer, WhoRepliesNamed
 from shoal.api.documented import problems
 from shoal.api.routing import Routes
 from shoal.api.shapes import example
+from shoal.auth.right import Right
 from shoal.errors import InvalidInput
-from shoal.replies import AnswerSource, Asked, chosen
-from shoal.right import Right
-from shoal.rule_hits import count_hit
-from shoal.sendings import first_once
+from shoal.messages.replies import AnswerSource, Asked, chosen
+from shoal.messages.rule_hits import count_hit
+from shoal.messages.sendings import first_once
 
 routes = Routes(tags=["replies"])
 

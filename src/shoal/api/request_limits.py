@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoal.api.problems import problem_answer
-from shoal.connections import SLOWEST_BYTES_PER_SECOND, STATE_KEY, Connection, Connections, grouped
+from shoal.network.connections import SLOWEST_BYTES_PER_SECOND, STATE_KEY, Connection, Connections, grouped
 
 RETRY_AFTER_SECONDS = 5
 

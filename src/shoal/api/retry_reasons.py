@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal.account import ParkReason
+from shoal.accounts.account import ParkReason
 from shoal.api.language import Language
 
 RETRY_REASONS: Final[dict[str, tuple[str, str]]] = {

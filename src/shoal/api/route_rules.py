@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
-from shoal.right import Right
+from shoal.auth.right import Right
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -8,19 +8,19 @@ from typing import Any
 
 from fastapi import Response
 
-from shoal import wishes
-from shoal.account import Account
+from shoal.accounts import wishes
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import Outcome
 from shoal.api.changes import made
 from shoal.api.language import Language
 from shoal.api.large import has_many_rules
 from shoal.api.rule_shapes import WarningShape, rule_shape, warning_shapes
-from shoal.change_path import Caller
-from shoal.cookie_manager import Outcome
+from shoal.api.server import Server
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
-from shoal.fair_threads import beside
-from shoal.pictures import is_kept
-from shoal.rule_warnings import warnings_of
-from shoal.server import Server
+from shoal.messages.pictures import is_kept
+from shoal.rules.rule_warnings import warnings_of
 
 
 async def rules_made(server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller) -> Outcome:

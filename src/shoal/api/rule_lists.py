@@ -10,8 +10,9 @@ from fastapi import Depends, File, Query, Request, Response, UploadFile
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from shoal import wishes
-from shoal.account import Account
+from shoal.accounts import wishes
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
 from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer, who_operates
 from shoal.api.changes import facts_of, untouched
 from shoal.api.documented import CHANGING, READING_ONE, problems
@@ -29,19 +30,18 @@ from shoal.api.rule_shapes import (
     edits_shown,
     values_of,
 )
+from shoal.api.server import Server
 from shoal.api.shapes import etag_of, example, rfc3339
 from shoal.api.sliced_bodies import SlicedRoute, checked
 from shoal.api.table_files import TABLE, file_headers, table_answer, telling_rows
-from shoal.change_path import Caller
 from shoal.clock import now_ms
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
-from shoal.fair_threads import beside
-from shoal.rule import MAX_RULES, Rule
-from shoal.rule_edits import Wanted, edits_between
-from shoal.rule_hits import hits_of
-from shoal.rule_sheet import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
-from shoal.server import Server
-from shoal.sheets import Fault, UnusableRows
+from shoal.messages.rule_hits import hits_of
+from shoal.rules.rule import MAX_RULES, Rule
+from shoal.rules.rule_edits import Wanted, edits_between
+from shoal.rules.rule_sheet import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
+from shoal.rules.sheets import Fault, UnusableRows
 
 routes = Routes(tags=["rules"])
 _JSON: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}

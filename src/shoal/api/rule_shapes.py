@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from shoal.api.bodies import Text
 from shoal.api.language import Language, language_of
 from shoal.api.shapes import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
-from shoal.rule import VARIABLES, MatchMode, Rule, WordMode
-from shoal.rule_edits import Edits
-from shoal.rule_hits import Hits
-from shoal.rule_warnings import RuleWarning, WarningCode
-from shoal.schedule import EVERY_DAY
+from shoal.messages.rule_hits import Hits
+from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
+from shoal.rules.rule_edits import Edits
+from shoal.rules.rule_warnings import RuleWarning, WarningCode
+from shoal.rules.schedule import EVERY_DAY
 
 
 async def language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:

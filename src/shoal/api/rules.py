@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response
 
-from shoal import wishes
-from shoal.account import Account
+from shoal.accounts import wishes
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
 from shoal.api.caller import OperateAccount, ReadAccount, TheCaller, TheServer
 from shoal.api.changes import facts_of
 from shoal.api.cursors import cursor_of, place_of
@@ -31,13 +32,12 @@ from shoal.api.rule_shapes import (
     rule_shape,
     values_of,
 )
+from shoal.api.server import Server
 from shoal.api.shapes import etag_of
-from shoal.change_path import Caller
 from shoal.errors import InvalidInput
-from shoal.folding import folded
-from shoal.rule import Rule
-from shoal.rule_hits import hits_of
-from shoal.server import Server
+from shoal.messages.rule_hits import hits_of
+from shoal.rules.folding import folded
+from shoal.rules.rule import Rule
 
 routes = Routes(tags=["rules"], route_class=ChangingRoute)
 

@@ -10,7 +10,6 @@ from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from shoal.access import Principal
 from shoal.api.auth import is_admin
 from shoal.api.caller import Me, TheServer
 from shoal.api.cursors import cursor_of, place_of
@@ -18,12 +17,13 @@ from shoal.api.documented import READING_COMPAT
 from shoal.api.history import NO_NUL, Cursor, Limit
 from shoal.api.moments import Moment, ms_of
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example, rfc3339
 from shoal.api.table_files import file_headers
-from shoal.right import Right
-from shoal.security_log import KeptNote, Reader, SecurityEvent, SecurityLog, Sought
-from shoal.server import Server
-from shoal.users import User
+from shoal.auth.access import Principal
+from shoal.auth.right import Right
+from shoal.auth.security_log import KeptNote, Reader, SecurityEvent, SecurityLog, Sought
+from shoal.auth.users import User
 
 routes = Routes(tags=["security"])
 

@@ -8,15 +8,15 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
-from shoal.account import MAX_ID_CHARACTERS, Account, AccountState
+from shoal.accounts.account import MAX_ID_CHARACTERS, Account, AccountState
+from shoal.accounts.change_path import Caller
 from shoal.api.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.idempotency import ChangingRoute
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.change_path import Caller
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
+from shoal.auth.security_log import SecurityEvent
 
 routes = Routes(tags=["system"], route_class=ChangingRoute)
 

@@ -9,9 +9,8 @@ from typing import Annotated
 from fastapi import Header, Request
 from pydantic import BaseModel
 
-from shoal.access import Principal
-from shoal.account import Account
-from shoal.account_task import now_ms
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import now_ms
 from shoal.api.bodies import OldSendBody, SendBody
 from shoal.api.caller import (
     MaybePrincipal,
@@ -30,13 +29,14 @@ from shoal.api.language import Language, language_of
 from shoal.api.problems import problem_of
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
+from shoal.auth.access import Principal
+from shoal.auth.right import Right
 from shoal.errors import ShoalError
-from shoal.manual_sending import NotConnected, send_by_hand
-from shoal.outbox import Letter, Sent
-from shoal.right import Right
-from shoal.sendings import SendOutcome
-from shoal.server import Server
+from shoal.messages.manual_sending import NotConnected, send_by_hand
+from shoal.messages.outbox import Letter, Sent
+from shoal.messages.sendings import SendOutcome
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi import Response
 from starlette.requests import HTTPConnection
 
-from shoal.device_marks import LIFETIME_SECONDS
+from shoal.auth.device_marks import LIFETIME_SECONDS
 
 SECURE_NAME = "__Host-shoal_session"
 """Over HTTPS. The prefix makes the browser refuse a cookie that another host, or plain HTTP, tries to plant."""

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from shoal.account import Account, AccountState, Answers, ItemSetting, Observation
+from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.undo import can_undo
 from shoal.api.op_ids import shown_op_id
-from shoal.cookie_manager import CookieManager
-from shoal.journal import JournalEntry
-from shoal.right import Right
-from shoal.undo import can_undo
+from shoal.auth.right import Right
 from shoal.xianyu.proxy import shown_proxy
 
 _LAST_MS = 253_402_300_799_999

@@ -7,18 +7,18 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import BaseModel
 
-from shoal.access import Grant
-from shoal.account import Account
+from shoal.accounts.account import Account
 from shoal.api.bodies import StaffBody
 from shoal.api.caller import Me, Origin, OwnAccount, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import RightWord, example, rfc3339, right_word
+from shoal.auth.access import Grant
+from shoal.auth.right import Right
+from shoal.auth.security_log import SecurityEvent
+from shoal.auth.users import User
 from shoal.errors import UnknownPerson
-from shoal.right import Right
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
-from shoal.users import User
 
 routes = Routes(tags=["accounts"])
 

@@ -8,8 +8,8 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TypeVar
 
 from shoal.api.caller import principal_of
+from shoal.api.server import Server
 from shoal.errors import StoreError
-from shoal.server import Server
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import psutil
 from pydantic import BaseModel, Field
 
 from shoal import __version__
-from shoal.account import AccountState
+from shoal.accounts.account import AccountState
 from shoal.api.caller import TheServer, WhoReads
 from shoal.api.documented import READING
 from shoal.api.routing import Routes

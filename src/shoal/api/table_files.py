@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from fastapi import Response, UploadFile
 
-from shoal.account import Account
+from shoal.accounts.account import Account
 from shoal.api.language import Language
 from shoal.api.problems import problem_of
 from shoal.api.shapes import etag_of
 from shoal.errors import InvalidInput
-from shoal.sheets import XLSX, Fault, UnusableRows
+from shoal.rules.sheets import XLSX, Fault, UnusableRows
 
 TABLE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel
 
-from shoal.account import AccountState
-from shoal.account_task import now_ms
+from shoal.accounts.account import AccountState
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.uptime import Interval, intervals, uptime
 from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.cursors import cursor_of, place_of
 from shoal.api.documented import READING_ONE
@@ -17,7 +18,6 @@ from shoal.api.history import Cursor, Limit
 from shoal.api.moments import Moment
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, rfc3339
-from shoal.uptime import Interval, intervals, uptime
 
 routes = Routes(tags=["history"])
 

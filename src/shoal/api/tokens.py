@@ -7,19 +7,19 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel
 
-from shoal.access import Principal
+from shoal.accounts.events import AccessChanged
 from shoal.api.bodies import NewTokenBody
 from shoal.api.caller import Me, Origin, TheServer, actor_of
 from shoal.api.documented import problems
 from shoal.api.invitations import NoStore
 from shoal.api.routing import Routes
 from shoal.api.shapes import example, maybe_rfc3339, rfc3339
-from shoal.api_tokens import ApiToken
+from shoal.auth.access import Principal
+from shoal.auth.api_tokens import ApiToken
+from shoal.auth.right import Right
+from shoal.auth.security_log import SecurityEvent
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
-from shoal.events import AccessChanged
-from shoal.right import Right
-from shoal.security_log import SecurityEvent
 
 routes = Routes(tags=["tokens"])
 """No ``ChangingRoute``: its answers would be kept, and a token is shown once."""

@@ -8,8 +8,10 @@ from fastapi import Request
 from pydantic import BaseModel
 from sqlalchemy import Connection, exists, select
 
-from shoal.account import Account
-from shoal.account_task import now_ms
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.diagnosis import CheckName, Facts, diagnose
+from shoal.accounts.wishes import MANY_RULES
 from shoal.api.bodies import TryBody
 from shoal.api.caller import ReadAccount, TheServer
 from shoal.api.diagnosis import facts_of, told
@@ -18,19 +20,17 @@ from shoal.api.language import Language
 from shoal.api.leaving import while_here
 from shoal.api.routing import Routes
 from shoal.api.rule_shapes import PartShape, RuleShape, TheLanguage, rule_shape
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.diagnosis import CheckName, Facts, diagnose
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
-from shoal.fair_threads import beside
-from shoal.matcher import Considered
-from shoal.replies import AnswerSource, Asked, Explained, explain
-from shoal.restraints import Intended, restraint
-from shoal.rule import Rule
-from shoal.rule_hits import hits_of
-from shoal.schema import chats, once_replies
-from shoal.server import Server
-from shoal.verdicts import Verdict
-from shoal.wishes import MANY_RULES
+from shoal.messages.replies import AnswerSource, Asked, Explained, explain
+from shoal.messages.restraints import Intended, restraint
+from shoal.messages.rule_hits import hits_of
+from shoal.messages.verdicts import Verdict
+from shoal.rules.matcher import Considered
+from shoal.rules.rule import Rule
+from shoal.storage.schema import chats, once_replies
 from shoal.xianyu.packets import is_system_text
 
 routes = Routes(tags=["rules"])

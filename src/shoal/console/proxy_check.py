@@ -9,20 +9,20 @@ import aiohttp
 from fastapi import Header
 from pydantic import BaseModel
 
-from shoal.access import Principal
+from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.advice import ADVICE
 from shoal.api.bodies import ProxyCheckBody
 from shoal.api.caller import TheServer, WhoAddsNamed
 from shoal.api.documented import problems
 from shoal.api.language import Language, language_of
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.shapes import example
-from shoal.diagnosis import PROXY_REASONS
-from shoal.right import Right
-from shoal.server import Server
+from shoal.auth.access import Principal
+from shoal.auth.right import Right
+from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.proxy import parse_proxy
-from shoal.xianyu_live import proxy_timeout_seconds
 
 routes = Routes(tags=["accounts"])
 

@@ -12,6 +12,7 @@ from shoal.api.caller import TheServer, where_from
 from shoal.api.documented import problems
 from shoal.api.route_rules import ANYBODY
 from shoal.api.routing import Routes
+from shoal.api.server import Server
 from shoal.api.session_cookie import (
     clear_cookie,
     comes_from_this_machine,
@@ -23,10 +24,9 @@ from shoal.api.session_cookie import (
     set_cookie,
 )
 from shoal.api.shapes import example
+from shoal.auth.security_log import SecurityEvent
 from shoal.errors import Forbidden
-from shoal.redaction import redact_path
-from shoal.security_log import SecurityEvent
-from shoal.server import Server
+from shoal.logs.redaction import redact_path
 
 routes = Routes(tags=["session"], dependencies=[ANYBODY])
 

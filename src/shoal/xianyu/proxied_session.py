@@ -13,7 +13,7 @@ import aiohttp
 import python_socks
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 
-from shoal.outbound import Outbound, TargetRefused
+from shoal.network.outbound import Outbound, TargetRefused
 from shoal.xianyu.proxy import Proxy, parse_proxy
 from shoal.xianyu.site_session import open_session
 

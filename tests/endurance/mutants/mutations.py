@@ -14,45 +14,45 @@ _ANOTHER_UUID = '__import__("dataclasses").replace(row, uuid=self._socket.names.
 MUTATIONS = (
     _one(
         "a reply is sent twice",
-        "outbox.py",
+        "messages/outbox.py",
         "            receipt = await self._hand_over(row)\n        except SendRefused as refusal:\n            log.",
         f"            receipt = await self._hand_over(row)\n            await self._hand_over({_ANOTHER_UUID})\n"
         "        except SendRefused as refusal:\n            log.",
     ),
     _one(
         "what nobody answered is sent again under another number",
-        "outbox.py",
+        "messages/outbox.py",
         "            try:\n                receipt = await self._hand_over(row)\n",
         f"            try:\n                receipt = await self._hand_over({_ANOTHER_UUID})\n",
     ),
     _one(
         "a confirmation that was cut off is repeated",
-        "order_rows.py",
+        "orders/order_rows.py",
         "        state, detail = IntentState.UNCERTAIN, str(Why.INTERRUPTED)\n        if",
         "        state, detail = IntentState.PENDING, str(Why.INTERRUPTED)\n        if",
     ),
     _one(
         "a line that is deaf is kept",
-        "upkeep.py",
+        "connection/upkeep.py",
         "        if overlooked:\n            raise",
         "        if False:\n            raise",
     ),
     _one(
         "what was cut off is forgotten",
-        "sendings.py",
+        "messages/sendings.py",
         "            .where(cut_off)\n            .values(outcome=SendOutcome.UNCERTAIN.value,",
         '            .where(outbox.c.outcome == "")\n            .values(outcome=SendOutcome.UNCERTAIN.value,',
     ),
     _one(
         "a message that comes again is a new one",
-        "message_log.py",
+        "messages/message_log.py",
         "            new = set(connection.scalars(statement, rows))\n",
         "            connection.scalars(statement, rows).all()\n"
         '            new = {row["message_id"] for row in rows}\n',
     ),
     _one(
         "only the memory knows which messages came before",
-        "message_log.py",
+        "messages/message_log.py",
         "            new = set(connection.scalars(statement, rows))\n",
         "            connection.scalars(statement, rows).all()\n"
         '            known = self.__dict__.setdefault("_known", set())\n'
@@ -63,12 +63,12 @@ MUTATIONS = (
         "a push is acknowledged before it is stored, and nothing is pulled from the past",
         (
             Edit(
-                "xianyu_live.py",
+                "connection/xianyu_live.py",
                 "        heard = await incoming.store(events)\n        await socket.ack(push)\n",
                 "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
             ),
             Edit(
-                "catch_up.py",
+                "connection/catch_up.py",
                 "for head in await self._moved(since_ms):\n            events",
                 "for head in ():\n            events",
             ),
@@ -76,27 +76,27 @@ MUTATIONS = (
     ),
     _one(
         "what was asked before a restart is not taken up",
-        "conversations.py",
+        "messages/conversations.py",
         "        self._hear(questions, said_by",
         "        self._hear((), said_by",
     ),
     _one(
         "an echo is taken for the owner",
-        "outbox.py",
+        "messages/outbox.py",
         "        return echoed is not None\n",
         "        return False\n",
     ),
     Mutation(
         "a new connection reads past what still waits for the writer",
         (
-            Edit("database.py", "            if not waits:\n", "            if False:\n"),
+            Edit("storage/database.py", "            if not waits:\n", "            if False:\n"),
             Edit(
-                "sendings.py",
+                "messages/sendings.py",
                 "        await self._database.settled()\n        cut_off",
                 "        cut_off",
             ),
             Edit(
-                "order_book.py",
+                "orders/order_book.py",
                 "        await self._database.settled()\n        said",
                 "        said",
             ),
@@ -104,13 +104,13 @@ MUTATIONS = (
     ),
     _one(
         "what was under way when the program ended is left as it was",
-        "interruptions.py",
+        "orders/interruptions.py",
         "    for sending in await message_log.sendings.interrupted(account_id):\n",
         "    for sending in []:\n",
     ),
     _one(
         "a card that comes again makes the order due again",
-        "order_rows.py",
+        "orders/order_rows.py",
         "insert_or(self.connection, intents).on_conflict_do_nothing(index_elements=columns)",
         "insert_or(self.connection, intents).on_conflict_do_update(\n"
         '            index_elements=columns, set_={"state": state.value}\n'

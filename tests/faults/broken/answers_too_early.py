@@ -7,8 +7,8 @@ import time
 from typing import Any
 from unittest.mock import patch
 
-from shoal.cli import main
-from shoal.group_writer import GroupWriter
+from shoal.cli.app import main
+from shoal.storage.group_writer import GroupWriter
 
 _write_together = GroupWriter._write_together
 _deliver = GroupWriter._deliver

@@ -6,9 +6,9 @@ from typing import Any
 from unittest.mock import patch
 
 from faults.fiu_child import main
+from shoal.accounts.store import Refused
 from shoal.errors import NotApplied
-from shoal.group_writer import GroupWriter
-from shoal.store import Refused
+from shoal.storage.group_writer import GroupWriter
 
 
 def believe(self: GroupWriter, group: list[Any], _: Any) -> None:

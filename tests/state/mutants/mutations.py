@@ -48,23 +48,23 @@ MUTATIONS = (
         "no lock",
         (
             Edit(
-                "account_locks.py",
+                "accounts/account_locks.py",
                 "turns = self._turns.setdefault(account_id, _Turns())",
                 "turns = self._turns[account_id] = _Turns()",
             ),
-            Edit("account_locks.py", "del self._turns[account_id]", "self._turns.pop(account_id, None)"),
+            Edit("accounts/account_locks.py", "del self._turns[account_id]", "self._turns.pop(account_id, None)"),
         ),
     ),
     _one(
         "the wait for the database frees the lock",
-        "change_path.py",
+        "accounts/change_path.py",
         "            if not settled.done():\n                self._unsettled.update(",
         "            if not settled.done():\n                self._drop(changes, holds)\n"
         "                self._unsettled.update(",
     ),
     _one(
         "publish before commit",
-        "change_path.py",
+        "accounts/change_path.py",
         "            self._pending[change.account_id] = change.new\n",
         "            self._pending[change.account_id] = change.new\n"
         "            self._put(change.account_id, change.new)\n",
@@ -73,12 +73,12 @@ MUTATIONS = (
         "publish from the request",
         (
             Edit(
-                "change_path.py",
+                "accounts/change_path.py",
                 "                    if entry is not None:\n                        self._publish(change, entry)\n",
                 "                    if entry is None:\n                        log.debug('unchanged')\n",
             ),
             Edit(
-                "change_path.py",
+                "accounts/change_path.py",
                 "        return {entry.account_id: entry for entry in settlement.entries}\n",
                 "        made = {entry.account_id: entry for entry in settlement.entries}\n"
                 "        for change in changes:\n"
@@ -90,13 +90,13 @@ MUTATIONS = (
     ),
     _one(
         "fan out, then publish",
-        "change_path.py",
+        "accounts/change_path.py",
         "        self._put(account_id, new)\n        try:\n            self._fan_out(entry)\n",
         "        try:\n            self._fan_out(entry)\n            self._put(account_id, new)\n",
     ),
     _one(
         "no generation check in the store in memory",
-        "store.py",
+        "accounts/store.py",
         "if stored is None or stored.generation != change.old.generation:",
         "if stored is None:",
     ),
@@ -104,12 +104,12 @@ MUTATIONS = (
         "no generation check in the rows",
         (
             Edit(
-                "account_rows.py",
+                "storage/account_rows.py",
                 '== bindparam("b_id"), accounts.c.generation == bindparam("b_generation"))',
                 '== bindparam("b_id"))',
             ),
             Edit(
-                "account_rows.py",
+                "storage/account_rows.py",
                 "if row is None or row.deleted or row.generation != change.old.generation:",
                 "if row is None or row.deleted:",
             ),
@@ -117,14 +117,14 @@ MUTATIONS = (
     ),
     _one(
         "the lock stays after a refusal by the store",
-        "change_path.py",
+        "accounts/change_path.py",
         "        finally:\n            self._drop(changes, holds)\n",
         "        finally:\n"
         "            if isinstance(settlement, Committed):\n                self._drop(changes, holds)\n",
     ),
     _one(
         "the lock stays after a refusal of the wish",
-        "change_path.py",
+        "accounts/change_path.py",
         "                    change = _built(old, await wished(wish, old), op)\n"
         "            except BaseException:\n"
         "                hold.release()\n",
@@ -132,50 +132,50 @@ MUTATIONS = (
     ),
     _one(
         "unsettled is taken for refused",
-        "change_path.py",
+        "accounts/change_path.py",
         "        if isinstance(settlement, Unsettled):\n",
         "        if isinstance(settlement, Unsettled):\n            self._drop(changes, holds)\n            return\n",
     ),
     _one(
         "an op that is asked again is done again",
-        "change_path.py",
+        "accounts/change_path.py",
         "record = await self._store.op(op.op_id) if look else None",
         "record = await self._store.op(op.op_id) if look and not op.op_id else None",
     ),
     _one(
         "the locks of a batch are taken in the caller's order",
-        "change_path.py",
+        "accounts/change_path.py",
         "            for account_id in sorted(wishes):",
         "            for account_id in wishes:",
     ),
     _one(
         "an account is added before its deletion has ended",
-        "change_path.py",
+        "accounts/change_path.py",
         "        if self._is_vanishing(account.id):\n",
         "        if self._is_vanishing(account.id) and not account.enabled:\n",
     ),
     _one(
         "a parked account is tried again",
-        "account_task.py",
+        "accounts/account_task.py",
         "        if self.is_parked(account):\n            return AccountState.PARKED\n",
         "",
     ),
     _one(
         "what only an owner can mend is forgotten while stopping",
-        "account_task.py",
+        "accounts/account_task.py",
         "        if isinstance(error, NeedsOwner):",
         "        if isinstance(error, NeedsOwner) and not stopped_by_us:",
     ),
     _one(
         "what was being stored at the close is forgotten",
-        "task_manager.py",
+        "accounts/task_manager.py",
         "            except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write\n"
         "                self._keep_for_later(batch, moves)\n",
         "            except asyncio.CancelledError:\n",
     ),
     _one(
         "a new connection before the old one has ended",
-        "account_task.py",
+        "accounts/account_task.py",
         "        self._connection.cancel()\n",
         "        self._connection.cancel()\n"
         "        self._connection = None\n"
@@ -184,19 +184,19 @@ MUTATIONS = (
     ),
     _one(
         "the gate does not ask for enabled",
-        "account_task.py",
+        "accounts/account_task.py",
         "            and account.enabled\n            and link is self._link\n",
         "            and link is self._link\n",
     ),
     _one(
         "the gate does not ask for the connection's cookie",
-        "account_task.py",
+        "accounts/account_task.py",
         "            and account.run_key == self._running_for\n            and self._around",
         "            and self._around",
     ),
     _one(
         "a batch un-parks",
-        "cookie_manager.py",
+        "accounts/cookie_manager.py",
         "if_match=None)\n        wish = self._switch(enabled, by_person=False)\n",
         "if_match=None)\n        wish = self._switch(enabled, by_person=True)\n",
     ),

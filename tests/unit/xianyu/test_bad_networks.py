@@ -21,7 +21,7 @@ import pytest
 from certificates import certificate
 from proxies import small_proxy
 from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
-from shoal.outbound import Outbound
+from shoal.network.outbound import Outbound
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout, SocketClosed, connect
 from shoal.xianyu.mtop import MtopClient

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from certificates import certificate
 from proxies import SITE, Kind, small_proxy
-from shoal.outbound import Outbound
+from shoal.network.outbound import Outbound
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.site_session import open_site_session
 

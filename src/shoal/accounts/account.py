@@ -1,0 +1,279 @@
+"""What an owner wants of one account, and what is happening to it: frozen values, nothing else."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from shoal.errors import InvalidInput
+from shoal.logs.fingerprint import fingerprint
+from shoal.rules.matcher import NO_RULES, Matcher
+from shoal.rules.rule import Rule, in_order
+from shoal.xianyu.cookie_string import login_ends_at_ms
+
+MAX_ID_CHARACTERS = 64
+MAX_PAUSE_MINUTES = 60
+MAX_DEBOUNCE_SECONDS = 30.0
+MAX_REPLIES = 10_000
+RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
+_FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+_BLANKS = " \u3000"
+"""The blanks of a keyboard; others look like these and are not."""
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | {
+    chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+}
+"""What Unicode calls ignorable, or draws as nothing, and does not class as a format character."""
+
+
+def check_account_id(account_id: str) -> str:
+    """Return the id unchanged, or raise ``InvalidInput`` that says what is wrong with it.
+
+    The dot segments are refused because HTTP clients fold ``/cookies/..`` away before it is sent. Characters that
+    nobody sees, or that turn the direction of writing, are refused because two ids that look alike must be one.
+    """
+    if not 1 <= len(account_id) <= MAX_ID_CHARACTERS or account_id.strip() != account_id:
+        raise InvalidInput("an account id has 1 to 64 characters and no outer blanks", code="bad_account_id")
+    if _FORBIDDEN_IN_ID.search(account_id) or account_id in {".", ".."}:
+        raise InvalidInput("an account id has no / ? # % and no control characters", code="bad_account_id")
+    if any(_is_unseen(character) for character in account_id):
+        raise InvalidInput("an account id has no characters that cannot be seen", code="bad_account_id")
+    if account_id in RESERVED_IDS:
+        raise InvalidInput(f"{account_id!r} is a reserved word", code="reserved_account_id")
+    return account_id
+
+
+def _is_unseen(character: str) -> bool:
+    return (
+        character in _UNSEEN
+        or unicodedata.category(character) in {"Cf", "Zl", "Zp"}
+        or (unicodedata.category(character) == "Zs" and character not in _BLANKS)
+    )
+
+
+class AccountState(StrEnum):
+    """What is happening to an account. Each member says what comes next and who must act."""
+
+    STOPPED = "stopped"
+    """Not wanted. Nothing happens until the owner enables it."""
+    WAITING = "waiting"
+    """Wanted, queued behind the start limiter. Starts by itself."""
+    STARTING = "starting"
+    """Fetching a token, connecting, registering. Becomes running, retrying or parked by itself."""
+    RUNNING = "running"
+    """Registered *and* heartbeats answered. Nobody need act."""
+    RETRYING = "retrying"
+    """Failed; the next attempt is at a known time. Nobody need act."""
+    PARKED = "parked"
+    """The owner must act (see the reason): no cookie, login expired, risk control, kicked out."""
+    STOPPING = "stopping"
+    """Told to stop and not ended yet. It is never started over while in this state."""
+    ELSEWHERE = "elsewhere"
+    """Another machine owns it. This one does nothing."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether a caller who waits for a start or stop need wait no longer."""
+        return self not in {AccountState.STARTING, AccountState.STOPPING}
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs and nothing is tried, so that a server's end changes nothing about it."""
+        return self in {AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
+
+    @property
+    def needs_owner(self) -> bool:
+        """Whether only a person can move the account out of this state."""
+        return self is AccountState.PARKED
+
+
+class ParkReason(StrEnum):
+    """Why an account is parked: each is something that a person must mend."""
+
+    NO_COOKIE = "no_cookie"
+    LOGIN_EXPIRED = "login_expired"
+    RISK_CONTROL = "risk_control"
+    KICKED_OUT = "kicked_out"
+    NUMBER_TAKEN = "number_taken"
+    """Another shop holds the seller's number. It starts by itself once the number is free, and not before."""
+
+
+class StopReason(StrEnum):
+    """Why a wanted account is stopped all the same. An account that is not wanted is stopped without a reason."""
+
+    SERVER_STOPPED = "server_stopped"
+    """The server ended in good order."""
+    SERVER_DOWN = "server_down"
+    """The server ended without a farewell; the moment is that of its last sign of life."""
+
+
+class Answers(StrEnum):
+    """What a shop can answer at all while it runs, by what its owner has set."""
+
+    MESSAGES = "messages"
+    """Some message may get a reply: by a rule, an item's reply or the default reply."""
+    ORDERS = "orders"
+    """No message gets one, but paid orders are served."""
+    NOTHING = "nothing"
+    """It has nothing to say to anybody."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemSetting:
+    """What the owner wants for one item: its reply, and what a buyer gets after paying.
+
+    ``nothing_to_send`` is the owner's word that a paid order of this item needs no message, so that the
+    shipment may be confirmed without one.
+    """
+
+    item_id: str
+    reply: str = ""
+    paid_message: str = ""
+    nothing_to_send: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One immutable snapshot of everything an owner wants of one account.
+
+    ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
+    last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
+    ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
+    ``timezone`` (empty: that of Shanghai) is the one in which the hours of rules are meant. ``matcher`` is ``keywords``
+    compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
+    """
+
+    id: str
+    owner_id: int
+    unb: str
+    cookie: str = field(repr=False)
+    cookie_version: int = 1
+    proxy: str = field(default="", repr=False)
+    enabled: bool = True
+    auto_confirm: bool = False
+    free_shipping: bool = False
+    remark: str = ""
+    pause_duration: int = 10
+    debounce_seconds: float | None = None
+    buyer_replies_per_hour: int | None = None
+    shop_replies_per_minute: int | None = None
+    paid_message: str = ""
+    default_reply_enabled: bool = False
+    default_reply: str = ""
+    default_reply_once: bool = False
+    restart_nonce: int = 0
+    timezone: str = ""
+    keywords: tuple[Rule, ...] = ()
+    items: tuple[ItemSetting, ...] = ()
+    created_at_ms: int = 0
+    generation: int = 0
+    rev: int = 0
+    matcher: Matcher = field(default=NO_RULES, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.matcher.rules is not self.keywords:
+            object.__setattr__(self, "keywords", in_order(self.keywords))
+            object.__setattr__(self, "matcher", Matcher(self.keywords))
+
+    @property
+    def fingerprint(self) -> str:
+        """What may be shown of the cookie."""
+        return fingerprint(self.cookie)
+
+    @property
+    def login_ends_at_ms(self) -> int | None:
+        """When the cookie says that its login ends, if it does."""
+        return login_ends_at_ms(self.cookie)
+
+    @property
+    def run_key(self) -> RunKey:
+        """What a running connection was started for: it must be renewed when, and only when, this changes."""
+        return (self.cookie_version, self.restart_nonce, self.proxy)
+
+    @property
+    def park_key(self) -> tuple[int, int]:
+        """What an account was parked for: it stays parked until this changes. A new proxy alone is no reason."""
+        return (self.cookie_version, self.restart_nonce)
+
+    @property
+    def has_default_reply(self) -> bool:
+        """Whether a message that nothing else fits gets the default reply."""
+        return self.default_reply_enabled and bool(self.default_reply)
+
+    @property
+    def answers(self) -> Answers:
+        """What it can answer at all. Whether it is on, and connected, is not asked."""
+        if (
+            self.has_default_reply
+            or any(rule.active and rule.parts for rule in self.keywords)
+            or any(item.reply for item in self.items)
+        ):
+            return Answers.MESSAGES
+        serves = self.paid_message or any(
+            item.paid_message or (item.nothing_to_send and self.auto_confirm) for item in self.items
+        )
+        return Answers.ORDERS if serves else Answers.NOTHING
+
+    def evolve(self, **changes: Any) -> Self:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def item(self, item_id: str | None) -> ItemSetting | None:
+        """What the owner set for that item, if anything."""
+        return next((item for item in self.items if item.item_id == item_id), None)
+
+
+RunKey = tuple[int, int, str]
+"""Cookie version, restart nonce and proxy. Never to be shown: the proxy carries its password."""
+
+SECRET_FIELDS = frozenset({"cookie", "proxy"})
+"""Stored sealed, and shown in part only."""
+
+SCALAR_FIELDS = tuple(
+    entry.name
+    for entry in fields(Account)
+    if entry.name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
+)
+"""The fields of an account that live in its own row, in order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """What is happening to an account, as its task reports it. ``next_attempt_at_ms`` only when retrying.
+
+    The park record stands apart from the state: an account that is switched off while parked is ``stopped``,
+    and parked again when a batch switches it on. It holds while the account's ``park_key`` is ``parked_for``. A number
+    that is taken parks without a record, as long as it is taken.
+    """
+
+    state: AccountState = AccountState.STOPPED
+    reason: str = ""
+    detail: str = ""
+    since_ms: int = 0
+    next_attempt_at_ms: int | None = None
+    observed_generation: int = 0
+    crash_loop: bool = False
+    parked_reason: str = ""
+    parked_for: tuple[int, int] | None = None
+    parked_since_ms: int | None = None
+    action_url: str = ""
+    connected_at_ms: int | None = None
+    last_heartbeat_at_ms: int | None = None
+    last_message_at_ms: int | None = None
+
+    def evolve(self, **changes: Any) -> Self:
+        """A copy with some fields replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateMove:
+    """One step of an account's history: from ``at_ms`` (since 1970) on it was in this state, for this reason."""
+
+    account_id: str
+    state: AccountState
+    reason: str = ""
+    at_ms: int = 0

@@ -1,0 +1,479 @@
+"""The owner of one account's running connection: compares the wish with the fact, acts, and reports.
+
+Level-triggered: ``wake`` only says "look again". What runs is decided by what is published at that moment, so lost,
+doubled or reordered wake-ups do no harm. There is never more than one connection: a new one starts only after the old
+one has really ended, however long that takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+import structlog
+
+from shoal.accounts.account import Account, AccountState, Observation, ParkReason, RunKey
+from shoal.accounts.backoff import Backoff, BackoffLimits
+from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
+from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
+from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
+from shoal.errors import ComeBackLater, NeedsOwner, NumberTaken, ShoalError, TemporaryFailure
+
+log = structlog.get_logger("shoal.task")
+
+
+_AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
+"""States in which nothing crashes, whatever happened before."""
+
+
+_OF_THE_SITE = {
+    "unreachable",
+    "site_untrusted",
+    "handshake_refused",
+    "reply_timeout",
+    "socket_closed",
+    "temporary_failure",
+}
+"""Failures that say nothing of the account: the site, or the way to it, did not answer."""
+_SERVER_ERROR = 500
+
+
+def is_of_the_site(error: BaseException | None) -> bool:
+    """Whether a failure is one that every account would have met, and not a refusal of this one."""
+    if not isinstance(error, TemporaryFailure) or isinstance(error, ComeBackLater):
+        return False
+    return error.code in _OF_THE_SITE and error.params.get("status", _SERVER_ERROR) >= _SERVER_ERROR
+
+
+FAILURES_THAT_MAKE_LATE = 2
+"""After so many attempts in a row that did not come to run, the next ones wait for all others of the owner."""
+
+LONGEST_DETAIL = 500
+LONGEST_URL = 8_000
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def _storable(text: str, longest: int) -> str:
+    """A text that may be the site's own, as every database takes it."""
+    return _UNSTORABLE.sub("\ufffd", text[:longest])
+
+
+class Connect(Protocol):
+    """Runs one connection until it ends.
+
+    Raises ``NeedsOwner`` when only a person can go on, anything else when trying again may help. Returning is a clean
+    end, after which the account connects again.
+    """
+
+    async def __call__(self, account: Account, link: Link) -> None:
+        """Connect, register, stay, answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSurroundings:
+    """What every account's task shares with its siblings."""
+
+    connect: Connect
+    published: Callable[[str], Account | None]
+    owns: Callable[[str], bool]
+    report: Callable[[str, Observation, bool], None]
+    """``(account id, observation, whether the state is new)``."""
+    kept_out: Callable[[str], None]
+    """Told when the site let an account not in, for no reason of the account's own."""
+    got_in: Callable[[str], None]
+    """Told when the site lets an account in that it had kept out."""
+    numbers: SellerNumbers
+    limiters: StartLimiters
+    backoff: BackoffLimits
+    rng: Random
+
+
+class Link:
+    """What a connection may ask of, and tell to, the task that owns it."""
+
+    def __init__(self, task: AccountTask, turn: NumberTurn) -> None:
+        self._task = task
+        self._turn = turn
+        self._closed = False
+
+    def current(self) -> Account | None:
+        """The published snapshot at this moment: the only place to read rules and switches from."""
+        return self._task.published()
+
+    def allows(self) -> bool:
+        """The gate before every outbound frame: still enabled, still ours, still this connection."""
+        return not self._closed and self._task.allows(self)
+
+    def running(self) -> None:
+        """Registered, and a heartbeat was answered."""
+        if not self._closed:
+            self._task.link_running(self)
+
+    def heard(self, *, message: bool = False) -> None:
+        """The site answered a heartbeat, or sent a message."""
+        if not self._closed:
+            self._task.link_heard(message=message)
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether the last attempts ended before they ran, so that this one may wait for others of its owner."""
+        return self._task.keeps_failing
+
+    async def hold_number(self) -> None:
+        """The site let the account in: it holds its seller's number from now on.
+
+        Raises ``NumberTaken`` when another does, and ``StoreError``.
+        """
+        await self._task.hold_number(self)
+
+    def lending_number(self) -> AbstractAsyncContextManager[None]:
+        """For a wait that may take long: let other shops with the same number try meanwhile.
+
+        Afterwards raises ``NumberTaken`` when one of them was let in.
+        """
+        return self._turn.lent()
+
+    def close(self) -> None:
+        """From here on the gate is shut."""
+        self._closed = True
+
+
+class AccountTask:
+    """One account's connection and everything known about it. Lives on one event loop."""
+
+    def __init__(self, account_id: str, around: TaskSurroundings, seen: Observation | None = None) -> None:
+        self.account_id = account_id
+        self._around = around
+        self._loop = asyncio.get_running_loop()
+        self._backoff = Backoff(around.backoff, around.rng)
+        self._connection: asyncio.Task[None] | None = None
+        self._link: Link | None = None
+        self._running_for: RunKey | None = None
+        self._failed_for: RunKey | None = None
+        self._would_park_for: tuple[int, int] | None = None
+        self._next_attempt_at: float | None = None
+        self._connected_at: float | None = None
+        self._failures_in_a_row = 0
+        self._stopping = self._ran_before = self._closed = self._at_the_limiter = self._kept_out = False
+        self._wake_up: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        parked = seen or Observation()
+        self.observation = Observation(
+            since_ms=now_ms(),
+            parked_reason=parked.parked_reason,
+            parked_for=parked.parked_for,
+            parked_since_ms=parked.parked_since_ms,
+            action_url=parked.action_url,
+            last_message_at_ms=parked.last_message_at_ms,
+        )
+
+    def published(self) -> Account | None:
+        """The wish, as committed."""
+        return self._around.published(self.account_id)
+
+    @property
+    def alive(self) -> bool:
+        """Whether a connection exists, whatever its health."""
+        return self._connection is not None
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Whether the last attempts with this cookie and this proxy all ended before they ran."""
+        return self._failures_in_a_row >= FAILURES_THAT_MAKE_LATE
+
+    def allows(self, link: Link) -> bool:
+        """Whether a frame of that link may leave now."""
+        account = self.published()
+        return (
+            account is not None
+            and account.enabled
+            and link is self._link
+            and not self._stopping
+            and account.run_key == self._running_for
+            and self._around.owns(self.account_id)
+            and not self._around.numbers.is_taken(account)
+        )
+
+    def is_parked(self, account: Account) -> bool:
+        """Whether the owner must act before this account may run again."""
+        return self.observation.parked_for == account.park_key
+
+    def wake(self, *, skip_backoff: bool = False) -> None:
+        """Look again soon. Many calls make one look."""
+        if skip_backoff:
+            self._next_attempt_at = None
+        if self._wake_up is None and not self._closed:
+            self._wake_up = self._loop.call_soon(self._reconcile)
+
+    def follow(self) -> bool:
+        """Try again now if the site kept this account out and it waits. False: it does not."""
+        waits = self._kept_out and self._connection is None and self._next_attempt_at is not None
+        if waits:
+            self.wake(skip_backoff=True)
+        return waits
+
+    async def settled(self, timeout_seconds: float) -> Observation:
+        """Wait until the account neither starts nor stops, at most so long, and say how it stands."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while self._is_about_to_move() or not self.observation.state.settled:
+                    await self._next_change()
+        return self.observation
+
+    def _is_about_to_move(self) -> bool:
+        """Whether the state is that of a moment ago: it will be looked at, or a start has yet to ask for its turn."""
+        return self._wake_up is not None or (self.alive and not self._at_the_limiter)
+
+    async def ended(self) -> None:
+        """Wait until no connection is left, however long that takes."""
+        while self._wake_up is not None or self.alive:
+            await self._next_change()
+
+    async def close(self, timeout_seconds: float) -> bool:
+        """End the connection for good; say whether it ended in time. The published wish is left as it is."""
+        self._closed = True
+        for handle in (self._wake_up, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._wake_up = self._timer = None
+        if self._connection is not None:
+            self._stop_connection()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self.ended()
+        return not self.alive
+
+    async def _next_change(self) -> None:
+        waiter = self._loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def _notify(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- wish against fact ---------------------------------------------------------------------------------------
+
+    def _reconcile(self) -> None:
+        self._wake_up = None
+        account = self.published()
+        rest = self._rest_state(account)
+        if self._connection is not None:
+            if rest is not None or account is None or self._running_for != account.run_key:
+                self._stop_connection()
+            self._saw(account)
+        elif rest is not None or account is None:
+            self._rest(rest or AccountState.STOPPED, account)
+        else:
+            self._start_when_due(account)
+        self._notify()
+
+    def _rest_state(self, account: Account | None) -> AccountState | None:
+        """The state in which nothing shall run, or ``None`` when a connection is wanted."""
+        if account is None or not account.enabled:
+            return AccountState.STOPPED
+        if not self._around.owns(self.account_id):
+            return AccountState.ELSEWHERE
+        if self._around.numbers.is_taken(account):
+            return AccountState.PARKED
+        if self.is_parked(account):
+            return AccountState.PARKED
+        return None
+
+    def _rest(self, state: AccountState, account: Account | None) -> None:
+        self._cancel_timer()
+        self._next_attempt_at = None
+        reason = ""
+        if state is AccountState.PARKED and account is not None:
+            taken = self._around.numbers.is_taken(account)
+            reason = ParkReason.NUMBER_TAKEN if taken else self.observation.parked_reason
+        detail = self.observation.detail if state is self.observation.state else ""
+        self._transition(state, account, reason=reason, detail=detail)
+
+    def _start_when_due(self, account: Account) -> None:
+        if self._failed_for is not None and self._failed_for != account.run_key:
+            self._next_attempt_at = None
+            self._backoff.forget()
+        due_in = 0.0 if self._next_attempt_at is None else self._next_attempt_at - self._loop.time()
+        if due_in > 0:
+            self._set_timer(due_in)
+            self._saw(account)
+            return
+        self._cancel_timer()
+        self._start(account)
+
+    def _start(self, account: Account) -> None:
+        limiter = self._around.limiters.again if self._ran_before else self._around.limiters.first
+        if self.observation.parked_for is not None:
+            self.observation = self.observation.evolve(
+                parked_for=None, parked_reason="", parked_since_ms=None, action_url=""
+            )
+        self._next_attempt_at = None
+        self._stopping = False
+        self._connected_at = None
+        if self._running_for is not None and self._running_for[::2] != account.run_key[::2]:
+            self._failures_in_a_row = 0  # another cookie or proxy is another hope
+        self._running_for, self._would_park_for = account.run_key, account.park_key
+        turn = self._around.numbers.turn(account)
+        link = self._link = Link(self, turn)
+        self._at_the_limiter = False
+        self._connection = self._loop.create_task(
+            self._attempt(account, link, limiter, turn), name=f"connection:{self.account_id}"
+        )
+        self._connection.add_done_callback(self._connection_ended)
+
+    async def _attempt(self, account: Account, link: Link, limiter: FairLimiter, turn: NumberTurn) -> None:
+        try:
+            # Asked here, in the order of the turns: before, a thousand accounts would all see the same free place.
+            self._at_the_limiter = True
+            waits = not limiter.has_room() or turn.must_wait()
+            self._transition(AccountState.WAITING if waits else AccountState.STARTING, account)
+            await limiter.acquire(account.owner_id, late=self.keeps_failing)
+            if turn.must_wait() and not waits:
+                waits = True
+                self._transition(AccountState.WAITING, self.published())
+            await turn.take()
+            if waits:
+                self._transition(AccountState.STARTING, self.published())
+            await self._around.connect(account, link)
+        finally:
+            link.close()
+            turn.give_back()
+
+    def _stop_connection(self) -> None:
+        if self._connection is None or self._stopping:
+            return
+        self._stopping = True
+        self._transition(AccountState.STOPPING, self.published())
+        self._connection.cancel()
+
+    # -- what the connection tells -------------------------------------------------------------------------------
+
+    def link_running(self, link: Link) -> None:
+        """The connection is registered and its heartbeat was answered."""
+        if link is self._link and not self._stopping and self.observation.state is not AccountState.RUNNING:
+            self._connected_at = self._loop.time()
+            self._failures_in_a_row = 0
+            self._ran_before = True
+            if self._kept_out:
+                self._kept_out = False
+                self._around.got_in(self.account_id)
+            self._transition(AccountState.RUNNING, self.published(), connected_at_ms=now_ms())
+
+    async def hold_number(self, link: Link) -> None:
+        """Hold the seller's number for the account of that link."""
+        account = self.published()
+        if account is not None and link is self._link:
+            await self._around.numbers.hold(account)
+
+    def link_heard(self, *, message: bool) -> None:
+        """Remember when the site was last heard. No event: it would be one every few seconds per account."""
+        seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
+        self.observation = self.observation.evolve(**seen)
+
+    def _connection_ended(self, connection: asyncio.Task[None]) -> None:
+        self._connection = self._link = None
+        error = None if connection.cancelled() else connection.exception()
+        stopped_by_us, self._stopping = self._stopping, False
+        if (
+            self._connected_at is None
+            and not is_of_the_site(error)
+            and not isinstance(error, NumberTaken)
+            and (isinstance(error, NeedsOwner) or not stopped_by_us)
+        ):
+            self._failures_in_a_row += 1
+        if isinstance(error, NeedsOwner):  # also while stopping: what only an owner can mend must not be tried again
+            self._park(error)
+        elif stopped_by_us or isinstance(error, NumberTaken):
+            if error is not None and not isinstance(error, ShoalError):
+                log.error("connection broke while stopping", account=self.account_id, exc_info=error)
+        else:
+            self._failed(error)
+        if self._closed:
+            self._transition(AccountState.STOPPED, self.published())
+            self._notify()
+        else:
+            self._reconcile()
+
+    def _park(self, error: NeedsOwner) -> None:
+        log.warning("account parked", account=self.account_id, reason=error.reason)
+        self.observation = self.observation.evolve(
+            parked_for=self._would_park_for,
+            parked_reason=error.reason,
+            parked_since_ms=now_ms(),
+            action_url=_storable(error.action_url, LONGEST_URL),
+        )
+
+    def _failed(self, error: BaseException | None) -> None:
+        ran = 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
+        wait = self._backoff.failed(self._loop.time(), ran_seconds=ran, patient=isinstance(error, ComeBackLater))
+        self._failed_for = self._running_for
+        self._kept_out = self._connected_at is None and is_of_the_site(error)
+        if self._kept_out:
+            self._around.kept_out(self.account_id)
+        self._next_attempt_at = self._loop.time() + wait
+        known = isinstance(error, ShoalError)
+        reason = error.code if isinstance(error, ShoalError) else ("connection_ended" if error is None else "crashed")
+        detail = _storable(str(error), LONGEST_DETAIL) if known else ("" if error is None else type(error).__name__)
+        if error is not None and not known:
+            log.error("connection crashed", account=self.account_id, exc_info=error)
+        self._transition(
+            AccountState.RETRYING,
+            self.published(),
+            reason=reason,
+            detail=detail,
+            next_attempt_at_ms=now_ms() + round(wait * 1000),
+        )
+
+    # -- reporting -----------------------------------------------------------------------------------------------
+
+    def _transition(self, state: AccountState, account: Account | None, **facts: Any) -> None:
+        """The one place where the state changes."""
+        before = self.observation
+        keep = state is before.state
+        self.observation = before.evolve(
+            **{
+                "state": state,
+                "reason": "",
+                "detail": "",
+                "next_attempt_at_ms": None,
+                "crash_loop": self._backoff.crash_loop and state not in _AT_EASE,
+                "connected_at_ms": before.connected_at_ms if state is AccountState.RUNNING else None,
+                "since_ms": before.since_ms if keep else now_ms(),
+                "observed_generation": account.generation if account else before.observed_generation,
+                **facts,
+            }
+        )
+        changed = (before.state, before.reason, before.next_attempt_at_ms) != (
+            state,
+            self.observation.reason,
+            self.observation.next_attempt_at_ms,
+        )
+        if changed:
+            log.info("account state", account=self.account_id, state=state.value, reason=self.observation.reason)
+        self._around.report(self.account_id, self.observation, changed)
+        self._notify()
+
+    def _saw(self, account: Account | None) -> None:
+        if account is not None and account.generation != self.observation.observed_generation:
+            self.observation = self.observation.evolve(observed_generation=account.generation)
+            self._around.report(self.account_id, self.observation, False)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._cancel_timer()
+        self._timer = self._loop.call_later(seconds, self.wake)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,514 @@
+"""The one writer of account state: keeps every account the same in memory, in the database and in its task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, TypeVar
+
+from shoal.accounts import wishes
+from shoal.accounts.account import Account, Observation, check_account_id
+from shoal.accounts.account_locks import AccountLocks
+from shoal.accounts.account_task import AccountTask, Connect, now_ms
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.change_path import Caller, ChangePath, Done, wished
+from shoal.accounts.drift import Difference
+from shoal.accounts.events import EventBus
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.ownership import Ownership
+from shoal.accounts.store import AccountStore
+from shoal.accounts.task_manager import TaskManager
+from shoal.accounts.undo import undo
+from shoal.accounts.wishes import Wish
+from shoal.config import Settings
+from shoal.errors import (
+    AlreadyRemoved,
+    Conflict,
+    InvalidInput,
+    ShoalError,
+    StaleGeneration,
+    UnknownAccount,
+    UnknownNumber,
+)
+from shoal.rules.keywords import KeywordRow
+from shoal.rules.rule import Rule
+from shoal.xianyu.cookie_string import require_cookie
+from shoal.xianyu.site_pages import SitePages
+
+ATOMIC_BATCH_LIMIT = 500
+BATCH_AT_ONCE = 250
+"""How many accounts of a batch are changed at a time: the loop turns in between, and none waits long for its commit."""
+LONGEST_WAIT_SECONDS = 60.0
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a change: the account as it is now (of a removal: as it was) and how its task stands.
+
+    ``generation`` and ``rev`` are those that the change made (one that changed nothing: those it found). ``purged``: a
+    removal has ended, so that the id may be taken again.
+    """
+
+    changed: bool
+    account: Account
+    generation: int
+    rev: int
+    observation: Observation
+    op_id: str
+    purged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchResult:
+    """One account's part of a batch. ``outcome`` is ``changed``, ``unchanged``, ``would_change`` or ``failed``."""
+
+    account_id: str
+    outcome: str
+    error: ShoalError | None = None
+    account: Account | None = None
+    generation: int | None = None
+    observation: Observation | None = None
+
+
+class PublishedView(Mapping[str, Value]):
+    """One field of every published account, by account id. Nobody can write through it."""
+
+    def __init__(self, published: Mapping[str, Account], field: Callable[[Account], Value]) -> None:
+        self._published = published
+        self._field = field
+
+    def __getitem__(self, account_id: str) -> Value:
+        return self._field(self._published[account_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._published)
+
+    def __len__(self) -> int:
+        return len(self._published)
+
+
+class CookieManager:
+    """Every change of an account goes through here, and so does every question about one.
+
+    All methods live on one event loop; another thread may use ``asyncio.run_coroutine_threadsafe``.
+    """
+
+    def __init__(
+        self,
+        store: AccountStore,
+        connect: Connect,
+        settings: Settings,
+        *,
+        events: EventBus | None = None,
+        ownership: Ownership | None = None,
+        rng: Random | None = None,
+        backoff: BackoffLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self.events = events or EventBus()
+        self.site_pages = SitePages(
+            (settings.site_mtop_url, settings.site_ws_url, settings.site_passport_url, settings.site_upload_url)
+        )
+        self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
+        self._path = ChangePath(
+            store,
+            self._task_locks,
+            self.events,
+            deadline_seconds=settings.database_deadline_seconds,
+            published_now=self._published_now,
+            is_vanishing=lambda account_id: self._task_manager.is_vanishing(account_id),  # noqa: PLW0108  made below
+        )
+        published = self._path.published
+        self._task_manager = TaskManager(
+            store,
+            connect,
+            settings,
+            self.events,
+            published.get,
+            self._path.of_number,
+            ownership=ownership,
+            rng=rng,
+            backoff=backoff,
+        )
+        self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders
+        self.accounts: Mapping[str, Account] = published
+        self.cookies: Mapping[str, str] = PublishedView(published, lambda account: account.cookie)
+        self.keywords: Mapping[str, tuple[Rule, ...]] = PublishedView(published, lambda account: account.keywords)
+        self.cookie_status: Mapping[str, bool] = PublishedView(published, lambda account: account.enabled)
+        self.auto_confirm_settings: Mapping[str, bool] = PublishedView(published, lambda account: account.auto_confirm)
+        self.tasks: Mapping[str, AccountTask] = self._task_manager.tasks
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Load everything, then start what is wanted. Raises ``StoreError``, and then nothing was started."""
+        await self._load_from_db()
+        for account_id in self.accounts:
+            self._start_cookie_task(account_id)
+
+    def ownership_changed(self) -> None:
+        """Stop what this process may run no more, and start what it may run again."""
+        self._task_manager.wake_all()
+
+    async def close(self) -> None:
+        """End every connection within the stop wait. The wishes stay as they are."""
+        await self._task_manager.close()
+
+    async def _load_from_db(self) -> None:
+        await self._task_manager.numbers.load()
+        contents = await self._store.load()
+        self._path.load(contents)
+        seen = {name: contents.observations.get(name, Observation()) for name in contents.accounts}
+        self._task_manager.open(seen)
+        for account_id, tombstone in contents.tombstones.items():
+            if not tombstone.purged:
+                self._task_manager.vanish(account_id)
+
+    async def reload_from_db(self) -> int:
+        """Read the store again, publish what differs and bring the tasks along. Returns how many differed.
+
+        Raises why one of them could not be taken over, when all others have been.
+        """
+        found = await self.compare_with_db(take_over=True)
+        for one in found:
+            if one.error is not None:
+                raise one.error
+        return len(found)
+
+    async def compare_with_db(self, *, take_over: bool) -> list[Difference]:
+        """What is stored otherwise than it is published; with ``take_over`` it is published, and tasks follow."""
+        if take_over:
+            await self._task_manager.numbers.load()
+        return await self._path.compare(take_over=take_over)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def get_cookie_status(self, account_id: str) -> bool:
+        """Whether the owner wants the account on, from the published snapshot. Raises ``UnknownAccount``."""
+        return self.account(account_id).enabled
+
+    def account(self, account_id: str) -> Account:
+        """The published snapshot. Raises ``UnknownAccount``."""
+        return self._path.current(account_id)
+
+    def observation(self, account_id: str) -> Observation:
+        """What is happening to the account. Raises ``UnknownAccount``."""
+        if account_id not in self.accounts:
+            raise UnknownAccount(account_id)
+        return self._task_manager.task(account_id).observation
+
+    def is_stale(self, account_id: str) -> bool:
+        """Whether a change of the account is still unsettled, so that what is shown may be old."""
+        return self._path.is_stale(account_id)
+
+    @property
+    def locks(self) -> AccountLocks:
+        """The per-account locks, to be watched."""
+        return self._task_locks
+
+    @property
+    def pending(self) -> Mapping[str, Account | None]:
+        """The drafts of changes in progress: empty at rest, to be watched."""
+        return self._path.pending
+
+    @property
+    def newest_rev(self) -> int:
+        """The journal position up to which everything is published."""
+        return self._path.newest_rev
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    async def add_cookie(
+        self,
+        account_id: str,
+        cookie: str,
+        *,
+        owner_id: int,
+        caller: Caller,
+        remark: str = "",
+        proxy: str | None = None,
+    ) -> Outcome:
+        """Create an account, enabled, and start it; with ``proxy`` its very first call goes through that.
+
+        One of a number that another owner's account holds is parked (``number_taken``) until that number is free.
+        Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
+        """
+        check_account_id(account_id)
+        checked = require_cookie(cookie)
+        fresh = Account(
+            id=account_id, owner_id=owner_id, unb=checked.unb, cookie=checked.header, created_at_ms=now_ms()
+        )
+        account = wishes.settings({"remark": remark, "proxy": proxy})(fresh)
+        created = await self._path.create(account, caller)
+        return await self._answer(created, caller, wait=self._settings.start_wait_seconds)
+
+    async def update_cookie(self, account_id: str, cookie: str, *, caller: Caller, proxy: str | None = None) -> Outcome:
+        """Replace the cookie, and the proxy too when one is given, in one change.
+
+        A running account reconnects once; a parked one tries again. Raises ``OtherUnb`` when the new cookie belongs
+        to another platform user.
+        """
+        wish = wishes.cookie(require_cookie(cookie))
+        if proxy is not None:
+            wish = wishes.both(wish, wishes.settings({"proxy": proxy}))
+        return await self._change(account_id, "update_cookie", wish, caller, wait=self._settings.start_wait_seconds)
+
+    async def update_cookie_status(self, account_id: str, enabled: bool, *, caller: Caller) -> Outcome:
+        """Switch the account on or off, as a person asks.
+
+        Saying ``True`` again revives a dead task and skips a back-off. Switching a parked account off and on is the
+        owner's word to try once more; saying ``True`` to a parked one that is on is not.
+        """
+        wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
+        return await self._change(
+            account_id, "update_cookie_status", self._switch(enabled, by_person=True), caller, wait=wait, revive=enabled
+        )
+
+    async def update_auto_confirm_setting(self, account_id: str, auto_confirm: bool, *, caller: Caller) -> Outcome:
+        """Switch automatic shipment confirmation. A running connection reads it at the moment it decides."""
+        return await self._change(account_id, "update_auto_confirm_setting", wishes.auto_confirm(auto_confirm), caller)
+
+    async def update_keywords(self, account_id: str, kw_list: Sequence[tuple[str, str]], *, caller: Caller) -> Outcome:
+        """Replace the general text rules; item-bound and image rules stay. Applies to the very next message."""
+        return await self._change(account_id, "update_keywords", wishes.general_keywords(kw_list), caller)
+
+    async def update_text_keywords(self, account_id: str, rows: Sequence[KeywordRow], *, caller: Caller) -> Outcome:
+        """Replace every text rule, general and item-bound; image rules stay."""
+        return await self._change(account_id, "update_keywords", wishes.text_keywords(rows), caller)
+
+    async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
+        """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
+        return await self._change(account_id, "remove_keyword", wishes.no_keyword(which), caller)
+
+    async def update_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
+        """Edit the rules by a wish of ``wishes.rules``. Applies to the very next message."""
+        return await self._change(account_id, "update_keywords", wish, caller)
+
+    async def preview_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Account:
+        """What the account would be after that wish. Raises what the change would, but for what others do meanwhile."""
+        account = self.account(account_id)
+        if caller.is_mistaken_about(account):
+            raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
+        return await wished(wish, account)
+
+    async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
+        """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field.
+
+        A running account that gets another proxy reconnects through it; a parked one stays parked.
+        """
+        wait = self._settings.start_wait_seconds if "proxy" in values else 0.0
+        return await self._change(account_id, "update_settings", wishes.settings(values), caller, wait=wait)
+
+    async def update_item(
+        self, account_id: str, item_id: str, values: Mapping[str, Any] | None, *, caller: Caller
+    ) -> Outcome:
+        """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
+        return await self._change(account_id, "update_item", wishes.item(item_id, values), caller)
+
+    async def update_items(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
+        """Edit what is set for items by a wish of ``wishes``."""
+        return await self._change(account_id, "update_item", wish, caller)
+
+    async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
+        """Try again after the owner acted: un-parks and reconnects."""
+        return await self._change(account_id, "resume", wishes.resume, caller, wait=self._settings.start_wait_seconds)
+
+    async def undo(self, entry: JournalEntry, *, caller: Caller) -> Outcome:
+        """Put back what a journal entry changed, as a new change. Raises what ``shoal.accounts.undo.undo`` says."""
+        wish = undo(entry)
+        enabled = entry.changes.get("enabled", [None])[0]
+        waits = {True: self._settings.start_wait_seconds, False: self._settings.stop_wait_seconds}
+        return await self._change(entry.account_id, "undo", wish, caller, wait=waits.get(enabled, 0.0))
+
+    async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
+        """Delete the account: invisible at once, then its task is stopped, then its rows are purged.
+
+        Waits for the end of all that at most the stop wait; ``purged`` says whether it came. Raises ``AlreadyRemoved``
+        when this very op did so before, after the same wait.
+        """
+        limit = self._limit(caller, self._settings.stop_wait_seconds)
+        try:
+            removed = await self._path.delete(account_id, caller)
+        except AlreadyRemoved as before:
+            before.params["purged"] = await self.seen_off(account_id, within_seconds=limit)
+            raise
+        purged = await self.seen_off(account_id, within_seconds=limit)
+        outcome = await self._answer(removed, caller, wait=0.0)
+        return replace(outcome, observation=Observation(), purged=True) if purged else outcome
+
+    def accounts_of_number(self, number: str) -> list[Account]:
+        """Every account that names that seller's number."""
+        return [self.accounts[account_id] for account_id in self._path.of_number(number)]
+
+    async def free_number(self, number: str, *, caller: Caller, holder: str = "") -> str:
+        """Take a seller's number from the account that holds it, which is switched off. Returns that account's id.
+
+        The others with that number start; who is let in first holds it from then on. Raises ``UnknownNumber`` when no
+        account holds it, ``Conflict`` (``other_holder``) when another than ``holder`` does, and ``StoreError``, after
+        which it may be repeated.
+        """
+        holds = self.number_holders.get(number)
+        if holds is None:
+            raise UnknownNumber(number)
+        if holder not in {"", holds}:
+            raise Conflict("another account holds that number now", code="other_holder", number=number)
+        with suppress(UnknownAccount):  # just being deleted
+            await self.update_cookie_status(holds, False, caller=caller)
+        await self._task_manager.numbers.free(number, holds)
+        return holds
+
+    def close_to(self, owner_id: int) -> None:
+        """Let that person add no account from now on: they are being removed."""
+        self._path.close_to(owner_id)
+
+    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+        """Wait until a deleted account's connection has ended and its rows are purged; says whether it came in time."""
+        return await self._task_manager.seen_off(account_id, within_seconds=within_seconds)
+
+    async def batch_update_cookie_status(
+        self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
+    ) -> list[BatchResult]:
+        """Switch many accounts; one result per account, in the order asked.
+
+        ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); else each stands
+        alone. Either goes through the one change path. A batch never un-parks, and waits for no account to start or
+        stop unless the caller's ``wait_seconds`` say so.
+        """
+        if atomic and len(updates) > ATOMIC_BATCH_LIMIT:
+            raise InvalidInput(
+                f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
+                code="batch_too_large",
+                limit=ATOMIC_BATCH_LIMIT,
+            )
+        if dry_run:
+            return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
+        if atomic:
+            return await self._batch_atomic(updates, caller)
+        room = asyncio.Semaphore(BATCH_AT_ONCE)
+        each = (self._batch_each(account_id, enabled, caller, room) for account_id, enabled in updates.items())
+        return list(await asyncio.gather(*each))
+
+    def _preview(self, account_id: str, enabled: bool) -> BatchResult:
+        account = self.accounts.get(account_id)
+        if account is None:
+            return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount(account_id))
+        outcome = "unchanged" if account.enabled == enabled else "would_change"
+        return BatchResult(
+            account_id=account_id,
+            outcome=outcome,
+            account=account,
+            generation=account.generation,
+            observation=self.observation(account_id),
+        )
+
+    async def _batch_each(self, account_id: str, enabled: bool, caller: Caller, room: asyncio.Semaphore) -> BatchResult:
+        op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
+        one = replace(caller, op_id=op_id, if_match=None)
+        wish = self._switch(enabled, by_person=False)
+        try:
+            async with room:
+                done = await self._path.change(account_id, "batch_update_cookie_status", wish, one)
+        except ShoalError as error:
+            return BatchResult(account_id=account_id, outcome="failed", error=error)
+        if enabled and not done.changed:
+            self._revive(account_id)
+        return _batch_result(await self._answer(done, one, wait=caller.wait_seconds or 0.0))
+
+    async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
+        changed = await self._path.change_all(
+            {account_id: self._switch(enabled, by_person=False) for account_id, enabled in updates.items()},
+            "batch_update_cookie_status",
+            caller,
+            wait_seconds=self._settings.lock_wait_seconds,
+        )
+        for account_id, done in changed.items():
+            if updates[account_id] and not done.changed:
+                self._revive(account_id)
+        wait = caller.wait_seconds or 0.0
+        outcomes = await asyncio.gather(*(self._answer(done, caller, wait=wait) for done in changed.values()))
+        return [_batch_result(outcome) for outcome in outcomes]
+
+    def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
+        def wish(account: Account) -> Account:
+            if account.enabled == enabled:
+                return account
+            again = enabled and by_person and self._task_manager.task(account.id).is_parked(account)
+            return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again))
+
+        return wish
+
+    async def _change(
+        self,
+        account_id: str,
+        operation: str,
+        wish: Wish,
+        caller: Caller,
+        *,
+        wait: float = 0.0,
+        revive: bool = False,
+    ) -> Outcome:
+        done = await self._path.change(account_id, operation, wish, caller)
+        if revive and not done.changed:
+            self._revive(account_id)
+        return await self._answer(done, caller, wait=wait)
+
+    async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
+        """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
+        task = self.tasks.get(done.account.id)
+        limit = self._limit(caller, wait)
+        observation = await task.settled(limit) if task and wait and limit else self._seen(done.account.id)
+        return Outcome(
+            changed=done.changed,
+            account=done.account,
+            generation=done.generation,
+            rev=done.rev,
+            observation=observation,
+            op_id=done.op_id,
+        )
+
+    @staticmethod
+    def _limit(caller: Caller, usual: float) -> float:
+        """How long that caller waits for a task: the usual wait, unless they say otherwise."""
+        return usual if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------
+
+    def _published_now(self, account_id: str, account: Account | None) -> None:
+        if account is None:
+            self._stop_cookie_task(account_id)
+        else:
+            self._start_cookie_task(account_id)
+
+    def _start_cookie_task(self, account_id: str) -> None:
+        """Let the account's task look at what is published, and start, renew or stop its connection."""
+        self._task_manager.wake(account_id)
+
+    def _revive(self, account_id: str) -> None:
+        """The same at once, whatever its task waits for; one that was removed meanwhile gets no task again."""
+        if account_id in self.accounts:
+            self._task_manager.wake(account_id, skip_backoff=True)
+
+    def _seen(self, account_id: str) -> Observation:
+        """What is happening to an account that may have been removed, and purged, meanwhile."""
+        task = self.tasks.get(account_id)
+        return Observation() if task is None else task.observation
+
+    def _stop_cookie_task(self, account_id: str) -> None:
+        """See a deleted account off: its connection is stopped, then its rows are purged."""
+        self._task_manager.vanish(account_id)
+
+
+def _batch_result(outcome: Outcome) -> BatchResult:
+    return BatchResult(
+        account_id=outcome.account.id,
+        outcome="changed" if outcome.changed else "unchanged",
+        account=outcome.account,
+        generation=outcome.generation,
+        observation=outcome.observation,
+    )

@@ -1,0 +1,279 @@
+"""Why an account does not reply: everything that may stand in the way, in the order in which to look. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
+from shoal.accounts.account_locks import SLOW_SECONDS
+from shoal.xianyu.proxy import shown_proxy
+from shoal.xianyu.site_pages import SITE_URL
+
+PROXY_REASONS = frozenset(
+    {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}
+)
+"""The reasons of a retry that only the account's proxy is to blame for."""
+
+
+class CheckName(StrEnum):
+    """What is looked at, in order."""
+
+    ENABLED = "enabled"
+    OWNED_HERE = "owned_here"
+    STORE = "store"
+    LOCK = "lock"
+    PARKED = "parked"
+    RETRYING = "retrying"
+    PROXY = "proxy"
+    STARTING = "starting"
+    CONNECTED = "connected"
+    COOKIE = "cookie"
+    ANSWERS = "answers"
+    PAUSE = "pause"
+    LIMITS = "limits"
+    COOLDOWN = "cooldown"
+    SENDINGS = "sendings"
+    OVERDUE = "overdue"
+    ORDERS = "orders"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One finding. ``finding`` names its sentences, ``params`` fill them in.
+
+    ``blocks``: while it is not ``ok``, no buyer gets a reply at all. Other findings concern some chats only.
+    """
+
+    name: CheckName
+    finding: str
+    ok: bool = True
+    blocks: bool = False
+    params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplyFigures:
+    """Counts of one account.
+
+    ``paused_buyers`` are the names (else the chats) of some of the ``paused_chats``, the last of which is silent until
+    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were held back so;
+    ``cooling_rules`` are some of the rules that were. ``last_failure`` is the outcome of the last sending that failed
+    (empty: none did), with its reason.
+    """
+
+    paused_chats: int = 0
+    paused_until_ms: int | None = None
+    paused_buyers: tuple[str, ...] = ()
+    buyer_limited: int = 0
+    shop_limited: int = 0
+    cooled_down: int = 0
+    cooling_rules: tuple[str, ...] = ()
+    failed_sendings: int = 0
+    last_failure: str = ""
+    last_failure_reason: str = ""
+    overdue: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of an account at a moment."""
+
+    account: Account
+    seen: Observation
+    now_ms: int
+    heartbeat_limit_ms: int
+    """A connection whose last heartbeat is older is not alive, whatever its state says."""
+    message_age_ms: int
+    degraded: bool = False
+    unsettled: bool = False
+    busy_with: str = ""
+    """The operation that has had the account's turn for ``busy_seconds``, if any."""
+    busy_seconds: float = 0.0
+    token_expires_at_ms: int | None = None
+    figures: ReplyFigures = field(default_factory=ReplyFigures)
+    orders_in_need: int = 0
+    """Orders that are not served before their owner does something."""
+    buyer_replies_per_hour: int = 0
+    shop_replies_per_minute: int = 0
+    """The limits that hold for this account; 0 is none."""
+
+
+def diagnose(facts: Facts) -> list[Check]:
+    """Every check, in order."""
+    return [check(facts) for check in _CHECKS]
+
+
+def is_replying(checks: Iterable[Check]) -> bool:
+    """Whether a buyer who writes now may get a reply."""
+    return all(check.ok or not check.blocks for check in checks)
+
+
+def _enabled(facts: Facts) -> Check:
+    on = facts.account.enabled
+    return Check(name=CheckName.ENABLED, finding="enabled" if on else "disabled", ok=on, blocks=True)
+
+
+def _owned_here(facts: Facts) -> Check:
+    here = facts.seen.state is not AccountState.ELSEWHERE
+    return Check(name=CheckName.OWNED_HERE, finding="owned_here" if here else "elsewhere", ok=here, blocks=True)
+
+
+def _store(facts: Facts) -> Check:
+    if facts.degraded:
+        return Check(name=CheckName.STORE, finding="store_degraded", ok=False, blocks=True)
+    finding = "store_unsettled" if facts.unsettled else "store_well"
+    return Check(name=CheckName.STORE, finding=finding, ok=not facts.unsettled)
+
+
+def _lock(facts: Facts) -> Check:
+    """A change that takes long keeps no buyer waiting, but what it changes does not hold yet."""
+    if not facts.busy_with or facts.busy_seconds < SLOW_SECONDS:
+        return Check(name=CheckName.LOCK, finding="lock_free")
+    params = {"operation": facts.busy_with, "seconds": int(facts.busy_seconds)}
+    return Check(name=CheckName.LOCK, finding="lock_held", ok=False, params=params)
+
+
+def _parked(facts: Facts) -> Check:
+    seen = facts.seen
+    if seen.state is not AccountState.PARKED and seen.parked_for == facts.account.park_key:
+        params = {"url": seen.action_url or SITE_URL, "reason": seen.parked_reason}
+        return Check(name=CheckName.PARKED, finding="parked_before", ok=False, blocks=True, params=params)
+    if seen.state is not AccountState.PARKED:
+        return Check(name=CheckName.PARKED, finding="not_parked", blocks=True)
+    known = {reason.value for reason in ParkReason}
+    finding = f"parked_{seen.reason}" if seen.reason in known else "parked_otherwise"
+    params = {"url": seen.action_url or SITE_URL, "reason": seen.reason}
+    return Check(name=CheckName.PARKED, finding=finding, ok=False, blocks=True, params=params)
+
+
+def _retrying(facts: Facts) -> Check:
+    seen = facts.seen
+    failing = seen.state is AccountState.RETRYING
+    if not failing and not seen.crash_loop:
+        return Check(name=CheckName.RETRYING, finding="not_retrying", blocks=True)
+    due_ms = max(0, (seen.next_attempt_at_ms or facts.now_ms) - facts.now_ms)
+    params = {"reason": seen.reason, "why": seen.detail, "seconds": -(-due_ms // 1000)}
+    finding = "retrying" if not seen.crash_loop else "crash_loop" if failing else "crash_loop_trying"
+    return Check(name=CheckName.RETRYING, finding=finding, ok=False, blocks=failing, params=params)
+
+
+def _proxy(facts: Facts) -> Check:
+    shown, reason = shown_proxy(facts.account.proxy), facts.seen.reason
+    if not shown:
+        return Check(name=CheckName.PROXY, finding="no_proxy", blocks=True)
+    failing = reason in PROXY_REASONS
+    finding = reason if failing else "proxy_used"
+    return Check(name=CheckName.PROXY, finding=finding, ok=not failing, blocks=True, params={"proxy": shown})
+
+
+def _starting(facts: Facts) -> Check:
+    under_way = {AccountState.WAITING, AccountState.STARTING, AccountState.STOPPING}
+    state = facts.seen.state
+    if state not in under_way:
+        return Check(name=CheckName.STARTING, finding="not_starting", blocks=True)
+    params = {"seconds": max(0, facts.now_ms - facts.seen.since_ms) // 1000}
+    return Check(name=CheckName.STARTING, finding=state.value, ok=False, blocks=True, params=params)
+
+
+def _connected(facts: Facts) -> Check:
+    seen = facts.seen
+    if seen.state is not AccountState.RUNNING:
+        return Check(name=CheckName.CONNECTED, finding="not_connected", ok=False, blocks=True)
+    last = max(seen.connected_at_ms or 0, seen.last_heartbeat_at_ms or 0)
+    age_ms = max(0, facts.now_ms - last)
+    alive = age_ms <= facts.heartbeat_limit_ms
+    finding = "connected" if alive else "heartbeat_late"
+    return Check(name=CheckName.CONNECTED, finding=finding, ok=alive, blocks=True, params={"seconds": age_ms // 1000})
+
+
+def _cookie(facts: Facts) -> Check:
+    if not facts.account.cookie:
+        return Check(name=CheckName.COOKIE, finding="cookie_missing", ok=False, blocks=True)
+    expires = facts.token_expires_at_ms
+    if expires is None:
+        return Check(name=CheckName.COOKIE, finding="cookie_present", blocks=True)
+    rest_ms = expires - facts.now_ms
+    finding = "cookie_renewed_later" if rest_ms > 0 else "cookie_renewed_now"
+    return Check(name=CheckName.COOKIE, finding=finding, blocks=True, params={"minutes": max(0, rest_ms) // 60_000})
+
+
+def _answers(facts: Facts) -> Check:
+    account = facts.account
+    if account.answers is not Answers.MESSAGES:
+        finding = "no_answers" if account.answers is Answers.NOTHING else "answers_orders_only"
+        return Check(name=CheckName.ANSWERS, finding=finding, ok=False, blocks=True)
+    rules = sum(rule.active and bool(rule.parts) for rule in account.keywords)
+    items = sum(bool(item.reply) for item in account.items)
+    finding = "answers_with_default" if account.has_default_reply else "answers_without_default"
+    return Check(name=CheckName.ANSWERS, finding=finding, blocks=True, params={"rules": rules, "items": items})
+
+
+def _pause(facts: Facts) -> Check:
+    minutes, figures = facts.account.pause_duration, facts.figures
+    if not figures.paused_chats:
+        finding = "not_paused" if minutes else "never_pauses"
+        return Check(name=CheckName.PAUSE, finding=finding, params={"minutes": minutes})
+    rest_ms = max(0, (figures.paused_until_ms or facts.now_ms) - facts.now_ms)
+    params = {
+        "chats": figures.paused_chats,
+        "buyers": ", ".join(figures.paused_buyers),
+        "minutes": -(-rest_ms // 60_000),
+    }
+    return Check(name=CheckName.PAUSE, finding="paused", ok=False, params=params)
+
+
+def _limits(facts: Facts) -> Check:
+    figures = facts.figures
+    params = {
+        "buyer_messages": figures.buyer_limited,
+        "shop_messages": figures.shop_limited,
+        "buyer_limit": facts.buyer_replies_per_hour,
+        "shop_limit": facts.shop_replies_per_minute,
+    }
+    if figures.shop_limited and facts.shop_replies_per_minute:
+        return Check(name=CheckName.LIMITS, finding="shop_limited", ok=False, params=params)
+    if figures.buyer_limited and facts.buyer_replies_per_hour:
+        return Check(name=CheckName.LIMITS, finding="buyer_limited", ok=False, params=params)
+    if count := figures.shop_limited + figures.buyer_limited:
+        return Check(name=CheckName.LIMITS, finding="limited_before", ok=False, params={"count": count})
+    return Check(name=CheckName.LIMITS, finding="not_limited")
+
+
+def _cooldown(facts: Facts) -> Check:
+    figures = facts.figures
+    if not figures.cooled_down:
+        return Check(name=CheckName.COOLDOWN, finding="nothing_cooling")
+    keywords = {rule.id: rule.keyword for rule in facts.account.keywords}
+    rules = ", ".join(keywords.get(rule_id, rule_id) for rule_id in figures.cooling_rules)
+    params = {"count": figures.cooled_down, "rules": rules}
+    return Check(name=CheckName.COOLDOWN, finding="cooling", ok=False, params=params)
+
+
+def _sendings(facts: Facts) -> Check:
+    figures = facts.figures
+    if not figures.last_failure:
+        return Check(name=CheckName.SENDINGS, finding="sendings_well")
+    params = {"count": figures.failed_sendings, "reason": figures.last_failure_reason}
+    return Check(name=CheckName.SENDINGS, finding=f"sendings_{figures.last_failure}", ok=False, params=params)
+
+
+def _overdue(facts: Facts) -> Check:
+    count = facts.figures.overdue
+    params = {"count": count, "seconds": facts.message_age_ms // 1000}
+    return Check(name=CheckName.OVERDUE, finding="overdue" if count else "nothing_overdue", ok=not count, params=params)
+
+
+def _orders(facts: Facts) -> Check:
+    count = facts.orders_in_need
+    finding = "orders_need_owner" if count else "orders_well"
+    return Check(name=CheckName.ORDERS, finding=finding, ok=not count, params={"count": count})
+
+
+_CHECKS: tuple[Callable[[Facts], Check], ...] = (
+    _enabled, _owned_here, _store, _lock, _parked, _retrying, _proxy, _starting,
+    _connected, _cookie, _answers, _pause, _limits, _cooldown, _sendings, _overdue, _orders,
+)  # fmt: skip

@@ -1,0 +1,208 @@
+"""The journal: one entry per committed change, from which every account can be folded again.
+
+Old entries are folded into a baseline for each account and dropped; the fold goes on from there.
+
+A cookie appears as its fingerprint only, a proxy without user name and password; rules and item settings appear as what
+was added, removed and edited. A field that came to the program later than an entry had its default then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from typing import Any, TypeVar
+
+from shoal.accounts.account import SCALAR_FIELDS, Account, ItemSetting
+from shoal.rules.rule import Rule
+from shoal.rules.rule_rows import rule_row
+from shoal.xianyu.proxy import shown_proxy
+
+Part = TypeVar("Part")
+Changes = dict[str, Any]
+"""``{field: [old, new]}``; for ``keywords`` and ``items`` ``{"added", "removed", "edited"}``.
+
+A new password of the same proxy leaves ``["http://***@host:port", "http://***@host:port"]``: that it changed, not how.
+"""
+_DEFAULTS: dict[str, Any] = {
+    entry.name: entry.default
+    for entry in fields(Account)
+    if entry.name in SCALAR_FIELDS and entry.default is not MISSING
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalEntry:
+    """One committed change: who changed what of which account, when, from where, and at which position.
+
+    ``origin`` is by what it was asked for, and from which address: ``console 192.0.2.7``; empty where nobody knows.
+    """
+
+    rev: int
+    account_id: str
+    owner_id: int
+    generation: int
+    changes: Changes
+    actor: str
+    op_id: str
+    at_ms: int
+    origin: str = ""
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the account was deleted by it."""
+        return "deleted" in self.changes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """What an account's entries up to ``rev`` fold to. ``projection`` is ``None`` when the last one deleted it."""
+
+    account_id: str
+    rev: int
+    generation: int
+    projection: dict[str, Any] | None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the account was deleted at that position."""
+        return self.projection is None
+
+
+def changes_between(old: Account | None, new: Account | None) -> Changes:
+    """What differs between two snapshots. ``old is None`` is a creation, ``new is None`` a deletion."""
+    if new is None:
+        return {"deleted": [False, True]}
+    changes: Changes = {}
+    for name in SCALAR_FIELDS:
+        if old is None or getattr(old, name) != getattr(new, name):
+            changes[name] = [_shown(old, name), _shown(new, name)]
+    if old is None or old.keywords is not new.keywords:
+        changes["keywords"] = _delta(old.keywords if old else (), new.keywords, _rule_key, rule_row)
+    if old is None or old.items is not new.items:
+        changes["items"] = _delta(old.items if old else (), new.items, _item_key, asdict)
+    return {name: change for name, change in changes.items() if change}
+
+
+def changes_from(told: Mapping[str, Any] | None, new: Account) -> Changes:
+    """What leads from what a journal folds to (``None``: no account) to a snapshot."""
+    before, after = told or {}, projection(new)
+    changes: Changes = {
+        name: [before.get(name), after[name]]
+        for name in SCALAR_FIELDS
+        if told is None or before.get(name) != after[name]
+    }
+    for name in ("keywords", "items"):
+        changes[name] = _delta_of_rows(before.get(name, {}), after[name])
+    return {name: change for name, change in changes.items() if change}
+
+
+def _shown(account: Account | None, name: str) -> Any:
+    if account is None:
+        return None
+    if name == "cookie":
+        return account.fingerprint
+    return shown_proxy(account.proxy) if name == "proxy" else getattr(account, name)
+
+
+def _rule_key(rule: Rule) -> str:
+    return rule.id
+
+
+def _item_key(item: ItemSetting) -> str:
+    return item.item_id
+
+
+def _delta(
+    before: Iterable[Part], after: Iterable[Part], key: Callable[[Part], str], row_of: Callable[[Part], dict[str, Any]]
+) -> dict[str, list[Any]]:
+    old, new = {key(part): part for part in before}, {key(part): part for part in after}
+    delta: dict[str, list[Any]] = {
+        "added": [row_of(part) for name, part in new.items() if name not in old],
+        "removed": [row_of(part) for name, part in old.items() if name not in new],
+        "edited": [[row_of(old[name]), row_of(part)] for name, part in new.items() if old.get(name, part) != part],
+    }
+    return {kind: rows for kind, rows in delta.items() if rows}
+
+
+def _delta_of_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    delta: dict[str, list[Any]] = {
+        "added": [row for name, row in new.items() if name not in old],
+        "removed": [row for name, row in old.items() if name not in new],
+        "edited": [[old[name], row] for name, row in new.items() if old.get(name, row) != row],
+    }
+    return {kind: rows for kind, rows in delta.items() if rows}
+
+
+def projection(account: Account) -> dict[str, Any]:
+    """An account as the journal can know it: everything but the cookie, whose fingerprint stands for it."""
+    return {
+        "generation": account.generation,
+        "rev": account.rev,
+        **{name: _shown(account, name) for name in SCALAR_FIELDS},
+        "keywords": {rule.id: rule_row(rule) for rule in account.keywords},
+        "items": {item.item_id: asdict(item) for item in account.items},
+    }
+
+
+def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) -> dict[str, dict[str, Any]]:
+    """Replay entries (in order of ``rev``) to the projection of every account that lives at the end.
+
+    ``baselines`` stand for the entries that were pruned; an entry that a baseline contains already is passed over, so
+    read the journal first and the baselines after it. Raises ``ValueError`` where a generation is missing or an old
+    value does not meet its predecessor.
+    """
+    ends = advance(baselines, entries)
+    return {name: told for name, end in ends.items() if (told := told_of(end)) is not None}
+
+
+def told_of(end: Baseline) -> dict[str, Any] | None:
+    """What a fold that ended there says of the account; ``None`` when it was deleted."""
+    return None if end.projection is None else {**_DEFAULTS, **end.projection}
+
+
+def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> dict[str, Baseline]:
+    """The baselines with later entries folded in, one for each account named by either. Raises as ``fold`` does."""
+    starts = {baseline.account_id: baseline for baseline in baselines}
+    ends: dict[str, Baseline] = dict(starts)
+    for entry in entries:
+        before = ends.get(entry.account_id, Baseline(account_id=entry.account_id, rev=0, generation=0, projection=None))
+        start = starts.get(entry.account_id)
+        if start is not None and entry.rev <= start.rev:
+            continue
+        if entry.generation != before.generation + 1:
+            raise ValueError(f"generation gap at rev {entry.rev} of {entry.account_id}")
+        row = None
+        if not entry.is_deletion:
+            row = _copy(before.projection) if before is start else before.projection or _copy(None)
+            _apply(row, entry.changes, entry.rev)
+            row["generation"], row["rev"] = entry.generation, entry.rev
+        ends[entry.account_id] = replace(before, rev=entry.rev, generation=entry.generation, projection=row)
+    return ends
+
+
+def _copy(row: dict[str, Any] | None) -> dict[str, Any]:
+    """A row of our own to write in: that of a baseline stays as it is."""
+    if row is None:
+        return {"keywords": {}, "items": {}}
+    return {**_DEFAULTS, **row, "keywords": dict(row["keywords"]), "items": dict(row["items"])}
+
+
+def _apply(row: dict[str, Any], changes: Mapping[str, Any], rev: int) -> None:
+    is_new = "generation" not in row
+    for name, change in changes.items():
+        if name in {"keywords", "items"}:
+            key = "id" if name == "keywords" else "item_id"
+            for gone in change.get("removed", ()):
+                del row[name][gone[key]]
+            for added in change.get("added", ()):
+                row[name][added[key]] = added
+            for _, after in change.get("edited", ()):
+                row[name][after[key]] = after
+        else:
+            before, after = change
+            if row.get(name) != before:
+                raise ValueError(f"rev {rev}: {name} was {row.get(name)!r}, not {before!r}")
+            row[name] = after
+    if is_new:
+        for name, default in _DEFAULTS.items():
+            row.setdefault(name, default)

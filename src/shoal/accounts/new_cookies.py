@@ -1,0 +1,31 @@
+"""A cookie that arrives for an id: it makes an account, or renews the one that is there."""
+
+from __future__ import annotations
+
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.errors import AccountExists, StaleGeneration, UnknownAccount
+
+
+async def add_or_renew(
+    manager: CookieManager, account_id: str, cookie: str, *, owner_id: int, caller: Caller, proxy: str | None = None
+) -> Outcome:
+    """Add or renew, whichever fits when the account's turn comes: it may be added or removed during the wait.
+
+    Raises ``AccountVanishing`` when it was removed meanwhile and is not gone yet, ``AccountExists``
+    (``account_exists/foreign``) when it is somebody else's, and as the manager's two calls.
+    """
+    for tries_left in (2, 1, 0):
+        known = manager.accounts.get(account_id)
+        if known is not None and known.owner_id != owner_id:
+            raise AccountExists(f"{account_id} is somebody else's", code="account_exists/foreign")
+        try:
+            if known is not None:
+                return await manager.update_cookie(account_id, cookie, caller=caller, proxy=proxy)
+            if caller.if_match is not None:
+                raise StaleGeneration(f"there is no {account_id}")
+            return await manager.add_cookie(account_id, cookie, owner_id=owner_id, caller=caller, proxy=proxy)
+        except (AccountExists, UnknownAccount):
+            if not tries_left:
+                raise
+    raise AssertionError("the last try returns or raises")

@@ -1,0 +1,465 @@
+"""Where accounts are kept: the ``AccountStore`` port, and its twin in memory that passes the same tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shoal.accounts.account import Account, Observation, StateMove
+from shoal.accounts.journal import Baseline, Changes, JournalEntry, advance, changes_between
+from shoal.errors import (
+    AccountExists,
+    AccountVanishing,
+    DuplicateUnb,
+    ShoalError,
+    StaleGeneration,
+    StoreError,
+    UnknownAccount,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Op:
+    """Who asked, from where, and under which id the outcome can be looked up for as long as ops are kept."""
+
+    op_id: str
+    actor: str
+    at_ms: int
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What another program wrote: the generation of the account's last journal entry, and what that does not tell."""
+
+    generation: int
+    changes: Changes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One change of one account, built on the snapshot ``old`` and leading to ``new``.
+
+    ``old is None`` creates, ``new is None`` deletes (a tombstone), ``old is new`` is an unchanged value: only its
+    op is stored. ``new.generation`` is ``old.generation + 1``; ``new.rev`` is filled in by the store.
+
+    With ``found`` the row holds ``old`` already, which nobody but it tells of (``new is None``: there is no living row
+    any more, and ``old`` is what was known): written are the entry after ``found.generation`` and the row's position.
+    """
+
+    old: Account | None
+    new: Account | None
+    op: Op
+    found: Found | None = None
+
+    @property
+    def account_id(self) -> str:
+        """The account that this change is about."""
+        account = self.new or self.old
+        if account is None:
+            raise ValueError("a change has an old or a new account")
+        return account.id
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether nothing but the op is to be stored."""
+        return self.old is self.new
+
+    @property
+    def changes(self) -> Changes:
+        """What the journal will say."""
+        return changes_between(self.old, self.new) if self.found is None else self.found.changes
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The transaction is durable. ``entries`` are its journal rows, one per change that was no no-op."""
+
+    entries: tuple[JournalEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Certainly not applied; ``error`` says why."""
+
+    error: ShoalError
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Nobody knows yet. A second settlement (``Committed`` or ``Refused``) follows when it is known."""
+
+    error: ShoalError
+
+
+Settlement = Committed | Refused | Unsettled
+Settle = Callable[[Settlement], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tombstone:
+    """A deleted account. While ``purged`` is false its rows are still there and the id cannot be taken again."""
+
+    account_id: str
+    generation: int
+    purged: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpRecord:
+    """What became of an op: its account, and the generation and rev it made (of a no-op: those it found)."""
+
+    op_id: str
+    actor: str
+    account_id: str
+    generation: int
+    rev: int
+    changed: bool
+    at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """Everything the manager needs at start, from one consistent read."""
+
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    observations: Mapping[str, Observation] = field(default_factory=dict)
+    tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
+    newest_rev: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Glimpse:
+    """One account from one consistent read: its row, what its journal folds to, and the entries that were asked for.
+
+    ``told`` is ``None`` when the journal never heard of it.
+    """
+
+    account: Account | None = None
+    told: Baseline | None = None
+    entries: tuple[JournalEntry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pruned:
+    """How many rows a pruning removed."""
+
+    entries: int = 0
+    ops: int = 0
+    moves: int = 0
+
+
+class AccountStore(Protocol):
+    """What the manager asks of a store. Every failure raises ``StoreError`` (or a ``Conflict``); none is guessed away.
+
+    ``submit`` returns at once and calls ``settle`` on the event loop, in commit order, exactly once with a final
+    settlement (before it, at most once with ``Unsettled``). The changes of one call are all or nothing. A settlement
+    never depends on whether anybody still waits for it: that is why it is a call and not an awaited result.
+
+    - The row of an update must still carry ``old.generation``: else ``Refused(StaleGeneration)``.
+    - A creation needs a free id (``AccountExists``, ``AccountVanishing`` while a tombstone is not purged) and a free
+      ``unb`` among those of its owner (``DuplicateUnb``). After a purge the generations go on from the tombstone's.
+    - A deletion leaves a tombstone with ``old.generation + 1``.
+    - What was ``found`` must still stand so: else ``Refused(StaleGeneration)``.
+    - ``Committed`` means durable: it survives the loss of power.
+    """
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        """Write the changes in one transaction and settle."""
+
+    async def load(self) -> Contents:
+        """Read everything at once."""
+
+    async def load_account(self, account_id: str) -> Account | None:
+        """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        """Read one account beside its journal, with the entries beyond ``after_rev``.
+
+        Raises ``StoreError`` (``journal_broken``) when the journal does not fold.
+        """
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        """Store what tasks observed and the moves that led there, in one transaction.
+
+        Those of accounts that do not exist are left out. An account has one move into a state at a millisecond: the
+        same move again is left out too, so that a caller who does not know what became of his call may repeat it.
+        """
+
+    async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
+        """The account's moves in the order in which they were stored, from ``since_ms`` on.
+
+        The last move before ``since_ms`` comes first, so that the state at that moment is known. With ``limit`` only
+        the newest moves. Empty for an account that does not exist.
+        """
+
+    async def purge(self, account_id: str) -> None:
+        """Remove every row of a deleted account but its journal, its baseline and its tombstone.
+
+        The number that it held is free then. Repeating it is harmless.
+        """
+
+    async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
+        """Let an account hold a seller's number if no other does. Returns who holds it from then on.
+
+        It holds no other one then. ``None``: nobody, since there is no such account any more.
+        """
+
+    async def free_number(self, number: str, holder: str) -> None:
+        """Take a seller's number from that account, if it holds it. Repeating it is harmless."""
+
+    async def number_holders(self) -> dict[str, str]:
+        """Which account holds which seller's number: account ids by number."""
+
+    async def journal(
+        self,
+        *,
+        after_rev: int = 0,
+        account_id: str | None = None,
+        owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[JournalEntry]:
+        """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
+
+        With ``owner_id`` those of one person's accounts, and of ``or_accounts``.
+        """
+
+    async def op(self, op_id: str) -> OpRecord | None:
+        """What became of an op, or ``None``: it was never applied."""
+
+    async def baselines(self) -> dict[str, Baseline]:
+        """From where the journal that is left is to be folded, by account id; only accounts with pruned entries.
+
+        Read the journal first and then these: ``fold`` passes over what both contain.
+        """
+
+    async def oldest_rev(self) -> int:
+        """The smallest cursor after which the journal is still complete: the position of the last pruned entry."""
+
+    async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
+        """Remove what is older than these moments, in steps of which each leaves the store whole.
+
+        Journal entries go in order of ``rev`` into the baselines, up to the first that is not older. Of an account's
+        moves the last old one stays: it says what the state was. An op stays while its idempotency key is valid.
+        Raises ``StoreError``; what earlier steps removed stays removed then.
+        """
+
+
+def told_by(entries: Iterable[JournalEntry], starts: Iterable[Baseline], account_id: str) -> Baseline | None:
+    """What one account's entries fold to. Raises ``StoreError`` (``journal_broken``) when they do not fold."""
+    try:
+        return advance(starts, entries).get(account_id)
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"the journal of {account_id} does not fold", code="journal_broken") from None
+
+
+class MemoryStore:
+    """An ``AccountStore`` that forgets at exit: for tests, and the shortest statement of what a store promises."""
+
+    def __init__(self, *, delay_seconds: float = 0.0) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._observations: dict[str, Observation] = {}
+        self._tombstones: dict[str, Tombstone] = {}
+        self._journal: list[JournalEntry] = []
+        self._newest_rev = 0
+        self._baselines: dict[str, Baseline] = {}
+        self._moves: dict[str, list[StateMove]] = {}
+        self._ops: dict[str, OpRecord] = {}
+        self._holders: dict[str, str] = {}
+        self.delay_seconds = delay_seconds
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        """Apply on a later turn of the loop, as a database thread would."""
+        asyncio.get_running_loop().call_later(self.delay_seconds, self._apply, tuple(changes), settle)
+
+    def _apply(self, changes: Sequence[Change], settle: Settle) -> None:
+        try:
+            for change in changes:
+                self._check(change, changes)
+        except ShoalError as error:
+            settle(Refused(error))
+            return
+        settle(Committed(tuple(entry for change in changes if (entry := self._write(change)) is not None)))
+
+    def _check(self, change: Change, beside: Sequence[Change]) -> None:
+        stored = self._accounts.get(change.account_id)
+        if change.found is not None:
+            if stored != (None if change.new is None else change.old):
+                raise StaleGeneration(f"{change.account_id} has moved on")
+        elif change.old is not None:
+            if stored is None or stored.generation != change.old.generation:
+                raise StaleGeneration(f"{change.account_id} has moved on")
+        else:
+            if stored is not None:
+                raise AccountExists(f"{change.account_id} exists")
+            tombstone = self._tombstones.get(change.account_id)
+            if tombstone is not None and not tombstone.purged:
+                raise AccountVanishing(f"{change.account_id} is being deleted")
+        if change.new is not None:
+            leaving = {other.account_id for other in beside if other.new is None}
+            for other in self._accounts.values():
+                same = (other.owner_id, other.unb) == (change.new.owner_id, change.new.unb)
+                if same and other.id != change.new.id and other.id not in leaving:
+                    raise DuplicateUnb("this seller already stands under another id", id=other.id)
+
+    def _write(self, change: Change) -> JournalEntry | None:
+        account = change.new or change.old
+        if account is None:
+            raise ValueError("a change has an old or a new account")
+        if change.is_noop:
+            self._record(change.op, account, account.generation, account.rev, changed=False)
+            return None
+        generation = self._next_generation(change)
+        rev = self._newest_rev = self._newest_rev + 1
+        entry = JournalEntry(
+            rev=rev, account_id=account.id, owner_id=account.owner_id, generation=generation, changes=change.changes,
+            actor=change.op.actor, op_id=change.op.op_id, at_ms=change.op.at_ms, origin=change.op.origin,
+        )  # fmt: skip
+        self._journal.append(entry)
+        if change.new is None:
+            self._accounts.pop(account.id, None)
+            self._tombstones[account.id] = Tombstone(account_id=account.id, generation=generation, purged=False)
+        else:
+            self._tombstones.pop(account.id, None)
+            self._accounts[account.id] = change.new.evolve(generation=generation, rev=rev)
+        self._record(change.op, account, generation, rev, changed=True)
+        return entry
+
+    def _next_generation(self, change: Change) -> int:
+        if change.found is not None:
+            return change.found.generation + 1
+        if change.old is not None:
+            return change.old.generation + 1
+        tombstone = self._tombstones.get(change.account_id)
+        return tombstone.generation + 1 if tombstone else 1
+
+    def _record(self, op: Op, account: Account, generation: int, rev: int, *, changed: bool) -> None:
+        self._ops.setdefault(
+            op.op_id,
+            OpRecord(
+                op_id=op.op_id, actor=op.actor, account_id=account.id, generation=generation, rev=rev,
+                changed=changed, at_ms=op.at_ms,
+            ),
+        )  # fmt: skip
+
+    async def load(self) -> Contents:
+        """Read everything at once."""
+        return Contents(
+            accounts=dict(self._accounts), observations=dict(self._observations),
+            tombstones=dict(self._tombstones), newest_rev=self._newest_rev,
+        )  # fmt: skip
+
+    async def load_account(self, account_id: str) -> Account | None:
+        """Read one account."""
+        return self._accounts.get(account_id)
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        """Read one account beside its journal."""
+        entries = [entry for entry in self._journal if entry.account_id == account_id]
+        starts = [self._baselines[account_id]] if account_id in self._baselines else []
+        return Glimpse(
+            account=self._accounts.get(account_id),
+            told=told_by(entries, starts, account_id),
+            entries=tuple(entry for entry in entries if entry.rev > after_rev),
+        )
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        """Store what tasks observed, and the moves that led there."""
+        self._observations.update({name: seen for name, seen in observations.items() if name in self._accounts})
+        for move in (move for move in moves if move.account_id in self._accounts):
+            known = self._moves.setdefault(move.account_id, [])
+            if all((move.at_ms, move.state) != (other.at_ms, other.state) for other in known):
+                known.append(move)
+
+    async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
+        """The account's moves in order."""
+        moves = self._moves.get(account_id, [])
+        before = [place for place, move in enumerate(moves) if move.at_ms < since_ms]
+        moves = moves[before[-1] if before else 0 :]
+        return moves if limit is None else moves[max(0, len(moves) - limit) :]
+
+    async def purge(self, account_id: str) -> None:
+        """Forget a deleted account."""
+        tombstone = self._tombstones.get(account_id)
+        if tombstone is None:
+            raise UnknownAccount(account_id)
+        self._observations.pop(account_id, None)
+        self._moves.pop(account_id, None)
+        self._holders = {number: holder for number, holder in self._holders.items() if holder != account_id}
+        self._tombstones[account_id] = Tombstone(
+            account_id=account_id, generation=tombstone.generation, purged=True
+        )  # fmt: skip
+
+    async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:  # noqa: ARG002  not kept
+        """Let an account hold a number that nobody holds."""
+        if account_id in self._accounts:
+            self._holders = {held: holder for held, holder in self._holders.items()
+                             if holder != account_id or held == number}  # fmt: skip
+            self._holders.setdefault(number, account_id)
+        return self._holders.get(number)
+
+    async def free_number(self, number: str, holder: str) -> None:
+        """Take a number from that account."""
+        if self._holders.get(number) == holder:
+            del self._holders[number]
+
+    async def number_holders(self) -> dict[str, str]:
+        """Who holds which number."""
+        return dict(self._holders)
+
+    async def journal(
+        self,
+        *,
+        after_rev: int = 0,
+        account_id: str | None = None,
+        owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[JournalEntry]:
+        """Journal entries in order."""
+        rows: Iterable[JournalEntry] = self._journal
+        if newest_first:
+            rows = (row for row in reversed(self._journal) if not after_rev or row.rev < after_rev)
+        else:
+            rows = (row for row in self._journal if row.rev > after_rev)
+        chosen = [
+            row
+            for row in rows
+            if account_id in {None, row.account_id}
+            and (owner_id in {None, row.owner_id} or row.account_id in or_accounts)
+        ]
+        return chosen if limit is None else chosen[:limit]
+
+    async def op(self, op_id: str) -> OpRecord | None:
+        """What became of an op."""
+        return self._ops.get(op_id)
+
+    async def baselines(self) -> dict[str, Baseline]:
+        """From where the journal is to be folded."""
+        return dict(self._baselines)
+
+    async def oldest_rev(self) -> int:
+        """The position of the last pruned entry."""
+        return max((baseline.rev for baseline in self._baselines.values()), default=0)
+
+    async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
+        """Remove what is old."""
+        young = (place for place, entry in enumerate(self._journal) if entry.at_ms >= journal_before_ms)
+        cut = next(young, len(self._journal))
+        self._baselines = advance(self._baselines.values(), self._journal[:cut])
+        self._journal = self._journal[cut:]
+        old_ops = [op_id for op_id, record in self._ops.items() if record.at_ms < ops_before_ms]
+        for op_id in old_ops:
+            del self._ops[op_id]
+        moves = 0
+        for name, known in self._moves.items():
+            old = [place for place, move in enumerate(known) if move.at_ms < moves_before_ms]
+            gone = set(old[:-1])
+            self._moves[name] = [move for place, move in enumerate(known) if place not in gone]
+            moves += len(gone)
+        return Pruned(entries=cut, ops=len(old_ops), moves=moves)

@@ -1,0 +1,266 @@
+"""The task manager: one ``AccountTask`` per account, what they observe kept and told, the deleted ones seen off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
+from types import MappingProxyType
+
+import structlog
+
+from shoal.accounts.account import Account, Observation, StateMove
+from shoal.accounts.account_task import AccountTask, Connect, TaskSurroundings, now_ms
+from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.events import AccountStateChanged, EventBus
+from shoal.accounts.ownership import LocalOwnership, Ownership
+from shoal.accounts.seller_numbers import SellerNumbers
+from shoal.accounts.state_history import StateHistory
+from shoal.accounts.store import AccountStore
+from shoal.concurrency.fair_limiter import StartLimiters
+from shoal.config import Settings
+from shoal.errors import StoreError, UnknownAccount
+
+log = structlog.get_logger("shoal.tasks")
+
+FOLLOWERS = 4
+"""How many try again for each one that the site lets in after an outage: a site that is weak is not stormed."""
+
+LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
+"""How long to wait before the second and the third attempt to store what was observed last."""
+
+
+class TaskManager:
+    """Lets tasks look at what is published; stores and fans out what they report."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        connect: Connect,
+        settings: Settings,
+        events: EventBus,
+        published: Callable[[str], Account | None],
+        of_number: Callable[[str], Iterable[str]],
+        *,
+        ownership: Ownership | None = None,
+        rng: Random | None = None,
+        backoff: BackoffLimits | None = None,
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._published = published
+        self._stop_wait_seconds = settings.stop_wait_seconds
+        self._resync_seconds = settings.resync_seconds
+        self._tasks: dict[str, AccountTask] = {}
+        self._vanishing: dict[str, asyncio.Task[None]] = {}
+        self._dirty: dict[str, Observation] = {}
+        self._kept_out: dict[str, None] = {}
+        self._history = StateHistory()
+        self._dirt = asyncio.Event()
+        self._house: list[asyncio.Task[None]] = []
+        self._closed = False
+        self._of_number = of_number
+        self.numbers = SellerNumbers(store, self._number_changed)
+        self._around = TaskSurroundings(
+            connect=connect,
+            published=published,
+            owns=(ownership or LocalOwnership()).owns,
+            report=self._report,
+            numbers=self.numbers,
+            kept_out=self._keep_out,
+            got_in=self._follow,
+            limiters=StartLimiters(
+                first_per_second=settings.starts_per_second, again_per_second=settings.reconnects_per_second
+            ),
+            backoff=backoff or BackoffLimits(),
+            rng=rng or Random(),  # noqa: S311  jitter, not a secret
+        )
+        self.tasks: Mapping[str, AccountTask] = MappingProxyType(self._tasks)
+
+    def open(self, seen: Mapping[str, Observation]) -> None:
+        """Remember what was observed before the restart, and begin to keep house."""
+        self._tasks.update({name: AccountTask(name, self._around, observed) for name, observed in seen.items()})
+        self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
+        self._house = [
+            asyncio.create_task(self._keep_observations(), name="observations"),
+            asyncio.create_task(self._resync(), name="resync"),
+        ]
+
+    async def close(self) -> None:
+        """End every connection (at most the stop wait) and store what was observed last."""
+        self._closed = True
+        tasks = dict(self._tasks)  # a purge that ends meanwhile takes its task out of the other
+        ended = await asyncio.gather(*(task.close(self._stop_wait_seconds) for task in tasks.values()))
+        for account_id, in_time in zip(tasks, ended, strict=True):
+            if not in_time:
+                log.warning("connection did not end in time", account=account_id)
+        owned = [*self._house, *self._vanishing.values()]
+        for task in owned:
+            task.cancel()
+        await asyncio.gather(*owned, return_exceptions=True)
+        self._end_history()
+        await self._store_last()
+
+    async def _store_last(self) -> None:
+        """Store what was observed last: a reason to park that is lost here would be tried again at the next start."""
+        moves = self._history.take()
+        for wait in (*LAST_WRITE_WAITS_SECONDS, None):
+            try:
+                await self._store.observe(self._dirty, moves)
+            except StoreError as error:
+                log.warning("last observations not stored", why=error.code, accounts=len(self._dirty), again=wait)
+                if wait is not None:
+                    await asyncio.sleep(wait)
+            except Exception:  # as in _keep_observations
+                log.exception("last observations cannot be stored together")
+                await self._store_singly(self._dirty, moves)
+                return
+            else:
+                return
+
+    def _end_history(self) -> None:
+        """Say of every account that was not at rest that it stopped with the server."""
+        for account_id, task in self._tasks.items():
+            account = self._published(account_id)
+            move = self._history.end(account, now_ms()) if account is not None else None
+            if move is not None:
+                self._dirty[account_id] = task.observation.evolve(state=move.state, reason=move.reason)
+
+    def _is_wanted(self, account_id: str) -> bool:
+        account = self._published(account_id)
+        return account is not None and account.enabled
+
+    def task(self, account_id: str) -> AccountTask:
+        """The account's task, made at need."""
+        task = self._tasks.get(account_id)
+        if task is None:
+            task = self._tasks[account_id] = AccountTask(account_id, self._around)
+        return task
+
+    def wake(self, account_id: str, *, skip_backoff: bool = False) -> None:
+        """Let the account's task look at what is published and act on it."""
+        if not self._closed:
+            self.task(account_id).wake(skip_backoff=skip_backoff)
+
+    def _keep_out(self, account_id: str) -> None:
+        self._kept_out[account_id] = None
+
+    def _follow(self, account_id: str) -> None:
+        """The site lets accounts in again: a few of those that it kept out try at once, and are followed themselves."""
+        self._kept_out.pop(account_id, None)
+        followers = 0
+        while self._kept_out and followers < FOLLOWERS:
+            other = next(iter(self._kept_out))
+            del self._kept_out[other]
+            task = self._tasks.get(other)
+            followers += task is not None and task.follow()
+
+    def wake_all(self) -> None:
+        """Let every task look again: what this process may run has changed."""
+        for account_id in list(self._tasks):
+            self.wake(account_id)
+
+    def _number_changed(self, number: str) -> None:
+        """Let every account with that number look again: it may start now, or must go."""
+        for account_id in self._of_number(number):
+            self.wake(account_id)
+
+    def is_vanishing(self, account_id: str) -> bool:
+        """Whether a deletion of that account has not ended yet."""
+        return account_id in self._vanishing
+
+    def vanish(self, account_id: str) -> None:
+        """Stop a deleted account, then purge its rows. Goes on after a restart."""
+        if account_id not in self._vanishing and not self._closed:
+            self.wake(account_id)
+            self._vanishing[account_id] = asyncio.create_task(self._purge(account_id), name=f"purge:{account_id}")
+
+    async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
+        """Wait for the end of a deletion, if there is one under way; says whether it came in time."""
+        task = self._vanishing.get(account_id)
+        if task is not None:
+            await asyncio.wait({task}, timeout=within_seconds)
+        return account_id not in self._vanishing
+
+    async def _purge(self, account_id: str) -> None:
+        await self.task(account_id).ended()
+        wait = 1.0
+        while True:
+            try:
+                await self._store.purge(account_id)
+                break
+            except UnknownAccount:  # another machine purged it, and the id may be taken again already
+                break
+            except StoreError as error:
+                log.warning("purge failed, trying again", account=account_id, why=error.code, wait_seconds=wait)
+                await asyncio.sleep(wait)
+                wait = min(60.0, wait * 2)
+        self._tasks.pop(account_id, None)
+        self._dirty.pop(account_id, None)
+        self._kept_out.pop(account_id, None)
+        self._history.forget(account_id)
+        self.numbers.forget(account_id)
+        del self._vanishing[account_id]
+        log.info("account purged", account=account_id)
+
+    def _report(self, account_id: str, observation: Observation, is_new: bool) -> None:
+        self._dirty[account_id] = observation
+        self._dirt.set()
+        account = self._published(account_id)
+        if account is not None and not self._closed:
+            self._history.saw(account_id, observation, now_ms())
+        if is_new and account is not None:
+            event = AccountStateChanged(
+                account_id=account_id, owner_id=account.owner_id, observation=observation, at_ms=now_ms()
+            )
+            self._events.publish(event)
+
+    async def _keep_observations(self) -> None:
+        """Store observations as they come, many at a time, the latest of each account, with every move."""
+        while True:
+            await self._dirt.wait()
+            self._dirt.clear()
+            batch, self._dirty = self._dirty, {}
+            moves = self._history.take()
+            try:
+                await self._store.observe(batch, moves)
+                self._history.stored()
+            except StoreError as error:
+                self._keep_for_later(batch, moves)
+                log.warning("observations not stored", why=error.code)
+                await asyncio.sleep(1.0)
+            except Exception:  # something in one of them cannot be stored: that must not keep the others from it
+                log.exception("observations cannot be stored together")
+                await self._store_singly(batch, moves)
+            except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write
+                self._keep_for_later(batch, moves)
+                raise
+
+    async def _store_singly(self, batch: Mapping[str, Observation], moves: Sequence[StateMove]) -> None:
+        """Store each account's for itself; what cannot be stored is lost, and the log says whose it was."""
+        for account_id, observation in batch.items():
+            try:
+                await self._store.observe(
+                    {account_id: observation}, [move for move in moves if move.account_id == account_id]
+                )
+            except Exception:  # each for itself
+                log.exception("an observation is lost", account=account_id)
+
+    def _keep_for_later(self, batch: dict[str, Observation], moves: list[StateMove]) -> None:
+        """What was not (or not certainly) stored waits again; storing it twice does no harm."""
+        self._dirty = batch | self._dirty
+        self._history.put_back(moves)
+        self._dirt.set()
+
+    async def _resync(self) -> None:
+        """Look at every account again now and then: a lost wake-up must not last.
+
+        What runs is stored as seen now, so that after a crash its last sign of life is known.
+        """
+        while True:
+            await asyncio.sleep(self._resync_seconds)
+            for account_id, task in list(self._tasks.items()):
+                self.wake(account_id)
+                if task.alive:
+                    self._dirty[account_id] = task.observation
+                    self._dirt.set()

@@ -1,0 +1,149 @@
+"""Undoing a journal entry: a wish that puts back what the entry changed, where nobody changed it since.
+
+All or nothing: one field that was changed since refuses the whole. What has its old value already needs nothing, so
+that undoing twice changes nothing the second time. An undo is a change like any other, and can be undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
+from shoal.accounts.journal import Changes, JournalEntry
+from shoal.accounts.wishes import RuleWish, Wish
+from shoal.errors import Conflict, InvalidInput
+from shoal.rules.rule import MAX_RULES, Rule, in_order
+from shoal.rules.rule_rows import rule_of
+
+NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
+"""They only count: an old number would be taken for an old connection."""
+_SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK - SECRET_FIELDS
+
+Part = TypeVar("Part", Rule, ItemSetting)
+
+
+def can_undo(entry: JournalEntry, account: Account | None) -> bool:
+    """Whether the entry is of a kind that can be undone, and of this very account. It may still conflict.
+
+    Cookies and proxies do not stand in the journal as they are, and so neither a new cookie, nor another proxy, nor a
+    creation, nor a deletion can be undone.
+    """
+    return account is not None and bool(_changes(entry)) and not _is_of_an_earlier(entry, account)
+
+
+def _changes(entry: JournalEntry) -> Changes:
+    """What an undo puts back; nothing when the entry cannot be undone."""
+    changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
+    return changes if changes.keys() <= _SCALARS | {"keywords", "items"} else {}
+
+
+def _is_of_an_earlier(entry: JournalEntry, account: Account) -> bool:
+    """Whether an account of the same id, which was removed, was meant."""
+    return account.id != entry.account_id or account.created_at_ms > entry.at_ms
+
+
+def undo(entry: JournalEntry) -> Wish:
+    """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could (``can_undo``).
+
+    The wish raises ``Conflict`` (``undo_conflict``) that names what was changed since.
+    """
+    changes = _changes(entry)
+    if not changes:
+        raise InvalidInput("this change cannot be undone", code="not_undoable")
+
+    def wish(account: Account) -> Account:
+        if _is_of_an_earlier(entry, account):
+            raise InvalidInput("this change is of an earlier account with that id", code="not_undoable")
+        conflicts: list[str] = []
+        values = {
+            name: _scalar(account, name, change, conflicts) for name, change in changes.items() if name in _SCALARS
+        }
+        if "keywords" in changes:
+            values["keywords"] = _rules_back(account.keywords, changes["keywords"], conflicts)
+        if "items" in changes:
+            values["items"] = _items_back(account.items, changes["items"], conflicts)
+        if conflicts:
+            raise Conflict("it was changed again since", code="undo_conflict", fields=conflicts)
+        if all(getattr(account, name) == value for name, value in values.items()):
+            return account
+        return account.evolve(**values)
+
+    return RuleWish(wish, _count(changes["keywords"])) if "keywords" in changes else wish
+
+
+def _count(delta: Mapping[str, Any]) -> int:
+    """How many rules come back, go or change."""
+    return sum(len(rules) for rules in delta.values())
+
+
+def _scalar(account: Account, name: str, change: list[Any], conflicts: list[str]) -> Any:
+    before, after = change
+    if getattr(account, name) not in (before, after):
+        conflicts.append(name)
+    return before
+
+
+def _rules_back(rules: tuple[Rule, ...], delta: Mapping[str, Any], conflicts: list[str]) -> tuple[Rule, ...]:
+    lost: list[Rule] = []
+    back = _parts_back({rule.id: rule for rule in rules}, delta, _rule, lost)
+    keys: dict[tuple[str, str], Rule] = {}
+    for rule in (rule for rule in back.values() if rule.is_simple):
+        twin = keys.setdefault(rule.key, rule)
+        if twin is not rule:
+            lost.append(rule)  # somebody gave its keyword to another rule since
+    conflicts += _named("keywords", (rule.keyword for rule in lost))
+    if len(back) > MAX_RULES:
+        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    return in_order(back.values())
+
+
+def _items_back(
+    items: tuple[ItemSetting, ...], delta: Mapping[str, Any], conflicts: list[str]
+) -> tuple[ItemSetting, ...]:
+    lost: list[ItemSetting] = []
+    back = _parts_back({item.item_id: item for item in items}, delta, _item, lost)
+    conflicts += _named("items", (item.item_id for item in lost))
+    return tuple(sorted(back.values(), key=lambda item: item.item_id))
+
+
+def _parts_back(
+    present: dict[str, Part],
+    delta: Mapping[str, Any],
+    parse: Callable[[Mapping[str, Any]], tuple[str, Part]],
+    lost: list[Part],
+) -> dict[str, Part]:
+    """The parts with a delta taken back; those that were changed since are collected in ``lost``."""
+    back = dict(present)
+    for row in delta.get("added", ()):
+        key, added = parse(row)
+        if back.get(key, added) == added:
+            back.pop(key, None)
+        else:
+            lost.append(added)
+    for row in delta.get("removed", ()):
+        key, removed = parse(row)
+        if back.setdefault(key, removed) != removed:
+            lost.append(removed)
+    for old_row, new_row in delta.get("edited", ()):
+        (key, old), (_, new) = parse(old_row), parse(new_row)
+        if back.get(key) in (old, new):
+            back[key] = old
+        else:
+            lost.append(new)
+    return back
+
+
+def _rule(row: Mapping[str, Any]) -> tuple[str, Rule]:
+    rule = rule_of(row)
+    return rule.id, rule
+
+
+def _item(row: Mapping[str, Any]) -> tuple[str, ItemSetting]:
+    item = ItemSetting(**{entry.name: row[entry.name] for entry in fields(ItemSetting) if entry.name in row})
+    return item.item_id, item
+
+
+def _named(field: str, names: Iterable[str]) -> list[str]:
+    return [f"{field}: {name}" for name in dict.fromkeys(names)]

@@ -1,0 +1,268 @@
+"""What an owner may wish: each wish turns one snapshot into the next, or refuses with a sentence.
+
+A wish that changes nothing returns the very same object, by which the change path knows that nothing is to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from zoneinfo import available_timezones
+
+from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account, ItemSetting
+from shoal.errors import InvalidInput, OtherUnb
+from shoal.rules.keywords import (
+    KeywordRow,
+    Rules,
+    check_rows,
+    replace_general,
+    replace_text,
+    with_image,
+    without_index,
+    without_rule,
+)
+from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
+from shoal.rules.rule_edits import Values, Wanted, merged, replaced, with_changed_rule, with_order, with_rule
+from shoal.xianyu.cookie_string import CookieCheck
+from shoal.xianyu.proxy import parse_proxy
+
+Wish = Callable[[Account], Account]
+MAX_REMARK_CHARACTERS = 200
+MANY_RULES = 300
+"""So many rules take longer to check and compile than the event loop should stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleWish:
+    """A wish about rules, with how many rules its caller sent."""
+
+    wish: Wish
+    sent: int = 1
+
+    def __call__(self, account: Account) -> Account:
+        """What the wish makes of the account."""
+        return self.wish(account)
+
+    def takes_long(self, account: Account) -> bool:
+        """Whether it is to be made off the event loop."""
+        return len(account.keywords) + self.sent >= MANY_RULES
+
+
+def cookie(checked: CookieCheck) -> Wish:
+    """Replace the cookie by another one of the same seller. Raises ``OtherUnb`` for somebody else's."""
+
+    def wish(account: Account) -> Account:
+        if checked.unb != account.unb:
+            raise OtherUnb("the cookie belongs to another seller", expected=account.unb, found=checked.unb)
+        if checked.header == account.cookie:
+            return account
+        return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1)
+
+    return wish
+
+
+def both(first: Wish, second: Wish) -> Wish:
+    """Two wishes as one change."""
+    return lambda account: second(first(account))
+
+
+def auto_confirm(value: bool) -> Wish:
+    """Switch automatic shipment confirmation."""
+    return lambda account: _set(account, auto_confirm=value)
+
+
+def resume(account: Account) -> Account:
+    """Try again after the owner acted."""
+    return account.evolve(restart_nonce=account.restart_nonce + 1)
+
+
+def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Wish:
+    """Edit the rules. ``sent`` is how many of them the caller sent."""
+    return RuleWish(lambda account: _set(account, keywords=edit(account.keywords)), sent)
+
+
+def general_keywords(pairs: Sequence[tuple[str, str]]) -> Wish:
+    """Replace the general text rules. Refuses bad input at once, before any lock is taken."""
+    check_rows([KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs])
+    return rules(lambda before: replace_general(before, pairs), sent=len(pairs))
+
+
+def text_keywords(rows: Sequence[KeywordRow]) -> Wish:
+    """Replace every text rule, general and item-bound. Refuses bad input at once."""
+    check_rows(rows)
+    return rules(lambda before: replace_text(before, rows), sent=len(rows))
+
+
+def image_keyword(keyword: str, item_id: str | None, picture: Part) -> Wish:
+    """Add a rule that answers a keyword with a picture. Refuses bad input at once."""
+    with_image((), keyword, item_id, picture)
+    return rules(lambda before: with_image(before, keyword, item_id, picture))
+
+
+def no_keyword(which: int | str) -> Wish:
+    """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
+    if isinstance(which, int):
+        return rules(lambda before: without_index(before, which))
+    return rules(lambda before: without_rule(before, which))
+
+
+def new_rule(rule_id: str, values: Values) -> Wish:
+    """Add a rule (see ``rule_edits``). Refuses bad input at once."""
+    with_rule((), rule_id, values)
+    return rules(lambda before: with_rule(before, rule_id, values))
+
+
+def changed_rule(rule_id: str, values: Values) -> Wish:
+    """Change some fields of a rule."""
+    return rules(lambda before: with_changed_rule(before, rule_id, values))
+
+
+def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Wish:
+    """Ask the rules in that order, some of them with another priority."""
+    return rules(lambda before: with_order(before, ids, priorities))
+
+
+def all_rules(wanted: Sequence[Wanted]) -> Wish:
+    """Replace every rule by these."""
+    return rules(lambda before: replaced(before, wanted), sent=len(wanted))
+
+
+def more_rules(wanted: Sequence[Wanted]) -> Wish:
+    """Add these rules, and edit those that are there already; the others stay."""
+    return rules(lambda before: merged(before, wanted), sent=len(wanted))
+
+
+def settings(values: Mapping[str, Any]) -> Wish:
+    """Set some of the plain settings of ``SETTINGS``. Raises ``InvalidInput`` that names the field."""
+    unknown = sorted(set(values) - set(SETTINGS))
+    if unknown:
+        raise InvalidInput(f"{unknown[0]} is no setting of an account", code="unknown_setting", field=unknown[0])
+    checked = {name: SETTINGS[name](value, name) for name, value in values.items()}
+    return lambda account: _set(account, **checked)
+
+
+def item(item_id: str, values: Mapping[str, Any] | None) -> Wish:
+    """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
+    if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
+        raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
+    checks: dict[str, Callable[[Any, str], Any]] = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag}
+    checked = None if values is None else {name: checks[name](value, name) for name, value in values.items()}
+
+    def wish(account: Account) -> Account:
+        others = tuple(entry for entry in account.items if entry.item_id != item_id)
+        if checked is None:
+            return _set(account, items=others)
+        before = account.item(item_id) or ItemSetting(item_id=item_id)
+        merged = ItemSetting(
+            item_id=item_id,
+            reply=checked.get("reply", before.reply),
+            paid_message=checked.get("paid_message", before.paid_message),
+            nothing_to_send=checked.get("nothing_to_send", before.nothing_to_send),
+        )
+        return _set(account, items=tuple(sorted((*others, merged), key=lambda entry: entry.item_id)))
+
+    return wish
+
+
+def no_item_reply(item_id: str) -> Wish:
+    """Remove an item's reply; all else that is set for it stays. Raises ``InvalidInput`` when there is none."""
+
+    def wish(account: Account) -> Account:
+        found = account.item(item_id)
+        if found is None or not found.reply:
+            raise InvalidInput("that item has no reply", code="unknown_item_reply")
+        return no_item_replies([item_id])(account)
+
+    return wish
+
+
+def no_item_replies(item_ids: Sequence[str]) -> Wish:
+    """Remove the replies of some items, where there are any; all else that is set for them stays."""
+    chosen = frozenset(item_ids)
+
+    def wish(account: Account) -> Account:
+        muted = (replace(item, reply="") if item.item_id in chosen else item for item in account.items)
+        return _set(account, items=tuple(item for item in muted if item != ItemSetting(item_id=item.item_id)))
+
+    return wish
+
+
+def _set(account: Account, **values: Any) -> Account:
+    """The account with those values, or the same object when nothing differs."""
+    if all(getattr(account, name) == value for name, value in values.items()):
+        return account
+    return account.evolve(**values)
+
+
+def _text(value: Any, name: str, limit: int) -> str:
+    if not isinstance(value, str) or len(value) > limit:
+        raise InvalidInput(f"{name} is a text of at most {limit} characters", code="text_too_long", limit=limit)
+    return value
+
+
+def _remark(value: Any, name: str) -> str:
+    return _text(value, name, MAX_REMARK_CHARACTERS)
+
+
+def _reply(value: Any, name: str) -> str:
+    return _text(value, name, MAX_REPLY_CHARACTERS)
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name} is true or false", code="not_a_flag", field=name)
+    return value
+
+
+def _pause(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PAUSE_MINUTES:
+        raise InvalidInput(f"{name} is 0 to {MAX_PAUSE_MINUTES} minutes", code="bad_pause_duration")
+    return value
+
+
+def _debounce(value: Any, name: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DEBOUNCE_SECONDS:
+        raise InvalidInput(f"{name} is 0 to {MAX_DEBOUNCE_SECONDS:g} seconds", code="bad_debounce")
+    return float(value)
+
+
+def _proxy(value: Any, name: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"{name} is an address, or null for none", code="empty_secret", field=name)
+    return parse_proxy(value).url
+
+
+def _timezone(value: Any, name: str) -> str:
+    if not isinstance(value, str) or (value and value not in available_timezones()):
+        raise InvalidInput(f"{name} is a name such as Asia/Shanghai", code="bad_timezone")
+    return value
+
+
+def _replies(value: Any, name: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_REPLIES:
+        raise InvalidInput(f"{name} is 0 to {MAX_REPLIES}", code="bad_reply_limit", field=name, limit=MAX_REPLIES)
+    return value
+
+
+SETTINGS: dict[str, Callable[[Any, str], Any]] = {
+    "remark": _remark,
+    "pause_duration": _pause,
+    "debounce_seconds": _debounce,
+    "buyer_replies_per_hour": _replies,
+    "shop_replies_per_minute": _replies,
+    "paid_message": _reply,
+    "free_shipping": _flag,
+    "default_reply_enabled": _flag,
+    "default_reply": _reply,
+    "default_reply_once": _flag,
+    "proxy": _proxy,
+    "timezone": _timezone,
+}
+"""The settings that are one value each, with their checks."""

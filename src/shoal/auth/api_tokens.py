@@ -1,0 +1,160 @@
+"""The tokens that people make for their scripts: of one scope, for a limited time. Stored only as their hash."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
+
+from shoal.auth.people_replica import PeopleStore
+from shoal.auth.right import Right
+from shoal.auth.sessions import token_hash
+from shoal.auth.users import USER_COLUMNS, User, user_of
+from shoal.clock import now_ms
+from shoal.errors import Conflict, StoreError
+from shoal.storage.schema import api_tokens, users
+
+log = structlog.get_logger("shoal.tokens")
+
+PREFIX = "shoal_"
+"""By it a token is known for what it is, also by programs that look for secrets in the wrong places."""
+MOST_TOKENS = 50
+"""So many of one person live at a time."""
+DEFAULT_DAYS = 90
+LONGEST_DAYS = 366
+_LAST_USED_STEP_MS = 60_000
+"""A token's last use is stored at most once a minute."""
+_DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiToken:
+    """What a token may do. The token itself is known to whoever holds it, and to nobody else."""
+
+    id: int
+    user_id: int
+    name: str
+    scope: Right
+    only_accounts: frozenset[str] | None
+    """The ids of the shops that it is limited to; ``None``: to none."""
+    created_at_ms: int
+    expires_at_ms: int
+    last_used_ms: int | None
+
+    def covers(self, account_id: str) -> bool:
+        """Whether it is for that shop, too."""
+        return self.only_accounts is None or account_id in self.only_accounts
+
+
+class ApiTokens:
+    """Makes, finds and revokes tokens."""
+
+    def __init__(self, database: PeopleStore, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._used: dict[str, int] = {}
+        self._touching: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Store what was last seen."""
+        await asyncio.gather(*self._touching, return_exceptions=True)
+
+    async def make(
+        self, user_id: int, name: str, scope: Right, *, days: int, only_accounts: Sequence[str] | None = None
+    ) -> tuple[str, ApiToken]:
+        """A new token and what it may do; the token is stored nowhere. Raises ``Conflict`` (``too_many_tokens``)."""
+        token = PREFIX + secrets.token_urlsafe(32)
+        now = self._now_ms()
+        row = {
+            "token_hash": token_hash(token),
+            "user_id": user_id,
+            "name": name,
+            "scope": scope.word,
+            "only_accounts": None if only_accounts is None else msgspec.json.encode(sorted(only_accounts)).decode(),
+            "created_at_ms": now,
+            "expires_at_ms": now + days * _DAY_MS,
+        }
+
+        def job(connection: Connection) -> ApiToken:
+            connection.execute(delete(api_tokens).where(api_tokens.c.expires_at_ms <= now - LONGEST_DAYS * _DAY_MS))
+            living = api_tokens.c.user_id == user_id, api_tokens.c.expires_at_ms > now
+            if (connection.scalar(select(func.count()).where(*living)) or 0) >= MOST_TOKENS:
+                raise Conflict("this person has many tokens", code="too_many_tokens", limit=MOST_TOKENS)
+            return _token(
+                connection.execute(api_tokens.insert().values(**row).returning(*api_tokens.c)).mappings().one()
+            )
+
+        return token, await self._database.write(job)
+
+    async def find(self, token: str, *, in_use: bool = True) -> tuple[User, ApiToken] | None:
+        """Whose token it is and what it may do; ``None`` when it is unknown or over, or its person is not active.
+
+        ``in_use``: a script asks, which is not so when somebody only looks whether the token is still there.
+        """
+        now, hashed = self._now_ms(), token_hash(token)
+        columns = [column.label(f"token_{column.name}") for column in api_tokens.c]
+        query = (
+            select(*columns, *USER_COLUMNS)
+            .join(users, users.c.id == api_tokens.c.user_id)
+            .where(api_tokens.c.token_hash == hashed, api_tokens.c.expires_at_ms > now, users.c.active)
+        )
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        if row is None:
+            return None
+        used = max(row["token_last_used_ms"] or 0, self._used.get(hashed, 0))
+        if in_use and now - used >= _LAST_USED_STEP_MS and not self._database.degraded:
+            self._touch(hashed, now)
+        return user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS})
+
+    def _touch(self, hashed: str, now: int) -> None:
+        """Store the last use beside the request: a store that takes no writes must not keep a script from reading."""
+        statement = update(api_tokens).where(api_tokens.c.token_hash == hashed).values(last_used_ms=now)
+
+        async def store() -> None:
+            try:
+                await self._database.write_through(lambda connection: connection.execute(statement).rowcount)
+            except StoreError as error:
+                log.warning("a token's last use was not stored", why=error.code)
+
+        for other in [name for name, at in self._used.items() if now - at >= _LAST_USED_STEP_MS]:
+            del self._used[other]
+        self._used[hashed] = now
+        task = asyncio.create_task(store(), name="token:last-used")
+        self._touching.add(task)
+        task.add_done_callback(self._touching.discard)
+
+    async def list_of(self, user_id: int) -> list[ApiToken]:
+        """A person's tokens, also those that are over, newest first."""
+        query = select(api_tokens).where(api_tokens.c.user_id == user_id).order_by(api_tokens.c.id.desc())
+        return await self._database.read(
+            lambda connection: [_token(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def revoke(self, user_id: int, token_id: int) -> ApiToken | None:
+        """End a token of that person for good; ``None``: there is none."""
+        statement = delete(api_tokens).where(api_tokens.c.user_id == user_id, api_tokens.c.id == token_id)
+
+        def job(connection: Connection) -> ApiToken | None:
+            row = connection.execute(statement.returning(*api_tokens.c)).mappings().first()
+            return None if row is None else _token(row)
+
+        return await self._database.write(job)
+
+
+_COLUMNS = [column.name for column in api_tokens.c]
+
+
+def _token(row: RowMapping | dict[str, Any]) -> ApiToken:
+    only = row["only_accounts"]
+    values = {name: row[name] for name in ("id", "user_id", "name", "created_at_ms", "expires_at_ms", "last_used_ms")}
+    return ApiToken(
+        scope=Right.of(str(row["scope"])),
+        only_accounts=None if only is None else frozenset(msgspec.json.decode(str(only), type=list[str])),
+        **values,
+    )

@@ -1,0 +1,126 @@
+"""People who are removed: first the door is closed, then every shop goes the way of each deletion, last the person.
+
+A departure survives the end of the process: the person is marked first, and whoever is marked leaves at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
+
+import structlog
+
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.auth.sessions import Sessions
+from shoal.auth.users import User, Users
+from shoal.errors import StoreError, UnknownAccount
+
+log = structlog.get_logger("shoal.departures")
+
+AT_ONCE: Final = 50
+"""How many shops of a person are stopped at a time."""
+AGAIN_SECONDS: Final = (1.0, 60.0)
+"""First and longest wait after the database refused."""
+ITSELF: Final = "server"
+
+
+class Departures:
+    """Sees people off. Owns one task for each who leaves, until ``close``."""
+
+    def __init__(self, users: Users, manager: CookieManager, sessions: Sessions) -> None:
+        self._users = users
+        self._manager = manager
+        self._sessions = sessions
+        self._leaving: dict[int, asyncio.Task[None]] = {}
+
+    async def resume(self) -> None:
+        """Go on with those who were leaving when the server ended."""
+        for user in await self._users.list_users():
+            if user.leaving:
+                self._go_on(user.id, Caller(actor=ITSELF))
+
+    async def close(self) -> None:
+        """Stop; the next start goes on."""
+        tasks = list(self._leaving.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def shops_of(self, user_id: int) -> list[str]:
+        """The shops that would go with the person."""
+        return sorted(account.id for account in self._manager.accounts.values() if account.owner_id == user_id)
+
+    async def begin(self, user_id: int, caller: Caller) -> tuple[User, list[str]]:
+        """Close the door to a person and see them off; returns who leaves, and with which shops.
+
+        From here on it happens, whatever becomes of who asked. Raises ``UnknownPerson`` and ``Conflict``
+        (``last_admin``).
+        """
+        user = await self._users.begin_leaving(user_id)
+        shops = self.shops_of(user_id)
+        self._sessions.look_again(user_id)
+        self._go_on(user_id, caller)
+        return user, shops
+
+    async def gone(self, user_id: int, *, within_seconds: float) -> bool:
+        """Wait for the end of a departure; says whether it came in time."""
+        task = self._leaving.get(user_id)
+        if task is not None:
+            await asyncio.wait({task}, timeout=within_seconds)
+        return user_id not in self._leaving
+
+    def _go_on(self, user_id: int, caller: Caller) -> None:
+        if user_id not in self._leaving:
+            self._manager.close_to(user_id)
+            self._leaving[user_id] = asyncio.create_task(self._see_off(user_id, caller), name=f"leaving:{user_id}")
+
+    async def _see_off(self, user_id: int, caller: Caller) -> None:
+        wait, longest = AGAIN_SECONDS
+        while True:
+            try:
+                await self._remove_shops(user_id, caller)
+                await self._users.remove(user_id)
+                break
+            except StoreError as error:
+                log.warning("a person cannot leave yet, trying again", user=user_id, why=error.code, wait_seconds=wait)
+                await asyncio.sleep(wait)
+                wait = min(longest, wait * 2)
+        del self._leaving[user_id]
+        log.info("person removed", user=user_id)
+
+    async def _remove_shops(self, user_id: int, caller: Caller) -> None:
+        """Remove every shop, and see its connection end. One that was just being added is there in the next round."""
+        removed: set[str] = set()
+        while shops := [name for name in self._shops_to_come(user_id) if name not in removed]:
+            room = asyncio.Semaphore(AT_ONCE)
+            removed.update(await _all_or_first_error(self._remove(name, user_id, caller, room) for name in shops))
+        for name in removed:
+            await self._manager.seen_off(name)
+
+    def _shops_to_come(self, user_id: int) -> list[str]:
+        """Those that are published, and those whose creation is on its way into the database."""
+        coming = (account for account in self._manager.pending.values() if account is not None)
+        known = (*self._manager.accounts.values(), *coming)
+        return sorted({account.id for account in known if account.owner_id == user_id})
+
+    async def _remove(self, account_id: str, user_id: int, caller: Caller, room: asyncio.Semaphore) -> str:
+        mine = Caller(actor=caller.actor, origin=caller.origin, owner_id=user_id)
+        async with room:
+            try:
+                await self._manager.remove_cookie(account_id, caller=mine)
+            except UnknownAccount:  # its owner was faster, or its creation was refused
+                log.debug("a shop was gone already", account=account_id)
+        return account_id
+
+
+async def _all_or_first_error(works: Iterable[Coroutine[Any, Any, str]]) -> list[str]:
+    """Let all end before an error is told: none goes on behind the back of who tries again."""
+    ended = await asyncio.gather(*works, return_exceptions=True)
+    names: list[str] = []
+    for result in ended:
+        if isinstance(result, BaseException):
+            raise result
+        names.append(result)
+    return names

@@ -1,0 +1,184 @@
+"""Links that let somebody in once: an invitation of a new person, or a new password for a known one.
+
+The token of a link is shown once and stored as its hash. The first administrator's set-up link is one of the second
+kind. A link is over when it was used, revoked or too old, or when who made it is no administrator any more; one for a
+password also when its person signed in by the old one, or changed it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, delete, or_, select, update
+
+from shoal.auth.passwords import Passwords
+from shoal.auth.people_replica import PeopleStore
+from shoal.auth.sessions import HOUR_MS, token_hash
+from shoal.auth.users import Role, User, add_person, checked_email, checked_name, person, replace_password
+from shoal.clock import now_ms
+from shoal.errors import UnknownPerson
+from shoal.storage.schema import invitations, users
+
+MAX_HOURS: Final = 24 * 30
+_KEPT_MS: Final = 30 * 24 * HOUR_MS
+"""How long a link that is over stays in the list."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invitation:
+    """One link. ``for_user_id``: whose password it sets; ``None`` for a new person, who gets ``role``."""
+
+    id: str
+    role: str
+    email: str | None
+    for_user_id: int | None
+    for_username: str | None
+    invited_by: str | None
+    used_by: str | None
+    created_at_ms: int
+    expires_at_ms: int
+    used_at_ms: int | None
+
+
+class Invitations:
+    """Makes, shows, uses and revokes links."""
+
+    def __init__(self, database: PeopleStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._now_ms = now_ms
+
+    async def invite(
+        self, role: Role, *, hours: float, email: str | None = None, invited_by: int | None = None
+    ) -> tuple[Invitation, str]:
+        """A link for a new person: what it is, and its token, this once. Raises ``InvalidInput`` (``bad_email``)."""
+        values = {"role": role.value, "email": checked_email(email), "invited_by": invited_by}
+        return await self._make(values, hours)
+
+    async def password_link(
+        self, user_id: int, *, hours: float, invited_by: int | None = None
+    ) -> tuple[Invitation, str]:
+        """A link by which a person chooses a new password; an earlier one is over. Raises ``UnknownPerson``."""
+        return await self._make({"for_user_id": user_id, "invited_by": invited_by}, hours)
+
+    async def _make(self, values: dict[str, Any], hours: float) -> tuple[Invitation, str]:
+        token = secrets.token_urlsafe(32)
+        now = self._now_ms()
+        row = {
+            **values,
+            "id": secrets.token_hex(8),
+            "token_hash": token_hash(token),
+            "created_at_ms": now,
+            "expires_at_ms": now + int(hours * HOUR_MS),
+        }
+        user_id = values.get("for_user_id")
+
+        def job(connection: Connection) -> Invitation:
+            if user_id is not None:
+                if connection.scalar(select(users.c.id).where(users.c.id == user_id, ~users.c.leaving)) is None:
+                    raise UnknownPerson("there is no such person")
+                connection.execute(delete(invitations).where(invitations.c.for_user_id == user_id))
+            connection.execute(delete(invitations).where(invitations.c.expires_at_ms <= now - _KEPT_MS))
+            connection.execute(invitations.insert().values(**row))
+            return _invitation(connection.execute(_query(invitations.c.id == row["id"])).mappings().one())
+
+        return await self._database.write(job), token
+
+    async def everything(self) -> list[Invitation]:
+        """Every link of the last weeks, the newest first."""
+        query = _query().order_by(invitations.c.created_at_ms.desc(), invitations.c.id)
+        return await self._database.read(
+            lambda connection: [_invitation(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def revoke(self, invitation_id: str) -> Invitation:
+        """End a link that was not used. Raises ``UnknownPerson`` when there is none."""
+
+        def job(connection: Connection) -> Invitation:
+            which = [invitations.c.id == invitation_id, invitations.c.used_at_ms.is_(None)]
+            row = connection.execute(_query(*which)).mappings().first()
+            if row is None or connection.execute(delete(invitations).where(*which)).rowcount != 1:
+                raise UnknownPerson("there is no such invitation", code="unknown_invitation")
+            return _invitation(row)
+
+        return await self._database.write(job)
+
+    async def look(self, token: str) -> Invitation:
+        """What a link is for. Raises ``UnknownPerson`` (``unknown_invitation``) when it is over, or was never one."""
+        query = _query(*self._open(token))
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        if row is None:
+            raise UnknownPerson("this link is over", code="unknown_invitation")
+        return _invitation(row)
+
+    async def use(
+        self, token: str, *, username: str, password: str, email: str | None = None
+    ) -> tuple[Invitation, User]:
+        """Let the person in: add them, or give them the new password. Of two who race, one comes in.
+
+        ``username`` and ``email`` count for a new person only. Raises as ``look``, and as ``Users.create``; then the
+        link stays as it was.
+        """
+        link = await self.look(token)
+        name = link.for_username or checked_name(username)
+        address = checked_email(email) or link.email
+        hashed = await self._passwords.new(password, about=(name, address))
+        now = self._now_ms()
+
+        def job(connection: Connection) -> User:
+            used = update(invitations).where(*self._open(token)).values(used_at_ms=now)
+            if connection.execute(used).rowcount != 1:
+                raise UnknownPerson("this link is over", code="unknown_invitation")
+            if link.for_user_id is not None:
+                replace_password(connection, link.for_user_id, hashed, now_ms=now)
+                user_id = link.for_user_id
+            else:
+                user_id = add_person(
+                    connection, name=name, email=address, role=Role(link.role), password_hash=hashed, now_ms=now
+                ).id
+            mark = update(invitations).where(invitations.c.id == link.id).values(used_by=user_id)
+            connection.execute(mark)
+            return person(connection, user_id)
+
+        return link, await self._database.write(job)
+
+    def _open(self, token: str) -> list[Any]:
+        """That the link of a token can be used; those for a person only while that person is active."""
+        return [
+            invitations.c.token_hash == token_hash(token),
+            invitations.c.used_at_ms.is_(None),
+            invitations.c.expires_at_ms > self._now_ms(),
+            or_(
+                invitations.c.for_user_id.is_(None),
+                invitations.c.for_user_id.in_(select(users.c.id).where(users.c.active)),
+            ),
+            or_(
+                invitations.c.invited_by.is_(None),
+                invitations.c.invited_by.in_(
+                    select(users.c.id).where(users.c.active, users.c.role == Role.ADMIN.value)
+                ),
+            ),
+        ]
+
+
+_NAMES: Final = {"for_username": "for_user_id", "invited_by": "invited_by", "used_by": "used_by"}
+"""Fields that show a person by name, and the columns that name them."""
+
+
+def _query(*where: Any) -> Select[Any]:
+    joined: FromClause = invitations
+    columns: list[ColumnElement[Any]] = [
+        invitations.c[entry.name] for entry in fields(Invitation) if entry.name not in _NAMES
+    ]
+    for name, column in _NAMES.items():
+        somebody = users.alias(name)
+        joined = joined.outerjoin(somebody, somebody.c.id == invitations.c[column])
+        columns.append(somebody.c.username.label(name))
+    return select(*columns).select_from(joined).where(*where)
+
+
+def _invitation(row: RowMapping) -> Invitation:
+    return Invitation(**{entry.name: row[entry.name] for entry in fields(Invitation)})

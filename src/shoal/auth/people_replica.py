@@ -1,0 +1,278 @@
+"""A replica in memory of the tables that let people in: who signed in goes on reading while the database is away.
+
+The database is asked first. While it does not answer, or has yet to take what is kept here for it, the replica answers:
+what was read last, and on top of it what could not be stored. What is kept (a sign-in, its code, a sign-out) is written
+as soon as the database takes it, each under the conditions that hold then; what the process is killed with is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, select
+from sqlalchemy.pool import StaticPool
+
+from shoal.errors import ShoalError, StoreError
+from shoal.storage.database import Database
+from shoal.storage.schema import api_tokens, invitations, metadata, sessions, users
+
+log = structlog.get_logger("shoal.people")
+
+T = TypeVar("T")
+Job = Callable[[Connection], T]
+
+_COPIED: Final = (users, sessions, api_tokens)
+_EMPTY: Final = (invitations,)
+"""Written along with the others, and read by nobody here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplicaTimes:
+    """How long the database is waited for, and how often the replica is read anew."""
+
+    read_seconds: float = 3.0
+    write_seconds: float = 3.0
+    refresh_seconds: float = 10.0
+    retry_seconds: float = 1.0
+
+
+class PeopleStore(Protocol):
+    """What knows who may come in: a database, or a replica over it."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether no writes are taken now."""
+
+    async def read(self, job: Job[T]) -> T:
+        """As ``Database.read``."""
+
+    async def write(self, job: Job[T]) -> T:
+        """As ``Database.write``."""
+
+    async def write_through(self, job: Job[T]) -> T:
+        """As ``write``, for what may wait in memory where there is one. ``job`` does no harm when it is done again."""
+
+
+MOST_KEPT: Final = 1000
+"""So many writes wait for the database; who comes then hears that it takes none."""
+
+
+class PeopleReplica:
+    """``read`` and ``write`` as of a ``Database``; ``write_through`` for what may wait in memory."""
+
+    def __init__(self, database: Database, times: ReplicaTimes | None = None) -> None:
+        self._database = database
+        self._times = times or ReplicaTimes()
+        self._engine: Engine | None = None
+        self._is_true = False
+        """Whether the replica knows of every change that was made here."""
+        self._away = False
+        self._kept: list[Job[Any]] = []
+        self._changes = self._changing = self._passed = 0
+        """Of durable writes those that ended and those under way; how many were written through."""
+        self._turn = asyncio.Lock()
+        self._storing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+        self._late: set[asyncio.Task[Any]] = set()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the database takes no writes now."""
+        return self._database.degraded or self._away or bool(self._kept)
+
+    async def open(self) -> None:
+        """Read everything, then follow. Raises ``StoreError``."""
+        await self._refresh(within_seconds=None)
+        self._following = asyncio.create_task(self._follow(), name="people replica")
+
+    async def close(self) -> None:
+        """Store what is kept, if the database takes it, and end."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        await asyncio.gather(*self._late, return_exceptions=True)
+        with suppress(StoreError):
+            await self._store_kept()
+        if self._kept:
+            log.warning(
+                "sign-ins and sign-outs of the last time are lost: the database took none", lost=len(self._kept)
+            )
+        self._drop(self._engine)
+
+    # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def read(self, job: Job[T]) -> T:
+        """Ask the database, or the replica while that does not answer. Raises ``StoreError`` when neither can."""
+        if not self._is_true or not (self._away or self._kept):
+            try:
+                async with asyncio.timeout(self._times.read_seconds):
+                    return await self._database.read(job)
+            except TimeoutError:
+                failure = StoreError("the database does not answer in time")
+            except StoreError as error:
+                if error.code == "store_closed":
+                    raise
+                failure = error
+            self._is_away(failure)
+        else:
+            failure = StoreError("the database does not answer")
+            await asyncio.sleep(0)  # others have their turn, as they have while a thread reads
+        return self._replicated(job, failure)
+
+    async def write(self, job: Job[T]) -> T:
+        """Write durably; the replica knows of it before this returns. Raises as ``Database.write``.
+
+        What is kept is written before: the change is to find it there.
+        """
+        await self._store_kept()
+        trusted, self._is_true = self._is_true, False  # the caller may go away while it is being committed
+        self._changing += 1
+        try:
+            result = await self._database.write(job)
+        except BaseException as error:  # also when the caller goes away
+            touched_nothing = isinstance(error, ShoalError) and (
+                not isinstance(error, StoreError) or error.code in _TOUCHED_NOTHING
+            )
+            if touched_nothing and self._changing == 1:
+                self._is_true = trusted
+            self._wake.set()
+            raise
+        finally:
+            self._changing -= 1
+            self._changes += 1
+        with suppress(StoreError, TimeoutError):
+            await self._refresh(within_seconds=self._times.write_seconds)
+        return result
+
+    async def write_through(self, job: Job[T]) -> T:
+        """Write, or keep it in memory until the database takes it. ``job`` does no harm when it is done again.
+
+        It returns something false when it changed nothing. Raises what ``job`` raises, and ``StoreError`` when the
+        replica is not certain to be true, or keeps too much.
+        """
+        if not self._kept and not self._away:
+            try:
+                result = await self._bounded(job)
+            except StoreError as error:
+                failure = error
+            else:
+                self._passed += 1
+                if self._engine is not None:
+                    with self._engine.begin() as connection:
+                        job(connection)
+                return result
+        else:
+            failure = StoreError("the database takes nothing now", code="store_degraded")
+        if len(self._kept) >= MOST_KEPT:
+            raise failure
+        if not (result := self._replicated(job, failure)):
+            return result
+        self._kept.append(job)
+        self._wake.set()
+        log.warning("kept in memory until the database takes it", why=failure.code, waiting=len(self._kept))
+        return result
+
+    async def _bounded(self, job: Job[T]) -> T:
+        """A write that is not waited for for long; it may come to its end later."""
+        task = asyncio.create_task(self._database.write(job), name="people write")
+        self._late.add(task)
+        task.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({task}, timeout=self._times.write_seconds)
+        if not done:
+            raise StoreError("the database does not take it in time")
+        return task.result()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits any more
+
+    def _replicated(self, job: Job[T], failure: StoreError) -> T:
+        if self._engine is None or not self._is_true:
+            raise failure
+        with self._engine.begin() as connection:
+            return job(connection)
+
+    # ── following ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _is_away(self, failure: StoreError) -> None:
+        if not self._away:
+            log.warning("who may come in is answered from memory: the database does not answer", why=failure.code)
+        self._away = True
+        self._wake.set()
+
+    async def _follow(self) -> None:
+        """Read anew now and then, and soon while the database is away or something is kept for it."""
+        while True:
+            uneasy = self._away or self._kept or not self._is_true
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._times.retry_seconds if uneasy else self._times.refresh_seconds):
+                    await self._wake.wait()
+            self._wake.clear()
+            if uneasy:
+                await asyncio.sleep(self._times.retry_seconds)
+            try:
+                await self._store_kept()
+                await self._refresh(within_seconds=self._times.write_seconds)
+            except (StoreError, TimeoutError) as error:
+                log.debug("the replica of people is not read anew", why=str(error))
+
+    async def _store_kept(self) -> None:
+        """Write what is kept, in its order. What no longer holds is dropped. Raises ``StoreError``."""
+        async with self._storing:
+            while self._kept:
+                try:
+                    await self._database.write(self._kept[0])
+                except StoreError:
+                    raise
+                except ShoalError as error:
+                    log.warning("what was kept in memory does not hold any more", why=error.code)
+                except Exception:  # it must not keep the others from being stored
+                    log.exception("what was kept in memory cannot be stored")
+                del self._kept[0]
+
+    async def _refresh(self, *, within_seconds: float | None) -> None:
+        """Read the tables, and lay what is kept on top. Raises ``StoreError`` and ``TimeoutError``."""
+        async with self._turn:
+            before_reading = self._changes, self._passed
+            async with asyncio.timeout(within_seconds):
+                fresh = await self._database.read(_copied)
+            for job in self._kept:
+                with suppress(Exception), fresh.begin() as connection:  # the database will say what of it holds
+                    job(connection)
+            before, self._engine = self._engine, fresh
+            self._drop(before)
+            if self._away:
+                log.info("the database answers again")
+            self._away = False
+            self._is_true = not self._changing and before_reading[0] == self._changes
+            if before_reading != (self._changes, self._passed):
+                self._wake.set()
+
+    @staticmethod
+    def _drop(engine: Engine | None) -> None:
+        if engine is not None:
+            engine.dispose()
+
+
+_TOUCHED_NOTHING: Final = {"not_applied", "store_degraded", "store_closed"}
+
+
+def _copied(connection: Connection) -> Engine:
+    """A database in memory with the rows of these tables."""
+    rows = {table.name: [dict(row) for row in connection.execute(select(table)).mappings()] for table in _COPIED}
+    engine = create_engine(
+        "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+    )
+    with engine.begin() as copy:
+        metadata.create_all(copy, tables=[*_COPIED, *_EMPTY])
+        for table in _COPIED:
+            if rows[table.name]:
+                copy.execute(table.insert(), rows[table.name])
+    return engine

@@ -1,0 +1,461 @@
+"""The security log: who did what about people, keys and doors, from where, and how it ended.
+
+A note is written beside what it tells of and never holds that up: it waits in memory, at most for a moment while the
+database is well, and is a line of the process's own log besides. A crash may cost the table what came in its last
+moment; a database that takes nothing for long costs it what does not fit into memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
+
+from shoal.auth.users import USER_COLUMNS, User, user_of
+from shoal.clock import now_ms
+from shoal.errors import StoreError
+from shoal.logs.redaction import redact_fields
+from shoal.storage.database import Database
+from shoal.storage.schema import insert_or, security_notes, users
+
+log = structlog.get_logger("shoal.security")
+
+OK = "ok"
+REFUSED = "refused"
+"""To be sought: all outcomes but ``ok``."""
+MOST_WAITING = 1_000
+"""How many notes wait for a database that does not answer; what comes then is in the process's log alone."""
+MAX_CHARACTERS = 300
+"""Of a name, an origin, or one fact."""
+MAX_FACTS = 20
+MAX_FACTS_BYTES = 4_000
+"""Of all facts of one note together; what comes after is left out."""
+FOLDED_MS = 600_000
+"""For so long what happens again is counted in the row of the first time."""
+REFUSALS_AT_ONCE = 60
+REFUSAL_EVERY_MS = 30_000
+"""So many rows for refusals of ever new kinds or addresses, then one in this time: a flood fills no disk."""
+REPEATS_SECONDS = 5.0
+"""How soon a repeat is counted in the table, and how soon a database that refused is asked again."""
+READ_WAIT_SECONDS = 1.0
+
+
+class SecurityEvent(StrEnum):
+    """What happened."""
+
+    SIGN_IN = "sign_in"
+    SIGN_OUT = "sign_out"
+    SESSION_ENDED = "session_ended"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  a name of an event
+    TOTP_ON = "totp_on"
+    TOTP_OFF = "totp_off"
+    RECOVERY_CODES_MADE = "recovery_codes_made"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    INVITATION_MADE = "invitation_made"
+    INVITATION_USED = "invitation_used"
+    INVITATION_REVOKED = "invitation_revoked"
+    PERSON_MADE = "person_made"
+    PERSON_CHANGED = "person_changed"
+    PERSON_REMOVED = "person_removed"
+    TOKEN_MADE = "token_made"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    RIGHT_GIVEN = "right_given"
+    RIGHT_TAKEN = "right_taken"
+    NUMBER_FREED = "number_freed"
+    """A seller's number was taken from the shop that held it."""
+    REFUSED_RIGHT = "refused_right"
+    REFUSED_TOKEN = "refused_token"  # noqa: S105
+    """A token, or the key of an old script, opens nothing."""
+    REFUSED_ORIGIN = "refused_origin"
+    """A page of another site asked."""
+    REFUSED_TARGET = "refused_target"
+    """Somebody named an address that this server does not connect to."""
+    REFUSED_RATE = "refused_rate"
+    """Somebody asked too often."""
+    KEYS_ROTATED = "keys_rotated"
+    KEY_TROUBLE = "key_trouble"
+    """The server did not start, because of its key."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Note:
+    """What happened once or, when it was the same again within a short time, ``times`` times.
+
+    ``user_id``: whom it concerns. ``origin``: by what and from which address, as in the history. ``outcome``: ``ok``,
+    or the code of the refusal.
+    """
+
+    kind: str
+    actor: str
+    user_id: int | None
+    origin: str
+    outcome: str
+    account_id: str | None
+    facts: dict[str, Any]
+    at_ms: int
+    last_at_ms: int
+    times: int = 1
+    note_id: str = field(default_factory=lambda: token_hex(12))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptNote:
+    """A row of the log. ``username``: the present name of whom it concerns, if that person is still here."""
+
+    id: int
+    note: Note
+    username: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """Whose notes a person may read: those about themselves, and those about an account of theirs since it is theirs.
+
+    ``accounts``: id and epoch milliseconds.
+    """
+
+    user_id: int
+    accounts: Collection[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sought:
+    """Which notes are asked for. ``since_ms`` is the first moment that counts, ``until_ms`` the first that does not."""
+
+    kind: str | None = None
+    person: str | None = None
+    outcome: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+class SecurityLog:
+    """Takes notes at any time and writes them when the database takes them. Owns one task, ``start`` to ``close``."""
+
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, repeats_seconds: float = REPEATS_SECONDS
+    ) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._repeats_seconds = repeats_seconds
+        self._open: OrderedDict[tuple[Any, ...], Note] = OrderedDict()
+        self._unwritten: OrderedDict[str, Note] = OrderedDict()
+        self._refusals_left = float(REFUSALS_AT_ONCE)
+        self._refused_at_ms = 0
+        self._news = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._losing = False
+
+    def start(self) -> None:
+        """Begin to write, on the running loop."""
+        self._task = asyncio.create_task(self._keep(), name="security log")
+
+    async def close(self) -> None:
+        """Write what waits, if the database takes it, and end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._write()
+
+    async def note(
+        self,
+        kind: SecurityEvent,
+        *,
+        actor: str,
+        user_id: int | None = None,
+        origin: str = "",
+        outcome: str = OK,
+        account: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """Write down that something happened. Never raises and never waits for the database.
+
+        ``actor``: who did it, as the history names people (``user:ann``), or ``""`` for somebody unknown. ``user_id``:
+        whom it concerns, who may then read it; ``account``: which account, whose owner may then read it. ``facts``:
+        what else a reader needs; secrets are taken out of them as out of the process's log, by name and by pattern.
+        """
+        shown = redact_fields({"actor": actor, "origin": origin, "account": account, "outcome": outcome})
+        self._take(
+            Note(
+                kind=kind.value,
+                actor=_short(shown["actor"]),
+                user_id=user_id,
+                origin=_short(shown["origin"]),
+                outcome=_short(shown["outcome"]),
+                account_id=None if account is None else _short(shown["account"]),
+                facts=_short_facts(redact_fields(facts)),
+                at_ms=(now := self._now_ms()),
+                last_at_ms=now,
+            )
+        )
+
+    async def notes(
+        self,
+        sought: Sought,
+        *,
+        reader: Reader | None = None,
+        before: tuple[int, int] | None = None,
+        limit: int = 50,
+    ) -> list[KeptNote]:
+        """Notes, newest first; with ``reader`` only what that person may read.
+
+        ``before``: moment and id of the last one seen. What was noted just now is there, if the database takes it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_WAIT_SECONDS):
+                await self._write()
+        query = (
+            select(security_notes, users.c.username)
+            .outerjoin(users, users.c.id == security_notes.c.user_id)
+            .where(*_wanted(sought), *_allowed(reader))
+            .order_by(security_notes.c.at_ms.desc(), security_notes.c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(_comes_after(*before))
+        return await self._database.read(
+            lambda connection: [_kept(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def places_of_sign_ins(self, since_ms: int, *, limit: int = 10_000) -> list[tuple[User, str]]:
+        """Who signed in since that moment, and from which address; each pair once, the newest first."""
+        query = (
+            select(*USER_COLUMNS, security_notes.c.origin, func.max(security_notes.c.id).label("last"))
+            .join(users, users.c.id == security_notes.c.user_id)
+            .where(security_notes.c.kind == SecurityEvent.SIGN_IN.value, security_notes.c.outcome == OK)
+            .where(security_notes.c.at_ms >= since_ms)
+            .group_by(users.c.id, security_notes.c.origin)
+            .order_by(func.max(security_notes.c.id).desc())
+            .limit(limit)
+        )
+        return await self._database.read(
+            lambda connection: [
+                (user_of(row), row["origin"].rpartition(" ")[2]) for row in connection.execute(query).mappings()
+            ]
+        )
+
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
+        """Delete what happened before that moment, in steps of so many rows; returns how many."""
+        old = select(security_notes.c.id).where(security_notes.c.last_at_ms < moment_ms).limit(rows)
+        step = security_notes.delete().where(security_notes.c.id.in_(old))
+        forgotten = 0
+        while True:
+            deleted: int = await self._database.write(lambda connection: connection.execute(step).rowcount)
+            forgotten += deleted
+            if deleted < rows:
+                return forgotten
+
+    # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, note: Note) -> None:
+        self._end_old_folds(note.at_ms)
+        key = self._key_of(note)
+        first = self._open.get(key)
+        if first is None and note.outcome != OK and not self._may_add_refusal(note.at_ms):
+            note.actor, note.user_id, note.origin, note.account_id, note.facts = "", None, "", None, {"many": True}
+            key = self._key_of(note)
+            first = self._open.get(key)
+        if first is None:
+            self._open[key] = note
+            self._say(note)
+            self._queue(note)
+            self._news.set()
+            return
+        first.times += 1
+        first.last_at_ms = max(first.last_at_ms, note.at_ms)
+        if first.times in _TOLD_TIMES:
+            self._say(first)
+        self._queue(first)
+
+    @staticmethod
+    def _key_of(note: Note) -> tuple[Any, ...]:
+        """What makes two notes the same: of refusals their facts do not count, for whoever is refused makes them up."""
+        facts = msgspec.json.encode(note.facts, order="deterministic") if note.outcome == OK else b""
+        return note.kind, note.outcome, note.actor, note.user_id, note.origin, note.account_id, facts
+
+    def _end_old_folds(self, now: int) -> None:
+        while self._open:
+            key, oldest = next(iter(self._open.items()))
+            if 0 <= now - oldest.at_ms < FOLDED_MS and len(self._open) < MOST_WAITING:
+                return
+            del self._open[key]
+
+    def _may_add_refusal(self, now: int) -> bool:
+        gained = max(0, now - self._refused_at_ms) / REFUSAL_EVERY_MS
+        self._refusals_left = min(REFUSALS_AT_ONCE, self._refusals_left + gained)
+        self._refused_at_ms = now
+        if self._refusals_left < 1:
+            return False
+        self._refusals_left -= 1
+        return True
+
+    def _queue(self, note: Note) -> None:
+        if note.note_id in self._unwritten:
+            return
+        if len(self._unwritten) < MOST_WAITING:
+            self._unwritten[note.note_id] = note
+        elif not self._losing:
+            self._losing = True
+            log.warning("the security log is not kept: the store takes nothing", waiting=MOST_WAITING)
+
+    @staticmethod
+    def _say(note: Note) -> None:
+        log.info(
+            "security event",
+            kind=note.kind,
+            actor=note.actor,
+            user_id=note.user_id,
+            origin=note.origin,
+            outcome=note.outcome,
+            account=note.account_id,
+            times=note.times,
+            facts=note.facts,
+        )
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _keep(self) -> None:
+        while True:
+            if self._unwritten:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._repeats_seconds):
+                        await self._news.wait()
+            else:
+                await self._news.wait()
+            self._news.clear()
+            try:
+                written = await self._write()
+            except Exception:  # a defect here must not end the log
+                log.exception("writing the security log met a defect")
+                written = False
+            if not written:
+                await asyncio.sleep(self._repeats_seconds)
+
+    async def _write(self) -> bool:
+        """Write what waits. A row that was written before has its counts renewed, so a doubtful commit may be tried
+        again.
+        """
+        async with self._writing:
+            waiting = list(self._unwritten.values())
+            if not waiting:
+                return True
+            rows = [_row(note) for note in waiting]
+            try:
+                await self._database.write(lambda connection: _upsert(connection, rows))
+            except StoreError as error:
+                log.debug("the security log waits", why=error.code, waiting=len(rows))
+                return False
+            for note, row in zip(waiting, rows, strict=True):
+                if note.times == row["times"]:
+                    self._unwritten.pop(note.note_id, None)
+            self._losing = False
+            return True
+
+
+_TOLD_TIMES = frozenset(10**power for power in range(1, 12))
+
+
+def _short(text: str) -> str:
+    return text[:MAX_CHARACTERS]
+
+
+def _short_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    left = MAX_FACTS_BYTES
+    for name in list(facts)[:MAX_FACTS]:
+        fact = {_short(name): _short_fact(facts[name])}
+        left -= len(msgspec.json.encode(fact))
+        if left < 0:
+            break
+        kept |= fact
+    return kept
+
+
+def _short_fact(value: Any) -> Any:
+    """A number, a word, or a list of words, such as JSON can carry to anybody."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    if isinstance(value, list | tuple):
+        return [_short(str(part)) for part in value[:MAX_FACTS]]
+    return _short(str(value))
+
+
+def _row(note: Note) -> dict[str, Any]:
+    return {
+        "note_id": note.note_id,
+        "at_ms": note.at_ms,
+        "last_at_ms": note.last_at_ms,
+        "times": note.times,
+        "kind": note.kind,
+        "outcome": note.outcome,
+        "actor": note.actor,
+        "user_id": note.user_id,
+        "origin": note.origin,
+        "account_id": note.account_id,
+        "facts": msgspec.json.encode(note.facts).decode(),
+    }
+
+
+def add_note(connection: Connection, note: Note) -> None:
+    """Write one note within a transaction of one's own."""
+    _upsert(connection, [_row(note)])
+
+
+def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    statement = insert_or(connection, security_notes)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[security_notes.c.note_id],
+            set_={"times": statement.excluded.times, "last_at_ms": statement.excluded.last_at_ms},
+        ),
+        rows,
+    )
+
+
+def _wanted(sought: Sought) -> list[ColumnElement[bool]]:
+    table = security_notes.c
+    wanted: list[ColumnElement[bool]] = []
+    if sought.kind is not None:
+        wanted.append(table.kind == sought.kind)
+    if sought.person is not None:
+        wanted.append(or_(table.actor == f"user:{sought.person}", users.c.username == sought.person))
+    if sought.outcome is not None:
+        refused = sought.outcome == REFUSED
+        wanted.append(table.outcome != OK if refused else table.outcome == sought.outcome)
+    if sought.since_ms is not None:
+        wanted.append(table.last_at_ms >= sought.since_ms)
+    if sought.until_ms is not None:
+        wanted.append(table.at_ms < sought.until_ms)
+    return wanted
+
+
+def _allowed(reader: Reader | None) -> list[ColumnElement[bool]]:
+    if reader is None:
+        return []
+    table = security_notes.c
+    theirs = (and_(table.account_id == name, table.at_ms >= since_ms) for name, since_ms in reader.accounts)
+    return [or_(table.user_id == reader.user_id, *theirs)]
+
+
+def _comes_after(at_ms: int, row_id: int) -> ColumnElement[bool]:
+    table = security_notes.c
+    return or_(table.at_ms < at_ms, and_(table.at_ms == at_ms, table.id < row_id))
+
+
+def _kept(row: RowMapping) -> KeptNote:
+    names = ("note_id", "at_ms", "last_at_ms", "times", "kind", "outcome", "actor", "user_id", "origin", "account_id")
+    note = Note(**{name: row[name] for name in names}, facts=msgspec.json.decode(row["facts"]))
+    return KeptNote(id=row["id"], note=note, username=row["username"])

@@ -1,0 +1,227 @@
+"""Sessions: who is signed in, from where, for how long. A token is stored only as its hash."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
+
+from shoal.auth.people_replica import PeopleStore
+from shoal.auth.users import USER_COLUMNS, User, user_of
+from shoal.clock import now_ms
+from shoal.errors import StoreError, Unauthenticated
+from shoal.storage.schema import insert_or, invitations, sessions, users
+
+log = structlog.get_logger("shoal.sessions")
+
+Write = Callable[[Callable[[Connection], Sequence[int]]], Awaitable[Sequence[int]]]
+
+MAX_LABEL_CHARACTERS: Final = 300
+ID_CHARACTERS: Final = 24
+"""How much of a token's hash names its session: enough to tell sessions apart, useless for signing in."""
+LAST_USED_STEP_MS: Final = 60_000
+"""A session's last use is stored at most once a minute."""
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A valid sign-in. ``token_hash`` names it; the token itself is known to the caller alone."""
+
+    token_hash: str
+    user: User
+    created_at_ms: int
+    expires_at_ms: int
+    last_used_ms: int
+    kind: str
+    user_agent: str
+    address: str
+
+    @property
+    def id(self) -> str:
+        """The name by which its owner may end it."""
+        return self.token_hash[:ID_CHARACTERS]
+
+
+class Sessions:
+    """Opens, finds and ends sessions. ``idle_hours``: one that is not used for so long is over (0: never)."""
+
+    def __init__(
+        self, database: PeopleStore, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
+    ) -> None:
+        self.lifetime_seconds = hours * 3600
+        self._database = database
+        self._idle_ms = int(idle_hours * HOUR_MS)
+        self._now_ms = now_ms
+        self._used: dict[str, int] = {}
+        self._touching: set[asyncio.Task[None]] = set()
+        self._watchers: dict[asyncio.Event, int] = {}
+
+    async def close(self) -> None:
+        """Store what was last seen."""
+        await asyncio.gather(*self._touching, return_exceptions=True)
+
+    async def open(
+        self,
+        user_id: int,
+        lifetime_seconds: float | None = None,
+        *,
+        kind: str = "login",
+        user_agent: str = "",
+        address: str = "",
+        password_hash: str | None = None,
+    ) -> str:
+        """Sign a person in; returns the token (256 random bits), which is stored nowhere.
+
+        While the database takes no writes, the session is kept in memory and written as soon as it does.
+
+        Raises ``Unauthenticated`` (``wrong_login``) when the person is not active, or (with ``password_hash``: the one
+        that was just proved) has another password by now.
+        """
+        token = secrets.token_urlsafe(32)
+        now = self._now_ms()
+        lifetime = self.lifetime_seconds if lifetime_seconds is None else lifetime_seconds
+        row = {
+            "token_hash": token_hash(token),
+            "user_id": user_id,
+            "created_at_ms": now,
+            "expires_at_ms": now + int(lifetime * 1000),
+            "last_used_ms": now,
+            "kind": kind,
+            "user_agent": user_agent[:MAX_LABEL_CHARACTERS],
+            "address": address[:MAX_LABEL_CHARACTERS],
+        }
+        still = [users.c.id == user_id, users.c.active]
+        if password_hash is not None:
+            still.append(users.c.password_hash == password_hash)
+
+        def job(connection: Connection) -> bool:
+            connection.execute(delete(sessions).where(sessions.c.expires_at_ms <= now))
+            seen = update(users).where(*still).values(signed_in_at_ms=now)
+            if connection.execute(seen).rowcount != 1:
+                return False
+            connection.execute(insert_or(connection, sessions).values(**row).on_conflict_do_nothing())
+            connection.execute(  # who knows the password needs no link to choose one
+                delete(invitations).where(invitations.c.for_user_id == user_id, invitations.c.used_at_ms.is_(None))
+            )
+            return True
+
+        if not await self._database.write_through(job):
+            raise Unauthenticated("no longer the password, or not active", code="wrong_login")
+        return token
+
+    async def of(self, token: str, *, in_use: bool = True) -> Session | None:
+        """The session of a token; ``None`` when it is unknown or over, or its person is not active.
+
+        ``in_use``: a person asks; who only looks whether it is still there does not keep it from being idle.
+        """
+        now = self._now_ms()
+        hashed = token_hash(token)
+        query = _session_query().where(sessions.c.token_hash == hashed, users.c.active, *self._alive(now))
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        if row is None:
+            return None
+        if in_use and now - max(row["last_used_ms"], self._used.get(hashed, 0)) >= LAST_USED_STEP_MS:
+            self._touch(hashed, now)
+        return _session(row)
+
+    async def of_user(self, user_id: int) -> list[Session]:
+        """A person's sessions, newest first."""
+        query = (
+            _session_query()
+            .where(sessions.c.user_id == user_id, *self._alive(self._now_ms()))
+            .order_by(sessions.c.created_at_ms.desc(), sessions.c.token_hash)
+        )
+        return await self._database.read(
+            lambda connection: [_session(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def end(self, token: str) -> Session | None:
+        """Sign out; returns what ended. Repeating it is harmless.
+
+        It holds at once, and is written when the database takes it.
+        """
+        session = await self.of(token, in_use=False)
+        hashed = token_hash(token)
+        await self._end(sessions.c.token_hash == hashed, write=self._database.write_through)
+        return session
+
+    async def end_one(self, user_id: int, session_id: str) -> bool:
+        """End one of a person's sessions by its id. False: the person has no such one."""
+        return await self._end(
+            sessions.c.user_id == user_id, func.substr(sessions.c.token_hash, 1, ID_CHARACTERS) == session_id
+        ) == 1  # fmt: skip
+
+    async def end_all(self, user_id: int, *, but: str = "") -> int:
+        """End every session of a person, but the one with the id ``but``. Returns how many."""
+        shown = func.substr(sessions.c.token_hash, 1, ID_CHARACTERS)
+        return await self._end(sessions.c.user_id == user_id, shown != but)
+
+    @contextmanager
+    def watching(self, user_id: int) -> Iterator[asyncio.Event]:
+        """An event that is set whenever sessions of that person were ended here: time to look at one's own again."""
+        event = asyncio.Event()
+        self._watchers[event] = user_id
+        try:
+            yield event
+        finally:
+            del self._watchers[event]
+
+    def look_again(self, user_id: int | None = None) -> None:
+        """Wake whoever watches the sessions of that person (``None``: of anybody)."""
+        for event, watched in self._watchers.items():
+            if user_id in {None, watched}:
+                event.set()
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _alive(self, now: int) -> list[Any]:
+        idle_since = now - self._idle_ms if self._idle_ms else -1
+        return [sessions.c.expires_at_ms > now, sessions.c.last_used_ms > literal(idle_since)]
+
+    async def _end(self, *where: Any, write: Write | None = None) -> int:
+        statement = delete(sessions).where(*where).returning(sessions.c.user_id)
+        ended = await (write or self._database.write)(lambda connection: connection.scalars(statement).all())
+        for user_id in set(ended):
+            self.look_again(user_id)
+        return len(ended)
+
+    def _touch(self, hashed: str, now: int) -> None:
+        """Store the last use beside the request: a store that takes no writes must not keep anybody from reading."""
+        if self._database.degraded:
+            return
+        for other in [name for name, at in self._used.items() if now - at >= LAST_USED_STEP_MS]:
+            del self._used[other]
+        self._used[hashed] = now
+        task = asyncio.create_task(self._store_use(hashed, now), name="session:last-used")
+        self._touching.add(task)
+        task.add_done_callback(self._touching.discard)
+
+    async def _store_use(self, hashed: str, now: int) -> None:
+        statement = update(sessions).where(sessions.c.token_hash == hashed).values(last_used_ms=now)
+        try:
+            await self._database.write_through(lambda connection: connection.execute(statement).rowcount)
+        except StoreError as error:
+            log.warning("a session's last use was not stored", why=error.code)
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _session_query() -> Select[Any]:
+    columns = [column.label(f"session_{column.name}") for column in sessions.columns]
+    return select(*columns, *USER_COLUMNS, sessions.c.last_used_ms).join(users, users.c.id == sessions.c.user_id)
+
+
+def _session(row: RowMapping) -> Session:
+    names = [entry.name for entry in fields(Session) if entry.name != "user"]
+    return Session(user=user_of(row), **{name: row[f"session_{name}"] for name in names})

@@ -1,0 +1,342 @@
+"""The people who may sign in. A password is stored only as its hash."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
+
+from shoal.auth.passwords import Passwords, made_up_password
+from shoal.auth.people_replica import PeopleStore
+from shoal.clock import now_ms
+from shoal.errors import Conflict, InvalidInput, StoreError, UnknownPerson
+from shoal.rules.folding import folded, seen
+from shoal.storage.schema import accounts, api_tokens, invitations, sessions, users
+
+ADMIN_NAME: Final = "admin"
+MAX_NAME_CHARACTERS: Final = 64
+MAX_EMAIL_CHARACTERS: Final = 254
+_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+
+
+class Role(StrEnum):
+    """What a person may do."""
+
+    ADMIN = "admin"
+    """The same as an owner; and people, and the server."""
+    OWNER = "owner"
+    """Everything, for the own shops."""
+    STAFF = "staff"
+    """Owns no shop; what is allowed on those that are shared with them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    """One person, without the password's hash. ``leaving``: being removed, with every shop of theirs."""
+
+    id: int
+    username: str
+    email: str | None
+    role: Role
+    active: bool
+    created_at_ms: int
+    updated_at_ms: int
+    leaving: bool
+    has_totp: bool
+    signed_in_at_ms: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """A person who has just proved a password, and the hash of it."""
+
+    user: User
+    password_hash: str
+
+
+class Users:
+    """People: found, added, changed and removed."""
+
+    def __init__(self, database: PeopleStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._now_ms = now_ms
+
+    async def create(self, username: str, password: str, *, role: Role = Role.OWNER, email: str | None = None) -> User:
+        """Add a person.
+
+        Raises ``Conflict`` (``username_taken``, ``email_taken``) and ``InvalidInput`` (``bad_username``, ``bad_email``,
+        ``bad_password``, ``weak_password``).
+        """
+        name, address = checked_name(username), checked_email(email)
+        hashed = await self._passwords.new(password, about=(name, address))
+        return await self._database.write(
+            lambda connection: add_person(
+                connection, name=name, email=address, role=role, password_hash=hashed, now_ms=self._now_ms()
+            )
+        )
+
+    async def get(self, user_id: int) -> User | None:
+        """One person by id."""
+        return await self._one(users.c.id == user_id)
+
+    async def by_name(self, username: str) -> User | None:
+        """One person by user name, in whatever case and width it is typed."""
+        return await self._one(users.c.name_key == folded(username.strip()))
+
+    async def by_email(self, email: str) -> User | None:
+        """One person by e-mail address."""
+        return await self._one(users.c.email == _email(email))
+
+    async def list_users(self) -> list[User]:
+        """Everybody, by id."""
+        query = select(*USER_COLUMNS).order_by(users.c.id)
+        return await self._database.read(
+            lambda connection: [user_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def verify(self, name: str, password: str) -> User | None:
+        """The active person with that user name (or e-mail) and password. Takes as long for an unknown name."""
+        proof = await self.prove(name, password)
+        return None if proof is None else proof.user
+
+    async def prove(self, name: str, password: str) -> Proof | None:
+        """The same, with the hash that was proved: a session must not open when it has been replaced meanwhile."""
+        found = users.c.email == _email(name) if "@" in name else users.c.name_key == folded(name.strip())
+        query = select(users.c.password_hash, *USER_COLUMNS).where(found)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        stored = None if row is None else row["password_hash"]
+        if not await self._passwords.matches(stored, password) or row is None or not row["active"]:
+            return None
+        user = user_of(row)
+        return Proof(user=user, password_hash=await self._as_strong_as_today(user.id, row["password_hash"], password))
+
+    async def _as_strong_as_today(self, user_id: int, stored: str, password: str) -> str:
+        renewed = await self._passwords.renewed(stored, password)
+        if renewed is None:
+            return stored
+        statement = update(users).where(users.c.id == user_id, users.c.password_hash == stored)
+        try:
+            replaced = await self._database.write(
+                lambda connection: connection.execute(statement.values(password_hash=renewed)).rowcount
+            )
+        except StoreError:  # that it could be stronger must not keep anybody out
+            return stored
+        return renewed if replaced else stored
+
+    async def set_password(self, user_id: int, password: str, *, keep_session: str = "") -> bool:
+        """Replace a password; every session of the person ends, but the one whose hash is ``keep_session``.
+
+        So do the links by which another one could be chosen. Raises as ``create``. False: no such person.
+        """
+        user = await self.get(user_id)
+        if user is None:
+            return False
+        hashed = await self._passwords.new(password, about=(user.username, user.email))
+        return await self._database.write(
+            lambda connection: replace_password(
+                connection, user_id, hashed, now_ms=self._now_ms(), keep_session=keep_session
+            )
+        )
+
+    async def update(self, user_id: int, values: Mapping[str, Any]) -> User:
+        """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions and the API tokens.
+
+        Raises ``UnknownPerson``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
+        when nobody could administer the server any more, ``person_leaving`` when the person is being removed,
+        ``owns_shops`` when they would be staff and own some.
+        """
+        changes = dict(values)
+        if "email" in changes:
+            changes["email"] = checked_email(changes["email"])
+        if "role" in changes:
+            changes["role"] = Role(changes["role"]).value
+
+        def job(connection: Connection) -> User:
+            before = person(connection, user_id)
+            if before.leaving:
+                raise Conflict("that person is being removed", code="person_leaving")
+            _check_free(connection, email=changes.get("email"), but=user_id)
+            if changes.get("role") == Role.STAFF:
+                _check_owns_nothing(connection, user_id)
+            if changes.get("active") is False or changes.get("role", Role.ADMIN) != Role.ADMIN:
+                _check_not_last_admin(connection, before)
+            statement = update(users).where(users.c.id == user_id)
+            connection.execute(statement.values(**changes, updated_at_ms=self._now_ms()))
+            if changes.get("active") is False:
+                connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            if changes.get("active") is False or not before.active:  # one who comes back makes new ones
+                connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
+            return person(connection, user_id)
+
+        return await self._database.write(job)
+
+    async def check_may_leave(self, user_id: int) -> User:
+        """Who would leave. Raises as ``begin_leaving``."""
+
+        def job(connection: Connection) -> User:
+            user = person(connection, user_id)
+            _check_not_last_admin(connection, user, locked=False)
+            return user
+
+        return await self._database.read(job)
+
+    async def begin_leaving(self, user_id: int) -> User:
+        """Close the door to a person who is to be removed: no sign-in from now on. Repeating it is harmless.
+
+        Raises ``UnknownPerson`` and ``Conflict`` (``last_admin``).
+        """
+
+        def job(connection: Connection) -> User:
+            before = person(connection, user_id)
+            _check_not_last_admin(connection, before)
+            statement = update(users).where(users.c.id == user_id)
+            connection.execute(statement.values(active=False, leaving=True, updated_at_ms=self._now_ms()))
+            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            return person(connection, user_id)
+
+        return await self._database.write(job)
+
+    async def remove(self, user_id: int) -> bool:
+        """Remove a person with all that names them; the shops must be gone before. False: no such person."""
+        statement = delete(users).where(users.c.id == user_id)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def ensure_admin(self, password: str | None = None) -> str | None:
+        """On an empty table add ``admin`` with that password, or a made-up one; returns it, this once.
+
+        ``None`` when there are people already. Raises ``InvalidInput`` when that password is too easy to guess.
+        """
+        if await self._database.read(lambda connection: connection.scalar(select(func.count()).select_from(users))):
+            return None
+        chosen = password or made_up_password()
+        try:
+            await self.create(ADMIN_NAME, chosen, role=Role.ADMIN)
+        except Conflict:  # another node was faster
+            return None
+        return chosen
+
+    async def _one(self, where: Any) -> User | None:
+        query = select(*USER_COLUMNS).where(where)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        return None if row is None else user_of(row)
+
+
+USER_COLUMNS = [
+    users.c.totp_sealed.is_not(None).label("has_totp") if entry.name == "has_totp" else users.c[entry.name]
+    for entry in fields(User)
+]
+"""What a query selects to make a ``User``."""
+
+
+def user_of(row: RowMapping) -> User:
+    """The person of a row with ``USER_COLUMNS``."""
+    values = {entry.name: row[entry.name] for entry in fields(User)}
+    return User(**{**values, "role": Role(row["role"]), "has_totp": bool(row["has_totp"])})
+
+
+_NOT_IN_NAMES = frozenset("/\\?#%")
+"""As in the ids of accounts: a name stands in paths."""
+
+
+def checked_name(username: str) -> str:
+    """A user name as it is shown. Raises ``InvalidInput`` (``bad_username``)."""
+    name = unicodedata.normalize("NFKC", username).strip()
+    if (
+        not 1 <= len(name) <= MAX_NAME_CHARACTERS
+        or "@" in name  # which tells an address from a name
+        or not _NOT_IN_NAMES.isdisjoint(name)
+        or not name.isprintable()
+        or seen(name) != name
+        or not folded(name)
+    ):
+        raise InvalidInput("this user name cannot be used", code="bad_username")
+    return name
+
+
+def checked_email(email: str | None) -> str | None:
+    """An e-mail address as it is stored; ``None`` for none. Raises ``InvalidInput`` (``bad_email``)."""
+    address = _email(email)
+    if address is not None and (len(address) > MAX_EMAIL_CHARACTERS or not _EMAIL.fullmatch(address)):
+        raise InvalidInput("this is no e-mail address", code="bad_email")
+    return address
+
+
+def add_person(
+    connection: Connection, *, name: str, email: str | None, role: Role, password_hash: str, now_ms: int
+) -> User:
+    """Add a person within a transaction. Raises ``Conflict`` (``username_taken``, ``email_taken``)."""
+    _check_free(connection, name=name, email=email)
+    row = {
+        "username": name,
+        "name_key": folded(name),
+        "email": email,
+        "password_hash": password_hash,
+        "role": role.value,
+        "active": True,
+        "created_at_ms": now_ms,
+        "updated_at_ms": now_ms,
+    }
+    added = connection.execute(users.insert().values(**row).returning(*USER_COLUMNS)).mappings().one()
+    return user_of(added)
+
+
+def _check_owns_nothing(connection: Connection, user_id: int) -> None:
+    shops = select(accounts.c.id).where(accounts.c.owner_id == user_id, ~accounts.c.deleted).order_by(accounts.c.id)
+    if owned := list(connection.scalars(shops)):
+        raise Conflict("staff own no shops", code="owns_shops", shops=owned)
+
+
+def replace_password(
+    connection: Connection, user_id: int, password_hash: str, *, now_ms: int, keep_session: str = ""
+) -> bool:
+    """Replace a password within a transaction, and end what was opened by the old one.
+
+    Without a session to keep nobody who knows the old one asks (a link, a rescue): the person's API tokens end too,
+    since whoever had the password may have made some.
+    """
+    statement = update(users).where(users.c.id == user_id)
+    changed = connection.execute(statement.values(password_hash=password_hash, updated_at_ms=now_ms)).rowcount
+    connection.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.token_hash != keep_session))
+    connection.execute(
+        delete(invitations).where(invitations.c.for_user_id == user_id, invitations.c.used_at_ms.is_(None))
+    )
+    if not keep_session:
+        connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
+    return changed == 1
+
+
+def _email(email: str | None) -> str | None:
+    return email.strip().lower() or None if email else None
+
+
+def person(connection: Connection, user_id: int) -> User:
+    """One person, within a transaction. Raises ``UnknownPerson``."""
+    row = connection.execute(select(*USER_COLUMNS).where(users.c.id == user_id)).mappings().first()
+    if row is None:
+        raise UnknownPerson("there is no such person")
+    return user_of(row)
+
+
+def _check_not_last_admin(connection: Connection, user: User, *, locked: bool = True) -> None:
+    if user.role is not Role.ADMIN or not user.active:
+        return
+    others = select(users.c.id).where(users.c.id != user.id, users.c.role == Role.ADMIN.value, users.c.active)
+    if locked:  # another node may be taking that one away
+        others = others.with_for_update()
+    if connection.execute(others).first() is None:
+        raise Conflict("nobody else could administer the server", code="last_admin")
+
+
+def _check_free(
+    connection: Connection, *, name: str | None = None, email: str | None = None, but: int | None = None
+) -> None:
+    key = None if name is None else folded(name)
+    for column, value, code in ((users.c.name_key, key, "username_taken"), (users.c.email, email, "email_taken")):
+        if value is not None and connection.scalar(select(users.c.id).where(column == value)) not in {None, but}:
+            raise Conflict("somebody else has that name or address", code=code)

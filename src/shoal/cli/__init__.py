@@ -1,0 +1,1 @@
+"""The command line: commands, their questions to a server, and the demo."""

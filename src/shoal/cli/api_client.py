@@ -1,0 +1,210 @@
+"""The shell's side of the server's API: calls with errors in sentences, and the stream of events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from shoal import __version__
+from shoal.cli.words import is_chinese, words
+from shoal.errors import ConfigError, ShoalError
+
+CALL_SECONDS = 90.0
+SILENCE_SECONDS = 45.0
+"""The stream has a comment every 15 s; a longer silence means that the server is gone."""
+
+
+class NoServer(ShoalError):
+    """Nobody answers at the address, or somebody else than Shoal."""
+
+    code = "no_server"
+
+
+class Refused(ShoalError):
+    """The server answered with an error; the message is its ``detail``."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail, code=code)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """One event of the stream; ``id`` is where to resume after it."""
+
+    body: dict[str, Any]
+    id: str | None = None
+
+
+class ApiClient:
+    """One server's API, as one person. Use it as a context manager."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        self.url = server_url(url)
+        self.token = token
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            headers={"User-Agent": f"shoal/{__version__}", "Accept-Language": "zh" if is_chinese() else "en"},
+            timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=10),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def sign_in(self, user: str, password: str, totp: str | None = None) -> str:
+        """Sign in and return the token, which is used from now on.
+
+        Raises ``Refused``: ``wrong_login``, ``totp_needed``, ``wrong_totp``, ``too_many_attempts``, ``plain_http``.
+        """
+        if self.url.startswith("http://"):  # who takes no password in clear says so before hearing one
+            await self.call("POST", "login", body={})
+        body = {"username": user, "password": password} | ({} if totp is None else {"totp": totp})
+        answer = await self.call("POST", "login", body=body)
+        if not answer.get("success"):
+            code, detail = answer.get("code") or "wrong_login", str(answer.get("message", ""))
+            if code == "wrong_login":
+                detail = words("The user name or the password is wrong.", detail or "用户名或密码错误")
+            raise Refused(401, code, detail)
+        self.token = str(answer["token"])
+        return self.token
+
+    async def call(self, method: str, *path: str, body: Any = None, params: Mapping[str, str] | None = None) -> Any:
+        """Call a route and return its JSON. Raises ``NoServer`` or ``Refused``."""
+        try:
+            async with self._session.request(
+                method, self._at(path, params), json=body, headers=self._headers(), allow_redirects=False
+            ) as response:
+                return await self._answer(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
+
+    async def events(self, after: str | None = None) -> AsyncGenerator[StreamEvent, None]:
+        """Follow the stream until it breaks (``NoServer``); with ``after`` what was missed comes first."""
+        headers = self._headers() | ({"Last-Event-ID": after} if after else {})
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
+        try:
+            async with self._session.get(
+                self._at(("events",)), headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    await self._answer(response)
+                parser = EventParser()
+                async for chunk in response.content.iter_any():
+                    for event in parser.feed(chunk):
+                        yield event
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._no_server(error) from None
+
+    async def snapshot(self) -> list[dict[str, Any]]:
+        """Every account with all that may be shown of it, oldest first: the first event of the stream."""
+        async with aclosing(self.events()) as stream:
+            async for event in stream:
+                if event.body.get("type") == "snapshot":
+                    return in_order(event.body["accounts"])
+        raise self._no_server(None)
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            raise RuntimeError("the client is a context manager")
+        return self._http
+
+    def _at(self, path: tuple[str, ...], params: Mapping[str, str] | None = None) -> URL:
+        url = URL(self.url)
+        for part in path:
+            url = url / part
+        return url.with_query(params) if params else url
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> Any:
+        try:
+            answer = json.loads(await response.read())
+        except ValueError:
+            raise self._stranger(response.status) from None
+        if response.status < 300:
+            return answer
+        if not isinstance(answer, dict) or "detail" not in answer:
+            raise self._stranger(response.status)
+        raise Refused(response.status, str(answer.get("code", "")), _detail(answer["detail"]))
+
+    def _no_server(self, error: BaseException | None) -> NoServer:
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ServerTimeoutError):
+            return NoServer(words(f"{self.url} does not answer in time.", f"{self.url} 未能及时响应。"))
+        if error is None or isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+            return NoServer(words(f"The connection to {self.url} broke off.", f"与 {self.url} 的连接中断。"))
+        return NoServer(
+            words(
+                f"No Shoal server answers at {self.url}. Start one with: shoal serve",
+                f"{self.url} 没有 Shoal 服务在运行。请先启动：shoal serve",
+            )
+        )
+
+    def _stranger(self, status: int) -> NoServer:
+        return NoServer(
+            words(
+                f"What answers at {self.url} (HTTP {status}) is not a Shoal server. Check --url or SHOAL_URL.",
+                f"{self.url} 上应答的（HTTP {status}）不是 Shoal 服务，请检查 --url 或 SHOAL_URL。",
+            )
+        )
+
+
+class EventParser:
+    """Server-sent events out of chunks of bytes, however they are cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[StreamEvent]:
+        """The events that are complete with this chunk."""
+        *blocks, self._rest = (self._rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
+        return [event for block in blocks if (event := _event(block)) is not None]
+
+
+def server_url(url: str) -> str:
+    """The address without its last slash. Raises ``ConfigError`` when it is none."""
+    stripped = url.rstrip("/")
+    try:
+        parsed = URL(stripped)
+    except ValueError:
+        parsed = URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise ConfigError(f"{url!r} is not an address; write it like http://127.0.0.1:8080")
+    return stripped
+
+
+def in_order(accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Oldest first, as the console lists them."""
+    return sorted(accounts, key=lambda account: (account["created_at"], account["id"]))
+
+
+def _event(block: bytes) -> StreamEvent | None:
+    fields: dict[str, list[str]] = {}
+    for line in block.decode("utf-8", "replace").split("\n"):
+        name, _, value = line.partition(":")
+        fields.setdefault(name, []).append(value.removeprefix(" "))
+    if "data" not in fields:
+        return None
+    body = json.loads("\n".join(fields["data"]))
+    return StreamEvent(body, fields["id"][-1] if "id" in fields else None)
+
+
+def _detail(detail: Any) -> str:
+    if isinstance(detail, list):
+        return "; ".join(f"{'.'.join(map(str, row.get('loc', ())))}: {row.get('msg', '')}" for row in detail)
+    return str(detail)

@@ -1,0 +1,110 @@
+"""The demo's data directory: made fresh, known by its marker, held by one demo at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import ConfigError
+from shoal.server.reply_server import KEY_FILE
+from shoal.storage.database import DATABASE_FILE, LOCK_FILE, MARKER_FILE
+
+DEMO_MARKER: Final = "shoal-demo"
+_MARKER_TEXT: Final = "This directory belongs to `shoal demo`, which empties it at each start.\n"
+_OURS: Final = (f"{DATABASE_FILE}*", LOCK_FILE, MARKER_FILE, KEY_FILE, f"{KEY_FILE}.*", "sandbox.log", "server.log")
+
+
+@contextlib.contextmanager
+def demo_directory(path: Path) -> Iterator[Path]:
+    """An empty directory for one demo, for as long as the block lasts.
+
+    One that a demo left is emptied: of the files a demo makes, and nothing else. Raises ``ConfigError`` for a
+    directory that holds anything else, that is a link, or that another demo or server uses.
+    """
+    path = path.absolute()
+    try:
+        marker = _marked(path)
+    except OSError as error:
+        raise ConfigError(
+            f"the demo's directory {path} cannot be used ({error.strerror}); set SHOAL_DATA_DIR"
+        ) from None
+    with os.fdopen(marker):
+        try:
+            _empty(path)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be emptied ({error.strerror}); remove it yourself") from None
+        yield path
+
+
+def _marked(path: Path) -> int:
+    """Make or recognise the directory; returns its marker, open and locked."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise ConfigError(f"{path} is a link; the demo only empties a directory of its own. Set SHOAL_DATA_DIR")
+    marker = path / DEMO_MARKER
+    names = {entry.name for entry in path.iterdir()}
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    if not names:
+        handle = os.open(marker, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(handle, _MARKER_TEXT.encode())
+    elif DEMO_MARKER in names and not marker.is_symlink():
+        handle = os.open(marker, flags)
+    else:
+        raise _not_ours(path, "it is not empty and holds no demo")
+    try:
+        _hold(path, handle)
+    except ConfigError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _hold(path: Path, handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigError(f"a demo is already running in {path}; end it first, or set SHOAL_DATA_DIR") from None
+    if os.pread(handle, 4096, 0) != _MARKER_TEXT.encode():
+        raise _not_ours(path, f"its {DEMO_MARKER} is not the demo's")
+
+
+def _empty(path: Path) -> None:
+    """Remove what a demo left. Everything is looked at before anything is removed; links are never followed."""
+    found = [entry for entry in path.iterdir() if entry.name != DEMO_MARKER]
+    for entry in found:
+        ours = any(fnmatchcase(entry.name, pattern) for pattern in _OURS)
+        if not ours or not stat.S_ISREG(entry.lstat().st_mode):
+            raise _not_ours(path, f"it holds {entry.name}, which no demo made")
+    with _server_lock(path):
+        for entry in found:
+            entry.unlink()
+
+
+@contextlib.contextmanager
+def _server_lock(path: Path) -> Iterator[None]:
+    """Hold the server's own lock: a server that still ends there keeps its files."""
+    try:
+        handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"a server still uses {path}; end it first, or set SHOAL_DATA_DIR") from None
+    else:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _not_ours(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"the demo does not touch {path}: {why}. Set SHOAL_DATA_DIR to another directory, or remove this one yourself"
+    )

@@ -1,0 +1,147 @@
+"""``shoal orders …``: the orders of a running server's accounts, over its API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from shoal.cli.order_tables import order_facts, order_line, order_table
+from shoal.cli.session import Url, run, signed_in
+from shoal.cli.words import in_chinese, words
+
+orders = typer.Typer(
+    no_args_is_help=True,
+    help=words("List orders, look at one, and say what became of it.", "查看订单，并说明处理结果。"),
+)
+
+AccountId = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help=words("The account's id.", "账号 ID。"), show_default=False)
+]
+OrderId = Annotated[
+    str, typer.Argument(metavar="ORDER", help=words("The order's id on the site.", "闲鱼订单号。"), show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help=words("Print JSON instead.", "以 JSON 输出。"))]
+_WIDE = 1_000
+
+
+class ActName(StrEnum):
+    """An act, as the API names it."""
+
+    FREE_SHIPPING = "free_shipping"
+    PAID_MESSAGE = "paid_message"
+    CONFIRM = "confirm"
+
+
+class Outcome(StrEnum):
+    """What the owner found."""
+
+    DONE = "done"
+    NOT_NEEDED = "not_needed"
+
+
+Act = Annotated[
+    ActName,
+    typer.Argument(
+        metavar="ACT",
+        help=words(
+            "free_shipping, paid_message or confirm.",
+            "free_shipping（免拼发货）、paid_message（付款后消息）或 confirm（确认发货）。",
+        ),
+    ),
+]
+
+
+@orders.command("list")
+@in_chinese("列出订单（新的在前）：现在怎样、被什么挡住。")
+def list_orders(
+    account_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ACCOUNT]", help=words("Only of this account.", "只看该账号。"), show_default=False),
+    ] = None,
+    problem: Annotated[
+        bool, typer.Option("--problem", "-p", help=words("Only those that wait for you.", "只看需要处理的订单。"))
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help=words("How many at most.", "最多显示多少个。"))] = 50,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List orders, newest first: how each stands, and what keeps it from being served."""
+    run(_list(url, account_id, problem=problem, limit=limit, as_json=as_json))
+
+
+@orders.command("show")
+@in_chinese("显示一个订单的全部信息和时间线。")
+def show_order(account_id: AccountId, order_id: OrderId, url: Url = None, as_json: AsJson = False) -> None:
+    """Show everything about one order, with its time line."""
+    run(_show(url, account_id, order_id, as_json=as_json))
+
+
+@orders.command("serve")
+@in_chinese("重新处理失败或结果不明的步骤；已经完成的步骤不会重复。")
+def serve_order(
+    account_id: AccountId,
+    order_id: OrderId,
+    act: Annotated[
+        ActName | None, typer.Option("--act", help=words("This act alone.", "只做这一步。"), show_default=False)
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Do again what failed or what nobody knows of. What was done is never done a second time."""
+    run(_tell(url, account_id, order_id, "serve", {} if act is None else {"act": act.value}))
+
+
+@orders.command("settle")
+@in_chinese("告诉服务器您在闲鱼看到的结果：某一步已完成，或无需处理；之后的步骤会继续。")
+def settle_order(
+    account_id: AccountId,
+    order_id: OrderId,
+    act: Act,
+    outcome: Annotated[
+        Outcome,
+        typer.Argument(
+            metavar="OUTCOME", help=words("done, or not_needed.", "done（已完成）或 not_needed（无需处理）。")
+        ),
+    ],
+    url: Url = None,
+) -> None:
+    """Say what you found on the site: an act was done, or is not needed any more. What follows it is then done."""
+    run(_tell(url, account_id, order_id, "settle", {"act": act.value, "outcome": outcome.value}))
+
+
+async def _list(url: str | None, account_id: str | None, *, problem: bool, limit: int, as_json: bool) -> None:
+    params = {"limit": str(limit), "problem": str(problem).lower()}
+    if account_id is not None:
+        params["cid"] = account_id
+    async with signed_in(url) as client:
+        found = (await client.call("GET", "orders", params=params))["items"]
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    elif not found:
+        typer.echo(words("There are no such orders.", "没有符合条件的订单。"))
+    else:
+        _console().print(order_table(found, plain=not sys.stdout.isatty()))
+
+
+async def _show(url: str | None, account_id: str, order_id: str, *, as_json: bool) -> None:
+    async with signed_in(url) as client:
+        order = await client.call("GET", "cookies", account_id, "orders", order_id)
+    if as_json:
+        typer.echo(json.dumps(order, ensure_ascii=False, indent=2))
+    else:
+        _console().print(order_facts(order))
+
+
+async def _tell(url: str | None, account_id: str, order_id: str, verb: str, body: dict[str, Any]) -> None:
+    async with signed_in(url) as client:
+        order = await client.call("POST", "cookies", account_id, "orders", order_id, verb, body=body)
+    typer.echo(order_line(order))
+
+
+def _console() -> Console:
+    """As wide as the terminal; elsewhere wide enough to cut nothing."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)

@@ -1,0 +1,88 @@
+"""``shoal accounts qr``: a QR code in the terminal, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from typing import Any
+
+import segno
+import typer
+
+from shoal.cli.api_client import ApiClient
+from shoal.cli.session import signed_in
+from shoal.cli.words import printable, words
+from shoal.errors import ShoalError
+from shoal.xianyu.site_pages import SITE_URL
+
+LOOK_SECONDS = 1.0
+_UNDER_WAY = {"waiting", "scanned"}
+
+
+class LoginEnded(ShoalError):
+    """The login ended without a new cookie."""
+
+    code = "qr_login_ended"
+
+
+async def log_in_by_qr(url: str | None, account_id: str | None, proxy: str | None) -> str:
+    """Show the code, follow the login, and return the account's id. Leaving cancels the login.
+
+    Raises ``LoginEnded`` with a sentence that says what to do.
+    """
+    body = {name: value for name, value in (("account", account_id), ("proxy", proxy)) if value is not None}
+    async with signed_in(url) as client:
+        login = await client.call("POST", "qr-logins", body=body)
+        try:
+            login = await _follow(client, login)
+        finally:
+            if login["state"] in _UNDER_WAY:
+                await client.call("DELETE", "qr-logins", login["id"])
+    if login["state"] != "done":
+        raise LoginEnded(_end_words(login))
+    return str(login["account"])
+
+
+async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
+    if login["content"]:
+        typer.echo(terminal_picture(login["content"]))
+    told = ""
+    while True:
+        if login["state"] != told:
+            told = login["state"]
+            if say := _PROGRESS.get(told):
+                typer.echo(say())
+        if told not in _UNDER_WAY:
+            return login
+        await asyncio.sleep(LOOK_SECONDS)
+        login = await client.call("GET", "qr-logins", login["id"])
+
+
+def terminal_picture(content: str) -> str:
+    """The code in block characters, two modules high, for a terminal with a dark background or a light one."""
+    drawn = io.StringIO()
+    segno.make(content, error="l").terminal(out=drawn, border=2, compact=True)
+    return drawn.getvalue().rstrip("\n")
+
+
+_PROGRESS: dict[str, Callable[[], str]] = {
+    "waiting": lambda: words(
+        "Scan this with the Xianyu app. Make the window larger if it is cut; Ctrl-C cancels.",
+        "请用闲鱼 App 扫码；显示不全请放大窗口，Ctrl-C 取消。",
+    ),
+    "scanned": lambda: words("Scanned. Confirm it on the phone.", "已扫码，请在手机上确认。"),
+}
+
+
+def _end_words(login: dict[str, Any]) -> str:
+    page = printable(login["action_url"]) or SITE_URL
+    ends = {
+        "expired": words("The code has expired; begin again.", "二维码已过期，请重新开始。"),
+        "cancelled": words("The login was cancelled.", "登录已取消。"),
+        "needs_owner": words(
+            f"The site asks for a verification. Open {page} and pass it, then begin again.",
+            f"闲鱼要求验证。请打开 {page} 完成验证，然后重新开始。",
+        ),
+    }
+    return ends.get(login["state"], printable(login["detail"]))

@@ -1,0 +1,103 @@
+"""Which server the shell talks to, and as whom; and how a command's work is run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
+
+import typer
+
+from shoal.cli.api_client import ApiClient, NoServer, Refused, server_url
+from shoal.cli.token_file import TokenFile
+from shoal.cli.words import words
+from shoal.config import load_settings
+from shoal.errors import ShoalError
+from shoal.network.addresses import reachable_url
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help=words(
+            "The server's address; else SHOAL_URL, else SHOAL_HOST and SHOAL_PORT.",
+            "服务器地址；不写则用 SHOAL_URL，再则用 SHOAL_HOST 和 SHOAL_PORT。",
+        ),
+    ),
+]
+
+
+class NotSignedIn(ShoalError):
+    """The shell has no valid sign-in for the server."""
+
+    code = "not_signed_in"
+
+
+def chosen_url(url: str | None) -> str:
+    """The server's address: as asked, else ``SHOAL_URL``, else where this machine's server listens."""
+    given = url or os.environ.get("SHOAL_URL")
+    if given:
+        return server_url(given)
+    settings = load_settings()
+    return reachable_url(settings.host, settings.port, scheme="https" if settings.tls_cert else "http")
+
+
+@asynccontextmanager
+async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
+    """A client that may change things: by ``SHOAL_TOKEN``, by ``SHOAL_USER`` and ``SHOAL_PASSWORD``, or as stored.
+
+    Raises ``NotSignedIn`` when there is none of these, or when the server does not accept it (any more).
+    """
+    address = chosen_url(url)
+    user, password = os.environ.get("SHOAL_USER", "admin"), os.environ.get("SHOAL_PASSWORD")
+    token = os.environ.get("SHOAL_TOKEN")
+    by_password = not token and bool(password)
+    if not token and not password:
+        token = TokenFile().get(address)
+        if token is None:
+            raise await _not_signed_in(address)
+    async with ApiClient(address, token) as client:
+        if by_password and password:
+            await client.sign_in(user, password)
+        try:
+            yield client
+        except Refused as error:
+            if error.status != 401:
+                raise
+            by_password = False
+            raise NotSignedIn(
+                words(
+                    "The server does not accept this sign-in (any more). Sign in with: shoal login",
+                    "登录已失效，请重新登录：shoal login",
+                )
+            ) from None
+        finally:
+            if by_password:
+                with suppress(NoServer, Refused):
+                    await client.call("POST", "logout")
+
+
+async def _not_signed_in(address: str) -> ShoalError:
+    """Whether there is a server at all comes first: that is what a person must mend first."""
+    async with ApiClient(address) as client:
+        try:
+            await client.call("GET", "verify")
+        except (NoServer, Refused) as error:
+            return error
+    return NotSignedIn(
+        words(
+            f"You are not signed in to {address}. Sign in with: shoal login",
+            f"尚未登录 {address}。请先登录：shoal login",
+        )
+    )
+
+
+def run(work: Coroutine[Any, Any, None], *, interrupted: int = 130) -> None:
+    """Run a command's work to its end, or until Ctrl-C: then the exit code is ``interrupted``."""
+    try:
+        asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(interrupted) from None

@@ -1,0 +1,1 @@
+"""Fair turns, bounded threads and shared runs of work."""

@@ -1,0 +1,1 @@
+"""One account's connection to the site."""

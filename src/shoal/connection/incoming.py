@@ -1,0 +1,154 @@
+"""What the site pushes over one connection: read, stored, acknowledged, and only then acted on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.clock import SiteClock, now_ms
+from shoal.messages.conversations import Conversations
+from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.messages.verdicts import Verdict
+from shoal.messages.work_group import WorkGroup
+from shoal.orders.order_book import Order
+from shoal.orders.order_news import OrderNews
+from shoal.orders.orders import Orders
+from shoal.xianyu import frames
+from shoal.xianyu.packets import (
+    ChatMessage,
+    Event,
+    ReadReceipt,
+    UndecodableFrame,
+    decode_entry,
+    read_event,
+)
+
+log = structlog.get_logger("shoal.incoming")
+
+_DAY_MS = 24 * 3600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Events that are stored: what was said, which of it is new (by message id), and which orders may be served."""
+
+    said: Sequence[ChatMessage]
+    new: Mapping[str, IncomingMessage]
+    paid: Sequence[Order]
+
+
+class Incoming:
+    """Takes what one connection hears. ``read``, ``store``, then acknowledge, then ``act``."""
+
+    def __init__(
+        self,
+        account: Account,
+        message_log: MessageLog,
+        order_news: OrderNews,
+        conversations: Conversations,
+        orders: Orders,
+        work: WorkGroup,
+        *,
+        site_clock: SiteClock,
+    ) -> None:
+        self._account = account
+        self._site_clock = site_clock
+        self._log = message_log
+        self._order_news = order_news
+        self._conversations = conversations
+        self._orders = orders
+        self._work = work
+        self.undecodable_total = 0
+
+    def read(self, push: frames.Frame) -> list[Event]:
+        """Every event of a push, in order. An entry that cannot be read is counted and left out."""
+        events = []
+        for entry in frames.entries_of(push):
+            try:
+                events.append(read_event(decode_entry(entry), self._account.unb))
+            except UndecodableFrame as error:
+                self.undecodable_total += 1
+                log.warning("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
+        return events
+
+    async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Heard:
+        """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``.
+
+        ``pulled``: they were asked for, so that what is known already is no repeat.
+        """
+        said = [_named(event) for event in events if isinstance(event, ChatMessage)]
+        new = await self._stored(said, pulled=pulled)
+        for receipt in events:
+            if isinstance(receipt, ReadReceipt):
+                read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
+                await self._log.mark_read(self._account.id, receipt.chat_id, read_at_ms)
+        return Heard(said, new, await self._order_news.store(events))
+
+    def act(self, heard: Heard) -> None:
+        """Answer what is new and serve what was paid. What a crash prevents is taken up by the next connection."""
+        for message in heard.said:
+            if message.is_own and message.message_id in heard.new:
+                self._conversations.said_by_us(heard.new[message.message_id])
+        questions = (message.message_id for message in heard.said if _is_question(message))
+        self._conversations.heard(heard.new[message_id] for message_id in questions if message_id in heard.new)
+        for order in heard.paid:
+            self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
+
+    async def _stored(self, said: Sequence[ChatMessage], *, pulled: bool) -> dict[str, IncomingMessage]:
+        if not said:
+            return {}
+        incoming = [self._logged(message) for message in said]
+        new = await self._log.store_incoming(self._account.id, incoming, pulled=pulled)
+        return {message.message_id: message for message in incoming if message.message_id in new}
+
+    def _logged(self, message: ChatMessage) -> IncomingMessage:
+        verdict = _verdict_at_once(message)
+        return IncomingMessage(
+            message_id=message.message_id,
+            chat_id=message.chat_id,
+            item_id=message.item_id,
+            sender_id=message.sender_id,
+            sender_name=message.sender_name,
+            direction=Direction.OUT if message.is_own else Direction.IN,
+            content_type=str(message.content_type),
+            text=message.text,
+            created_at_ms=self._said_at_ms(message),
+            handled=verdict.is_final,
+            verdict=verdict,
+        )
+
+    def _said_at_ms(self, message: ChatMessage) -> int:
+        """When it was said, by our clock; what is said to be of a later day is of now."""
+        now = now_ms()
+        said_at = self._site_clock.ours(message.created_at_ms) if message.created_at_ms else now
+        return said_at if said_at < now + _DAY_MS else now
+
+
+def _named(message: ChatMessage) -> ChatMessage:
+    """The message under an id: where the site gives none, one made of what it says, so that it does not vanish.
+
+    Where no time is told either, the same words count as the same message within one minute.
+    """
+    if message.message_id:
+        return message
+    moment = message.created_at_ms or now_ms() // 60_000
+    told = "\x00".join((message.chat_id, message.sender_id, message.text, str(moment)))
+    return replace(message, message_id=f"unnamed-{hashlib.sha256(told.encode()).hexdigest()[:32]}")
+
+
+def _verdict_at_once(message: ChatMessage) -> Verdict:
+    """What is clear about a message before anybody is asked; of our own it is not, until it is told apart."""
+    if message.is_own:
+        return Verdict.PENDING
+    if message.is_system:
+        return Verdict.SYSTEM_TEXT
+    return Verdict.PENDING if message.text else Verdict.NOTHING_SAID
+
+
+def _is_question(message: ChatMessage) -> bool:
+    """Whether a buyer said something that may be answered."""
+    return not message.is_own and not _verdict_at_once(message).is_final

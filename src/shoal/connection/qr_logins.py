@@ -1,0 +1,368 @@
+"""The QR logins under way: a bounded number, each with an owner, an end, and a task that follows it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import aiohttp
+import structlog
+
+from shoal.accounts.account import Account, check_account_id
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.new_cookies import add_or_renew
+from shoal.clock import now_ms, steady_ms
+from shoal.config import Settings
+from shoal.connection.xianyu_live import proxy_timeout_seconds
+from shoal.errors import (
+    AccountExists,
+    Conflict,
+    InvalidInput,
+    NeedsOwner,
+    ShoalError,
+    StoreError,
+    TemporaryFailure,
+    UnknownAccount,
+)
+from shoal.network.outbound import Outbound
+from shoal.xianyu.cookie_string import require_cookie
+from shoal.xianyu.proxied_session import session_through
+from shoal.xianyu.proxy import parse_proxy
+from shoal.xianyu.qr_login import QrLogin, QrStatus
+from shoal.xianyu.site_session import DEFAULT_USER_AGENT
+
+log = structlog.get_logger("shoal.qr_login")
+
+LIFETIME_SECONDS = 300.0
+"""How long a code may wait to be confirmed; the site forgets it at about that time."""
+POLL_SECONDS = 1.5
+MOST_OF_ONE_OWNER = 3
+MOST_AT_ONCE = 50
+KEPT_SECONDS = 600.0
+"""How long the end of a login can be read."""
+MOST_FAILURES = 5
+"""So many unanswered questions in a row end a login."""
+MOST_STORE_TRIES = 5
+
+
+class QrLoginState(StrEnum):
+    """How far a login is. Each member says what comes next."""
+
+    WAITING = "waiting"
+    """The code is shown; nobody has scanned it yet."""
+    SCANNED = "scanned"
+    """Scanned; the seller is to confirm in the app."""
+    DONE = "done"
+    """The account has the new cookie."""
+    EXPIRED = "expired"
+    """Nobody confirmed in time. Begin another one."""
+    CANCELLED = "cancelled"
+    """The seller, or the owner, said no."""
+    NEEDS_OWNER = "needs_owner"
+    """The site wants more of the seller than a scan: see ``action_url``. Then begin another one."""
+    FAILED = "failed"
+    """It cannot go on: see the error."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing comes any more."""
+        return self not in {QrLoginState.WAITING, QrLoginState.SCANNED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QrLoginView:
+    """One login as its owner may see it.
+
+    ``account_id`` is what was asked for, and in the end the account that has the cookie; empty while it is left to
+    the seller who scans. ``content`` is what the QR code says: for the owner's eyes, and empty once it is over.
+    """
+
+    id: str
+    owner_id: int
+    account_id: str
+    content: str = field(default="", repr=False)
+    state: QrLoginState = QrLoginState.WAITING
+    action_url: str = ""
+    error: ShoalError | None = None
+    is_new_account: bool = False
+    created_at_ms: int = 0
+    expires_at_ms: int = 0
+    ended_at_ms: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A login with its task. ``shown`` is set when there is a code to show, or none will come."""
+
+    view: QrLoginView
+    caller: Caller
+    proxy: str | None = field(repr=False)
+    shown: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class QrLogins:
+    """Begins, follows and ends logins. They live in memory: a restart ends them, and nothing is half done.
+
+    The cookie of a confirmed login goes through the manager's change path like any other.
+    """
+
+    def __init__(
+        self,
+        manager: CookieManager,
+        session: aiohttp.ClientSession,
+        settings: Settings,
+        *,
+        outbound: Outbound,
+        poll_seconds: float = POLL_SECONDS,
+        lifetime_seconds: float = LIFETIME_SECONDS,
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self._manager = manager
+        self._session = session
+        self._settings = settings
+        self._outbound = outbound
+        self._poll_seconds = poll_seconds
+        self._lifetime_seconds = lifetime_seconds
+        self._now_ms = clock_ms
+        self._logins: dict[str, _Running] = {}
+
+    async def begin(
+        self,
+        owner_id: int,
+        *,
+        actor: str,
+        op_id: str,
+        origin: str = "",
+        account_id: str = "",
+        proxy: str | None = None,
+        most_shops: int | None = None,
+    ) -> QrLoginView:
+        """Begin a login and return it with its code.
+
+        ``account_id`` names the account to add, or the owner's one to renew; empty leaves it to the seller who scans:
+        the owner's account of that seller is renewed, or one is added under the seller's number. ``proxy`` is for an
+        account that is added; one that is renewed logs in through its own. ``most_shops``: see ``Caller``.
+
+        Raises ``InvalidInput`` (id, proxy), ``Conflict`` (``too_many_qr_logins``), ``UnknownAccount`` for somebody
+        else's, ``NeedsOwner`` or ``TemporaryFailure`` when the site gives no code.
+        """
+        known = self._checked(owner_id, account_id)
+        through = known.proxy if known is not None and proxy is None else parse_proxy(proxy).url if proxy else ""
+        self._make_room(owner_id)
+        now = self._now_ms()
+        view = QrLoginView(
+            id=secrets.token_urlsafe(16),
+            owner_id=owner_id,
+            account_id=account_id,
+            created_at_ms=now,
+            expires_at_ms=now + round(self._lifetime_seconds * 1000),
+        )
+        caller = Caller(
+            actor=actor, owner_id=owner_id, most_shops=most_shops, op_id=op_id, origin=origin, wait_seconds=0
+        )
+        running = self._logins[view.id] = _Running(view, caller, proxy)
+        running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
+        try:
+            await running.shown.wait()
+        except asyncio.CancelledError:  # nobody will see the code
+            await self._end(running)
+            del self._logins[view.id]
+            raise
+        if running.view.error is not None and not running.view.content:
+            del self._logins[view.id]
+            raise running.view.error
+        return running.view
+
+    def get(self, owner_id: int, login_id: str) -> QrLoginView:
+        """One login of that owner. Raises ``InvalidInput`` (``unknown_qr_login``)."""
+        self._forget_old()
+        return self._own(owner_id, login_id).view
+
+    def of(self, owner_id: int) -> list[QrLoginView]:
+        """Every login of that owner that is known and has had a code, the newest first."""
+        self._forget_old()
+        shown = [running.view for running in self._logins.values() if running.shown.is_set()]
+        return [view for view in reversed(shown) if view.owner_id == owner_id]
+
+    async def cancel(self, owner_id: int, login_id: str) -> QrLoginView:
+        """End a login; one that is over stays as it is. Raises as ``get``."""
+        running = self._own(owner_id, login_id)
+        await self._end(running)
+        self._move(running, QrLoginState.CANCELLED)
+        return running.view
+
+    async def close(self) -> None:
+        """End every login."""
+        for running in list(self._logins.values()):
+            await self._end(running)
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _checked(self, owner_id: int, account_id: str) -> Account | None:
+        if not account_id:
+            return None
+        check_account_id(account_id)
+        known = self._manager.accounts.get(account_id)
+        if known is not None and known.owner_id != owner_id:
+            raise UnknownAccount(account_id)
+        return known
+
+    def _make_room(self, owner_id: int) -> None:
+        self._forget_old()
+        under_way = [running.view for running in self._logins.values() if not running.view.state.is_over]
+        mine = sum(view.owner_id == owner_id for view in under_way)
+        if mine >= MOST_OF_ONE_OWNER or len(under_way) >= MOST_AT_ONCE:
+            raise Conflict("too many QR logins are under way", code="too_many_qr_logins", limit=MOST_OF_ONE_OWNER)
+
+    def _forget_old(self) -> None:
+        before = self._now_ms() - round(KEPT_SECONDS * 1000)
+        for login_id, running in list(self._logins.items()):
+            if running.view.ended_at_ms is not None and running.view.ended_at_ms <= before:
+                del self._logins[login_id]
+
+    def _own(self, owner_id: int, login_id: str) -> _Running:
+        running = self._logins.get(login_id)
+        if running is None or running.view.owner_id != owner_id:
+            raise unknown_qr_login()
+        return running
+
+    async def _end(self, running: _Running) -> None:
+        """End the task. A cookie that is being stored is stored: then the login is done, not cancelled."""
+        if running.task is not None and not running.task.done():
+            running.task.cancel()
+            await asyncio.wait({running.task})
+
+    def _move(self, running: _Running, state: QrLoginState, **changes: Any) -> None:
+        """The one place where the state changes; what is over stays so."""
+        if running.view.state.is_over:
+            return
+        if state.is_over:
+            changes |= {"content": "", "ended_at_ms": self._now_ms()}
+        if state is not running.view.state:
+            error = changes.get("error")
+            log.info("qr login", login=running.view.id[:6], state=state.value, why=error.code if error else "")
+        running.view = replace(running.view, state=state, **changes)
+
+    async def _follow(self, running: _Running, proxy: str) -> None:
+        try:
+            await self._log_in(running, proxy)
+        except NeedsOwner as why:
+            self._move(running, QrLoginState.NEEDS_OWNER, action_url=why.action_url, error=why)
+        except ShoalError as error:
+            self._move(running, QrLoginState.FAILED, error=error)
+        except Exception as error:
+            log.exception("qr login met a defect", login=running.view.id[:6])
+            self._move(running, QrLoginState.FAILED, error=ShoalError(type(error).__name__))
+        finally:
+            self._move(running, QrLoginState.CANCELLED)
+            running.shown.set()
+
+    async def _log_in(self, running: _Running, proxy: str) -> None:
+        settings = self._settings
+        limit = proxy_timeout_seconds(settings)
+        async with session_through(
+            proxy, self._session, connect_timeout_seconds=limit, outbound=self._outbound
+        ) as session:
+            site = QrLogin(
+                session,
+                settings.site_passport_url,
+                user_agent=DEFAULT_USER_AGENT,
+                timeout_seconds=settings.site_timeout_seconds,
+            )
+            running.view = replace(running.view, content=await site.begin())
+            running.shown.set()
+            if await self._confirmed(running, site):
+                await self._take_in(running, site.cookie)
+
+    async def _confirmed(self, running: _Running, site: QrLogin) -> bool:
+        """Ask until the seller has confirmed; False when it ended otherwise.
+
+        A site that says "expired" right after an answer that was lost may have said "confirmed" there, which it says
+        once. Raises as ``QrLogin.ask``, and ``TemporaryFailure`` (``qr_answer_lost``) then.
+        """
+        failures = 0
+        ends_at = steady_ms() + round(self._lifetime_seconds * 1000)  # the machine's clock may be set meanwhile
+        while steady_ms() < ends_at:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                status = await site.ask()
+            except TemporaryFailure:
+                if site.is_logged_in:
+                    return True
+                failures += 1
+                if failures >= MOST_FAILURES:
+                    raise
+                continue
+            if status is QrStatus.CONFIRMED:
+                return True
+            if failures and status is QrStatus.EXPIRED:
+                raise TemporaryFailure("the answer before the code's end was lost", code="qr_answer_lost")
+            failures = 0
+            self._move(running, _STATES[status])
+            if running.view.state.is_over:
+                return False
+        self._move(running, QrLoginState.EXPIRED)
+        return False
+
+    async def _take_in(self, running: _Running, cookie: str) -> None:
+        """Give the cookie to its account. It came from the seller's hand, so a database that fails is asked again."""
+        storing = asyncio.create_task(self._store(running, cookie), name=f"qr cookie:{running.view.id[:6]}")
+        try:
+            await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            await asyncio.wait({storing})
+            if storing.exception() is not None:
+                raise
+        self._move(running, QrLoginState.DONE)
+
+    async def _store(self, running: _Running, cookie: str) -> None:
+        checked = require_cookie(cookie)
+        owner_id, caller, asked = running.view.owner_id, running.caller, running.view.account_id
+        is_new = (asked or self._account_of(owner_id, checked.unb)) not in self._manager.accounts
+        for tries_left in reversed(range(MOST_STORE_TRIES)):
+            account_id = asked or self._account_of(owner_id, checked.unb)
+            try:
+                await add_or_renew(
+                    self._manager, account_id, checked.header, owner_id=owner_id, caller=caller, proxy=running.proxy
+                )
+                break
+            except StoreError:
+                if not tries_left:
+                    raise
+                caller = replace(caller, repeats=True)
+                await asyncio.sleep(self._poll_seconds)
+            except AccountExists:  # somebody else was faster to take that id
+                if not tries_left or asked:
+                    raise
+        running.view = replace(running.view, account_id=account_id, is_new_account=is_new)
+
+    def _account_of(self, owner_id: int, unb: str) -> str:
+        """The owner's account of that seller, or the id that a new one gets: the number, or the next that is free."""
+        mine = (one.id for one in self._manager.accounts_of_number(unb) if one.owner_id == owner_id)
+        free = (name for name in _names(unb) if name not in self._manager.accounts)
+        return next(mine, "") or next(free)
+
+
+_STATES = {
+    QrStatus.NEW: QrLoginState.WAITING,
+    QrStatus.SCANNED: QrLoginState.SCANNED,
+    QrStatus.EXPIRED: QrLoginState.EXPIRED,
+    QrStatus.CANCELLED: QrLoginState.CANCELLED,
+}
+
+
+def _names(number: str) -> Iterator[str]:
+    yield number
+    yield from (f"{number}-{count}" for count in itertools.count(2))
+
+
+def unknown_qr_login() -> InvalidInput:
+    """The refusal of a login that is not there, or is somebody else's."""
+    return InvalidInput("there is no such QR login", code="unknown_qr_login")

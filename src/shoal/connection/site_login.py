@@ -1,0 +1,114 @@
+"""What an account shows at the site's door: its cookie with what the site rotated, its device id, its socket token."""
+
+from __future__ import annotations
+
+import secrets
+from random import Random
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.clock import now_ms, steady_ms
+from shoal.errors import StoreError
+from shoal.storage.credentials import Credentials
+from shoal.storage.token_shelf import SocketToken, TokenSlot
+from shoal.xianyu.cookie_string import merge
+from shoal.xianyu.identity import device_id as make_device_id
+
+log = structlog.get_logger("shoal.login")
+
+
+class SiteLogin:
+    """One connection's login. It is made for one cookie version and never writes over a newer one."""
+
+    def __init__(self, account: Account, credentials: Credentials, jar: dict[str, str] | None) -> None:
+        self._account = account
+        self._credentials = credentials
+        self._slot = credentials.shelf.slot(account)
+        self._jar = dict(self._slot.unkept_jar or jar or {})
+
+    @classmethod
+    async def open(cls, account: Account, credentials: Credentials) -> SiteLogin:
+        """Read the jar that belongs to the account's cookie. Raises ``StoreError``."""
+        return cls(account, credentials, await credentials.jar(account))
+
+    @property
+    def account_id(self) -> str:
+        """Whose login this is."""
+        return self._account.id
+
+    def header(self) -> str:
+        """The owner's cookie, with what the site has set since."""
+        return merge(self._account.cookie, self._jar)
+
+    async def rotated(self, updates: dict[str, str]) -> None:
+        """The site set cookies: use them at once, and keep them unless the owner has brought a newer cookie.
+
+        It never raises: a jar that could not be kept must not hide what became of the call that brought it.
+        """
+        self._jar.update(updates)
+        self._slot.unkept_jar = dict(self._jar)
+        log.debug("cookies rotated", account=self._account.id, names=sorted(updates))
+        await self.keep_jar()
+
+    @property
+    def has_unkept_jar(self) -> bool:
+        """Whether the database has still to be told what the site rotated."""
+        return self._slot.unkept_jar is not None
+
+    async def keep_jar(self) -> None:
+        """Store what the site rotated. It never raises: the next time will do."""
+        jar = self._slot.unkept_jar
+        if jar is None:
+            return
+        try:
+            kept = await self._credentials.save_jar(self._account.id, jar, self._account.cookie_version)
+        except StoreError as error:
+            log.warning("rotated cookies not kept", account=self._account.id, why=error.code)
+            return
+        log.debug("jar stored", account=self._account.id, kept=kept)
+        if self._slot.unkept_jar is jar:
+            self._slot.unkept_jar = None
+
+    async def device_id(self) -> str:
+        """The account's device id, the same for ever."""
+        return await self._credentials.device_id(self._account.id, self._new_device_id)
+
+    def _new_device_id(self) -> str:
+        return make_device_id(self._account.unb, Random(secrets.randbits(128)))  # noqa: S311  seeded by the system
+
+    def token_slot(self) -> TokenSlot:
+        """What this process knows of the account's token already."""
+        return self._slot
+
+    async def cached_token(self) -> SocketToken | None:
+        """The token that an earlier process stored, while it has not ended and belongs to this cookie.
+
+        It seems to come from the future when the machine's clock was put back since. Raises ``StoreError``.
+        """
+        stored = await self._credentials.token(self._account)
+        if stored is None:
+            return None
+        return SocketToken(
+            access_token=stored.access_token,
+            device_id=stored.device_id,
+            obtained_steady_ms=steady_ms() - (now_ms() - stored.obtained_at_ms),
+            life_ms=stored.expires_at_ms - stored.obtained_at_ms,
+            is_cached=True,
+        )
+
+    async def keep_token(self, token: SocketToken) -> None:
+        """Store a token for the next process. Raises ``StoreError``."""
+        obtained_at_ms = now_ms() - (steady_ms() - token.obtained_steady_ms)
+        await self._credentials.save_token(
+            self._account.id,
+            device_id=token.device_id,
+            access_token=token.access_token,
+            obtained_at_ms=obtained_at_ms,
+            expires_at_ms=obtained_at_ms + token.life_ms,
+            based_on=self._account.cookie_version,
+        )
+
+    async def forget_token(self) -> None:
+        """The site refused the token; the device id stays. Raises ``StoreError``."""
+        await self._credentials.forget_token(self._account.id)

@@ -1,0 +1,363 @@
+"""One account's life on the site: token, socket, registration, heartbeats, and what arrives turned into work."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+
+import aiohttp
+import structlog
+from aiolimiter import AsyncLimiter
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.clock import SiteClock
+from shoal.concurrency.fair_limiter import FairLimiter
+from shoal.config import Settings
+from shoal.connection.catch_up import CatchUp
+from shoal.connection.incoming import Incoming
+from shoal.connection.site_login import SiteLogin
+from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
+from shoal.connection.sync_position import SyncPosition
+from shoal.connection.upkeep import DeafConnection, Upkeep
+from shoal.errors import NeedsOwner, ShoalError
+from shoal.messages.conversations import Conversations
+from shoal.messages.message_log import MessageLog
+from shoal.messages.outbox import Outbox
+from shoal.messages.pictures import Picture, Pictures
+from shoal.messages.site_pictures import SitePictures
+from shoal.messages.switchboard import Switchboard
+from shoal.messages.uploaded_pictures import UploadedPictures
+from shoal.messages.work_group import WorkGroup
+from shoal.network.outbound import Outbound
+from shoal.orders.interruptions import Interruptions
+from shoal.orders.order_book import OrderBook
+from shoal.orders.order_news import OrderNews
+from shoal.orders.orders import Orders
+from shoal.storage.credentials import Credentials
+from shoal.storage.position_book import Position, PositionBook
+from shoal.storage.token_shelf import SocketToken
+from shoal.xianyu import frames
+from shoal.xianyu.halt import Halt
+from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
+from shoal.xianyu.login_check import has_login
+from shoal.xianyu.mtop import MtopClient
+from shoal.xianyu.proxied_session import session_through
+from shoal.xianyu.site_session import DEFAULT_USER_AGENT
+from shoal.xianyu.uploads import UploadedPicture, upload_picture
+
+log = structlog.get_logger("shoal.live")
+
+FAREWELL_SECONDS = 1.0
+"""How long a send or a confirmation that has left already may wait for its answer when the connection goes."""
+
+ORDER_CALLS_AT_ONCE = 10
+"""How many calls about orders one shop makes one right after the other; further ones are spaced."""
+
+PROXY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveSurroundings:
+    """What every account's connection shares with its siblings."""
+
+    session: aiohttp.ClientSession
+    """For accounts without a proxy; the others have one of their own."""
+    settings: Settings
+    credentials: Credentials
+    message_log: MessageLog
+    order_book: OrderBook
+    positions: PositionBook
+    pictures: Pictures
+    uploaded: UploadedPictures
+    token_calls: FairLimiter
+    outbound: Outbound = field(default_factory=Outbound)
+    """Where a proxy may be."""
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    interruptions: Interruptions = field(default_factory=Interruptions)
+    rng: Random = field(default_factory=Random)
+    """Spreads what many connections do now and then, and sets the pace of answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """What opens the site for one connection, over all the sockets that it has one after another."""
+
+    session: aiohttp.ClientSession
+    login: SiteLogin
+    halt: Halt
+    mtop: MtopClient
+    tokens: SocketTokens
+
+
+def proxy_timeout_seconds(settings: Settings) -> float:
+    """How long a proxy may take to reach the site: less than the site's own limit, so that the failure has a name."""
+    return min(PROXY_SECONDS, settings.site_timeout_seconds / 2)
+
+
+class XianyuLive:
+    """One connection of one account. Made for one cookie; asks the published snapshot for everything else."""
+
+    def __init__(self, account: Account, link: Link, around: LiveSurroundings) -> None:
+        self._account = account
+        self._link = link
+        self._around = around
+        self._settings = around.settings
+
+    async def main(self) -> None:
+        """Connect and stay until something ends it. A token that is renewed replaces the socket, and no more ends.
+
+        Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
+        """
+        await self._note_interrupted()  # before anything is read of what the last connection left
+        halt = Halt()
+        try:
+            async with session_through(
+                self._account.proxy,
+                self._around.session,
+                connect_timeout_seconds=proxy_timeout_seconds(self._settings),
+                outbound=self._around.outbound,
+            ) as session:
+                await self._live(session, halt)
+        except BaseException:
+            halt.check()  # whatever ended it in the same moment, the end or a stop included: the owner must know
+            raise
+
+    async def _live(self, session: aiohttp.ClientSession, halt: Halt) -> None:
+        """Everything that this account says to the site goes over ``session``, and nothing once ``halt`` is pulled."""
+        login = await SiteLogin.open(self._account, self._around.credentials)
+        mtop = MtopClient(
+            session,
+            self._settings.site_mtop_url,
+            login,
+            user_agent=DEFAULT_USER_AGENT,
+            timeout_seconds=self._settings.site_timeout_seconds,
+            halt=halt,
+            allows=self._link.allows,
+        )
+        renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
+        tokens = SocketTokens(login, mtop, self._turn_to_ask, renewal_ms=renewal_ms)
+        access = _Access(session, login, halt, mtop, tokens)
+        while True:
+            token = await tokens.current()
+            try:
+                await self._stay(access, token)
+            except TokenRenewed:
+                pass
+            except TokenRefused:
+                await tokens.forget()
+                if not token.is_cached:
+                    raise
+            except DeafConnection:
+                await tokens.distrust()
+                raise
+            await self._note_interrupted()
+
+    async def _turn_to_ask(self) -> None:
+        """Wait until this account may ask the site for a token."""
+        async with self._link.lending_number():
+            await self._around.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
+
+    async def _note_interrupted(self) -> None:
+        """Say of what was under way when the program or the last socket ended that nobody knows."""
+        around = self._around
+        await around.interruptions.settle(around.message_log, around.order_book, self._account.id)
+
+    async def _part(self, work: WorkGroup, grace_seconds: float) -> None:
+        """Let what is under way end, for so long, and see to what did not: the shop may stay off, or be parked."""
+        is_open = True
+        try:
+            is_open = await work.finish(grace_seconds)
+        finally:
+            if is_open:
+                around = self._around
+                around.interruptions.settle_soon(around.message_log, around.order_book, self._account.id)
+
+    async def _stay(self, access: _Access, token: SocketToken) -> None:
+        timeout_seconds = self._settings.site_timeout_seconds
+        try:
+            async with connect(
+                access.session,
+                self._settings.site_ws_url,
+                access.login.header(),
+                DEFAULT_USER_AGENT,
+                gate=self._link.allows,
+                halt=access.halt,
+            ) as socket:
+                registration = await socket.register(
+                    token.access_token, token.device_id, timeout_seconds=timeout_seconds
+                )
+                site_clock = SiteClock(registration.server_time_ms)
+                away = await self._around.positions.position(self._account.id)
+                position = SyncPosition(
+                    self._account.id,
+                    socket,
+                    self._around.positions,
+                    away,
+                    site_clock=site_clock,
+                    timeout_seconds=timeout_seconds,
+                )
+                await position.agree()
+                await self._work(access, socket, site_clock, position, away)
+        except ExceptionGroup as group:
+            raise _most_telling(group) from group
+
+    async def _work(
+        self,
+        access: _Access,
+        socket: LiveSocket,
+        site_clock: SiteClock,
+        position: SyncPosition,
+        away: Position | None,
+    ) -> None:
+        outbox = Outbox(
+            self._account,
+            socket,
+            self._around.message_log,
+            self._site_pictures(access),
+            send_timeout_seconds=self._settings.send_timeout_seconds,
+        )
+        clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
+        work = WorkGroup()
+        grace_seconds = FAREWELL_SECONDS
+        try:
+            async with asyncio.TaskGroup() as tasks, self._around.switchboard.connected(self._account.id, outbox):
+                conversations = Conversations(
+                    self._link,
+                    outbox,
+                    self._around.message_log,
+                    tasks,
+                    work,
+                    self._settings,
+                    account_id=self._account.id,
+                    rng=self._around.rng,
+                    clock_set_ms=clock_set_ms,
+                )
+                orders = Orders(
+                    self._link,
+                    outbox,
+                    access.mtop,
+                    self._around.order_book,
+                    account_id=self._account.id,
+                    pace=AsyncLimiter(ORDER_CALLS_AT_ONCE, ORDER_CALLS_AT_ONCE / self._settings.order_calls_per_second),
+                    clock_set_ms=clock_set_ms,
+                )
+                incoming = Incoming(
+                    self._account,
+                    self._around.message_log,
+                    OrderNews(self._account, self._around.order_book, site_clock=site_clock),
+                    conversations,
+                    orders,
+                    work,
+                    site_clock=site_clock,
+                )
+                upkeep = Upkeep(
+                    self._account,
+                    self._link,
+                    self._settings,
+                    socket=socket,
+                    work=work,
+                    position=position,
+                    catch_up=CatchUp(
+                        self._account,
+                        socket,
+                        incoming,
+                        self._around.message_log,
+                        timeout_seconds=self._settings.site_timeout_seconds,
+                    ),
+                    login=access.login,
+                    tokens=access.tokens,
+                    check_login=lambda: self._check_login(access),
+                    away=away,
+                    site_clock=site_clock,
+                    rng=self._around.rng,
+                )
+                await upkeep.beat()
+                await self._link.hold_number()
+                self._link.running()
+                tasks.create_task(work.failure(), name=f"work:{self._account.id}")
+                tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
+                work.start(orders.take_up(), name=f"orders:{self._account.id}")
+                with self._around.order_book.serving(self._account.id, lambda: self._serve(orders, work)):
+                    await conversations.take_up()
+                    tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
+                    async for push in socket.pushes():
+                        await self._take(push, socket, position, incoming, upkeep)
+        except* TokenRenewed:
+            grace_seconds = self._settings.send_timeout_seconds  # nothing is wrong: let what is under way end
+            raise
+        finally:
+            await self._part(work, grace_seconds)
+            await position.keep()
+
+    def _serve(self, orders: Orders, work: WorkGroup) -> None:
+        work.start(orders.go_on(), name=f"orders:{self._account.id}")
+
+    async def _take(
+        self, push: frames.Frame, socket: LiveSocket, position: SyncPosition, incoming: Incoming, upkeep: Upkeep
+    ) -> None:
+        """Store what a push holds, acknowledge it, then act: a crash in between loses nothing."""
+        events = incoming.read(push)
+        heard = await incoming.store(events)
+        await socket.ack(push)
+        position.passed(push)
+        if frames.wants_position(push):
+            upkeep.passed_over(await position.follow())
+        if events:
+            upkeep.heard()
+            self._link.heard(message=bool(heard.said))
+        incoming.act(heard)
+
+    def _site_pictures(self, access: _Access) -> SitePictures:
+        async def upload(picture: Picture) -> UploadedPicture:
+            with access.halt.guarding():
+                return await upload_picture(
+                    access.session,
+                    self._settings.site_upload_url,
+                    access.login,
+                    picture.data,
+                    media_type=picture.measured.format.media_type,
+                    extension=picture.measured.format.extension,
+                    user_agent=DEFAULT_USER_AGENT,
+                    timeout_seconds=self._settings.site_timeout_seconds,
+                )
+
+        around = self._around
+        return SitePictures(self._account.id, around.pictures, around.uploaded, upload, allows=self._link.allows)
+
+    async def _check_login(self, access: _Access) -> None:
+        """Keep the login alive. Raises ``NeedsOwner`` when it is gone."""
+        with access.halt.guarding():
+            alive = await has_login(
+                access.session,
+                self._settings.site_passport_url,
+                access.login,
+                user_agent=DEFAULT_USER_AGENT,
+                timeout_seconds=self._settings.site_timeout_seconds,
+            )
+        if not alive:
+            await access.mtop.login_user()  # the passport alone is not believed
+
+
+def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one failure of a group to report: what the owner must know first, then what we know the name of."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            flat.append(error)
+    return min(flat, key=_rank)
+
+
+def _rank(error: BaseException) -> int:
+    if isinstance(error, NeedsOwner):
+        return 0
+    if isinstance(error, TokenRefused):
+        return 1
+    if isinstance(error, TokenRenewed):
+        return 3
+    return 4 if isinstance(error, ShoalError) else 2

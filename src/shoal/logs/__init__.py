@@ -1,0 +1,1 @@
+"""Log output, and how secrets are kept out of it."""

@@ -1,0 +1,130 @@
+"""What is logged, and how: one line per event, for a terminal or as JSON, with every secret taken out on the way."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from types import TracebackType
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shoal.logs.log_lines import NEWEST
+from shoal.logs.redaction import redact_fields, redact_path
+
+_PLACE = "_place"
+_OURS = ("level", "logger", "timestamp", _PLACE)
+"""Fields that are made here, of nobody's words."""
+
+
+_crashes = structlog.get_logger("shoal.crashes")
+
+
+def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO | None = None) -> None:
+    """Send everything that is logged, by us or by a library, through one handler on ``stream`` (stderr).
+
+    ``level`` is for Shoal's own loggers; libraries speak from WARNING on, and of each request one line at INFO.
+    """
+    out = stream or sys.stderr
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _request_line],
+            pass_foreign_args=True,
+            processors=[
+                _with_place,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact_event,
+                _kept,
+                structlog.processors.JSONRenderer(ensure_ascii=False) if json else _text_renderer(out),
+            ],
+        )
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("shoal").setLevel(level)
+    requests = logging.getLogger("uvicorn.access")
+    requests.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.captureWarnings(capture=True)
+
+
+def log_crashes() -> None:
+    """Let what ends the process or a thread, or fails where nobody can hear it, be logged like all else.
+
+    Python itself would write it to stderr as it is, secrets and all.
+    """
+
+    def at_exit(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            _crashes.critical("the process ends", exc_info=(kind, error, trace))
+
+    def in_thread(died: threading.ExceptHookArgs) -> None:
+        error = died.exc_value or died.exc_type()
+        name = died.thread.name if died.thread else ""
+        _crashes.critical("a thread died", thread=name, exc_info=(type(error), error, died.exc_traceback))
+
+    def unheard(failed: sys.UnraisableHookArgs) -> None:
+        error = failed.exc_value or failed.exc_type()
+        _crashes.critical("an error nobody could hear", exc_info=(type(error), error, failed.exc_traceback))
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = at_exit, in_thread, unheard
+
+
+def redact_event(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """The processor that takes secrets out."""
+    ours = {name: event_dict[name] for name in _OURS if name in event_dict}
+    return {**redact_fields({name: value for name, value in event_dict.items() if name not in ours}), **ours}
+
+
+def _with_place(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """Note where a line was written, before the record is dropped."""
+    record: logging.LogRecord | None = event_dict.get("_record")
+    return event_dict if record is None else {**event_dict, _PLACE: (record.funcName or "", record.lineno)}
+
+
+def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """Keep the line for who asks for the newest ones."""
+    function, line = event_dict.pop(_PLACE, ("", 0))
+    NEWEST.keep(event_dict, function=function, line=line)
+    return event_dict
+
+
+def _request_line(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
+    """Turn uvicorn's line about a request into fields, without the query string: it may hold a secret."""
+    arguments = event_dict.pop("positional_args", None)
+    if event_dict.get("logger") == "uvicorn.access" and isinstance(arguments, tuple) and len(arguments) == 5:
+        client, method, target, _version, status = arguments
+        path = redact_path(str(target).partition("?")[0])
+        event_dict.update(event="request", client=client, method=method, path=path, status=status)
+    return event_dict
+
+
+def _text_renderer(out: TextIO) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
+    )

@@ -1,0 +1,1 @@
+"""Messages: received, decided, answered, sent."""

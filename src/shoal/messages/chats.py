@@ -1,0 +1,222 @@
+"""The chats of every account: with whom, about which item, what was said last, and whether the owner has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    ScalarSelect,
+    and_,
+    case,
+    func,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from shoal.messages.chat_pauses import PauseReason
+from shoal.storage.database import Database
+from shoal.storage.schema import chat_pauses, chats, insert_or, messages
+
+LONGEST_EXCERPT = 200
+"""So many characters of the last word are kept in the list."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chat:
+    """One chat. ``read_at_ms``: when the buyer last read what we said, as far as the site told.
+
+    ``pause_reason`` is empty unless it is silent until ``paused_until_ms``. ``found_text`` is the newest message that
+    was looked for, where words were.
+    """
+
+    account_id: str
+    chat_id: str
+    buyer_id: str = ""
+    buyer_name: str = ""
+    item_id: str | None = None
+    last_at_ms: int = 0
+    last_text: str = ""
+    last_direction: str = ""
+    read_at_ms: int | None = None
+    paused_until_ms: int | None = None
+    pause_reason: PauseReason | None = None
+    pause_actor: str = ""
+    found_text: str | None = None
+
+    @property
+    def cursor(self) -> tuple[int, str, str]:
+        """Where this chat stands in a list, newest first."""
+        return (self.last_at_ms, self.account_id, self.chat_id)
+
+
+_PLACE = tuple_(chats.c.last_at_ms, chats.c.account_id, chats.c.chat_id)
+_IDS = (chats.c.chat_id, chats.c.buyer_id, chats.c.item_id)
+_FROM_BUYER = "in"
+
+
+class Chats:
+    """Reads the list of chats."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_chats(
+        self,
+        account_ids: Collection[str],
+        *,
+        now_ms: int,
+        chat_id: str | None = None,
+        paused: bool | None = None,
+        waiting: bool | None = None,
+        query: str = "",
+        before: tuple[int, str, str] | None = None,
+        limit: int = 50,
+    ) -> list[Chat]:
+        """Chats, those that spoke last first. ``before`` is the ``cursor`` of the last one seen.
+
+        ``waiting``: the buyer has, or has not, the last word. ``query`` is looked for literally in what was said and in
+        the names of who said it, whatever the case, and is compared with the ids of the chat, its buyer and its item.
+        """
+        holds = and_(
+            chat_pauses.c.account_id == chats.c.account_id,
+            chat_pauses.c.chat_id == chats.c.chat_id,
+            chat_pauses.c.until_ms > now_ms,
+        )
+        found = _found(query) if query else None
+        statement = (
+            select(
+                chats,
+                (null() if found is None else found).label("found_text"),
+                chat_pauses.c.until_ms.label("paused_until_ms"),
+                chat_pauses.c.reason.label("pause_reason"),
+                chat_pauses.c.actor.label("pause_actor"),
+            )
+            .outerjoin(chat_pauses, holds)
+            .where(chats.c.account_id.in_(list(account_ids)))
+        )
+        if found is not None:
+            statement = statement.where(or_(found.is_not(None), *(column == query for column in _IDS)))
+        if chat_id is not None:
+            statement = statement.where(chats.c.chat_id == chat_id)
+        if paused is not None:
+            held = chat_pauses.c.until_ms
+            statement = statement.where(held.is_not(None) if paused else held.is_(None))
+        if waiting is not None:
+            last = chats.c.last_direction
+            statement = statement.where(last == _FROM_BUYER if waiting else last != _FROM_BUYER)
+        if before is not None:
+            statement = statement.where(tuple_(*before) > _PLACE)
+        statement = statement.order_by(*(column.desc() for column in _PLACE)).limit(limit)
+
+        def job(connection: Connection) -> list[Chat]:
+            return [_chat(row) for row in connection.execute(statement).mappings()]
+
+        return await (self._database.search(job) if query else self._database.read(job))
+
+    async def find(self, account_id: str, chat_id: str, *, now_ms: int) -> Chat | None:
+        """One chat, if anything was said there."""
+        found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
+        return found[0] if found else None
+
+    async def buyer_names(self, chats_of_accounts: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The names of the buyers of chats, by account and chat; those of whom nobody knows a name are left out."""
+        if not chats_of_accounts:
+            return {}
+        key = tuple_(chats.c.account_id, chats.c.chat_id)
+        query = select(chats.c.account_id, chats.c.chat_id, chats.c.buyer_name).where(
+            key.in_(list(chats_of_accounts)), chats.c.buyer_name != ""
+        )
+
+        def job(connection: Connection) -> dict[tuple[str, str], str]:
+            return {(account_id, chat_id): name for account_id, chat_id, name in connection.execute(query)}
+
+        return await self._database.read(job)
+
+
+def _found(query: str) -> ScalarSelect[str]:
+    """The newest message of the chat that has the words; null when none has."""
+    return (
+        select(messages.c.text)
+        .where(
+            messages.c.account_id == chats.c.account_id,
+            messages.c.chat_id == chats.c.chat_id,
+            or_(
+                messages.c.text.icontains(query, autoescape=True),
+                messages.c.sender_name.icontains(query, autoescape=True),
+            ),
+        )
+        .order_by(messages.c.created_at_ms.desc())
+        .limit(1)
+        .correlate(chats)
+        .scalar_subquery()
+    )
+
+
+def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
+    """Note that the buyer has read what we said up to then."""
+    later = or_(chats.c.read_at_ms.is_(None), chats.c.read_at_ms < at_ms)
+    mine = and_(chats.c.account_id == account_id, chats.c.chat_id == chat_id, later)
+    connection.execute(update(chats).where(mine).values(read_at_ms=at_ms))
+
+
+def forget_older_than(connection: Connection, moment_ms: int) -> None:
+    """Delete chats in which nothing was said since, and pauses that ended before."""
+    connection.execute(chats.delete().where(chats.c.last_at_ms < moment_ms))
+    connection.execute(chat_pauses.delete().where(chat_pauses.c.until_ms < moment_ms))
+
+
+def note(connection: Connection, spoken: Iterable[Chat]) -> None:
+    """Bring the list up to date with what was said, in whatever order it comes in."""
+    rows = [_row(chat) for chat in spoken]
+    if not rows:
+        return
+    statement = insert_or(connection, chats)
+    new = statement.excluded
+    later = new.last_at_ms >= chats.c.last_at_ms
+
+    def newest(name: str) -> Any:
+        return case((later, new[name]), else_=chats.c[name])
+
+    def known(name: str) -> Any:
+        return case((and_(later, new[name] != ""), new[name]), (chats.c[name] == "", new[name]), else_=chats.c[name])
+
+    merged = {
+        "buyer_id": known("buyer_id"),
+        "buyer_name": known("buyer_name"),
+        "item_id": case(
+            (later, func.coalesce(new.item_id, chats.c.item_id)), else_=func.coalesce(chats.c.item_id, new.item_id)
+        ),
+        "last_at_ms": newest("last_at_ms"),
+        "last_text": newest("last_text"),
+        "last_direction": newest("last_direction"),
+    }
+    statement = statement.on_conflict_do_update(index_elements=[chats.c.account_id, chats.c.chat_id], set_=merged)
+    for row in rows:
+        connection.execute(statement, row)
+
+
+def _row(chat: Chat) -> dict[str, Any]:
+    return {
+        "account_id": chat.account_id,
+        "chat_id": chat.chat_id,
+        "buyer_id": chat.buyer_id,
+        "buyer_name": chat.buyer_name,
+        "item_id": chat.item_id,
+        "last_at_ms": chat.last_at_ms,
+        "last_text": chat.last_text[:LONGEST_EXCERPT],
+        "last_direction": chat.last_direction,
+    }
+
+
+def _chat(row: RowMapping) -> Chat:
+    values = dict(row)
+    reason = values.pop("pause_reason")
+    actor = values.pop("pause_actor")
+    return Chat(**values, pause_reason=PauseReason(reason) if reason else None, pause_actor=actor or "")

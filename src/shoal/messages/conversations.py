@@ -1,0 +1,350 @@
+"""Talking with buyers over one connection: bursts joined, the right rule asked, a human's word respected."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link
+from shoal.clock import now_ms, steady_ms
+from shoal.config import Settings
+from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
+from shoal.messages.outbox import DecidedBefore, Outbox, Reply, Sent
+from shoal.messages.replies import Answer, AnswerSource, Asked, chosen, joined
+from shoal.messages.restraints import MINUTE_MS, Intended, guard_of
+from shoal.messages.sendings import SendOutcome
+from shoal.messages.verdicts import Verdict
+from shoal.messages.work_group import WorkGroup, begin
+
+log = structlog.get_logger("shoal.conversations")
+
+LONGEST_ROOM_WAIT_SECONDS = 5.0
+"""How long, at most, until an answer is tried again for which the shop's limit left no room."""
+
+LONGEST_BURST_FACTOR = 10
+"""A buyer who never stops typing is answered after so many quiet spans all the same."""
+
+
+@dataclass(slots=True)
+class _Burst:
+    """What a buyer said in one go; still growing. ``said_at`` is when each message was, by ``steady_ms``.
+
+    ``waited_for`` is the choice whose delay was waited for, if one was, and ``delay_ms`` how long that is.
+    ``lacks_room``: the shop's limit left no room for its answer; ``held_up``: the messages to which that happened;
+    ``is_next``: it is the first in the line of those that wait.
+    """
+
+    messages: list[IncomingMessage] = field(default_factory=list)
+    said_at: dict[str, int] = field(default_factory=dict)
+    began: float = 0.0
+    grew: float = 0.0
+    waited_for: _Choice | None = None
+    delay_ms: int = 0
+    lacks_room: bool = False
+    is_next: bool = False
+    held_up: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What a burst gets: an answer that may still be held back, or the verdict that it gets none."""
+
+    asked: Asked
+    answer: Answer | None = None
+    verdict: Verdict = Verdict.PENDING
+    rule_id: str = ""
+
+
+class Conversations:
+    """Answers the chats of one connection, the bursts of one chat one after another.
+
+    Waiting (for a burst to end, for an answer's moment) dies with the connection (``tasks``), and the next one takes
+    up what was not decided; an answer under way may end first (``work``).
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        outbox: Outbox,
+        message_log: MessageLog,
+        tasks: asyncio.TaskGroup,
+        work: WorkGroup,
+        settings: Settings,
+        *,
+        account_id: str,
+        rng: Random,
+        clock_set_ms: int = 0,
+    ) -> None:
+        """``rng`` sets the human pace; it is no secret.
+
+        ``clock_set_ms``: how far our clock was set forward since what is stored was written.
+        """
+        self._link = link
+        self._outbox = outbox
+        self._log = message_log
+        self._tasks = tasks
+        self._work = work
+        self._settings = settings
+        self._account_id = account_id
+        self._message_age_ms = round(settings.message_age_seconds * 1000)
+        self._rng = rng
+        self._clock_set_ms = clock_set_ms
+        self._bursts: dict[str, _Burst] = {}
+        self._talking: set[str] = set()
+        self._heard_before: set[str] | None = set()
+        """What was heard before ``take_up`` knew what waited: it may have read of it what is not so any more."""
+        self._choosing = asyncio.Lock()
+        """One slow choice of this shop at a time, so that no shop takes up every thread."""
+        self._room = asyncio.Lock()
+        """Held by the chat that is next when the shop's limit leaves room again; the others wait in line."""
+
+    # ── hearing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def take_up(self) -> None:
+        """Go on where the last connection ended: what is ours is told apart, what was asked is answered, unless it has
+        grown old.
+        """
+        account = self._link.current()
+        delay_seconds = max((rule.delay_seconds[1] for rule in account.keywords), default=0.0) if account else 0.0
+        await self._log.grow_old(self._account_id, self._oldest_stored_ms() - round(delay_seconds * 1000))
+        waiting = [logged.message for logged in await self._log.unhandled(self._account_id, newer_than_ms=0)]
+        for message in waiting:
+            if message.direction is not Direction.IN:
+                await self._tell_apart(message)
+        heard, self._heard_before = self._heard_before, None
+        questions = [
+            message
+            for message in waiting
+            if message.direction is Direction.IN and message.message_id not in (heard or ())
+        ]
+        self._hear(questions, said_by_clock_of_ms=now_ms() - self._clock_set_ms)
+
+    async def go_on(self, looked_back: asyncio.Event) -> None:
+        """Say to its end what was being said when the last connection ended, unless it has grown old.
+
+        Only after what went out meanwhile is known: nothing is sent again whose echo is there.
+        """
+        await looked_back.wait()
+        self._work.start(self._outbox.take_up(self._oldest_stored_ms()), name=f"outbox:{self._account_id}")
+
+    def _oldest_stored_ms(self) -> int:
+        """What was stored with an earlier time, by an earlier connection, has grown old."""
+        return now_ms() - self._clock_set_ms - self._message_age_ms
+
+    def heard(self, messages: Iterable[IncomingMessage]) -> None:
+        """Buyers said something that is stored already."""
+        messages = list(messages)
+        if self._heard_before is not None:
+            self._heard_before.update(message.message_id for message in messages)
+        self._hear(messages, said_by_clock_of_ms=now_ms())
+
+    def _hear(self, messages: Iterable[IncomingMessage], *, said_by_clock_of_ms: int) -> None:
+        """``said_by_clock_of_ms``: what the clock that dates the messages shows now.
+
+        From here on their age is counted evenly, whatever becomes of the machine's clock.
+        """
+        now = asyncio.get_running_loop().time()
+        since_steady_ms = steady_ms() - said_by_clock_of_ms
+        for message in messages:
+            burst = self._bursts.setdefault(message.chat_id, _Burst(began=now))
+            if any(known.message_id == message.message_id for known in burst.messages):
+                continue
+            burst.messages.append(message)
+            burst.said_at[message.message_id] = message.created_at_ms + since_steady_ms
+            burst.grew = now
+            if message.chat_id not in self._talking:
+                self._talking.add(message.chat_id)
+                # A connection that is ending leaves it to the next one: what was said is stored.
+                begin(self._tasks, self._talk(message.chat_id), name=f"chat:{self._account_id}:{message.chat_id}")
+
+    def said_by_us(self, message: IncomingMessage) -> None:
+        """A message of ours was seen: an echo of what we sent, or the owner speaking for himself."""
+        self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
+
+    async def _tell_apart(self, message: IncomingMessage) -> None:
+        if await self._outbox.is_ours(message):
+            await self._log.decide(self._account_id, [message.message_id], Verdict.ECHO)
+            return
+        account = self._link.current()
+        minutes = account.pause_duration if account is not None else 0
+        paused = await self._log.mark_human(self._account_id, message, pause_minutes=minutes)
+        log.info("owner speaks", account=self._account_id, chat=message.chat_id, paused=paused)
+
+    # ── answering ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _talk(self, chat_id: str) -> None:
+        """Answer a chat until nothing is left to answer."""
+        try:
+            while (burst := self._bursts.get(chat_id)) is not None:
+                await self._until_quiet(burst)
+                await self._until_its_moment(burst)
+                if await self._answered(chat_id):
+                    continue
+                async with self._room:  # in the order in which they came, one at a time: no storm when there is room
+                    burst.is_next = True
+                    while True:
+                        await asyncio.sleep(self._room_seconds())
+                        if await self._answered(chat_id):
+                            break
+        finally:
+            self._talking.discard(chat_id)
+
+    async def _answered(self, chat_id: str) -> bool:
+        """Answer a chat's burst; False when there was no room: then it stands again, with what was said meanwhile."""
+        burst = self._bursts.pop(chat_id)  # what is said from here on is answered after this
+        task = self._work.start(self._answer(chat_id, burst), name=f"reply:{self._account_id}:{chat_id}")
+        if task is None:
+            return True
+        await asyncio.wait({task})
+        if not burst.lacks_room:
+            return True
+        burst.lacks_room = False
+        later = self._bursts.get(chat_id)
+        if later is not None:
+            burst.messages += later.messages
+            burst.said_at |= later.said_at
+        self._bursts[chat_id] = burst
+        return False
+
+    def _room_seconds(self) -> float:
+        """How long a reply takes up its place in the shop's minute, on the average."""
+        limit = self._shop_limit(self._link.current())
+        return min(LONGEST_ROOM_WAIT_SECONDS, MINUTE_MS / 1000 / limit) if limit else 0.0
+
+    def _shop_limit(self, account: Account | None) -> int:
+        own = account.shop_replies_per_minute if account is not None else None
+        return self._settings.shop_replies_per_minute if own is None else own
+
+    async def _until_quiet(self, burst: _Burst) -> None:
+        loop = asyncio.get_running_loop()
+        quiet = self._quiet_seconds()
+        ends_at = burst.began + quiet * LONGEST_BURST_FACTOR
+        while (rest := min(burst.grew + quiet, ends_at) - loop.time()) > 0:  # noqa: ASYNC110  it waits for quiet
+            await asyncio.sleep(rest)
+
+    def _quiet_seconds(self) -> float:
+        account = self._link.current()
+        own = account.debounce_seconds if account else None
+        return self._settings.reply_debounce_seconds if own is None else own
+
+    async def _until_its_moment(self, burst: _Burst) -> None:
+        """Wait as long after the buyer's word as the answer is to take. What is said meanwhile belongs to the burst.
+
+        So a restart, or a line that was down, makes nobody wait twice.
+        """
+        choice = await self._choose(self._link.current(), burst.messages)
+        if choice.answer is None or not choice.answer.delay_seconds[1]:
+            return
+        delay_ms = round(self._rng.uniform(*choice.answer.delay_seconds) * 1000)
+        burst.waited_for, burst.delay_ms = choice, delay_ms
+        said_at = burst.said_at[burst.messages[-1].message_id]
+        await asyncio.sleep(min(delay_ms, said_at + delay_ms - steady_ms()) / 1000)
+
+    async def _answer(self, chat_id: str, burst: _Burst) -> None:
+        """Answer what has not grown old; what waited for room, and has, ends as what it waited for."""
+        oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # the wait of a rule makes nothing too old
+        old = [message for message in burst.messages if burst.said_at[message.message_id] < oldest]
+        for verdict, for_good in ((Verdict.TOO_OLD, False), (Verdict.SHOP_LIMIT, True)):
+            ids = [
+                message.message_id
+                for message in old
+                if (message.message_id in burst.held_up) is (verdict is Verdict.SHOP_LIMIT)
+            ]
+            await self._log.decide(self._account_id, ids, verdict, for_good=for_good)
+        waited_for = burst.waited_for
+        fresh = [message for message in burst.messages if burst.said_at[message.message_id] >= oldest]
+        burst.messages = list(fresh)
+        if not fresh:
+            return
+        account = self._link.current()
+        choice = await self._choose(account, fresh)
+        ids = [message.message_id for message in fresh]
+        if account is None or choice.answer is None:
+            await self._hold_back(choice, ids, waited_for)
+            return
+        intended = self._intended(account, choice, fresh)
+        reply = _reply(choice, ids, once=intended.once)
+        if self._room.locked() and not burst.is_next:  # others wait longer
+            await self._log.decide(self._account_id, ids, Verdict.SHOP_LIMIT, rule_id=choice.rule_id)
+            sent = Sent(SendOutcome.DROPPED, Verdict.SHOP_LIMIT)
+        else:
+            try:
+                sent = await self._outbox.answer(reply, guard_of(intended))
+            except DecidedBefore as before:  # what is left may deserve other words
+                burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
+                await self._answer(chat_id, burst)
+                return
+        if not sent.id and sent.reason == Verdict.SHOP_LIMIT:
+            burst.lacks_room = True
+            burst.held_up.update(ids)
+            return
+        if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
+            await self._outbox.drop(reply, Verdict(sent.reason), is_decided=True)
+        log.info(
+            "replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, reason=sent.reason,
+            rule=choice.rule_id,
+        )  # fmt: skip
+
+    async def _hold_back(self, choice: _Choice, ids: list[str], waited_for: _Choice | None) -> None:
+        if waited_for is not None:
+            await self._outbox.drop(_reply(waited_for, ids), choice.verdict)
+        else:
+            await self._log.decide(self._account_id, ids, choice.verdict, rule_id=choice.rule_id)
+        log.info("not replied", account=self._account_id, verdict=choice.verdict.value, rule=choice.rule_id)
+
+    async def _choose(self, account: Account | None, messages: Sequence[IncomingMessage]) -> _Choice:
+        asked = _joined(messages)
+        if account is None or not account.enabled:
+            return _Choice(asked, verdict=Verdict.DISABLED)
+        async with self._choosing:
+            answer = await chosen(account, asked)
+        if answer is None:
+            return _Choice(asked, verdict=Verdict.NO_RULE)
+        rule_id = answer.rule_id or answer.source.value
+        if answer.is_silent:
+            return _Choice(asked, verdict=Verdict.SILENT_RULE, rule_id=rule_id)
+        return _Choice(asked, answer=answer, rule_id=rule_id)
+
+    def _intended(self, account: Account, choice: _Choice, messages: Sequence[IncomingMessage]) -> Intended:
+        answer, settings = choice.answer, self._settings
+        buyer_limit = account.buyer_replies_per_hour
+        is_default = answer is not None and answer.source is AnswerSource.DEFAULT_REPLY
+        return Intended(
+            account_id=self._account_id,
+            chat_id=choice.asked.chat_id,
+            buyer_id=choice.asked.buyer_id,
+            asked_at_ms=messages[-1].created_at_ms,
+            now_ms=now_ms(),
+            rule_id=choice.rule_id,
+            cooldown_seconds=answer.cooldown_seconds if answer else 0,
+            buyer_replies_per_hour=settings.buyer_replies_per_hour if buyer_limit is None else buyer_limit,
+            shop_replies_per_minute=self._shop_limit(account),
+            once=is_default and account.default_reply_once,
+        )
+
+
+def _reply(choice: _Choice, ids: list[str], *, once: bool = False) -> Reply:
+    return Reply(
+        chat_id=choice.asked.chat_id,
+        buyer_id=choice.asked.buyer_id,
+        parts=choice.answer.parts if choice.answer else (),
+        answers=ids,
+        rule_id=choice.rule_id,
+        once=once,
+    )
+
+
+def _joined(messages: Sequence[IncomingMessage]) -> Asked:
+    last = messages[-1]
+    return Asked(
+        text=joined([message.text for message in messages]),
+        chat_id=last.chat_id,
+        buyer_id=last.sender_id,
+        buyer_name=last.sender_name,
+        item_id=next((message.item_id for message in reversed(messages) if message.item_id), None),
+    )

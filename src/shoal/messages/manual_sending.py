@@ -1,0 +1,62 @@
+"""A message that a person sends: over the connection that is up, once per request, waiting for the site's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from shoal.accounts.account import Account, Observation
+from shoal.errors import Conflict, InvalidInput, NeedsOwner, TemporaryFailure
+from shoal.messages.outbox import Letter, Sent
+from shoal.messages.sendings import Sending, Sendings
+from shoal.messages.switchboard import Switchboard
+
+
+class NotConnected(Conflict):
+    """The account has no connection over which a message could leave now; nothing was sent."""
+
+    code = "not_connected"
+
+
+class NotSent(Conflict):
+    """The connection ended before the message left; certainly nothing was sent."""
+
+    code = "not_sent"
+
+
+async def send_by_hand(
+    switchboard: Switchboard,
+    sendings: Sendings,
+    account: Account,
+    seen: Observation,
+    letter: Letter,
+    *,
+    repeats: bool,
+    first: Callable[[], Awaitable[object]] | None = None,
+) -> Sent:
+    """Send a letter and wait for what the site says. One whose request ``repeats`` and was sent is not sent again.
+
+    ``first`` is done before, once it is certain that a connection is there to send it.
+    Raises ``NotConnected`` (``disabled`` when the account is switched off), ``NotSent`` and ``StoreError``.
+    """
+    if not letter.buyer_id:
+        raise InvalidInput("nobody knows the buyer of this chat", code="unknown_buyer")
+    before = await sendings.by_op(account.id, letter.op_id) if repeats and letter.op_id else None
+    if before is not None:
+        return as_sent(before)
+    if not account.enabled:
+        raise NotConnected("the account is switched off", code="account_disabled")
+    outbox = switchboard.outbox(account.id)
+    if outbox is None:
+        raise NotConnected("the account is not connected", state=seen.state.value, reason=seen.reason)
+    if first is not None:
+        await first()
+    try:
+        return await outbox.send(letter)
+    except (TemporaryFailure, NeedsOwner) as failure:
+        why = failure.reason if isinstance(failure, NeedsOwner) else failure.code
+        raise NotSent("the connection ended before the message left", reason=why) from None
+
+
+def as_sent(sending: Sending) -> Sent:
+    """What is known of a sending by now."""
+    return Sent(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")

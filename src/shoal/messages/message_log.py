@@ -1,0 +1,378 @@
+"""What was said in the chats: every message once, with what was decided about it and what was sent in answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, not_, or_, select, update
+
+from shoal.accounts.events import Talk, Tell, tell_nobody
+from shoal.clock import now_ms
+from shoal.messages import chats
+from shoal.messages.chat_pauses import ChatPause, PauseReason, pause_for_human
+from shoal.messages.chat_pauses import told as pause_told
+from shoal.messages.chats import Chat
+from shoal.messages.sendings import Sending, Sendings, SendOutcome, decide, sending_of, verdict_talk
+from shoal.messages.verdicts import Verdict
+from shoal.storage.database import Database
+from shoal.storage.schema import insert_or, messages, outbox
+
+
+class Direction(StrEnum):
+    """Who wrote a message."""
+
+    IN = "in"
+    """The buyer."""
+    OUT = "out"
+    """This program (the echo of its own sending)."""
+    HUMAN = "human"
+    """The seller, in the site's own client."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncomingMessage:
+    """One message as the site delivered it. ``message_id`` is the site's, and unique within the account."""
+
+    message_id: str
+    chat_id: str
+    item_id: str | None = None
+    sender_id: str = ""
+    sender_name: str = ""
+    direction: Direction = Direction.IN
+    content_type: str = "text"
+    text: str = ""
+    created_at_ms: int = 0
+    handled: bool = False
+    """Whether it needs nothing (more): answered, rightly not answered, or nothing to answer."""
+    verdict: Verdict = Verdict.PENDING
+    """What was decided about it, and why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedMessage:
+    """A stored message with what was sent in answer to it. ``cursor`` continues a list after it.
+
+    ``rule_id`` is the rule that the verdict is about, if any. ``joined_to`` is the later message of the same burst to
+    which the answer is bound. ``repeats`` counts how often the site delivered it again: it was left aside then.
+    """
+
+    id: int
+    account_id: str
+    message: IncomingMessage
+    received_at_ms: int
+    sendings: tuple[Sending, ...] = ()
+    rule_id: str = ""
+    joined_to: str | None = None
+    repeats: int = 0
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Where this message stands in a list, newest first."""
+        return (self.message.created_at_ms, self.id)
+
+
+class MessageLog:
+    """The messages of every account; its outbox is ``sendings``."""
+
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms, tell: Tell = tell_nobody) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._tell = tell
+        self.sendings = Sendings(database, now_ms=now_ms, tell=tell)
+
+    # ── incoming ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def store_incoming(
+        self, account_id: str, incoming: Sequence[IncomingMessage], *, pulled: bool = False
+    ) -> set[str]:
+        """Store messages durably; returns the ids of those that were not known before. Acknowledge only then.
+
+        A known one that is pushed again is counted, and no more; one that was ``pulled`` was asked for, and is not.
+        """
+        if not incoming:
+            return set()
+        now = self._now_ms()
+        by_id = {message.message_id: message for message in reversed(incoming)}
+        again = [] if pulled else [message.message_id for message in incoming]
+        said = list(reversed(by_id.values()))
+        rows = [{**_plain(message), "account_id": account_id, "received_at_ms": now} for message in said]
+
+        def job(connection: Connection) -> set[str]:
+            statement = (
+                insert_or(connection, messages)
+                .on_conflict_do_nothing(index_elements=[messages.c.account_id, messages.c.message_id])
+                .returning(messages.c.message_id)
+            )
+            new = set(connection.scalars(statement, rows))
+            chats.note(connection, (_chat_of(account_id, message) for message in said if message.message_id in new))
+            _count_repeats(connection, account_id, [name for name in again if name not in new])
+            return new
+
+        new = await self._database.write(job)
+        for message in said:
+            if message.message_id in new:
+                self._tell(_told(account_id, message, now))
+        return new
+
+    async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
+        """Which of these messages are stored."""
+        query = select(messages.c.message_id).where(
+            messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids))
+        )
+        return await self._database.read(lambda connection: set(connection.scalars(query)))
+
+    async def decide(
+        self,
+        account_id: str,
+        message_ids: Sequence[str],
+        verdict: Verdict,
+        *,
+        rule_id: str = "",
+        for_good: bool = False,
+    ) -> None:
+        """Say what was decided about the messages of a burst, the one that an answer would be bound to last.
+
+        ``for_good``: nothing more comes of it, though such a verdict may change otherwise.
+        """
+        if not message_ids:
+            return
+        await self._database.write(
+            lambda connection: decide(connection, account_id, message_ids, verdict, rule_id, for_good=for_good)
+        )
+        for talk in verdict_talk(account_id, message_ids, verdict, rule_id, self._now_ms()):
+            self._tell(talk)
+
+    async def mark_human(self, account_id: str, message: IncomingMessage, *, pause_minutes: int) -> bool:
+        """Say that a message of ours was written by the seller in the site's own client, which silences the chat.
+
+        The pause counts from when it was written. Returns whether the chat is paused by it now.
+        """
+        now = self._now_ms()
+        pause = ChatPause(
+            account_id=account_id,
+            chat_id=message.chat_id,
+            reason=PauseReason.HUMAN,
+            actor="",
+            since_ms=message.created_at_ms,
+            until_ms=message.created_at_ms + pause_minutes * 60_000,
+        )
+        statement = (
+            update(messages)
+            .where(messages.c.account_id == account_id, messages.c.message_id == message.message_id)
+            .values(direction=Direction.HUMAN.value, handled=True, verdict=Verdict.HUMAN.value)
+        )
+        spoke = replace(_chat_of(account_id, message), last_direction=Direction.HUMAN.value)
+
+        def job(connection: Connection) -> bool:
+            connection.execute(statement)
+            chats.note(connection, [spoke])
+            return pause.until_ms > now and pause_for_human(connection, pause)
+
+        paused = await self._database.write(job)
+        human = replace(message, direction=Direction.HUMAN, handled=True, verdict=Verdict.HUMAN)
+        self._tell(_told(account_id, human, now))
+        if paused:
+            self._tell(pause_told(pause, now))
+        return paused
+
+    async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
+        """The buyer has read what we said in a chat up to then."""
+        await self._database.write(lambda connection: chats.mark_read(connection, account_id, chat_id, at_ms))
+
+    async def unhandled(self, account_id: str, newer_than_ms: int) -> list[LoggedMessage]:
+        """Messages that nobody handled and that were written after ``newer_than_ms``, oldest first.
+
+        Those of the buyer wait for an answer; of those of ours nobody knows yet whether they are echoes.
+        """
+        query = (
+            select(messages)
+            .where(
+                messages.c.account_id == account_id,
+                not_(messages.c.handled),
+                messages.c.created_at_ms > newer_than_ms,
+            )
+            .order_by(messages.c.created_at_ms, messages.c.id)
+        )
+        return await self._database.read(
+            lambda connection: [_logged(row, ()) for row in connection.execute(query).mappings()]
+        )
+
+    async def grow_old(self, account_id: str, older_than_ms: int) -> int:
+        """Say of buyers' messages that were written before that moment, and that nobody handled, that it is too late
+        now. Returns how many.
+        """
+        old = and_(
+            messages.c.account_id == account_id,
+            not_(messages.c.handled),
+            messages.c.direction == Direction.IN.value,
+            messages.c.created_at_ms <= older_than_ms,
+        )
+        query = select(messages.c.message_id).where(old).limit(1)
+        if await self._database.read(lambda connection: connection.execute(query).first()) is None:
+            return 0  # as nearly always: nothing need be written, so a full disk holds up no connection
+        statement = (
+            update(messages)
+            .where(old)
+            .values(handled=True, verdict=Verdict.TOO_OLD.value)
+            .returning(messages.c.message_id)
+        )
+        aged = await self._database.write(lambda connection: connection.scalars(statement).all())
+        for talk in verdict_talk(account_id, aged, Verdict.TOO_OLD, "", self._now_ms()):
+            self._tell(talk)
+        return len(aged)
+
+    # ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def list_messages(
+        self,
+        account_ids: Collection[str],
+        *,
+        chat_id: str | None = None,
+        direction: Direction | None = None,
+        verdict: Verdict | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        before: tuple[int, int] | None = None,
+        limit: int = 50,
+        query: str = "",
+    ) -> list[LoggedMessage]:
+        """Messages, newest first, with their sendings. ``before`` is the ``cursor`` of the last one seen.
+
+        ``query`` is looked for literally in the text and the sender's name, whatever the case. ``since_ms`` is the
+        first moment that counts, ``until_ms`` the first that does not.
+        """
+        statement = select(messages).where(messages.c.account_id.in_(list(account_ids)))
+        if chat_id is not None:
+            statement = statement.where(messages.c.chat_id == chat_id)
+        if direction is not None:
+            statement = statement.where(messages.c.direction == direction.value)
+        if verdict is not None:
+            statement = statement.where(messages.c.verdict == verdict.value)
+        if since_ms is not None:
+            statement = statement.where(messages.c.created_at_ms >= since_ms)
+        if until_ms is not None:
+            statement = statement.where(messages.c.created_at_ms < until_ms)
+        if before is not None:
+            created, row_id = before
+            statement = statement.where(
+                or_(
+                    messages.c.created_at_ms < created,
+                    and_(messages.c.created_at_ms == created, messages.c.id < row_id),
+                )
+            )
+        if query:
+            statement = statement.where(
+                or_(
+                    messages.c.text.icontains(query, autoescape=True),
+                    messages.c.sender_name.icontains(query, autoescape=True),
+                )
+            )
+        statement = statement.order_by(messages.c.created_at_ms.desc(), messages.c.id.desc()).limit(limit)
+
+        def job(connection: Connection) -> list[LoggedMessage]:
+            rows = connection.execute(statement).mappings().all()
+            answers = _answers(connection, rows)
+            return [_logged(row, tuple(answers[row["account_id"], row["message_id"]])) for row in rows]
+
+        return await (self._database.search(job) if query else self._database.read(job))
+
+    async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
+        """Delete messages, settled sendings, chats and pauses from before that moment; returns how many messages.
+
+        In steps of so many rows, so that no step holds the writer for long.
+        """
+        old_messages = messages.c.received_at_ms < moment_ms
+        old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome.not_in(_STILL_TO_GO))
+        await self._database.write(lambda connection: chats.forget_older_than(connection, moment_ms))
+        await self._forget(outbox, old_sendings, rows)
+        return await self._forget(messages, old_messages, rows)
+
+    async def _forget(self, table: Table, old: ColumnElement[bool], rows: int) -> int:
+        step = table.delete().where(table.c.id.in_(select(table.c.id).where(old).order_by(table.c.id).limit(rows)))
+        forgotten = 0
+        while True:
+            deleted: int = await self._database.write(lambda connection: connection.execute(step).rowcount)
+            forgotten += deleted
+            if deleted < rows:
+                return forgotten
+
+
+_MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))
+_STILL_TO_GO = (SendOutcome.WAITING.value, SendOutcome.SENDING.value)
+
+
+def _count_repeats(connection: Connection, account_id: str, message_ids: Collection[str]) -> None:
+    if message_ids:
+        connection.execute(
+            update(messages)
+            .where(messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids)))
+            .values(repeats=messages.c.repeats + 1)
+        )
+
+
+def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
+    from_buyer = message.direction is Direction.IN
+    return Chat(
+        account_id=account_id,
+        chat_id=message.chat_id,
+        buyer_id=message.sender_id if from_buyer else "",
+        buyer_name=message.sender_name if from_buyer else "",
+        item_id=message.item_id,
+        last_at_ms=message.created_at_ms,
+        last_text=message.text,
+        last_direction=message.direction.value,
+    )
+
+
+def _told(account_id: str, message: IncomingMessage, at_ms: int) -> Talk:
+    facts = {
+        "message_id": message.message_id,
+        "chat": message.chat_id,
+        "direction": message.direction.value,
+        "sender_name": message.sender_name,
+        "text": message.text,
+        "verdict": message.verdict.value,
+        "created_at_ms": message.created_at_ms,
+    }
+    return Talk(account_id=account_id, kind="message", key=message.message_id, facts=facts, at_ms=at_ms)
+
+
+def _plain(message: IncomingMessage) -> dict[str, Any]:
+    """Columns of a message; members of an enum as the text they stand for."""
+    return {name: part.value if isinstance(part, StrEnum) else part for name, part in asdict(message).items()}
+
+
+def _answers(connection: Connection, rows: Sequence[RowMapping]) -> defaultdict[tuple[str, str], list[Sending]]:
+    answers: defaultdict[tuple[str, str], list[Sending]] = defaultdict(list)
+    if rows:
+        query = (
+            select(outbox)
+            .where(
+                outbox.c.account_id.in_({row["account_id"] for row in rows}),
+                outbox.c.message_id.in_({row["message_id"] for row in rows}),
+            )
+            .order_by(outbox.c.id)
+        )
+        for row in connection.execute(query).mappings():
+            answers[row["account_id"], row["message_id"]].append(sending_of(row))
+    return answers
+
+
+def _logged(row: RowMapping, sendings: tuple[Sending, ...]) -> LoggedMessage:
+    values = {name: row[name] for name in _MESSAGE_FIELDS}
+    return LoggedMessage(
+        id=row["id"],
+        account_id=row["account_id"],
+        message=IncomingMessage(
+            **{**values, "direction": Direction(row["direction"]), "verdict": Verdict(row["verdict"])}
+        ),
+        received_at_ms=row["received_at_ms"],
+        sendings=sendings,
+        rule_id=row["rule_id"],
+        joined_to=row["joined_to"],
+        repeats=row["repeats"],
+    )

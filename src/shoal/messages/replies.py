@@ -1,0 +1,159 @@
+"""Which rule answers a message, and with what words. Pure: it reads a snapshot and sends nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shoal.accounts.account import Account
+from shoal.clock import now_ms
+from shoal.concurrency.fair_threads import beside_for_buyers
+from shoal.rules.matcher import Considered
+from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part, Rule
+from shoal.rules.schedule import Moment, moment_in
+
+LONGEST_HEARD = 10_000
+"""So many characters of what a buyer said are looked at. The site's own client sends far less in one message."""
+_VARIABLE = re.compile(r"\{([a-z_]+)\}")
+
+
+class AnswerSource(StrEnum):
+    """Where an answer comes from, in the order in which the sources are asked."""
+
+    ITEM_RULE = "item_rule"
+    GENERAL_RULE = "general_rule"
+    ITEM_REPLY = "item_reply"
+    DEFAULT_REPLY = "default_reply"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a buyer said (a burst joined to one text), where, and about which item.
+
+    Of a longer text the first ``LONGEST_HEARD`` characters count.
+    """
+
+    text: str
+    chat_id: str
+    buyer_id: str
+    buyer_name: str
+    item_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.text) > LONGEST_HEARD:
+            object.__setattr__(self, "text", self.text[:LONGEST_HEARD])
+
+
+def joined(texts: Sequence[str]) -> str:
+    """The texts of a burst as one, oldest first; if they are longer than what is looked at, the newest that fit."""
+    kept: list[str] = []
+    room = LONGEST_HEARD
+    for text in reversed(texts):
+        room -= len(text) + 1
+        if kept and room < -1:
+            break
+        kept.append(text)
+    return "\n".join(reversed(kept))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What to say, part after part. No parts mean: a rule fired that says nothing.
+
+    Before the first part ``delay_seconds`` are waited, a random time between the two. For ``cooldown_seconds`` after
+    it, the same rule says nothing to the same buyer.
+    """
+
+    source: AnswerSource
+    rule_id: str = ""
+    parts: tuple[Part, ...] = ()
+    delay_seconds: tuple[float, float] = (0, 0)
+    cooldown_seconds: int = 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the owner wants nothing said."""
+        return not self.parts
+
+
+def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -> Answer | None:
+    """The first answer of: rules of the item, general rules, the item's reply, the default reply.
+
+    ``at_ms`` (milliseconds since 1970; ``None``: now) is the moment by which the hours of rules are judged.
+    ``None``: nothing answers.
+    """
+    rule = account.matcher.first(asked.text, asked.item_id, _moment(account, at_ms))
+    return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
+
+
+async def chosen(account: Account, asked: Asked) -> Answer | None:
+    """The same for now, without holding up the event loop, however slow the account's regular expressions are."""
+    if account.matcher.takes_long(asked.text):
+        return await beside_for_buyers(account.owner_id, choose_answer, account, asked)
+    return choose_answer(account, asked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What ``choose_answer`` answers, by which rule (if by any), and why the other rules do not."""
+
+    answer: Answer | None
+    rule: Rule | None
+    considered: tuple[Considered, ...]
+
+
+def explain(account: Account, asked: Asked, *, at_ms: int | None = None) -> Explained:
+    """Say what answers and why. Takes longer than ``choose_answer``: every rule is looked at."""
+    considered = tuple(account.matcher.consider(asked.text, asked.item_id, _moment(account, at_ms)))
+    rule = next((one.rule for one in considered if not one.why_not), None)
+    answer = answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
+    return Explained(answer=answer, rule=rule, considered=considered)
+
+
+def _moment(account: Account, at_ms: int | None) -> Moment:
+    return moment_in(account.timezone, now_ms() if at_ms is None else at_ms)
+
+
+def _answer_without_rule(account: Account, asked: Asked) -> Answer | None:
+    item = account.item(asked.item_id)
+    if item is not None and item.reply:
+        return Answer(source=AnswerSource.ITEM_REPLY, parts=_said(item.reply, asked))
+    if account.default_reply_enabled and account.default_reply:
+        return Answer(source=AnswerSource.DEFAULT_REPLY, parts=_said(account.default_reply, asked))
+    return None
+
+
+def answer_of(rule: Rule, asked: Asked) -> Answer:
+    """What a rule that fired says; a text that is empty when its variables are filled in is left out."""
+    return Answer(
+        source=AnswerSource.ITEM_RULE if rule.item_ids else AnswerSource.GENERAL_RULE,
+        rule_id=rule.id,
+        parts=tuple(
+            filled for part in rule.parts for filled in ((part,) if part.image_url else _said(part.text, asked))
+        ),
+        delay_seconds=rule.delay_seconds,
+        cooldown_seconds=rule.cooldown_seconds,
+    )
+
+
+def _said(template: str, asked: Asked) -> tuple[Part, ...]:
+    """The template filled in, as one part; none when nothing is left to say."""
+    text = fill(template, variables(asked))[:MAX_REPLY_CHARACTERS]  # what a buyer said may be longer than any reply
+    return (Part(text=text),) if text else ()
+
+
+def variables(asked: Asked) -> dict[str, str]:
+    """The values of ``rule.VARIABLES``."""
+    return {
+        "send_user_name": asked.buyer_name,
+        "send_user_id": asked.buyer_id,
+        "send_message": asked.text,
+        "item_id": asked.item_id or "",
+    }
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values in place of ``{name}``, literally and once: a buyer's own braces mean nothing, unknown names stay."""
+    return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), template)

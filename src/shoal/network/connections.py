@@ -1,0 +1,318 @@
+"""The connections at our door: how many there may be, how long a client may keep one waiting, and who makes room.
+
+A connection waits for its client from the moment it is accepted until a request has begun, while a body comes in, and
+after the answer. Who keeps it waiting too long is closed, and when every place is taken the one that has waited longest
+is closed for the next. A connection whose request is being worked on is never closed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from shoal.network.addresses import Network
+
+MOST_CONNECTIONS: Final = 4_096
+"""How many are accepted at once when nothing is set and the file limit leaves room."""
+SLOWEST_BYTES_PER_SECOND: Final = 1_024
+"""A body that comes in slower than this is given up."""
+STATE_KEY: Final = "connection"
+"""Where a request's ``scope["state"]`` names its connection."""
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_FAREWELL_SECONDS: Final = 5.0
+"""How long a client may take to hear that it was too slow."""
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+_TCP_INFO_BYTES: Final = 128
+_BYTES_ACKED: Final = 120
+"""Where ``struct tcp_info`` of Linux holds how many bytes the other side has acknowledged."""
+_SITE_PREFIX: Final = 64
+"""Whoever has one IPv6 address has all of its /64."""
+
+MakeProtocol = Callable[["Connection"], asyncio.Protocol]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections there may be in all and by address, and for how many seconds a client may be silent."""
+
+    total: int
+    per_address: int
+    silent_seconds: float
+
+
+def most_connections(wanted: int, open_files: int) -> int:
+    """How many connections may be accepted: half of the file limit at most, the rest is for shops and the database."""
+    return max(8, min(wanted or MOST_CONNECTIONS, open_files // 2))
+
+
+class Connection(asyncio.Protocol):
+    """One accepted connection: it passes everything on to the protocol that speaks, and knows whose turn it is."""
+
+    def __init__(self, connections: Connections, address: str, *, exempt: bool) -> None:
+        self.address = address
+        self.exempt = exempt
+        """Whether many clients may stand behind the address: it has no limit of its own."""
+        self.waits_since = 0.0
+        self.deadline = 0.0
+        self.handshake: asyncio.Task[None] | None = None
+        self.accepted: socket.socket | None = None
+        """What the system knows the connection by."""
+        self._requests = 0
+        self._connections = connections
+        self._speaking: asyncio.Protocol | None = None
+        self._transport: asyncio.Transport | None = None
+        self._heard_anything = False
+        self._speaks_http = True
+        self._unsent = 0
+        self._taken = 0
+        self._unsent_since = 0.0
+
+    # ── what the transport tells ────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to speak, over a transport that lets the speaking protocol be changed."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._speaking = self._connections.protocol_of(self)
+        self._speaking.connection_made(cast("asyncio.Transport", _Line(self._transport, self)))
+
+    def speak(self, protocol: asyncio.Protocol) -> None:
+        """Pass what comes from now on to another protocol, after an upgrade: an answer of HTTP would be read as its."""
+        self._speaking, self._speaks_http = protocol, False
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on."""
+        self._heard_anything = True
+        if self._speaking is not None:
+            self._speaking.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Pass it on."""
+        return self._speaking.eof_received() if self._speaking is not None else None
+
+    def pause_writing(self) -> None:
+        """Pass it on."""
+        if self._speaking is not None:
+            self._speaking.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on."""
+        if self._speaking is not None:
+            self._speaking.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave, and pass it on."""
+        self._connections.leave(self)
+        if self._speaking is not None:
+            self._speaking.connection_lost(exc)
+
+    # ── whose turn it is ────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_request(self) -> None:
+        """A request begins: it is our turn. The one before may still be about its end, though its answer has left."""
+        self._requests += 1
+        self.work()
+
+    def end_request(self) -> None:
+        """A request ends: it is the client's turn, unless the next has begun."""
+        self._requests -= 1
+        if not self._requests:
+            self.wait_for_client()
+
+    def wait_for_client(self, allowed_seconds: float | None = None) -> None:
+        """It is the client's turn, for so long (``None``: as long as any silence may last)."""
+        self._connections.wait_for(self, allowed_seconds)
+
+    def work(self) -> None:
+        """It is our turn."""
+        self._connections.work_for(self)
+
+    def is_stuck(self, now: float, longest: float) -> bool:
+        """Whether the client has taken nothing of what waits to be sent for too long.
+
+        What waits in the system is asked for too: a slow client may empty megabytes of it before it takes from ours.
+        """
+        unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        taken = self._acknowledged() if unsent else 0
+        if unsent == 0 or unsent < self._unsent or self._unsent == 0 or taken != self._taken:
+            self._unsent_since = now
+        self._unsent, self._taken = unsent, taken
+        return unsent > 0 and now - self._unsent_since > longest
+
+    def _acknowledged(self) -> int:
+        """How many bytes the other side has acknowledged in all; 0 where the system does not tell."""
+        if _TCP_INFO is None or self.accepted is None:
+            return 0
+        try:
+            told = self.accepted.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
+            return int(struct.unpack_from("=Q", told, _BYTES_ACKED)[0])
+        except (OSError, struct.error):  # closed, or a system that knows less
+            return 0
+
+    def end(self, *, told: bool = False) -> None:
+        """Close at once. ``told``: say why when the client has begun to ask."""
+        self._connections.leave(self)
+        if self._transport is None:
+            if self.handshake is not None:
+                self.handshake.cancel()
+            return
+        if told and self._heard_anything and self._speaks_http and self._transport.get_write_buffer_size() == 0:
+            self._transport.write(_TOO_SLOW)
+            self._transport.close()
+            # The system takes so little at once, but for one whose client reads nothing.
+            asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._transport.abort)
+        else:
+            self._transport.abort()
+
+
+class _Line:
+    """A transport whose protocol is changed at the connection in front of it."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        self._transport = transport
+        self._connection = connection
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.get_extra_info = transport.get_extra_info
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Speak by another protocol from now on."""
+        self._connection.speak(cast("asyncio.Protocol", protocol))
+
+
+class Connections:
+    """Every connection of one listener. ``sweep`` is to be called often."""
+
+    def __init__(self, limits: Limits, trusted: Collection[Network]) -> None:
+        """``trusted``: the networks of reverse proxies, behind which many clients stand."""
+        self.limits = limits
+        self.protocol_of: MakeProtocol = lambda _: asyncio.Protocol()
+        self._trusted = tuple(trusted)
+        self._all: set[Connection] = set()
+        self._waiting: dict[Connection, None] = {}  # in the order in which they began to wait
+        self._by_address: dict[str, dict[Connection, None]] = {}
+        self._in_flight: dict[str, int] = {}
+
+    def speak_by(self, make_protocol: MakeProtocol) -> None:
+        """Say which protocol speaks on each connection; before the first is admitted."""
+        self.protocol_of = make_protocol
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def admit(self, host: str) -> Connection | None:
+        """A place for a client from there; if need be that of one who only keeps us waiting. ``None``: no place."""
+        exempt = self.stands_for_many(host)
+        address = grouped(host)
+        mine = self._by_address.get(address, {})
+        if not exempt and len(mine) >= self.limits.per_address and not self._make_room(mine):
+            return None
+        if len(self._all) >= self.limits.total and not self._make_room(self._waiting):
+            return None
+        connection = Connection(self, address, exempt=exempt)
+        self._all.add(connection)
+        self._by_address.setdefault(address, {})[connection] = None
+        self.wait_for(connection)
+        return connection
+
+    def stands_for_many(self, host: str) -> bool:
+        """Whether that address is of this machine, or of a reverse proxy that is trusted."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return address.is_loopback or any(address in network for network in self._trusted)
+
+    def make_any_room(self) -> bool:
+        """Close the one that has kept us waiting longest; whether there was one."""
+        return self._make_room(self._waiting)
+
+    def _make_room(self, among: dict[Connection, None]) -> bool:
+        if among is self._waiting:  # which is in order
+            oldest = next(iter(among), None)
+        else:
+            waiting = (one for one in among if one in self._waiting)
+            oldest = min(waiting, key=lambda one: one.waits_since, default=None)
+        if oldest is None:
+            return False
+        oldest.end()
+        return True
+
+    def wait_for(self, connection: Connection, allowed_seconds: float | None = None) -> None:
+        """It is that client's turn."""
+        if connection not in self._all:
+            return
+        now = asyncio.get_running_loop().time()
+        allowed = self.limits.silent_seconds if allowed_seconds is None else allowed_seconds
+        connection.waits_since, connection.deadline = now, now + allowed
+        self._waiting.pop(connection, None)
+        self._waiting[connection] = None
+
+    def work_for(self, connection: Connection) -> None:
+        """It is our turn."""
+        self._waiting.pop(connection, None)
+
+    def leave(self, connection: Connection) -> None:
+        """The connection is gone, or as good as gone."""
+        self._all.discard(connection)
+        self._waiting.pop(connection, None)
+        mine = self._by_address.get(connection.address)
+        if mine is not None:
+            mine.pop(connection, None)
+            if not mine:
+                del self._by_address[connection.address]
+
+    def sweep(self) -> int:
+        """Close whoever is silent, or takes nothing of what is sent, for too long; returns how many."""
+        now = asyncio.get_running_loop().time()
+        late = [one for one in self._waiting if now > one.deadline]
+        stuck = [one for one in self._all if one.is_stuck(now, self.limits.silent_seconds)]
+        for connection in late:
+            connection.end(told=True)
+        for connection in stuck:
+            connection.end()
+        return len(late) + len(stuck)
+
+    def end_all(self) -> None:
+        """Close every one."""
+        for connection in list(self._all):
+            connection.end()
+
+    @contextmanager
+    def in_flight(self, host: str) -> Iterator[bool]:
+        """A request that a proxy passed on for that address; whether it may go on."""
+        address = grouped(host)
+        if self._in_flight.get(address, 0) >= self.limits.per_address:
+            yield False
+            return
+        self._in_flight[address] = self._in_flight.get(address, 0) + 1
+        try:
+            yield True
+        finally:
+            self._in_flight[address] -= 1
+            if not self._in_flight[address]:
+                del self._in_flight[address]
+
+
+def grouped(host: str) -> str:
+    """The address as it is counted: of IPv6 the network that one customer is given."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), _SITE_PREFIX), strict=False))

@@ -1,0 +1,125 @@
+"""Connections to addresses that people name: resolved once, never into this machine or its networks unless allowed.
+
+What is checked is the very address that is connected to, so that a name that changes its answer gains nothing, and
+however it is written: names, decimal and hexadecimal forms all become an address first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any, Final
+
+import aiohttp
+
+from shoal.errors import ShoalError
+from shoal.network.addresses import parse_networks
+from shoal.network.public_addresses import Network, is_public, meanings
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""All addresses of a host, for a port. Raises ``OSError`` when it is not known."""
+Refused = Callable[[str], Awaitable[None]]
+"""Told of the host that was refused."""
+
+EVERYWHERE: Final = "all"
+
+
+class TargetRefused(ShoalError):
+    """Nobody connects there: no address of the host is public, or allowed by the setting."""
+
+    code = "target_refused"
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host, by the system."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Where connections may go that people ask for. ``allowed``: networks besides the public ones.
+
+    ``refused`` is told of each host that was refused.
+    """
+
+    allowed: tuple[Network, ...] = ()
+    resolve: Resolve = field(default=look_up, repr=False)
+    refused: Refused | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, setting: str, **options: Any) -> Outbound:
+        """As the setting says: networks with commas, or ``all``. Raises ``ValueError`` for anything else."""
+        every = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+        return cls(every if setting.strip() == EVERYWHERE else parse_networks(setting), **options)
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Those of a host's addresses to which one may connect, by one look-up.
+
+        Raises ``TargetRefused`` when there are addresses and none may be used, ``OSError`` when the host is not known.
+        """
+        found = await self.resolve(host, port)
+        usable = [text for text in found if self.permits(text)]
+        if not usable:
+            if self.refused is not None:
+                await self.refused(host)
+            raise TargetRefused("this address lies inside, and the setting does not allow it", host=host)
+        return usable
+
+    def permits(self, text: str) -> bool:
+        """Whether one may connect to the address. Something that is no address is refused."""
+        ways = meanings(text)
+        if any(one in network for one in ways for network in self.allowed):
+            return True
+        return bool(ways) and all(is_public(one) for one in ways)
+
+
+class GuardedConnector(aiohttp.TCPConnector):
+    """For an ``aiohttp`` session that talks to hosts that people name. Give it to ``open_session`` of ``site_session``,
+    which follows no redirect.
+
+    It looks at the address of every socket before it is opened. A refusal reaches the caller as
+    ``aiohttp.ClientConnectorError``.
+    """
+
+    def __init__(self, outbound: Outbound, **options: Any) -> None:
+        super().__init__(
+            use_dns_cache=False, resolver=_Resolver(outbound), socket_factory=_checked(outbound), **options
+        )
+
+
+class _Resolver(aiohttp.abc.AbstractResolver):
+    """Resolves by ``Outbound``. Addresses that are written out never come here, but to the socket alone."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[aiohttp.abc.ResolveResult]:
+        try:
+            usable = await self._outbound.addresses(host, port)
+        except TargetRefused as error:
+            raise OSError(str(error)) from None
+        kinds = [(text, socket.AF_INET6 if ":" in text else socket.AF_INET) for text in usable]
+        return [
+            {"hostname": host, "host": text, "port": port, "family": kind, "proto": 0, "flags": socket.AI_NUMERICHOST}
+            for text, kind in kinds
+            if family in {socket.AF_UNSPEC, kind}
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _checked(outbound: Outbound) -> Callable[[Any], socket.socket]:
+    def open_socket(info: Any) -> socket.socket:
+        family, kind, protocol, _, place = info
+        if not outbound.permits(str(place[0])):
+            raise OSError("this address lies inside, and the setting does not allow it")
+        return socket.socket(family, kind, protocol)
+
+    return open_socket

@@ -1,0 +1,1 @@
+"""Orders and the irreversible actions on them."""

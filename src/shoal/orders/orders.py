@@ -1,0 +1,318 @@
+"""Paid orders: first the goods or the word the shop sends, then, and only then, the confirmation of the shipment.
+
+A group price is completed before either. The order's page is looked at before the first of them: it may say that nobody
+paid, and it knows what was bought. Each act is an intent row before it is done, so that it is done at most once per
+order, for ever; what a crash cut in two is ``uncertain`` and never repeated blindly: the site is asked, or the owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
+
+import structlog
+from aiolimiter import AsyncLimiter
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Link, now_ms
+from shoal.errors import InvalidInput, NeedsOwner, StoreError, TemporaryFailure
+from shoal.messages.outbox import Letter, Outbox
+from shoal.messages.replies import Asked, fill, variables
+from shoal.messages.sendings import OutboxKind, Sending, SendOutcome
+from shoal.orders.order_book import Act, Intent, IntentState, News, Order, OrderBook, Why
+from shoal.orders.order_news import TAKE_UP_MS
+from shoal.orders.order_rows import PAGE
+from shoal.orders.order_status import NOTHING_DUE, OrderStatus
+from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
+from shoal.xianyu.trade_texts import status_told
+
+log = structlog.get_logger("shoal.orders")
+
+
+ECHO_GRACE_SECONDS = 0.5
+"""How long the echo of a message that nobody answered may take to tell that it arrived."""
+
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 300.0
+"""When orders are looked at again whose news could not be stored."""
+
+PAGE_LAG_SECONDS = 3.0
+"""How far an order's page may be behind its paid card: it is looked at once more before it is believed."""
+
+
+class Orders:
+    """Serves the paid orders of one connection, one at a time."""
+
+    def __init__(
+        self,
+        link: Link,
+        outbox: Outbox,
+        mtop: MtopClient,
+        book: OrderBook,
+        *,
+        account_id: str,
+        pace: AsyncLimiter,
+        clock_set_ms: int = 0,
+    ) -> None:
+        """``pace``: of the calls to the site. ``clock_set_ms``: how far our clock was set forward since what is stored
+        was written."""
+        self._link = link
+        self._outbox = outbox
+        self._mtop = mtop
+        self._book = book
+        self._account_id = account_id
+        self._pace = pace
+        self._clock_set_ms = clock_set_ms
+        self._turn = asyncio.Lock()
+        self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._unpaid: dict[str, bool] = {}
+        """Of each order that was looked at over this connection: whether its page says that nobody has paid it."""
+        outbox.on_echo(self._echoed)
+
+    async def take_up(self) -> None:
+        """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``.
+
+        What it hears and cannot store is asked again later: a full disk is no reason to end the connection.
+        """
+        wait = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                await self._look_back()
+                break
+            except StoreError as error:
+                log.warning("orders not looked at", account=self._account_id, why=error.code, wait_seconds=wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        await self.go_on()
+
+    async def _look_back(self) -> None:
+        horizon = now_ms() - TAKE_UP_MS - self._clock_set_ms
+        for order in await self._book.give_up(self._account_id, older_than_ms=horizon):
+            log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
+        unfinished = await self._book.unfinished(self._account_id)
+        for order in [*unfinished, *await self._book.unsettled(self._account_id, newer_than_ms=horizon)]:
+            await self._look_up(order)  # it may have been cancelled, or served by a person, while nobody listened
+
+    async def _echoed(self, sending: Sending) -> None:
+        """A message that nobody answered has come back after all: its order goes on."""
+        order_id = sending.row.order_id
+        if order_id and await self._book.heed_outbox(self._account_id, order_id):
+            self._book.look(self._account_id)
+
+    async def go_on(self) -> None:
+        """Serve whatever is due. Raises as ``serve``."""
+        for order in await self._book.unfinished(self._account_id):
+            await self.serve(order)
+
+    async def serve(self, order: Order) -> None:
+        """Do what is due for an order: complete its group price, send the shop's word, confirm; each if it is due now.
+
+        Raises ``NeedsOwner`` when the site wants its owner, or what ended the socket.
+        """
+        async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
+            if order.order_id not in self._unpaid:
+                await self._look_up(order)
+            if self._unpaid.get(order.order_id) and await self._is_due_by_its_card(order):
+                await asyncio.sleep(PAGE_LAG_SECONDS)
+                await self._look_up(order)
+            async with self._turn:
+                await self._do_what_is_due(order)
+
+    async def _do_what_is_due(self, order: Order) -> None:
+        while (due := await self._book.next_due(self._account_id, order.order_id)) is not None:
+            account = self._link.current()
+            if account is None or not self._link.allows():
+                return
+            if not await self._do(account, *due):
+                return
+
+    async def _is_due_by_its_card(self, order: Order) -> bool:
+        """Whether the shop's word comes next, and nobody but the card asks for it."""
+        due = await self._book.next_due(self._account_id, order.order_id)
+        return due is not None and due[1].action == Act.PAID_MESSAGE and due[1].detail != Why.ASKED
+
+    async def _do(self, account: Account, order: Order, intent: Intent) -> bool:
+        """Do, or decide about, one act that is due. False: it stays due, and nothing more is to be tried now."""
+        match Act(intent.action):
+            case Act.FREE_SHIPPING:
+                return await self._complete_group(account, order, intent)
+            case Act.PAID_MESSAGE:
+                return await self._say(account, order, intent)
+            case Act.CONFIRM:
+                return await self._confirm(account, order, intent)
+
+    # ── the acts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _complete_group(self, account: Account, order: Order, intent: Intent) -> bool:
+        """Only when there is something to hand out afterwards: completing is a promise to the buyer."""
+        if not account.free_shipping and intent.detail != Why.ASKED:
+            return await self._settle(order, Act.FREE_SHIPPING, IntentState.NOT_NEEDED, "free_shipping_off")
+        order = await self._filled_in(account, order)
+        item_id, why_not = order.item_id, self._cannot_say(account, order)
+        if why_not:
+            return await self._settle(order, Act.FREE_SHIPPING, IntentState.FAILED, why_not)
+        if item_id is None:
+            return await self._settle(order, Act.FREE_SHIPPING, IntentState.FAILED, Why.INCOMPLETE)
+
+        def still_wanted() -> bool:
+            now = self._link.current()
+            return now is not None and (now.free_shipping or intent.detail == Why.ASKED)
+
+        return await self._tell_site(
+            order,
+            Act.FREE_SHIPPING,
+            lambda: self._mtop.free_shipping(order.order_id, item_id, order.buyer_id),
+            still_wanted,
+        )
+
+    async def _say(self, account: Account, order: Order, intent: Intent) -> bool:
+        order = await self._filled_in(account, order)
+        why_not = self._cannot_say(account, order)
+        if self._unpaid.get(order.order_id) and intent.detail != Why.ASKED:
+            why_not = Why.NOT_PAID
+        if why_not:
+            log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
+            return await self._settle(order, Act.PAID_MESSAGE, IntentState.FAILED, why_not)
+        text = _word_for(account, order)
+        if not text:
+            return await self._settle(order, Act.PAID_MESSAGE, IntentState.NOT_NEEDED, Why.NOTHING_TO_SEND)
+        if not await self._book.begin_intent(self._account_id, order.order_id, Act.PAID_MESSAGE):
+            return True
+        asked = Asked(text="", chat_id=order.chat_id, buyer_id=order.buyer_id, buyer_name="", item_id=order.item_id)
+        letter = Letter(
+            chat_id=order.chat_id,
+            buyer_id=order.buyer_id,
+            text=fill(text, {**variables(asked), "order_id": order.order_id}),
+            kind=OutboxKind.PAID,
+            order_id=order.order_id,
+        )
+
+        async def is_still_due() -> bool:
+            now = await self._book.order(self._account_id, order.order_id)
+            return now is not None and now.status not in NOTHING_DUE
+
+        try:
+            sent = await self._outbox.send(letter, is_still_due)
+        except (TemporaryFailure, NeedsOwner):
+            await self._settle(order, Act.PAID_MESSAGE, IntentState.PENDING)
+            raise
+        state = {
+            SendOutcome.SENT: IntentState.DONE,
+            SendOutcome.REFUSED: IntentState.FAILED,
+            SendOutcome.UNCERTAIN: IntentState.UNCERTAIN,
+            SendOutcome.DROPPED: IntentState.PENDING,
+        }[sent.outcome]
+        await self._settle(order, Act.PAID_MESSAGE, state, "" if state is IntentState.PENDING else sent.reason)
+        if state is IntentState.UNCERTAIN:
+            await asyncio.sleep(ECHO_GRACE_SECONDS)
+            await self._book.heed_outbox(self._account_id, order.order_id)
+        return state is not IntentState.PENDING
+
+    async def _confirm(self, account: Account, order: Order, intent: Intent) -> bool:
+        if not account.auto_confirm and intent.detail != Why.ASKED:
+            return await self._settle(order, Act.CONFIRM, IntentState.NOT_NEEDED, "auto_confirm_off")
+
+        def still_wanted() -> bool:
+            now = self._link.current()
+            return now is not None and (now.auto_confirm or intent.detail == Why.ASKED)
+
+        return await self._tell_site(
+            order, Act.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted
+        )
+
+    async def _tell_site(
+        self, order: Order, act: Act, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
+    ) -> bool:
+        """Announce an act, make the call that does it, and say what became of it."""
+        await self._pace.acquire()
+        if not await self._book.begin_intent(self._account_id, order.order_id, act):
+            return True  # somebody else has begun it, or the order moved on
+        if not self._link.allows() or not still_wanted():
+            await self._settle(order, act, IntentState.PENDING)
+            return self._link.allows()
+        state, detail = IntentState.DONE, ""
+        try:
+            await call()
+        except MtopRefused as refusal:
+            state, detail = IntentState.FAILED, refusal.ret_code
+        except InvalidInput as refusal:  # an id that is no number: the call was never made
+            state, detail = IntentState.FAILED, refusal.code
+        except OutcomeUncertain:
+            state, detail = IntentState.UNCERTAIN, Why.NO_ANSWER
+        except (TemporaryFailure, NeedsOwner):
+            await self._settle(order, act, IntentState.PENDING)
+            raise
+        await self._settle(order, act, state, detail)
+        log.info("order served", account=self._account_id, order=order.order_id, act=act.value, outcome=state.value)
+        if act is Act.FREE_SHIPPING:
+            self._unpaid.pop(order.order_id, None)  # what its page says of a payment has changed
+        if state is not IntentState.DONE:
+            await self._look_up(order)  # it may be shipped all the same
+        return True
+
+    async def _settle(self, order: Order, act: Act, state: IntentState, detail: str = "") -> bool:
+        await self._book.settle_intent(self._account_id, order.order_id, act, state, detail)
+        return True
+
+    # ── what must be known ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _cannot_say(self, account: Account, order: Order) -> str:
+        """Why the shop has no word for an order; empty when it has, or needs none."""
+        if not order.buyer_id or not order.chat_id:
+            return Why.INCOMPLETE
+        if order.item_id is None and _depends_on_item(account):
+            return Why.UNKNOWN_ITEM
+        item = account.item(order.item_id)
+        if _word_for(account, order) or (item is not None and item.nothing_to_send):
+            return ""
+        return Why.NO_PAID_MESSAGE
+
+    async def _filled_in(self, account: Account, order: Order) -> Order:
+        """The order, with what the site says of it when its card did not say enough. An item id is never invented."""
+        knows_item = order.item_id is not None or (not order.group_price and not _depends_on_item(account))
+        if order.buyer_id and knows_item:
+            return order
+        return await self._look_up(order) or order
+
+    async def _look_up(self, order: Order) -> Order | None:
+        """Ask the site about an order and note what it says; ``None``, and no harm, when it does not answer.
+
+        Raises ``NeedsOwner``.
+        """
+        await self._pace.acquire()
+        if not self._link.allows():
+            return None
+        try:
+            seen = await self._mtop.order_detail(order.order_id)
+        except (MtopRefused, InvalidInput, TemporaryFailure) as failure:
+            self._unpaid[order.order_id] = isinstance(failure, MtopRefused) and failure.denies_existence
+            log.info("order not looked up", account=self._account_id, order=order.order_id, why=failure.code)
+            return None
+        status = status_told(seen.status_words)
+        self._unpaid[order.order_id] = status == OrderStatus.PROCESSING
+        news = News(
+            order_id=order.order_id,
+            status=status,
+            source=PAGE,
+            item_id=seen.item_id or None,
+            buyer_id="" if order.buyer_id else seen.buyer_id,
+            amount=seen.amount,
+            quantity=seen.quantity,
+            spec_name=seen.spec_name,
+            spec_value=seen.spec_value,
+            words=seen.status_words,
+        )
+        return (await self._book.hear(self._account_id, news))[0]
+
+
+def _depends_on_item(account: Account) -> bool:
+    """Whether what a paid order gets is set for single items."""
+    return any(item.paid_message or item.nothing_to_send for item in account.items)
+
+
+def _word_for(account: Account, order: Order) -> str:
+    """What the shop sends for a paid order; empty when nothing is set, or nothing is to be sent."""
+    item = account.item(order.item_id)
+    if item is not None and item.nothing_to_send:
+        return ""
+    return (item.paid_message if item else "") or account.paid_message

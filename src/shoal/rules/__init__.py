@@ -1,0 +1,1 @@
+"""Rules: which words of a buyer get which answer."""

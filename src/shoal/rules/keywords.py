@@ -1,0 +1,161 @@
+"""Editing an account's rules: each function takes the rules as they are and returns them as they shall be.
+
+Rules that an edit does not speak of stay, with their ids, so that the journal can say what was added, removed and
+edited, and nothing is lost that the caller's format cannot express.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from shoal.errors import InvalidInput
+from shoal.rules.folding import folded
+from shoal.rules.rule import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS, MAX_RULES, Part, Rule, RuleKind, in_order
+
+Rules = tuple[Rule, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeywordRow:
+    """One text rule as the compatible routes send it. ``item_id`` empty or ``None`` means every item."""
+
+    keyword: str
+    reply: str
+    item_id: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What must be unique."""
+        return (self.keyword, self.item_id or "")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The reply as what a rule says; nothing when it is empty."""
+        return (Part(text=self.reply),) if self.reply else ()
+
+    def stripped(self) -> KeywordRow:
+        """Without outer blanks about keyword and item."""
+        return replace(self, keyword=self.keyword.strip(), item_id=(self.item_id or "").strip() or None)
+
+
+def replace_general(rules: Rules, pairs: Iterable[tuple[str, str]]) -> Rules:
+    """Replace the general text rules; item-bound rules, pictures and all that this form cannot express stay."""
+    rows = [KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs]
+    kept = [rule for rule in rules if not is_plain_text(rule) or rule.item_ids]
+    return _merge(rules, kept, rows)
+
+
+def replace_text(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
+    """Replace every text rule, general and item-bound; pictures and all that this form cannot express stay."""
+    return _merge(rules, [rule for rule in rules if not is_plain_text(rule)], list(rows))
+
+
+def check_rows(rows: Sequence[KeywordRow]) -> None:
+    """Refuse rows that could replace nothing, whatever the rules are. Raises ``InvalidInput``."""
+    _check([row.stripped() for row in rows], [])
+
+
+def check_row(row: KeywordRow) -> None:
+    """Refuse a row that could stand in no list. Raises ``InvalidInput``."""
+    if not folded(row.keyword).strip():
+        raise InvalidInput("a keyword is empty", code="empty_keyword")
+    if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
+        raise InvalidInput(
+            f"a keyword has at most {MAX_KEYWORD_CHARACTERS} characters, a reply {MAX_REPLY_CHARACTERS}",
+            code="keyword_too_long",
+            keyword=row.keyword[:MAX_KEYWORD_CHARACTERS],
+            keyword_limit=MAX_KEYWORD_CHARACTERS,
+            reply_limit=MAX_REPLY_CHARACTERS,
+        )
+
+
+def without_index(rules: Rules, index: int) -> Rules:
+    """Remove the rule at that place of the lists that the API shows."""
+    if not 0 <= index < len(rules):
+        raise InvalidInput("there is no rule at that place", code="bad_keyword_index")
+    return rules[:index] + rules[index + 1 :]
+
+
+def without_rule(rules: Rules, rule_id: str) -> Rules:
+    """Remove one rule by its id."""
+    kept = tuple(rule for rule in rules if rule.id != rule_id)
+    if len(kept) == len(rules):
+        raise InvalidInput("there is no such rule", code="unknown_rule")
+    return kept
+
+
+def with_image(rules: Rules, keyword: str, item_id: str | None, picture: Part) -> Rules:
+    """Add a rule that answers a keyword with a picture. A simple rule of that keyword and item is refused."""
+    row = KeywordRow(keyword=keyword, reply="", item_id=item_id).stripped()
+    _check([row], [])
+    if any(rule.is_simple and rule.key == row.key for rule in rules):
+        raise InvalidInput("a rule has that keyword", code="keyword_exists", keyword=row.keyword)
+    if len(rules) >= MAX_RULES:
+        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    rule = Rule.simple(id=new_rule_id(), keyword=row.keyword, item_id=row.item_id, position=next_position(rules))
+    return in_order((*rules, replace(rule, parts=(picture,))))
+
+
+def is_plain_text(rule: Rule) -> bool:
+    """Whether the compatible routes can express all of it: one keyword, at most one item, a text and nothing else."""
+    return rule.is_simple and rule.kind is RuleKind.TEXT
+
+
+def new_rule_id() -> str:
+    """An id for a rule, which nobody had before."""
+    return secrets.token_hex(8)
+
+
+def next_position(rules: Iterable[Rule]) -> int:
+    """The position after every rule."""
+    return 1 + max((rule.position for rule in rules), default=-1)
+
+
+def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
+    rows = [row.stripped() for row in rows]
+    _check(rows, kept)
+    known = {rule.key: rule for rule in before if is_plain_text(rule)}
+    rich = {rule.key: rule for rule in reversed(kept) if rule.key not in known}
+    rows, told = [row for row in rows if row.key not in rich], [row for row in rows if row.key in rich]
+    edited = {row.key: _told(rich[row.key], row) for row in told}
+    merged = [edited.get(rule.key, rule) if rich.get(rule.key) is rule else rule for rule in kept]
+    place = next_position(before)
+    ordered = 0
+    for row in rows:
+        rule = known.get(row.key)
+        if rule is not None and rule.position >= ordered:
+            ordered = rule.position
+            merged.append(rule if rule.reply == row.reply else replace(rule, parts=row.parts))
+            continue
+        ordered, place = place, place + 1
+        if rule is not None:
+            merged.append(replace(rule, parts=row.parts, position=ordered))
+        else:
+            merged.append(
+                Rule.simple(
+                    id=new_rule_id(), keyword=row.keyword, reply=row.reply, item_id=row.item_id, position=ordered
+                )
+            )
+    return in_order(merged)
+
+
+def _told(rule: Rule, row: KeywordRow) -> Rule:
+    """A rule that says more than a row can, with the row's reply as its first text: all the rest stays."""
+    if row.reply == rule.reply:
+        return rule
+    if rule.kind is RuleKind.IMAGE:
+        raise InvalidInput("a rule with a picture has that keyword", code="image_keyword_exists", keyword=row.keyword)
+    return replace(rule, parts=(*row.parts, *rule.parts[1:]))
+
+
+def _check(rows: Sequence[KeywordRow], kept: Sequence[Rule]) -> None:
+    if len(rows) + len(kept) > MAX_RULES:
+        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        check_row(row)
+        if row.key in seen:
+            raise InvalidInput("a keyword stands twice", code="duplicate_keyword", keyword=row.keyword, item=row.key[1])
+        seen.add(row.key)

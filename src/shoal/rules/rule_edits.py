@@ -1,0 +1,314 @@
+"""Editing an account's rules with all that a rule can be: from the rules as they are to those as they shall be.
+
+``values`` are fields of a rule by name, as plain values: ``words``, ``word_mode``, ``match_mode``, ``item_ids``,
+``priority``, ``schedule`` (rows of a span), ``parts`` (rows of a part), ``delay_seconds``, ``cooldown_seconds``,
+``active``. Every refusal is an ``InvalidInput`` whose code has a sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
+from typing import Any
+
+from shoal.errors import InvalidInput
+from shoal.rules.folding import folded
+from shoal.rules.keywords import Rules, next_position
+from shoal.rules.rule import (
+    MAX_KEYWORD_CHARACTERS,
+    MAX_REPLY_CHARACTERS,
+    MAX_RULES,
+    MatchMode,
+    Part,
+    Rule,
+    WordMode,
+    in_order,
+)
+from shoal.rules.schedule import Schedule, Span
+
+MAX_RULE_WORDS = 50
+MAX_ACCOUNT_WORDS = 20_000
+MAX_ITEM_IDS = 500
+MAX_SPANS = 20
+MAX_PARTS = 10
+MAX_PRIORITY = 1_000
+MAX_DELAY_SECONDS = 300.0
+MAX_COOLDOWN_SECONDS = 7 * 24 * 3600
+
+_RULE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_ITEM_ID = re.compile(r"[0-9A-Za-z]{1,64}")
+
+Values = Mapping[str, Any]
+
+
+def with_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
+    """Add a rule after all others of its priority."""
+    return _checked((*rules, _made(Rule(id=rule_id, words=("?",), position=next_position(rules)), values)))
+
+
+def with_changed_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
+    """Change some fields of a rule; the others stay."""
+    if all(rule.id != rule_id for rule in rules):
+        raise InvalidInput("there is no such rule", code="unknown_rule")
+    return _checked(tuple(_made(rule, values) if rule.id == rule_id else rule for rule in rules))
+
+
+def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Rules:
+    """Ask the rules in that order, some of them with another priority than before.
+
+    Every rule is named once, and none before one that then has a higher priority.
+    """
+    known = {rule.id: rule for rule in rules}
+    for rule_id, priority in (priorities or {}).items():
+        if rule_id not in known:
+            raise InvalidInput("there is no such rule", code="unknown_rule")
+        known[rule_id] = replace(known[rule_id], priority=_priority(priority))
+    if len(ids) != len(known) or set(ids) != set(known):
+        raise InvalidInput("the order names every rule once", code="order_incomplete")
+    places = sorted({rule.position for rule in rules})
+    if len(places) < len(rules):
+        places = list(range(len(rules)))
+    ordered = tuple(_placed(known[rule_id], place) for rule_id, place in zip(ids, places, strict=True))
+    for before, after in pairwise(ordered):
+        if before.priority < after.priority:
+            raise InvalidInput(
+                "a rule of a lower priority cannot come first",
+                code="order_against_priority",
+                keyword=before.keyword,
+                priority=before.priority,
+                other=after.keyword,
+                other_priority=after.priority,
+            )
+    return in_order(ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A rule that shall be there. Without an ``id`` it is the one that answers the same words in the same places and at
+    the same times, if there is one; else a new one, under ``new_id``.
+    """
+
+    values: Values
+    id: str = ""
+    new_id: str = ""
+
+
+def replaced(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
+    """Replace every rule by these, in this order. One that is known already is edited, so that its history goes on;
+    what a rule leaves out is as in a new one.
+    """
+    made = list(_identified(rules, wanted, {row.id for row in wanted}))
+    return _checked(_kept_in_place(rules, made) or _placed_anew(rules, made))
+
+
+def _kept_in_place(rules: Rules, made: Sequence[Rule]) -> Rules | None:
+    """The rules where they were, new ones after all others; ``None`` when that is not the order in which they come."""
+    known = {rule.id: rule.position for rule in rules}
+    free = count(next_position(rules))
+    placed = tuple(_placed(rule, known[rule.id] if rule.id in known else next(free)) for rule in made)
+    last: dict[int, int] = {}
+    for rule in placed:
+        if rule.position <= last.get(rule.priority, -1):
+            return None
+        last[rule.priority] = rule.position
+    return placed
+
+
+def _placed_anew(rules: Rules, made: Sequence[Rule]) -> Rules:
+    known = {rule.id: rule.position for rule in rules}
+    placed: list[Rule] = []
+    last = -1
+    for rule in made:
+        position = known.get(rule.id, -1)
+        last = position if position > last else last + 1
+        placed.append(_placed(rule, last))
+    return tuple(placed)
+
+
+def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
+    """Add these rules after all others of their priority, in this order. One that is known already is edited instead
+    (also by an id that nobody has, if it answers the same): what is left out of it stays, and it stays where it is.
+    """
+    known = {rule.id: rule for rule in rules}
+    found: dict[str, Rule] = {}
+    place = next_position(rules)
+    for row, rule in zip(wanted, _identified(rules, wanted, set(known)), strict=True):
+        if rule.id in known:
+            found[rule.id] = _made(known[rule.id], row.values)
+        else:
+            found[rule.id], place = replace(rule, position=place), place + 1
+    return _checked((*(found.pop(rule.id, rule) for rule in rules), *found.values()))
+
+
+def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iterator[Rule]:
+    """The wanted rules as new ones, each under its id. An id that is ``taken`` is that of the rule that names it."""
+    names = [row.id for row in wanted if row.id]
+    for rule_id in names:
+        check_rule_id(rule_id)
+    named = set(names)
+    if len(named) != len(names):
+        raise InvalidInput("an id stands twice", code="duplicate_rule_id")
+    by_question: dict[object, list[str]] = {}
+    for rule in reversed(rules):
+        if rule.id not in named:
+            by_question.setdefault(_question(rule), []).append(rule.id)
+    for row in wanted:
+        rule = _made(Rule(id=row.id or row.new_id, words=("?",)), row.values)
+        alike = by_question.get(_question(rule)) if not row.id or row.id not in taken else None
+        yield replace(rule, id=alike.pop()) if alike else rule
+
+
+def check_rule_id(rule_id: str) -> None:
+    """Refuse what is no id of a rule. Raises ``InvalidInput``."""
+    if not _RULE_ID.fullmatch(rule_id):
+        raise InvalidInput("this is no id of a rule", code="bad_rule_id")
+
+
+def _question(rule: Rule) -> object:
+    """What a rule answers: two rules of which this is the same are alike, whatever they say."""
+    return (frozenset(rule.words), rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What leads from one list of rules to another."""
+
+    added: tuple[Rule, ...]
+    removed: tuple[Rule, ...]
+    edited: tuple[tuple[Rule, Rule], ...]
+    unchanged: int
+
+
+def edits_between(before: Rules, after: Rules) -> Edits:
+    """What an edit would do, by the rules' ids."""
+    old, new = {rule.id: rule for rule in before}, {rule.id: rule for rule in after}
+    return Edits(
+        added=tuple(rule for rule in after if rule.id not in old),
+        removed=tuple(rule for rule in before if rule.id not in new),
+        edited=tuple((old[rule.id], rule) for rule in after if rule.id in old and old[rule.id] != rule),
+        unchanged=sum(old.get(rule.id) == rule for rule in after),
+    )
+
+
+def _placed(rule: Rule, position: int) -> Rule:
+    return rule if rule.position == position else replace(rule, position=position)
+
+
+def _checked(rules: Rules) -> Rules:
+    """The rules in order, if they may stand beside each other."""
+    if len(rules) > MAX_RULES:
+        raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
+    if sum(len(rule.words) for rule in rules) > MAX_ACCOUNT_WORDS:
+        raise InvalidInput(
+            f"at most {MAX_ACCOUNT_WORDS} words in all rules", code="too_many_words_in_all", limit=MAX_ACCOUNT_WORDS
+        )
+    simple: set[tuple[str, str]] = set()
+    for rule in rules:
+        if rule.is_simple:
+            if rule.key in simple:
+                raise InvalidInput("two rules have that keyword", code="rule_exists", keyword=rule.keyword)
+            simple.add(rule.key)
+    return in_order(rules)
+
+
+# ── one rule ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _made(rule: Rule, values: Values) -> Rule:
+    """The rule with those values. ``words`` are checked in the mode that the rule then has."""
+    checked = {name: check(values[name]) for name, check in _CHECKS.items() if name in values}
+    made = replace(rule, **checked)
+    if "words" in values or "match_mode" in values:
+        made = replace(made, words=_words(values.get("words", made.words), made.match_mode))
+    return made
+
+
+def _words(given: Sequence[str], mode: MatchMode) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(given if mode is MatchMode.REGEX else (word.strip() for word in given)))
+    if not words or not all(folded(word).strip() for word in words):
+        raise InvalidInput("a rule has words, and none is empty", code="empty_keyword")
+    if len(words) > MAX_RULE_WORDS:
+        raise InvalidInput(f"at most {MAX_RULE_WORDS} words", code="too_many_words", limit=MAX_RULE_WORDS)
+    for word in words:
+        if len(word) > MAX_KEYWORD_CHARACTERS:
+            raise InvalidInput(
+                f"a word has at most {MAX_KEYWORD_CHARACTERS} characters",
+                code="keyword_too_long",
+                keyword=word[:MAX_KEYWORD_CHARACTERS],
+                keyword_limit=MAX_KEYWORD_CHARACTERS,
+                reply_limit=MAX_REPLY_CHARACTERS,
+            )
+    return words
+
+
+def _item_ids(given: Sequence[str]) -> tuple[str, ...]:
+    ids = tuple(dict.fromkeys(item_id.strip() for item_id in given))
+    if len(ids) > MAX_ITEM_IDS:
+        raise InvalidInput(f"at most {MAX_ITEM_IDS} items in one rule", code="too_many_items", limit=MAX_ITEM_IDS)
+    for item_id in ids:
+        if not _ITEM_ID.fullmatch(item_id):
+            raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
+    return ids
+
+
+def _priority(given: int) -> int:
+    if not -MAX_PRIORITY <= given <= MAX_PRIORITY:
+        raise InvalidInput(f"a priority is ±{MAX_PRIORITY} at most", code="bad_priority", limit=MAX_PRIORITY)
+    return given
+
+
+def _schedule(given: Sequence[Mapping[str, Any]]) -> Schedule:
+    if len(given) > MAX_SPANS:
+        raise InvalidInput(f"at most {MAX_SPANS} spans in one rule", code="too_many_spans", limit=MAX_SPANS)
+    try:
+        spans = tuple(Span(**{**row, "weekdays": tuple(sorted(row["weekdays"]))}) for row in given)
+    except ValueError as error:
+        raise InvalidInput(f"a span of hours cannot be used: {error}", code="bad_schedule") from None
+    return tuple(dict.fromkeys(spans))
+
+
+def _parts(given: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    if len(given) > MAX_PARTS:
+        raise InvalidInput(f"at most {MAX_PARTS} messages in one answer", code="too_many_parts", limit=MAX_PARTS)
+    for row in given:
+        if len(row.get("text", "")) > MAX_REPLY_CHARACTERS:
+            raise InvalidInput("a message is too long", code="text_too_long", limit=MAX_REPLY_CHARACTERS)
+    try:
+        return tuple(Part(**row) for row in given)
+    except ValueError as error:
+        raise InvalidInput(str(error), code="bad_part") from None
+
+
+def _delay(given: Sequence[float]) -> tuple[float, float]:
+    least, most = given
+    if not 0 <= least <= most <= MAX_DELAY_SECONDS:
+        raise InvalidInput(
+            f"a delay is a range within 0 to {MAX_DELAY_SECONDS:g} seconds",
+            code="bad_delay",
+            limit=round(MAX_DELAY_SECONDS),
+        )
+    return (float(least), float(most))
+
+
+def _cooldown(given: int) -> int:
+    if not 0 <= given <= MAX_COOLDOWN_SECONDS:
+        raise InvalidInput(
+            f"a cool-down is 0 to {MAX_COOLDOWN_SECONDS} seconds", code="bad_cooldown", limit=MAX_COOLDOWN_SECONDS
+        )
+    return given
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "word_mode": WordMode,
+    "match_mode": MatchMode,
+    "item_ids": _item_ids,
+    "priority": _priority,
+    "schedule": _schedule,
+    "parts": _parts,
+    "delay_seconds": _delay,
+    "cooldown_seconds": _cooldown,
+    "active": bool,
+}
+"""What is checked by itself; the words are checked with the mode."""

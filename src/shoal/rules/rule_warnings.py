@@ -1,0 +1,148 @@
+"""Rules that can never fire, because another one always comes first, and variables that nobody knows.
+
+Pure; finds what is certain and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ahocorasick_rs import AhoCorasick
+
+from shoal.rules.folding import folded
+from shoal.rules.matcher import has_whole_word
+from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode, in_order
+from shoal.rules.schedule import covers
+
+_IN_BRACES = re.compile(r"\{\s*[A-Za-z_]{1,40}\s*\}")
+_KNOWN = frozenset(f"{{{name}}}" for name in VARIABLES)
+_MOST_CANDIDATES = 100
+"""So many earlier rules are looked at for one word. A warning may be missed; none is wrong."""
+
+
+class WarningCode(StrEnum):
+    """What is the matter with a rule."""
+
+    NEVER_FIRES = "never_fires"
+    """Whatever makes it fire makes another one fire first."""
+    WORD_NEVER_FIRES = "word_never_fires"
+    """One of its words does nothing: another rule always answers it first."""
+    UNKNOWN_VARIABLE = "unknown_variable"
+    """Its answer names something in braces that is no variable: the buyer will read the braces."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleWarning:
+    """One rule (``rule_id``), what is the matter with it, which rule comes ``before`` it (empty: none is to blame), and
+    for which ``word`` (also the one in braces).
+    """
+
+    rule_id: str
+    code: WarningCode
+    before: str = ""
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    rule: Rule
+    place: int
+    words: tuple[str, ...]
+    items: frozenset[str]
+
+
+def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
+    """Every warning, in the order of the rules. Rules that are switched off neither get one nor cause one."""
+    ready = [
+        _Ready(rule, place, tuple(_prepared(rule, word) for word in rule.words), frozenset(rule.item_ids))
+        for place, rule in enumerate(in_order(rules))
+        if rule.active
+    ]
+    earlier = _Earlier(ready)
+    return [warning for one in ready for warning in (*_about(one, earlier), *_about_answer(one.rule))]
+
+
+def _about(later: _Ready, earlier: _Earlier) -> Iterator[RuleWarning]:
+    name, shown = later.rule.id, later.rule.words
+    groups = [later.words] if later.rule.word_mode is WordMode.ALL else [(word,) for word in later.words]
+    before = [earlier.one_that_fires(later, group) for group in groups]
+    if all(before):
+        yield RuleWarning(rule_id=name, code=WarningCode.NEVER_FIRES, before=before[0])
+        return
+    for word, first in zip(shown, before, strict=False):
+        if first:
+            yield RuleWarning(rule_id=name, code=WarningCode.WORD_NEVER_FIRES, before=first, word=word)
+
+
+def _about_answer(rule: Rule) -> Iterator[RuleWarning]:
+    named = dict.fromkeys(name for part in rule.parts for name in _IN_BRACES.findall(part.text))
+    for name in named:
+        if name not in _KNOWN:
+            yield RuleWarning(rule_id=rule.id, code=WarningCode.UNKNOWN_VARIABLE, word=name)
+
+
+class _Earlier:
+    """The rules by their words, to be asked which of them comes first."""
+
+    def __init__(self, ready: Sequence[_Ready]) -> None:
+        self._by_word: defaultdict[str, list[_Ready]] = defaultdict(list)
+        self._by_pattern: defaultdict[str, list[_Ready]] = defaultdict(list)
+        for one in ready:
+            index = self._by_pattern if one.rule.match_mode is MatchMode.REGEX else self._by_word
+            for word in filter(None, dict.fromkeys(one.words)):
+                index[word].append(one)
+        self._words = list(self._by_word)
+        self._automaton = AhoCorasick(self._words) if self._words else None
+
+    def one_that_fires(self, later: _Ready, said: tuple[str, ...]) -> str:
+        """The id of a rule that comes before and fires whenever all these words are said; empty when none does."""
+        for one in self._candidates(later, said):
+            if _comes_first(one, later) and _fires(one, later.rule.match_mode, said):
+                return one.rule.id
+        return ""
+
+    def _candidates(self, later: _Ready, said: tuple[str, ...]) -> Iterator[_Ready]:
+        for word in said:
+            if later.rule.match_mode is MatchMode.REGEX:
+                yield from self._by_pattern[word][:_MOST_CANDIDATES]
+            elif self._automaton is not None:
+                hits = dict.fromkeys(hit[0] for hit in self._automaton.find_matches_as_indexes(word, overlapping=True))
+                for number in hits:
+                    yield from self._by_word[self._words[number]][:_MOST_CANDIDATES]
+
+
+def _comes_first(one: _Ready, later: _Ready) -> bool:
+    """Whether it is asked before, wherever and whenever the later one is."""
+    return (
+        one.place < later.place
+        and bool(one.items) == bool(later.items)
+        and later.items <= one.items
+        and covers(one.rule.schedule, later.rule.schedule)
+    )
+
+
+def _fires(one: _Ready, mode: MatchMode, said: tuple[str, ...]) -> bool:
+    heard = (any(_implies(mode, word, one.rule.match_mode, mine) for word in said) for mine in one.words)
+    return all(heard) if one.rule.word_mode is WordMode.ALL else any(heard)
+
+
+def _implies(mode: MatchMode, word: str, other_mode: MatchMode, other: str) -> bool:
+    """Whether a text in which ``word`` is found by ``mode`` is one in which ``other`` is found by ``other_mode``."""
+    if MatchMode.REGEX in (mode, other_mode):
+        return mode is other_mode and word == other
+    if other_mode is MatchMode.CONTAINS:
+        return other in word
+    if other_mode is MatchMode.EXACT:
+        return mode is MatchMode.EXACT and word == other
+    surely = word if mode in (MatchMode.EXACT, MatchMode.WHOLE_WORD) else f"x{word}x"  # anything may stand beside it
+    return has_whole_word(surely, other)
+
+
+def _prepared(rule: Rule, word: str) -> str:
+    if rule.match_mode is MatchMode.REGEX:
+        return word
+    return folded(word).strip() if rule.match_mode is MatchMode.EXACT else folded(word)

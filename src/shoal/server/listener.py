@@ -1,0 +1,238 @@
+"""The listening socket and the server behind it: one process, one loop, and an end that is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from shoal.api.host_names import HostNames
+from shoal.api.request_limits import RequestLimits
+from shoal.config import Settings
+from shoal.errors import ConfigError
+from shoal.network.addresses import is_loopback, parse_host_names, parse_networks, reachable_url
+from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, most_connections
+from shoal.server.acceptor import Acceptor
+from shoal.server.bounded_head import BoundedHead
+from shoal.server.heap import keep_large_blocks_apart, set_apart_what_is_loaded
+from shoal.server.open_files import allow_many_open_files
+from shoal.server.tls import Certificate
+
+log = structlog.get_logger("shoal.listener")
+
+GRACE_SECONDS = 5
+"""How long requests that are under way, and streams, may go on after the signal."""
+_BACKLOG = 2048
+_MAX_FRAME_BYTES = 4096
+"""Of a WebSocket: the console's page says next to nothing."""
+
+Announce = Callable[[FastAPI, str], None]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address, without listening yet. Raises ``ConfigError`` with a sentence."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        raise ConfigError(f"{host} is not an address of this machine; set SHOAL_HOST to another") from None
+    taken = socket.socket(family, kind, protocol)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        taken.bind(address)
+    except OSError as error:
+        taken.close()
+        raise _unusable(host, port, error) from None
+    taken.setblocking(False)
+    return taken
+
+
+def check_door(settings: Settings) -> Certificate | None:
+    """The certificate to serve with, if any. Raises ``ConfigError`` when it cannot be used, and when passwords would
+    cross a network in clear that nobody said to be trusted.
+    """
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ConfigError("TLS needs both files: set SHOAL_TLS_CERT and SHOAL_TLS_KEY (--tls-cert, --tls-key)")
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_cert, settings.tls_key)
+        certificate.context()
+        return certificate
+    proxies = parse_networks(settings.trusted_proxies)
+    if is_loopback(settings.host) or settings.allow_plain_http or not all(one.is_loopback for one in proxies):
+        return None
+    raise ConfigError(
+        f"at {settings.host} other machines would send passwords in clear. Listen on 127.0.0.1 behind a reverse proxy "
+        "with TLS; or give --tls-cert and --tls-key; or name the proxy on another machine in SHOAL_TRUSTED_PROXIES; "
+        "or, only in a network that you trust, set SHOAL_ALLOW_PLAIN_HTTP=true"
+    )
+
+
+def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
+    """Serve until SIGINT or SIGTERM; ``announce`` is called once, when connections are really accepted.
+
+    Raises what the application's start raises, and ``ConfigError`` when the address or the certificate cannot be used.
+    """
+    certificate = check_door(settings)
+    keep_large_blocks_apart()
+    set_apart_what_is_loaded()
+    limits = Limits(
+        total=most_connections(settings.max_connections, allow_many_open_files()),
+        per_address=settings.connections_per_address,
+        silent_seconds=settings.client_silence_seconds,
+    )
+    with (
+        contextlib.closing(bind(settings.host, settings.port)) as taken,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(app, settings, certificate, taken, announce, limits))
+
+
+async def _serve(
+    app: FastAPI,
+    settings: Settings,
+    certificate: Certificate | None,
+    taken: socket.socket,
+    announce: Announce,
+    limits: Limits,
+) -> None:
+    host = settings.host
+    url = reachable_url(host, taken.getsockname()[1], scheme="https" if certificate else "http")
+    connections = Connections(limits, parse_networks(settings.trusted_proxies))
+    config = uvicorn.Config(
+        _guarded(app, settings, connections),
+        http=BoundedHead,
+        ws="websockets-sansio",
+        ws_max_size=_MAX_FRAME_BYTES,
+        proxy_headers=False,  # they are heard in ``_guarded``
+        lifespan="off",  # it is entered here, so that its errors reach the person who started us
+        log_config=None,
+        log_level=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    context = certificate.context() if certificate else None
+
+    def end_streams() -> None:
+        app.state.server.events.end()
+
+    server = _Server(config, connections, context, lambda: announce(app, url), end_streams)
+    starting = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if server.started:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+        elif starting and not server.should_exit:
+            server.should_exit = True
+            starting.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    if certificate is not None and context is not None:
+        loop.add_signal_handler(signal.SIGHUP, _read_again, certificate, context)
+    elif not is_loopback(host):
+        log.warning("passwords may cross the network in clear", host=host)
+    if not settings.allowed_hosts and (certificate or _names_proxies(settings)):
+        log.warning("every name is taken for this server's: name yours", setting="SHOAL_ALLOWED_HOSTS")
+    try:
+        async with app.router.lifespan_context(app):
+            try:
+                await server.serve([taken])
+            except OSError as error:  # somebody else began to listen there while we opened the database
+                raise _unusable(host, taken.getsockname()[1], error) from None
+            log.info("stopping")
+    except asyncio.CancelledError:
+        if not server.should_exit:
+            raise
+
+
+def _guarded(app: FastAPI, settings: Settings, connections: Connections) -> ASGIApp:
+    """The application behind what must know who is connected, before it hears for whom a proxy speaks."""
+    networks = parse_networks(settings.trusted_proxies)
+    proxies = [str(network) for network in networks]
+    limited: Any = RequestLimits(app, connections)
+    heard: Any = ProxyHeadersMiddleware(limited, trusted_hosts=proxies) if proxies else limited
+    return HostNames(
+        heard, allowed=parse_host_names(settings.allowed_hosts), proxies=networks, hsts=settings.tls_cert is not None
+    )
+
+
+def _names_proxies(settings: Settings) -> bool:
+    """Whether the operator named reverse proxies themselves."""
+    return "trusted_proxies" in settings.model_fields_set and bool(parse_networks(settings.trusted_proxies))
+
+
+def _read_again(certificate: Certificate, context: ssl.SSLContext) -> None:
+    """Take a renewed certificate for the connections to come; one that cannot be used changes nothing."""
+    try:
+        certificate.load_into(context)
+    except ConfigError as error:
+        log.warning("the certificate was not read again", why=str(error))
+    else:
+        log.info("the certificate was read again")
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us, says when it listens, and lets streams end before it waits for what is under way."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        connections: Connections,
+        context: ssl.SSLContext | None,
+        announce: Callable[[], None],
+        end_streams: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._connections = connections
+        connections.speak_by(self.protocol_of)
+        self._context = context
+        self._announce = announce
+        self._end_streams = end_streams
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def protocol_of(self, connection: Connection) -> asyncio.Protocol:
+        """What speaks on a connection; each request knows its connection by ``scope["state"]``."""
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={STATE_KEY: connection}
+        )
+        return protocol
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen by an acceptor of our own, which counts connections and TLS handshakes from their beginning."""
+        self.servers: list[Any] = [
+            Acceptor(one, self._connections, self._context, backlog=_BACKLOG) for one in sockets or ()
+        ]
+        self.started = True
+        self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()
+        await super().shutdown(sockets)
+
+
+def _unusable(host: str, port: int, error: OSError) -> ConfigError:
+    if isinstance(error, PermissionError):
+        return ConfigError(f"port {port} needs more rights than this user has; set SHOAL_PORT to one above 1023")
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"port {port} on {host} is in use; set SHOAL_PORT to another one, or to 0 for a free one")
+    return ConfigError(f"{host} port {port} cannot be used ({error.strerror}); set SHOAL_HOST and SHOAL_PORT")

@@ -1,0 +1,110 @@
+"""Housekeeping: once a day, what is older than the settings say is removed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import now_ms as wall_clock_ms
+from shoal.accounts.store import AccountStore
+from shoal.auth.security_log import SecurityLog
+from shoal.config import Settings
+from shoal.errors import StoreError
+from shoal.messages.message_log import MessageLog
+from shoal.messages.pictures import Pictures
+from shoal.storage.answers import Answers
+
+log = structlog.get_logger("shoal.retention")
+
+FIRST_AFTER_SECONDS = 300.0
+"""The start of a server has better to do than to tidy up."""
+EVERY_SECONDS = 86_400.0
+_DAY_MS = 86_400_000
+
+
+class Retention:
+    """Prunes the store, messages, pictures, the security log and answers to keyed requests.
+
+    Owns one task, from ``start`` to ``close``.
+    """
+
+    def __init__(
+        self,
+        store: AccountStore,
+        message_log: MessageLog,
+        answers: Answers,
+        settings: Settings,
+        *,
+        pictures: Pictures,
+        security_log: SecurityLog,
+        accounts: Mapping[str, Account],
+        now_ms: Callable[[], int] = wall_clock_ms,
+        first_after_seconds: float = FIRST_AFTER_SECONDS,
+        every_seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self._store = store
+        self._message_log = message_log
+        self._answers = answers
+        self._settings = settings
+        self._pictures = pictures
+        self._security_log = security_log
+        self._accounts = accounts
+        self._now_ms = now_ms
+        self._first_after_seconds = first_after_seconds
+        self._every_seconds = every_seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to keep house, on the running loop."""
+        self._task = asyncio.create_task(self._keep(), name="retention")
+
+    async def close(self) -> None:
+        """Stop. A step under way is finished by the store; the next ones are left for another day."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _keep(self) -> None:
+        await asyncio.sleep(self._first_after_seconds)
+        while True:
+            try:
+                await self.prune()
+            except Exception:  # a defect here must not end the housekeeping of the days to come
+                log.exception("pruning met a defect")
+            await asyncio.sleep(self._every_seconds)
+
+    async def prune(self) -> None:
+        """Remove now what is old. A store that fails is logged, and tried again another day."""
+        now, settings = self._now_ms(), self._settings
+        try:
+            pruned = await self._store.prune(
+                journal_before_ms=now - settings.journal_days * _DAY_MS,
+                ops_before_ms=now - settings.op_days * _DAY_MS,
+                moves_before_ms=now - settings.state_history_days * _DAY_MS,
+            )
+            log.info("store pruned", entries=pruned.entries, ops=pruned.ops, moves=pruned.moves)
+        except StoreError as error:
+            log.warning("store not pruned", why=error.code)
+        try:
+            forgotten = await self._message_log.forget_older_than(now - settings.message_days * _DAY_MS)
+            log.info("messages pruned", messages=forgotten)
+        except StoreError as error:
+            log.warning("messages not pruned", why=error.code)
+        try:
+            log.info("answers pruned", answers=await self._answers.forget_expired())
+        except StoreError as error:
+            log.warning("answers not pruned", why=error.code)
+        try:
+            forgotten = await self._security_log.forget_older_than(now - settings.security_log_days * _DAY_MS)
+            log.info("security log pruned", notes=forgotten)
+        except StoreError as error:
+            log.warning("security log not pruned", why=error.code)
+        try:
+            gone = await self._pictures.sweep(self._accounts.values(), now / 1000)
+            log.info("pictures pruned", pictures=gone)
+        except StoreError as error:
+            log.warning("pictures not pruned", why=error.code)

@@ -1,1 +1,0 @@
-"""The command line talking to a server: what it asks, and how it shows the answer."""

@@ -1,0 +1,343 @@
+"""``DBManager``: the ``AccountStore`` on a database, and single fields by names that sellers' tools know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, delete, select, update
+
+from shoal.accounts.account import Account, Observation, StateMove
+from shoal.accounts.journal import Baseline, JournalEntry
+from shoal.accounts.store import (
+    Change,
+    Committed,
+    Contents,
+    Glimpse,
+    Op,
+    OpRecord,
+    Pruned,
+    Refused,
+    Settle,
+    Settlement,
+    Tombstone,
+    told_by,
+)
+from shoal.clock import now_ms
+from shoal.errors import ConfigError, StoreError, UnknownAccount
+from shoal.rules.rule import Rule
+from shoal.storage.account_rows import AccountRows, read_observations, read_op, write_observations
+from shoal.storage.database import Database
+from shoal.storage.history_rows import (
+    last_rev_before,
+    newest_rev,
+    oldest_rev,
+    prune_journal,
+    prune_moves,
+    prune_ops,
+    read_baselines,
+    read_journal,
+    read_timeline,
+    write_moves,
+)
+from shoal.storage.schema import account_tables, accounts
+from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders
+from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
+
+log = structlog.get_logger("shoal.database")
+
+_CHECK_COLUMN = "store_meta.key_check"
+_CHECK_TEXT = "the right key opens this"
+ANSWERS_SECRET = "answers_secret"  # noqa: S105 - a name
+DEVICES_SECRET = "devices_secret"  # noqa: S105 - a name
+"""The fact by which the hashes of requests with idempotency keys are keyed."""
+SEALED_FACTS: dict[str, dict[str, Any]] = {
+    "key_check": {"account_id": "", "column": _CHECK_COLUMN},
+    ANSWERS_SECRET: {"column": "store_meta.answers_secret"},
+    DEVICES_SECRET: {"column": "store_meta.devices_secret"},
+}
+"""Facts of ``store_meta`` that are sealed, and whose the vault is told they are."""
+
+
+async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
+    """Load the keys for an open database, and prove on a stored value that they are the right ones.
+
+    A new database gets a new key file when there is none. A ``secret_key`` that is not this database's, and does not
+    name the old key beside the new one, is taken for a mistake. Raises ``ConfigError`` that says what to do.
+    """
+    stored = await database.fact("key_check")
+    vault = Vault.load(key_file, secret_key, create=stored is None and not await database.has_sealed_values())
+    stored = await database.remember("key_check", _key_check(vault))
+    if not _opens(vault, stored):
+        raise ConfigError(
+            f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "
+            "or into SHOAL_SECRET_KEY",
+            code="wrong_secret_key",
+        )
+    if secret_key and not _opens(Vault(parse_keys(secret_key, origin="SHOAL_SECRET_KEY")), stored):
+        raise ConfigError(
+            f"SHOAL_SECRET_KEY is not the key of this database, and {key_file} holds the right one: unset "
+            "SHOAL_SECRET_KEY; or, if you mean to take a new key, put the new one and the old one into it, in this "
+            "order, with a comma between them",
+            code="wrong_secret_key",
+        )
+    if not vault.is_current(bytes.fromhex(stored)):
+        await database.replace_fact("key_check", _key_check(vault))
+        log.warning("a new key seals from now on; keep the old one until `shoal keys` says that nothing needs it")
+    return vault
+
+
+async def own_secret(database: Database, vault: Vault, name: str) -> bytes:
+    """32 random bytes of this database, kept sealed among its facts; made anew where none can be opened.
+
+    ``name`` is one of ``SEALED_FACTS``.
+    """
+    stored = await database.fact(name)
+    if stored is not None:
+        with contextlib.suppress(StoreError, ValueError):
+            return bytes.fromhex(vault.open(bytes.fromhex(stored), **SEALED_FACTS[name]))
+        log.warning("a secret of the server's own was made anew", name=name)
+    fresh = secrets.token_bytes(KEY_BYTES)
+    sealed = vault.seal(fresh.hex(), **SEALED_FACTS[name]).hex()
+    if stored is not None:
+        await database.replace_fact(name, sealed)
+        return fresh
+    kept = await database.remember(name, sealed)  # another server may have been faster
+    return bytes.fromhex(vault.open(bytes.fromhex(kept), **SEALED_FACTS[name]))
+
+
+async def renew_facts(database: Database, vault: Vault) -> None:
+    """Seal the facts that are sealed with the newest key."""
+    for name, bound in SEALED_FACTS.items():
+        stored = await database.fact(name)
+        if stored is None or vault.is_current(bytes.fromhex(stored)):
+            continue
+        with contextlib.suppress(StoreError):  # one that cannot be opened is made anew by the next start
+            text = vault.open(bytes.fromhex(stored), **bound)
+            await database.replace_fact(name, vault.seal(text, **bound).hex())
+
+
+def _key_check(vault: Vault) -> str:
+    return vault.seal(_CHECK_TEXT, account_id="", column=_CHECK_COLUMN).hex()
+
+
+def _opens(vault: Vault, stored: str) -> bool:
+    """Whether the stored check was sealed with one of these keys."""
+    with contextlib.suppress(StoreError, ValueError):
+        return vault.open(bytes.fromhex(stored), account_id="", column=_CHECK_COLUMN) == _CHECK_TEXT
+    return False
+
+
+class DBManager:
+    """Accounts in a database. Reads raise ``StoreError``; a failure never turns into a default."""
+
+    def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._rows = AccountRows(vault)
+        self._now_ms = now_ms
+        database.write_changes_with(self._rows)
+
+    # ── AccountStore ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        """Write the changes in one transaction and settle (see ``AccountStore``)."""
+        self._database.submit(changes, settle)
+
+    async def load(self) -> Contents:
+        """Read everything from one snapshot; one unreadable row raises, naming the account."""
+
+        def job(connection: Connection) -> Contents:
+            columns = select(accounts.c.id, accounts.c.generation, accounts.c.purged).where(accounts.c.deleted)
+            return Contents(
+                accounts=self._rows.read(connection),
+                observations=read_observations(connection),
+                tombstones={
+                    row.id: Tombstone(account_id=row.id, generation=row.generation, purged=row.purged)
+                    for row in connection.execute(columns)
+                },
+                newest_rev=newest_rev(connection),
+            )
+
+        return await self._database.read(job)
+
+    async def load_account(self, account_id: str) -> Account | None:
+        """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
+        return await self._database.read(lambda connection: self._rows.read(connection, account_id).get(account_id))
+
+    async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
+        """Read one account beside its journal (see ``AccountStore``)."""
+
+        def job(connection: Connection) -> Glimpse:
+            entries = read_journal(connection, account_id=account_id)
+            starts = read_baselines(connection, [account_id]).values()
+            return Glimpse(
+                account=self._rows.read(connection, account_id).get(account_id),
+                told=told_by(entries, starts, account_id),
+                entries=tuple(entry for entry in entries if entry.rev > after_rev),
+            )
+
+        return await self._database.read(job)
+
+    async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
+        """Store what tasks observed and the moves that led there, in one transaction (see ``AccountStore``)."""
+        seen, made = dict(observations), tuple(moves)
+
+        def job(connection: Connection) -> None:
+            write_observations(connection, seen)
+            write_moves(connection, made)
+
+        if seen or made:
+            await self._database.write(job)
+
+    async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
+        """The account's moves, oldest first, with the last one before ``since_ms``; with ``limit`` the newest."""
+        return await self._database.read(lambda connection: read_timeline(connection, account_id, since_ms, limit))
+
+    async def purge(self, account_id: str) -> None:
+        """Remove every row of a deleted account but its journal, its baseline, its ops and its bare tombstone.
+
+        Raises ``UnknownAccount`` when there is no such tombstone.
+        """
+
+        def job(connection: Connection) -> None:
+            tombstone = (accounts.c.id == account_id) & accounts.c.deleted
+            bare = dict.fromkeys(("unb", "cookie_fingerprint", "remark", "paid_message", "default_reply"), "")
+            emptied = connection.execute(
+                update(accounts).where(tombstone).values(cookie_sealed=None, proxy_sealed=None, purged=True, **bare)
+            )
+            if emptied.rowcount != 1:
+                raise UnknownAccount(account_id)
+            for table in account_tables():
+                connection.execute(delete(table).where(table.c.account_id == account_id))
+
+        await self._database.write(job)
+
+    async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
+        """Let an account hold a seller's number if no other does; who holds it then (see ``AccountStore``)."""
+        return await self._database.write(lambda connection: hold_number(connection, number, account_id, at_ms))
+
+    async def free_number(self, number: str, holder: str) -> None:
+        """Take a seller's number from that account, if it holds it."""
+        await self._database.write(lambda connection: free_number(connection, number, holder))
+
+    async def number_holders(self) -> dict[str, str]:
+        """Which account holds which seller's number."""
+        return await self._database.read(read_number_holders)
+
+    async def journal(
+        self,
+        *,
+        after_rev: int = 0,
+        account_id: str | None = None,
+        owner_id: int | None = None,
+        or_accounts: Sequence[str] = (),
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> list[JournalEntry]:
+        """Journal entries beyond ``after_rev`` (see ``AccountStore``)."""
+        return await self._database.read(
+            lambda connection: read_journal(
+                connection,
+                after_rev=after_rev,
+                account_id=account_id,
+                owner_id=owner_id,
+                or_accounts=or_accounts,
+                limit=limit,
+                newest_first=newest_first,
+            )
+        )
+
+    async def op(self, op_id: str) -> OpRecord | None:
+        """What became of an op, or ``None``: it was never applied."""
+        return await self._database.read(lambda connection: read_op(connection, op_id))
+
+    async def baselines(self) -> dict[str, Baseline]:
+        """From where the journal that is left is to be folded, by account id."""
+        return await self._database.read(read_baselines)
+
+    async def oldest_rev(self) -> int:
+        """The smallest cursor after which the journal is still complete."""
+        return await self._database.read(oldest_rev)
+
+    async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
+        """Remove what is old, step by step, so that changes are written in between (see ``AccountStore``)."""
+        up_to = await self._database.read(lambda connection: last_rev_before(connection, journal_before_ms))
+        return Pruned(
+            entries=await self._in_steps(lambda connection: prune_journal(connection, up_to)),
+            ops=await self._in_steps(lambda connection: prune_ops(connection, ops_before_ms)),
+            moves=await self._in_steps(lambda connection: prune_moves(connection, moves_before_ms)),
+        )
+
+    async def _in_steps(self, step: Callable[[Connection], int]) -> int:
+        """Repeat a step, each in a transaction of its own, until it finds nothing to do; returns the sum."""
+        total = 0
+        while done := await self._database.write(step):
+            total += done
+        return total
+
+    # ── single fields, by the names of the system that sellers come from ────────────────────────────────────────
+
+    async def save_cookie_status(self, cookie_id: str, enabled: bool, *, actor: str = "store") -> None:
+        """Store whether the account is wanted, with its journal row."""
+        await self._save(cookie_id, actor, enabled=enabled)
+
+    async def get_cookie_status(self, cookie_id: str) -> bool:
+        """Whether the account is wanted. Raises ``UnknownAccount``; there is no default."""
+        return (await self._stored(cookie_id)).enabled
+
+    async def save_auto_confirm(self, cookie_id: str, auto_confirm: bool, *, actor: str = "store") -> None:
+        """Store whether paid orders are confirmed by themselves, with its journal row."""
+        await self._save(cookie_id, actor, auto_confirm=auto_confirm)
+
+    async def get_auto_confirm(self, cookie_id: str) -> bool:
+        """Whether paid orders are confirmed by themselves. Raises ``UnknownAccount``."""
+        return (await self._stored(cookie_id)).auto_confirm
+
+    async def save_keywords(self, cookie_id: str, keywords: Sequence[Rule], *, actor: str = "store") -> None:
+        """Store the account's rules, with their journal row."""
+        await self._save(cookie_id, actor, keywords=tuple(keywords))
+
+    async def get_keywords(self, cookie_id: str) -> tuple[Rule, ...]:
+        """The account's rules, in order. Raises ``UnknownAccount``."""
+        return (await self._stored(cookie_id)).keywords
+
+    async def get_cookie_details(self, cookie_id: str) -> Account:
+        """The whole account as it is stored now. Raises ``UnknownAccount``."""
+        return await self._stored(cookie_id)
+
+    async def _stored(self, account_id: str) -> Account:
+        account = await self.load_account(account_id)
+        if account is None:
+            raise UnknownAccount(account_id)
+        return account
+
+    async def _save(self, account_id: str, actor: str, **values: Any) -> None:
+        old = await self._stored(account_id)
+        new = old.evolve(**values)
+        new = old if new == old else new.evolve(generation=old.generation + 1)
+        await commit(
+            self, [Change(old=old, new=new, op=Op(op_id=str(uuid.uuid4()), actor=actor, at_ms=self._now_ms()))]
+        )
+
+
+async def commit(store: DBManager, changes: Sequence[Change]) -> tuple[JournalEntry, ...]:
+    """Submit and wait for the first settlement. Raises what refused the changes, or ``OutcomeUnknown``."""
+    future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
+
+    def settle(settlement: Settlement) -> None:
+        if not future.done():
+            future.set_result(settlement)
+
+    store.submit(changes, settle)
+    settlement = await future
+    if isinstance(settlement, Committed):
+        return settlement.entries
+    if isinstance(settlement, Refused):
+        raise settlement.error
+    raise settlement.error

@@ -1,0 +1,230 @@
+"""The past as rows: state moves and baselines, and how what is old is removed step by step.
+
+Each function of a connection is one transaction's work. A step of pruning is small, so that no change waits long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, RowMapping, delete, exists, func, not_, or_, select, text
+
+from shoal.accounts.account import AccountState, StateMove
+from shoal.accounts.journal import Baseline, JournalEntry, advance
+from shoal.errors import StoreError
+from shoal.storage.schema import accounts, baselines, insert_or, journal, ops, state_moves
+
+STEP_ROWS = 2_000
+"""How many rows a step of pruning removes at most."""
+STEP_CHARACTERS = 1_000_000
+"""How much text a step folds at most (but always one entry)."""
+_PRUNING_LOCK = 0x53686F616C01  # as for the journal's lock: any number that every node uses
+_ENTRY_COLUMNS = tuple(
+    journal.c[name]
+    for name in ("rev", "account_id", "owner_id", "generation", "changes", "actor", "op_id", "at_ms", "origin")
+)
+
+
+# ── the journal and its baselines ─────────────────────────────────────────────────────────────────────────────────
+
+
+def read_journal(
+    connection: Connection,
+    *,
+    after_rev: int = 0,
+    up_to_rev: int | None = None,
+    account_id: str | None = None,
+    owner_id: int | None = None,
+    or_accounts: Sequence[str] = (),
+    limit: int | None = None,
+    newest_first: bool = False,
+) -> list[JournalEntry]:
+    """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
+
+    With ``owner_id`` those of one person's accounts, and of ``or_accounts``.
+    """
+    query = select(*_ENTRY_COLUMNS).limit(limit)
+    if newest_first:
+        query = query.order_by(journal.c.rev.desc())
+        query = query.where(journal.c.rev < after_rev) if after_rev else query
+    else:
+        query = query.order_by(journal.c.rev).where(journal.c.rev > after_rev)
+    if up_to_rev is not None:
+        query = query.where(journal.c.rev <= up_to_rev)
+    if account_id is not None:
+        query = query.where(journal.c.account_id == account_id)
+    if owner_id is not None:
+        query = query.where((journal.c.owner_id == owner_id) | journal.c.account_id.in_(or_accounts))
+    return [
+        JournalEntry(**{**row, "changes": msgspec.json.decode(row["changes"])})
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def newest_rev(connection: Connection) -> int:
+    """The position of the last journal entry, pruned or not; 0 when there never was one."""
+    newest = connection.scalar(select(func.max(journal.c.rev)))
+    return oldest_rev(connection) if newest is None else newest
+
+
+def oldest_rev(connection: Connection) -> int:
+    """The position of the last pruned entry, 0 when none was pruned."""
+    return connection.scalar(select(func.max(baselines.c.rev))) or 0
+
+
+def read_baselines(connection: Connection, account_ids: Sequence[str] | None = None) -> dict[str, Baseline]:
+    """Every baseline, or those of these accounts."""
+    query = select(baselines)
+    if account_ids is not None:
+        query = query.where(baselines.c.account_id.in_(account_ids))
+    return {row["account_id"]: _baseline_of(row) for row in connection.execute(query).mappings()}
+
+
+def _baseline_of(row: RowMapping) -> Baseline:
+    return Baseline(
+        account_id=row["account_id"],
+        rev=row["rev"],
+        generation=row["generation"],
+        projection=None if row["deleted"] else msgspec.json.decode(row["projection"]),
+    )
+
+
+def last_rev_before(connection: Connection, moment_ms: int) -> int:
+    """The last position up to which every entry was made before that moment; 0 when there is none."""
+    first_young = connection.scalar(
+        select(journal.c.rev).where(journal.c.at_ms >= moment_ms).order_by(journal.c.rev).limit(1)
+    )
+    up_to = select(func.max(journal.c.rev))
+    if first_young is not None:
+        up_to = up_to.where(journal.c.rev < first_young)
+    return connection.scalar(up_to) or 0
+
+
+def prune_journal(connection: Connection, up_to_rev: int, *, rows: int = STEP_ROWS) -> int:
+    """Fold the oldest entries up to that position into the baselines and remove them; returns how many.
+
+    Raises ``StoreError``, having removed nothing, when they do not fold: then they are evidence, not refuse.
+    """
+    if not _alone(connection):
+        return 0
+    last = _end_of_step(connection, up_to_rev, rows)
+    if last is None:
+        return 0
+    entries = read_journal(connection, up_to_rev=last)
+    starts = read_baselines(connection, sorted({entry.account_id for entry in entries}))
+    try:
+        ends = advance(starts.values(), entries)
+    except (ValueError, KeyError, TypeError):
+        raise StoreError("the journal does not fold, so it is not pruned", code="journal_broken") from None
+    _write_baselines(connection, list(ends.values()))
+    return connection.execute(delete(journal).where(journal.c.rev <= last)).rowcount
+
+
+def _alone(connection: Connection) -> bool:
+    """Whether no other node prunes now. Never waits, so that nobody waits for us in a circle."""
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _PRUNING_LOCK}))
+
+
+def _end_of_step(connection: Connection, up_to_rev: int, rows: int) -> int | None:
+    """The last position that one step takes; ``None`` when nothing is left."""
+    query = (
+        select(
+            journal.c.rev,
+            journal.c.account_id,
+            func.length(journal.c.changes).label("new"),
+            func.coalesce(func.length(baselines.c.projection), 0).label("old"),
+        )
+        .select_from(journal.outerjoin(baselines, baselines.c.account_id == journal.c.account_id))
+        .where(journal.c.rev <= up_to_rev)
+        .order_by(journal.c.rev)
+        .limit(rows)
+    )
+    last, characters, met = None, 0, set[str]()
+    for entry in connection.execute(query).all():
+        characters += entry.new + (0 if entry.account_id in met else entry.old)
+        met.add(entry.account_id)
+        if last is not None and characters > STEP_CHARACTERS:
+            break
+        last = entry.rev
+    return last
+
+
+def _write_baselines(connection: Connection, ends: Sequence[Baseline]) -> None:
+    rows = [
+        {
+            "account_id": end.account_id,
+            "rev": end.rev,
+            "generation": end.generation,
+            "projection": "" if end.deleted else msgspec.json.encode(end.projection).decode(),
+            "deleted": end.deleted,
+        }
+        for end in ends
+    ]
+    statement = insert_or(connection, baselines)
+    renewed = {name: statement.excluded[name] for name in rows[0] if name != "account_id"}
+    connection.execute(statement.on_conflict_do_update(index_elements=[baselines.c.account_id], set_=renewed), rows)
+
+
+def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
+    """Remove ops from before that moment whose idempotency key had ended by then; returns how many."""
+    old = (
+        select(ops.c.op_id)
+        .where(ops.c.at_ms < moment_ms, or_(ops.c.expires_at_ms.is_(None), ops.c.expires_at_ms < moment_ms))
+        .order_by(ops.c.at_ms)
+        .limit(rows)
+    )
+    return connection.execute(delete(ops).where(ops.c.op_id.in_(old))).rowcount
+
+
+# ── the history of states ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
+    """Store moves in the order given; those of accounts that do not exist, and those stored before, are left out."""
+    named = sorted({move.account_id for move in moves})
+    living = set(connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(named), not_(accounts.c.deleted))))
+    rows = [
+        {"account_id": move.account_id, "state": move.state.value, "reason": move.reason, "at_ms": move.at_ms}
+        for move in moves
+        if move.account_id in living
+    ]
+    if rows:
+        columns = [state_moves.c.account_id, state_moves.c.at_ms, state_moves.c.state]
+        connection.execute(insert_or(connection, state_moves).on_conflict_do_nothing(index_elements=columns), rows)
+
+
+def read_timeline(connection: Connection, account_id: str, since_ms: int, limit: int | None) -> list[StateMove]:
+    """The account's moves, oldest first (see ``AccountStore.timeline``)."""
+    mine = state_moves.c.account_id == account_id
+    first = select(func.coalesce(func.max(state_moves.c.id), 0)).where(mine, state_moves.c.at_ms < since_ms)
+    query = (
+        select(state_moves)
+        .where(mine, state_moves.c.id >= first.scalar_subquery())
+        .order_by(state_moves.c.id.desc())
+        .limit(limit)
+    )
+    return [_move_of(row) for row in reversed(connection.execute(query).all())]
+
+
+def _move_of(row: Row[Any]) -> StateMove:
+    try:
+        state = AccountState(row.state)
+    except ValueError:
+        raise StoreError(
+            f"a state in the history of account {row.account_id} is unknown", code="unreadable_account"
+        ) from None
+    return StateMove(account_id=row.account_id, state=state, reason=row.reason, at_ms=row.at_ms)
+
+
+def prune_moves(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
+    """Remove moves from before that moment, but each account's last one of these; returns how many."""
+    later = state_moves.alias("later")
+    followed = exists().where(
+        later.c.account_id == state_moves.c.account_id, later.c.id > state_moves.c.id, later.c.at_ms < moment_ms
+    )
+    old = select(state_moves.c.id).where(state_moves.c.at_ms < moment_ms, followed).limit(rows)
+    return connection.execute(delete(state_moves).where(state_moves.c.id.in_(old))).rowcount

@@ -1,0 +1,194 @@
+"""``KeyRotation``: a new key for the secrets of a running server, and every sealed value brought under it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from shoal.concurrency.single_flight import SingleFlight
+from shoal.errors import ConfigError, Conflict, StoreError
+from shoal.storage.database import Database
+from shoal.storage.db_manager import renew_facts
+from shoal.storage.sealed_values import SealedColumn, count_by_key, seal_anew, sealed_columns
+from shoal.storage.vault import KEY_BYTES, Vault, key_id, read_key_file, write_key_file
+
+log = structlog.get_logger("shoal.keys")
+
+BATCH = 50
+"""How many values are sealed anew in one transaction: changes of accounts are written between two."""
+PAUSE_SECONDS = 0.01
+AGAIN_SECONDS = (1.0, 60.0)
+"""First and longest wait before what the database refused is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One key by its id, and how many values are sealed with it."""
+
+    key_id: str
+    values: int
+    loaded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigures:
+    """The keys, the newest first, then those that are named by values and not here.
+
+    ``from_setting``: they stand in ``SHOAL_SECRET_KEY``, which a server cannot write. ``unreadable``: values that were
+    met under an old key and cannot be opened; they stay as they are.
+    """
+
+    keys: tuple[KeyFigure, ...]
+    from_setting: bool
+    rotating: bool
+    unreadable: int
+
+    @property
+    def renewed(self) -> int:
+        """How many values have the newest key."""
+        return self.keys[0].values
+
+    @property
+    def old(self) -> int:
+        """How many have another."""
+        return sum(key.values for key in self.keys[1:])
+
+
+class KeyRotation:
+    """Brings every sealed value under the newest key while the server serves. Owns one task, until ``close``.
+
+    Nothing is remembered about it but the keys and the values themselves: after a crash the next start finds values
+    under an old key and goes on.
+    """
+
+    def __init__(self, database: Database, vault: Vault, key_file: Path, *, from_setting: bool) -> None:
+        self._database = database
+        self._vault = vault
+        self._key_file = key_file
+        self._from_setting = from_setting
+        self._unreadable = 0
+        self._turn = asyncio.Lock()
+        self._counting = SingleFlight(self._count, name="count sealed values")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Go on where an earlier run was ended, or seal anew for a key that the operator put in front."""
+        if len(self._vault.key_ids) > 1:
+            self._begin()
+
+    async def close(self) -> None:
+        """Stop between two steps."""
+        await self._counting.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def figures(self) -> KeyFigures:
+        """Which key seals how many values now. Every sealed value is counted: once for all who ask meanwhile."""
+        return await self._counting.result()
+
+    async def _count(self) -> KeyFigures:
+        counted, loaded = await self._database.read(count_by_key), self._vault.key_ids
+        here = (KeyFigure(one.hex(), counted[one]) for one in loaded)
+        gone = (KeyFigure(one.hex(), count, loaded=False) for one, count in counted.items() if one not in loaded)
+        return KeyFigures((*here, *gone), self._from_setting, self._is_running, self._unreadable)
+
+    async def rotate(self) -> KeyFigures:
+        """Make a new key, keep it durably, seal with it from now on, and begin to seal anew what is there.
+
+        Raises ``Conflict``: ``keys_from_setting`` (the operator must put the new key there), ``rotation_under_way``
+        (values under an older key are left); ``StoreError`` (``key_file_unwritable``) when the file cannot be kept.
+        """
+        async with self._turn:
+            if self._from_setting:
+                raise Conflict("the keys stand in SHOAL_SECRET_KEY", code="keys_from_setting")
+            figures = await self._count()
+            if self._is_running or figures.old:
+                raise Conflict("the last rotation has not ended", code="rotation_under_way", values=figures.old)
+            fresh = os.urandom(KEY_BYTES)
+            keys = [fresh, *await asyncio.to_thread(self._keys_of_file)]
+            # On the disk before it seals anything: a crash from here on loses nothing.
+            await asyncio.to_thread(write_key_file, self._key_file, keys)
+            self._vault.take_up(keys)
+            log.info("a new key seals from now on", key=key_id(fresh).hex())
+            self._begin()
+            return await self._count()
+
+    async def forget(self) -> KeyFigures:
+        """Drop every key but the newest from the key file and from memory.
+
+        Raises ``Conflict``: ``keys_from_setting``, ``no_old_key``, ``old_key_needed`` (values are left under one).
+        """
+        async with self._turn:
+            if self._from_setting:
+                raise Conflict("the keys stand in SHOAL_SECRET_KEY", code="keys_from_setting")
+            newest, *old = self._vault.key_ids
+            if not old:
+                raise Conflict("there is one key only", code="no_old_key")
+            await renew_facts(self._database, self._vault)
+            counted = await self._database.write(count_by_key)  # after every write that was asked for before
+            left = sum(count for one, count in counted.items() if one != newest)
+            if left:
+                raise Conflict("an old key is still needed", code="old_key_needed", values=left)
+            keys = [key for key in await asyncio.to_thread(self._keys_of_file) if key_id(key) == newest]
+            await asyncio.to_thread(write_key_file, self._key_file, keys)
+            self._vault.take_up(keys)
+            await self._database.empty_log()
+            log.info("the old keys were forgotten", key=newest.hex())
+            return await self._count()
+
+    def _keys_of_file(self) -> list[bytes]:
+        """The keys as they stand in the file; that must be those which are in use."""
+        try:
+            keys = read_key_file(self._key_file, required=True)
+        except ConfigError as error:  # the process holds the last copy: nobody must be told to start it again
+            code = "key_file_gone" if error.code == "key_file_missing" else "key_file_unusable"
+            raise StoreError(str(error), code=code) from None
+        if tuple(dict.fromkeys(map(key_id, keys))) != self._vault.key_ids:
+            raise StoreError("the key file is not the one that was read at the start", code="key_file_changed")
+        return list(dict.fromkeys(keys))
+
+    @property
+    def _is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def _begin(self) -> None:
+        if not self._is_running:
+            self._task = asyncio.create_task(self._seal_all_anew(), name="key rotation")
+
+    async def _seal_all_anew(self) -> None:
+        wait, longest = AGAIN_SECONDS
+        while True:
+            try:
+                await renew_facts(self._database, self._vault)
+                renewed, self._unreadable = 0, 0
+                for place in sealed_columns():
+                    renewed += await self._renew(place)
+            except StoreError as error:
+                log.warning("values could not be sealed anew; trying again", why=error.code, seconds=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, longest)
+                continue
+            if renewed or self._unreadable:
+                log.info("sealed anew", values=renewed, unreadable=self._unreadable)
+            if not renewed:
+                return  # a whole round found nothing: no write that began under the old key is left either
+
+    async def _renew(self, place: SealedColumn) -> int:
+        total, after = 0, None
+        while True:
+            step = await self._database.write(
+                partial(seal_anew, vault=self._vault, place=place, after=after, limit=BATCH)
+            )
+            total += step.renewed
+            self._unreadable += step.unreadable
+            if step.after is None:
+                return total
+            after = step.after
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,54 @@
+"""Bringing a database to the schema of this program, step by step, after an automatic copy."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from shoal.errors import ConfigError
+
+# Alembic is a tenth of a start, and nearly every start finds its steps done.
+# ruff: noqa: PLC0415
+
+_MIGRATION_LOCK = 0x53686F616D
+
+
+def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
+    """Run every missing step, in one transaction. Returns the revision that was found (``None``: a new database).
+
+    An SQLite file that already holds data is copied first, beside itself. Raises ``ConfigError`` when the database is
+    newer than this program or is not one of Shoal's.
+    """
+    with engine.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":  # nodes that start together migrate one after the other
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        if _stored(connection) == newest():
+            return newest()
+        if connection.dialect.name == "postgresql":  # the limit of a request: a step may rewrite years of messages
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        from shoal.storage.migrations.steps import run_missing_steps
+
+        return run_missing_steps(connection, database_file=database_file)
+
+
+def check_is_newest(connection: Connection) -> None:
+    """Raise ``ConfigError`` unless the database has the schema of this program."""
+    if _stored(connection) != newest():
+        raise ConfigError(
+            "the database is of another version of Shoal; start the server of this version once", code="other_schema"
+        )
+
+
+@cache
+def newest() -> str:
+    """The revision of this program's last step: each file is named after the revision that it leads to."""
+    return max(path.name.partition("_")[0] for path in Path(__file__).parent.glob("versions/[0-9]*.py"))
+
+
+def _stored(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revisions = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+    return str(revisions[0]) if len(revisions) == 1 else None

@@ -1,0 +1,66 @@
+"""How far each account has heard the site's feed of pushes: one row per account (docs/protocol.md §3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from shoal.clock import now_ms
+from shoal.storage.database import Database
+from shoal.storage.schema import insert_or, sync_positions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Position:
+    """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``.
+
+    ``ahead_ms``: what the site's clock showed beyond ours then.
+    """
+
+    pts: int
+    known_at_ms: int
+    ahead_ms: int = 0
+
+
+class PositionBook:
+    """The positions of every account. They are observed, not wished: no generation, no journal."""
+
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._now_ms = now_ms
+
+    async def position(self, account_id: str) -> Position | None:
+        """Where the account stood last; ``None`` when it was never connected. Raises ``StoreError``."""
+        query = select(sync_positions).where(sync_positions.c.account_id == account_id)
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            return None
+        kept = msgspec.json.decode(row.position, type=dict[str, int])
+        return Position(pts=kept.get("pts", 0), known_at_ms=row.updated_at_ms, ahead_ms=kept.get("ahead_ms", 0))
+
+    async def keep(self, account_id: str, pts: int, ahead_ms: int = 0) -> None:
+        """Store that everything up to ``pts`` is stored, and how far ahead of ours the site's clock is.
+
+        Raises ``StoreError``.
+        """
+        position = {"pts": pts, "ahead_ms": ahead_ms} if ahead_ms else {"pts": pts}
+        row = {
+            "account_id": account_id,
+            "position": msgspec.json.encode(position).decode(),
+            "updated_at_ms": self._now_ms(),
+        }
+
+        def job(connection: Connection) -> None:
+            statement = insert_or(connection, sync_positions)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[sync_positions.c.account_id],
+                    set_={name: statement.excluded[name] for name in ("position", "updated_at_ms")},
+                ),
+                [row],
+            )
+
+        await self._database.write(job)

@@ -1,0 +1,109 @@
+"""Every sealed value of the database: where it stands, whose it is, with which key it was sealed, sealed anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, LargeBinary, RowMapping, Table, and_, func, or_, select, update
+
+from shoal.errors import StoreError
+from shoal.storage.schema import metadata
+from shoal.storage.vault import KEY_ID_AT, KEY_ID_BYTES, Vault
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column of sealed values, by one convention: it is binary, and named ``sealed`` or ``…_sealed``.
+
+    ``label`` is the ``column`` that the vault is told: ``accounts.cookie`` for ``accounts.cookie_sealed``.
+    """
+
+    table: Table
+    name: str
+
+    @property
+    def label(self) -> str:
+        """What the vault calls the column."""
+        return f"{self.table.name}.{self.name.removesuffix('_sealed')}"
+
+    def whose(self, row: RowMapping) -> dict[str, Any]:
+        """Whose value it is, as the vault's arguments: an account's, a person's, else the server's."""
+        for kind, owners in (("account_id", "accounts"), ("user_id", "users")):
+            if self.table.name == owners:
+                return {kind: row["id"]}
+            if kind in self.table.c:
+                return {kind: row[kind]}
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step did: how many values it sealed anew, which it could not open, and where the next one begins."""
+
+    renewed: int
+    unreadable: int
+    after: tuple[Any, ...] | None
+
+
+@cache
+def sealed_columns() -> tuple[SealedColumn, ...]:
+    """Every column that holds sealed values."""
+    return tuple(
+        SealedColumn(table, column.name)
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, LargeBinary) and (column.name == "sealed" or column.name.endswith("_sealed"))
+    )
+
+
+def count_by_key(connection: Connection) -> Counter[bytes]:
+    """How many values are sealed with which key, by its id."""
+    counted: Counter[bytes] = Counter()
+    for place in sealed_columns():
+        key = _key_of(place)
+        query = select(key, func.count()).where(place.table.c[place.name].is_not(None)).group_by(key)
+        for key_id, count in connection.execute(query):
+            counted[bytes(key_id)] += count
+    return counted
+
+
+def seal_anew(
+    connection: Connection, vault: Vault, place: SealedColumn, *, after: tuple[Any, ...] | None, limit: int
+) -> Batch:
+    """Seal the next values of a column that have not the newest key, with it. A value that cannot be opened stays."""
+    column, keys = place.table.c[place.name], list(place.table.primary_key.columns)
+    old = (
+        select(place.table).where(column.is_not(None), _key_of(place) != vault.key_ids[0]).order_by(*keys).limit(limit)
+    )
+    if after is not None:
+        old = old.where(_beyond(keys, after))
+    renewed = unreadable = 0
+    last: tuple[Any, ...] | None = None
+    for row in connection.execute(old).mappings().all():
+        last, whose = tuple(row[key.name] for key in keys), place.whose(row)
+        try:
+            text = vault.open(row[place.name], column=place.label, **whose)
+        except StoreError:
+            unreadable += 1
+            continue
+        same = and_(*(key == value for key, value in zip(keys, last, strict=True)), column == row[place.name])
+        fresh = {place.name: vault.seal(text, column=place.label, **whose)}
+        renewed += connection.execute(update(place.table).where(same).values(fresh)).rowcount
+    return Batch(renewed, unreadable, last)
+
+
+def _key_of(place: SealedColumn) -> Any:
+    return func.substr(place.table.c[place.name], KEY_ID_AT + 1, KEY_ID_BYTES, type_=LargeBinary)
+
+
+def _beyond(keys: list[Any], after: tuple[Any, ...]) -> Any:
+    """Rows whose key comes after the given one, in the order of the keys."""
+    return or_(
+        *(
+            and_(*(key == value for key, value in zip(keys[:place], after, strict=False)), keys[place] > after[place])
+            for place in range(len(keys))
+        )
+    )

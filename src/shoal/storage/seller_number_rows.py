@@ -1,0 +1,33 @@
+"""Which account holds which seller's number, as rows. The table's key lets one number have one holder, on any node."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, not_, select
+
+from shoal.storage.schema import accounts, insert_or, seller_numbers
+
+
+def hold_number(connection: Connection, number: str, account_id: str, at_ms: int) -> str | None:
+    """Let a living account hold a number that no other holds, in the place of any that it held before.
+
+    Returns who holds it then, if any.
+    """
+    living = select(accounts.c.id).where(accounts.c.id == account_id, not_(accounts.c.deleted))
+    if connection.scalar(living) is not None:
+        row = {"unb": number, "account_id": account_id, "since_ms": at_ms}
+        mine = seller_numbers.c.account_id == account_id
+        connection.execute(delete(seller_numbers).where(mine, seller_numbers.c.unb != number))
+        connection.execute(insert_or(connection, seller_numbers).on_conflict_do_nothing(), row)
+    holder: str | None = connection.scalar(select(seller_numbers.c.account_id).where(seller_numbers.c.unb == number))
+    return holder
+
+
+def free_number(connection: Connection, number: str, holder: str) -> None:
+    """Take a number from that account, if it holds it."""
+    held = (seller_numbers.c.unb == number, seller_numbers.c.account_id == holder)
+    connection.execute(delete(seller_numbers).where(*held))
+
+
+def read_number_holders(connection: Connection) -> dict[str, str]:
+    """Account ids by the number that they hold."""
+    return {row.unb: row.account_id for row in connection.execute(select(seller_numbers))}
