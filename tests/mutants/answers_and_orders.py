@@ -45,7 +45,7 @@ NOTICED: tuple[Noticed, ...] = (
         "item = account.item(asked.item_id)\n"
         "    rule = None if rule and not rule.item_ids and item and item.reply else rule\n"
         "    return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)\n",
-        "tests/unit/test_replies.py::test_f4_a_general_rule_comes_before_the_items_reply_and_that_before_the_default",
+        "tests/unit/messages/test_replies.py::test_f4_a_general_rule_comes_before_the_items_reply_and_that_before_the_default",
     ),
     one(
         "a refused resend counts as refused although the first may have arrived",

@@ -6,7 +6,7 @@ from mutants.catalogue import Noticed, one
 from state.mutants.mutations import Edit, Mutation
 
 _ACCESS = "tests/api/test_access.py::"
-_MANAGER = "tests/unit/test_cookie_manager.py::"
+_MANAGER = "tests/unit/accounts/test_cookie_manager.py::"
 _TOTP = "tests/api/test_second_factor.py::"
 
 NOTICED: tuple[Noticed, ...] = (
@@ -36,7 +36,7 @@ NOTICED: tuple[Noticed, ...] = (
         "logs/redaction.py",
         "        return [_hidden_part(part) for part in value]\n",
         "        return [_cleaned(part, 1) for part in value]\n",
-        "tests/unit/test_redaction.py::test_f4_a_list_under_a_secret_name_shows_marks_only",
+        "tests/unit/logs/test_redaction.py::test_f4_a_list_under_a_secret_name_shows_marks_only",
     ),
     one(
         "entries of an earlier account of the same id are seen by colleagues of the new one",
@@ -114,7 +114,9 @@ NOTICED: tuple[Noticed, ...] = (
                 ),
             ),
         ),
-        ("tests/unit/test_group_writer.py::test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once",),
+        (
+            "tests/unit/storage/test_group_writer.py::test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once",
+        ),
     ),
     one(
         "a rotation stops after one round",

@@ -23,7 +23,7 @@ from state.mutants.mutations import MUTATIONS, Mutation  # noqa: E402
 SUITES = {
     "state machine": ["tests/state/test_state_machine.py"],
     "schedules": ["tests/state/test_schedules.py", "tests/state/test_found.py"],
-    "unit": ["tests/unit/test_cookie_manager.py"],
+    "unit": ["tests/unit/accounts/test_cookie_manager.py"],
 }
 LONGEST_SUITE_SECONDS = 300.0
 

@@ -13,7 +13,7 @@ from shoal.errors import NotApplied, OutcomeUnknown, StoreError
 from shoal.xianyu.live_socket import ReplyTimeout, SocketClosed, TokenRefused
 from shoal.xianyu.site_session import SITE_UNTRUSTED, UNREACHABLE
 
-ROOT = Path(__file__).parents[2] / "src" / "shoal"
+ROOT = Path(__file__).parents[3] / "src" / "shoal"
 CODE = re.compile(r"\bcode=\"(\w+)\"")
 ENDING = (
     "xianyu/live_socket.py",
