@@ -14,7 +14,7 @@ from random import Random
 
 from shoal.rules.matcher import MAX_PATTERNS, Matcher
 from shoal.rules.rule import MatchMode, Part, Rule, WordMode
-from shoal.rules.rule_warnings import warnings_of
+from shoal.rules.rule_lint import warnings_of
 from shoal.rules.schedule import Span, moment_in
 
 SIZES = (10, 1_000, 10_000)

@@ -22,7 +22,7 @@ import structlog
 sys.path.insert(0, "tests")
 
 from doors import open_door, served
-from shoal.server.heap import set_apart_what_is_loaded
+from shoal.server.malloc_tuning import set_apart_what_is_loaded
 
 RULES = 5_000
 RUNS = 5

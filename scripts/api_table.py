@@ -6,7 +6,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from shoal.api.reference import Operation, operations
+from shoal.api.routes.reference import Operation, operations
 from shoal.api.sentences import PROBLEMS
 from shoal.config import load_settings
 from shoal.server.reply_server import build_app

@@ -21,7 +21,7 @@ from quick_start import blank_database, cheap_hasher
 from shoal.accounts.account import Account
 from shoal.api.server import Server
 from shoal.auth import passwords
-from shoal.auth.access import Principal
+from shoal.auth.authorization import Principal
 from shoal.auth.users import Role
 from shoal.server.reply_server import build_app
 from standins import FakeSite, cookie_of, quick_settings, until

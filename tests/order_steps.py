@@ -10,7 +10,7 @@ from typing import Any
 
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from shoal.orders.order_book import Act, IntentState, Order
+from shoal.orders.order_store import Act, IntentState, Order
 from shoal.sandbox import codec
 from standins import ANN, until
 

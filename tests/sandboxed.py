@@ -25,13 +25,13 @@ from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
-from shoal.orders.order_book import OrderBook
+from shoal.orders.order_store import OrderBook
 from shoal.sandbox import World
 from shoal.sandbox.site import Site
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.position_book import PositionBook
+from shoal.storage.sync_cursors import PositionBook
 from shoal.xianyu.site_session import open_site_session
 from standins import ANN, QUICK, until
 

@@ -11,9 +11,9 @@ from openpyxl import Workbook, load_workbook
 
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_edits import Wanted
-from shoal.rules.rule_sheet import COLUMNS, rule_table, rules_of_table
-from shoal.rules.rule_sheet import SHEET as SHEET_OF_RULES
-from shoal.rules.sheets import Column, read_table, written_table
+from shoal.rules.rule_xlsx import COLUMNS, rule_table, rules_of_table
+from shoal.rules.rule_xlsx import SHEET as SHEET_OF_RULES
+from shoal.rules.xlsx import Column, read_table, written_table
 
 
 def a_table(

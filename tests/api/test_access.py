@@ -12,9 +12,9 @@ import pytest
 from fastapi import APIRouter
 
 from doors import Door, another_person, open_door
-from shoal.api.event_feed import account_event_batches, account_events
-from shoal.api.route_rules import ANYBODY, require_rules
-from shoal.auth.right import Right
+from shoal.api.http.event_feed import account_event_batches, account_events
+from shoal.api.http.route_rules import ANYBODY, require_rules
+from shoal.auth.permission import Right
 from shoal.auth.users import Role
 from standins import cookie_of, until
 

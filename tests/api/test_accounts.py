@@ -12,7 +12,7 @@ import pytest
 from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
-from shoal.api.event_feed import account_events
+from shoal.api.http.event_feed import account_events
 from shoal.errors import NeedsOwner
 from standins import cookie_of, until
 

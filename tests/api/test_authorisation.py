@@ -25,9 +25,9 @@ from starlette.types import Message, Scope
 from api.authorisation_table import ALLOWED, CALLERS, REFUSED, Route, outcome_of, read_table
 from doors import Door, open_door
 from picture_files import a_png
-from shoal.api.route_rules import ANYBODY, Asks, routes_of, rule_of
-from shoal.auth.access import Access
-from shoal.auth.right import Right
+from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of
+from shoal.auth.authorization import Access
+from shoal.auth.permission import Right
 from shoal.auth.users import Role
 from shoal.errors import UnknownAccount
 from shoal.server.reply_server import _ROUTES, build_app

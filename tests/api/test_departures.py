@@ -13,7 +13,7 @@ from doors import Door, another_person, open_door
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
-from shoal.auth import departures
+from shoal.auth import user_removal as departures
 from shoal.errors import NotApplied, Unauthenticated
 from shoal.storage.schema import accounts, sessions, users
 from standins import cookie_of, until

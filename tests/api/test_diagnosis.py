@@ -10,10 +10,10 @@ from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link, now_ms
 from shoal.errors import NeedsOwner, StoreError
+from shoal.messages.decisions import Verdict
 from shoal.messages.message_log import Direction, IncomingMessage
-from shoal.messages.sendings import OutboxRow, SendOutcome
-from shoal.messages.verdicts import Verdict
-from shoal.orders.order_book import News
+from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.orders.order_store import News
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -119,7 +119,7 @@ async def test_a_database_that_cannot_be_read_is_a_finding(door: Door, monkeypat
     async def broken(*_: object, **__: object) -> None:
         raise StoreError("disk I/O error")
 
-    monkeypatch.setattr("shoal.api.diagnosis.reply_figures", broken)
+    monkeypatch.setattr("shoal.api.routes.diagnosis.reply_figures", broken)
     replying, checks = await _checks(door)
     assert not replying
     assert not checks["store"]["ok"]

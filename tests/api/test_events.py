@@ -17,8 +17,8 @@ from doors import Door, another_person, served
 from shoal.accounts.account import Observation
 from shoal.accounts.account_task import now_ms
 from shoal.accounts.events import AccountStateChanged
-from shoal.api.event_feed import Told, account_event_batches, account_events
-from shoal.api.streams import is_over
+from shoal.api.http.event_feed import Told, account_event_batches, account_events
+from shoal.api.http.streams import is_over
 from standins import ANN, FakeSite, managing, until
 
 Event = tuple[str | None, dict[str, Any]]
@@ -197,7 +197,7 @@ async def test_a_cursor_older_than_the_journal_gets_a_reset(door: Door) -> None:
 async def test_what_is_pruned_while_it_is_being_told_ends_in_a_reset(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.api.event_feed._PAGE", 1)
+    monkeypatch.setattr("shoal.api.http.event_feed._PAGE", 1)
     for text in "abc":
         await _remark(door, text)
     async with aclosing(account_events(door.server, await door.principal(1), 1, beat_seconds=15)) as events:
@@ -208,7 +208,7 @@ async def test_what_is_pruned_while_it_is_being_told_ends_in_a_reset(
 
 
 async def test_a_cursor_that_is_too_far_behind_gets_a_reset(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.api.event_feed.MISSED_LIMIT", 1)
+    monkeypatch.setattr("shoal.api.http.event_feed.MISSED_LIMIT", 1)
     for text in "abc":
         await _remark(door, text)
     async with aclosing(account_events(door.server, await door.principal(1), 2, beat_seconds=15)) as events:
@@ -322,7 +322,7 @@ async def test_a_reader_with_random_cuts_sees_every_change_once_and_in_order(doo
 async def test_a_comment_comes_when_nothing_happens_and_signing_out_ends_the_stream(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.api.events.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.api.routes.events.BEAT_SECONDS", 0.05)
     async with served(door) as url, reading(url, door) as reader:
         await reader.next()
         assert await reader.next_raw() == ": still here"

@@ -16,9 +16,9 @@ from sqlalchemy import select
 from doors import Door, another_person, client_of, open_door
 from shoal.accounts.change_path import Caller
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
-from shoal.api.idempotency import CHANGING_METHODS, ChangingRoute
+from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
 from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown, StoreError
-from shoal.storage.answers import KEPT_MS, Answers, KeyedRequest
+from shoal.storage.idempotency_keys import KEPT_MS, Answers, KeyedRequest
 from shoal.storage.schema import ops
 from standins import cookie_of, until
 

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from doors import Door, another_person
-from shoal.auth.right import Right
+from shoal.auth.permission import Right
 from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLines
 from shoal.logs.logs import configure_logging
 from standins import cookie_of, until

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person
-from shoal.api.event_feed import account_events
+from shoal.api.http.event_feed import account_events
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.sendings import OutboxRow
-from shoal.orders.order_book import Act, IntentState, News
+from shoal.messages.outbox import OutboxRow
+from shoal.orders.order_store import Act, IntentState, News
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from doors import Door, another_person, client_of
-from shoal.auth.right import Right
+from shoal.auth.permission import Right
 from shoal.auth.users import Role
 from shoal.storage.schema import users
 

@@ -16,8 +16,8 @@ import pytest
 import shoal
 from doors import Door, another_person, open_door, served
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
+from shoal.api.http.problems import problem_of
 from shoal.api.language import Language, language_of
-from shoal.api.problems import problem_of
 from shoal.api.sentences import PROBLEMS
 from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
 from shoal.xianyu.cookie_string import Flaw

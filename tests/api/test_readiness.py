@@ -66,7 +66,7 @@ async def test_f6_however_many_ask_there_is_one_look_and_nobody_waits_long(
         writer, most = door.server.database.group_writer, 0
         await until(lambda: writer.waiting == 0)
         with _locked(tmp_path), monkeypatch.context() as impatient:
-            impatient.setattr("shoal.api.health.PROBE_SECONDS", 0.2)
+            impatient.setattr("shoal.api.routes.health.PROBE_SECONDS", 0.2)
             _nobody_wrote_lately(door)
             asking = [asyncio.create_task(_ready(door)) for _ in range(100)]
             while not all(task.done() for task in asking):

@@ -16,7 +16,7 @@ from doors import Door, another_person, client_of, open_door
 from shoal import __version__
 from shoal.errors import StoreError
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.messages.outbox import OutboxRow, SendOutcome
 from shoal.storage.database import DATABASE_FILE
 from standins import cookie_of
 
@@ -169,13 +169,13 @@ async def test_health_does_not_wait_for_a_hanging_database(door: Door, monkeypat
     async def hang(_: str) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("shoal.api.health.PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("shoal.api.routes.health.PROBE_SECONDS", 0.05)
     monkeypatch.setattr(door.server.database, "fact", hang)
     assert (await door.call("GET", "/health/ready", 503))["services"]["database"] == "error"
 
 
 async def test_health_tells_of_a_manager_that_hangs(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.api.health.LONGEST_SOUND_HOLD_SECONDS", 0.0)
+    monkeypatch.setattr("shoal.api.routes.health.LONGEST_SOUND_HOLD_SECONDS", 0.0)
     hold = await door.server.manager.locks.acquire("shop", "update_keywords")
     await asyncio.sleep(0.01)
     assert (await door.call("GET", "/health", 503))["services"]["cookie_manager"] == "error"

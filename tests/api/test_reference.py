@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from doors import Door, client_of
-from shoal.api.reference import operations
+from shoal.api.routes.reference import operations
 from shoal.api.sentences import PROBLEMS
 
 ROOT = Path(__file__).parent.parent.parent

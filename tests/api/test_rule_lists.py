@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from api.test_rules import FULL, add, listed
 from doors import Door
 from picture_files import a_png
-from shoal.api import sliced_bodies
-from shoal.rules.sheets import XLSX
+from shoal.api.http import sliced_bodies
+from shoal.rules.xlsx import XLSX
 from table_files import a_table, texts_of
 
 RULES = "/cookies/shop/rules"

@@ -12,7 +12,7 @@ import pyotp
 import pytest
 
 from doors import Door, another_person, client_of
-from shoal.auth import second_factor
+from shoal.auth import totp as second_factor
 
 PASSWORD = "a password of theirs"
 LOGIN = {"username": "bob", "password": PASSWORD}

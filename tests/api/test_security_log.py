@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
-from shoal.auth.security_log import SecurityEvent
+from shoal.auth.audit_log import SecurityEvent
 from shoal.errors import ConfigError
 from shoal.server.reply_server import KEY_FILE
 

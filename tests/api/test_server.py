@@ -9,8 +9,8 @@ from sqlalchemy import Connection, delete, update
 
 from doors import another_person, open_door
 from shoal.errors import ConfigError
-from shoal.messages.sendings import OutboxRow, SendOutcome
-from shoal.orders.order_book import Act, IntentState, News
+from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.orders.order_store import Act, IntentState, News
 from shoal.server.reply_server import build_app
 from shoal.storage.schema import accounts, grants, journal
 from standins import FakeSite, cookie_of, quick_settings, until, until_told

@@ -20,7 +20,7 @@ def workers() -> int:
     found = 0
     for one in psutil.Process().children():
         with suppress(psutil.Error):
-            found += "shoal.rules.sheet_worker" in one.cmdline()
+            found += "shoal.rules.xlsx_worker" in one.cmdline()
     return found
 
 

@@ -12,8 +12,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from doors import Door, another_person, client_of, open_door
+from shoal.auth.login_throttle import SignInDelays, Windows
 from shoal.auth.passwords import Passwords
-from shoal.auth.sign_in_delays import SignInDelays, Windows
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
 

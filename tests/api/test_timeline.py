@@ -8,7 +8,7 @@ import pytest
 
 from doors import Door, another_person
 from shoal.accounts.account import AccountState, StateMove
-from shoal.api.shapes import rfc3339
+from shoal.api.schemas.responses import rfc3339
 from standins import until
 
 NOW = 1_800_000_000_000
@@ -36,7 +36,7 @@ def _told(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         return moves[before[-1] if before else 0 :]
 
     monkeypatch.setattr(door.server.store, "timeline", timeline)
-    monkeypatch.setattr("shoal.api.timeline.now_ms", lambda: NOW)
+    monkeypatch.setattr("shoal.api.routes.timeline.now_ms", lambda: NOW)
 
 
 @pytest.mark.usefixtures("_told")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from doors import Door, another_person, client_of, open_door, served
-from shoal.auth.right import Right
+from shoal.auth.permission import Right
 from standins import cookie_of, until
 
 

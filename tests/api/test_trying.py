@@ -9,9 +9,9 @@ import pytest
 from doors import Door, another_person
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater
-from shoal.messages.chat_pauses import ChatPauses
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.sendings import OutboxRow
+from shoal.messages.outbox import OutboxRow
+from shoal.messages.takeovers import ChatPauses
 from shoal.rules.matcher import WHY_NOT
 from standins import until
 

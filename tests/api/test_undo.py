@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of
-from shoal.api import history
+from shoal.api.routes import history
 from standins import cookie_of, until
 
 

@@ -9,7 +9,7 @@ import pyotp
 import pytest
 
 from doors import another_person, client_of, in_shell, open_door, served
-from shoal.auth import user_rescue
+from shoal.auth import account_recovery as user_rescue
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from standins import quick_settings

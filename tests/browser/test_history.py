@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from browser.axe import findings
 from browser.conftest import Console, hangs_over
-from shoal.api import history
+from shoal.api.routes import history
 from standins import until
 
 

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
-from shoal.orders.order_book import Act, IntentState, News
+from shoal.orders.order_store import Act, IntentState, News
 
 ID = "4500000000000000001"
 

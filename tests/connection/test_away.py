@@ -11,7 +11,7 @@ import pytest
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from shoal.orders.order_book import Act, IntentState
+from shoal.orders.order_store import Act, IntentState
 from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 

@@ -9,8 +9,8 @@ import pytest
 from connection.test_conversations import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
 from order_steps import pushed
 from sandboxed import Machine, Shoal
-from shoal.messages.sendings import SendOutcome
-from shoal.messages.verdicts import Verdict
+from shoal.messages.decisions import Verdict
+from shoal.messages.outbox import SendOutcome
 from shoal.rules.keywords import KeywordRow
 from shoal.sandbox import codec
 from standins import ANN

@@ -9,8 +9,8 @@ import pytest
 from order_steps import held, intent, pay, paying_shop
 from sandboxed import Machine, Shoal
 from shoal.accounts.account import AccountState
-from shoal.messages.verdicts import Verdict
-from shoal.orders.order_book import Act, IntentState
+from shoal.messages.decisions import Verdict
+from shoal.orders.order_store import Act, IntentState
 from standins import ANN, until
 
 HOUR_MS = 3600_000

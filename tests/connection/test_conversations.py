@@ -13,11 +13,11 @@ from sandboxed import Machine, Shoal
 from shoal.accounts.account import AccountState
 from shoal.clock import now_ms
 from shoal.errors import StoreError
-from shoal.messages.chat_pauses import ChatPauses, PauseReason
 from shoal.messages.chats import Chats
+from shoal.messages.decisions import Verdict
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.messages.sendings import Sending, Sendings, SendOutcome
-from shoal.messages.verdicts import Verdict
+from shoal.messages.outbox import Sending, Sendings, SendOutcome
+from shoal.messages.takeovers import ChatPauses, PauseReason
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule_edits import with_rule
 from standins import ANN, until

@@ -22,7 +22,7 @@ from order_steps import (
 from sandboxed import Shoal
 from shoal.clock import reading
 from shoal.orders import orders
-from shoal.orders.order_book import Act, IntentState, News, Order
+from shoal.orders.order_store import Act, IntentState, News, Order
 from standins import ANN
 
 

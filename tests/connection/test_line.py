@@ -16,7 +16,7 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.errors import StoreError
-from shoal.orders.order_book import Act, IntentState
+from shoal.orders.order_store import Act, IntentState
 from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 

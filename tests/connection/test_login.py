@@ -11,7 +11,7 @@ from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.accounts.events import AccountStateChanged
-from shoal.orders.order_book import Act, IntentState
+from shoal.orders.order_store import Act, IntentState
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

@@ -8,7 +8,7 @@ import pytest
 
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from shoal.orders.order_book import Act, IntentState
+from shoal.orders.order_store import Act, IntentState
 from standins import ANN, until
 
 DEFAULT = {"default_reply_enabled": True, "default_reply": "您好"}

@@ -11,9 +11,9 @@ import pytest
 from connection.test_conversations import ask, give_rule, sendings, verdict
 from sandboxed import Shoal
 from shoal import clock
-from shoal.accounts import wishes
+from shoal.accounts import edits as wishes
+from shoal.messages.decisions import Verdict
 from shoal.messages.replies import LONGEST_HEARD
-from shoal.messages.verdicts import Verdict
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 from shoal.rules.rule_edits import Wanted
 from shoal.xianyu.packets import encode_entry

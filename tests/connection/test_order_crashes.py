@@ -14,8 +14,8 @@ from order_steps import CONSIGN, FREE, calls, died, held, intent, order_soon, pa
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.errors import StoreError
-from shoal.messages.sendings import SendOutcome
-from shoal.orders.order_book import Act, IntentState, News
+from shoal.messages.outbox import SendOutcome
+from shoal.orders.order_store import Act, IntentState, News
 from standins import ANN, until
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from order_steps import CONSIGN, PATIENCE, pay, paying_shop, running
 from sandboxed import Shoal
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
-from shoal.orders.order_book import IntentState, Order
+from shoal.orders.order_store import IntentState, Order
 
 _AT_REST = {IntentState.DONE, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN}
 

@@ -20,7 +20,7 @@ from order_steps import (
     words,
 )
 from sandboxed import Shoal
-from shoal.orders.order_book import Act, IntentState, News, Order
+from shoal.orders.order_store import Act, IntentState, News, Order
 from shoal.sandbox import codec
 from standins import ANN, until
 

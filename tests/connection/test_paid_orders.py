@@ -8,7 +8,7 @@ from order_steps import CONSIGN, held, intent, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection.xianyu_live import ORDER_CALLS_AT_ONCE
-from shoal.orders.order_book import Act, IntentState
+from shoal.orders.order_store import Act, IntentState
 from standins import ANN, until
 
 CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.2

@@ -10,7 +10,7 @@ import pytest
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from shoal.messages.sendings import Sending
+from shoal.messages.outbox import Sending
 from shoal.rules.keywords import KeywordRow
 from standins import ANN, until
 
@@ -184,7 +184,7 @@ async def test_f4_a_refusal_of_what_was_sent_again_leaves_it_uncertain(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first sending may have arrived all the same: it did here, and its echo is slow."""
-    monkeypatch.setattr("shoal.messages.outbox.ECHO_GRACE_SECONDS", 2.0)
+    monkeypatch.setattr("shoal.messages.sender.ECHO_GRACE_SECONDS", 2.0)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")

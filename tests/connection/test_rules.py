@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 from sandboxed import Shoal
-from shoal.accounts import wishes
+from shoal.accounts import edits as wishes
 from shoal.clock import now_ms
+from shoal.messages.outbox import OutboxRow
 from shoal.messages.rule_hits import hits_of
-from shoal.messages.sendings import OutboxRow
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule_edits import Wanted
 from shoal.rules.schedule import moment_in

@@ -13,8 +13,8 @@ import pytest
 
 from doors import Door, another_person, client_of
 from sandboxed import Sandbox, settings_for
-from shoal.messages.outbox import Outbox
-from shoal.messages.sendings import OutboxRow
+from shoal.messages.outbox import OutboxRow
+from shoal.messages.sender import Outbox
 from shoal.server.reply_server import build_app
 from shoal.xianyu.live_socket import GateClosed
 from standins import FakeSite, until
@@ -121,7 +121,7 @@ async def test_a_keyed_sending_whose_answer_was_lost_is_looked_up_and_not_repeat
         raise ConnectionError("the server died here")
 
     with monkeypatch.context() as dying:
-        dying.setattr("shoal.api.idempotency._keep", lost)
+        dying.setattr("shoal.api.http.idempotency._keep", lost)
         assert (await counter.door.client.post(
             "/cookies/shop/send", json={"chat_id": counter.chat_id, "text": "您好"}, headers={"Idempotency-Key": "k1"}
         )).status_code == 500  # fmt: skip

@@ -16,9 +16,9 @@ from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection import xianyu_live
 from shoal.messages.message_log import Direction
-from shoal.messages.sendings import SendOutcome
-from shoal.orders.order_book import Act, IntentState
+from shoal.messages.outbox import SendOutcome
 from shoal.orders.order_rows import OrderRow
+from shoal.orders.order_store import Act, IntentState
 from standins import ANN, until
 
 PLACES = ["statement", "commit"]

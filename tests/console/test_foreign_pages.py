@@ -10,7 +10,7 @@ import pytest
 
 from console.conftest import page_of, sign_in
 from doors import Door, client_of
-from shoal.api.safety_headers import SAFE
+from shoal.api.http.safety_headers import SAFE
 
 MAY_BE_NOBODY = {"/verify", "/logout", "/register", "/send-message"}
 """They answer whoever asks, and a foreign page as nobody; the last one has its key in the body."""
@@ -55,7 +55,7 @@ async def test_every_answer_forbids_scripts_frames_guessing_and_keeping(door: Do
 
 
 async def test_a_failure_of_the_program_has_the_headers_too(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shoal.api.system.KeptDays", None)
+    monkeypatch.setattr("shoal.api.routes.system.KeptDays", None)
     answer = await door.client.get("/system/status")
     assert (answer.status_code, lacks(answer)) == (500, set())
 

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, EventBus
-from shoal.auth.access import Access, Principal
+from shoal.auth.authorization import Access, Principal
 from shoal.auth.passwords import Passwords
-from shoal.auth.right import Right
+from shoal.auth.permission import Right
 from shoal.auth.users import Users
 from shoal.errors import Conflict, UnknownAccount, UnknownPerson
 from shoal.storage.database import Database

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from shoal.errors import InvalidInput, LockTimeout
-from shoal.storage.answers import KEPT_MS, Answer, Answers, KeyedRequest, Reservation
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.idempotency_keys import KEPT_MS, Answer, Answers, KeyedRequest, Reservation
 from store_steps import Place, an_account, an_op, committed, created, edit
 
 REQUEST = KeyedRequest(user_id=1, actor="user:ann", key="k", method="PUT", path="/x", request_hash="h")

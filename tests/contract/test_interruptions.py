@@ -6,9 +6,9 @@ import asyncio
 import threading
 
 from shoal.messages.message_log import MessageLog
-from shoal.messages.sendings import OutboxRow, SendOutcome
+from shoal.messages.outbox import OutboxRow, SendOutcome
 from shoal.orders.interruptions import Interruptions
-from shoal.orders.order_book import OrderBook
+from shoal.orders.order_store import OrderBook
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from standins import until_told

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, LargeBinary, select, update
 
-from shoal.auth import second_factor
+from shoal.auth import totp as second_factor
 from shoal.errors import Conflict, ShoalError, StoreError
 from shoal.storage import key_rotation
 from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN

@@ -12,11 +12,10 @@ from sqlalchemy import Connection
 
 from shoal.accounts.events import Talk
 from shoal.errors import NotApplied
-from shoal.messages.chat_pauses import ChatPauses, PauseReason
 from shoal.messages.chats import Chats
+from shoal.messages.decisions import Verdict
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.messages.restraints import HOUR_MS, MINUTE_MS, Intended, guard_of, nobody_spoke_since, restraint
-from shoal.messages.sendings import (
+from shoal.messages.outbox import (
     ECHO_WINDOW_MS,
     MISNAMED_WINDOW_MS,
     OutboxKind,
@@ -25,7 +24,8 @@ from shoal.messages.sendings import (
     Sendings,
     SendOutcome,
 )
-from shoal.messages.verdicts import Verdict
+from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, Intended, guard_of, nobody_spoke_since, restraint
+from shoal.messages.takeovers import ChatPauses, PauseReason
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from store_steps import Clock, an_account, created

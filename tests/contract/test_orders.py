@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from shoal.messages.sendings import OutboxKind, OutboxRow, Sendings, SendOutcome
-from shoal.orders.order_book import Act, IntentState, News, Order, OrderBook, Why
+from shoal.messages.outbox import OutboxKind, OutboxRow, Sendings, SendOutcome
+from shoal.orders.order_store import Act, IntentState, News, Order, OrderBook, Why
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from store_steps import Clock, Place, an_account, committed, created, deletion, living

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import func, select
 
 from quick_start import cheap_hasher
+from shoal.auth.audit_log import SecurityEvent, SecurityLog
 from shoal.auth.invitations import Invitations
 from shoal.auth.passwords import Passwords
-from shoal.auth.second_factor import Factor, SecondFactor
-from shoal.auth.security_log import SecurityEvent, SecurityLog
 from shoal.auth.sessions import Sessions
+from shoal.auth.totp import Factor, SecondFactor
 from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, UnknownPerson
 from shoal.storage.database import Database

@@ -19,9 +19,9 @@ from doors import Door, another_person, client_of, open_door
 from postgres_server import PostgresServer
 from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
-from shoal.auth.people_replica import PeopleReplica, ReplicaTimes
-from shoal.auth.second_factor import Factor, SecondFactor
 from shoal.auth.sessions import Sessions, token_hash
+from shoal.auth.totp import Factor, SecondFactor
+from shoal.auth.user_replica import PeopleReplica, ReplicaTimes
 from shoal.auth.users import Users
 from shoal.errors import StoreError
 from shoal.storage.database import DATABASE_FILE, Database

@@ -11,8 +11,7 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from quick_start import cheap_hasher
-from shoal.auth.passwords import Passwords
-from shoal.auth.security_log import (
+from shoal.auth.audit_log import (
     FOLDED_MS,
     MOST_WAITING,
     REFUSAL_EVERY_MS,
@@ -24,6 +23,7 @@ from shoal.auth.security_log import (
     SecurityLog,
     Sought,
 )
+from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
 from shoal.errors import NotApplied
 from shoal.storage.database import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shoal.errors import StoreError
-from shoal.storage.store_figures import store_figures
+from shoal.storage.database_stats import store_figures
 from store_steps import Place
 
 

@@ -14,7 +14,7 @@ from endurance.ledger import CUT_OFF, KEEP_SECONDS, Ledger, OpenLine, OpenOrder
 from endurance.stored_rows import StoredRows
 from endurance.story import KEYWORD, Site
 from endurance.verdicts import Limits, Row, Stored, Watched, outcome_of, outcome_of_order
-from shoal.messages.verdicts import Verdict
+from shoal.messages.decisions import Verdict
 
 AT_ONCE: Final = 500
 """Lines of one look."""

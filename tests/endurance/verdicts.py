@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from endurance.story import KEYWORD, PAUSE_MINUTES, Purchase, Question, Site, Story
 from shoal.config import Settings
-from shoal.messages.verdicts import Verdict
+from shoal.messages.decisions import Verdict
 
 Row = dict[str, Any]
 HEALTHY_SECONDS = 45.0

@@ -32,7 +32,7 @@ from faults.places import STRIKES, FilePlace, PostgresPlace
 from faults.storm import REFUSALS, Book, Storm, made_by
 from faults.warm_start import WarmStart
 from postgres_server import PostgresServer
-from shoal.api.op_ids import shown_op_id
+from shoal.api.schemas.op_ids import shown_op_id
 from shoal.errors import ShoalError
 
 SERVE = ("-m", "shoal", "serve")

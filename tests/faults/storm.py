@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from faults.durable import Durable, Version
-from shoal.api.op_ids import shown_op_id
+from shoal.api.schemas.op_ids import shown_op_id
 
 REFUSALS = {403, 404, 409, 412, 503}
 """What may be answered to a change that is not made. Anything else is a violation."""

@@ -14,9 +14,9 @@ from typing import Final, cast
 import aiohttp
 
 from shoal.xianyu import chat_history, frames, mtop_reply
-from shoal.xianyu.halt import Halt
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.packets import ChatMessage, UndecodableFrame, decode_entry, parse_json_object, read_event
+from shoal.xianyu.stop_switch import Halt
 
 ME: Final = "2200000000002"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
-from shoal.api.order_shapes import OrderStatusShape
 from shoal.api.retry_reasons import RETRY_REASONS
-from shoal.auth.security_log import SecurityEvent
-from shoal.orders.order_book import Act, IntentState, Why
+from shoal.api.schemas.orders import OrderStatusShape
+from shoal.auth.audit_log import SecurityEvent
+from shoal.orders.order_store import Act, IntentState, Why
 
 TEXTS = Path(__file__).parents[2] / "web" / "src" / "i18n"
 

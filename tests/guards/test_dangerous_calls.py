@@ -18,17 +18,17 @@ RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "xml"}
 """Modules whose readers make objects, or follow what the data names. XML is read by defusedxml alone."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
-STARTS_A_PROCESS = {"cli/demo/child_process.py", "rules/sheet_processes.py"}
+STARTS_A_PROCESS = {"cli/demo/child_process.py", "rules/xlsx_processes.py"}
 """Each starts this very interpreter on a module of ours."""
 GUESSABLE = {
     "accounts/account_task.py", "accounts/backoff.py", "accounts/cookie_manager.py", "accounts/task_manager.py",
-    "connection/site_login.py", "connection/upkeep.py", "connection/xianyu_live.py", "messages/conversations.py",
+    "connection/site_login.py", "connection/keepalive.py", "connection/xianyu_live.py", "messages/conversations.py",
     "xianyu/identity.py", "xianyu/qr_login.py",
 }  # fmt: skip
 """Who may use a generator that can be foretold: waits, and the numbers that the site's own page makes up."""
 NAMES_OF_OURS = {
     "storage/database.py", "storage/migrations/versions/0008_first_hours.py", "storage/schema.py",
-    "storage/server_lease.py", "storage/store_figures.py",
+    "storage/server_lease.py", "storage/database_stats.py",
 }  # fmt: skip
 """Where a text of SQL is put together, from names that stand beside it: pragmas, BEGIN, conditions of indexes."""
 SITE_SIGNATURE = "xianyu/sign.py"

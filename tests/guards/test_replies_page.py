@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.messages.verdicts import Verdict
+from shoal.messages.decisions import Verdict
 from shoal.rules.rule import VARIABLES, MatchMode
 from shoal.xianyu.trade_texts import SYSTEM_TEXTS
 

@@ -11,21 +11,26 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from shoal.api import bodies, body_limit
-from shoal.api.route_rules import Asks, routes_of, rule_of
-from shoal.auth import access, api_tokens, passwords, second_factor
-from shoal.auth.right import Right
-from shoal.auth.security_log import SecurityEvent
-from shoal.auth.sign_in_delays import Windows
+from shoal.api.http import body_limit
+from shoal.api.http.route_rules import Asks, routes_of, rule_of
+from shoal.api.schemas import requests as bodies
+from shoal.auth import api_tokens, passwords
+from shoal.auth import authorization as access
+from shoal.auth import totp as second_factor
+from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.login_throttle import Windows
+from shoal.auth.permission import Right
 from shoal.auth.users import Role
 from shoal.concurrency import fair_threads
 from shoal.config import Settings
 from shoal.connection import qr_logins
 from shoal.messages import picture_formats
 from shoal.network import connections
-from shoal.rules import sheet_processes, sheet_worker, sheets
+from shoal.rules import xlsx as sheets
+from shoal.rules import xlsx_processes as sheet_processes
+from shoal.rules import xlsx_worker as sheet_worker
 from shoal.rules.matcher import MAX_PATTERNS
-from shoal.server import bounded_head
+from shoal.server import request_head_limit as bounded_head
 from shoal.server.reply_server import _ROUTES, build_app
 from shoal.storage import database
 from shoal.storage.schema import metadata

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_defect_fits_once_leaves_python_and_has_a_test(defect: Noticed, tmp_path: Path) -> None:
     assert defect.mutation.misfits(SOURCE) == []
     for edit in defect.mutation.edits:
-        (tmp_path / edit.file).parent.mkdir(exist_ok=True)
+        (tmp_path / edit.file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SOURCE / edit.file, tmp_path / edit.file)
     defect.mutation.apply(tmp_path)
     for edit in defect.mutation.edits:

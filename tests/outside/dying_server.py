@@ -8,8 +8,8 @@ import sys
 from typing import Any, NoReturn
 
 from shoal.cli.app import main
-from shoal.messages.outbox import Outbox
-from shoal.messages.sendings import Sendings
+from shoal.messages.outbox import Sendings
+from shoal.messages.sender import Outbox
 
 
 def die() -> NoReturn:

@@ -15,9 +15,9 @@ from shoal.accounts.account import Account, AccountState, ParkReason, RunKey
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager, Outcome
+from shoal.accounts.edits import all_rules
 from shoal.accounts.events import AccountChanged, Event, EventBus
 from shoal.accounts.journal import JournalEntry, fold, projection
-from shoal.accounts.wishes import all_rules
 from shoal.config import Settings, load_settings
 from shoal.errors import NeedsOwner, ShoalError, StoreError, TemporaryFailure
 from standins import cookie_of

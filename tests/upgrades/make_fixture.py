@@ -20,7 +20,7 @@ from shoal.accounts.cookie_manager import Caller, CookieManager
 from shoal.auth.users import Role, Users
 from shoal.config import Settings
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.orders.order_book import OrderBook
+from shoal.orders.order_store import OrderBook
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -163,9 +163,9 @@ async def add_rights(database: Database, manager: CookieManager, people: dict[st
     """A token for scripts and a shared shop, where there are such."""
     if not has("api_tokens"):
         return
-    from shoal.auth.access import Access
     from shoal.auth.api_tokens import ApiTokens
-    from shoal.auth.right import Right
+    from shoal.auth.authorization import Access
+    from shoal.auth.permission import Right
 
     tokens = ApiTokens(database)
     token, _ = await tokens.make(people["mei"], "script", Right.OPERATE, days=3650)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, inspect
 from doors import client_of
 from shoal.accounts.journal import fold, projection
 from shoal.api.server import Server
-from shoal.auth.right import Right
+from shoal.auth.permission import Right
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app

@@ -19,6 +19,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_locks import AccountLocks, Hold
 from shoal.accounts.account_task import now_ms
 from shoal.accounts.drift import OUTSIDE, Difference, difference, differing, is_same, taken_over
+from shoal.accounts.edits import RuleWish, Wish
 from shoal.accounts.events import AccountChanged, EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import (
@@ -33,7 +34,6 @@ from shoal.accounts.store import (
     Settlement,
     Unsettled,
 )
-from shoal.accounts.wishes import RuleWish, Wish
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import (
     AccountExists,

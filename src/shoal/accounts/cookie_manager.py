@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeVar
 
-from shoal.accounts import wishes
+from shoal.accounts import edits as wishes
 from shoal.accounts.account import Account, Observation, check_account_id
 from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect, now_ms
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller, ChangePath, Done, wished
 from shoal.accounts.drift import Difference
+from shoal.accounts.edits import Wish
 from shoal.accounts.events import EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.ownership import Ownership
 from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager
 from shoal.accounts.undo import undo
-from shoal.accounts.wishes import Wish
 from shoal.config import Settings
 from shoal.errors import (
     AlreadyRemoved,

@@ -11,8 +11,8 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
+from shoal.accounts.edits import RuleWish, Wish
 from shoal.accounts.journal import Changes, JournalEntry
-from shoal.accounts.wishes import RuleWish, Wish
 from shoal.errors import Conflict, InvalidInput
 from shoal.rules.rule import MAX_RULES, Rule, in_order
 from shoal.rules.rule_rows import rule_of

@@ -10,33 +10,33 @@ from shoal.accounts.events import EventBus
 from shoal.accounts.reload import Reload
 from shoal.accounts.store import AccountStore
 from shoal.api.live_streams import LiveStreams
-from shoal.auth.access import Access
 from shoal.auth.api_tokens import ApiTokens
-from shoal.auth.call_rates import CallRates
-from shoal.auth.departures import Departures
+from shoal.auth.audit_log import SecurityLog
+from shoal.auth.authorization import Access
 from shoal.auth.invitations import Invitations
-from shoal.auth.second_factor import SecondFactor
-from shoal.auth.security_log import SecurityLog
+from shoal.auth.login import SignIns
+from shoal.auth.rate_limits import CallRates
 from shoal.auth.sessions import Sessions
-from shoal.auth.sign_ins import SignIns
+from shoal.auth.totp import SecondFactor
+from shoal.auth.user_removal import Departures
 from shoal.auth.users import Users
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
-from shoal.messages.chat_pauses import ChatPauses
 from shoal.messages.chats import Chats
+from shoal.messages.live_connections import Switchboard
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
-from shoal.messages.switchboard import Switchboard
+from shoal.messages.takeovers import ChatPauses
 from shoal.network.outbound import Outbound
-from shoal.orders.order_book import OrderBook
-from shoal.rules.sheet_processes import SheetProcesses
-from shoal.storage.answers import Answers
+from shoal.orders.order_store import OrderBook
+from shoal.rules.xlsx_processes import SheetProcesses
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.database_probe import DatabaseProbe
+from shoal.storage.database_stats import StoreFigures
+from shoal.storage.idempotency_keys import Answers
 from shoal.storage.key_rotation import KeyRotation
-from shoal.storage.store_figures import StoreFigures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

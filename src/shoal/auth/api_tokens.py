@@ -12,9 +12,9 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
-from shoal.auth.people_replica import PeopleStore
-from shoal.auth.right import Right
+from shoal.auth.permission import Right
 from shoal.auth.sessions import token_hash
+from shoal.auth.user_replica import PeopleStore
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError

@@ -15,8 +15,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select, delete, or_, select, update
 
 from shoal.auth.passwords import Passwords
-from shoal.auth.people_replica import PeopleStore
 from shoal.auth.sessions import HOUR_MS, token_hash
+from shoal.auth.user_replica import PeopleStore
 from shoal.auth.users import Role, User, add_person, checked_email, checked_name, person, replace_password
 from shoal.clock import now_ms
 from shoal.errors import UnknownPerson

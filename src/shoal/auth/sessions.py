@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
 
-from shoal.auth.people_replica import PeopleStore
+from shoal.auth.user_replica import PeopleStore
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import StoreError, Unauthenticated

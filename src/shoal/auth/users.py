@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.auth.passwords import Passwords, made_up_password
-from shoal.auth.people_replica import PeopleStore
+from shoal.auth.user_replica import PeopleStore
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, StoreError, UnknownPerson
 from shoal.rules.folding import folded, seen

@@ -135,7 +135,7 @@ def serve(
 
 
 def _announce(application: FastAPI, url: str) -> None:
-    from shoal.api.invitations import JOIN_PATH
+    from shoal.api.routes.invitations import JOIN_PATH
 
     password = application.state.first_password
     if password is not None:

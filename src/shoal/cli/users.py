@@ -152,7 +152,7 @@ def reset_password(name: Name = "admin", data_dir: DataDir = None) -> None:
     """
     import asyncio
 
-    from shoal.auth.user_rescue import reset_password as reset
+    from shoal.auth.account_recovery import reset_password as reset
 
     password = asyncio.run(reset(load_settings(data_dir=data_dir), name))
     told = words(
@@ -168,7 +168,7 @@ def reset_totp(name: Name = "admin", data_dir: DataDir = None) -> None:
 
     The password stays. It works on the database itself; the server may run meanwhile, or not.
     """
-    from shoal.auth.user_rescue import reset_totp as reset
+    from shoal.auth.account_recovery import reset_totp as reset
 
     was_on = reset(load_settings(data_dir=data_dir), name)
     shown = printable(name)

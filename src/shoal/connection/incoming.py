@@ -11,11 +11,11 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.messages.conversations import Conversations
+from shoal.messages.decisions import Verdict
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.messages.verdicts import Verdict
-from shoal.messages.work_group import WorkGroup
-from shoal.orders.order_book import Order
-from shoal.orders.order_news import OrderNews
+from shoal.messages.task_drain import WorkGroup
+from shoal.orders.order_store import Order
+from shoal.orders.order_updates import OrderNews
 from shoal.orders.orders import Orders
 from shoal.xianyu import frames
 from shoal.xianyu.packets import (

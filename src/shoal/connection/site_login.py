@@ -11,7 +11,7 @@ from shoal.accounts.account import Account
 from shoal.clock import now_ms, steady_ms
 from shoal.errors import StoreError
 from shoal.storage.credentials import Credentials
-from shoal.storage.token_shelf import SocketToken, TokenSlot
+from shoal.storage.token_cache import SocketToken, TokenSlot
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.identity import device_id as make_device_id
 

@@ -11,7 +11,7 @@ import structlog
 from shoal.clock import steady_ms
 from shoal.connection.site_login import SiteLogin
 from shoal.errors import StoreError, TemporaryFailure
-from shoal.storage.token_shelf import SocketToken
+from shoal.storage.token_cache import SocketToken
 from shoal.xianyu.mtop import ImToken, MtopClient
 
 log = structlog.get_logger("shoal.tokens")

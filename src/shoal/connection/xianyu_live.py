@@ -15,36 +15,36 @@ from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.config import Settings
-from shoal.connection.catch_up import CatchUp
+from shoal.connection.history_sync import CatchUp
 from shoal.connection.incoming import Incoming
+from shoal.connection.keepalive import DeafConnection, Upkeep
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
-from shoal.connection.sync_position import SyncPosition
-from shoal.connection.upkeep import DeafConnection, Upkeep
+from shoal.connection.sync_cursor import SyncPosition
 from shoal.errors import NeedsOwner, ShoalError
 from shoal.messages.conversations import Conversations
+from shoal.messages.live_connections import Switchboard
 from shoal.messages.message_log import MessageLog
-from shoal.messages.outbox import Outbox
 from shoal.messages.pictures import Picture, Pictures
+from shoal.messages.sender import Outbox
 from shoal.messages.site_pictures import SitePictures
-from shoal.messages.switchboard import Switchboard
+from shoal.messages.task_drain import WorkGroup
 from shoal.messages.uploaded_pictures import UploadedPictures
-from shoal.messages.work_group import WorkGroup
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import Interruptions
-from shoal.orders.order_book import OrderBook
-from shoal.orders.order_news import OrderNews
+from shoal.orders.order_store import OrderBook
+from shoal.orders.order_updates import OrderNews
 from shoal.orders.orders import Orders
 from shoal.storage.credentials import Credentials
-from shoal.storage.position_book import Position, PositionBook
-from shoal.storage.token_shelf import SocketToken
+from shoal.storage.sync_cursors import Position, PositionBook
+from shoal.storage.token_cache import SocketToken
 from shoal.xianyu import frames
-from shoal.xianyu.halt import Halt
 from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
+from shoal.xianyu.stop_switch import Halt
 from shoal.xianyu.uploads import UploadedPicture, upload_picture
 
 log = structlog.get_logger("shoal.live")

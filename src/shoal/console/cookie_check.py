@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from shoal.api.bodies import CookieCheckBody
-from shoal.api.caller import WhoAddsShops
-from shoal.api.documented import problems
-from shoal.api.routing import Routes
-from shoal.api.shapes import example, maybe_rfc3339
+from shoal.api.http.caller import WhoAddsShops
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.requests import CookieCheckBody
+from shoal.api.schemas.responses import example, maybe_rfc3339
 from shoal.xianyu.cookie_string import check_cookie, login_ends_at_ms
 
 routes = Routes(tags=["accounts"])

@@ -19,14 +19,14 @@ from typing import Any, Final
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from shoal.api.event_feed import QUEUE_LIMIT, Told, account_event_batches
-from shoal.api.route_rules import SIGNED_IN_BY_ITSELF
-from shoal.api.routing import Routes
+from shoal.api.http.event_feed import QUEUE_LIMIT, Told, account_event_batches
+from shoal.api.http.route_rules import SIGNED_IN_BY_ITSELF
+from shoal.api.http.routing import Routes
+from shoal.api.http.session_cookie import cookie_token, is_own_origin
+from shoal.api.http.streams import is_over, until_over
+from shoal.api.schemas.responses import account_body
 from shoal.api.server import Server
-from shoal.api.session_cookie import cookie_token, is_own_origin
-from shoal.api.shapes import account_body
-from shoal.api.streams import is_over, until_over
-from shoal.auth.access import Principal
+from shoal.auth.authorization import Principal
 from shoal.console.session import note_foreign_page
 from shoal.errors import TooManyCalls
 

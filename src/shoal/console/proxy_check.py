@@ -11,15 +11,15 @@ from pydantic import BaseModel
 
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.advice import ADVICE
-from shoal.api.bodies import ProxyCheckBody
-from shoal.api.caller import TheServer, WhoAddsNamed
-from shoal.api.documented import problems
+from shoal.api.http.caller import TheServer, WhoAddsNamed
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
 from shoal.api.language import Language, language_of
-from shoal.api.routing import Routes
+from shoal.api.schemas.requests import ProxyCheckBody
+from shoal.api.schemas.responses import example
 from shoal.api.server import Server
-from shoal.api.shapes import example
-from shoal.auth.access import Principal
-from shoal.auth.right import Right
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Right
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.proxy import parse_proxy

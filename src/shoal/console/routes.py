@@ -13,9 +13,9 @@ from typing import Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
 from shoal.api.language import Language, language_of
-from shoal.api.route_rules import ANYBODY
-from shoal.api.routing import Routes
 
 routes = Routes(include_in_schema=False, dependencies=[ANYBODY])
 

@@ -6,14 +6,11 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
-from shoal.api.auth import MessageAnswer, is_admin, note_sign_out, sign_in
-from shoal.api.bodies import ConsoleLoginBody
-from shoal.api.caller import TheServer, where_from
-from shoal.api.documented import problems
-from shoal.api.route_rules import ANYBODY
-from shoal.api.routing import Routes
-from shoal.api.server import Server
-from shoal.api.session_cookie import (
+from shoal.api.http.caller import TheServer, where_from
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
+from shoal.api.http.session_cookie import (
     clear_cookie,
     comes_from_this_machine,
     cookie_token,
@@ -23,8 +20,11 @@ from shoal.api.session_cookie import (
     keep_device_marks,
     set_cookie,
 )
-from shoal.api.shapes import example
-from shoal.auth.security_log import SecurityEvent
+from shoal.api.routes.auth import MessageAnswer, is_admin, note_sign_out, sign_in
+from shoal.api.schemas.requests import ConsoleLoginBody
+from shoal.api.schemas.responses import example
+from shoal.api.server import Server
+from shoal.auth.audit_log import SecurityEvent
 from shoal.errors import Forbidden
 from shoal.logs.redaction import redact_path
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from shoal.messages.chat_pauses import PauseReason
+from shoal.messages.takeovers import PauseReason
 from shoal.storage.database import Database
 from shoal.storage.schema import chat_pauses, chats, insert_or, messages
 

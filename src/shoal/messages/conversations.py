@@ -13,13 +13,13 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
+from shoal.messages.decisions import Verdict
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.messages.outbox import DecidedBefore, Outbox, Reply, Sent
+from shoal.messages.outbox import SendOutcome
 from shoal.messages.replies import Answer, AnswerSource, Asked, chosen, joined
-from shoal.messages.restraints import MINUTE_MS, Intended, guard_of
-from shoal.messages.sendings import SendOutcome
-from shoal.messages.verdicts import Verdict
-from shoal.messages.work_group import WorkGroup, begin
+from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
+from shoal.messages.sender import DecidedBefore, Outbox, Reply, Sent
+from shoal.messages.task_drain import WorkGroup, begin
 
 log = structlog.get_logger("shoal.conversations")
 

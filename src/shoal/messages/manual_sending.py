@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from shoal.accounts.account import Account, Observation
 from shoal.errors import Conflict, InvalidInput, NeedsOwner, TemporaryFailure
-from shoal.messages.outbox import Letter, Sent
-from shoal.messages.sendings import Sending, Sendings
-from shoal.messages.switchboard import Switchboard
+from shoal.messages.live_connections import Switchboard
+from shoal.messages.outbox import Sending, Sendings
+from shoal.messages.sender import Letter, Sent
 
 
 class NotConnected(Conflict):

@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, not_,
 from shoal.accounts.events import Talk, Tell, tell_nobody
 from shoal.clock import now_ms
 from shoal.messages import chats
-from shoal.messages.chat_pauses import ChatPause, PauseReason, pause_for_human
-from shoal.messages.chat_pauses import told as pause_told
 from shoal.messages.chats import Chat
-from shoal.messages.sendings import Sending, Sendings, SendOutcome, decide, sending_of, verdict_talk
-from shoal.messages.verdicts import Verdict
+from shoal.messages.decisions import Verdict
+from shoal.messages.outbox import Sending, Sendings, SendOutcome, decide, sending_of, verdict_talk
+from shoal.messages.takeovers import ChatPause, PauseReason, pause_for_human
+from shoal.messages.takeovers import told as pause_told
 from shoal.storage.database import Database
 from shoal.storage.schema import insert_or, messages, outbox
 

@@ -1,331 +1,534 @@
-"""The way out: one row per message, durable before anything is sent, settled by what the site answered or echoed."""
+"""What was sent, or shall be: one row for each message that leaves, durable before it does, and its outcome."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from weakref import WeakValueDictionary
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
 
-import structlog
+from sqlalchemy import Connection, RowMapping, and_, exists, not_, or_, select, text, update
 
-from shoal.accounts.account import Account
+from shoal.accounts.events import Talk, Tell, tell_nobody
 from shoal.clock import now_ms
-from shoal.errors import NeedsOwner, TemporaryFailure
-from shoal.messages.message_log import IncomingMessage, MessageLog
-from shoal.messages.restraints import nobody_spoke_since
-from shoal.messages.sendings import Guard, OutboxKind, OutboxRow, Sending, SendOutcome
-from shoal.messages.site_pictures import SitePictures
-from shoal.messages.verdicts import Verdict
-from shoal.rules.rule import Part
-from shoal.xianyu.live_socket import GateClosed, LiveSocket, SendReceipt, SendRefused, SendUncertain
+from shoal.messages.decisions import Verdict
+from shoal.messages.rule_hits import count_hit, take_hit_back
+from shoal.storage.database import Database
+from shoal.storage.schema import OUTBOX_OPEN, insert_or, messages, once_replies, outbox
 
-log = structlog.get_logger("shoal.outbox")
-
-ECHO_GRACE_SECONDS = 0.5
-"""How long the echo of an unanswered message may take before the message is sent again with the same uuid."""
-
-MOST_RESENDS = 3
-"""A message is sent again so often at most, over all connections; and once at most over one."""
+ECHO_WINDOW_MS = 3600_000
+"""How long after a sending its echo may come and still be known by its words."""
+MISNAMED_WINDOW_MS = 60_000
+"""How long an echo under another id than the site's answer named is known by its words."""
+ECHOED = "echo"
+"""Why something counts as sent whose answer never came."""
+PICTURE = "2"
+"""The content type of a picture (docs/protocol.md §3.7)."""
 
 
-_DISABLED = Verdict.DISABLED.value
-"""Why something did not leave whose account was switched off, or handed to another connection, just then."""
+class SendOutcome(StrEnum):
+    """What became of a sending."""
+
+    WAITING = "waiting"
+    """A later part of an answer: stored, its turn has not come. It has certainly not left."""
+    SENDING = "sending"
+    """Stored, on its way: the only state in which it may be sent for the first time."""
+    SENT = "sent"
+    """The site took it, or its echo came back."""
+    REFUSED = "refused"
+    """The site refused it, and said why."""
+    UNCERTAIN = "uncertain"
+    """It left and no answer came, or the program ended meanwhile. Sent again only with the same uuid."""
+    DROPPED = "dropped"
+    """It never left; the reason says why: paused, switched off, too old."""
+
+
+class OutboxKind(StrEnum):
+    """Why something is sent."""
+
+    REPLY = "reply"
+    PAID = "paid"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
-    """One message that is no answer: to whom, in which chat, for which order, or by whose hand and which request."""
+class OutboxRow:
+    """Something to send. ``message_id`` is the message it answers; ``uuid`` is ours and unique.
 
+    ``part`` counts the messages of one answer from 0. ``actor`` and ``op_id`` name who sent it by hand, and by which
+    request. ``width`` and ``height`` are pixels.
+    """
+
+    account_id: str
     chat_id: str
-    buyer_id: str
+    uuid: str
+    kind: OutboxKind = OutboxKind.REPLY
+    message_id: str | None = None
+    order_id: str | None = None
+    buyer_id: str = ""
+    rule_id: str | None = None
     text: str = ""
     image_url: str = ""
     width: int = 0
     height: int = 0
-    kind: OutboxKind = OutboxKind.MANUAL
-    order_id: str = ""
+    part: int = 0
     actor: str = ""
     op_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """An answer of one or more parts to the messages of a burst, which are named oldest first."""
+class Sending:
+    """A row of the outbox with its outcome. ``resends`` counts how often it was sent again."""
 
-    chat_id: str
-    buyer_id: str
-    parts: tuple[Part, ...]
-    answers: Sequence[str]
-    rule_id: str = ""
-    once: bool = False
-    """It is the reply that this chat gets once."""
+    id: int
+    row: OutboxRow
+    outcome: SendOutcome
+    reason: str
+    site_message_id: str | None
+    created_at_ms: int
+    settled_at_ms: int | None
+    resends: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of something: ``sent``, ``refused`` (with the site's reason), ``uncertain`` or ``dropped``.
+Guard = Callable[[Connection], Verdict | None]
+"""Looks, inside the transaction that would begin a sending, for what holds it back; ``None``: nothing does."""
 
-    ``id`` is its row's, 0 when there is none; ``message_id`` is the site's, once it is known.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queued:
+    """The rows of an answer, in order of its parts; or, without rows, why there are none.
+
+    ``verdict``: what held it back. ``decided``: the messages about which something was decided before. ``before``: what
+    the same request has sent already.
     """
 
-    outcome: SendOutcome
-    reason: str = ""
-    id: int = 0
-    message_id: str = ""
+    ids: tuple[int, ...] = ()
+    verdict: Verdict | None = None
+    decided: frozenset[str] = frozenset()
+    before: Sending | None = None
 
 
-class DecidedBefore(Exception):
-    """Something is decided already about some of the messages that an answer was chosen for."""
+class Sendings:
+    """The outbox of every account."""
 
-    def __init__(self, message_ids: frozenset[str]) -> None:
-        super().__init__()
-        self.message_ids = message_ids
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms, tell: Tell = tell_nobody) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._tell = tell
 
+    # ── on its way ──────────────────────────────────────────────────────────────────────────────────────────────
 
-class Outbox:
-    """Sends over one connection. What goes into one chat goes one after another."""
+    async def queue(
+        self, rows: Sequence[OutboxRow], *, answers: Sequence[str] = (), guard: Guard | None = None
+    ) -> Queued:
+        """Store an answer whose first part is about to be sent. Send only after this returned, and only its rows.
 
-    def __init__(
-        self,
-        account: Account,
-        socket: LiveSocket,
-        message_log: MessageLog,
-        pictures: SitePictures,
-        *,
-        send_timeout_seconds: float,
-    ) -> None:
-        self._account_id = account.id
-        self._my_id = account.unb
-        self._socket = socket
-        self._log = message_log
-        self._pictures = pictures
-        self._sendings = message_log.sendings
-        self._timeout = send_timeout_seconds
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
-
-    def on_echo(self, listener: Callable[[Sending], Awaitable[None]]) -> None:
-        """Tell ``listener`` of every sending whose echo comes back, after that is durable."""
-        self._echo_listeners.append(listener)
-
-    def _turn(self, chat_id: str) -> asyncio.Lock:
-        return self._turns.setdefault(chat_id, asyncio.Lock())
-
-    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def send(self, letter: Letter, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
-        """Send a letter and say what became of it. One sent by hand is insisted on as an answer is.
-
-        ``is_still_due`` is asked when its turn in the chat has come; if not, it is ``dropped``, without a row. Raises
-        what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
+        The messages that it ``answers`` (the last one is the one it is bound to) are decided in the same transaction:
+        answered, or what ``guard`` finds in the way, in which case nothing is to be sent. If one of them is decided
+        already, or the request of a letter has sent it before, nothing is stored.
         """
-        row = self._row_of_letter(letter)
-        async with self._turn(letter.chat_id):
-            if is_still_due is not None and not await is_still_due():
-                return Sent(SendOutcome.DROPPED, "not_due")
-            queued = await self._sendings.queue([row])
-            if queued.before is not None:
-                return _as_it_stands(queued.before)
-            (row_id,) = queued.ids
-            try:
-                sent = await self._deliver(row_id, row)
-            except GateClosed:
-                await self._sendings.take_back(self._account_id, [row_id], _DISABLED)
-                return _as_it_stands(await self._sendings.get(row_id))  # the next connection may go on with it
-            except (TemporaryFailure, NeedsOwner):
-                if await self._sendings.take_back(self._account_id, [row_id], "connection_lost"):
-                    raise
-                return _as_it_stands(await self._sendings.get(row_id))  # the next connection goes on with it
-        return await self._insist(sent) if letter.kind is OutboxKind.MANUAL else sent
+        account_id, rule_id = rows[0].account_id, rows[0].rule_id or ""
 
-    async def answer(self, reply: Reply, guard: Guard) -> Sent:
-        """Send an answer, part after part, and say what became of it: of the last part that was begun.
-
-        ``dropped``: ``guard`` found the reason in the way, and the messages were decided so. Raises as ``send`` does;
-        then the messages wait for an answer again. Raises ``DecidedBefore``.
-        """
-        rows = self._rows(reply)
-        async with self._turn(reply.chat_id):
-            queued = await self._sendings.queue(rows, answers=reply.answers, guard=guard)
-            if queued.decided:
-                raise DecidedBefore(queued.decided)
-            if queued.verdict is not None:
-                return Sent(SendOutcome.DROPPED, queued.verdict.value)
-            try:
-                sent = await self._deliver(queued.ids[0], rows[0])
-            except GateClosed:
-                await self._take_back(reply, queued.ids, _DISABLED, Verdict.DISABLED)
-                return Sent(SendOutcome.DROPPED, _DISABLED, queued.ids[0])
-            except (TemporaryFailure, NeedsOwner):
-                await self._take_back(reply, queued.ids, "connection_lost", Verdict.PENDING)
-                raise
-        sent = await self._insist(sent)
-        return await self._go_on(sent, queued.ids[1:])
-
-    async def _take_back(self, reply: Reply, ids: Sequence[int], reason: str, verdict: Verdict) -> None:
-        once_in = reply.chat_id if reply.once else None
-        await self._sendings.take_back(
-            self._account_id, ids, reason, answers=reply.answers, verdict=verdict, once_in=once_in
-        )
-
-    async def _go_on(self, before: Sent, ids: Sequence[int]) -> Sent:
-        """Send the parts that wait, one after another, as long as the one before has arrived."""
-        for place, row_id in enumerate(ids):
-            if before.outcome is not SendOutcome.SENT:
-                await self._sendings.drop_waiting(ids[place:], f"earlier_part_{before.outcome}")
-                return before
-            before = await self._send_part(await self._sendings.get(row_id))
-        return before
-
-    async def _send_part(self, sending: Sending) -> Sent:
-        row = sending.row
-        async with self._turn(row.chat_id):
-            guard = nobody_spoke_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
-            verdict = await self._sendings.begin(sending, guard)
+        def job(connection: Connection) -> Queued:
+            before = _sent_by(connection, account_id, rows[0].op_id)
+            decided = _decided(connection, account_id, answers)
+            if before is not None or decided:
+                return Queued(before=before, decided=decided)
+            verdict = guard(connection) if guard is not None else None
+            decide(connection, account_id, answers, verdict or Verdict.ANSWERED, rule_id)
             if verdict is not None:
-                return Sent(SendOutcome.DROPPED, verdict.value, sending.id)
-            try:
-                sent = await self._deliver(sending.id, row)
-            except GateClosed:
-                return await self._settled(sending.id, Sent(SendOutcome.DROPPED, _DISABLED, sending.id))
-            except (TemporaryFailure, NeedsOwner):
-                await self._sendings.put_back(sending.id)
-                raise
-        return await self._insist(sent)
+                return Queued(verdict=verdict)
+            return Queued(ids=tuple(self._insert(connection, row) for row in rows))
 
-    def _row_of_letter(self, letter: Letter) -> OutboxRow:
-        return OutboxRow(
-            account_id=self._account_id,
-            chat_id=letter.chat_id,
-            uuid=self._socket.names.uuid(),
-            kind=letter.kind,
-            order_id=letter.order_id or None,
-            buyer_id=letter.buyer_id,
-            text=letter.text,
-            image_url=letter.image_url,
-            width=letter.width,
-            height=letter.height,
-            actor=letter.actor,
-            op_id=letter.op_id,
-        )
+        queued = await self._database.announce(job)
+        if queued.before is not None or queued.decided:
+            return queued
+        self._tell_decided(account_id, answers, queued.verdict or Verdict.ANSWERED, rule_id)
+        for row_id, row in zip(queued.ids, rows, strict=False):
+            outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
+            self._tell_outcome(account_id, row_id, row.chat_id, outcome, "")
+        return queued
 
-    def _rows(self, reply: Reply) -> list[OutboxRow]:
-        return [
-            OutboxRow(
-                account_id=self._account_id,
-                chat_id=reply.chat_id,
-                uuid=self._socket.names.uuid(),
-                message_id=reply.answers[-1],
-                buyer_id=reply.buyer_id,
-                rule_id=reply.rule_id or None,
-                text=part.text,
-                image_url=part.image_url,
-                width=part.width,
-                height=part.height,
-                part=place,
-            )
-            for place, part in enumerate(reply.parts)
-        ]
+    def _insert(self, connection: Connection, row: OutboxRow) -> int:
+        outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
+        values = {**_plain(row), "outcome": outcome.value, "created_at_ms": self._now_ms()}
+        stored: int = connection.execute(
+            insert_or(connection, outbox).values(**values).returning(outbox.c.id)
+        ).scalar_one()
+        return stored
 
-    async def drop(self, reply: Reply, verdict: Verdict, *, is_decided: bool = False) -> None:
-        """Note that an answer was not given because of something that came up while it waited for its moment."""
-        answers = () if is_decided else reply.answers
-        await self._sendings.drop_answer(self._rows(reply), verdict, answers=answers)
+    async def drop_answer(self, rows: Sequence[OutboxRow], verdict: Verdict, *, answers: Sequence[str]) -> None:
+        """Store what would have been said, had not that verdict come over it while it waited for its moment.
 
-    async def _deliver(self, row_id: int, row: OutboxRow) -> Sent:
-        """Send for the first time. Raises ``GateClosed``, or what ended the socket: then it certainly did not leave."""
-        try:
-            receipt = await self._hand_over(row)
-        except SendRefused as refusal:
-            log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
-            return await self._settled(row_id, Sent(SendOutcome.REFUSED, refusal.reason, row_id))
-        except SendUncertain:
-            log.warning("message uncertain", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
-            return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, "no_answer", row_id))
-        return await self._settled(row_id, Sent(SendOutcome.SENT, "", row_id, receipt.message_id))
-
-    async def _hand_over(self, row: OutboxRow) -> SendReceipt:
-        if row.image_url:
-            async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
-                return await self._socket.send_image(
-                    row.chat_id, row.buyer_id, self._my_id, picture.url,
-                    width=picture.width, height=picture.height, uuid=row.uuid, timeout_seconds=self._timeout,
-                )  # fmt: skip
-        return await self._socket.send_text(
-            row.chat_id, row.buyer_id, self._my_id, row.text, uuid=row.uuid, timeout_seconds=self._timeout
-        )
-
-    async def _settled(self, row_id: int, sent: Sent) -> Sent:
-        await self._sendings.settle(row_id, sent.outcome, sent.reason, sent.message_id)
-        return sent
-
-    # ── what nobody answered ────────────────────────────────────────────────────────────────────────────────────
-
-    async def _insist(self, sent: Sent) -> Sent:
-        """If nobody knows whether it arrived: wait for its echo, and then send it once more with the same uuid."""
-        if sent.outcome is not SendOutcome.UNCERTAIN:
-            return sent
-        await asyncio.sleep(ECHO_GRACE_SECONDS)
-        return await self._send_again(sent.id, None)
-
-    async def _send_again(self, row_id: int, guard: Guard | None) -> Sent:
-        """Send what is uncertain again. It stays so when that is not due, or is not answered either."""
-        sending = await self._sendings.get(row_id)
-        row = sending.row
-        async with self._turn(row.chat_id):
-            if not await self._sendings.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
-                return _as_it_stands(await self._sendings.get(row_id))
-            log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
-            try:
-                receipt = await self._hand_over(row)
-            except SendRefused as refusal:  # the first one may have arrived all the same
-                return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id))
-            except (GateClosed, TemporaryFailure):
-                return _as_it_stands(sending)
-            return await self._settled(row_id, Sent(SendOutcome.SENT, "sent_again", row_id, receipt.message_id))
-
-    async def take_up(self, newer_than_ms: int) -> None:
-        """Go on with what the last connection left open: send again what is uncertain, then the parts that wait.
-
-        Only what is no older than ``newer_than_ms``; parts that are older are dropped. Raises as ``answer`` does.
+        ``answers``: the messages about which nothing is decided yet.
         """
-        unfinished = await self._sendings.unfinished(self._account_id, newer_than_ms)
-        old = [sending.id for sending in unfinished if sending.created_at_ms <= newer_than_ms]
-        await self._sendings.drop_waiting(old, Verdict.TOO_OLD.value)
-        fresh = [sending for sending in unfinished if sending.created_at_ms > newer_than_ms]
-        by_chat = sorted(fresh, key=lambda sending: (sending.row.chat_id, sending.id))
-        async with asyncio.TaskGroup() as chats:
-            for chat_id, sendings in groupby(by_chat, key=lambda sending: sending.row.chat_id):
-                chats.create_task(self._take_up_chat(list(sendings)), name=f"outbox:{self._account_id}:{chat_id}")
+        account_id, rule_id, now = rows[0].account_id, rows[0].rule_id or "", self._now_ms()
+        dropped = {"outcome": SendOutcome.DROPPED.value, "reason": verdict.value}
 
-    async def _take_up_chat(self, sendings: list[Sending]) -> None:
-        for _, answer in groupby(sendings, key=lambda sending: sending.row.message_id or sending.id):
-            parts = list(answer)
-            before = Sent(SendOutcome.SENT)
-            for sending in parts:
-                if sending.outcome is SendOutcome.UNCERTAIN and sending.row.kind is not OutboxKind.PAID:
-                    guard = None
-                    if sending.row.kind is OutboxKind.REPLY:
-                        guard = nobody_spoke_since(
-                            self._account_id, sending.row.chat_id, sending.created_at_ms, now_ms()
-                        )
-                    before = await self._send_again(sending.id, guard)
-            waiting = [sending.id for sending in parts if sending.outcome is SendOutcome.WAITING]
-            await self._go_on(before, waiting)
+        def job(connection: Connection) -> None:
+            decide(connection, account_id, answers, verdict, rule_id)
+            values = [{**_plain(row), **dropped, "created_at_ms": now, "settled_at_ms": now} for row in rows]
+            connection.execute(outbox.insert(), values)
 
-    async def is_ours(self, message: IncomingMessage) -> bool:
-        """Whether a message of ours was sent from here. Waits for what is on its way in its chat."""
-        async with self._turn(message.chat_id):
-            echoed = await self._sendings.claim_echo(
-                self._account_id, message.chat_id, message.message_id, message.text, message.content_type
-            )
-        if echoed is not None:
-            for listener in self._echo_listeners:
-                await listener(echoed)
-        return echoed is not None
+        await self._database.write(job)
+        self._tell_decided(account_id, answers, verdict, rule_id)
+
+    async def begin(self, sending: Sending, guard: Guard | None = None) -> Verdict | None:
+        """Announce that a waiting part is about to be sent; or drop it, and say why it must not be."""
+
+        def job(connection: Connection) -> Verdict | None:
+            verdict = guard(connection) if guard is not None else None
+            waiting = and_(outbox.c.id == sending.id, outbox.c.outcome == SendOutcome.WAITING.value)
+            values: dict[str, Any] = {"outcome": SendOutcome.SENDING.value}
+            if verdict is not None:
+                values = {
+                    "outcome": SendOutcome.DROPPED.value,
+                    "reason": verdict.value,
+                    "settled_at_ms": self._now_ms(),
+                }
+            connection.execute(update(outbox).where(waiting).values(**values))
+            return verdict
+
+        verdict = await self._database.announce(job)
+        outcome = SendOutcome.SENDING if verdict is None else SendOutcome.DROPPED
+        self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, verdict or "")
+        return verdict
+
+    async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
+        """Announce that an uncertain sending is about to be sent once more, with its uuid.
+
+        False: it is settled by now, was sent again as often as may be, or ``guard`` finds something in the way.
+        """
+        may = and_(
+            outbox.c.id == sending.id,
+            outbox.c.outcome == SendOutcome.UNCERTAIN.value,
+            outbox.c.resends < most_resends,
+        )
+        statement = update(outbox).where(may).values(resends=outbox.c.resends + 1)
+
+        def job(connection: Connection) -> bool:
+            if guard is not None and guard(connection) is not None:
+                return False
+            return connection.execute(statement).rowcount == 1
+
+        return await self._database.announce(job)
+
+    # ── settling ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def settle(
+        self, sending_id: int, outcome: SendOutcome, reason: str = "", site_message_id: str | None = None
+    ) -> bool:
+        """Say what became of a sending. False when that was settled before (what is open may still change)."""
+        values: dict[str, Any] = {"outcome": outcome.value, "reason": reason, "settled_at_ms": self._now_ms()}
+        if site_message_id:
+            values["site_message_id"] = site_message_id
+        statement = (
+            update(outbox)
+            .where(outbox.c.id == sending_id, text(OUTBOX_OPEN))
+            .values(**values)
+            .returning(outbox.c.account_id, outbox.c.chat_id)
+        )
+        row = await self._database.write(lambda connection: connection.execute(statement).first())
+        if row is not None:
+            self._tell_outcome(row.account_id, sending_id, row.chat_id, outcome, reason)
+        return row is not None
+
+    async def drop_waiting(self, ids: Collection[int], reason: str) -> None:
+        """Say that later parts of an answer, none of which has left, shall not leave any more."""
+        if not ids:
+            return
+        statement = (
+            update(outbox)
+            .where(outbox.c.id.in_(list(ids)), outbox.c.outcome == SendOutcome.WAITING.value)
+            .values(outcome=SendOutcome.DROPPED.value, reason=reason, settled_at_ms=self._now_ms())
+            .returning(outbox.c.id, outbox.c.account_id, outbox.c.chat_id)
+        )
+        for row in await self._database.write(lambda connection: connection.execute(statement).all()):
+            self._tell_outcome(row.account_id, row.id, row.chat_id, SendOutcome.DROPPED, reason)
+
+    async def put_back(self, sending_id: int) -> None:
+        """Say that a later part, which was begun, certainly did not leave: it waits again."""
+        begun = and_(outbox.c.id == sending_id, outbox.c.outcome == SendOutcome.SENDING.value)
+        statement = update(outbox).where(begun).values(outcome=SendOutcome.WAITING.value)
+        await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def take_back(
+        self,
+        account_id: str,
+        ids: Collection[int],
+        reason: str,
+        *,
+        answers: Sequence[str] = (),
+        verdict: Verdict = Verdict.PENDING,
+        once_in: str | None = None,
+    ) -> bool:
+        """Say that something certainly never left, so that the messages it answers wait for an answer again.
+
+        ``once_in``: the chat in which it was the once-only reply, which is due again then. False: another connection
+        took it over in the meantime, or it is settled; then it is left as it is.
+        """
+        mine = outbox.c.outcome.in_([SendOutcome.WAITING.value, SendOutcome.SENDING.value])
+        statement = (
+            update(outbox)
+            .where(outbox.c.id.in_(list(ids)), text(OUTBOX_OPEN), mine)
+            .values(outcome=SendOutcome.DROPPED.value, reason=reason, settled_at_ms=self._now_ms())
+            .returning(outbox.c.id, outbox.c.chat_id, outbox.c.rule_id, outbox.c.part)
+        )
+
+        def job(connection: Connection) -> list[tuple[int, str]]:
+            rows = connection.execute(statement).all()
+            if not rows:
+                return []
+            for row in rows:
+                if row.rule_id and not row.part:
+                    take_hit_back(connection, account_id, row.rule_id)
+            dropped = [(row.id, row.chat_id) for row in rows]
+            decide(connection, account_id, answers, verdict, "")
+            if once_in is not None:
+                said = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == once_in)
+                connection.execute(once_replies.delete().where(said))
+            return dropped
+
+        dropped = await self._database.write(job)
+        for row_id, chat_id in dropped:
+            self._tell_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
+        if dropped:
+            self._tell_decided(account_id, answers, verdict, "")
+        return bool(dropped)
+
+    async def interrupted(self, account_id: str | None) -> list[Sending]:
+        """Turn what was on its way when the program or the connection ended into ``uncertain``; returns it.
+
+        Also what that connection had sent to the writer and did not live to see. ``None``: of every account.
+        """
+        await self._database.settled()
+        cut_off = and_(text(OUTBOX_OPEN), outbox.c.outcome == SendOutcome.SENDING.value)
+        if account_id is not None:
+            cut_off = and_(outbox.c.account_id == account_id, cut_off)
+        query = select(outbox.c.id).where(cut_off).limit(1)
+        if await self._database.read(lambda connection: connection.execute(query).first()) is None:
+            return []  # as nearly always: nothing need be written, so a full disk holds up no connection
+        statement = (
+            update(outbox)
+            .where(cut_off)
+            .values(outcome=SendOutcome.UNCERTAIN.value, reason="interrupted", settled_at_ms=self._now_ms())
+            .returning(*outbox.columns)
+        )
+        cut = await self._database.write(
+            lambda connection: [sending_of(row) for row in connection.execute(statement).mappings()]
+        )
+        for sending in cut:
+            self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, sending.outcome, sending.reason)
+        return cut
+
+    async def claim_echo(
+        self, account_id: str, chat_id: str, message_id: str, said: str, content_type: str
+    ) -> Sending | None:
+        """The sending of which a message of ours is the echo; ``None``: this program did not send it.
+
+        Known by the site's id. Where that is not known, since the site's answer never came or named none, or named
+        another than the echo bears, by the words of a sending that was not echoed. It is ``sent``, then.
+        """
+        mine = outbox.c.account_id == account_id
+        known = select(outbox).where(mine, outbox.c.site_message_id == message_id).limit(1)
+        same = outbox.c.image_url != "" if content_type == PICTURE else outbox.c.text == said
+        now = self._now_ms()
+        left = outbox.c.outcome.in_([SendOutcome.UNCERTAIN.value, SendOutcome.SENT.value])
+        nameless = and_(outbox.c.site_message_id.is_(None), outbox.c.created_at_ms > now - ECHO_WINDOW_MS)
+        echoed = exists().where(messages.c.account_id == account_id, messages.c.message_id == outbox.c.site_message_id)
+        misnamed = and_(outbox.c.created_at_ms > now - MISNAMED_WINDOW_MS, outbox.c.reason != ECHOED, not_(echoed))
+        unclaimed = (
+            select(outbox.c.id)
+            .where(mine, outbox.c.chat_id == chat_id, left, same, or_(nameless, misnamed))
+            .order_by(outbox.c.id)
+            .limit(1)
+        )
+        values = {
+            "outcome": SendOutcome.SENT.value,
+            "reason": ECHOED,
+            "site_message_id": message_id,
+            "settled_at_ms": now,
+        }
+
+        def job(connection: Connection) -> tuple[Sending | None, bool]:
+            row = connection.execute(known).mappings().first()
+            if row is not None:
+                return sending_of(row), False
+            found = connection.scalar(unclaimed)
+            if found is None:
+                return None, False
+            claim = update(outbox).where(outbox.c.id == found).values(**values).returning(*outbox.columns)
+            return sending_of(connection.execute(claim).mappings().one()), True
+
+        sending, settled = await self._database.write(job)
+        if sending is not None and settled:
+            self._tell_outcome(account_id, sending.id, chat_id, sending.outcome, sending.reason)
+        return sending
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, sending_id: int) -> Sending:
+        """One sending. Raises ``LookupError`` when it was forgotten."""
+        query = select(outbox).where(outbox.c.id == sending_id)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        if row is None:
+            raise LookupError(f"no sending {sending_id}")
+        return sending_of(row)
+
+    async def by_op(self, account_id: str, op_id: str) -> Sending | None:
+        """What that request sent, if it came so far."""
+        query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        return None if row is None else sending_of(row)
+
+    async def unfinished(self, account_id: str, newer_than_ms: int) -> list[Sending]:
+        """What the last connection left open, oldest first: parts that wait, and what is uncertain and newer than
+        that moment.
+        """
+        waits = outbox.c.outcome == SendOutcome.WAITING.value
+        uncertain = and_(outbox.c.outcome == SendOutcome.UNCERTAIN.value, outbox.c.created_at_ms > newer_than_ms)
+        query = (
+            select(outbox)
+            .where(outbox.c.account_id == account_id, text(OUTBOX_OPEN), or_(waits, uncertain))
+            .order_by(outbox.c.id)
+        )
+        return await self._listed(query)
+
+    async def list_sendings(
+        self,
+        account_ids: Collection[str],
+        *,
+        chat_id: str | None = None,
+        order_id: str | None = None,
+        outcome: SendOutcome | None = None,
+        before_id: int | None = None,
+        limit: int = 50,
+    ) -> list[Sending]:
+        """Sendings, newest first, also those that answer no message."""
+        statement = select(outbox).where(outbox.c.account_id.in_(list(account_ids)))
+        if chat_id is not None:
+            statement = statement.where(outbox.c.chat_id == chat_id)
+        if order_id is not None:
+            statement = statement.where(outbox.c.order_id == order_id)
+        if outcome is not None:
+            statement = statement.where(outbox.c.outcome == outcome.value)
+        if before_id is not None:
+            statement = statement.where(outbox.c.id < before_id)
+        return await self._listed(statement.order_by(outbox.c.id.desc()).limit(limit))
+
+    async def _listed(self, query: Any) -> list[Sending]:
+        return await self._database.read(
+            lambda connection: [sending_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    # ── telling ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tell_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
+        facts = {"id": row_id, "chat": chat_id, "outcome": outcome.value, "reason": str(reason)}
+        self._tell(Talk(account_id=account_id, kind="sending", key=str(row_id), facts=facts, at_ms=self._now_ms()))
+
+    def _tell_decided(self, account_id: str, ids: Collection[str], verdict: Verdict, rule_id: str) -> None:
+        for talk in verdict_talk(account_id, ids, verdict, rule_id, self._now_ms()):
+            self._tell(talk)
 
 
-def _as_it_stands(sending: Sending) -> Sent:
-    return Sent(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")
+_FIRED = frozenset({Verdict.ANSWERED, Verdict.SILENT_RULE})
+
+
+def verdict_talk(account_id: str, ids: Collection[str], verdict: Verdict, rule_id: str, at_ms: int) -> list[Talk]:
+    """The events of messages about which something was decided."""
+    return [
+        Talk(
+            account_id=account_id,
+            kind="verdict",
+            key=message_id,
+            facts={"message_id": message_id, "verdict": verdict.value, "rule_id": rule_id},
+            at_ms=at_ms,
+        )
+        for message_id in ids
+    ]
+
+
+def decide(
+    connection: Connection,
+    account_id: str,
+    message_ids: Sequence[str],
+    verdict: Verdict,
+    rule_id: str,
+    *,
+    for_good: bool = False,
+) -> None:
+    """Write what was decided about the messages of a burst; all but the last one are joined to the last.
+
+    A rule that answers them, or says nothing on purpose, has fired once more. ``for_good``: also what is not final as
+    such ends the matter.
+    """
+    if not message_ids:
+        return
+    if rule_id and verdict in _FIRED:
+        count_hit(connection, account_id, rule_id, now_ms())
+    is_final = for_good or verdict.is_final
+    values: dict[str, Any] = {"handled": is_final, "verdict": verdict.value, "rule_id": rule_id}
+    mine = messages.c.account_id == account_id
+    last, others = message_ids[-1], list(message_ids[:-1])
+    connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))
+    if others:
+        joined = last if is_final else None
+        connection.execute(
+            update(messages).where(mine, messages.c.message_id.in_(others)).values(**values, joined_to=joined)
+        )
+
+
+def _decided(connection: Connection, account_id: str, message_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these messages need nothing more. The others cannot be decided before this transaction ends."""
+    if not message_ids:
+        return frozenset()
+    query = (
+        select(messages.c.message_id, messages.c.handled)
+        .where(messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids)))
+        .with_for_update()
+    )
+    return frozenset(row.message_id for row in connection.execute(query) if row.handled)
+
+
+def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:
+    """What that request sent before, if it is one that may be repeated."""
+    if op_id is None:
+        return None
+    query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else sending_of(row)
+
+
+def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> bool:
+    """Whether this chat has not had its once-only reply; from now on it has."""
+    columns = [once_replies.c.account_id, once_replies.c.chat_id]
+    statement = (
+        insert_or(connection, once_replies)
+        .values(account_id=account_id, chat_id=chat_id, at_ms=at_ms)
+        .on_conflict_do_nothing(index_elements=columns)
+        .returning(once_replies.c.chat_id)
+    )
+    return connection.execute(statement).first() is not None
+
+
+_OUTBOX_FIELDS = tuple(entry.name for entry in fields(OutboxRow))
+
+
+def _plain(row: OutboxRow) -> dict[str, Any]:
+    return {**asdict(row), "kind": row.kind.value}
+
+
+def sending_of(row: RowMapping) -> Sending:
+    """A row of the table as a value."""
+    values = {name: row[name] for name in _OUTBOX_FIELDS}
+    return Sending(
+        id=row["id"],
+        row=OutboxRow(**{**values, "kind": OutboxKind(row["kind"])}),
+        outcome=SendOutcome(row["outcome"]),
+        reason=row["reason"],
+        site_message_id=row["site_message_id"],
+        created_at_ms=row["created_at_ms"],
+        settled_at_ms=row["settled_at_ms"],
+        resends=row["resends"],
+    )

@@ -8,7 +8,7 @@ import structlog
 
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
-from shoal.orders.order_book import OrderBook
+from shoal.orders.order_store import OrderBook
 
 log = structlog.get_logger("shoal.interruptions")
 

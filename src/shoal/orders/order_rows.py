@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, select, update
 
-from shoal.orders.intents import Act, Intent, IntentState, Why
+from shoal.orders.order_actions import Act, Intent, IntentState, Why
 from shoal.orders.order_status import BLOCKED, ENDS, REFUND_CANCELLED, OrderStatus, problem_of, status_after
 from shoal.storage.schema import insert_or, intents, order_events, orders, outbox
 

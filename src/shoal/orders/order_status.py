@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from shoal.orders.intents import Act, Intent, IntentState, Why
+from shoal.orders.order_actions import Act, Intent, IntentState, Why
 
 
 class OrderStatus(StrEnum):

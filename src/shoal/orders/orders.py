@@ -17,13 +17,13 @@ from aiolimiter import AsyncLimiter
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link, now_ms
 from shoal.errors import InvalidInput, NeedsOwner, StoreError, TemporaryFailure
-from shoal.messages.outbox import Letter, Outbox
+from shoal.messages.outbox import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
-from shoal.messages.sendings import OutboxKind, Sending, SendOutcome
-from shoal.orders.order_book import Act, Intent, IntentState, News, Order, OrderBook, Why
-from shoal.orders.order_news import TAKE_UP_MS
+from shoal.messages.sender import Letter, Outbox
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_status import NOTHING_DUE, OrderStatus
+from shoal.orders.order_store import Act, Intent, IntentState, News, Order, OrderBook, Why
+from shoal.orders.order_updates import TAKE_UP_MS
 from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
 from shoal.xianyu.trade_texts import status_told
 

@@ -18,16 +18,16 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from shoal.api.host_names import HostNames
-from shoal.api.request_limits import RequestLimits
+from shoal.api.http.host_names import HostNames
+from shoal.api.http.request_limits import RequestLimits
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.network.addresses import is_loopback, parse_host_names, parse_networks, reachable_url
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, most_connections
 from shoal.server.acceptor import Acceptor
-from shoal.server.bounded_head import BoundedHead
-from shoal.server.heap import keep_large_blocks_apart, set_apart_what_is_loaded
+from shoal.server.malloc_tuning import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.server.open_files import allow_many_open_files
+from shoal.server.request_head_limit import BoundedHead
 from shoal.server.tls import Certificate
 
 log = structlog.get_logger("shoal.listener")

@@ -22,7 +22,13 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.events import Talk
 from shoal.accounts.ownership import LocalOwnership
 from shoal.accounts.reload import Reload
-from shoal.api import (
+from shoal.api.http.body_limit import BodyLimit
+from shoal.api.http.foreign_pages import ForeignPages
+from shoal.api.http.plain_http import PlainHttp
+from shoal.api.http.problems import answer_problems
+from shoal.api.http.safety_headers import SafetyHeaders
+from shoal.api.live_streams import LiveStreams
+from shoal.api.routes import (
     activity,
     auth,
     batch,
@@ -44,7 +50,6 @@ from shoal.api import (
     messages,
     ops,
     orders,
-    people,
     pictures,
     qr_logins,
     reference,
@@ -52,35 +57,30 @@ from shoal.api import (
     reply_hook,
     rule_lists,
     rules,
-    security_log,
     seller_numbers,
     send,
     staff,
     system,
     timeline,
     tokens,
-    trying,
 )
-from shoal.api.body_limit import BodyLimit
-from shoal.api.foreign_pages import ForeignPages
-from shoal.api.live_streams import LiveStreams
-from shoal.api.plain_http import PlainHttp
-from shoal.api.problems import answer_problems
-from shoal.api.safety_headers import SafetyHeaders
+from shoal.api.routes import audit_log as security_log
+from shoal.api.routes import rule_trial as trying
+from shoal.api.routes import users as people
 from shoal.api.server import Server
-from shoal.auth.access import Access
 from shoal.auth.api_tokens import ApiTokens
-from shoal.auth.call_rates import CallRates
-from shoal.auth.departures import Departures
+from shoal.auth.audit_log import SecurityEvent, SecurityLog
+from shoal.auth.authorization import Access
 from shoal.auth.device_marks import DeviceMarks
 from shoal.auth.invitations import Invitations
+from shoal.auth.login import SignIns
+from shoal.auth.login_throttle import SignInDelays
 from shoal.auth.passwords import Passwords
-from shoal.auth.people_replica import PeopleReplica
-from shoal.auth.second_factor import SecondFactor
-from shoal.auth.security_log import SecurityEvent, SecurityLog
+from shoal.auth.rate_limits import CallRates
 from shoal.auth.sessions import Sessions
-from shoal.auth.sign_in_delays import SignInDelays
-from shoal.auth.sign_ins import SignIns
+from shoal.auth.totp import SecondFactor
+from shoal.auth.user_removal import Departures
+from shoal.auth.user_replica import PeopleReplica
 from shoal.auth.users import ADMIN_NAME, Role, Users
 from shoal.concurrency.fair_limiter import evenly
 from shoal.concurrency.single_flight import SingleFlight
@@ -90,26 +90,26 @@ from shoal.connection.xianyu_live import LiveSurroundings, XianyuLive
 from shoal.console import cookie_check, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, InvalidInput, ShoalError, StoreError
-from shoal.messages.chat_pauses import ChatPauses
 from shoal.messages.chats import Chats
+from shoal.messages.live_connections import Switchboard
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
-from shoal.messages.switchboard import Switchboard
+from shoal.messages.takeovers import ChatPauses
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import note_interrupted
-from shoal.orders.order_book import OrderBook, order_talk
-from shoal.rules.sheet_processes import SheetProcesses
+from shoal.orders.order_store import OrderBook, order_talk
+from shoal.rules.xlsx_processes import SheetProcesses
 from shoal.server.retention import Retention
-from shoal.storage.answers import Answers
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import LOCK_FILE, Database
 from shoal.storage.database_probe import DatabaseProbe
+from shoal.storage.database_stats import StoreFigures, store_figures
 from shoal.storage.db_manager import ANSWERS_SECRET, DEVICES_SECRET, DBManager, open_vault, own_secret
+from shoal.storage.idempotency_keys import Answers
 from shoal.storage.key_rotation import KeyRotation
-from shoal.storage.position_book import PositionBook
 from shoal.storage.server_lease import ServerLease
-from shoal.storage.store_figures import StoreFigures, store_figures
+from shoal.storage.sync_cursors import PositionBook
 from shoal.storage.vault import Vault
 from shoal.xianyu.site_session import open_site_session
 

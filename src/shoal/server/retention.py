@@ -10,12 +10,12 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import now_ms as wall_clock_ms
 from shoal.accounts.store import AccountStore
-from shoal.auth.security_log import SecurityLog
+from shoal.auth.audit_log import SecurityLog
 from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
-from shoal.storage.answers import Answers
+from shoal.storage.idempotency_keys import Answers
 
 log = structlog.get_logger("shoal.retention")
 

@@ -13,7 +13,7 @@ from shoal.clock import now_ms
 from shoal.errors import NotApplied, StoreError
 from shoal.storage.database import Database
 from shoal.storage.schema import accounts, cookie_jars, insert_or, tokens
-from shoal.storage.token_shelf import TokenShelf
+from shoal.storage.token_cache import TokenShelf
 from shoal.storage.vault import Vault
 
 _JAR = "cookie_jars.sealed"

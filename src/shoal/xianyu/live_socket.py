@@ -17,12 +17,12 @@ import aiohttp
 from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
-from shoal.xianyu.halt import Halt
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in_refusal
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_session import Redirected, code_of_failure, require_no_cookie_jar
+from shoal.xianyu.stop_switch import Halt
 
 DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024

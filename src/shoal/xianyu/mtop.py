@@ -17,7 +17,6 @@ import aiohttp
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater, InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
-from shoal.xianyu.halt import Halt
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
@@ -26,6 +25,7 @@ from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
 from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
+from shoal.xianyu.stop_switch import Halt
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0

@@ -14,14 +14,14 @@ _ANOTHER_UUID = '__import__("dataclasses").replace(row, uuid=self._socket.names.
 MUTATIONS = (
     _one(
         "a reply is sent twice",
-        "messages/outbox.py",
+        "messages/sender.py",
         "            receipt = await self._hand_over(row)\n        except SendRefused as refusal:\n            log.",
         f"            receipt = await self._hand_over(row)\n            await self._hand_over({_ANOTHER_UUID})\n"
         "        except SendRefused as refusal:\n            log.",
     ),
     _one(
         "what nobody answered is sent again under another number",
-        "messages/outbox.py",
+        "messages/sender.py",
         "            try:\n                receipt = await self._hand_over(row)\n",
         f"            try:\n                receipt = await self._hand_over({_ANOTHER_UUID})\n",
     ),
@@ -33,13 +33,13 @@ MUTATIONS = (
     ),
     _one(
         "a line that is deaf is kept",
-        "connection/upkeep.py",
+        "connection/keepalive.py",
         "        if overlooked:\n            raise",
         "        if False:\n            raise",
     ),
     _one(
         "what was cut off is forgotten",
-        "messages/sendings.py",
+        "messages/outbox.py",
         "            .where(cut_off)\n            .values(outcome=SendOutcome.UNCERTAIN.value,",
         '            .where(outbox.c.outcome == "")\n            .values(outcome=SendOutcome.UNCERTAIN.value,',
     ),
@@ -68,7 +68,7 @@ MUTATIONS = (
                 "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
             ),
             Edit(
-                "connection/catch_up.py",
+                "connection/history_sync.py",
                 "for head in await self._moved(since_ms):\n            events",
                 "for head in ():\n            events",
             ),
@@ -82,7 +82,7 @@ MUTATIONS = (
     ),
     _one(
         "an echo is taken for the owner",
-        "messages/outbox.py",
+        "messages/sender.py",
         "        return echoed is not None\n",
         "        return False\n",
     ),
@@ -91,12 +91,12 @@ MUTATIONS = (
         (
             Edit("storage/database.py", "            if not waits:\n", "            if False:\n"),
             Edit(
-                "messages/sendings.py",
+                "messages/outbox.py",
                 "        await self._database.settled()\n        cut_off",
                 "        cut_off",
             ),
             Edit(
-                "orders/order_book.py",
+                "orders/order_store.py",
                 "        await self._database.settled()\n        said",
                 "        said",
             ),

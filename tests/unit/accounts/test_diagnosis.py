@@ -14,10 +14,10 @@ import shoal.accounts.diagnosis
 from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.api.advice import ADVICE
-from shoal.api.diagnosis import token_expiry_ms
 from shoal.api.language import Language
+from shoal.api.routes.diagnosis import token_expiry_ms
 from shoal.console import proxy_check
-from shoal.messages.sendings import SendOutcome
+from shoal.messages.outbox import SendOutcome
 from shoal.rules.rule import Rule
 
 NOW = 1_800_000_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.language import Language
 from shoal.api.retry_reasons import RETRY_REASONS, retry_words
-from shoal.connection.upkeep import DeafConnection
+from shoal.connection.keepalive import DeafConnection
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
 from shoal.xianyu.live_socket import ReplyTimeout, SocketClosed, TokenRefused
 from shoal.xianyu.site_session import SITE_UNTRUSTED, UNREACHABLE
@@ -18,7 +18,7 @@ CODE = re.compile(r"\bcode=\"(\w+)\"")
 ENDING = (
     "xianyu/live_socket.py",
     "xianyu/mtop.py",
-    "connection/upkeep.py",
+    "connection/keepalive.py",
     "connection/socket_tokens.py",
     "connection/xianyu_live.py",
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from shoal.api.order_shapes import FULL_EXAMPLE
+from shoal.api.schemas.orders import FULL_EXAMPLE
 from shoal.cli.order_tables import order_facts, order_line, order_table
 
 ORDER: dict[str, Any] = FULL_EXAMPLE

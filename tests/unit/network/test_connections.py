@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from shoal.api.request_limits import RequestLimits
+from shoal.api.http.request_limits import RequestLimits
 from shoal.network.addresses import host_name, is_allowed_host, parse_host_names, parse_networks
 from shoal.network.connections import STATE_KEY, Connection, Connections, Limits, grouped, most_connections
 from shoal.server.acceptor import Acceptor

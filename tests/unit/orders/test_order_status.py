@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.api.order_advice import ORDER_ADVICE
-from shoal.orders.intents import Act, Intent, IntentState, Why
+from shoal.orders.order_actions import Act, Intent, IntentState, Why
 from shoal.orders.order_status import ENDS, REFUND_CANCELLED, OrderProblem, OrderStatus, problem_of, status_after
 
 STATUSES = [status.value for status in OrderStatus]

@@ -14,16 +14,16 @@ from structlog.testing import capture_logs
 from picture_files import a_png
 from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore, MemoryStore, Pruned
-from shoal.auth.security_log import SecurityLog
+from shoal.auth.audit_log import SecurityLog
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.rules.rule import Rule
 from shoal.server.retention import Retention
-from shoal.storage.answers import Answers
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.idempotency_keys import Answers
 from standins import quick_settings, until
 from store_steps import an_account, committed, creation
 

@@ -1,0 +1,1 @@
+"""What stands around every route: callers, idempotency, limits, headers, problems."""

@@ -1,0 +1,342 @@
+"""Who calls, about which account, and under which conditions: the dependencies of the routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, cast
+
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import LONGEST_WAIT_SECONDS
+from shoal.api.http.route_rules import Asks, RouteRule, Shop, rule_of, ruled
+from shoal.api.http.session_cookie import SAFE_METHODS, cookie_token, is_own_origin
+from shoal.api.schemas.op_ids import new_op_id
+from shoal.api.server import Server
+from shoal.auth.api_tokens import PREFIX
+from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.authorization import Principal, right_missing
+from shoal.auth.permission import Right
+from shoal.auth.sessions import Session
+from shoal.auth.users import Role, User
+from shoal.concurrency.fair_turns import asking_person
+from shoal.errors import Forbidden, InvalidInput, TooManyAttempts, Unauthenticated, UnknownAccount
+from shoal.storage.idempotency_keys import Reservation
+
+_ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
+_bearer = HTTPBearer(auto_error=False, description="A token that POST /login or POST /tokens gave.")
+
+
+async def server_of(request: Request) -> Server:
+    """The living parts of the server."""
+    return cast("Server", request.app.state.server)
+
+
+TheServer = Annotated[Server, Depends(server_of)]
+
+
+async def session_token(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> str | None:
+    """The token of the ``Authorization`` header, else of the browser's cookie.
+
+    A cookie counts for a change only when a page of ours asks for it: browsers send cookies unasked.
+    """
+    if bearer is not None:
+        return bearer.credentials
+    if request.method not in SAFE_METHODS and not is_own_origin(request):
+        return None
+    token = cookie_token(request)
+    return None if token is None or token.startswith(PREFIX) else token  # a cookie holds sign-ins only
+
+
+SessionToken = Annotated[str | None, Depends(session_token)]
+
+
+async def principal_of(server: Server, token: str | None, *, in_use: bool = True) -> Principal | None:
+    """Whose token that is; ``None`` when it is unknown or over. ``in_use``: not only to look whether it is."""
+    if token is None:
+        return None
+    if token.startswith(PREFIX):
+        found = await server.api_tokens.find(token, in_use=in_use)
+        return None if found is None else Principal(user=found[0], token=found[1])
+    session = await server.sessions.of(token, in_use=in_use)
+    return None if session is None else Principal(user=session.user, session=session)
+
+
+async def maybe_principal(request: Request, server: TheServer, token: SessionToken) -> Principal | None:
+    """Who calls, if anybody says so. Looked up once for each request."""
+    if not hasattr(request.state, "principal"):
+        who = request.state.principal = await principal_of(server, token)
+        if who is not None:
+            asking_person.set(who.id)
+            count_call(server, who)
+        elif token is not None and "authorization" in request.headers:  # a browser's sign-in may just have ended
+            request.state.guessing = await wrong_token(server, request)
+    found: Principal | None = request.state.principal
+    return found
+
+
+async def wrong_token(server: Server, request: Request, *, outcome: str = "wrong_token") -> TooManyAttempts | None:
+    """Count a token that opens nothing and write it down; returns what refuses the caller when they guess."""
+    refusal: TooManyAttempts | None = None
+    try:
+        server.sign_ins.delays.count_wrong_token(address_of(request))
+    except TooManyAttempts as error:
+        refusal, outcome = error, error.code
+    await server.security_log.note(
+        SecurityEvent.REFUSED_TOKEN, actor="", origin=where_from(request, "api"), outcome=outcome
+    )
+    return refusal
+
+
+def require_no_guessing(request: Request) -> None:
+    """Raise ``TooManyAttempts`` for who came with a wrong token, after many of them from there."""
+    refusal: TooManyAttempts | None = getattr(request.state, "guessing", None)
+    if refusal is not None:
+        raise refusal
+
+
+def count_call(server: Server, who: Principal) -> None:
+    """One call more. Raises ``TooManyCalls``."""
+    if who.token is not None:
+        server.call_rates.count_token(who.token.id)
+    elif who.session is not None:
+        server.call_rates.count_session(who.session.token_hash)
+
+
+async def caller_in(request: Request) -> Principal | None:
+    """The same, for who has no more than the request."""
+    token = await session_token(request, await _bearer(request))
+    return await maybe_principal(request, await server_of(request), token)
+
+
+MaybePrincipal = Annotated[Principal | None, Depends(maybe_principal)]
+
+
+async def known(request: Request, principal: MaybePrincipal) -> Principal:
+    """Who calls. Raises ``Unauthenticated``, and ``TooManyAttempts`` for who guesses tokens."""
+    if principal is None:
+        require_no_guessing(request)
+        raise Unauthenticated
+    return principal
+
+
+_Known = Annotated[Principal, Depends(known)]
+
+
+@ruled(RouteRule(asks=Asks.SESSION))
+async def signed_in(who: _Known) -> User:
+    """The person who calls, by a sign-in. Raises ``Unauthenticated``, or ``Forbidden`` for a token."""
+    if who.session is None:
+        raise Forbidden("no token may do this", code="token_not_allowed")
+    return who.user
+
+
+Me = Annotated[User, Depends(signed_in)]
+"""For what is about the person: sign-ins, passwords, tokens, other people. No token may."""
+
+
+async def maybe_session(who: MaybePrincipal) -> Session | None:
+    """The sign-in by which they call, if they call by one."""
+    return None if who is None else who.session
+
+
+MaybeSession = Annotated[Session | None, Depends(maybe_session)]
+
+
+@ruled(RouteRule(asks=Asks.ADMINISTRATOR))
+async def administrator(me: Me) -> User:
+    """The person who calls, an administrator. Raises ``Forbidden``."""
+    if me.role is not Role.ADMIN:
+        raise Forbidden
+    return me
+
+
+Administrator = Annotated[User, Depends(administrator)]
+
+
+def address_of(request: Request) -> str:
+    """The address that a request came from; empty when there is none."""
+    return request.client.host if request.client else ""
+
+
+def _who_may(right: Right, shop: Shop = Shop.NONE, *, adds_shops: bool = False) -> Callable[..., Awaitable[Principal]]:
+    """A dependency: who calls, by a sign-in or by a token of that scope."""
+
+    @ruled(RouteRule(asks=Asks.RIGHT, right=right, shop=shop, adds_shops=adds_shops))
+    async def who_may(who: _Known) -> Principal:
+        if who.most < right:
+            raise right_missing(right, who.most, by_token=True)
+        if adds_shops and not who.owns_shops:
+            raise Forbidden("staff own no shops", code="staff_owns_none")
+        return who
+
+    return who_may
+
+
+WhoReads = Annotated[Principal, Depends(_who_may(Right.READ))]
+"""For lists of what the caller may see."""
+who_replies = _who_may(Right.REPLY)
+who_operates = _who_may(Right.OPERATE)
+WhoOperates = Annotated[Principal, Depends(who_operates)]
+WhoManages = Annotated[Principal, Depends(_who_may(Right.OWN))]
+WhoAddsShops = Annotated[Principal, Depends(_who_may(Right.OWN, adds_shops=True))]
+WhoReadsNamed = Annotated[Principal, Depends(_who_may(Right.READ, Shop.CONTENT))]
+"""For routes that name a shop in the query or the body: they check the right by ``server.access``."""
+WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Right.REPLY, Shop.CONTENT))]
+WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Right.OPERATE, Shop.CONTENT))]
+WhoAddsNamed = Annotated[Principal, Depends(_who_may(Right.OWN, Shop.CONTENT, adds_shops=True))]
+
+
+def actor_of(user: User) -> str:
+    """The person as the journal names them."""
+    return f"user:{user.username}"
+
+
+async def origin_of(request: Request, who: MaybePrincipal) -> str:
+    """From where a request came, as the journal names it: by what it was asked, and from which address."""
+    if who is not None and who.token is not None:
+        by = f"token:{who.token.id}"
+    elif who is not None and who.session is not None and who.session.kind == "console":
+        by = "console"
+    else:
+        by = "shell" if request.headers.get("user-agent", "").startswith("shoal/") else "api"
+    return where_from(request, by)
+
+
+def where_from(request: HTTPConnection, by: str) -> str:
+    """The same for what came by another way."""
+    return f"{by} {request.client.host}" if request.client else by
+
+
+Origin = Annotated[str, Depends(origin_of)]
+
+
+async def caller_of(
+    request: Request,
+    server: TheServer,
+    who: _Known,
+    origin: Origin,
+    *,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key "
+            "is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it."
+        ),
+    ] = None,
+    if_match: Annotated[
+        str | None, Header(description="The ETag that was read: the change is refused (412) when it no longer holds.")
+    ] = None,
+    wait: Annotated[
+        float | None,
+        Query(
+            ge=0,
+            le=LONGEST_WAIT_SECONDS,
+            allow_inf_nan=False,
+            description="Seconds to wait for the account to start or stop; 0 does not wait.",
+        ),
+    ] = None,
+) -> Caller:
+    """Who asks for a change, under which op id, and what they assume."""
+    if idempotency_key is None:
+        request.state.op = Reservation(op_id=new_op_id(who.id), is_new=True)
+    op: Reservation = request.state.op
+    rule = rule_of(request.scope["route"])
+    return Caller(
+        actor=actor_of(who.user),
+        permit=permit(server, who, Right.OWN if rule is None else rule.right),
+        most_shops=most_shops(server, who),
+        op_id=op.op_id,
+        repeats=not op.is_new,
+        if_match=_generations(if_match),
+        wait_seconds=wait,
+        origin=origin,
+    )
+
+
+TheCaller = Annotated[Caller, Depends(caller_of)]
+
+
+def _generations(if_match: str | None) -> frozenset[int] | None:
+    """Those of which one must be the account's; ``None``: whichever it is."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = [_ETAG.fullmatch(tag.strip()) for tag in if_match.split(",")]
+    tags = [tag for tag in found if tag is not None]
+    if len(tags) < len(found):
+        raise InvalidInput("If-Match is an ETag of ours, or several", code="bad_if_match")
+    return frozenset(int(tag[1]) for tag in tags)
+
+
+def most_shops(server: Server, who: Principal) -> int | None:
+    """How many shops they may have; ``None`` is no limit, which administrators have."""
+    limit = server.settings.shops_per_owner
+    return None if who.user.role is Role.ADMIN or not limit else limit
+
+
+def permit(server: Server, who: Principal, right: Right) -> Callable[[Account], None]:
+    """What refuses a change when the account's turn has come and they may not do it (any more)."""
+
+    def check(account: Account) -> None:
+        server.access.check(who, account, right)
+
+    return check
+
+
+_Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"])]
+
+
+def _account(right: Right, variant: str = "") -> Callable[..., Awaitable[Account]]:
+    """A dependency: the account of the path, with which the caller may do that.
+
+    Unknown and foreign are the same answer, that of ``variant``.
+    """
+
+    @ruled(RouteRule(asks=Asks.RIGHT, right=right, shop=Shop.PATH))
+    async def account_of_path(request: Request, server: TheServer, who: _Known, cid: _Cid) -> Account:
+        request.state.unknown_account = f"unknown_account{variant}"
+        account = server.access.require(who, cid, right)
+        request.state.right = server.access.right_on(who, account)
+        return account
+
+    return account_of_path
+
+
+@ruled(RouteRule(asks=Asks.RIGHT, right=Right.OWN, shop=Shop.PATH))
+async def id_to_remove(request: Request, server: TheServer, who: _Known, caller: TheCaller, cid: _Cid) -> str:
+    """The id of the path: of the caller's account, or of one that this same request removed before."""
+    request.state.unknown_account = "unknown_account/change"
+    try:
+        server.access.require(who, cid, Right.OWN)
+    except UnknownAccount:
+        before = await server.store.op(caller.op_id) if caller.repeats else None
+        if before is None or before.account_id != cid:
+            raise
+    return cid
+
+
+async def right_on_path(request: Request) -> Right:
+    """What the caller may do with the account of the path, which another dependency found."""
+    right: Right = request.state.right
+    return right
+
+
+TheRight = Annotated[Right, Depends(right_on_path)]
+"""To be asked for after the account."""
+IdToRemove = Annotated[str, Depends(id_to_remove)]
+ReadAccount = Annotated[Account, Depends(_account(Right.READ))]
+ReplyAccount = Annotated[Account, Depends(_account(Right.REPLY))]
+OperateAccount = Annotated[Account, Depends(_account(Right.OPERATE))]
+OwnAccount = Annotated[Account, Depends(_account(Right.OWN))]
+AccountToRead = Annotated[Account, Depends(_account(Right.READ, "/read"))]
+"""These answer in the words of the system that sellers come from, when there is no such account."""
+AccountToChange = Annotated[Account, Depends(_account(Right.OPERATE, "/change"))]
+AccountToRenew = Annotated[Account, Depends(_account(Right.OWN, "/change"))]
+RulesToRead = Annotated[Account, Depends(_account(Right.READ, "/rules"))]
+RulesToChange = Annotated[Account, Depends(_account(Right.OPERATE, "/rules"))]

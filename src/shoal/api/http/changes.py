@@ -1,0 +1,110 @@
+"""What every change does around the manager's call: the facts of its answer, the ETag, the state on a conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Response
+from fastapi.encoders import jsonable_encoder
+
+from shoal.accounts.account import Account, AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import Outcome
+from shoal.api.http.large_responses import has_many_rules
+from shoal.api.schemas.op_ids import shown_op_id
+from shoal.api.schemas.responses import account_body, etag, etag_of
+from shoal.api.server import Server
+from shoal.concurrency.fair_threads import beside
+from shoal.errors import AlreadyRemoved, StaleGeneration
+
+Shown = Callable[[Account], Any]
+
+
+async def changed(
+    server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
+) -> dict[str, Any]:
+    """Await a change and return the fields of ``ChangeFacts``; else as ``made``."""
+    return facts_of(await made(server, response, account_id, change, shown))
+
+
+async def made(
+    server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
+) -> Outcome:
+    """Await a change; the new ETag goes into the response.
+
+    A ``StaleGeneration`` leaves with the account as it is now, in the form of ``shown``. What the answer shows of the
+    account comes from the outcome: the account itself may be gone by now.
+    """
+    try:
+        outcome = await change
+    except StaleGeneration as error:
+        await _add_current(server, account_id, error, shown)
+        raise
+    response.headers["ETag"] = etag(outcome.generation)
+    return outcome
+
+
+async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, Any]:
+    """Remove an account; the fields of ``ChangeFacts``, with the generation of its tombstone, and ``purged``."""
+    try:
+        outcome = await server.manager.remove_cookie(account_id, caller=caller)
+        return {**facts_of(outcome), "purged": outcome.purged}
+    except StaleGeneration as error:
+        await _add_current(server, account_id, error, None)
+        raise
+    except AlreadyRemoved as before:
+        return {
+            "changed": True,
+            "generation": before.params["generation"],
+            "rev": before.params["rev"],
+            "state": AccountState.STOPPED,
+            "op_id": shown_op_id(caller.op_id),
+            "purged": before.params["purged"],
+        }
+
+
+async def require_current(server: Server, account: Account, caller: Caller) -> None:
+    """Refuse a stale ``If-Match`` where what changes is beside the account: its chats, orders and sendings.
+
+    Raises ``StaleGeneration`` with the account as it is now.
+    """
+    if caller.is_mistaken_about(account):
+        error = StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
+        await _add_current(server, account.id, error, None)
+        raise error
+
+
+def facts_of(outcome: Outcome) -> dict[str, Any]:
+    """The fields of ``ChangeFacts``."""
+    return {
+        "changed": outcome.changed,
+        "generation": outcome.generation,
+        "rev": outcome.rev,
+        "state": outcome.observation.state,
+        "op_id": shown_op_id(outcome.op_id),
+    }
+
+
+def untouched(server: Server, account: Account, caller: Caller) -> dict[str, Any]:
+    """The fields of ``ChangeFacts`` for a preview, which changes nothing."""
+    return {
+        "changed": False,
+        "generation": account.generation,
+        "rev": account.rev,
+        "state": server.manager.observation(account.id).state,
+        "op_id": shown_op_id(caller.op_id),
+    }
+
+
+async def _add_current(server: Server, account_id: str, error: StaleGeneration, shown: Shown | None) -> None:
+    account = server.manager.accounts.get(account_id)
+    if account is None:
+        return
+    if shown and has_many_rules(account):
+        current = await beside(lambda: jsonable_encoder(shown(account)))
+    else:
+        current = jsonable_encoder(shown(account) if shown else account_body(server.manager, account, None))
+    error.params["current"] = current
+    error.params["generation"] = account.generation
+    error.params["etag"] = etag_of(account)

@@ -1,0 +1,204 @@
+"""One person's events, in order and without a gap: a snapshot, then everything later, or an explicit reset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, Subscription, Talk
+from shoal.accounts.journal import JournalEntry
+from shoal.api.schemas.responses import account_body, maybe_rfc3339, rfc3339
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.xianyu.site_pages import SitePages
+
+QUEUE_LIMIT = 10_000
+MISSED_LIMIT = 50_000
+"""A cursor that is further behind gets a reset: reading a snapshot is quicker then."""
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event for the reader. ``rev`` is the cursor to resume after it, where there is one.
+
+    ``account_id`` and ``owner_id``: of whose account it tells, unless it tells of all.
+    """
+
+    body: dict[str, Any]
+    rev: int | None = None
+    account_id: str = ""
+    owner_id: int = 0
+
+
+async def account_events(
+    server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
+) -> AsyncGenerator[Told | None, None]:
+    """Tell a person's events until the server stops, one by one.
+
+    ``None`` every ``beat_seconds``, and when what the reader may see has changed: whoever tells it on looks whether
+    they are still signed in. A snapshot follows then, and nothing more of a shop that they lost.
+
+    With ``after``: first the changes since then, in order, and then the snapshot. A cursor that is too old, or not
+    ours, and a reader who is too slow, get a reset and a new snapshot.
+    """
+    batches = account_event_batches(server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
+    async with aclosing(batches):
+        async for batch in batches:
+            for told in batch:
+                if _is_for(server, who, told):  # still: the reader may have been slow
+                    yield told
+            if not batch:
+                yield None
+
+
+async def account_event_batches(
+    server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
+) -> AsyncGenerator[list[Told], None]:
+    """The same, with everything that waits together; empty where the other says ``None``."""
+    cursor = after
+    while True:
+        with server.events.subscribe(queue_limit) as subscription:
+            # Listening began before the snapshot is taken, on the same turn of the loop: nothing falls between.
+            rev = server.manager.newest_rev
+            snapshot = _snapshot(server, who, rev)
+            told_already: set[int] = set()
+            if cursor is not None:
+                async for missed in _missed(server, who, cursor, rev):
+                    told_already.update(told.rev for told in missed if told.rev is not None)
+                    yield missed
+            yield [_without_lost(server, who, snapshot)]
+            async for events in _live(subscription, beat_seconds):
+                # Another machine's change stands in the journal before it is published, and so is told, here.
+                news = [told for told in _all_told(server, who, events) if told.rev not in told_already]
+                anew = _snapshot(server, who, server.manager.newest_rev) if _differs(who, events) else None
+                if news:
+                    yield news
+                if anew is not None or not events:
+                    yield []
+                if anew is not None:
+                    yield [_without_lost(server, who, anew)]
+            if subscription.ended:
+                return
+        yield [Told({"type": "reset"})]
+        cursor = None
+
+
+async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterator[list[Event]]:
+    """What happens from now on, all that waits at once; ends when events were lost, or none come. Empty is the beat."""
+    loop = asyncio.get_running_loop()
+    beat_at = loop.time() + beat_seconds
+    while True:
+        if loop.time() >= beat_at:  # also when something happens all the time
+            yield []
+            beat_at = loop.time() + beat_seconds
+        try:
+            async with asyncio.timeout_at(beat_at):
+                events = await subscription.take()
+        except TimeoutError:
+            continue
+        if not events:
+            return
+        yield events
+
+
+def _is_for(server: Server, who: Principal, told: Told) -> bool:
+    return not told.account_id or server.access.may_see(who, told.account_id, told.owner_id)
+
+
+def _differs(who: Principal, events: Sequence[Event]) -> bool:
+    """Whether something changed of what the reader may see."""
+    return any(isinstance(event, AccessChanged) and event.user_id == who.id for event in events)
+
+
+def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
+    """The snapshot without what the reader was refused since it was taken."""
+    readable = {account.id for account in server.access.accounts_of(who)}
+    rows = snapshot.body["accounts"]
+    kept = [row for row in rows if row["id"] in readable or row["owner_id"] == who.id]
+    return snapshot if len(kept) == len(rows) else Told({**snapshot.body, "accounts": kept}, snapshot.rev)
+
+
+def _all_told(server: Server, who: Principal, events: Sequence[Event]) -> list[Told]:
+    """The events that are for that reader, as things are now."""
+    pages = server.manager.site_pages
+    told = (_told(event, pages) for event in events if not isinstance(event, AccessChanged))
+    return [one for one in told if _is_for(server, who, one)]
+
+
+async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[Told]]:
+    """The changes beyond ``after`` up to ``rev``, page by page, or one reset."""
+    if after > rev or rev - after > MISSED_LIMIT:
+        yield [Told({"type": "reset"})]
+        return
+    place = after
+    while place < rev:
+        page = await server.store.journal(after_rev=place, limit=_PAGE)
+        if place < await server.store.oldest_rev():  # asked last: it may have been pruned just before the page was read
+            yield [Told({"type": "reset"})]
+            return
+        mine = [entry for entry in page if entry.rev <= rev and server.access.may_see_entry(who, entry)]
+        if mine:
+            yield [_told_change(AccountChanged(entry=entry)) for entry in mine]
+        place = page[-1].rev if page else rev
+
+
+def _snapshot(server: Server, who: Principal, rev: int) -> Told:
+    access, manager = server.access, server.manager
+    accounts = [
+        account_body(manager, account, access.right_on(who, account)).model_dump(mode="json")
+        for account in access.accounts_of(who)
+    ]
+    return Told({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
+
+
+def _told(event: AccountChanged | AccountStateChanged | Talk, pages: SitePages) -> Told:
+    if isinstance(event, AccountChanged):
+        return _told_change(event)
+    body = _talk(event) if isinstance(event, Talk) else _state(event, pages)
+    return Told(body, None, event.account_id, event.owner_id)
+
+
+def _told_change(event: AccountChanged) -> Told:
+    return Told(_change(event.entry), event.entry.rev, event.account_id, event.owner_id)
+
+
+def _change(entry: JournalEntry) -> dict[str, Any]:
+    return {
+        "type": "change",
+        "rev": entry.rev,
+        "account": entry.account_id,
+        "generation": entry.generation,
+        "changes": entry.changes,
+        "actor": entry.actor,
+        "origin": entry.origin,
+        "at": rfc3339(entry.at_ms),
+    }
+
+
+def _talk(event: Talk) -> dict[str, Any]:
+    facts = {
+        name.removesuffix("_ms"): maybe_rfc3339(value) if name.endswith("_ms") else value
+        for name, value in event.facts.items()
+    }
+    return {"type": event.kind, "account": event.account_id, **facts, "at": rfc3339(event.at_ms)}
+
+
+def _state(event: AccountStateChanged, pages: SitePages) -> dict[str, Any]:
+    seen = event.observation
+    link, text = pages.split(seen.action_url)
+    return {
+        "type": "state",
+        "account": event.account_id,
+        "state": seen.state.value,
+        "reason": seen.reason,
+        "since": rfc3339(seen.since_ms),
+        "next_attempt_at": maybe_rfc3339(seen.next_attempt_at_ms),
+        "action_url": link,
+        "action_text": text,
+        "observed_generation": seen.observed_generation,
+        "at": rfc3339(event.at_ms),
+    }

@@ -1,0 +1,130 @@
+"""The names under which a server may be reached: a page of another site whose name leads here is refused.
+
+Who owns a name can let it lead to any address (DNS rebinding); to a browser its pages and ours are then one site.
+"""
+
+from __future__ import annotations
+
+import html
+import ipaddress
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Final
+
+import structlog
+from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shoal.api.http.problems import problem_answer
+from shoal.api.http.safety_headers import SafetyHeaders
+from shoal.api.language import Language, language_of
+from shoal.api.sentences import PROBLEMS
+from shoal.network.addresses import Network, host_name, is_allowed_host
+
+log = structlog.get_logger("shoal.listener")
+
+SETTING: Final = "SHOAL_ALLOWED_HOSTS"
+_MOST_TOLD: Final = 50
+"""So many refused names are logged, each once."""
+_LONGEST_SHOWN: Final = 100
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+}
+
+
+class HostNames:
+    """Middleware in front of all others. It alone hears ``X-Forwarded-Host``, of trusted proxies only."""
+
+    def __init__(self, app: ASGIApp, *, allowed: frozenset[str], proxies: Sequence[Network], hsts: bool) -> None:
+        self._app = app
+        self._allowed = allowed
+        self._hsts = hsts
+        self._told: set[str] = set()
+        self._warned = bool(allowed)
+        self._is_proxy = lru_cache(maxsize=1024)(lambda host: _is_within(host, proxies))
+        self._is_allowed = lru_cache(maxsize=1024)(lambda name: is_allowed_host(name, allowed))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on when every name that it gives is one of ours."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        passed_on = [value for name, value in scope["headers"] if name == b"x-forwarded-host"]
+        if passed_on:
+            believed = self._comes_from_proxy(scope)
+            forwarded = _last(passed_on) if believed else b""
+            scope = _renamed(scope, forwarded)
+            hosts += [forwarded] if forwarded else []
+        if self._allowed:
+            strange = self._strange(hosts)
+            if strange:
+                await self._refuse(strange, scope, receive, send)
+                return
+        elif not self._warned and self._comes_from_proxy(scope) and _was_passed_on(scope):
+            self._warned = True
+            log.warning("a reverse proxy is in front, and every name is taken for this server's", setting=SETTING)
+        await self._app(scope, receive, send)
+
+    def _comes_from_proxy(self, scope: Scope) -> bool:
+        client = scope.get("client")
+        return client is not None and self._is_proxy(client[0])
+
+    def _strange(self, hosts: Collection[bytes]) -> str:
+        """The first name that is not ours; empty when there is none. A request without a name is no browser's."""
+        for host in hosts:
+            name = host_name(host.decode("latin-1"))
+            if name and not self._is_allowed(name):
+                return name
+        return ""
+
+    async def _refuse(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        shown = "".join(letter if letter.isprintable() else "?" for letter in name[:_LONGEST_SHOWN])
+        if shown not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(shown)
+            log.warning("refused: the server is not to be reached under this name", host=shown, setting=SETTING)
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the handshake gets a 403
+            return
+        await SafetyHeaders(_answer(shown, Headers(scope=scope)), hsts=self._hsts)(scope, receive, send)
+
+
+def _answer(name: str, headers: Headers) -> Response:
+    language = language_of(headers.get("accept-language"))
+    if "text/html" not in headers.get("accept", ""):
+        return problem_answer("unknown_host", headers.get("accept-language"), {"host": name})
+    problem = PROBLEMS["unknown_host"]
+    title = "无法通过这个域名访问" if language is Language.ZH else "Not to be reached under this name"
+    text = html.escape(problem.sentence(language, {"host": name}))
+    page = (
+        f"<!doctype html><html lang={'zh-CN' if language is Language.ZH else 'en'}><meta charset=utf-8>"
+        f"<meta name=color-scheme content='light dark'><meta name=viewport content='width=device-width'>"
+        f"<title>Shoal</title><body style='font:16px/1.6 system-ui,sans-serif;max-width:38em;margin:15vh auto;"
+        f"padding:0 1.5em'><h1 style='font-size:1.4em'>{title}</h1><p>{text}</p>"
+    )
+    return HTMLResponse(page, problem.status, headers=_PAGE_HEADERS)
+
+
+def _renamed(scope: Scope, host: bytes) -> Scope:
+    """The request without ``X-Forwarded-Host``; a name that is believed becomes its ``Host``."""
+    dropped = {b"x-forwarded-host", b"host"} if host else {b"x-forwarded-host"}
+    kept = [(name, value) for name, value in scope["headers"] if name not in dropped]
+    return {**scope, "headers": [*kept, (b"host", host)] if host else kept}
+
+
+def _last(values: Sequence[bytes]) -> bytes:
+    """What the nearest proxy said: it adds its word at the end."""
+    return values[-1].rpartition(b",")[2].strip()
+
+
+def _was_passed_on(scope: Scope) -> bool:
+    return any(name.startswith(b"x-forwarded-") for name, _ in scope["headers"])
+
+
+def _is_within(host: str, networks: Sequence[Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)

@@ -1,0 +1,164 @@
+"""Requests with an ``Idempotency-Key``: each is carried out once, and its twins get the same answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from shoal.api.http.caller import actor_of, caller_in
+from shoal.api.http.problems import answer_to
+from shoal.api.http.route_rules import Shop, rule_of
+from shoal.api.schemas.op_ids import check_key, new_op_id
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.errors import (
+    AccountVanishing,
+    Forbidden,
+    NotApplied,
+    OutcomeUnknown,
+    RemovedSince,
+    ShoalError,
+    StaleGeneration,
+    StoreError,
+    TooManyAttempts,
+    Unauthenticated,
+    UnknownAccount,
+)
+from shoal.storage.idempotency_keys import Answer, KeyedRequest
+
+log = structlog.get_logger("shoal.idempotency")
+
+HEADER = "Idempotency-Key"
+LONGEST_PATH = 256
+REPLAYED = "Idempotent-Replayed"
+CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountVanishing)
+"""What ends a request without an answer for ever. Nothing was done: with a newer ETag, or later, it may well be."""
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ChangingRoute(APIRoute):
+    """A route that heeds the ``Idempotency-Key`` of a signed-in person.
+
+    The key is reserved, durably, before the route runs. A final answer is stored and given again: with 2xx, or a
+    refusal of what was asked. Not final are 5xx, a missing permission, a body that could not be read, and what may be
+    otherwise in a moment (``PASSING``). A request whose key was reserved and not answered runs again under the same op,
+    which does nothing twice.
+    """
+
+    def get_route_handler(self) -> Handle:
+        """The handler of the route, asked at most once for each key."""
+        handle = super().get_route_handler()
+
+        async def once(request: Request) -> Response:
+            key = request.headers.get(HEADER)
+            if key is None or request.method not in CHANGING_METHODS:
+                return await handle(request)
+            server: Server = request.app.state.server
+            who = await caller_in(request)
+            if who is None:
+                return await handle(request)  # which refuses it
+            keyed = await _keyed(request, who, check_key(key))
+            async with server.answers.turn(keyed):
+                return await _answered(server, who, keyed, request, handle)
+
+        return once
+
+
+def leave_open(request: Request) -> None:
+    """The answer is not final: the same request with the same key goes on where this one could not."""
+    request.state.is_final = False
+
+
+async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400) from None  # the caller is gone: nobody hears it
+    server: Server = request.app.state.server
+    return KeyedRequest(
+        user_id=who.id,
+        token_id=None if who.token is None else who.token.id,
+        actor=actor_of(who.user),
+        key=key,
+        method=request.method,
+        path=_storable(request.scope["path"]),
+        request_hash=server.answers.hash_of(request.url.query.encode() + b"\n" + body),
+    )
+
+
+def _storable(path: str) -> str:
+    """The path, or its hash when a database might refuse it in a key: very long, or with strange characters."""
+    return path if len(path) <= LONGEST_PATH and path.isprintable() else hashlib.sha256(path.encode()).hexdigest()
+
+
+async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
+    op_id = new_op_id(keyed.user_id, keyed.key)
+    try:
+        reserved = await server.answers.reserve(keyed, op_id)
+    except OutcomeUnknown as error:  # the request may be a repeated one: by its key anybody can ask what became of it
+        raise OutcomeUnknown(str(error), op_id=op_id) from None
+    request.state.op = reserved
+    if reserved.answer is not None:
+        if _is_refused_now(server, who, request):
+            return await handle(request)  # which says why
+        return _again(reserved.answer)
+    begun = not reserved.is_new and await server.answers.begun(reserved.op_id)
+    try:
+        response = await handle(request)
+    except (RequestValidationError, HTTPException):
+        await server.answers.release(reserved.op_id)
+        raise
+    except ShoalError as error:
+        # Whoever hears that there is no such account takes the change for one that was never made.
+        gone = begun and isinstance(error, (UnknownAccount, StaleGeneration))
+        told = RemovedSince(op_id=reserved.op_id) if gone else error
+        if isinstance(told, PASSING):
+            raise
+        response = answer_to(told, request)
+    if response.status_code < 500 and getattr(request.state, "is_final", True):
+        kept = await _keep(server, reserved.op_id, response)
+        if not kept and not begun and response.status_code >= 400:
+            # It could be carried out when it is repeated: a refusal that nobody keeps is none that holds.
+            raise NotApplied("the refusal could not be stored")
+    if begun:
+        response.headers[REPLAYED] = "true"
+    return response
+
+
+def _is_refused_now(server: Server, who: Principal, request: Request) -> bool:
+    """Whether the caller was let do it then, and may not do that with the account of the path any more."""
+    rule = rule_of(request.scope["route"])
+    account = server.manager.accounts.get(request.path_params.get("cid", ""))
+    if rule is None or rule.shop is not Shop.PATH or account is None:
+        return False
+    return (server.access.right_on(who, account) or 0) < rule.right
+
+
+async def _keep(server: Server, op_id: str, response: Response) -> bool:
+    """Store the answer; says whether that went well. Else the op itself still tells a twin what was done."""
+    headers = tuple((name, value) for name, value in response.headers.items() if name != "content-length")
+    answer = Answer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
+    try:
+        async with asyncio.timeout(server.settings.database_deadline_seconds):
+            await server.answers.keep(op_id, answer)
+    except (StoreError, TimeoutError) as error:
+        why = error.code if isinstance(error, StoreError) else OutcomeUnknown.code
+        log.warning("answer not stored", op_id=op_id, why=why)
+        return False
+    return True
+
+
+def _again(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, headers={**dict(answer.headers), REPLAYED: "true"})

@@ -1,0 +1,33 @@
+"""Answers that may be large: made and written beside the event loop, which goes on meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import Response
+from pydantic_core import to_json
+
+from shoal.accounts.account import Account
+from shoal.accounts.edits import MANY_RULES
+from shoal.concurrency.fair_threads import beside
+
+
+def has_many_rules(account: Account) -> bool:
+    """Whether what tells of all the account's rules is large."""
+    return len(account.keywords) >= MANY_RULES
+
+
+async def large_answer(
+    make: Callable[[], Any], *, large: bool, headers: Mapping[str, str] | None = None, status: int = 200
+) -> Response:
+    """The answer whose body ``make`` makes of values that do not change; on another thread if it is ``large``.
+
+    The route names its ``response_model`` for the reference; nothing is checked against it.
+    """
+    body = await beside(_written, make) if large else _written(make)
+    return Response(body, status_code=status, media_type="application/json", headers=headers)
+
+
+def _written(make: Callable[[], Any]) -> bytes:
+    return to_json(make())

@@ -1,0 +1,42 @@
+"""Passwords and tokens over plain HTTP from another machine: refused, unless the administrator allowed it."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shoal.api.http.problems import problem_answer
+from shoal.api.http.session_cookie import SAFE_METHODS, comes_from_this_machine, cookie_token, is_secure
+
+_TELLS_ITSELF = "/console/session"
+"""It refuses and notes such sign-ins by itself."""
+
+
+class PlainHttp:
+    """Middleware that answers 403 to what carries a secret, or changes something, in clear. Pages can be read."""
+
+    def __init__(self, app: ASGIApp, *, allowed: bool) -> None:
+        self._app = app
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on when nobody can listen, or nobody minds."""
+        if scope["type"] in {"http", "websocket"} and not self._allowed and _is_in_clear(HTTPConnection(scope)):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the handshake gets a 403
+                return
+            language = Headers(scope=scope).get("accept-language")
+            await problem_answer("plain_http", language)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_in_clear(connection: HTTPConnection) -> bool:
+    if is_secure(connection) or comes_from_this_machine(connection):
+        return False
+    if connection.scope["path"] == _TELLS_ITSELF:
+        return False
+    method = connection.scope.get("method", "GET")
+    carries_one = "authorization" in connection.headers or cookie_token(connection) is not None
+    return carries_one or method not in SAFE_METHODS

@@ -1,0 +1,148 @@
+"""How errors become answers: ``{detail, code, params, op_id?}``, in the reader's language, and nothing secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shoal.api.http.refusals import note_refusal
+from shoal.api.language import language_of
+from shoal.api.schemas.op_ids import shown_op_id
+from shoal.api.schemas.responses import right_word
+from shoal.api.sentences import PROBLEMS, Problem
+from shoal.errors import (
+    LockTimeout,
+    OutcomeUnknown,
+    RemovedSince,
+    ShoalError,
+    StaleGeneration,
+    StoreError,
+    TooManyAttempts,
+    UnknownAccount,
+)
+from shoal.storage.idempotency_keys import Reservation
+
+RETRY_AFTER_SECONDS = 5
+_HTTP_CODES = {400: "bad_body", 401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
+_SHOWABLE_KEY = re.compile(r"[^=;\x00-\x1f\ud800-\udfff]{1,64}")
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let the application answer every failure from the table."""
+    app.add_exception_handler(ShoalError, _shoal_error)
+    app.add_exception_handler(RequestValidationError, _wrong_shape)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _last_resort)
+
+
+def problem_answer(
+    code: str,
+    accept_language: str | None,
+    params: Mapping[str, Any] | None = None,
+    *,
+    problem: Problem | None = None,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> JSONResponse:
+    """The answer for a code of the table (or one that borrows another row)."""
+    row = problem or PROBLEMS[code]
+    given = params or {}
+    body = {
+        "detail": row.sentence(language_of(accept_language), given),
+        "code": code.partition("/")[0],
+        "params": row.shown(given),
+        **more,
+    }
+    return JSONResponse(body, status_code=row.status, headers=headers)
+
+
+def problem_of(error: ShoalError) -> Problem:
+    """The row of an error: that of its own code, else that of the nearest class whose code has one."""
+    codes = [error.code, *(getattr(kind, "code", "") for kind in type(error).__mro__)]
+    return next(PROBLEMS[code] for code in codes if code in PROBLEMS)
+
+
+def variant_of(error: ShoalError, request: Request) -> str:
+    """The code with the variant that this route, or this case, needs."""
+    if isinstance(error, UnknownAccount):
+        return getattr(request.state, "unknown_account", error.code)
+    if isinstance(error, StaleGeneration) and "if-match" not in request.headers:
+        return f"{error.code}/busy"
+    if error.code == "duplicate_keyword" and error.params.get("item"):
+        return f"{error.code}/item"
+    return error.code
+
+
+async def _shoal_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ShoalError):
+        return await _last_resort(request, error)
+    await note_refusal(request, error)
+    return answer_to(error, request)
+
+
+def answer_to(error: ShoalError, request: Request) -> JSONResponse:
+    """The answer to a request that ended with one of our errors."""
+    reserved: Reservation | None = getattr(request.state, "op", None)
+    if reserved and error.code == StoreError.code:
+        # A read failed during a change. It may have been the one after the commit, or, when a request is repeated, the
+        # one that looks for what the first asking did: nobody may be told that nothing was done.
+        error = OutcomeUnknown(op_id=reserved.op_id)
+    params = dict(error.params)
+    code = variant_of(error, request)
+    headers = {}
+    more: dict[str, Any] = {}
+    if isinstance(error, StoreError):
+        op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else reserved and reserved.op_id
+        more |= {"op_id": shown_op_id(op_id)} if op_id else {}
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, TooManyAttempts):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, RemovedSince):
+        more |= {"op_id": shown_op_id(params.pop("op_id"))}
+    if isinstance(error, LockTimeout):
+        params = {"operation": "", "held_seconds": 0.0, **params}
+    if isinstance(error, StaleGeneration):
+        current = params.pop("current", None)
+        if isinstance(current, dict) and "right" in current:
+            current["right"] = right_word(getattr(request.state, "right", None))
+        etag = params.pop("etag", None)
+        more |= {"current": current} if current is not None else {}
+        headers |= {"ETag": etag} if etag else {}
+    row = PROBLEMS.get(code) or problem_of(error)
+    language = request.headers.get("accept-language")
+    return problem_answer(code, language, params, problem=row, headers=headers, **more)
+
+
+async def _wrong_shape(_: Request, error: Exception) -> JSONResponse:
+    """FastAPI's list, without the input: a body may hold a cookie."""
+    found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
+    answer = {
+        "detail": [{"type": row["type"], "loc": _place(row["loc"]), "msg": row["msg"]} for row in found],
+        "code": "invalid_body",
+        "params": {},
+    }
+    return JSONResponse(answer, status_code=PROBLEMS["invalid_body"].status)
+
+
+def _place(loc: Sequence[Any]) -> list[Any]:
+    """Where in the body; a key that looks like more than a name is not repeated."""
+    return [part if not isinstance(part, str) or _SHOWABLE_KEY.fullmatch(part) else "…" for part in loc]
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    code = _HTTP_CODES.get(status, "internal_error")
+    row = PROBLEMS[code]
+    problem = Problem(status, row.zh, row.en)
+    return problem_answer(code, request.headers.get("accept-language"), problem=problem, headers=headers)
+
+
+async def _last_resort(request: Request, _: Exception) -> JSONResponse:
+    return problem_answer("internal_error", request.headers.get("accept-language"))

@@ -1,0 +1,39 @@
+"""Refusals that belong into the security log: of who may not do what they asked, or asked too often."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import Request
+
+from shoal.api.http.caller import actor_of, origin_of
+from shoal.api.server import Server
+from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.authorization import Principal
+from shoal.errors import Forbidden, ShoalError, TooManyCalls
+
+_OF_RIGHTS: Final = frozenset({"right_missing", "token_not_allowed", "staff_owns_none", Forbidden.code})
+
+
+async def note_refusal(request: Request, error: ShoalError) -> None:
+    """Write down who was refused for a missing right, or for their many calls; the log itself bounds a flood."""
+    code = error.code.partition("/")[0]
+    if isinstance(error, TooManyCalls):
+        event = SecurityEvent.REFUSED_RATE
+    elif isinstance(error, Forbidden) and code in _OF_RIGHTS:
+        event = SecurityEvent.REFUSED_RIGHT
+    else:
+        return
+    server: Server = request.app.state.server
+    who: Principal | None = getattr(request.state, "principal", None)
+    account = server.manager.accounts.get(request.path_params.get("cid", ""))
+    await server.security_log.note(
+        event,
+        actor="" if who is None else actor_of(who.user),
+        user_id=None if who is None else who.id,
+        origin=await origin_of(request, who),
+        outcome=code,
+        account=None if account is None else account.id,
+        method=request.method,
+        path=request.scope["route"].path if "route" in request.scope else "",
+    )

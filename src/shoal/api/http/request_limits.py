@@ -1,0 +1,81 @@
+"""Tells the connection whose turn it is, and bounds what a proxy passes on for one address at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shoal.api.http.problems import problem_answer
+from shoal.network.connections import SLOWEST_BYTES_PER_SECOND, STATE_KEY, Connection, Connections, grouped
+
+RETRY_AFTER_SECONDS = 5
+
+
+class RequestLimits:
+    """Middleware for requests whose ``scope["client"]`` is whom a trusted proxy named."""
+
+    def __init__(self, app: ASGIApp, connections: Connections) -> None:
+        self._app = app
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, unless too many of that address are under way."""
+        connection: Connection | None = scope.get("state", {}).get(STATE_KEY)
+        if connection is None:
+            await self._app(scope, receive, send)
+            return
+        connection.begin_request()
+        try:
+            client = scope["client"][0] if scope.get("client") else ""
+            if not connection.exempt or grouped(client) == connection.address:
+                await self._go_on(connection, scope, receive, send)
+                return
+            with self._connections.in_flight(client) as may_go_on:
+                if may_go_on:
+                    await self._go_on(connection, scope, receive, send)
+                else:
+                    await _refuse(scope, receive, send)
+        finally:
+            connection.end_request()
+
+    async def _go_on(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            receive = _Body(receive, connection, self._connections.limits.silent_seconds)
+        await self._app(scope, receive, send)
+
+
+class _Body:
+    """A body, for each part of which it is the client's turn; each buys the next some time."""
+
+    def __init__(self, receive: Receive, connection: Connection, silent_seconds: float) -> None:
+        self._receive = receive
+        self._connection = connection
+        self._silent_seconds = silent_seconds
+        self._credit = silent_seconds
+        self._whole = False
+
+    async def __call__(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        self._connection.wait_for_client(self._credit)
+        left_at = self._connection.deadline
+        message = await self._receive()
+        left = left_at - asyncio.get_running_loop().time()
+        self._credit = min(
+            self._silent_seconds, max(left, 0.0) + len(message.get("body", b"")) / SLOWEST_BYTES_PER_SECOND
+        )
+        self._whole = not message.get("more_body", False)
+        self._connection.work()
+        return message
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013})  # before it is accepted: the handshake gets a 403
+        return
+    language = Headers(scope=scope).get("accept-language")
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    params = {"retry_after": RETRY_AFTER_SECONDS}
+    await problem_answer("too_many_requests", language, params, headers=headers)(scope, receive, send)

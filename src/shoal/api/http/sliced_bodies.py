@@ -1,0 +1,77 @@
+"""Bodies with long lists: cut into pieces at once, and checked piece by piece beside the event loop.
+
+A checker in C holds the interpreter while it runs, also on another thread: of a long list it would stop every account.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from shoal.api.http.idempotency import ChangingRoute, Handle
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_MOST_ERRORS = 20
+
+
+class _Rules(msgspec.Struct):
+    rules: list[msgspec.Raw]
+
+
+_cut = msgspec.json.Decoder(_Rules).decode
+
+
+class _SlicedRequest(Request):
+    """A request whose ``rules`` are left as they came, each a piece of JSON."""
+
+    async def json(self) -> Any:
+        body = await self.body()
+        try:
+            return {"rules": _cut(body).rules}
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            return json.loads(body)  # which says what is wrong with it, here or at the check
+
+
+class SlicedRoute(ChangingRoute):
+    """A route whose body is one list, ``rules``, of which the model checks nothing: ``checked`` does."""
+
+    def get_route_handler(self) -> Handle:
+        """The handler of the route, given the list in pieces."""
+        handle = super().get_route_handler()
+
+        async def sliced(request: Request) -> Response:
+            return await handle(_SlicedRequest(request.scope, request.receive))
+
+        return sliced
+
+
+def checked(rows: Any, model: type[_Model]) -> list[_Model]:
+    """Each piece of a list as a model. Raises ``RequestValidationError`` that names up to 20 places."""
+    if not isinstance(rows, list):
+        raise RequestValidationError(
+            [{"type": "list_type", "loc": ("body", "rules"), "msg": "Input should be a valid list", "input": None}]
+        )
+    found: list[_Model] = []
+    errors: list[Any] = []
+    for place, row in enumerate(rows):
+        try:
+            found.append(_checked(row, model))
+        except ValidationError as error:
+            errors += [
+                {**one, "loc": ("body", "rules", place, *one["loc"])}
+                for one in error.errors(include_url=False, include_input=False, include_context=False)
+            ]
+            if len(errors) >= _MOST_ERRORS:
+                break
+    if errors:
+        raise RequestValidationError(errors[:_MOST_ERRORS])
+    return found
+
+
+def _checked(row: Any, model: type[_Model]) -> _Model:
+    return model.model_validate(msgspec.json.decode(row) if isinstance(row, msgspec.Raw) else row)

@@ -1,0 +1,73 @@
+"""Tables in Excel files at the door: the answer that is a file, and what is the matter with the rows of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Response, UploadFile
+
+from shoal.accounts.account import Account
+from shoal.api.http.problems import problem_of
+from shoal.api.language import Language
+from shoal.api.schemas.responses import etag_of
+from shoal.errors import InvalidInput
+from shoal.rules.xlsx import XLSX, Fault, UnusableRows
+
+TABLE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}
+}
+"""The ``responses`` of a route that answers with a file."""
+
+_MOST_TOLD = 100
+_MOST_SAID = 5
+
+
+def file_headers(name: str) -> dict[str, str]:
+    """The headers of an answer that is to be saved under that name."""
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+
+
+def table_answer(data: bytes, name: str, account: Account) -> Response:
+    """An Excel file to be saved under that name, with the version of the account that it shows."""
+    return Response(data, media_type=XLSX, headers={**file_headers(name), "ETag": etag_of(account)})
+
+
+def check_name(file: UploadFile) -> None:
+    """Refuse a file that does not call itself an Excel file (an old name is taken, its contents must be new)."""
+    if not (file.filename or "").lower().endswith((".xlsx", ".xls")):
+        raise InvalidInput("no Excel file by its name", code="not_xlsx")
+
+
+@contextmanager
+def telling_rows(language: Language) -> Iterator[None]:
+    """Say of a file that is refused what is the matter with its rows, in the reader's language."""
+    try:
+        yield
+    except UnusableRows as error:
+        told = [_told(fault, language) for fault in error.faults[:_MOST_TOLD]]
+        said = [_sentence(row, language) for row in told[:_MOST_SAID]]
+        raise InvalidInput(
+            str(error), code=error.code, count=len(error.faults), rows=told, said="\n".join(said)
+        ) from None
+
+
+def _told(fault: Fault, language: Language) -> dict[str, Any]:
+    return {
+        "row": fault.row,
+        "column": fault.column,
+        "code": fault.error.code,
+        "detail": problem_of(fault.error).sentence(language, fault.error.params),
+    }
+
+
+def _sentence(row: dict[str, Any], language: Language) -> str:
+    if language is Language.ZH:
+        return f"第 {row['row']} 行{_quoted(row['column'])}：{row['detail']}"
+    return f"Row {row['row']}{_quoted(row['column'], ', ')}: {row['detail']}"
+
+
+def _quoted(column: str, before: str = "") -> str:
+    return f"{before}“{column}”" if column else ""

@@ -1,0 +1,76 @@
+"""How much was said, by the hour or whatever span is asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from shoal.accounts.account_task import now_ms
+from shoal.api.http.caller import TheServer, WhoReadsNamed
+from shoal.api.http.openapi_errors import READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.http.timestamps import Moment
+from shoal.api.routes.messages import OfAccount, asked_for
+from shoal.api.schemas.responses import example, rfc3339
+from shoal.errors import InvalidInput
+from shoal.messages.activity import Span, activity
+
+routes = Routes(tags=["messages"])
+
+MOST_SPANS = 1_000
+_MINUTE_MS = 60_000
+_DAY_MS = 24 * 60 * _MINUTE_MS
+
+
+class ActivitySpan(BaseModel):
+    """One span of time, from ``at`` on: what came from buyers, what was answered, what did not arrive."""
+
+    at: str
+    messages: int
+    sent: int
+    failed: int
+
+
+class Activity(BaseModel):
+    """Equal spans of time, oldest first, also the empty ones; the last one is not over."""
+
+    model_config = example(
+        items=[{"at": "2026-01-02T03:00:00.000Z", "messages": 12, "sent": 11, "failed": 0}], next=None
+    )
+    items: list[ActivitySpan]
+    next: str | None = None
+
+
+@routes.get("/activity", summary="How much was said", responses=READING_ONE)
+async def get_activity(
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    since: Annotated[
+        Moment | None,
+        Query(description="Where the first span begins; a day back when left out.", examples=["2026-01-01T00:00:00Z"]),
+    ] = None,
+    minutes: Annotated[int, Query(ge=1, le=24 * 60, description="The length of a span.")] = 60,
+    cid: OfAccount = None,
+) -> Activity:
+    """Messages of buyers, answers that were sent and answers that were refused or uncertain, in equal spans of time."""
+    now = now_ms()
+    start = now - _DAY_MS if since is None else round(since.timestamp() * 1000)
+    if start < 0 or start > now or now - start > MOST_SPANS * minutes * _MINUTE_MS:
+        raise InvalidInput(
+            f"at most {MOST_SPANS} spans, and none that is yet to come", code="bad_span", limit=MOST_SPANS
+        )
+    spans = await activity(
+        server.database,
+        asked_for(server, who, cid),
+        since_ms=start,
+        until_ms=now + 1,
+        span_ms=minutes * _MINUTE_MS,
+    )
+    return Activity(items=[_shape(span) for span in spans])
+
+
+def _shape(span: Span) -> ActivitySpan:
+    return ActivitySpan(at=rfc3339(span.from_ms), messages=span.messages, sent=span.sent, failed=span.failed)

@@ -1,0 +1,173 @@
+"""The security log: read page by page, or taken away whole as lines of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from shoal.api.http.caller import Me, TheServer
+from shoal.api.http.openapi_errors import READING_COMPAT
+from shoal.api.http.routing import Routes
+from shoal.api.http.table_files import file_headers
+from shoal.api.http.timestamps import Moment, ms_of
+from shoal.api.routes.auth import is_admin
+from shoal.api.routes.history import NO_NUL, Cursor, Limit
+from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.server import Server
+from shoal.auth.audit_log import KeptNote, Reader, SecurityEvent, SecurityLog, Sought
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Right
+from shoal.auth.users import User
+
+routes = Routes(tags=["security"])
+
+LINES = "application/x-ndjson"
+_PAGE = 500
+_EXAMPLE: dict[str, Any] = {
+    "id": 41, "at": "2026-01-02T03:04:05.000Z", "last_at": "2026-01-02T03:09:40.000Z", "times": 17, "kind": "sign_in",
+    "outcome": "wrong_login", "actor": "", "user_id": 1, "username": "admin", "origin": "console 192.0.2.7",
+    "account": None, "facts": {},
+}  # fmt: skip
+
+
+class SecurityNote(BaseModel):
+    """What happened, by whom, from where, and how it ended.
+
+    ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: somebody unknown), ``user_id`` and
+    ``username`` whom it concerns. What happened again within ten minutes stands in the row of the first time:
+    ``times``, and ``last_at``.
+    """
+
+    id: int
+    at: str
+    last_at: str
+    times: int
+    kind: str
+    outcome: str
+    actor: str
+    user_id: int | None
+    username: str | None
+    origin: str
+    account: str | None
+    facts: dict[str, Any]
+
+
+class SecurityNotes(BaseModel):
+    """What happened, newest first."""
+
+    model_config = example(items=[_EXAMPLE], next=None)
+    items: list[SecurityNote]
+    next: str | None
+
+
+class Form(StrEnum):
+    """What the answer is."""
+
+    PAGE = "page"
+    LINES = "lines"
+
+
+@routes.get(
+    "/security-log",
+    summary="What happened at the doors",
+    response_model=SecurityNotes,
+    responses={
+        200: {
+            "description": "A page of notes; or all of them as a file, one JSON object a line",
+            "content": {LINES: {"schema": {"type": "string"}}},
+        },
+        **READING_COMPAT,
+    },
+)
+async def get_security_log(
+    server: TheServer,
+    me: Me,
+    *,
+    kind: Annotated[SecurityEvent | None, Query(description="Only this.")] = None,
+    person: Annotated[
+        str | None, Query(max_length=100, pattern=NO_NUL, description="Only by or about this person.", examples=["ann"])
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            pattern=NO_NUL,
+            description="Only what ended so: `ok`, a code, or `refused` for all but `ok`.",
+            examples=["ok"],
+        ),
+    ] = None,
+    since: Annotated[
+        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    form: Annotated[
+        Form, Query(alias="format", description="`page`, or `lines`: everything that fits, as lines of JSON.")
+    ] = Form.PAGE,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response | SecurityNotes:
+    """Sign-ins, refusals, and what was done to people, tokens, rights and keys; newest first, kept `security_log_days`.
+
+    An administrator reads everything, anybody else what is about themselves or about a shop of theirs.
+    """
+    sought = Sought(kind=kind, person=person, outcome=outcome, since_ms=ms_of(since), until_ms=ms_of(until))
+    reader = _reader(server, me)
+    place = place_of(cursor, 2) if cursor else None
+    before = (place[0], place[1]) if place else None
+    if form is Form.LINES:
+        first = await server.security_log.notes(sought, reader=reader, before=before, limit=_PAGE)
+        lines = _lines(server.security_log, sought, reader, first)
+        headers = {**file_headers("security-log.jsonl"), "Cache-Control": "no-store"}
+        return StreamingResponse(lines, media_type=LINES, headers=headers)
+    found = await server.security_log.notes(sought, reader=reader, before=before, limit=limit + 1)
+    page = found[:limit]
+    more = len(found) > limit
+    return SecurityNotes(items=[_shape(kept) for kept in page], next=cursor_of(*_place(page[-1])) if more else None)
+
+
+def _reader(server: Server, me: User) -> Reader | None:
+    if is_admin(me):
+        return None
+    own = server.access.accounts_of(Principal(user=me), Right.OWN)
+    return Reader(
+        user_id=me.id,
+        accounts=tuple((account.id, account.created_at_ms) for account in own),
+    )
+
+
+async def _lines(
+    security_log: SecurityLog, sought: Sought, reader: Reader | None, page: list[KeptNote]
+) -> AsyncIterator[str]:
+    while page:
+        yield "".join(f"{_shape(kept).model_dump_json()}\n" for kept in page)
+        if len(page) < _PAGE:
+            return
+        page = await security_log.notes(sought, reader=reader, before=_place(page[-1]), limit=_PAGE)
+
+
+def _place(kept: KeptNote) -> tuple[int, int]:
+    return kept.note.at_ms, kept.id
+
+
+def _shape(kept: KeptNote) -> SecurityNote:
+    note = kept.note
+    return SecurityNote(
+        id=kept.id,
+        at=rfc3339(note.at_ms),
+        last_at=rfc3339(note.last_at_ms),
+        times=note.times,
+        kind=note.kind,
+        outcome=note.outcome,
+        actor=note.actor,
+        user_id=note.user_id,
+        username=kept.username,
+        origin=note.origin,
+        account=note.account_id,
+        facts=note.facts,
+    )

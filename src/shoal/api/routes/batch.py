@@ -1,0 +1,146 @@
+"""Many accounts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
+
+from fastapi import Header, Query, Request, Response
+from pydantic import BaseModel
+
+from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import BatchResult
+from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed
+from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
+from shoal.api.http.openapi_errors import CHANGING
+from shoal.api.http.problems import problem_of
+from shoal.api.http.routing import Routes
+from shoal.api.language import Language, language_of
+from shoal.api.schemas.op_ids import shown_op_id
+from shoal.api.schemas.requests import BatchStatusBody
+from shoal.api.schemas.responses import example
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Right
+from shoal.errors import Forbidden, InvalidInput, UnknownAccount
+
+routes = Routes(tags=["accounts"], route_class=ChangingRoute)
+
+MOST_NAMED = 20
+"""How many accounts a refusal names."""
+
+_ROW = {
+    "id": "my-shop", "outcome": "changed", "code": "", "detail": "", "generation": 8, "state": "starting",
+    "op_id": "nightly:my-shop",
+}  # fmt: skip
+
+
+class BatchRow(BaseModel):
+    """What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence."""
+
+    id: str
+    outcome: Literal["changed", "unchanged", "would_change", "failed"]
+    code: str
+    detail: str
+    generation: int | None
+    state: AccountState | None
+    op_id: str
+
+
+class BatchAnswer(BaseModel):
+    """One result for each account, in the order that was sent."""
+
+    model_config = example(results=[_ROW])
+    results: list[BatchRow]
+
+
+@routes.put(
+    "/cookies/status",
+    summary="Switch many accounts on or off",
+    responses={207: {"model": BatchAnswer, "description": "Some of the accounts failed"}, **CHANGING},
+)
+async def batch_update_cookie_status(
+    body: BatchStatusBody,
+    server: TheServer,
+    who: WhoOperatesNamed,
+    caller: TheCaller,
+    request: Request,
+    response: Response,
+    *,
+    mode: Annotated[Literal["each", "atomic"], Query(description="`atomic`: all of them or none.")] = "each",
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    accept_language: Annotated[str | None, Header()] = None,
+) -> BatchAnswer:
+    """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
+
+    A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts unless `?wait=` says so.
+    """
+    if caller.if_match is not None:
+        raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
+    refused = _refused(server, who, body.updates)
+    mine = {name: enabled for name, enabled in body.updates.items() if name not in refused}
+    atomic = mode == "atomic"
+    if atomic and refused:
+        raise _first_refusal(refused)
+    results = await server.manager.batch_update_cookie_status(mine, caller=caller, atomic=atomic, dry_run=dry_run)
+    by_id = {result.account_id: result for result in results}
+    strange = [name for name in body.updates if name not in by_id]
+    by_id |= {name: await _of_refused(server, caller, name, refused) for name in strange}
+    language = language_of(accept_language)
+    rows = [_row(by_id[name], caller.op_id, language) for name in body.updates]
+    if any(isinstance(result.error, PASSING) for result in results):
+        leave_open(request)
+    response.status_code = 207 if _any_failed(rows) else 200
+    return BatchAnswer(results=rows)
+
+
+def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, UnknownAccount | Forbidden]:
+    """The accounts that the caller may not switch, and why."""
+    refused: dict[str, UnknownAccount | Forbidden] = {}
+    for name in names:
+        try:
+            server.access.require(who, name, Right.OPERATE)
+        except (UnknownAccount, Forbidden) as error:
+            refused[name] = error
+    return refused
+
+
+def _first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> UnknownAccount | Forbidden:
+    """What an all-or-nothing batch is refused with."""
+    strangers = [name for name, error in refused.items() if isinstance(error, UnknownAccount)]
+    if strangers:
+        return UnknownAccount(code="unknown_account/batch", ids=strangers[:MOST_NAMED])
+    return next(iter(refused.values()))
+
+
+async def _of_refused(
+    server: Server, caller: Caller, account_id: str, refused: Mapping[str, UnknownAccount | Forbidden]
+) -> BatchResult:
+    """The caller may not; or there is no such account, which this same request may have changed before it went."""
+    error = refused.get(account_id, UnknownAccount())
+    gone = caller.repeats and isinstance(error, UnknownAccount)
+    made = await server.store.op(f"{caller.op_id}:{account_id}") if gone else None
+    if made is None:
+        return BatchResult(account_id=account_id, outcome="failed", error=error)
+    outcome = "changed" if made.changed else "unchanged"
+    return BatchResult(account_id=account_id, outcome=outcome, generation=made.generation)
+
+
+def _any_failed(rows: Sequence[BatchRow]) -> bool:
+    return any(row.outcome == "failed" for row in rows)
+
+
+def _row(result: BatchResult, op_id: str, language: Language) -> BatchRow:
+    seen, error = result.observation, result.error
+    return BatchRow.model_validate(
+        {
+            "id": result.account_id,
+            "outcome": result.outcome,
+            "code": error.code if error else "",
+            "detail": problem_of(error).sentence(language, error.params) if error else "",
+            "generation": result.generation,
+            "state": seen.state if seen else None,
+            "op_id": shown_op_id(f"{op_id}:{result.account_id}"),
+        }
+    )

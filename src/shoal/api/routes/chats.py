@@ -1,0 +1,197 @@
+"""The chats with buyers: a list, and the owner's hand on them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query, Request
+from pydantic import BaseModel
+
+from shoal.accounts.account_task import now_ms
+from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReadsNamed
+from shoal.api.http.changes import require_current
+from shoal.api.http.disconnects import while_here
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.routes.history import NO_NUL, Cursor, Limit
+from shoal.api.routes.messages import OfAccount, OfChat, asked_for
+from shoal.api.schemas.cursors import cursor_of, mixed_place_of
+from shoal.api.schemas.requests import TakeOverBody
+from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.messages.chats import Chat
+from shoal.messages.takeovers import ChatPause, PauseReason
+
+routes = Routes(tags=["messages"], route_class=ChangingRoute)
+
+ChatId = Annotated[
+    str, Path(pattern=r"^[0-9A-Za-z._-]{1,128}$", description="The chat's id on the site.", examples=["59000001"])
+]
+
+_PAUSE = {
+    "account": "my-shop", "chat_id": "59000001", "reason": "human", "actor": "",
+    "since": "2026-01-02T03:04:05.000Z", "until": "2026-01-02T03:14:05.000Z",
+}  # fmt: skip
+
+
+class PauseShape(BaseModel):
+    """A chat without automatic replies ``until`` then: the owner spoke there (human), or took it over by hand."""
+
+    model_config = example(**_PAUSE)
+    account: str
+    chat_id: str
+    reason: PauseReason
+    actor: str
+    since: str
+    until: str
+
+
+class PauseList(BaseModel):
+    """The pauses that hold now, the one that ends first first."""
+
+    model_config = example(items=[_PAUSE], next=None)
+    items: list[PauseShape]
+    next: str | None = None
+
+
+class PauseEnded(BaseModel):
+    """The chat is answered automatically again. ``ended``: it was not before."""
+
+    model_config = example(msg="handed back", ended=True)
+    msg: str = "handed back"
+    ended: bool
+
+
+class ChatShape(BaseModel):
+    """One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat.
+
+    ``found_text`` is the newest message with the words that were looked for, if any were.
+    """
+
+    account: str
+    chat_id: str
+    buyer_id: str
+    buyer_name: str
+    item_id: str | None
+    last_at: str
+    last_text: str
+    last_direction: str
+    read_at: str | None
+    paused_until: str | None
+    pause_reason: PauseReason | None
+    pause_actor: str
+    found_text: str | None
+
+
+class ChatList(BaseModel):
+    """Chats, those that spoke last first."""
+
+    model_config = example(
+        items=[
+            {
+                "account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "buyer_name": "buyer",
+                "item_id": "700000000001", "last_at": "2026-01-02T03:04:05.000Z", "last_text": "在吗",
+                "last_direction": "in", "read_at": None, "paused_until": None, "pause_reason": None, "pause_actor": "",
+                "found_text": None,
+            }
+        ],
+        next=None,
+    )  # fmt: skip
+    items: list[ChatShape]
+    next: str | None
+
+
+@routes.get("/chats", summary="List chats", responses=READING_ONE)
+async def list_chats(
+    request: Request,
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    cid: OfAccount = None,
+    chat: OfChat = None,
+    paused: Annotated[bool | None, Query(description="Only those that the owner has, or has not.")] = None,
+    waiting: Annotated[
+        bool | None, Query(description="Only those in which the buyer has, or has not, the last word.")
+    ] = None,
+    q: Annotated[
+        str,
+        Query(
+            max_length=200,
+            pattern=NO_NUL,
+            description="Only with this in a text or a sender's name, or of this chat, buyer or item.",
+        ),
+    ] = "",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> ChatList:
+    """The chats of the caller's accounts, those that spoke last first, each with its last word."""
+    before = mixed_place_of(cursor, (int, str, str)) if cursor else None
+    found = await while_here(
+        request,
+        server.chats.list_chats(
+            asked_for(server, who, cid),
+            now_ms=now_ms(),
+            chat_id=chat,
+            paused=paused,
+            waiting=waiting,
+            query=q,
+            before=before,
+            limit=limit + 1,
+        ),
+        lasting=bool(q),
+    )
+    page = found[:limit]
+    following = cursor_of(*page[-1].cursor) if len(found) > limit else None
+    return ChatList(items=[_chat(entry) for entry in page], next=following)
+
+
+@routes.get("/cookies/{cid}/pauses", summary="List the chats in the owner's hands", responses=READING_ONE)
+async def list_pauses(account: ReadAccount, server: TheServer) -> PauseList:
+    """The account's chats that get no automatic reply now, and until when."""
+    return PauseList(items=[_pause(pause) for pause in await server.pauses.active([account.id])])
+
+
+@routes.put("/cookies/{cid}/chats/{chat}/pause", summary="Take a chat over", responses=CHANGING)
+async def take_over_chat(
+    chat: ChatId, body: TakeOverBody, account: ReplyAccount, server: TheServer, caller: TheCaller
+) -> PauseShape:
+    """Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it."""
+    await require_current(server, account, caller)
+    pause = await server.pauses.take_over(account.id, chat, minutes=body.minutes, actor=caller.actor)
+    return _pause(pause)
+
+
+@routes.delete("/cookies/{cid}/chats/{chat}/pause", summary="Hand a chat back", responses=CHANGING)
+async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
+    """Reply automatically in this chat again, from the next message on."""
+    await require_current(server, account, caller)
+    return PauseEnded(ended=await server.pauses.hand_back(account.id, chat, actor=caller.actor))
+
+
+def _pause(pause: ChatPause) -> PauseShape:
+    return PauseShape(
+        account=pause.account_id,
+        chat_id=pause.chat_id,
+        reason=pause.reason,
+        actor=pause.actor,
+        since=rfc3339(pause.since_ms),
+        until=rfc3339(pause.until_ms),
+    )
+
+
+def _chat(chat: Chat) -> ChatShape:
+    return ChatShape(
+        account=chat.account_id,
+        chat_id=chat.chat_id,
+        buyer_id=chat.buyer_id,
+        buyer_name=chat.buyer_name,
+        item_id=chat.item_id,
+        last_at=rfc3339(chat.last_at_ms),
+        last_text=chat.last_text,
+        last_direction=chat.last_direction,
+        read_at=maybe_rfc3339(chat.read_at_ms),
+        paused_until=maybe_rfc3339(chat.paused_until_ms),
+        pause_reason=chat.pause_reason,
+        pause_actor=chat.pause_actor,
+        found_text=chat.found_text,
+    )

@@ -1,0 +1,228 @@
+"""The accounts ("cookies"): list, look at, add, renew, switch, resume, remove."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+
+from shoal.accounts.account import AccountState
+from shoal.accounts.new_cookies import add_or_renew
+from shoal.api.http.caller import (
+    AccountToChange,
+    AccountToRenew,
+    IdToRemove,
+    OperateAccount,
+    ReadAccount,
+    TheCaller,
+    TheRight,
+    TheServer,
+    WhoAddsNamed,
+    WhoReads,
+)
+from shoal.api.http.changes import changed, removed
+from shoal.api.http.idempotency import ChangingRoute, leave_open
+from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.requests import CookieBody, NewAccountBody, StatusBody
+from shoal.api.schemas.responses import (
+    CHANGE_EXAMPLE,
+    AccountBody,
+    ChangeFacts,
+    RightWord,
+    account_body,
+    etag_of,
+    example,
+    right_word,
+)
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Right
+from shoal.errors import Forbidden, InvalidInput
+
+routes = Routes(tags=["accounts"], route_class=ChangingRoute)
+
+
+class DetailRow(BaseModel):
+    """One account in the list. ``value`` is always empty: the cookie never leaves the server."""
+
+    model_config = example(
+        id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
+        state="running", reason="", generation=7, fingerprint="1f0e9a3c", right="own",
+    )  # fmt: skip
+    id: str
+    value: str = ""
+    enabled: bool
+    auto_confirm: bool
+    remark: str
+    pause_duration: int
+    state: AccountState
+    reason: str
+    generation: int
+    fingerprint: str
+    right: RightWord = Field(description="What you may do with it: `own`, or what its owner lets you do.")
+
+
+class CheckAnswer(BaseModel):
+    """Whether any of the caller's accounts can be used."""
+
+    model_config = example(success=True, hasValidCookies=True, validCount=1, enabledCount=2, totalCount=3)
+    success: bool = True
+    hasValidCookies: bool  # noqa: N815  the name that scripts read
+    validCount: int  # noqa: N815
+    enabledCount: int  # noqa: N815
+    totalCount: int  # noqa: N815
+
+
+class MsgAnswer(ChangeFacts):
+    """A change that was made."""
+
+    model_config = example(msg="success", **CHANGE_EXAMPLE)
+    msg: str
+
+
+class RemovedAnswer(ChangeFacts):
+    """The account was removed: nobody sees it any more, and it acts no more.
+
+    ``purged``: its connection has ended and its rows are gone, so that the id may be taken again. Else `msg` is
+    `removing`: that goes on by itself, and the same request with the same `Idempotency-Key` waits for it again.
+    """
+
+    model_config = example(msg="removed", purged=True, **{**CHANGE_EXAMPLE, "state": "stopped"})
+    msg: Literal["removed", "removing"]
+    purged: bool
+
+
+class StatusAnswer(ChangeFacts):
+    """The account was switched."""
+
+    model_config = example(msg="status updated", enabled=True, **CHANGE_EXAMPLE)
+    msg: str = "status updated"
+    enabled: bool
+
+
+@routes.get("/cookies", summary="List account ids", responses=READING)
+async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
+    """The ids of the caller's accounts."""
+    return [account.id for account in server.access.accounts_of(who)]
+
+
+@routes.get("/cookies/details", summary="List accounts", responses=READING)
+async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRow]:
+    """The caller's accounts: what is wanted, and what is really happening."""
+    rows = []
+    for account in server.access.accounts_of(who):
+        seen = server.manager.observation(account.id)
+        rows.append(
+            DetailRow(
+                id=account.id,
+                enabled=account.enabled,
+                auto_confirm=account.auto_confirm,
+                remark=account.remark,
+                pause_duration=account.pause_duration,
+                state=seen.state,
+                reason=seen.reason,
+                generation=account.generation,
+                fingerprint=account.fingerprint,
+                right=right_word(server.access.right_on(who, account)),
+            )
+        )
+    return rows
+
+
+@routes.get("/cookies/check", summary="Is any account usable", responses=READING)
+async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
+    """Count the caller's accounts; usable are those that are on and need nobody to act."""
+    mine = server.access.accounts_of(who)
+    enabled = [account for account in mine if account.enabled]
+    valid = [account for account in enabled if not server.manager.observation(account.id).state.needs_owner]
+    return CheckAnswer(
+        hasValidCookies=bool(valid), validCount=len(valid), enabledCount=len(enabled), totalCount=len(mine)
+    )
+
+
+@routes.get("/cookies/{cid}", summary="Look at an account", responses=READING_ONE)
+async def get_cookie(account: ReadAccount, right: TheRight, server: TheServer, response: Response) -> AccountBody:
+    """Wish and fact side by side. The `ETag` stands for everything that the owner wants of the account."""
+    response.headers["ETag"] = etag_of(account)
+    return account_body(server.manager, account, right)
+
+
+@routes.post("/cookies", summary="Add an account, or renew its cookie", responses=CHANGING)
+async def add_cookie(
+    body: NewAccountBody, server: TheServer, who: WhoAddsNamed, caller: TheCaller, response: Response
+) -> MsgAnswer:
+    """A new id becomes an account that is on; an id of the caller's gets the new cookie and stays on or off."""
+    require_secret(body.value, "value")
+    if body.proxy is not None:
+        require_secret(body.proxy.get_secret_value(), "proxy")
+    require_own(server, who, body.id)
+    change = add_or_renew(server.manager, body.id, body.value, owner_id=who.id, caller=caller, proxy=_proxy(body))
+    facts = await changed(server, response, body.id, change)
+    return MsgAnswer(msg="success", **facts)
+
+
+@routes.put("/cookies/{cid}", summary="Renew an account's cookie", responses=CHANGING_COMPAT)
+async def update_cookie(
+    body: CookieBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
+) -> MsgAnswer:
+    """Replace the cookie by a newer one of the same seller. The connection is renewed only if it differs."""
+    require_secret(body.value, "value")
+    change = server.manager.update_cookie(account.id, body.value, caller=caller)
+    return MsgAnswer(msg="updated", **await changed(server, response, account.id, change))
+
+
+@routes.delete("/cookies/{cid}", summary="Remove an account", responses=CHANGING_COMPAT)
+async def remove_cookie(
+    account_id: IdToRemove, server: TheServer, caller: TheCaller, request: Request
+) -> RemovedAnswer:
+    """Stop the account and forget everything of it but its history. Once `removed` is said the id is free."""
+    facts = await removed(server, account_id, caller)
+    if not facts["purged"]:
+        leave_open(request)
+    return RemovedAnswer(msg="removed" if facts["purged"] else "removing", **facts)
+
+
+@routes.put("/cookies/{cid}/status", summary="Switch an account on or off", responses=CHANGING_COMPAT)
+async def update_cookie_status(
+    body: StatusBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
+) -> StatusAnswer:
+    """Say whether the account shall run. Saying `true` again revives one that died or waits for its next attempt."""
+    change = server.manager.update_cookie_status(account.id, body.enabled, caller=caller)
+    return StatusAnswer(enabled=body.enabled, **await changed(server, response, account.id, change))
+
+
+@routes.post("/cookies/{cid}/resume", summary="Try again after acting", responses=CHANGING)
+async def resume_cookie(account: OperateAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
+    """Un-park the account and connect anew, after its owner did what was asked."""
+    change = server.manager.resume(account.id, caller=caller)
+    return MsgAnswer(msg="resumed", **await changed(server, response, account.id, change))
+
+
+def require_own(server: Server, who: Principal, account_id: str) -> None:
+    """Refuse to take somebody's account for one to be made, and a shop that the caller's token is not for.
+
+    One that the caller cannot see is left to be refused as taken.
+    """
+    account = server.manager.accounts.get(account_id)
+    if account is not None and server.access.right_on(who, account) is not None:
+        server.access.check(who, account, Right.OWN)
+    elif not who.covers(account_id):
+        raise Forbidden("this token is for other shops", code="token_not_allowed")
+
+
+def require_all_shops(who: Principal) -> None:
+    """Refuse a token that is for some shops only, where nobody knows yet which one it will be."""
+    if who.token is not None and who.token.only_accounts is not None:
+        raise Forbidden("this token is for certain shops", code="token_not_allowed")
+
+
+def require_secret(value: str, field: str) -> None:
+    """Refuse an empty secret: answers show it empty, so a script that sends back what it read would erase it."""
+    if not value:
+        raise InvalidInput(f"{field} must not be empty", code="empty_secret", field=field)
+
+
+def _proxy(body: NewAccountBody) -> str | None:
+    return body.proxy.get_secret_value() if body.proxy is not None else None

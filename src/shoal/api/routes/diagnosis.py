@@ -1,0 +1,130 @@
+"""Why an account does not reply, in order, each with what to do."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import Header
+from pydantic import BaseModel
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
+from shoal.api.advice import ADVICE
+from shoal.api.http.caller import ReadAccount, TheServer
+from shoal.api.http.openapi_errors import READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.language import Language, language_of
+from shoal.api.retry_reasons import park_words, retry_words
+from shoal.api.schemas.responses import example
+from shoal.api.server import Server
+from shoal.errors import StoreError
+from shoal.messages.reply_stats import reply_figures
+from shoal.xianyu.cookie_string import merge, parse_cookie
+
+routes = Routes(tags=["accounts"])
+
+PROBE_SECONDS = 2.0
+LOOKED_BACK_MS = 24 * 3600 * 1000
+_TOKEN = re.compile(r"[^_]+_(\d{10,15})")
+
+
+class CheckShape(BaseModel):
+    """One thing that was looked at. ``do`` is empty when nothing need be done."""
+
+    name: CheckName
+    ok: bool
+    detail: str
+    do: str
+
+
+class Diagnosis(BaseModel):
+    """Whether a buyer who writes now may get a reply, and every check, in the order in which to look."""
+
+    model_config = example(
+        replying=False,
+        checks=[
+            {"name": "enabled", "ok": True, "detail": "账号已启用。", "do": ""},
+            {
+                "name": "parked", "ok": False, "detail": "登录已过期，已停止连接。",
+                "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该账号。",
+            },
+        ],
+    )  # fmt: skip
+    replying: bool
+    checks: list[CheckShape]
+
+
+@routes.get("/cookies/{cid}/diagnosis", summary="Why does it not reply", responses=READING_ONE)
+async def get_diagnosis(
+    account: ReadAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
+) -> Diagnosis:
+    """Every switch, pause, lock, back-off, limit, missing rule or expired credential in the way, in order.
+
+    Some checks concern single chats only: `replying` may be true although one of these is not ok.
+    """
+    checks = diagnose(await facts_of(server, account))
+    language = language_of(accept_language)
+    return Diagnosis(replying=is_replying(checks), checks=[_shape(check, language) for check in checks])
+
+
+async def facts_of(server: Server, account: Account) -> Facts:
+    """What is known of the account now."""
+    now, settings, seen = now_ms(), server.settings, server.manager.observation(account.id)
+    message_age_ms = round(settings.message_age_seconds * 1000)
+    figures, in_need, jar, readable = ReplyFigures(), 0, None, False
+    with suppress(StoreError):  # a database that cannot be read is the finding
+        figures = await reply_figures(
+            server.database,
+            account.id,
+            now_ms=now,
+            looked_back_ms=LOOKED_BACK_MS,
+            too_old_before_ms=now - message_age_ms,
+        )
+        readable = True
+        in_need = await server.order_book.in_need(account.id)
+        jar = await server.credentials.jar(account)
+    holder = server.manager.locks.holder(account.id)
+    return Facts(
+        account=account,
+        seen=seen.evolve(action_url=server.manager.site_pages.split(seen.action_url)[0]),
+        now_ms=now,
+        heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
+        message_age_ms=message_age_ms,
+        degraded=not readable or not await server.database_probe.takes_writes(within_seconds=PROBE_SECONDS),
+        unsettled=server.manager.is_stale(account.id),
+        busy_with=holder.operation if holder else "",
+        busy_seconds=holder.held_seconds if holder else 0.0,
+        token_expires_at_ms=token_expiry_ms(merge(account.cookie, jar or {})),
+        figures=figures,
+        orders_in_need=in_need,
+        buyer_replies_per_hour=_own_or(account.buyer_replies_per_hour, settings.buyer_replies_per_hour),
+        shop_replies_per_minute=_own_or(account.shop_replies_per_minute, settings.shop_replies_per_minute),
+    )
+
+
+def _own_or(own: int | None, servers: int) -> int:
+    return servers if own is None else own
+
+
+def token_expiry_ms(cookie: str) -> int | None:
+    """When the ``_m_h5_tk`` of a cookie says that it ends: a guess, for the site may think otherwise."""
+    found = _TOKEN.fullmatch(parse_cookie(cookie).get("_m_h5_tk", "")) if cookie else None
+    return int(found[1]) if found else None
+
+
+def told(check: Check, language: Language) -> tuple[str, str]:
+    """What is so, and what to do about it; the latter is empty when nothing need be done."""
+    advice, params = ADVICE[check.finding], dict(check.params)
+    if "why" in params:
+        params["why"] = retry_words(params["reason"], params["why"], language)
+    elif check.name is CheckName.PARKED and "reason" in params:
+        params["reason"] = park_words(params["reason"], language)
+    return advice.detail(language, params), advice.do(language, params)
+
+
+def _shape(check: Check, language: Language) -> CheckShape:
+    detail, do = told(check, language)
+    return CheckShape(name=check.name, ok=check.ok, detail=detail, do=do)

@@ -1,0 +1,181 @@
+"""Whether the server is well, and what its locks are doing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Literal
+
+import psutil
+from fastapi import Response
+from pydantic import BaseModel
+
+from shoal.api.http.caller import TheServer, WhoReads
+from shoal.api.http.openapi_errors import READING
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.server import Server
+
+routes = Routes(tags=["system"])
+
+PROBE_SECONDS = 2.0
+LONGEST_SOUND_HOLD_SECONDS = 60.0
+"""A lock that is held longer than any deadline of ours means that the manager hangs."""
+
+Word = Literal["ok", "error"]
+
+
+class Services(BaseModel):
+    """Each part's word."""
+
+    cookie_manager: Word
+    database: Word
+
+
+class SystemFigures(BaseModel):
+    """The machine's load; memory in bytes."""
+
+    cpu_percent: float
+    memory_percent: float
+    memory_available: int
+
+
+class HealthAnswer(BaseModel):
+    """Whether the server is well. ``timestamp`` is seconds since 1970."""
+
+    model_config = example(
+        status="healthy",
+        timestamp=1767323045.123,
+        services={"cookie_manager": "ok", "database": "ok"},
+        system={"cpu_percent": 3.1, "memory_percent": 41.0, "memory_available": 8_000_000_000},
+    )
+    status: Literal["healthy", "unhealthy"]
+    timestamp: float
+    services: Services
+    system: SystemFigures
+
+
+class LiveAnswer(BaseModel):
+    """The process answers."""
+
+    model_config = example(status="alive", started_at="2026-01-01T00:00:00.000Z")
+    status: Literal["alive"] = "alive"
+    started_at: str
+
+
+class AccountFigures(BaseModel):
+    """How many accounts are to be connected, and how many of them stand in which state; a second old at most."""
+
+    wanted: int
+    running: int
+    waiting: int
+    starting: int
+    retrying: int
+    parked: int
+
+
+class ReadyAnswer(BaseModel):
+    """Whether changes are accepted. ``accounts`` has no part in that: one that is parked waits for its owner."""
+
+    model_config = example(
+        ready=True,
+        services={"cookie_manager": "ok", "database": "ok"},
+        accounts={"wanted": 3, "running": 2, "waiting": 0, "starting": 0, "retrying": 0, "parked": 1},
+    )
+    ready: bool
+    services: Services
+    accounts: AccountFigures
+
+
+class LocksAnswer(BaseModel):
+    """The account locks since start. The oldest holder is named only to its owner."""
+
+    model_config = example(
+        held=0, waiting=0, acquired_total=120, timeouts_total=0, wait_seconds_total=0.4, hold_seconds_total=1.9,
+        longest_wait_seconds=0.1, longest_hold_seconds=0.2, oldest_account="", oldest_operation="",
+        oldest_held_seconds=0.0,
+    )  # fmt: skip
+    held: int
+    waiting: int
+    acquired_total: int
+    timeouts_total: int
+    wait_seconds_total: float
+    hold_seconds_total: float
+    longest_wait_seconds: float
+    longest_hold_seconds: float
+    oldest_account: str
+    oldest_operation: str
+    oldest_held_seconds: float
+
+
+@routes.get(
+    "/health",
+    summary="Is the server well",
+    dependencies=[ANYBODY],
+    responses={503: {"model": HealthAnswer, "description": "The database or the manager is not well"}},
+)
+async def get_health(server: TheServer, response: Response) -> HealthAnswer:
+    """Ask the database and the manager. 503 when either is not well; never waits longer than 2 s."""
+    services = await _services(server)
+    well = _all_ok(services)
+    response.status_code = 200 if well else 503
+    memory = psutil.virtual_memory()
+    return HealthAnswer(
+        status="healthy" if well else "unhealthy",
+        timestamp=time.time(),
+        services=services,
+        system=SystemFigures(
+            cpu_percent=psutil.cpu_percent(interval=None),
+            memory_percent=memory.percent,
+            memory_available=memory.available,
+        ),
+    )
+
+
+@routes.get("/health/live", summary="Does the process answer", dependencies=[ANYBODY])
+async def get_live(server: TheServer) -> LiveAnswer:
+    """The event loop turns. Asks nothing else."""
+    return LiveAnswer(started_at=rfc3339(server.started_at_ms))
+
+
+@routes.get(
+    "/health/ready",
+    summary="Are changes accepted",
+    dependencies=[ANYBODY],
+    responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
+)
+async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
+    """Whether a change that is sent now can be stored: known from a write of the last 5 s, else tried by an empty one.
+
+    Beside it how many accounts are to be connected, and how many of them are; never which.
+    """
+    services = await _services(server)
+    ready = _all_ok(services)
+    response.status_code = 200 if ready else 503
+    accounts = AccountFigures(**asdict(server.account_counter.counts()))
+    return ReadyAnswer(ready=ready, services=services, accounts=accounts)
+
+
+@routes.get("/system/locks", summary="What the account locks do", responses=READING)
+async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
+    """Holders, waiters and times since start."""
+    figures = asdict(server.manager.locks.figures())
+    account = server.manager.accounts.get(figures["oldest_account"])
+    if account is None or server.access.right_on(who, account) is None:
+        figures["oldest_account"] = ""
+    return LocksAnswer(**figures)
+
+
+async def _services(server: Server) -> Services:
+    held = server.manager.locks.figures().oldest_held_seconds
+    # While a commit is unsettled its account's turn stays taken, as it must.
+    sound = held < LONGEST_SOUND_HOLD_SECONDS or server.database.degraded
+    return Services(
+        cookie_manager="ok" if sound else "error",
+        database="ok" if await server.database_probe.answers(within_seconds=PROBE_SECONDS) else "error",
+    )
+
+
+def _all_ok(services: Services) -> bool:
+    return services.cookie_manager == services.database == "ok"

@@ -1,0 +1,223 @@
+"""What was changed of an account, by whom and when; and how to take it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Response
+from pydantic import BaseModel
+
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.journal import JournalEntry, changes_between
+from shoal.accounts.undo import undo
+from shoal.api.http.caller import ReadAccount, TheCaller, TheServer, WhoOperatesNamed, WhoReads, WhoReadsNamed
+from shoal.api.http.changes import changed
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.http.timestamps import Moment, ms_of
+from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal, right_to_change
+from shoal.auth.permission import Right
+from shoal.errors import InvalidInput, StaleGeneration
+
+routes = Routes(tags=["history"], route_class=ChangingRoute)
+
+Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
+NO_NUL = r"^[^\x00]*$"
+"""No database need take a NUL."""
+_PAGE = 500
+_MOST_PAGES = 10
+_GROUP_MS = 60_000
+
+
+class HistoryList(BaseModel):
+    """Changes, newest first."""
+
+    model_config = example(
+        items=[
+            {
+                "rev": 120, "generation": 7, "changes": {"enabled": [True, False]}, "actor": "user:admin",
+                "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
+                "origin": "console 192.0.2.7", "undoable": True,
+            }
+        ],
+        next=None,
+    )  # fmt: skip
+    items: list[HistoryRow]
+    next: str | None
+
+
+class AccountHistoryRow(HistoryRow):
+    """One change, and of which account it was."""
+
+    account: str
+
+
+class WholeHistory(BaseModel):
+    """Changes of all accounts, newest first."""
+
+    model_config = example(
+        items=[
+            {
+                "rev": 120, "account": "my-shop", "generation": 7, "changes": {"enabled": [True, False]},
+                "actor": "user:admin", "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41", "at": "2026-01-02T03:04:05.000Z",
+                "origin": "console 192.0.2.7", "undoable": True,
+            }
+        ],
+        next=None,
+    )  # fmt: skip
+    items: list[AccountHistoryRow]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sought:
+    """Which changes are asked for."""
+
+    actor: str | None = None
+    field: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def fits(self, entry: JournalEntry) -> bool:
+        return (
+            (self.actor is None or entry.actor == self.actor)
+            and (self.field is None or self.field in entry.changes)
+            and (self.since_ms is None or entry.at_ms >= self.since_ms)
+            and (self.until_ms is None or entry.at_ms < self.until_ms)
+        )
+
+    def is_passed(self, entry: JournalEntry) -> bool:
+        """Whether nothing before that entry fits: positions and moments rise together, but for changes of one group."""
+        return self.since_ms is not None and entry.at_ms < self.since_ms - _GROUP_MS
+
+
+_EVERYTHING = _Sought()
+
+
+class Undone(ChangeFacts):
+    """The change was taken back; ``rev`` is that of the new change."""
+
+    model_config = example(msg="undone", **CHANGE_EXAMPLE)
+    msg: str = "undone"
+
+
+class UndoPreview(BaseModel):
+    """What undoing would change, as the history would say it; empty when nothing would."""
+
+    model_config = example(changes={"remark": ["new", "old"]})
+    changes: dict[str, Any]
+
+
+@routes.get("/history", summary="What was changed of all accounts", responses=READING)
+async def get_whole_history(
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    cid: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Only of this account.")] = None,
+    actor: Annotated[
+        str | None, Query(max_length=200, description="Only by this one.", examples=["user:admin"])
+    ] = None,
+    field: Annotated[
+        str | None, Query(max_length=64, description="Only what changed it.", examples=["enabled"])
+    ] = None,
+    since: Annotated[
+        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> WholeHistory:
+    """The committed changes of all accounts of the caller, also of removed ones, newest first.
+
+    A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
+    """
+    before = place_of(cursor, 1)[0] if cursor else 0
+    shared = server.access.shared_with(who)
+    sought = _Sought(actor=actor, field=field, since_ms=ms_of(since), until_ms=ms_of(until))
+    size = limit + 1 if sought == _EVERYTHING and who.token is None else _PAGE
+    rows: list[AccountHistoryRow] = []
+    for _ in range(_MOST_PAGES):
+        entries = await server.store.journal(
+            owner_id=who.id, or_accounts=shared, account_id=cid, after_rev=before, limit=size, newest_first=True
+        )
+        for entry in entries:
+            if len(rows) == limit:
+                return WholeHistory(items=rows, next=cursor_of(before))
+            before = entry.rev
+            if sought.fits(entry) and server.access.may_see_entry(who, entry):
+                rows.append(_row(server, who, entry))
+        if len(entries) < size or sought.is_passed(entries[-1]):
+            return WholeHistory(items=rows, next=None)
+    return WholeHistory(items=rows, next=cursor_of(before))
+
+
+def _row(server: Server, who: Principal, entry: JournalEntry) -> AccountHistoryRow:
+    account = server.manager.accounts.get(entry.account_id)
+    return AccountHistoryRow(
+        account=entry.account_id, **history_row(entry, _changeable(server, who, account)).model_dump()
+    )
+
+
+def _changeable(server: Server, who: Principal, account: Account | None) -> Account | None:
+    """The account, if they may take changes of it back."""
+    return account if account and (server.access.right_on(who, account) or 0) >= Right.OPERATE else None
+
+
+@routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)
+async def get_history(
+    account: ReadAccount, server: TheServer, who: WhoReads, cursor: Cursor = None, limit: Limit = 50
+) -> HistoryList:
+    """The account's committed changes, newest first."""
+    before = place_of(cursor, 1)[0] if cursor else 0
+    entries = await server.store.journal(account_id=account.id, after_rev=before, limit=limit + 1, newest_first=True)
+    page = entries[:limit]
+    undoable = _changeable(server, who, account)
+    rows = [history_row(entry, undoable) for entry in page if server.access.may_see_entry(who, entry)]
+    return HistoryList(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
+
+
+@routes.post("/history/{rev}/undo", summary="Take a change back", responses=CHANGING)
+async def undo_change(
+    rev: Annotated[int, Path(ge=1, le=2**63 - 1, description="The change's `rev` in the history.", examples=[120])],
+    server: TheServer,
+    who: WhoOperatesNamed,
+    caller: TheCaller,
+    response: Response,
+    *,
+    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+) -> Undone | UndoPreview:
+    """Put back the old values of one change, as a new change; 409 when any of them was changed again since.
+
+    A cookie, an account's addition and its removal cannot be undone. Rules and items return with the ids they had.
+    """
+    entry, account = await _undoable_entry(server, who, rev)
+    if dry_run:
+        return _preview(entry, account, caller, response)
+    return Undone(**await changed(server, response, account.id, server.manager.undo(entry, caller=caller)))
+
+
+async def _undoable_entry(server: Server, who: Principal, rev: int) -> tuple[JournalEntry, Account]:
+    """A change that the caller may see, of an account whose every field that it changed they may change."""
+    entries = await server.store.journal(after_rev=rev - 1, limit=1)
+    if not entries or entries[0].rev != rev or not server.access.may_see_entry(who, entries[0]):
+        raise InvalidInput("there is no such change", code="unknown_entry")
+    account = server.manager.accounts.get(entries[0].account_id)
+    if account is None or account.owner_id != entries[0].owner_id:
+        raise InvalidInput("the account of that change is gone", code="not_undoable/gone")
+    server.access.check(who, account, right_to_change(entries[0].changes))
+    return entries[0], account
+
+
+def _preview(entry: JournalEntry, account: Account, caller: Caller, response: Response) -> UndoPreview:
+    if caller.is_mistaken_about(account):
+        raise StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
+    response.headers["ETag"] = etag_of(account)
+    new = undo(entry)(account)
+    return UndoPreview(changes={} if new is account else changes_between(account, new))

@@ -1,0 +1,95 @@
+"""The keys that seal secrets: how many values each seals, a new one, and the old ones forgotten. No key is shown."""
+
+from __future__ import annotations
+
+from fastapi import Response
+from pydantic import BaseModel, Field
+
+from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.responses import example
+from shoal.auth.audit_log import SecurityEvent
+from shoal.storage.key_rotation import KeyFigures
+
+routes = Routes(tags=["system"])
+
+
+class KeyBody(BaseModel):
+    """One key. ``loaded``: it is here; values of a key that is not cannot be opened."""
+
+    id: str = Field(description="By which keys are told apart: a part of a hash, not of the key.")
+    newest: bool
+    loaded: bool
+    values: int = Field(description="How many sealed values have it.")
+
+
+class KeysBody(BaseModel):
+    """The keys, the newest first, and how far sealing anew has come."""
+
+    model_config = example(
+        keys=[
+            {"id": "5f1d0c9b7a3e2468", "newest": True, "loaded": True, "values": 40},
+            {"id": "0a1b2c3d4e5f6071", "newest": False, "loaded": True, "values": 12},
+        ],
+        from_setting=False,
+        rotating=True,
+        renewed=40,
+        total=52,
+        unreadable=0,
+    )
+    keys: list[KeyBody]
+    from_setting: bool = Field(description="They stand in SHOAL_SECRET_KEY: the operator changes them, not the server.")
+    rotating: bool = Field(description="Whether values are being sealed anew just now.")
+    renewed: int = Field(description="How many values have the newest key.")
+    total: int
+    unreadable: int = Field(description="Values under an old key that it does not open; they stay as they are.")
+
+
+@routes.get("/system/keys", summary="Which keys seal how much", responses=problems(401, 403, 503))
+async def get_keys(server: TheServer, _: Administrator) -> KeysBody:
+    """How many secrets are sealed with which key. For the administrator."""
+    return _body(await server.key_rotation.figures())
+
+
+@routes.post("/system/keys/rotate", summary="Take a new key", responses=problems(401, 403, 409, 503))
+async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
+    """Make a new key and begin to seal everything anew with it, while the server serves. `GET /system/keys` tells how
+    far it is; a server that is started again goes on by itself.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    body = _body(await server.key_rotation.rotate())
+    await server.security_log.note(
+        SecurityEvent.KEYS_ROTATED, actor=actor_of(me), user_id=me.id, origin=origin, step="begun", key=body.keys[0].id
+    )
+    return body
+
+
+@routes.post("/system/keys/forget", summary="Forget the old keys", responses=problems(401, 403, 409, 503))
+async def forget_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
+    """Drop the old keys, once nothing is sealed with them. Backups made before need the old key: keep a copy apart."""
+    response.headers["Cache-Control"] = "no-store"
+    body = _body(await server.key_rotation.forget())
+    await server.security_log.note(
+        SecurityEvent.KEYS_ROTATED,
+        actor=actor_of(me),
+        user_id=me.id,
+        origin=origin,
+        step="old_key_forgotten",
+        key=body.keys[0].id,
+    )
+    return body
+
+
+def _body(figures: KeyFigures) -> KeysBody:
+    return KeysBody(
+        keys=[
+            KeyBody(id=key.key_id, newest=place == 0, loaded=key.loaded, values=key.values)
+            for place, key in enumerate(figures.keys)
+        ],
+        from_setting=figures.from_setting,
+        rotating=figures.rotating,
+        renewed=figures.renewed,
+        total=figures.renewed + figures.old,
+        unreadable=figures.unreadable,
+    )

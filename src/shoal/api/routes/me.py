@@ -1,0 +1,231 @@
+"""What each person may see and change of their own sign-in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import segno
+from fastapi import Path, Request
+from pydantic import BaseModel
+
+from shoal.api.http.caller import MaybeSession, Me, Origin, TheServer, actor_of, address_of
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.routes.auth import MessageAnswer, change_password, note_recovery_code
+from shoal.api.routes.invitations import NoStore
+from shoal.api.schemas.requests import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
+from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.server import Server
+from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.login_throttle import Guess
+from shoal.auth.users import Role, User
+from shoal.errors import Conflict, Forbidden, Unauthenticated, UnknownPerson
+
+routes = Routes(tags=["session"])
+
+SessionId = Annotated[str, Path(description="The session's id.", examples=["9f86d081884c7d659a2feaa0"])]
+
+_SESSION: dict[str, Any] = {
+    "id": "9f86d081884c7d659a2feaa0", "current": True, "kind": "console", "user_agent": "Mozilla/5.0 …",
+    "address": "192.0.2.7", "created_at": "2026-01-02T03:04:05.000Z", "last_used_at": "2026-01-02T09:04:05.000Z",
+    "expires_at": "2026-01-03T03:04:05.000Z",
+}  # fmt: skip
+
+
+class MeAnswer(BaseModel):
+    """The person who is signed in."""
+
+    model_config = example(id=1, username="admin", email=None, role="admin", has_totp=True, recovery_codes_left=9)
+    id: int
+    username: str
+    email: str | None
+    role: Role
+    has_totp: bool
+    recovery_codes_left: int
+
+
+class SeedAnswer(BaseModel):
+    """What an authenticator app must know, shown this once: to be typed, as an address, and as its code to scan."""
+
+    model_config = example(
+        secret="JBSWY3DPEHPK3PXP…", uri="otpauth://totp/Shoal:ann?secret=…", picture="data:image/svg+xml;…"  # noqa: S106
+    )  # fmt: skip
+    secret: str
+    uri: str
+    picture: str
+
+
+class RecoveryCodesAnswer(BaseModel):
+    """Codes for when the app is gone, shown this once. Each counts once."""
+
+    model_config = example(recovery_codes=["mq3w-8xkd-pz2n-h7ab", "…"])
+    recovery_codes: list[str]
+
+
+class SessionShape(BaseModel):
+    """One sign-in: by what (``console``, or ``login`` for scripts), from where, and until when at most."""
+
+    model_config = example(**_SESSION)
+    id: str
+    current: bool
+    kind: str
+    user_agent: str
+    address: str
+    created_at: str
+    last_used_at: str
+    expires_at: str
+
+
+class SessionList(BaseModel):
+    """The caller's sign-ins, the newest first."""
+
+    model_config = example(items=[_SESSION], next=None)
+    items: list[SessionShape]
+    next: str | None = None
+
+
+class EndedAnswer(BaseModel):
+    """How many sessions were ended."""
+
+    model_config = example(ended=2)
+    ended: int
+
+
+@routes.get("/me", summary="Look at oneself", responses=problems(401, 403, 503))
+async def get_me(server: TheServer, me: Me) -> MeAnswer:
+    """The person who is signed in."""
+    return await _answer(server, me)
+
+
+@routes.put("/me/password", summary="Change one's password", responses=problems(400, 401, 403, 413, 422, 429, 503))
+async def change_my_password(
+    body: PasswordBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin
+) -> MessageAnswer:
+    """Replace one's own password. Every other session of the person ends."""
+    await change_password(
+        server, me, session, body.current_password, body.new_password, address=address_of(request), origin=origin
+    )
+    return MessageAnswer(message="密码修改成功")
+
+
+@routes.post(
+    "/me/totp", summary="Begin to set up the second factor", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
+)
+async def begin_totp(body: ProofBody, request: Request, server: TheServer, me: Me, _: NoStore) -> SeedAnswer:
+    """Make a seed, shown this once, for an authenticator app. It counts as soon as a code of it was confirmed."""
+    await server.sign_ins.prove_again(me, body.password.get_secret_value(), address=address_of(request))
+    seed = await server.second_factor.begin(me)
+    picture = segno.make(seed.uri, error="M", micro=False).svg_data_uri(border=4, scale=4)
+    return SeedAnswer(secret=seed.secret, uri=seed.uri, picture=picture)
+
+
+@routes.post(
+    "/me/totp/confirm",
+    summary="Switch the second factor on",
+    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
+)
+async def confirm_totp(
+    body: CodeBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin, _: NoStore
+) -> RecoveryCodesAnswer:
+    """Prove by a code that the app has the seed. The recovery codes are shown this once; other sessions end."""
+    async with server.sign_ins.delays.attempt(Guess.CODE, address=address_of(request), name=me.username) as attempt:
+        try:
+            codes = await server.second_factor.confirm(me.id, body.code)
+        except Forbidden:
+            attempt.fail()
+            raise
+    await server.sessions.end_all(me.id, but=session.id if session else "")
+    await server.security_log.note(SecurityEvent.TOTP_ON, actor=actor_of(me), user_id=me.id, origin=origin)
+    return RecoveryCodesAnswer(recovery_codes=codes)
+
+
+@routes.delete(
+    "/me/totp", summary="Switch the second factor off", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
+)
+async def end_totp(body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin) -> MeAnswer:
+    """Take it away, by the password and a code of it or a recovery code."""
+    await _prove_both(body, request, server, me, origin)
+    await server.second_factor.take_away(me.id)
+    await server.security_log.note(SecurityEvent.TOTP_OFF, actor=actor_of(me), user_id=me.id, origin=origin)
+    return await _answer(server, replace(me, has_totp=False))
+
+
+@routes.post(
+    "/me/recovery-codes", summary="Renew the recovery codes", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
+)
+async def renew_recovery_codes(
+    body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin, _: NoStore
+) -> RecoveryCodesAnswer:
+    """Make new recovery codes, shown this once; the old ones are worth nothing then."""
+    await _prove_both(body, request, server, me, origin)
+    codes = await server.second_factor.renew_recovery_codes(me.id)
+    await server.security_log.note(SecurityEvent.RECOVERY_CODES_MADE, actor=actor_of(me), user_id=me.id, origin=origin)
+    return RecoveryCodesAnswer(recovery_codes=codes)
+
+
+async def _prove_both(body: ProofAndCodeBody, request: Request, server: Server, me: User, origin: str) -> None:
+    if not me.has_totp:
+        raise Conflict("the second factor is off", code="totp_off")
+    factor = await server.sign_ins.prove_again(
+        me, body.password.get_secret_value(), body.code, address=address_of(request)
+    )
+    await note_recovery_code(server, me, factor, origin)
+
+
+@routes.get("/sessions", summary="List one's sign-ins", responses=problems(401, 403, 503))
+async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> SessionList:
+    """Where the person is signed in, and by what."""
+    found = await server.sessions.of_user(me.id)
+    mine = session.id if session else ""
+    return SessionList(
+        items=[
+            SessionShape(
+                id=one.id,
+                current=one.id == mine,
+                kind=one.kind,
+                user_agent=one.user_agent,
+                address=one.address,
+                created_at=rfc3339(one.created_at_ms),
+                last_used_at=rfc3339(one.last_used_ms),
+                expires_at=rfc3339(one.expires_at_ms),
+            )
+            for one in found
+        ]
+    )
+
+
+@routes.delete("/sessions/{session_id}", summary="End one sign-in", responses=problems(401, 403, 404, 422, 503))
+async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: Origin) -> EndedAnswer:
+    """Sign out there; that may be this one. What it follows live ends at once."""
+    if not await server.sessions.end_one(me.id, session_id):
+        raise UnknownPerson("there is no such session", code="unknown_session")
+    await _note_ended(server, me, origin, 1)
+    return EndedAnswer(ended=1)
+
+
+@routes.delete("/sessions", summary="End all other sign-ins", responses=problems(401, 403, 503))
+async def end_other_sessions(server: TheServer, me: Me, session: MaybeSession, origin: Origin) -> EndedAnswer:
+    """Sign out everywhere but here."""
+    if session is None:
+        raise Unauthenticated
+    ended = await server.sessions.end_all(me.id, but=session.id)
+    await _note_ended(server, me, origin, ended)
+    return EndedAnswer(ended=ended)
+
+
+async def _note_ended(server: Server, me: User, origin: str, ended: int) -> None:
+    await server.security_log.note(
+        SecurityEvent.SESSION_ENDED, actor=actor_of(me), user_id=me.id, origin=origin, sessions=ended
+    )
+
+
+async def _answer(server: Server, user: User) -> MeAnswer:
+    return MeAnswer(
+        id=user.id,
+        username=user.username,
+        email=user.email,
+        role=user.role,
+        has_totp=user.has_totp,
+        recovery_codes_left=await server.second_factor.codes_left(user.id) if user.has_totp else 0,
+    )

@@ -1,0 +1,249 @@
+"""What buyers wrote, what was decided about it, and what was sent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+from pydantic import BaseModel
+
+from shoal.api.http.caller import TheServer, WhoReadsNamed
+from shoal.api.http.disconnects import while_here
+from shoal.api.http.openapi_errors import READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.http.timestamps import Moment, ms_of
+from shoal.api.routes.history import NO_NUL, Cursor, Limit
+from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Right
+from shoal.messages.decisions import Verdict
+from shoal.messages.message_log import Direction, LoggedMessage
+from shoal.messages.outbox import OutboxKind, Sending, SendOutcome
+
+routes = Routes(tags=["messages"])
+
+_SENDING = {
+    "id": 9, "kind": "reply", "part": 0, "text": "在的", "image_url": "", "rule_id": "5f2b9c0d1e3a4b6c",
+    "order_id": None, "actor": "", "outcome": "sent", "reason": "", "resends": 0, "at": "2026-01-02T03:04:05.640Z",
+    "settled_at": "2026-01-02T03:04:05.700Z",
+}  # fmt: skip
+_WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_id": "31.PNM"}
+
+OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
+OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only of this chat.")]
+
+
+class SendingShape(BaseModel):
+    """Something that was sent, or not, and what became of it. ``part`` counts the messages of one answer from 0."""
+
+    id: int
+    kind: OutboxKind
+    part: int
+    text: str
+    image_url: str
+    rule_id: str | None
+    order_id: str | None
+    actor: str
+    outcome: SendOutcome
+    reason: str
+    resends: int
+    at: str
+    settled_at: str | None
+
+
+class SendingRow(SendingShape):
+    """The same with its chat, and the message that it answers, if it answers one."""
+
+    account: str
+    chat_id: str
+    buyer_id: str
+    message_id: str | None
+
+
+class SendingList(BaseModel):
+    """What was sent, newest first."""
+
+    model_config = example(items=[_SENDING | _WHERE], next=None)
+    items: list[SendingRow]
+    next: str | None
+
+
+class MessageShape(BaseModel):
+    """One message of a chat.
+
+    ``verdict`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
+    was answered together with a later one is ``joined_to`` it. ``repeats``: so often it came again and was left aside.
+    """
+
+    id: int
+    account: str
+    message_id: str
+    chat_id: str
+    item_id: str | None
+    sender_id: str
+    sender_name: str
+    direction: Direction
+    content_type: str
+    text: str
+    at: str
+    received_at: str
+    handled: bool
+    verdict: Verdict
+    rule_id: str
+    joined_to: str | None
+    repeats: int
+    answers: list[SendingShape]
+
+
+class MessageList(BaseModel):
+    """Messages, newest first."""
+
+    model_config = example(
+        items=[
+            {
+                "id": 31, "account": "my-shop", "message_id": "31.PNM", "chat_id": "59000001", "item_id": None,
+                "sender_id": "2200000000099", "sender_name": "buyer", "direction": "in", "content_type": "text",
+                "text": "在吗", "at": "2026-01-02T03:04:05.000Z", "received_at": "2026-01-02T03:04:05.120Z",
+                "handled": True, "verdict": "answered", "rule_id": "5f2b9c0d1e3a4b6c", "joined_to": None, "repeats": 0,
+                "answers": [_SENDING],
+            }
+        ],
+        next=None,
+    )  # fmt: skip
+    items: list[MessageShape]
+    next: str | None
+
+
+@routes.get("/messages", summary="List messages", responses=READING_ONE)
+async def list_messages(
+    request: Request,
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    cid: OfAccount = None,
+    chat: OfChat = None,
+    direction: Annotated[
+        Direction | None,
+        Query(description="Only from the buyer (in), from here (out), or by the owner's hand (human)."),
+    ] = None,
+    verdict: Annotated[Verdict | None, Query(description="Only with this verdict.")] = None,
+    since: Annotated[
+        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+    ] = None,
+    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    q: Annotated[
+        str, Query(max_length=200, pattern=NO_NUL, description="Only with this in the text or the sender's name.")
+    ] = "",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> MessageList:
+    """Messages of the caller's accounts, newest first, each with why it was answered or was not, and with what."""
+    before = place_of(cursor, 2) if cursor else None
+    found = await while_here(
+        request,
+        server.message_log.list_messages(
+            asked_for(server, who, cid),
+            chat_id=chat,
+            direction=direction,
+            verdict=verdict,
+            since_ms=ms_of(since),
+            until_ms=ms_of(until),
+            before=(before[0], before[1]) if before else None,
+            limit=limit + 1,
+            query=q,
+        ),
+        lasting=bool(q),
+    )
+    page = found[:limit]
+    following = cursor_of(*page[-1].cursor) if len(found) > limit else None
+    return MessageList(items=[_message(message) for message in page], next=following)
+
+
+@routes.get("/sendings", summary="List what was sent", responses=READING_ONE)
+async def list_sendings(
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    cid: OfAccount = None,
+    chat: OfChat = None,
+    order: Annotated[str | None, Query(pattern=r"^[0-9]{1,32}$", description="Only for this order.")] = None,
+    outcome: Annotated[SendOutcome | None, Query(description="Only with this outcome.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> SendingList:
+    """What the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
+    before = place_of(cursor, 1) if cursor else None
+    found = await server.message_log.sendings.list_sendings(
+        asked_for(server, who, cid),
+        chat_id=chat,
+        order_id=order,
+        outcome=outcome,
+        before_id=before[0] if before else None,
+        limit=limit + 1,
+    )
+    page = found[:limit]
+    following = cursor_of(page[-1].id) if len(found) > limit else None
+    return SendingList(items=[_sending(sending) for sending in page], next=following)
+
+
+def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
+    """The ids of the caller's accounts, or the one named. Raises ``UnknownAccount``."""
+    if cid is None:
+        return [account.id for account in server.access.accounts_of(who)]
+    return [server.access.require(who, cid, Right.READ).id]
+
+
+def _message(logged: LoggedMessage) -> MessageShape:
+    message = logged.message
+    return MessageShape(
+        id=logged.id,
+        account=logged.account_id,
+        message_id=message.message_id,
+        chat_id=message.chat_id,
+        item_id=message.item_id,
+        sender_id=message.sender_id,
+        sender_name=message.sender_name,
+        direction=message.direction,
+        content_type=message.content_type,
+        text=message.text,
+        at=rfc3339(message.created_at_ms),
+        received_at=rfc3339(logged.received_at_ms),
+        handled=message.handled,
+        verdict=message.verdict,
+        rule_id=logged.rule_id,
+        joined_to=logged.joined_to,
+        repeats=logged.repeats,
+        answers=[_answer(sending) for sending in logged.sendings],
+    )
+
+
+def _sending(sending: Sending) -> SendingRow:
+    row = sending.row
+    return SendingRow(
+        **_answer(sending).model_dump(),
+        account=row.account_id,
+        chat_id=row.chat_id,
+        buyer_id=row.buyer_id,
+        message_id=row.message_id,
+    )
+
+
+def _answer(sending: Sending) -> SendingShape:
+    row = sending.row
+    return SendingShape(
+        id=sending.id,
+        kind=row.kind,
+        part=row.part,
+        actor=row.actor,
+        resends=sending.resends,
+        text=row.text,
+        image_url=row.image_url,
+        rule_id=row.rule_id,
+        order_id=row.order_id,
+        outcome=sending.outcome,
+        reason=sending.reason,
+        at=rfc3339(sending.created_at_ms),
+        settled_at=maybe_rfc3339(sending.settled_at_ms),
+    )

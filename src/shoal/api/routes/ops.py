@@ -1,0 +1,88 @@
+"""What became of a change, by its op id: for a caller whose connection broke."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from shoal.api.http.caller import TheServer, WhoReads, actor_of
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.op_ids import stored_op_id
+from shoal.api.schemas.responses import example
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+
+routes = Routes(tags=["history"])
+
+_LEAVES_NO_ENTRY = re.compile(
+    r"/cookies/[^/]+/(send|chats/[^/]+/pause|orders/[^/]+/(serve|settle))|/default-replies/[^/]+/clear-records"
+)
+
+
+class OpAnswer(BaseModel):
+    """`applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell.
+
+    Of a batch, ask for each account's own `op_id`: the whole has no generation, and one begun is `unknown`.
+    """
+
+    model_config = example(state="applied", generation=7, rev=120)
+    state: Literal["applied", "not_applied", "unknown"]
+    generation: int | None = None
+    rev: int | None = None
+
+
+@routes.get("/ops/{op_id}", summary="What became of a change", responses=problems(401, 422, 503))
+async def get_op(
+    op_id: Annotated[
+        str,
+        Path(
+            max_length=200,
+            pattern=r"^[^\x00-\x1f]+$",
+            description="The `op_id` of an answer, or the Idempotency-Key that was sent.",
+            examples=["7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41"],
+        ),
+    ],
+    server: TheServer,
+    who: WhoReads,
+) -> OpAnswer:
+    """Look a change up. `not_applied` is final unless the request is repeated.
+
+    What leaves no entry in the history (a message sent by hand, a pause, an order's acts) is `unknown` when its request
+    was not answered to the end: repeat it with its key.
+    """
+    key, colon, part = op_id.partition(":")
+    token_id = None if who.token is None else who.token.id
+    # Asked first: what is decided meanwhile is found below.
+    undecided = _undecided(server, who) or server.answers.is_under_way(who.id, key, token_id)
+    keyed = await server.answers.newest(who.id, actor_of(who.user), key, token_id)
+    stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
+    record = await server.store.op(stored)
+    if record is not None:
+        return OpAnswer(state="applied", generation=record.generation, rev=record.rev)
+    if keyed is not None and not colon:  # of a batch each part has an op, the whole an answer at most
+        if keyed.answer is not None and keyed.answer.status < 300:
+            return OpAnswer(state="applied")
+        unrecorded = keyed.answer is None and _LEAVES_NO_ENTRY.fullmatch(keyed.path) is not None
+        undecided = undecided or unrecorded or await server.answers.begun(stored)
+    return OpAnswer(state="unknown" if undecided else "not_applied")
+
+
+def _undecided(server: Server, who: Principal) -> bool:
+    """Whether any change of an account that this person may see is still on its way."""
+    manager = server.manager
+    if server.database.degraded or any(manager.is_stale(account.id) for account in server.access.accounts_of(who)):
+        return True
+    return any(
+        server.access.may_see(who, account_id, owner)
+        for account_id, draft in manager.pending.items()
+        if (owner := _owner(server, account_id, draft.owner_id if draft else None)) is not None
+    )
+
+
+def _owner(server: Server, account_id: str, of_draft: int | None) -> int | None:
+    account = server.manager.accounts.get(account_id)
+    return account.owner_id if account is not None else of_draft

@@ -1,0 +1,285 @@
+"""Orders: listed, one with its time line, and an owner's word about what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Header, Path, Query, Request
+from pydantic import BaseModel
+
+from shoal.accounts.account import Account, AccountState
+from shoal.accounts.change_path import Caller
+from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReads, WhoReadsNamed
+from shoal.api.http.changes import require_current
+from shoal.api.http.disconnects import while_here
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.language import Language, language_of
+from shoal.api.routes.history import Cursor, Limit
+from shoal.api.routes.messages import asked_for
+from shoal.api.schemas.cursors import cursor_of, mixed_place_of
+from shoal.api.schemas.orders import (
+    CompatOrders,
+    FullOrder,
+    OrderList,
+    OrderShape,
+    OrderStatusShape,
+    compat_order,
+    full_order,
+    order_shape,
+    reason_of,
+)
+from shoal.api.schemas.requests import ServeBody, SettleBody
+from shoal.api.server import Server
+from shoal.errors import Conflict, InvalidInput
+from shoal.orders.order_status import ENDS, OrderStatus
+from shoal.orders.order_store import Act, Intent, IntentState, Order, Why
+
+routes = Routes(tags=["orders"], route_class=ChangingRoute)
+
+COMPAT_LIMIT = 10_000
+SERVE_WAIT_SECONDS = 5.0
+LONGEST_SERVE_WAIT_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
+_NO_NUL = r"^[^\x00]*$"
+_LEFT_ALONE = frozenset({"auto_confirm_off", "free_shipping_off", Why.BEFORE_ACCOUNT.value})
+
+Spoken = Annotated[str | None, Header()]
+OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,32}$", description="The order's id on the site.")]
+Status = Annotated[OrderStatusShape | None, Query(description="Only those that stand so.")]
+WithProblem = Annotated[bool, Query(description="Only those that wait for their owner.")]
+Chat = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only of this chat.")]
+Wanted = Annotated[
+    str,
+    Query(
+        max_length=64,
+        pattern=_NO_NUL,
+        description="The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name.",
+    ),
+]
+
+
+class OwnersWord(StrEnum):
+    """What an owner says became of an act."""
+
+    DONE = "done"
+    """It happened."""
+    NOT_NEEDED = "not_needed"
+    """It need not happen any more."""
+
+
+_Names = dict[tuple[str, str], str]
+"""The names of buyers, by account and chat."""
+
+
+class _Filter(BaseModel):
+    status: OrderStatusShape | None
+    problem: bool
+    chat: str | None
+    q: str
+    cursor: str | None
+    limit: int
+
+
+@routes.get("/api/orders", summary="List orders (old path)", responses=READING)
+async def list_orders_compat(
+    server: TheServer,
+    who: WhoReads,
+    limit: Annotated[int, Query(ge=1, le=COMPAT_LIMIT, description="How many rows at most.")] = COMPAT_LIMIT,
+) -> CompatOrders:
+    """The orders of the caller's accounts, newest first, as the older system told them."""
+    mine = asked_for(server, who, None)
+    return CompatOrders(data=[compat_order(order) for order in await server.order_book.orders(mine, limit=limit)])
+
+
+@routes.get("/orders", summary="List orders", responses=READING_ONE)
+async def list_orders(
+    request: Request,
+    server: TheServer,
+    who: WhoReadsNamed,
+    *,
+    cid: Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])] = None,
+    status: Status = None,
+    problem: WithProblem = False,
+    chat: Chat = None,
+    q: Wanted = "",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    accept_language: Spoken = None,
+) -> OrderList:
+    """The orders of the caller's accounts, newest first."""
+    wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
+    listing = _listed(server, asked_for(server, who, cid), wanted, language_of(accept_language))
+    return await while_here(request, listing, lasting=bool(q))
+
+
+@routes.get("/cookies/{cid}/orders", summary="List an account's orders", responses=READING_ONE)
+async def list_account_orders(
+    request: Request,
+    account: ReadAccount,
+    server: TheServer,
+    *,
+    status: Status = None,
+    problem: WithProblem = False,
+    chat: Chat = None,
+    q: Wanted = "",
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    accept_language: Spoken = None,
+) -> OrderList:
+    """The orders of one account, newest first."""
+    wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
+    listing = _listed(server, [account.id], wanted, language_of(accept_language))
+    return await while_here(request, listing, lasting=bool(q))
+
+
+@routes.get("/cookies/{cid}/orders/{order_id}", summary="Read an order", responses=READING_ONE)
+async def get_order(
+    order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: Spoken = None
+) -> FullOrder:
+    """One order with its acts and its time line, oldest first."""
+    return await _full(server, await _known(server, account, order_id), language_of(accept_language))
+
+
+@routes.post("/cookies/{cid}/orders/{order_id}/serve", summary="Serve an order (again)", responses=CHANGING)
+async def serve_order(
+    order_id: OrderId,
+    body: ServeBody,
+    account: ReplyAccount,
+    server: TheServer,
+    caller: TheCaller,
+    accept_language: Spoken = None,
+) -> FullOrder:
+    """Do by the owner's word what failed, what nobody knows of, or what a switch left undone: one act, or all of these.
+
+    The act is done by the account's connection; the answer waits for it while the account runs, 5 s unless `?wait=`
+    says otherwise. What was done, or is under way, is never done again (409).
+    """
+    await require_current(server, account, caller)
+    order = await _known(server, account, order_id)
+    intents = await server.order_book.intents(account.id, order_id)
+    acts = [Act(body.act)] if body.act else _to_serve(order, intents)
+    if not caller.repeats:
+        _refuse(order, intents, acts)
+    for act in acts:
+        if not await server.order_book.ask_again(account.id, order_id, act, actor=caller.actor) and not caller.repeats:
+            order = await _known(server, account, order_id)
+            _refuse(order, await server.order_book.intents(account.id, order_id), [act])
+    await _settled(server, account, order_id, caller)
+    return await _full(server, await _known(server, account, order_id), language_of(accept_language))
+
+
+@routes.post("/cookies/{cid}/orders/{order_id}/settle", summary="Say what became of an order", responses=CHANGING)
+async def settle_order(
+    order_id: OrderId,
+    body: SettleBody,
+    account: ReplyAccount,
+    server: TheServer,
+    caller: TheCaller,
+    accept_language: Spoken = None,
+) -> FullOrder:
+    """Settle one act by the owner's word: `done` (it happened) or `not_needed`. What follows it becomes due.
+
+    409 when it was done before or is under way, 404 when it was never due.
+    """
+    await require_current(server, account, caller)
+    await _known(server, account, order_id)
+    act, state = Act(body.act), IntentState(OwnersWord(body.outcome).value)
+    told = await server.order_book.owner_settles(account.id, order_id, act, state, actor=caller.actor)
+    if not told and not caller.repeats:
+        intents = await server.order_book.intents(account.id, order_id)
+        if act not in {intent.action for intent in intents}:
+            raise InvalidInput("that act was never due", code="unknown_act", act=act.value)
+        _refuse_act(intents, act)
+        raise Conflict("it is settled", code="act_settled", act=act.value)
+    await _settled(server, account, order_id, caller)
+    return await _full(server, await _known(server, account, order_id), language_of(accept_language))
+
+
+async def _listed(server: Server, account_ids: Sequence[str], wanted: _Filter, language: Language) -> OrderList:
+    place = mixed_place_of(wanted.cursor, (int, str, str)) if wanted.cursor else None
+    found = await server.order_book.orders(
+        account_ids,
+        cursor=place,
+        limit=wanted.limit + 1,
+        status=None if wanted.status is None else wanted.status.stored.value,
+        with_problem=wanted.problem,
+        chat_id=wanted.chat,
+        query=wanted.q,
+    )
+    page = found[: wanted.limit]
+    names = await _names(server, page)
+    items = [await _short(server, order, names, language) for order in page]
+    return OrderList(items=items, next=cursor_of(*page[-1].cursor) if len(found) > wanted.limit else None)
+
+
+async def _names(server: Server, orders: Sequence[Order]) -> _Names:
+    return await server.chats.buyer_names({(order.account_id, order.chat_id) for order in orders if order.chat_id})
+
+
+async def _short(server: Server, order: Order, names: _Names, language: Language) -> OrderShape:
+    reason = reason_of(await server.order_book.intents(order.account_id, order.order_id)) if order.problem else ""
+    return order_shape(order, names.get((order.account_id, order.chat_id), ""), reason, language)
+
+
+async def _full(server: Server, order: Order, language: Language) -> FullOrder:
+    book = server.order_book
+    name = (await _names(server, [order])).get((order.account_id, order.chat_id), "")
+    intents = await book.intents(order.account_id, order.order_id)
+    return full_order(order, name, intents, await book.events(order.account_id, order.order_id), language)
+
+
+async def _known(server: Server, account: Account, order_id: str) -> Order:
+    order = await server.order_book.order(account.id, order_id)
+    if order is None:
+        raise InvalidInput("there is no such order", code="unknown_order")
+    return order
+
+
+def _to_serve(order: Order, intents: Sequence[Intent]) -> list[Act]:
+    """What an owner means who names no act."""
+    in_the_way = {IntentState.FAILED, IntentState.UNCERTAIN}
+    acts = [Act(intent.action) for intent in intents if intent.state in in_the_way]
+    acts = acts or [Act(intent.action) for intent in intents if intent.state is IntentState.PENDING]
+    if not acts and order.status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in {i.action for i in intents}:
+        return [Act.PAID_MESSAGE]  # paid, and no card told of it
+    return acts or [Act(intent.action) for intent in intents if intent.detail in _LEFT_ALONE]
+
+
+def _refuse(order: Order, intents: Sequence[Intent], acts: Sequence[Act]) -> None:
+    """Raise ``Conflict`` when an owner asks for what must not, or need not, be done."""
+    if order.status in ENDS or order.status == OrderStatus.SHIPPED:
+        raise Conflict("the order is settled", code="order_settled", status=order.status)
+    if order.status == OrderStatus.REFUNDING:
+        raise Conflict("the order is being refunded", code="order_refunding")
+    if not acts:
+        raise Conflict("there is nothing to serve", code="nothing_to_serve", status=order.status or "unknown")
+    for act in acts:
+        _refuse_act(intents, act)
+
+
+def _refuse_act(intents: Sequence[Intent], act: Act) -> None:
+    intent = next((intent for intent in intents if intent.action == act), None)
+    if intent is not None and (intent.state is IntentState.DONE or intent.detail == Why.SERVED_BEFORE):
+        raise Conflict("it was done", code="act_done", act=act.value)
+    if intent is not None and intent.state is IntentState.INTENDED:
+        raise Conflict("it is under way", code="act_under_way", act=act.value)
+
+
+async def _settled(server: Server, account: Account, order_id: str, caller: Caller) -> None:
+    """Wait until nothing is due or under way, as long as the account runs and the caller wants to wait."""
+    seconds = SERVE_WAIT_SECONDS if caller.wait_seconds is None else caller.wait_seconds
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + min(seconds, LONGEST_SERVE_WAIT_SECONDS)
+    open_states = {IntentState.PENDING, IntentState.INTENDED}
+    while loop.time() < ends_at:
+        if server.manager.observation(account.id).state is not AccountState.RUNNING:
+            return
+        found = await server.order_book.intents(account.id, order_id)
+        if not any(intent.state in open_states for intent in found):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)

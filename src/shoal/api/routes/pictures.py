@@ -1,0 +1,65 @@
+"""The pictures that owners bring for their replies: kept, and looked at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, File, Path, Response, UploadFile
+from pydantic import BaseModel
+
+from shoal.api.http.caller import TheServer, who_replies
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.responses import example
+from shoal.auth.authorization import Principal, right_missing
+from shoal.auth.permission import Right
+from shoal.messages.picture_formats import measure
+from shoal.messages.pictures import URL_PREFIX
+
+routes = Routes(tags=["rules"], route_class=ChangingRoute)
+
+_HEADERS = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+"""A picture never changes, and is never anything but a picture."""
+
+
+class PictureKept(BaseModel):
+    """The picture is kept: its address for a part of a rule or for a sending, and its size in pixels."""
+
+    model_config = example(
+        image_url="/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png", width=800, height=600
+    )
+    image_url: str
+    width: int
+    height: int
+
+
+@routes.post(
+    "/pictures",
+    summary="Keep a picture",
+    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
+)
+async def keep_picture(
+    server: TheServer,
+    who: Annotated[Principal, Depends(who_replies)],
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
+) -> PictureKept:
+    """Keep a picture for replies. One that no rule names is forgotten after a week; 300 a day at most."""
+    if not who.owns_shops and not server.access.accounts_of(who, Right.REPLY):
+        raise right_missing(Right.REPLY, Right.READ)  # whoever has no shop to reply for needs no picture
+    server.call_rates.count_picture(who.id)
+    data = await image.read()
+    size = measure(data)
+    return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)
+
+
+@routes.get(URL_PREFIX + "{name}", dependencies=[ANYBODY], include_in_schema=False)
+async def show_picture(name: Annotated[str, Path()], server: TheServer) -> Response:
+    """A kept picture. Its random name is what one must know: pages cannot send a token with their pictures."""
+    picture = await server.pictures.read(URL_PREFIX + name)
+    return Response(picture.data, media_type=picture.measured.format.media_type, headers=_HEADERS)

@@ -1,0 +1,234 @@
+"""QR logins: the seller scans a code with the app, and an account is added or has its cookie renewed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import segno
+from fastapi import Header, Path
+from pydantic import BaseModel
+
+from shoal.api.http.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops, WhoManages, actor_of, most_shops
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.problems import problem_of
+from shoal.api.http.routing import Routes
+from shoal.api.language import Language, language_of
+from shoal.api.qr_words import QR_WORDS
+from shoal.api.routes.cookies import require_all_shops, require_own
+from shoal.api.schemas.op_ids import new_op_id
+from shoal.api.schemas.requests import QrLoginBody
+from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.server import Server
+from shoal.auth.authorization import Principal
+from shoal.connection.qr_logins import QrLoginState, QrLoginView, unknown_qr_login
+from shoal.errors import ShoalError
+
+routes = Routes(tags=["QR login"])
+"""No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""
+
+LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]
+AcceptLanguage = Annotated[str | None, Header()]
+_BORDER_MODULES = 4
+
+
+class QrLoginAnswer(BaseModel):
+    """One login. ``content`` and ``picture`` (a data URI) are the code, for the owner's eyes; empty when it is over."""
+
+    model_config = example(
+        id="Zk3q0v7Wc2yJ5n8b1XrTfg", account="my-shop", state="waiting", detail="请用闲鱼 App 扫码", code="",
+        action_url="", action_text="",
+        content="https://passport.goofish.com/qrcodeCheck.htm?lgToken=…", picture="data:image/svg+xml;…",
+        is_new_account=False, created_at="2026-01-02T03:04:05.000Z", expires_at="2026-01-02T03:09:05.000Z",
+    )  # fmt: skip
+    id: str
+    account: str
+    state: QrLoginState
+    detail: str
+    code: str
+    action_url: str
+    """A page of the site, which may be shown as a link."""
+    action_text: str
+    """What the site named where that is not known as a page of its own: to be read, and not to be opened."""
+    content: str
+    picture: str
+    is_new_account: bool
+    created_at: str
+    expires_at: str
+
+
+class QrLoginList(BaseModel):
+    """The caller's logins, the newest first."""
+
+    items: list[QrLoginAnswer]
+    next: str | None = None
+
+
+class OldQrCode(BaseModel):
+    """A code as old scripts expect it: ``session_id`` and a picture, or why there is none."""
+
+    model_config = example(success=True, session_id="Zk3q0v7Wc2yJ5n8b1XrTfg", qr_code_url="data:image/png;base64,…")
+    success: bool
+    session_id: str = ""
+    qr_code_url: str = ""
+    message: str = ""
+
+
+class OldQrStatus(BaseModel):
+    """A login's state in the words of old scripts."""
+
+    model_config = example(
+        status="success", session_id="Zk3q0v7Wc2yJ5n8b1XrTfg", message="登录成功",
+        account_info={"account_id": "my-shop", "is_new_account": True}, verification_url="",
+    )  # fmt: skip
+    status: str
+    session_id: str
+    message: str = ""
+    account_info: dict[str, Any] = {}
+    verification_url: str = ""
+
+
+@routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+async def begin_qr_login(
+    body: QrLoginBody, server: TheServer, who: WhoAddsNamed, origin: Origin, accept_language: AcceptLanguage = None
+) -> QrLoginAnswer:
+    """Ask the site for a code that the seller scans with the app.
+
+    `account` names the account to add, or one to renew. Left out, the caller's account of the seller who scans is
+    renewed, or one is added under the seller's number. The server follows the login by itself; look again until the
+    `state` is neither `waiting` nor `scanned`. At most three per person are under way.
+    """
+    require_all_shops(who) if body.account is None else require_own(server, who, body.account)
+    view = await server.qr_logins.begin(
+        who.id,
+        actor=actor_of(who.user),
+        op_id=new_op_id(who.id),
+        origin=origin,
+        most_shops=most_shops(server, who),
+        account_id=body.account or "",
+        proxy=body.proxy.get_secret_value() if body.proxy is not None else None,
+    )
+    return _answer(server, view, language_of(accept_language))
+
+
+@routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 403, 422, 503))
+async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
+    """The caller's logins that are under way or ended within the last ten minutes."""
+    language = language_of(accept_language)
+    return QrLoginList(items=[_answer(server, view, language) for view in _logins(server, who)])
+
+
+@routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 403, 404, 422, 503))
+async def get_qr_login(
+    login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
+) -> QrLoginAnswer:
+    """How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login."""
+    return _answer(server, _login(server, who, login_id), language_of(accept_language))
+
+
+@routes.delete("/qr-logins/{login_id}", summary="Cancel a QR login", responses=problems(401, 403, 404, 422, 503))
+async def cancel_qr_login(
+    login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
+) -> QrLoginAnswer:
+    """End it. One that is over stays as it is; a cookie that is just being stored is stored."""
+    _login(server, who, login_id)
+    return _answer(server, await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
+
+
+# ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
+
+
+@routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 403, 422, 503))
+async def generate_qr_code(
+    server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
+) -> OldQrCode:
+    """As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
+    require_all_shops(who)
+    try:
+        view = await server.qr_logins.begin(
+            who.id,
+            actor=actor_of(who.user),
+            op_id=new_op_id(who.id),
+            origin=origin,
+            most_shops=most_shops(server, who),
+        )
+    except ShoalError as error:
+        return OldQrCode(success=False, message=_sentence(error, language_of(accept_language)))
+    picture = segno.make(view.content).png_data_uri(scale=10, border=_BORDER_MODULES) if view.content else ""
+    return OldQrCode(success=True, session_id=view.id, qr_code_url=picture)
+
+
+@routes.get(
+    "/qr-login/check/{session_id}", summary="Look at a QR login (old path)", responses=problems(401, 403, 422, 503)
+)
+async def check_qr_code(
+    session_id: Annotated[str, Path(description="What POST /qr-login/generate gave.")],
+    server: TheServer,
+    who: WhoManages,
+    accept_language: AcceptLanguage = None,
+) -> OldQrStatus:
+    """As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200."""
+    found = next((view for view in _logins(server, who) if view.id == session_id), None)
+    if found is None:
+        return OldQrStatus(status="not_found", session_id=session_id)
+    done = found.state is QrLoginState.DONE
+    account = {"account_id": found.account_id, "is_new_account": found.is_new_account} if done else {}
+    return OldQrStatus(
+        status=_OLD_WORDS[found.state],
+        session_id=session_id,
+        message=_detail(found, language_of(accept_language)),
+        account_info=account,
+        verification_url=server.manager.site_pages.split(found.action_url)[0],
+    )
+
+
+_OLD_WORDS = {
+    QrLoginState.WAITING: "waiting",
+    QrLoginState.SCANNED: "scanned",
+    QrLoginState.DONE: "success",
+    QrLoginState.EXPIRED: "expired",
+    QrLoginState.CANCELLED: "cancelled",
+    QrLoginState.NEEDS_OWNER: "verification_required",
+    QrLoginState.FAILED: "error",
+}
+
+
+def _logins(server: Server, who: Principal) -> list[QrLoginView]:
+    """Theirs; by a token that is for certain shops, only those of these shops."""
+    return [view for view in server.qr_logins.of(who.id) if who.covers(view.account_id)]
+
+
+def _login(server: Server, who: Principal, login_id: str) -> QrLoginView:
+    view = server.qr_logins.get(who.id, login_id)
+    if not who.covers(view.account_id):
+        raise unknown_qr_login()
+    return view
+
+
+def _answer(server: Server, view: QrLoginView, language: Language) -> QrLoginAnswer:
+    link, text = server.manager.site_pages.split(view.action_url)
+    picture = segno.make(view.content).svg_data_uri(scale=4, border=_BORDER_MODULES) if view.content else ""
+    return QrLoginAnswer(
+        id=view.id,
+        account=view.account_id,
+        state=view.state,
+        detail=_detail(view, language),
+        code=view.error.code if view.error is not None else "",
+        action_url=link,
+        action_text=text,
+        content=view.content,
+        picture=picture,
+        is_new_account=view.is_new_account,
+        created_at=rfc3339(view.created_at_ms),
+        expires_at=rfc3339(view.expires_at_ms),
+    )
+
+
+def _detail(view: QrLoginView, language: Language) -> str:
+    if view.state is QrLoginState.FAILED and view.error is not None:
+        return _sentence(view.error, language)
+    zh, en = QR_WORDS[view.state]
+    return zh if language is Language.ZH else en
+
+
+def _sentence(error: ShoalError, language: Language) -> str:
+    return problem_of(error).sentence(language, error.params)

@@ -1,0 +1,72 @@
+"""The words to answer a message with, for a script that sends them itself: a route of the system sellers come from."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import Request
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from shoal.accounts.account_task import now_ms
+from shoal.api.http.caller import TheServer, WhoRepliesNamed
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.requests import ReplyHookBody
+from shoal.api.schemas.responses import example
+from shoal.auth.permission import Right
+from shoal.errors import InvalidInput
+from shoal.messages.outbox import first_once
+from shoal.messages.replies import AnswerSource, Asked, chosen
+from shoal.messages.rule_hits import count_hit
+
+routes = Routes(tags=["replies"])
+
+
+class ReplyWords(BaseModel):
+    """What to say; several messages stand on lines of their own. Empty: the rule wants nothing said."""
+
+    send_msg: str
+    image_urls: list[str]
+
+
+class ReplyHookAnswer(BaseModel):
+    """The words, as the other system wraps them."""
+
+    model_config = example(code=200, data={"send_msg": "全国包邮", "image_urls": []})
+    code: Literal[200] = 200
+    data: ReplyWords
+
+
+@routes.post("/xianyu/reply", summary="Ask for a reply's words", responses=problems(400, 401, 403, 404, 413, 422, 503))
+async def get_reply_words(
+    body: ReplyHookBody, server: TheServer, who: WhoRepliesNamed, request: Request
+) -> ReplyHookAnswer:
+    """The words to answer a message with. Nothing is sent; the caller is taken to send them: the rule has fired then,
+    and a default reply that a chat gets once counts as given. An account that is off answers nothing.
+    """
+    request.state.unknown_account = "unknown_account/rules"
+    account = server.access.require(who, body.cookie_id, Right.REPLY)
+    asked = Asked(
+        text=body.send_message,
+        chat_id=body.chat_id,
+        buyer_id=body.send_user_id,
+        buyer_name=body.send_user_name,
+        item_id=body.item_id or None,
+    )
+    answer = await chosen(account, asked) if account.enabled else None
+    if answer is None:
+        raise InvalidInput("nothing answers this", code="no_reply")
+    once = account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY
+
+    def job(connection: Connection) -> bool:
+        if once and not first_once(connection, account.id, body.chat_id, now_ms()):
+            return False
+        count_hit(connection, account.id, answer.rule_id or answer.source.value, now_ms())
+        return True
+
+    if not await server.database.write(job):
+        raise InvalidInput("this chat has had the default reply", code="said_once")
+    texts = "\n".join(part.text for part in answer.parts if part.text)
+    pictures = [part.image_url for part in answer.parts if part.image_url]
+    return ReplyHookAnswer(data=ReplyWords(send_msg=texts, image_urls=pictures))

@@ -1,0 +1,65 @@
+"""What the routes for rules share: making a change of them, measuring their pictures, and warning about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from fastapi import Response
+
+from shoal.accounts import edits as wishes
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.accounts.cookie_manager import Outcome
+from shoal.api.http.changes import made
+from shoal.api.http.large_responses import has_many_rules
+from shoal.api.language import Language
+from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
+from shoal.api.server import Server
+from shoal.concurrency.fair_threads import beside
+from shoal.errors import InvalidInput
+from shoal.messages.pictures import is_kept
+from shoal.rules.rule_lint import warnings_of
+
+
+async def rules_made(server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller) -> Outcome:
+    """Change the rules by a wish; a 412 shows them as they are now."""
+    change = server.manager.update_rules(account_id, wish, caller=caller)
+    return await made(server, response, account_id, change, _current)
+
+
+def _current(account: Account) -> dict[str, Any]:
+    """What stands in a 412: the rules as they are now."""
+    return {"items": [rule_shape(rule, {}) for rule in account.keywords], "generation": account.generation}
+
+
+def new_rule_id(caller: Caller, number: int) -> str:
+    """The id of a new rule: the same one when the same request is carried out again."""
+    return hashlib.sha256(f"{caller.op_id}:{number}".encode()).hexdigest()[:16]
+
+
+async def warnings_found(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
+    """The warnings about some rules, found on another thread when there are many rules."""
+    if has_many_rules(account):
+        return await beside(warnings_about, account, about, language)
+    return warnings_about(account, about, language)
+
+
+def warnings_about(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
+    """The warnings about some rules."""
+    rules = account.keywords
+    return warning_shapes((found for found in warnings_of(rules) if found.rule_id in about), rules, language)
+
+
+async def measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with the sizes of the pictures that are kept here. Raises ``InvalidInput`` for one that is not."""
+    parts: Sequence[dict[str, Any]] = values.get("parts", ())
+    for part in parts:
+        url = part.get("image_url", "")
+        if is_kept(url):
+            size = (await server.pictures.read(url)).measured
+            part |= {"width": size.width, "height": size.height}
+        elif url and not url.startswith(("https://", "http://")):
+            raise InvalidInput("this is no address of a picture", code="bad_image_url")
+    return values

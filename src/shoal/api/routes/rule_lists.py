@@ -1,0 +1,242 @@
+"""Every rule of an account at once: replaced or merged, given as a file, and read out of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import Depends, File, Query, Request, Response, UploadFile
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
+
+from shoal.accounts import edits as wishes
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer, who_operates
+from shoal.api.http.changes import facts_of, untouched
+from shoal.api.http.disconnects import while_here
+from shoal.api.http.large_responses import has_many_rules, large_answer
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
+from shoal.api.http.routing import Routes
+from shoal.api.http.sliced_bodies import SlicedRoute, checked
+from shoal.api.http.table_files import TABLE, file_headers, table_answer, telling_rows
+from shoal.api.language import Language
+from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about
+from shoal.api.schemas.responses import etag_of, example, rfc3339
+from shoal.api.schemas.rules import (
+    RULE_EXAMPLE,
+    KnownRuleBody,
+    RulesBody,
+    RulesReplaced,
+    TheLanguage,
+    edits_shown,
+    values_of,
+)
+from shoal.api.server import Server
+from shoal.clock import now_ms
+from shoal.concurrency.fair_threads import beside
+from shoal.errors import InvalidInput
+from shoal.messages.rule_hits import hits_of
+from shoal.rules.rule import MAX_RULES, Rule
+from shoal.rules.rule_edits import Wanted, edits_between
+from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table
+from shoal.rules.xlsx import Fault, UnusableRows
+
+routes = Routes(tags=["rules"])
+_JSON: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+_replacing = Routes(tags=["rules"], route_class=SlicedRoute)
+
+
+@_replacing.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)
+async def replace_rules(
+    body: RulesBody,
+    account: OperateAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+    mode: Annotated[
+        Literal["replace", "merge"], Query(description="`merge`: the rules that are not sent stay as they are.")
+    ] = "replace",
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+) -> Response:
+    """Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
+
+    A rule whose id is known is edited, another one is made. A rule without an id edits the one that answers the same
+    words, items and hours, else it is made. With `mode=merge` new rules come after all others of their priority, and
+    also an id that nobody has edits the rule that answers the same.
+    """
+    wanted = await beside(_wanted, body.rules, caller)
+    await _measure(server, wanted)
+    wish = wishes.more_rules(wanted) if mode == "merge" else wishes.all_rules(wanted)
+    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
+    facts: dict[str, Any]
+    if dry_run:
+        after = await server.manager.preview_rules(account.id, wish, caller=caller)
+        facts = untouched(server, account, caller)
+    else:
+        outcome = await rules_made(server, response, account.id, wish, caller)
+        facts, after = facts_of(outcome), outcome.account
+
+    def replaced() -> RulesReplaced:
+        return RulesReplaced(
+            dry_run=dry_run,
+            **edits_shown(edits_between(account.keywords, after.keywords), hits),
+            warnings=warnings_about(after, {rule.id for rule in after.keywords}, language),
+            **facts,
+        )
+
+    large = has_many_rules(account) or has_many_rules(after)
+    headers = {"ETag": response.headers["ETag"]} if "ETag" in response.headers else {}
+    return await large_answer(replaced, large=large, headers=headers)
+
+
+def _wanted(rows: Any, caller: Caller) -> list[Wanted]:
+    return [
+        Wanted(values_of(row), row.id, new_rule_id(caller, number))
+        for number, row in enumerate(checked(rows, KnownRuleBody))
+    ]
+
+
+async def _measure(server: Server, wanted: Sequence[Wanted]) -> None:
+    for row in wanted:
+        if any("image_url" in part for part in row.values.get("parts", ())):
+            await measured(server, dict(row.values))
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RulesRead(BaseModel):
+    """The rules of a file, as `PUT /cookies/{cid}/rules` takes them. Nothing was changed."""
+
+    model_config = example(rules=[RULE_EXAMPLE])
+    rules: list[dict[str, Any]]
+
+
+@routes.get(
+    "/cookies/{cid}/rules-file",
+    summary="Rules as a file",
+    response_class=Response,
+    responses={
+        **READING_ONE,
+        200: {**TABLE[200], "content": {**TABLE[200]["content"], "application/json": {"schema": {"type": "object"}}}},
+    },
+)
+async def export_rules(
+    request: Request,
+    account: ReadAccount,
+    server: TheServer,
+    *,
+    language: TheLanguage,
+    format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx`: a table to be edited.")] = "json",  # noqa: A002
+) -> Response:
+    """Every rule with all that is set of it, as JSON or as an Excel file. Pictures are named, not contained."""
+    name = f"rules_{account.id}_{now_ms() // 1000}.{format}"
+    if format == "xlsx":
+        heads, rows = await beside(rule_table, account.keywords, chinese=language is Language.ZH)
+        data = await while_here(request, server.sheets.write(SHEET, heads, rows))
+        return table_answer(data, name, account)
+    data = await while_here(request, beside(_json_file, account))
+    return Response(data, media_type="application/json", headers=file_headers(name) | {"ETag": etag_of(account)})
+
+
+def _json_file(account: Account) -> bytes:
+    """One rule on each line, so that two files can be compared."""
+    head = to_json({"account": account.id, "generation": account.generation, "exported_at": rfc3339(now_ms())})
+    rows = b",\n".join(to_json(_file_row(rule)) for rule in account.keywords)
+    return head[:-1] + b',"rules":[\n' + rows + b"\n]}\n"
+
+
+def _file_row(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "words": rule.words,
+        "word_mode": rule.word_mode,
+        "match_mode": rule.match_mode,
+        "item_ids": rule.item_ids,
+        "priority": rule.priority,
+        "schedule": [{"weekdays": span.weekdays, "start": span.start, "end": span.end} for span in rule.schedule],
+        "parts": [{"image_url": part.image_url} if part.image_url else {"text": part.text} for part in rule.parts],
+        "delay_seconds": rule.delay_seconds,
+        "cooldown_seconds": rule.cooldown_seconds,
+        "active": rule.active,
+    }
+
+
+@routes.post(
+    "/rules-file",
+    summary="Read a file of rules",
+    dependencies=[Depends(who_operates)],
+    response_model=RulesRead,
+    responses=problems(400, 401, 403, 404, 413, 422, 503),
+)
+async def read_rules(
+    request: Request,
+    server: TheServer,
+    *,
+    language: TheLanguage,
+    file: Annotated[UploadFile, File(description="A .json or .xlsx of rules, or an old file of keywords.")],
+) -> Response:
+    """Say which rules a file holds; nothing is changed. When one cannot be used, `params.rows` says why."""
+    data = await file.read()
+    with telling_rows(language):
+        if _is_json(file, data):
+            found = await while_here(request, beside(_read_json, data))
+        else:
+            table = await while_here(request, server.sheets.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
+            found = await while_here(request, beside(rules_of_table, table))
+        await _check_pictures(server, found)
+    return await large_answer(lambda: {"rules": [_row(wanted) for _, wanted in found]}, large=len(found) > 100)
+
+
+def _is_json(file: UploadFile, data: bytes) -> bool:
+    return (file.filename or "").lower().endswith(".json") or data[:64].lstrip().startswith(b"{")
+
+
+def _row(wanted: Wanted) -> dict[str, Any]:
+    return {**({"id": wanted.id} if wanted.id else {}), **wanted.values}
+
+
+class _JsonFile(msgspec.Struct):
+    rules: list[msgspec.Raw]
+
+
+def _read_json(data: bytes) -> list[tuple[int, Wanted]]:
+    try:
+        rows = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=_JsonFile).rules
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise InvalidInput("no file of rules", code="bad_rules_file", why=str(error)[:200]) from None
+    if len(rows) > MAX_RULES:
+        raise InvalidInput("there are too many rules", code="too_many_keywords", limit=MAX_RULES)
+    found: list[tuple[int, Wanted]] = []
+    faults: list[Fault] = []
+    for number, row in enumerate(rows, 1):
+        try:
+            body = KnownRuleBody.model_validate(msgspec.json.decode(row))
+            found.append((number, Wanted(values_of(body), body.id)))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"]))[:80]
+            faults.append(Fault(number, where, InvalidInput("no rule", code="bad_rule_shape")))
+    faults += faults_of(found)
+    if faults:
+        raise UnusableRows(faults)
+    return found
+
+
+async def _check_pictures(server: Server, found: Sequence[tuple[int, Wanted]]) -> None:
+    """Refuse rules that name a picture which is not here."""
+    faults: list[Fault] = []
+    for number, wanted in found:
+        try:
+            await measured(server, {"parts": [dict(part) for part in wanted.values.get("parts", ())]})
+        except InvalidInput as error:
+            faults.append(Fault(number, "", error))
+    if faults:
+        raise UnusableRows(faults)
+
+
+routes.include_router(_replacing)

@@ -1,0 +1,228 @@
+"""Trying a message out: which rule would answer, why the others would not, and what would keep it from being sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import Request
+from pydantic import BaseModel
+from sqlalchemy import Connection, exists, select
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import now_ms
+from shoal.accounts.diagnosis import CheckName, Facts, diagnose
+from shoal.accounts.edits import MANY_RULES
+from shoal.api.http.caller import ReadAccount, TheServer
+from shoal.api.http.disconnects import while_here
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.language import Language
+from shoal.api.routes.diagnosis import facts_of, told
+from shoal.api.schemas.requests import TryBody
+from shoal.api.schemas.responses import example
+from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
+from shoal.api.server import Server
+from shoal.concurrency.fair_threads import beside
+from shoal.errors import InvalidInput
+from shoal.messages.decisions import Verdict
+from shoal.messages.replies import AnswerSource, Asked, Explained, explain
+from shoal.messages.rule_hits import hits_of
+from shoal.messages.send_guards import Intended, restraint
+from shoal.rules.matcher import Considered
+from shoal.rules.rule import Rule
+from shoal.storage.schema import chats, once_replies
+from shoal.xianyu.packets import is_system_text
+
+routes = Routes(tags=["rules"])
+
+_EARLIEST, _LATEST = 1971, 2999
+MOST_CONSIDERED = 500
+"""So many rules are told of; those that nothing speaks for are left out first."""
+
+_WHY_NOT = {
+    "inactive": ("已停用", "It is switched off."),
+    "other_item": ("只对其他商品生效", "It is for other items."),
+    "no_word": ("消息中没有它的任何词", "None of its words was said."),
+    "missing_word": ("要求全部的词，而消息中只有一部分", "It needs all of its words, and not all were said."),
+    "outside_schedule": ("现在不在它的时间段内", "It is not its time."),
+    "comes_later": ("词匹配，但另一条规则先生效", "Its words were said, but another rule comes first."),
+}
+_BLOCKED = {
+    Verdict.NOTHING_SAID: ("消息是空的", "Nothing was said."),
+    Verdict.SYSTEM_TEXT: ("这是平台自己的提示语，不会自动回复", "These are the site's own words; nobody answers them."),
+    Verdict.NO_RULE: (
+        "没有规则匹配，也没有商品回复或默认回复",
+        "No rule fires; there is no other reply.",
+    ),
+    Verdict.SILENT_RULE: ("匹配的规则没有回复内容，因此不回复", "The rule that fires says nothing."),
+    Verdict.PAUSED: ("您正在接管这个会话，自动回复已暂停", "You have taken this chat over; automatic replies pause."),
+    Verdict.HUMAN_ANSWERED: ("您已亲自回复", "You answered yourself."),
+    Verdict.BUYER_LIMIT: (
+        "这位买家一小时内收到的自动回复已达上限",
+        "The buyer had all replies of this hour.",
+    ),
+    Verdict.SHOP_LIMIT: ("店铺一分钟内的自动回复已达上限", "The shop sent all replies of this minute."),
+    Verdict.COOLDOWN: ("这条规则对该买家仍在冷却时间内", "The rule spoke to this buyer a short while ago."),
+    Verdict.SAID_ONCE: (
+        "该会话已收到过默认回复（每个会话一次）",
+        "The chat has had its default reply.",
+    ),
+}
+
+
+class ConsideredShape(BaseModel):
+    """A rule that was looked at. ``why_not`` is empty for the one that fires."""
+
+    rule: str
+    words: list[str]
+    why_not: str
+    detail: str
+
+
+class Tried(BaseModel):
+    """What would happen. ``source`` says where the answer comes from; ``rule`` is null unless a rule gives it.
+
+    ``text`` is all of it that is text. ``blocked_by`` names the first thing that would keep it from being sent.
+    """
+
+    model_config = example(
+        rule=None, source="default_reply", text="在的，请说", parts=[{"text": "在的，请说", "image_url": ""}],
+        delay_seconds=[0.0, 0.0], considered=[
+            {"rule": "5f2b9c0d1e3a4b6c", "words": ["包邮"], "why_not": "no_word", "detail": "消息中没有它的任何词"},
+        ],
+        considered_total=1, would_send=True, blocked_by=None, detail="", do="",
+    )  # fmt: skip
+    rule: RuleShape | None
+    source: AnswerSource | None
+    text: str
+    parts: list[PartShape]
+    delay_seconds: list[float]
+    considered: list[ConsideredShape]
+    considered_total: int
+    would_send: bool
+    blocked_by: str | None
+    detail: str
+    do: str
+
+
+@routes.post("/cookies/{cid}/try", summary="Try a message out", responses=problems(400, 401, 404, 413, 422, 503))
+async def try_message(
+    request: Request, body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage
+) -> Tried:
+    """Say which rule would answer a message, why the others would not, and the exact text. Nothing is sent or stored.
+
+    With a `buyer_id` or a `chat_id` it also looks at pauses, limits and cool-downs of that chat, as they are now.
+    """
+    asked = Asked(
+        text=body.message,
+        chat_id=body.chat_id or await _chat_with(server, account, body.buyer_id),
+        buyer_id=body.buyer_id,
+        buyer_name=body.buyer_name,
+        item_id=body.item_id or None,
+    )
+    at_ms = _moment(body.at)
+    if len(account.keywords) >= MANY_RULES or account.matcher.takes_long(asked.text):
+        found = await while_here(request, beside(explain, account, asked, at_ms=at_ms))
+    else:
+        found = explain(account, asked, at_ms=at_ms)
+    code, detail, do = await _blocked(server, account, asked, found, language)
+    answer, hits = found.answer, await hits_of(server.database, account.id)
+    parts = answer.parts if answer else ()
+    return Tried(
+        rule=rule_shape(found.rule, hits) if found.rule else None,
+        source=answer.source if answer else None,
+        text="\n".join(part.text for part in parts if part.text),
+        parts=[PartShape(text=part.text, image_url=part.image_url) for part in parts],
+        delay_seconds=list(answer.delay_seconds) if answer else [0.0, 0.0],
+        considered=[_considered(one, language) for one in _most_telling(found.considered)],
+        considered_total=len(found.considered),
+        would_send=not code,
+        blocked_by=code or None,
+        detail=detail,
+        do=do,
+    )
+
+
+def _moment(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or not _EARLIEST <= moment.year <= _LATEST:
+        raise InvalidInput("this is no moment", code="bad_moment")
+    return round(moment.timestamp() * 1000)
+
+
+async def _chat_with(server: Server, account: Account, buyer_id: str) -> str:
+    """The chat in which that buyer spoke last; empty when there is none."""
+    if not buyer_id:
+        return ""
+    mine = (chats.c.account_id == account.id) & (chats.c.buyer_id == buyer_id)
+    query = select(chats.c.chat_id).where(mine).order_by(chats.c.last_at_ms.desc()).limit(1)
+    return await server.database.read(lambda connection: connection.scalar(query)) or ""
+
+
+async def _blocked(
+    server: Server, account: Account, asked: Asked, found: Explained, language: Language
+) -> tuple[str, str, str]:
+    """The code of the first thing in the way, what it means and what to do; empty when nothing is."""
+    if not asked.text:
+        return _verdict(Verdict.NOTHING_SAID, language)
+    if is_system_text(asked.text):
+        return _verdict(Verdict.SYSTEM_TEXT, language)
+    if found.answer is None:
+        return _verdict(Verdict.NO_RULE, language)
+    if found.answer.is_silent:
+        return _verdict(Verdict.SILENT_RULE, language)
+    facts = await facts_of(server, account)
+    for check in diagnose(facts):
+        if check.blocks and not check.ok and check.name is not CheckName.ANSWERS:
+            return check.finding, *told(check, language)
+    verdict = await server.database.read(lambda connection: _restraint(connection, account, asked, found, facts))
+    return _verdict(verdict, language) if verdict is not None else ("", "", "")
+
+
+def _restraint(
+    connection: Connection, account: Account, asked: Asked, found: Explained, facts: Facts
+) -> Verdict | None:
+    answer, now = found.answer, now_ms()
+    if answer is None:
+        return None
+    held = restraint(
+        connection,
+        Intended(
+            account_id=account.id,
+            chat_id=asked.chat_id,
+            buyer_id=asked.buyer_id,
+            asked_at_ms=now,
+            now_ms=now,
+            rule_id=answer.rule_id or answer.source.value,
+            cooldown_seconds=answer.cooldown_seconds,
+            buyer_replies_per_hour=facts.buyer_replies_per_hour if asked.buyer_id else 0,
+            shop_replies_per_minute=facts.shop_replies_per_minute,
+        ),
+    )
+    if held is None and account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY:
+        said = exists().where(once_replies.c.account_id == account.id, once_replies.c.chat_id == asked.chat_id)
+        held = Verdict.SAID_ONCE if connection.scalar(select(said)) else None
+    return held
+
+
+def _verdict(verdict: Verdict, language: Language) -> tuple[str, str, str]:
+    return verdict.value, _BLOCKED[verdict][language is Language.EN], ""
+
+
+def _most_telling(considered: tuple[Considered, ...]) -> list[Considered]:
+    if len(considered) <= MOST_CONSIDERED:
+        return list(considered)
+    ranked = sorted(considered, key=lambda one: one.why_not in {"no_word", "other_item", "inactive"})
+    kept = {one.rule.id for one in ranked[:MOST_CONSIDERED]}
+    return [one for one in considered if one.rule.id in kept]
+
+
+def _considered(one: Considered, language: Language) -> ConsideredShape:
+    rule: Rule = one.rule
+    detail = _WHY_NOT[one.why_not][language is Language.EN] if one.why_not else ""
+    return ConsideredShape(rule=rule.id, words=list(rule.words), why_not=one.why_not, detail=detail)

@@ -1,0 +1,174 @@
+"""An account's rules with all that a rule can be: read, made, changed, ordered and removed, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Path, Query, Response
+
+from shoal.accounts import edits as wishes
+from shoal.accounts.account import Account
+from shoal.accounts.change_path import Caller
+from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
+from shoal.api.http.changes import facts_of
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.large_responses import has_many_rules, large_answer
+from shoal.api.http.openapi_errors import CHANGING, READING_ONE
+from shoal.api.http.routing import Routes
+from shoal.api.language import Language
+from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about, warnings_found
+from shoal.api.schemas.cursors import cursor_of, place_of
+from shoal.api.schemas.responses import etag_of
+from shoal.api.schemas.rules import (
+    OrderBody,
+    RuleBody,
+    RuleChanged,
+    RuleChangesBody,
+    RuleList,
+    RuleRemoved,
+    RuleShape,
+    RulesOrdered,
+    TheLanguage,
+    rule_shape,
+    values_of,
+)
+from shoal.api.server import Server
+from shoal.errors import InvalidInput
+from shoal.messages.rule_hits import hits_of
+from shoal.rules.folding import folded
+from shoal.rules.rule import Rule
+
+routes = Routes(tags=["rules"], route_class=ChangingRoute)
+
+RuleId = Annotated[str, Path(description="The rule's `id` in the list.", examples=["5f2b9c0d1e3a4b6c"])]
+
+_MOST_LISTED = 1_000
+
+
+@routes.get("/cookies/{cid}/rules", summary="List rules in full", response_model=RuleList, responses=READING_ONE)
+async def list_rules(
+    account: ReadAccount,
+    server: TheServer,
+    language: TheLanguage,
+    *,
+    q: Annotated[str, Query(max_length=200, description="Only rules with a word that contains this.")] = "",
+    item_id: Annotated[str, Query(max_length=64, description="Only rules that name this item.")] = "",
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the list before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="How many at most.")] = 200,
+) -> Response:
+    """Rules in the order in which they are asked, how often each fired, and what can never fire."""
+    (start,) = (0,) if cursor is None else place_of(cursor, 1)
+    hits = await hits_of(server.database, account.id)
+
+    def listed() -> RuleList:
+        found = _found(account.keywords, folded(q.strip()), item_id)
+        page = found[start : start + limit]
+        return RuleList(
+            items=[rule_shape(rule, hits) for rule in page],
+            warnings=warnings_about(account, {rule.id for rule in page}, language),
+            next=cursor_of(start + limit) if start + limit < len(found) else None,
+        )
+
+    return await large_answer(listed, large=has_many_rules(account), headers={"ETag": etag_of(account)})
+
+
+def _found(rules: Sequence[Rule], sought: str, item_id: str) -> list[Rule]:
+    return [
+        rule
+        for rule in rules
+        if (not item_id or item_id in rule.item_ids) and (not sought or any(sought in folded(w) for w in rule.words))
+    ]
+
+
+@routes.get("/cookies/{cid}/rules/{rule_id}", summary="Read a rule", responses=READING_ONE)
+async def get_rule(rule_id: RuleId, account: ReadAccount, server: TheServer, response: Response) -> RuleShape:
+    """One rule, how often it fired and when last."""
+    rule = _rule(account, rule_id)
+    if rule is None:
+        raise InvalidInput("there is no such rule", code="unknown_rule")
+    response.headers["ETag"] = etag_of(account)
+    return rule_shape(rule, await hits_of(server.database, account.id))
+
+
+@routes.post("/cookies/{cid}/rules", summary="Add a rule", responses=CHANGING)
+async def add_rule(
+    body: RuleBody,
+    account: OperateAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+) -> RuleChanged:
+    """Add a rule after all others of its priority. It counts from the very next message on."""
+    rule_id = new_rule_id(caller, 0)
+    wish = wishes.new_rule(rule_id, await measured(server, values_of(body)))
+    return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
+
+
+@routes.put("/cookies/{cid}/rules/order", summary="Order the rules", responses=CHANGING)
+async def order_rules(
+    body: OrderBody,
+    account: OperateAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+) -> RulesOrdered:
+    """Ask the rules in that order: every id once, none before a rule of a higher priority.
+
+    To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
+    """
+    outcome = await rules_made(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
+    ids = [rule.id for rule in outcome.account.keywords]
+    warnings = await warnings_found(outcome.account, set(ids), language)
+    return RulesOrdered(ids=ids, warnings=warnings, **facts_of(outcome))
+
+
+@routes.patch("/cookies/{cid}/rules/{rule_id}", summary="Change a rule", responses=CHANGING)
+async def change_rule(
+    rule_id: RuleId,
+    body: RuleChangesBody,
+    account: OperateAccount,
+    server: TheServer,
+    caller: TheCaller,
+    response: Response,
+    *,
+    language: TheLanguage,
+) -> RuleChanged:
+    """Change the fields that are sent; the others stay."""
+    wish = wishes.changed_rule(rule_id, await measured(server, values_of(body)))
+    return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
+
+
+@routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Remove a rule", responses=CHANGING)
+async def remove_rule(
+    rule_id: RuleId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
+) -> RuleRemoved:
+    """Remove one rule. What it said and how often stays in the history."""
+    return RuleRemoved(**facts_of(await rules_made(server, response, account.id, wishes.no_keyword(rule_id), caller)))
+
+
+def _rule(account: Account, rule_id: str) -> Rule | None:
+    return next((rule for rule in account.keywords if rule.id == rule_id), None)
+
+
+async def _rule_changed(
+    server: Server,
+    response: Response,
+    account: Account,
+    wished: tuple[str, wishes.Wish],
+    caller: Caller,
+    language: Language,
+) -> RuleChanged:
+    """Change one rule, and answer as it is now."""
+    rule_id, wish = wished
+    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
+    outcome = await rules_made(server, response, account.id, wish, caller)
+    rule = _rule(outcome.account, rule_id)
+    if rule is None:  # removed meanwhile
+        return RuleChanged(rule=None, warnings=[], **facts_of(outcome))
+    warnings = await warnings_found(outcome.account, {rule_id}, language)
+    return RuleChanged(rule=rule_shape(rule, hits), warnings=warnings, **facts_of(outcome))

@@ -1,0 +1,121 @@
+"""Sellers whom several shops name: which shop holds the number, which wait, and a number taken from its holder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+from fastapi import Path, Query
+from pydantic import BaseModel, Field
+
+from shoal.accounts.account import MAX_ID_CHARACTERS, Account, AccountState
+from shoal.accounts.change_path import Caller
+from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
+from shoal.api.http.idempotency import ChangingRoute
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.responses import example
+from shoal.api.server import Server
+from shoal.auth.audit_log import SecurityEvent
+
+routes = Routes(tags=["system"], route_class=ChangingRoute)
+
+Number = Annotated[
+    str,
+    Path(description="The seller's number (`unb`).", pattern="^[0-9]{1,32}$", examples=["2200000000001"]),
+]
+Holder = Annotated[
+    str,
+    Query(
+        description="The shop that must hold it still. When another does, nothing is changed (409 `other_holder`).",
+        max_length=MAX_ID_CHARACTERS,
+        examples=["my-shop"],
+    ),
+]
+_HOLDER = {"account": "my-shop", "owner": "ann", "state": "stopped"}
+_WAITING = {"account": "2200000000001", "owner": "bob", "state": "parked"}
+
+
+class NumberShop(BaseModel):
+    """A shop that names the number, and who owns it."""
+
+    account: str
+    owner: str
+    state: AccountState
+
+
+class NumberShape(BaseModel):
+    """One seller's number. ``holder`` is the shop that may connect; ``null``: the one that is let in next."""
+
+    model_config = example(number="2200000000001", holder=_HOLDER, waiting=[_WAITING])
+    number: str
+    holder: NumberShop | None
+    waiting: list[NumberShop] = Field(description="The others that name the number.")
+
+
+class NumberList(BaseModel):
+    """The numbers that several shops name."""
+
+    model_config = example(items=[{"number": "2200000000001", "holder": _HOLDER, "waiting": [_WAITING]}], next=None)
+    items: list[NumberShape]
+    next: str | None = None
+
+
+class NumberFreed(BaseModel):
+    """No shop holds the number now. ``was``: the one that held it; it is off."""
+
+    model_config = example(msg="freed", number="2200000000001", was="my-shop")
+    msg: str = "freed"
+    number: str
+    was: str
+
+
+@routes.get("/seller-numbers", summary="List sellers whom several shops name", responses=problems(401, 403, 503))
+async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
+    """Which numbers stand in the cookies of several people's shops, and which shop holds each. For the administrator.
+
+    The shop that the site let in first holds the number, and is the only one that connects.
+    """
+    names = {user.id: user.username for user in await server.users.list_users()}
+    counted = Counter(account.unb for account in server.manager.accounts.values())
+    return NumberList(items=[_shape(server, number, names) for number, count in sorted(counted.items()) if count > 1])
+
+
+@routes.delete(
+    "/seller-numbers/{number}",
+    summary="Free a seller's number",
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+async def free_seller_number(
+    number: Number, server: TheServer, me: Administrator, origin: Origin, holder: Holder = ""
+) -> NumberFreed:
+    """Take the number from the shop that holds it, and switch that shop off. For the administrator.
+
+    The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
+    the request after a 503.
+    """
+    owner = next((one.owner_id for one in server.manager.accounts_of_number(number) if _holds(server, one)), None)
+    was = await server.manager.free_number(number, holder=holder, caller=Caller(actor=actor_of(me), origin=origin))
+    await server.security_log.note(
+        SecurityEvent.NUMBER_FREED, actor=actor_of(me), user_id=owner, origin=origin, account=was, number=number
+    )
+    return NumberFreed(number=number, was=was)
+
+
+def _holds(server: Server, account: Account) -> bool:
+    return server.manager.number_holders.get(account.unb) == account.id
+
+
+def _shape(server: Server, number: str, names: dict[int, str]) -> NumberShape:
+    shops = server.manager.accounts_of_number(number)
+    holder = next((one for one in shops if _holds(server, one)), None)
+    return NumberShape(
+        number=number,
+        holder=None if holder is None else _shop(server, holder, names),
+        waiting=[_shop(server, one, names) for one in shops if one is not holder],
+    )
+
+
+def _shop(server: Server, account: Account, names: dict[int, str]) -> NumberShop:
+    state = server.manager.observation(account.id).state
+    return NumberShop(account=account.id, owner=names.get(account.owner_id, ""), state=state)

@@ -1,0 +1,134 @@
+"""With whom a shop is shared, and what each of them may do with it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from shoal.accounts.account import Account
+from shoal.api.http.caller import Me, Origin, OwnAccount, TheServer, actor_of
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.requests import StaffBody
+from shoal.api.schemas.responses import RightWord, example, rfc3339, right_word
+from shoal.api.server import Server
+from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.authorization import Grant
+from shoal.auth.permission import Right
+from shoal.auth.users import User
+from shoal.errors import UnknownPerson
+
+routes = Routes(tags=["accounts"])
+
+Username = Annotated[str, Path(description="The person's user name.", max_length=200, examples=["ann"])]
+_ROW = {
+    "username": "ann", "right": "reply", "active": True, "since": "2026-01-02T03:04:05.000Z", "given_by": "user:admin",
+}  # fmt: skip
+
+
+class StaffShape(BaseModel):
+    """One person with whom the shop is shared. ``active``: they can sign in."""
+
+    model_config = example(**_ROW)
+    username: str
+    right: RightWord
+    active: bool
+    since: str
+    given_by: str
+
+
+class StaffList(BaseModel):
+    """Those with whom the shop is shared, the longest first. The owner is not among them."""
+
+    model_config = example(items=[_ROW], next=None)
+    items: list[StaffShape]
+    next: str | None = None
+
+
+class StaffRemoved(BaseModel):
+    """The person may do nothing with the shop. ``changed``: they might before."""
+
+    model_config = example(msg="removed", username="ann", changed=True)
+    msg: str = "removed"
+    username: str
+    changed: bool
+
+
+@routes.get("/cookies/{cid}/staff", summary="List with whom it is shared", responses=problems(401, 403, 404, 422, 503))
+async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
+    """Who else may do something with the account, and what. For its owner."""
+    people = {user.id: user for user in await server.users.list_users()}
+    grants = server.access.staff_of(account)
+    return StaffList(items=[_shape(grant, people[grant.user_id]) for grant in grants if grant.user_id in people])
+
+
+@routes.put(
+    "/cookies/{cid}/staff/{username}",
+    summary="Share an account",
+    responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
+)
+async def put_staff(
+    username: Username, body: StaffBody, me: Me, account: OwnAccount, server: TheServer, origin: Origin
+) -> StaffShape:
+    """Let a person read, reply for or operate the account, instead of what they might before. For its owner.
+
+    `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
+    switches, rules and settings. The cookie, the proxy, the removal and this list stay the owner's.
+    """
+    person = await _person(server, username)
+    right = Right.of(body.right)
+    changed = await server.access.give(account, person.id, right, given_by=actor_of(me))
+    if changed:
+        await _note(server, SecurityEvent.RIGHT_GIVEN, me, person, account, origin, right=right.word)
+    grant = next(grant for grant in server.access.staff_of(account) if grant.user_id == person.id)
+    return _shape(grant, person)
+
+
+@routes.delete(
+    "/cookies/{cid}/staff/{username}",
+    summary="Share an account no more",
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def delete_staff(
+    username: Username, me: Me, account: OwnAccount, server: TheServer, origin: Origin
+) -> StaffRemoved:
+    """Let a person do nothing more with the account. What they follow of it ends at once. For its owner."""
+    person = await _person(server, username)
+    changed = await server.access.take(account.id, person.id)
+    if changed:
+        await _note(server, SecurityEvent.RIGHT_TAKEN, me, person, account, origin)
+    return StaffRemoved(username=person.username, changed=changed)
+
+
+async def _person(server: Server, username: str) -> User:
+    """Who has that user name. Only owners of a shop can ask, and are answered plainly: they name colleagues."""
+    person = await server.users.by_name(username)
+    if person is None:
+        raise UnknownPerson("there is no such person")
+    return person
+
+
+async def _note(
+    server: Server, event: SecurityEvent, me: User, person: User, account: Account, origin: str, **facts: str
+) -> None:
+    await server.security_log.note(
+        event,
+        actor=actor_of(me),
+        user_id=person.id,
+        origin=origin,
+        account=account.id,
+        username=person.username,
+        **facts,
+    )
+
+
+def _shape(grant: Grant, person: User) -> StaffShape:
+    return StaffShape(
+        username=person.username,
+        right=right_word(grant.right),
+        active=person.active,
+        since=rfc3339(grant.since_ms),
+        given_by=grant.given_by,
+    )

@@ -1,0 +1,116 @@
+"""What runs here: versions, store, memory and how many accounts stand in which state."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections import Counter
+from typing import Literal
+
+import psutil
+from pydantic import BaseModel, Field
+
+from shoal import __version__
+from shoal.accounts.account import AccountState
+from shoal.api.http.caller import TheServer, WhoReads
+from shoal.api.http.openapi_errors import READING
+from shoal.api.http.routing import Routes
+from shoal.api.schemas.responses import example, rfc3339
+
+routes = Routes(tags=["system"])
+
+
+class StoreStatus(BaseModel):
+    """The database. Sizes in bytes; ``null``: it could not be read just now."""
+
+    kind: Literal["sqlite", "postgresql"]
+    version: str | None
+    schema_revision: str | None
+    size: int | None
+    free: int | None = Field(description="What is left on the disk of the data directory.")
+    waiting: int = Field(description="Writes that wait for the next group.")
+    degraded: bool = Field(description="Whether nothing is written until an unsettled commit is settled.")
+
+
+class ProcessStatus(BaseModel):
+    """This process. Memory in bytes; processor in percent of one core since the last look."""
+
+    memory: int
+    cpu_percent: float
+    threads: int
+    tasks: int = Field(description="Tasks of the event loop: some for each connected account.")
+
+
+class KeptDays(BaseModel):
+    """How many days what is kept."""
+
+    messages: int
+    changes: int
+    outcomes: int
+    states: int
+    security_log: int
+
+
+class SystemStatus(BaseModel):
+    """What runs here. ``accounts`` counts the caller's own accounts by state."""
+
+    model_config = example(
+        version="0.1.0", python="3.11.7", started_at="2026-01-01T00:00:00.000Z",
+        store={
+            "kind": "sqlite", "version": "3.45.1", "schema_revision": "0004", "size": 1_200_000,
+            "free": 20_000_000_000, "waiting": 0, "degraded": False,
+        },
+        process={"memory": 90_000_000, "cpu_percent": 1.5, "threads": 9, "tasks": 40},
+        kept_days={"messages": 90, "changes": 180, "outcomes": 180, "states": 30, "security_log": 180},
+        accounts={"running": 3, "stopped": 1},
+        readers=2,
+    )  # fmt: skip
+    version: str
+    python: str
+    started_at: str
+    store: StoreStatus
+    process: ProcessStatus
+    kept_days: KeptDays
+    accounts: dict[str, int]
+    readers: int = Field(description="Pages and scripts that follow what happens just now.")
+
+
+_process = psutil.Process()
+
+
+@routes.get("/system/status", summary="What runs here", responses=READING)
+async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
+    """Versions, the store, this process, and how many of your accounts stand in which state.
+
+    The database and the disk are asked once for all who ask meanwhile.
+    """
+    settings, manager = server.settings, server.manager
+    figures = await server.store_figures.result()
+    mine = (account.id for account in server.access.accounts_of(who))
+    states = Counter(manager.observation(account_id).state for account_id in mine)
+    with _process.oneshot():
+        memory, cpu, threads = _process.memory_info().rss, _process.cpu_percent(), _process.num_threads()
+    return SystemStatus(
+        version=__version__,
+        python=platform.python_version(),
+        started_at=rfc3339(server.started_at_ms),
+        store=StoreStatus(
+            kind="sqlite" if figures.kind == "sqlite" else "postgresql",
+            version=figures.version,
+            schema_revision=figures.schema,
+            size=figures.size,
+            free=figures.free,
+            waiting=figures.waiting,
+            degraded=figures.degraded,
+        ),
+        process=ProcessStatus(memory=memory, cpu_percent=cpu, threads=threads, tasks=len(asyncio.all_tasks())),
+        kept_days=KeptDays(
+            messages=settings.message_days,
+            changes=settings.journal_days,
+            outcomes=settings.op_days,
+            states=settings.state_history_days,
+            security_log=settings.security_log_days,
+        ),
+        accounts={state.value: states[state] for state in AccountState if states[state]},
+        readers=server.events.readers,
+    )

@@ -1,0 +1,141 @@
+"""Personal API tokens, for scripts: made by their person, shown once, and ended by them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from shoal.accounts.events import AccessChanged
+from shoal.api.http.caller import Me, Origin, TheServer, actor_of
+from shoal.api.http.openapi_errors import problems
+from shoal.api.http.routing import Routes
+from shoal.api.routes.invitations import NoStore
+from shoal.api.schemas.requests import NewTokenBody
+from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.auth.api_tokens import ApiToken
+from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.authorization import Principal
+from shoal.auth.permission import Right
+from shoal.clock import now_ms
+from shoal.errors import InvalidInput
+
+routes = Routes(tags=["tokens"])
+"""No ``ChangingRoute``: its answers would be kept, and a token is shown once."""
+
+Scope = Literal["read", "reply", "operate", "manage"]
+SCOPES: dict[Scope, Right] = {
+    "read": Right.READ, "reply": Right.REPLY, "operate": Right.OPERATE, "manage": Right.OWN,
+}  # fmt: skip
+_SCOPE_WORDS: dict[Right, Scope] = {right: word for word, right in SCOPES.items()}
+_TOKEN: dict[str, Any] = {
+    "id": 3, "name": "nightly report", "scope": "read", "accounts": ["my-shop"],
+    "created_at": "2026-01-02T03:04:05.000Z", "expires_at": "2026-04-02T03:04:05.000Z", "last_used_at": None,
+    "expired": False,
+}  # fmt: skip
+
+
+class TokenShape(BaseModel):
+    """What a token may do: ``accounts`` is null when it is for all shops of its person."""
+
+    model_config = example(**_TOKEN)
+    id: int
+    name: str
+    scope: Scope
+    accounts: list[str] | None
+    created_at: str
+    expires_at: str
+    last_used_at: str | None
+    expired: bool
+
+
+class TokenList(BaseModel):
+    """The caller's tokens, the newest first."""
+
+    model_config = example(items=[_TOKEN], next=None)
+    items: list[TokenShape]
+    next: str | None = None
+
+
+class NewTokenAnswer(TokenShape):
+    """The token, this once."""
+
+    model_config = example(token="shoal_wK3…", **_TOKEN)  # noqa: S106  an example
+    token: str
+
+
+class TokenRevoked(BaseModel):
+    """The token is over."""
+
+    model_config = example(msg="revoked", id=3)
+    msg: str = "revoked"
+    id: int
+
+
+@routes.get("/tokens", summary="List one's API tokens", responses=problems(401, 403, 503))
+async def get_tokens(server: TheServer, me: Me) -> TokenList:
+    """The caller's tokens, also those that have expired. The tokens themselves are never shown again."""
+    return TokenList(items=[_shape(token) for token in await server.api_tokens.list_of(me.id)])
+
+
+@routes.post("/tokens", summary="Make an API token", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Origin, _: NoStore) -> NewTokenAnswer:
+    """Make a token for a script: it may do what its scope says, and never more than its person.
+
+    `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
+    switches, rules and settings; `manage` does all that the person may do with shops. With `accounts` it is for these
+    shops only. No token may touch people, passwords, sign-ins, tokens or the security log.
+    """
+    who = Principal(user=me)
+    for account_id in body.accounts or ():
+        server.access.require(who, account_id, Right.READ)
+    token, made = await server.api_tokens.make(
+        me.id, body.name, SCOPES[body.scope], days=body.expires_days, only_accounts=body.accounts
+    )
+    await server.security_log.note(
+        SecurityEvent.TOKEN_MADE,
+        actor=actor_of(me),
+        user_id=me.id,
+        origin=origin,
+        token_id=made.id,
+        name=made.name,
+        scope=body.scope,
+    )
+    return NewTokenAnswer(token=token, **_shape(made).model_dump())
+
+
+@routes.delete("/tokens/{token_id}", summary="Revoke an API token", responses=problems(401, 403, 404, 422, 503))
+async def revoke_token(
+    token_id: Annotated[int, Path(description="The token's number.", ge=1, le=2**63 - 1, examples=[3])],
+    server: TheServer,
+    me: Me,
+    origin: Origin,
+) -> TokenRevoked:
+    """End a token for good. Streams that were opened with it end at once."""
+    revoked = await server.api_tokens.revoke(me.id, token_id)
+    if revoked is None:
+        raise InvalidInput("there is no such token", code="unknown_token")
+    server.events.publish(AccessChanged(user_id=me.id))
+    await server.security_log.note(
+        SecurityEvent.TOKEN_REVOKED,
+        actor=actor_of(me),
+        user_id=me.id,
+        origin=origin,
+        token_id=revoked.id,
+        name=revoked.name,
+    )
+    return TokenRevoked(id=revoked.id)
+
+
+def _shape(token: ApiToken) -> TokenShape:
+    return TokenShape(
+        id=token.id,
+        name=token.name,
+        scope=_SCOPE_WORDS[token.scope],
+        accounts=None if token.only_accounts is None else sorted(token.only_accounts),
+        created_at=rfc3339(token.created_at_ms),
+        expires_at=rfc3339(token.expires_at_ms),
+        last_used_at=maybe_rfc3339(token.last_used_ms),
+        expired=token.expires_at_ms <= now_ms(),
+    )

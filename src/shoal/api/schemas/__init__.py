@@ -1,0 +1,1 @@
+"""The JSON that callers send and receive."""

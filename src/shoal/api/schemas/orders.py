@@ -1,0 +1,272 @@
+"""What orders look like: the row, its acts, its time line, and what stands in the owner's way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from shoal.api.language import Language
+from shoal.api.order_advice import ORDER_ADVICE
+from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.orders.order_status import OrderProblem, OrderStatus
+from shoal.orders.order_store import Act, Intent, IntentState, Order, OrderEvent
+
+PAGE_OF_ORDER = "https://www.goofish.com/order-detail?orderId={}&role=seller"
+"""Where an owner sees an order on the site."""
+
+_LINE = {
+    "at": "2026-01-02T03:04:05.120Z", "site_at": "2026-01-02T03:04:05.000Z", "source": "card",
+    "status": "pending_ship", "act": "", "outcome": "", "words": "我已付款，等待你发货",
+}  # fmt: skip
+ORDER_EXAMPLE: dict[str, Any] = {
+    "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "buyer_id": "2200000000099",
+    "buyer_name": "buyer", "chat_id": "59000001", "status": "pending_ship", "amount": "19.90", "quantity": "1",
+    "spec_name": "", "spec_value": "", "group_price": False,
+    "problem": {
+        "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
+        "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。",
+    },
+    "created_at": "2026-01-02T03:04:05.120Z", "updated_at": "2026-01-02T03:04:06.020Z",
+}  # fmt: skip
+FULL_EXAMPLE: dict[str, Any] = {
+    **ORDER_EXAMPLE,
+    "url": PAGE_OF_ORDER.format("4500000000000000001"),
+    "acts": [
+        {
+            "act": "paid_message", "state": "failed", "detail": "CSI_FORBID", "since": "2026-01-02T03:04:05.120Z",
+            "settled_at": "2026-01-02T03:04:06.020Z",
+        }
+    ],
+    "timeline": [_LINE],
+}  # fmt: skip
+
+
+class OrderStatusShape(StrEnum):
+    """How an order stands."""
+
+    UNKNOWN = "unknown"
+    PROCESSING = "processing"
+    GROUP_PENDING = "group_pending"
+    PENDING_SHIP = "pending_ship"
+    SHIPPED = "shipped"
+    REFUNDING = "refunding"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+    @property
+    def stored(self) -> OrderStatus:
+        """As the order book has it."""
+        return OrderStatus.UNKNOWN if self is OrderStatusShape.UNKNOWN else OrderStatus(self.value)
+
+
+class ProblemShape(BaseModel):
+    """What keeps an order from being served, and what its owner can do."""
+
+    code: OrderProblem
+    detail: str
+    do: str
+
+
+class OrderShape(BaseModel):
+    """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
+
+    ``buyer_name`` is that of the chat; empty when nothing was said there.
+    """
+
+    account: str
+    order_id: str
+    item_id: str | None
+    buyer_id: str
+    buyer_name: str
+    chat_id: str
+    status: OrderStatusShape
+    amount: str
+    quantity: str
+    spec_name: str
+    spec_value: str
+    group_price: bool
+    problem: ProblemShape | None
+    created_at: str
+    updated_at: str
+
+
+class OrderList(BaseModel):
+    """Orders, newest first."""
+
+    model_config = example(items=[ORDER_EXAMPLE], next=None)
+    items: list[OrderShape]
+    next: str | None
+
+
+class ActShape(BaseModel):
+    """One irreversible act. ``detail`` is the site's reason, or a word of ours."""
+
+    act: Act
+    state: IntentState
+    detail: str
+    since: str
+    settled_at: str | None
+
+
+class LineShape(BaseModel):
+    """One line of the time line: news (``status``, in the site's ``words``), or an act with its outcome.
+
+    ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a person.
+    ``site_at`` is the site's own time, where it said one.
+    """
+
+    at: str
+    site_at: str | None
+    source: str
+    status: str
+    act: str
+    outcome: str
+    words: str
+
+
+class FullOrder(OrderShape):
+    """One order with everything that is known of it; ``url`` is its page on the site."""
+
+    model_config = example(**FULL_EXAMPLE)
+    url: str
+    acts: list[ActShape]
+    timeline: list[LineShape]
+
+
+class CompatOrder(BaseModel):
+    """One order as the older system had it; times are UTC. The last two are ours."""
+
+    order_id: str
+    item_id: str
+    buyer_id: str
+    spec_name: str
+    spec_value: str
+    quantity: str
+    amount: str
+    order_status: str
+    cookie_id: str
+    created_at: str
+    updated_at: str
+    chat_id: str
+    problem: str
+
+
+class CompatOrders(BaseModel):
+    """Orders, newest first."""
+
+    model_config = example(
+        success=True,
+        data=[
+            {
+                "order_id": "4500000000000000001", "item_id": "700000000001", "buyer_id": "2200000000099",
+                "spec_name": "", "spec_value": "", "quantity": "1", "amount": "19.90", "order_status": "pending_ship",
+                "cookie_id": "my-shop", "created_at": "2026-01-02 03:04:05", "updated_at": "2026-01-02 03:04:06",
+                "chat_id": "59000001", "problem": "",
+            }
+        ],
+    )  # fmt: skip
+    success: bool = True
+    data: list[CompatOrder]
+
+
+def order_shape(order: Order, buyer_name: str, reasons: str, language: Language) -> OrderShape:
+    """One order as JSON. ``reasons``: the detail of the act that is in the way."""
+    return OrderShape(**_facts(order, buyer_name, reasons, language))
+
+
+def full_order(
+    order: Order, buyer_name: str, intents: Sequence[Intent], events: Sequence[OrderEvent], language: Language
+) -> FullOrder:
+    """One order with its acts and its time line."""
+    acts = [
+        ActShape(
+            act=Act(intent.action),
+            state=intent.state,
+            detail=intent.detail,
+            since=rfc3339(intent.created_at_ms),
+            settled_at=maybe_rfc3339(intent.settled_at_ms),
+        )
+        for intent in intents
+    ]
+    return FullOrder(
+        **_facts(order, buyer_name, reason_of(intents), language),
+        url=PAGE_OF_ORDER.format(order.order_id),
+        acts=acts,
+        timeline=[_line(event) for event in events],
+    )
+
+
+def reason_of(intents: Sequence[Intent]) -> str:
+    """The detail of the first act that is in the way."""
+    in_the_way = (IntentState.FAILED, IntentState.UNCERTAIN)
+    return next((intent.detail for intent in intents if intent.state in in_the_way), "")
+
+
+def compat_order(order: Order) -> CompatOrder:
+    """One order as the older system had it."""
+    status = OrderStatus(order.status)
+    known = {OrderStatus.UNKNOWN: "unknown", OrderStatus.GROUP_PENDING: "processing"}
+    return CompatOrder(
+        order_id=order.order_id,
+        item_id=order.item_id or "",
+        buyer_id=order.buyer_id,
+        spec_name=order.spec_name,
+        spec_value=order.spec_value,
+        quantity=order.quantity,
+        amount=order.amount,
+        order_status=known.get(status, status.value),
+        cookie_id=order.account_id,
+        created_at=_sqlite_time(order.created_at_ms),
+        updated_at=_sqlite_time(order.updated_at_ms),
+        chat_id=order.chat_id,
+        problem=order.problem,
+    )
+
+
+def _facts(order: Order, buyer_name: str, reason: str, language: Language) -> dict[str, Any]:
+    return {
+        "account": order.account_id,
+        "order_id": order.order_id,
+        "item_id": order.item_id,
+        "buyer_id": order.buyer_id,
+        "buyer_name": buyer_name,
+        "chat_id": order.chat_id,
+        "status": OrderStatusShape(order.status or "unknown"),
+        "amount": order.amount,
+        "quantity": order.quantity,
+        "spec_name": order.spec_name,
+        "spec_value": order.spec_value,
+        "group_price": order.group_price,
+        "problem": _problem(order, reason, language),
+        "created_at": rfc3339(order.created_at_ms),
+        "updated_at": rfc3339(order.updated_at_ms),
+    }
+
+
+def _problem(order: Order, reason: str, language: Language) -> ProblemShape | None:
+    if not order.problem:
+        return None
+    code = OrderProblem(order.problem)
+    params = {"reason": reason, "item": order.item_id or "?", "url": PAGE_OF_ORDER.format(order.order_id)}
+    advice = ORDER_ADVICE[code]
+    return ProblemShape(code=code, detail=advice.detail(language, params), do=advice.do(language, params))
+
+
+def _line(event: OrderEvent) -> LineShape:
+    return LineShape(
+        at=rfc3339(event.at_ms),
+        site_at=maybe_rfc3339(event.site_at_ms),
+        source=event.source,
+        status=event.status,
+        act=event.act,
+        outcome=event.outcome,
+        words=event.words,
+    )
+
+
+def _sqlite_time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

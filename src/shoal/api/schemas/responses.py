@@ -1,0 +1,271 @@
+"""What answers look like: accounts, changes, journal entries and messages as JSON. Never a cookie."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.undo import can_undo
+from shoal.api.schemas.op_ids import shown_op_id
+from shoal.auth.permission import Right
+from shoal.xianyu.proxy import shown_proxy
+
+_LAST_MS = 253_402_300_799_999
+"""The last moment that RFC 3339 can write."""
+
+
+RightWord = Literal["read", "reply", "operate", "own"]
+_RIGHT_WORDS: dict[Right, RightWord] = {
+    Right.READ: "read", Right.REPLY: "reply", Right.OPERATE: "operate", Right.OWN: "own",
+}  # fmt: skip
+
+
+def rfc3339(at_ms: int) -> str:
+    """A moment as text, in UTC; what somebody says of a later year is written as the last one."""
+    return (
+        datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def maybe_rfc3339(at_ms: int | None) -> str | None:
+    """A moment that may not have come yet."""
+    return None if at_ms is None else rfc3339(at_ms)
+
+
+def etag(generation: int) -> str:
+    """The version of everything an owner wants of an account."""
+    return f'"g{generation}"'
+
+
+def etag_of(account: Account) -> str:
+    """The version of the account as it is now."""
+    return etag(account.generation)
+
+
+def example(**body: Any) -> ConfigDict:
+    """The settings of an answer's model, with its example."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
+class ChangeFacts(BaseModel):
+    """Stands in every answer to a change."""
+
+    changed: bool
+    generation: int
+    rev: int
+    state: AccountState
+    op_id: str
+
+
+CHANGE_EXAMPLE: dict[str, Any] = {
+    "changed": True, "generation": 7, "rev": 120, "state": "running", "op_id": "7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41",
+}  # fmt: skip
+
+
+class DesiredBody(BaseModel):
+    """What the owner wants."""
+
+    enabled: bool
+    auto_confirm: bool
+    remark: str
+    pause_duration: int
+    debounce_seconds: float | None
+    buyer_replies_per_hour: int | None
+    shop_replies_per_minute: int | None
+    paid_message: str
+    free_shipping: bool
+    default_reply_enabled: bool
+    default_reply: str
+    default_reply_once: bool
+    timezone: str
+    proxy: str
+    """Without user name and password; empty for a direct connection."""
+    keyword_count: int
+    item_count: int
+
+
+class ObservedBody(BaseModel):
+    """What is happening."""
+
+    detail: str
+    crash_loop: bool
+    parked_reason: str
+    parked_since: str | None
+    connected_at: str | None
+    last_heartbeat_at: str | None
+    last_message_at: str | None
+
+
+class AccountBody(BaseModel):
+    """One account: wish and fact side by side."""
+
+    model_config = example(
+        id="my-shop", owner_id=1, unb="2200000000001", remark="", fingerprint="1f0e9a3c", enabled=True,
+        cookie_expires_at="2026-02-01T00:00:00.000Z",
+        state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
+        action_text="",
+        generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
+        answers="messages", right="own",
+        desired={
+            "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
+            "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
+            "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
+            "default_reply_once": False, "timezone": "", "proxy": "http://***@proxy.example.com:8080",
+            "keyword_count": 2, "item_count": 0,
+        },
+        observed={
+            "detail": "", "crash_loop": False, "parked_reason": "", "parked_since": None,
+            "connected_at": "2026-01-02T03:04:05.000Z", "last_heartbeat_at": "2026-01-02T03:10:05.000Z",
+            "last_message_at": None,
+        },
+    )  # fmt: skip
+    id: str
+    owner_id: int
+    unb: str
+    remark: str
+    fingerprint: str
+    cookie_expires_at: str | None
+    """A guess, from the cookie's own fields where it carries one."""
+    enabled: bool
+    state: AccountState
+    reason: str
+    since: str
+    next_attempt_at: str | None
+    action_url: str
+    """Where the owner must act: a page of the site over HTTPS, which may be shown as a link."""
+    action_text: str
+    """The same where the site named what is not known as a page of its own: to be read, and not to be opened."""
+    generation: int
+    observed_generation: int
+    rev: int
+    stale: bool
+    created_at: str
+    answers: Answers
+    """What it can answer while it runs: messages of buyers, paid orders only, or nothing at all."""
+    right: RightWord
+    """What the reader may do with it."""
+    desired: DesiredBody
+    observed: ObservedBody
+
+
+def right_word(right: Right | None) -> RightWord:
+    """A right as answers write it."""
+    return _RIGHT_WORDS[right or Right.READ]
+
+
+def account_body(manager: CookieManager, account: Account, right: Right | None) -> AccountBody:
+    """Everything that may be shown of an account, to somebody who may do that with it."""
+    seen = manager.observation(account.id)
+    link, text = manager.site_pages.split(seen.action_url)
+    return AccountBody(
+        id=account.id,
+        owner_id=account.owner_id,
+        unb=account.unb,
+        remark=account.remark,
+        fingerprint=account.fingerprint,
+        cookie_expires_at=maybe_rfc3339(account.login_ends_at_ms),
+        enabled=account.enabled,
+        state=seen.state,
+        reason=seen.reason,
+        since=rfc3339(seen.since_ms),
+        next_attempt_at=maybe_rfc3339(seen.next_attempt_at_ms),
+        action_url=link,
+        action_text=text,
+        generation=account.generation,
+        observed_generation=seen.observed_generation,
+        rev=account.rev,
+        stale=manager.is_stale(account.id),
+        created_at=rfc3339(account.created_at_ms),
+        answers=account.answers,
+        right=right_word(right),
+        desired=desired_body(account),
+        observed=_observed(seen),
+    )
+
+
+def desired_body(account: Account) -> DesiredBody:
+    """What the owner wants, but the rules and items, which are counted."""
+    return DesiredBody(
+        enabled=account.enabled,
+        auto_confirm=account.auto_confirm,
+        remark=account.remark,
+        pause_duration=account.pause_duration,
+        debounce_seconds=account.debounce_seconds,
+        buyer_replies_per_hour=account.buyer_replies_per_hour,
+        shop_replies_per_minute=account.shop_replies_per_minute,
+        paid_message=account.paid_message,
+        free_shipping=account.free_shipping,
+        default_reply_enabled=account.default_reply_enabled,
+        default_reply=account.default_reply,
+        default_reply_once=account.default_reply_once,
+        timezone=account.timezone,
+        proxy=shown_proxy(account.proxy),
+        keyword_count=len(account.keywords),
+        item_count=len(account.items),
+    )
+
+
+def _observed(seen: Observation) -> ObservedBody:
+    return ObservedBody(
+        detail=seen.detail,
+        crash_loop=seen.crash_loop,
+        parked_reason=seen.parked_reason,
+        parked_since=maybe_rfc3339(seen.parked_since_ms),
+        connected_at=maybe_rfc3339(seen.connected_at_ms),
+        last_heartbeat_at=maybe_rfc3339(seen.last_heartbeat_at_ms),
+        last_message_at=maybe_rfc3339(seen.last_message_at_ms),
+    )
+
+
+class ItemShape(BaseModel):
+    """What is set for one item."""
+
+    item_id: str
+    reply: str
+    paid_message: str
+    nothing_to_send: bool
+
+
+def item_shape(item: ItemSetting) -> ItemShape:
+    """One item's settings as JSON."""
+    return ItemShape(
+        item_id=item.item_id, reply=item.reply, paid_message=item.paid_message, nothing_to_send=item.nothing_to_send
+    )
+
+
+class HistoryRow(BaseModel):
+    """One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
+
+    ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
+    ``undoable``: it is of a kind that can be undone; whether it was changed again since, a preview of the undo tells.
+    """
+
+    rev: int
+    generation: int
+    changes: dict[str, Any]
+    actor: str
+    op_id: str
+    at: str
+    origin: str
+    undoable: bool
+
+
+def history_row(entry: JournalEntry, account: Account | None) -> HistoryRow:
+    """A journal entry as JSON. ``account``: the one that has its id now, if any."""
+    return HistoryRow(
+        rev=entry.rev,
+        generation=entry.generation,
+        changes=entry.changes,
+        actor=entry.actor,
+        op_id=shown_op_id(entry.op_id),
+        at=rfc3339(entry.at_ms),
+        origin=entry.origin,
+        undoable=can_undo(entry, account),
+    )

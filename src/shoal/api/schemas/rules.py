@@ -1,0 +1,304 @@
+"""A rule as JSON, both ways: what callers send and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Header
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+
+from shoal.api.language import Language, language_of
+from shoal.api.schemas.requests import Text
+from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
+from shoal.messages.rule_hits import Hits
+from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
+from shoal.rules.rule_edits import Edits
+from shoal.rules.rule_lint import RuleWarning, WarningCode
+from shoal.rules.schedule import EVERY_DAY
+
+
+async def language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:
+    """The language that the caller reads."""
+    return language_of(accept_language)
+
+
+TheLanguage = Annotated[Language, Depends(language)]
+
+RULE_EXAMPLE: dict[str, Any] = {
+    "words": ["包邮", "邮费"], "word_mode": "any", "match_mode": "contains", "item_ids": [], "priority": 0,
+    "schedule": [{"weekdays": [1, 2, 3, 4, 5], "start": "09:00", "end": "18:00"}],
+    "parts": [{"text": "全国包邮"}], "delay_seconds": [1.0, 3.0], "cooldown_seconds": 60, "active": True,
+}  # fmt: skip
+_SHOWN: dict[str, Any] = {
+    **RULE_EXAMPLE, "id": "5f2b9c0d1e3a4b6c", "parts": [{"text": "全国包邮", "image_url": ""}],
+    "hits": 12, "last_hit_at": "2026-01-02T03:04:05.000Z",
+}  # fmt: skip
+_WARNING: dict[str, Any] = {
+    "rule_id": "5f2b9c0d1e3a4b6c", "code": "never_fires", "before": "0a1b2c3d4e5f6071", "word": "",
+    "detail": "这条规则永远不会生效：规则“包邮”总是先匹配。请调整顺序，或删除其中一条",
+}  # fmt: skip
+
+
+class SpanBody(BaseModel):
+    """Hours on some weekdays (Monday is 1), by the shop's clock. An end not after the start lies on the next day."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    weekdays: list[int] = Field(default_factory=lambda: list(EVERY_DAY), max_length=7)
+    start: Text = "00:00"
+    end: Text = "24:00"
+
+
+class PartBody(BaseModel):
+    """One message: a text (with variables in braces) or the address of a picture."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    text: Text = ""
+    image_url: Text = ""
+
+
+class RuleBody(BaseModel):
+    """A new rule. Only its words are needed; without parts it says nothing when it fires."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", json_schema_extra={"examples": [RULE_EXAMPLE]}, hide_input_in_errors=True
+    )
+    words: list[Text]
+    word_mode: Literal["any", "all"] = "any"
+    match_mode: Literal["contains", "exact", "whole_word", "regex"] = "contains"
+    item_ids: list[Text] = Field(default_factory=list)
+    priority: int = 0
+    schedule: list[SpanBody] = Field(default_factory=list)
+    parts: list[PartBody] = Field(default_factory=list)
+    delay_seconds: list[float] = Field(default_factory=lambda: [0.0, 0.0], min_length=2, max_length=2)
+    cooldown_seconds: int = 0
+    active: bool = True
+
+
+class RuleChangesBody(RuleBody):
+    """Some fields of a rule; those left out stay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 10, "active": False}]})
+    words: list[Text] = Field(default_factory=list)
+
+
+class KnownRuleBody(RuleBody):
+    """A rule with an id: one that is known is edited, another one is made. What was read may be sent back."""
+
+    model_config = ConfigDict(
+        extra="ignore", json_schema_extra={"examples": [{**RULE_EXAMPLE, "id": "5f2b9c0d1e3a4b6c"}]}
+    )
+    id: Text = ""
+
+
+class RulesBody(BaseModel):
+    """Every rule, in the order in which they are to be asked. They are checked by ``sliced_bodies.checked``."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        json_schema_extra={"examples": [{"rules": [RULE_EXAMPLE]}]},
+        hide_input_in_errors=True,
+    )
+    rules: Annotated[list[KnownRuleBody], SkipValidation]
+
+
+class OrderBody(BaseModel):
+    """The ids of every rule, in the order in which they are to be asked; ``priorities`` are the new ones of some."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", json_schema_extra={"examples": [{"ids": ["5f2b9c0d1e3a4b6c"]}]}
+    )
+    ids: list[Text]
+    priorities: dict[Text, int] = Field(default_factory=dict)
+
+
+MOST_EDITS = 500
+"""So many edits are shown in full."""
+
+
+def edits_shown(edits: Edits, hits: Mapping[str, Hits]) -> dict[str, Any]:
+    """The fields of ``RulesReplaced`` that tell of edits."""
+    rows: Iterator[RuleEdit] = chain(
+        (RuleEdit(before=None, after=rule_shape(rule, hits)) for rule in edits.added),
+        (RuleEdit(before=rule_shape(rule, hits), after=None) for rule in edits.removed),
+        (RuleEdit(before=rule_shape(old, hits), after=rule_shape(new, hits)) for old, new in edits.edited),
+    )
+    return {
+        "edits": list(islice(rows, MOST_EDITS)),
+        "added": len(edits.added),
+        "removed": len(edits.removed),
+        "edited": len(edits.edited),
+        "unchanged": edits.unchanged,
+    }
+
+
+def values_of(body: RuleBody) -> dict[str, Any]:
+    """The fields that were sent, as ``rule_edits`` takes them."""
+    values = body.model_dump(include=body.model_fields_set - {"id"})
+    if "parts" in values:
+        values["parts"] = [{name: value for name, value in part.items() if value} for part in values["parts"]]
+    return values
+
+
+class SpanShape(BaseModel):
+    """Hours on some weekdays, by the shop's clock."""
+
+    weekdays: list[int]
+    start: str
+    end: str
+
+
+class PartShape(BaseModel):
+    """One message."""
+
+    text: str
+    image_url: str
+
+
+class RuleShape(BaseModel):
+    """One rule, how often it fired and when last."""
+
+    model_config = example(**_SHOWN)
+    id: str
+    words: list[str]
+    word_mode: WordMode
+    match_mode: MatchMode
+    item_ids: list[str]
+    priority: int
+    schedule: list[SpanShape]
+    parts: list[PartShape]
+    delay_seconds: list[float]
+    cooldown_seconds: int
+    active: bool
+    hits: int
+    last_hit_at: str | None
+
+
+def rule_shape(rule: Rule, hits: Mapping[str, Hits]) -> RuleShape:
+    """One rule as JSON."""
+    fired = hits.get(rule.id)
+    return RuleShape(
+        id=rule.id,
+        words=list(rule.words),
+        word_mode=rule.word_mode,
+        match_mode=rule.match_mode,
+        item_ids=list(rule.item_ids),
+        priority=rule.priority,
+        schedule=[SpanShape(weekdays=list(span.weekdays), start=span.start, end=span.end) for span in rule.schedule],
+        parts=[PartShape(text=part.text, image_url=part.image_url) for part in rule.parts],
+        delay_seconds=list(rule.delay_seconds),
+        cooldown_seconds=rule.cooldown_seconds,
+        active=rule.active,
+        hits=fired.count if fired else 0,
+        last_hit_at=rfc3339(fired.last_ms) if fired else None,
+    )
+
+
+class WarningShape(BaseModel):
+    """A rule, or one of its words, that can never fire, and the rule that always comes before it; or a variable in its
+    answer that nobody knows (``before`` is empty then).
+    """
+
+    model_config = example(**_WARNING)
+    rule_id: str
+    code: WarningCode
+    before: str
+    word: str
+    detail: str
+
+
+_WARNINGS = {
+    (
+        WarningCode.NEVER_FIRES,
+        Language.ZH,
+    ): "这条规则永远不会生效：规则“{before}”总是先匹配。请调整顺序，或删除其中一条",
+    (WarningCode.NEVER_FIRES, Language.EN): (
+        "This rule never fires: the rule “{before}” always comes first. Change their order, or remove one of them."
+    ),
+    (WarningCode.WORD_NEVER_FIRES, Language.ZH): "词“{word}”不起作用：规则“{before}”总是先匹配",
+    (WarningCode.WORD_NEVER_FIRES, Language.EN): (
+        "The word “{word}” does nothing: the rule “{before}” always answers it first."
+    ),
+    (WarningCode.UNKNOWN_VARIABLE, Language.ZH): "回复中的“{word}”不是变量，会原样发给买家。可用的变量：{variables}",
+    (WarningCode.UNKNOWN_VARIABLE, Language.EN): (
+        "“{word}” in the answer is no variable and is sent as it stands. There are {variables}."
+    ),
+}
+
+
+def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoken: Language) -> list[WarningShape]:
+    """Warnings about these rules as JSON, with a sentence each."""
+    names = {rule.id: rule.keyword for rule in rules}
+    return [
+        WarningShape(
+            rule_id=warning.rule_id,
+            code=warning.code,
+            before=warning.before,
+            word=warning.word,
+            detail=_WARNINGS[warning.code, spoken].format_map(
+                {
+                    "before": names.get(warning.before, warning.before),
+                    "word": warning.word,
+                    "variables": " ".join(f"{{{name}}}" for name in VARIABLES),
+                }
+            ),
+        )
+        for warning in warnings
+    ]
+
+
+class RuleList(BaseModel):
+    """Rules in the order in which they are asked, with the warnings about them."""
+
+    model_config = example(items=[_SHOWN], warnings=[_WARNING], next=None)
+    items: list[RuleShape]
+    warnings: list[WarningShape]
+    next: str | None
+
+
+class RuleChanged(ChangeFacts):
+    """The rule as it is now (null when somebody removed it since), with the warnings about it."""
+
+    model_config = example(rule=_SHOWN, warnings=[], **CHANGE_EXAMPLE)
+    rule: RuleShape | None
+    warnings: list[WarningShape]
+
+
+class RuleRemoved(ChangeFacts):
+    """The rule is gone."""
+
+    model_config = example(msg="removed", **CHANGE_EXAMPLE)
+    msg: str = "removed"
+
+
+class RulesOrdered(ChangeFacts):
+    """The ids of the rules in the order in which they are asked now, with the warnings about them."""
+
+    model_config = example(ids=["5f2b9c0d1e3a4b6c"], warnings=[], **CHANGE_EXAMPLE)
+    ids: list[str]
+    warnings: list[WarningShape]
+
+
+class RuleEdit(BaseModel):
+    """What becomes of one rule: `before` is null for a new one, `after` for one that goes."""
+
+    before: RuleShape | None
+    after: RuleShape | None
+
+
+class RulesReplaced(ChangeFacts):
+    """What was replaced, or what would be (``dry_run``): how many rules differ, and the first 500 of these."""
+
+    model_config = example(
+        dry_run=False, edits=[{"before": None, "after": _SHOWN}], added=1, removed=0, edited=0, unchanged=3,
+        warnings=[], **CHANGE_EXAMPLE,
+    )  # fmt: skip
+    dry_run: bool
+    edits: list[RuleEdit]
+    added: int
+    removed: int
+    edited: int
+    unchanged: int
+    warnings: list[WarningShape]

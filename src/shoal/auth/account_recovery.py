@@ -1,0 +1,83 @@
+"""What who owns the machine may do for somebody locked out: beside a server that runs, or without one.
+
+It works on the database itself, in one short transaction. Whoever may do so can read everything anyhow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, delete, select
+
+from shoal.auth.audit_log import Note, SecurityEvent, add_note
+from shoal.auth.passwords import Passwords, made_up_password
+from shoal.auth.totp import forget_factor
+from shoal.auth.users import replace_password
+from shoal.clock import now_ms
+from shoal.config import Settings
+from shoal.errors import ConfigError
+from shoal.rules.folding import folded
+from shoal.storage.database import Database
+from shoal.storage.schema import sessions, users
+
+ACTOR: Final = "machine"
+"""Who acts in the security log: somebody at the machine itself."""
+ORIGIN: Final = "shell"
+
+
+async def reset_password(settings: Settings, username: str) -> str:
+    """Give somebody a made-up password, and end their sessions; returns it, this once.
+
+    Raises ``ConfigError`` when there is no such person or no database of this program, and ``StoreError``.
+    """
+    password = made_up_password()
+    passwords = Passwords()
+    hashed = await passwords.new(password)
+    await passwords.close()
+
+    def job(connection: Connection) -> None:
+        user_id = _find(connection, username)
+        replace_password(connection, user_id, hashed, now_ms=now_ms())
+        _note(connection, SecurityEvent.PASSWORD_CHANGED, user_id)
+
+    _database(settings).write_beside(job)
+    return password
+
+
+def reset_totp(settings: Settings, username: str) -> bool:
+    """Take somebody's second factor away, and end their sessions. False: it was off. Raises as ``reset_password``."""
+
+    def job(connection: Connection) -> bool:
+        user_id = _find(connection, username)
+        was_on = forget_factor(connection, user_id)
+        connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+        if was_on:
+            _note(connection, SecurityEvent.TOTP_OFF, user_id)
+        return was_on
+
+    return _database(settings).write_beside(job)
+
+
+def _database(settings: Settings) -> Database:
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    return Database(Path(settings.data_dir), url=url)
+
+
+def _find(connection: Connection, username: str) -> int:
+    user_id = connection.scalar(select(users.c.id).where(users.c.name_key == folded(username.strip())))
+    if user_id is None:
+        names = ", ".join(connection.scalars(select(users.c.username).order_by(users.c.id)).all())
+        raise ConfigError(f"there is nobody called {username} in this database; there are: {names}")
+    return int(user_id)
+
+
+def _note(connection: Connection, kind: SecurityEvent, user_id: int) -> None:
+    now = now_ms()
+    add_note(
+        connection,
+        Note(
+            kind=kind.value, actor=ACTOR, user_id=user_id, origin=ORIGIN, outcome="ok", account_id=None, facts={},
+            at_ms=now, last_at_ms=now,
+        ),
+    )  # fmt: skip

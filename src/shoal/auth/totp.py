@@ -1,0 +1,195 @@
+"""The second factor: codes of an app by the clock (TOTP, RFC 6238), and recovery codes for when the app is gone.
+
+The app's seed is sealed by the vault. Each code counts once, also when two processes are asked at the same time: the
+30 s step of a code that was taken only ever grows. Recovery codes are stored as hashes, and a used one is deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import pyotp
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from shoal.auth.user_replica import PeopleStore
+from shoal.auth.users import User
+from shoal.clock import now_ms
+from shoal.errors import Conflict, Forbidden, UnknownPerson
+from shoal.storage.schema import recovery_codes, users
+from shoal.storage.vault import Vault
+
+ISSUER: Final = "Shoal"
+STEP_SECONDS: Final = 30
+STEPS_ASIDE: Final = 1
+"""How many steps the clock of a phone may be ahead or behind."""
+RECOVERY_CODES: Final = 10
+MAX_CODE_CHARACTERS: Final = 64
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+_GROUPS, _GROUP_CHARACTERS = 4, 4
+_DIGITS: Final = re.compile(r"[0-9]{6}")
+_SEED_COLUMN: Final = "users.totp"
+_NEW_SEED_COLUMN: Final = "users.new_totp"
+
+
+class Factor(StrEnum):
+    """By what a code was right."""
+
+    TOTP = "totp"
+    RECOVERY = "recovery_code"
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What an app must know, in its two forms: to be typed, and as the address of a QR code."""
+
+    secret: str
+    uri: str
+
+
+class SecondFactor:
+    """Sets second factors up, checks their codes, takes them away."""
+
+    def __init__(self, database: PeopleStore, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._vault = vault
+        self._now_ms = now_ms
+
+    async def begin(self, user: User) -> Seed:
+        """A new seed, shown this once. It counts when a code of it was told. Raises ``Conflict`` (``totp_on``)."""
+        secret = pyotp.random_base32()
+        sealed = self._vault.seal(secret, column=_NEW_SEED_COLUMN, user_id=user.id)
+        statement = update(users).where(users.c.id == user.id, users.c.totp_sealed.is_(None))
+        begun = await self._database.write(
+            lambda connection: connection.execute(statement.values(new_totp_sealed=sealed)).rowcount
+        )
+        if not begun:
+            raise Conflict("the second factor is on already", code="totp_on")
+        return Seed(secret, pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=ISSUER))
+
+    async def confirm(self, user_id: int, code: str) -> list[str]:
+        """Switch it on by a code of the new seed; returns the recovery codes, this once.
+
+        Raises ``Conflict`` (``totp_on``, ``totp_not_begun``) and ``Forbidden`` (``wrong_totp``).
+        """
+        codes = _new_codes()
+
+        def job(connection: Connection) -> None:
+            columns = (users.c.totp_sealed, users.c.new_totp_sealed, users.c.totp_step)
+            row = connection.execute(select(*columns).where(_is(user_id))).first()
+            if row is None:
+                raise UnknownPerson("there is no such person")
+            if row.totp_sealed is not None:
+                raise Conflict("the second factor is on already", code="totp_on")
+            if row.new_totp_sealed is None:
+                raise Conflict("no second factor was begun", code="totp_not_begun")
+            secret = self._vault.open(row.new_totp_sealed, column=_NEW_SEED_COLUMN, user_id=user_id)
+            step = self._step_of(secret, _typed(code))
+            if step is None or step <= row.totp_step:  # a used code counts for no later seed either
+                raise Forbidden("this is not the code of now", code="wrong_totp/again")
+            sealed = self._vault.seal(secret, column=_SEED_COLUMN, user_id=user_id)
+            values = {"totp_sealed": sealed, "new_totp_sealed": None, "totp_step": step}
+            connection.execute(update(users).where(_is(user_id)).values(**values))
+            _replace_codes(connection, user_id, codes)
+
+        await self._database.write(job)
+        return codes
+
+    async def accept(self, user_id: int, code: str) -> Factor | None:
+        """Whether a code is right, by which factor; it never is again. ``None``: it is not, or was used before."""
+        typed = _typed(code)
+        if _DIGITS.fullmatch(typed):
+            return Factor.TOTP if await self._accept_totp(user_id, typed) else None
+        statement = delete(recovery_codes).where(
+            recovery_codes.c.user_id == user_id, recovery_codes.c.code_hash == _code_hash(user_id, typed)
+        )
+        used = await self._database.write(lambda connection: connection.execute(statement).rowcount)
+        return Factor.RECOVERY if used else None
+
+    async def _accept_totp(self, user_id: int, typed: str) -> bool:
+        query = select(users.c.totp_sealed).where(_is(user_id))
+        sealed = await self._database.read(lambda connection: connection.scalar(query))
+        if sealed is None:
+            return False
+        step = self._step_of(self._vault.open(sealed, column=_SEED_COLUMN, user_id=user_id), typed)
+        if step is None:
+            return False
+        statement = update(users).where(_is(user_id), users.c.totp_step < step).values(totp_step=step)
+        # While the database takes no writes the step is kept in memory: nobody uses the code again there either.
+        return await self._database.write_through(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def renew_recovery_codes(self, user_id: int) -> list[str]:
+        """New recovery codes, shown this once, in the place of the old. Raises ``Conflict`` (``totp_off``)."""
+        codes = _new_codes()
+
+        def job(connection: Connection) -> None:
+            if connection.scalar(select(users.c.totp_sealed).where(_is(user_id))) is None:
+                raise Conflict("the second factor is off", code="totp_off")
+            _replace_codes(connection, user_id, codes)
+
+        await self._database.write(job)
+        return codes
+
+    async def codes_left(self, user_id: int) -> int:
+        """How many recovery codes a person still has."""
+        query = select(func.count()).select_from(recovery_codes).where(recovery_codes.c.user_id == user_id)
+        return await self._database.read(lambda connection: connection.scalar(query) or 0)
+
+    async def take_away(self, user_id: int) -> bool:
+        """Switch it off and forget the codes. False: it was off."""
+        return await self._database.write(lambda connection: forget_factor(connection, user_id))
+
+    def _step_of(self, secret: str, typed: str) -> int | None:
+        """The time step of which this is the code, near now."""
+        now = self._now_ms() // 1000 // STEP_SECONDS
+        totp = pyotp.TOTP(secret)
+        right = [
+            step
+            for step in range(now - STEPS_ASIDE, now + STEPS_ASIDE + 1)
+            if secrets.compare_digest(totp.generate_otp(step), typed)
+        ]
+        return max(right, default=None)
+
+
+def forget_factor(connection: Connection, user_id: int) -> bool:
+    """Take a second factor away within a transaction. False: it was off."""
+    connection.execute(delete(recovery_codes).where(recovery_codes.c.user_id == user_id))
+    was_on = connection.scalar(select(users.c.totp_sealed).where(_is(user_id))) is not None
+    # The step stays: a code that was seen before counts for no later seed either.
+    connection.execute(update(users).where(_is(user_id)).values(totp_sealed=None, new_totp_sealed=None))
+    return was_on
+
+
+def _is(user_id: int) -> ColumnElement[bool]:
+    return users.c.id == user_id
+
+
+def _typed(code: str) -> str:
+    """A code without what people put between: blanks, hyphens, wide digits, capitals."""
+    text = unicodedata.normalize("NFKC", code[:MAX_CODE_CHARACTERS]).lower()
+    text = "".join(character for character in text if character.isalnum())
+    return text if text.isascii() else ""
+
+
+def _new_codes() -> list[str]:
+    return [
+        "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_CHARACTERS)) for _ in range(_GROUPS))
+        for _ in range(RECOVERY_CODES)
+    ]
+
+
+def _replace_codes(connection: Connection, user_id: int, codes: list[str]) -> None:
+    connection.execute(delete(recovery_codes).where(recovery_codes.c.user_id == user_id))
+    rows = [{"user_id": user_id, "code_hash": _code_hash(user_id, _typed(code))} for code in codes]
+    connection.execute(recovery_codes.insert(), rows)
+
+
+def _code_hash(user_id: int, typed: str) -> str:
+    """What is stored of a recovery code. It has 79 random bits: nobody tries them all, with or without a slow hash."""
+    return hashlib.sha256(f"recovery:{user_id}:{typed}".encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""What the stored messages of one account tell about its replies: who is silent, what was held back, what failed."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Select, and_, func, not_, or_, select
+
+from shoal.accounts.diagnosis import ReplyFigures
+from shoal.messages.decisions import Verdict
+from shoal.messages.message_log import Direction
+from shoal.messages.outbox import SendOutcome
+from shoal.storage.database import Database
+from shoal.storage.schema import chat_pauses, chats, messages, outbox
+
+MOST_NAMES = 5
+"""So many chats and rules are named; the rest is only counted."""
+
+_HELD_BACK = (Verdict.BUYER_LIMIT, Verdict.SHOP_LIMIT, Verdict.COOLDOWN)
+
+
+async def reply_figures(
+    database: Database, account_id: str, *, now_ms: int, looked_back_ms: int, too_old_before_ms: int
+) -> ReplyFigures:
+    """Count an account's chats that are paused now, and of the time since ``now_ms - looked_back_ms`` what was held
+    back, the sendings that failed, and the buyers' messages that nobody answered before they were too old.
+    """
+    since_ms = now_ms - looked_back_ms
+    mine = messages.c.account_id == account_id
+    lately = and_(mine, messages.c.direction == Direction.IN.value, messages.c.received_at_ms >= since_ms)
+    unheard = and_(not_(messages.c.handled), messages.c.created_at_ms < too_old_before_ms)
+    overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Verdict.TOO_OLD.value))
+    failed = _failed(account_id, since_ms)
+
+    def job(connection: Connection) -> ReplyFigures:
+        last = connection.execute(failed.order_by(outbox.c.id.desc()).limit(1)).first()
+        pauses = connection.execute(_pauses(account_id, now_ms)).all()
+        held_back = {
+            verdict: connection.scalar(
+                select(func.count()).where(lately, messages.c.handled, messages.c.verdict == verdict.value)
+            )
+            or 0
+            for verdict in _HELD_BACK
+        }
+        cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Verdict.COOLDOWN.value).distinct()
+        return ReplyFigures(
+            paused_chats=len(pauses),
+            paused_until_ms=max((row.until_ms for row in pauses), default=None),
+            paused_buyers=tuple(row.buyer_name or row.chat_id for row in pauses[:MOST_NAMES]),
+            buyer_limited=held_back[Verdict.BUYER_LIMIT],
+            shop_limited=held_back[Verdict.SHOP_LIMIT],
+            cooled_down=held_back[Verdict.COOLDOWN],
+            cooling_rules=tuple(connection.scalars(cooling.order_by(messages.c.rule_id).limit(MOST_NAMES))),
+            failed_sendings=connection.scalar(select(func.count()).select_from(failed.subquery())) or 0,
+            last_failure=last.outcome if last else "",
+            last_failure_reason=last.reason if last else "",
+            overdue=connection.scalar(overdue) or 0,
+        )
+
+    return await database.read(job)
+
+
+def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
+    same_chat = and_(chats.c.account_id == chat_pauses.c.account_id, chats.c.chat_id == chat_pauses.c.chat_id)
+    return (
+        select(chat_pauses.c.until_ms, chat_pauses.c.chat_id, func.coalesce(chats.c.buyer_name, "").label("buyer_name"))
+        .outerjoin(chats, same_chat)
+        .where(chat_pauses.c.account_id == account_id, chat_pauses.c.until_ms > now_ms)
+        .order_by(chat_pauses.c.until_ms, chat_pauses.c.chat_id)
+    )
+
+
+def _failed(account_id: str, after_ms: int) -> Select[tuple[str, str]]:
+    return select(outbox.c.outcome, outbox.c.reason).where(
+        outbox.c.account_id == account_id,
+        outbox.c.created_at_ms >= after_ms,
+        outbox.c.outcome.in_([SendOutcome.REFUSED.value, SendOutcome.UNCERTAIN.value]),
+    )

@@ -1,0 +1,109 @@
+"""What holds an automatic reply back, looked up in the transaction that would begin it: so nothing slips between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, exists, func, select
+
+from shoal.messages.decisions import Verdict
+from shoal.messages.message_log import Direction
+from shoal.messages.outbox import Guard, OutboxKind, SendOutcome, first_once
+from shoal.messages.takeovers import paused_until
+from shoal.storage.schema import messages, outbox
+
+HOUR_MS = 3600_000
+MINUTE_MS = 60_000
+CLOCK_SET_MS = 60_000
+"""What was sent so much later than now tells that the machine's clock was put back since, and holds nothing back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intended:
+    """An automatic reply that is about to be given: to whom, by which rule, to what was asked last at ``asked_at_ms``.
+
+    Limits of 0 are none. ``once``: the chat gets such a reply once.
+    """
+
+    account_id: str
+    chat_id: str
+    buyer_id: str
+    asked_at_ms: int
+    now_ms: int
+    rule_id: str = ""
+    cooldown_seconds: int = 0
+    buyer_replies_per_hour: int = 0
+    shop_replies_per_minute: int = 0
+    once: bool = False
+
+
+def restraint(connection: Connection, intended: Intended) -> Verdict | None:
+    """The first thing that holds the reply back; ``None``: it may be given."""
+    over = _spoken_over(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
+    if over is not None:
+        return over
+    mine = outbox.c.account_id == intended.account_id
+    to_buyer = outbox.c.buyer_id == intended.buyer_id
+    limit = intended.buyer_replies_per_hour
+    if limit and _replies(connection, mine & to_buyer, intended.now_ms - HOUR_MS, intended.now_ms) >= limit:
+        return Verdict.BUYER_LIMIT
+    limit = intended.shop_replies_per_minute
+    if limit and _replies(connection, mine, intended.now_ms - MINUTE_MS, intended.now_ms) >= limit:
+        return Verdict.SHOP_LIMIT
+    if intended.cooldown_seconds and _spoke_lately(connection, intended):
+        return Verdict.COOLDOWN
+    if intended.once and not first_once(connection, intended.account_id, intended.chat_id, intended.now_ms):
+        return Verdict.SAID_ONCE
+    return None
+
+
+def guard_of(intended: Intended) -> Guard:
+    """The same as a guard of the outbox."""
+    return lambda connection: restraint(connection, intended)
+
+
+def nobody_spoke_since(account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Guard:
+    """A guard for what goes on an answer that has begun: the owner has not taken the chat meanwhile."""
+    return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms)
+
+
+def _spoken_over(connection: Connection, account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Verdict | None:
+    if paused_until(connection, account_id, chat_id, now_ms) is not None:
+        return Verdict.PAUSED
+    spoke = exists().where(
+        messages.c.account_id == account_id,
+        messages.c.chat_id == chat_id,
+        messages.c.direction == Direction.HUMAN.value,
+        messages.c.created_at_ms >= since_ms,
+    )
+    return Verdict.HUMAN_ANSWERED if connection.scalar(select(spoke)) else None
+
+
+def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, now_ms: int) -> int:
+    """How many automatic answers were begun since then, whatever came of them; an answer of several parts is one."""
+    query = (
+        select(func.count())
+        .select_from(outbox)
+        .where(
+            whose,
+            outbox.c.created_at_ms.between(since_ms + 1, now_ms + CLOCK_SET_MS),
+            outbox.c.kind == OutboxKind.REPLY.value,
+            outbox.c.part == 0,
+            outbox.c.outcome != SendOutcome.DROPPED.value,
+        )
+    )
+    return connection.scalar(query) or 0
+
+
+def _spoke_lately(connection: Connection, intended: Intended) -> bool:
+    lately = exists().where(
+        outbox.c.account_id == intended.account_id,
+        outbox.c.buyer_id == intended.buyer_id,
+        outbox.c.created_at_ms.between(
+            intended.now_ms - intended.cooldown_seconds * 1000 + 1, intended.now_ms + CLOCK_SET_MS
+        ),
+        outbox.c.rule_id == intended.rule_id,
+        outbox.c.part == 0,
+        outbox.c.outcome.not_in([SendOutcome.DROPPED.value, SendOutcome.REFUSED.value]),
+    )
+    return bool(connection.scalar(select(lately)))

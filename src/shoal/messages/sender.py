@@ -1,0 +1,331 @@
+"""The way out: one row per message, durable before anything is sent, settled by what the site answered or echoed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from weakref import WeakValueDictionary
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.clock import now_ms
+from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.messages.decisions import Verdict
+from shoal.messages.message_log import IncomingMessage, MessageLog
+from shoal.messages.outbox import Guard, OutboxKind, OutboxRow, Sending, SendOutcome
+from shoal.messages.send_guards import nobody_spoke_since
+from shoal.messages.site_pictures import SitePictures
+from shoal.rules.rule import Part
+from shoal.xianyu.live_socket import GateClosed, LiveSocket, SendReceipt, SendRefused, SendUncertain
+
+log = structlog.get_logger("shoal.outbox")
+
+ECHO_GRACE_SECONDS = 0.5
+"""How long the echo of an unanswered message may take before the message is sent again with the same uuid."""
+
+MOST_RESENDS = 3
+"""A message is sent again so often at most, over all connections; and once at most over one."""
+
+
+_DISABLED = Verdict.DISABLED.value
+"""Why something did not leave whose account was switched off, or handed to another connection, just then."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Letter:
+    """One message that is no answer: to whom, in which chat, for which order, or by whose hand and which request."""
+
+    chat_id: str
+    buyer_id: str
+    text: str = ""
+    image_url: str = ""
+    width: int = 0
+    height: int = 0
+    kind: OutboxKind = OutboxKind.MANUAL
+    order_id: str = ""
+    actor: str = ""
+    op_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """An answer of one or more parts to the messages of a burst, which are named oldest first."""
+
+    chat_id: str
+    buyer_id: str
+    parts: tuple[Part, ...]
+    answers: Sequence[str]
+    rule_id: str = ""
+    once: bool = False
+    """It is the reply that this chat gets once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of something: ``sent``, ``refused`` (with the site's reason), ``uncertain`` or ``dropped``.
+
+    ``id`` is its row's, 0 when there is none; ``message_id`` is the site's, once it is known.
+    """
+
+    outcome: SendOutcome
+    reason: str = ""
+    id: int = 0
+    message_id: str = ""
+
+
+class DecidedBefore(Exception):
+    """Something is decided already about some of the messages that an answer was chosen for."""
+
+    def __init__(self, message_ids: frozenset[str]) -> None:
+        super().__init__()
+        self.message_ids = message_ids
+
+
+class Outbox:
+    """Sends over one connection. What goes into one chat goes one after another."""
+
+    def __init__(
+        self,
+        account: Account,
+        socket: LiveSocket,
+        message_log: MessageLog,
+        pictures: SitePictures,
+        *,
+        send_timeout_seconds: float,
+    ) -> None:
+        self._account_id = account.id
+        self._my_id = account.unb
+        self._socket = socket
+        self._log = message_log
+        self._pictures = pictures
+        self._sendings = message_log.sendings
+        self._timeout = send_timeout_seconds
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
+
+    def on_echo(self, listener: Callable[[Sending], Awaitable[None]]) -> None:
+        """Tell ``listener`` of every sending whose echo comes back, after that is durable."""
+        self._echo_listeners.append(listener)
+
+    def _turn(self, chat_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(chat_id, asyncio.Lock())
+
+    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send(self, letter: Letter, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
+        """Send a letter and say what became of it. One sent by hand is insisted on as an answer is.
+
+        ``is_still_due`` is asked when its turn in the chat has come; if not, it is ``dropped``, without a row. Raises
+        what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
+        """
+        row = self._row_of_letter(letter)
+        async with self._turn(letter.chat_id):
+            if is_still_due is not None and not await is_still_due():
+                return Sent(SendOutcome.DROPPED, "not_due")
+            queued = await self._sendings.queue([row])
+            if queued.before is not None:
+                return _as_it_stands(queued.before)
+            (row_id,) = queued.ids
+            try:
+                sent = await self._deliver(row_id, row)
+            except GateClosed:
+                await self._sendings.take_back(self._account_id, [row_id], _DISABLED)
+                return _as_it_stands(await self._sendings.get(row_id))  # the next connection may go on with it
+            except (TemporaryFailure, NeedsOwner):
+                if await self._sendings.take_back(self._account_id, [row_id], "connection_lost"):
+                    raise
+                return _as_it_stands(await self._sendings.get(row_id))  # the next connection goes on with it
+        return await self._insist(sent) if letter.kind is OutboxKind.MANUAL else sent
+
+    async def answer(self, reply: Reply, guard: Guard) -> Sent:
+        """Send an answer, part after part, and say what became of it: of the last part that was begun.
+
+        ``dropped``: ``guard`` found the reason in the way, and the messages were decided so. Raises as ``send`` does;
+        then the messages wait for an answer again. Raises ``DecidedBefore``.
+        """
+        rows = self._rows(reply)
+        async with self._turn(reply.chat_id):
+            queued = await self._sendings.queue(rows, answers=reply.answers, guard=guard)
+            if queued.decided:
+                raise DecidedBefore(queued.decided)
+            if queued.verdict is not None:
+                return Sent(SendOutcome.DROPPED, queued.verdict.value)
+            try:
+                sent = await self._deliver(queued.ids[0], rows[0])
+            except GateClosed:
+                await self._take_back(reply, queued.ids, _DISABLED, Verdict.DISABLED)
+                return Sent(SendOutcome.DROPPED, _DISABLED, queued.ids[0])
+            except (TemporaryFailure, NeedsOwner):
+                await self._take_back(reply, queued.ids, "connection_lost", Verdict.PENDING)
+                raise
+        sent = await self._insist(sent)
+        return await self._go_on(sent, queued.ids[1:])
+
+    async def _take_back(self, reply: Reply, ids: Sequence[int], reason: str, verdict: Verdict) -> None:
+        once_in = reply.chat_id if reply.once else None
+        await self._sendings.take_back(
+            self._account_id, ids, reason, answers=reply.answers, verdict=verdict, once_in=once_in
+        )
+
+    async def _go_on(self, before: Sent, ids: Sequence[int]) -> Sent:
+        """Send the parts that wait, one after another, as long as the one before has arrived."""
+        for place, row_id in enumerate(ids):
+            if before.outcome is not SendOutcome.SENT:
+                await self._sendings.drop_waiting(ids[place:], f"earlier_part_{before.outcome}")
+                return before
+            before = await self._send_part(await self._sendings.get(row_id))
+        return before
+
+    async def _send_part(self, sending: Sending) -> Sent:
+        row = sending.row
+        async with self._turn(row.chat_id):
+            guard = nobody_spoke_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
+            verdict = await self._sendings.begin(sending, guard)
+            if verdict is not None:
+                return Sent(SendOutcome.DROPPED, verdict.value, sending.id)
+            try:
+                sent = await self._deliver(sending.id, row)
+            except GateClosed:
+                return await self._settled(sending.id, Sent(SendOutcome.DROPPED, _DISABLED, sending.id))
+            except (TemporaryFailure, NeedsOwner):
+                await self._sendings.put_back(sending.id)
+                raise
+        return await self._insist(sent)
+
+    def _row_of_letter(self, letter: Letter) -> OutboxRow:
+        return OutboxRow(
+            account_id=self._account_id,
+            chat_id=letter.chat_id,
+            uuid=self._socket.names.uuid(),
+            kind=letter.kind,
+            order_id=letter.order_id or None,
+            buyer_id=letter.buyer_id,
+            text=letter.text,
+            image_url=letter.image_url,
+            width=letter.width,
+            height=letter.height,
+            actor=letter.actor,
+            op_id=letter.op_id,
+        )
+
+    def _rows(self, reply: Reply) -> list[OutboxRow]:
+        return [
+            OutboxRow(
+                account_id=self._account_id,
+                chat_id=reply.chat_id,
+                uuid=self._socket.names.uuid(),
+                message_id=reply.answers[-1],
+                buyer_id=reply.buyer_id,
+                rule_id=reply.rule_id or None,
+                text=part.text,
+                image_url=part.image_url,
+                width=part.width,
+                height=part.height,
+                part=place,
+            )
+            for place, part in enumerate(reply.parts)
+        ]
+
+    async def drop(self, reply: Reply, verdict: Verdict, *, is_decided: bool = False) -> None:
+        """Note that an answer was not given because of something that came up while it waited for its moment."""
+        answers = () if is_decided else reply.answers
+        await self._sendings.drop_answer(self._rows(reply), verdict, answers=answers)
+
+    async def _deliver(self, row_id: int, row: OutboxRow) -> Sent:
+        """Send for the first time. Raises ``GateClosed``, or what ended the socket: then it certainly did not leave."""
+        try:
+            receipt = await self._hand_over(row)
+        except SendRefused as refusal:
+            log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
+            return await self._settled(row_id, Sent(SendOutcome.REFUSED, refusal.reason, row_id))
+        except SendUncertain:
+            log.warning("message uncertain", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
+            return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, "no_answer", row_id))
+        return await self._settled(row_id, Sent(SendOutcome.SENT, "", row_id, receipt.message_id))
+
+    async def _hand_over(self, row: OutboxRow) -> SendReceipt:
+        if row.image_url:
+            async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
+                return await self._socket.send_image(
+                    row.chat_id, row.buyer_id, self._my_id, picture.url,
+                    width=picture.width, height=picture.height, uuid=row.uuid, timeout_seconds=self._timeout,
+                )  # fmt: skip
+        return await self._socket.send_text(
+            row.chat_id, row.buyer_id, self._my_id, row.text, uuid=row.uuid, timeout_seconds=self._timeout
+        )
+
+    async def _settled(self, row_id: int, sent: Sent) -> Sent:
+        await self._sendings.settle(row_id, sent.outcome, sent.reason, sent.message_id)
+        return sent
+
+    # ── what nobody answered ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _insist(self, sent: Sent) -> Sent:
+        """If nobody knows whether it arrived: wait for its echo, and then send it once more with the same uuid."""
+        if sent.outcome is not SendOutcome.UNCERTAIN:
+            return sent
+        await asyncio.sleep(ECHO_GRACE_SECONDS)
+        return await self._send_again(sent.id, None)
+
+    async def _send_again(self, row_id: int, guard: Guard | None) -> Sent:
+        """Send what is uncertain again. It stays so when that is not due, or is not answered either."""
+        sending = await self._sendings.get(row_id)
+        row = sending.row
+        async with self._turn(row.chat_id):
+            if not await self._sendings.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
+                return _as_it_stands(await self._sendings.get(row_id))
+            log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
+            try:
+                receipt = await self._hand_over(row)
+            except SendRefused as refusal:  # the first one may have arrived all the same
+                return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id))
+            except (GateClosed, TemporaryFailure):
+                return _as_it_stands(sending)
+            return await self._settled(row_id, Sent(SendOutcome.SENT, "sent_again", row_id, receipt.message_id))
+
+    async def take_up(self, newer_than_ms: int) -> None:
+        """Go on with what the last connection left open: send again what is uncertain, then the parts that wait.
+
+        Only what is no older than ``newer_than_ms``; parts that are older are dropped. Raises as ``answer`` does.
+        """
+        unfinished = await self._sendings.unfinished(self._account_id, newer_than_ms)
+        old = [sending.id for sending in unfinished if sending.created_at_ms <= newer_than_ms]
+        await self._sendings.drop_waiting(old, Verdict.TOO_OLD.value)
+        fresh = [sending for sending in unfinished if sending.created_at_ms > newer_than_ms]
+        by_chat = sorted(fresh, key=lambda sending: (sending.row.chat_id, sending.id))
+        async with asyncio.TaskGroup() as chats:
+            for chat_id, sendings in groupby(by_chat, key=lambda sending: sending.row.chat_id):
+                chats.create_task(self._take_up_chat(list(sendings)), name=f"outbox:{self._account_id}:{chat_id}")
+
+    async def _take_up_chat(self, sendings: list[Sending]) -> None:
+        for _, answer in groupby(sendings, key=lambda sending: sending.row.message_id or sending.id):
+            parts = list(answer)
+            before = Sent(SendOutcome.SENT)
+            for sending in parts:
+                if sending.outcome is SendOutcome.UNCERTAIN and sending.row.kind is not OutboxKind.PAID:
+                    guard = None
+                    if sending.row.kind is OutboxKind.REPLY:
+                        guard = nobody_spoke_since(
+                            self._account_id, sending.row.chat_id, sending.created_at_ms, now_ms()
+                        )
+                    before = await self._send_again(sending.id, guard)
+            waiting = [sending.id for sending in parts if sending.outcome is SendOutcome.WAITING]
+            await self._go_on(before, waiting)
+
+    async def is_ours(self, message: IncomingMessage) -> bool:
+        """Whether a message of ours was sent from here. Waits for what is on its way in its chat."""
+        async with self._turn(message.chat_id):
+            echoed = await self._sendings.claim_echo(
+                self._account_id, message.chat_id, message.message_id, message.text, message.content_type
+            )
+        if echoed is not None:
+            for listener in self._echo_listeners:
+                await listener(echoed)
+        return echoed is not None
+
+
+def _as_it_stands(sending: Sending) -> Sent:
+    return Sent(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")

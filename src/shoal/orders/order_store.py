@@ -1,0 +1,384 @@
+"""Orders with their time line, and the intents that keep an irreversible act from happening twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+
+from sqlalchemy import Connection, and_, exists, func, or_, select
+
+from shoal.accounts.events import Talk
+from shoal.clock import now_ms
+from shoal.orders.order_actions import Act, Intent, IntentState, Why
+from shoal.orders.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order_of
+from shoal.orders.order_status import BLOCKED, ENDS, NOTHING_DUE
+from shoal.storage.database import Database
+from shoal.storage.schema import chats, intents, order_events, orders
+
+__all__ = ["Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
+
+_DUE = intents.c.state == IntentState.PENDING.value
+_SAME_ORDER = and_(intents.c.account_id == orders.c.account_id, intents.c.order_id == orders.c.order_id)
+_MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
+
+Heard = Callable[[Order], None]
+
+
+def order_talk(order: Order) -> Talk:
+    """A changed order as an event: how it stands, and what is in the way. Who wants more reads the order."""
+    facts = {
+        "order_id": order.order_id,
+        "chat_id": order.chat_id,
+        "status": order.status or "unknown",
+        "problem": order.problem,
+        "created_at_ms": order.created_at_ms,
+    }
+    return Talk(account_id=order.account_id, kind="order", key=order.order_id, facts=facts, at_ms=order.updated_at_ms)
+
+
+class OrderBook:
+    """The orders, their time lines and the intents of every account.
+
+    Whoever listens (``on_change``) is told of each order that changed, after it is durable; a connection
+    (``serving``) is told when something has become due that no card told of.
+    """
+
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
+        self._database = database
+        self._now_ms = now_ms
+        self._listeners: list[Heard] = []
+        self._serving: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
+
+    def on_change(self, listener: Heard) -> None:
+        """Tell ``listener`` of every order that changes, on the loop, after its change is durable."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def serving(self, account_id: str, look: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, call ``look`` when an order of the account has become due by its owner's word."""
+        self._serving[account_id].append(look)
+        try:
+            yield
+        finally:
+            self._serving[account_id].remove(look)
+            if not self._serving[account_id]:
+                del self._serving[account_id]
+
+    async def _write(self, account_id: str, order_id: str, job: Callable[[OrderRow], bool]) -> bool:
+        """Run a job that may change one order; says whether it did, and tells whoever listens."""
+
+        def whole(connection: Connection) -> tuple[bool, Order]:
+            row = OrderRow(connection, account_id, order_id, self._now_ms())
+            return job(row), row.look_at()
+
+        did, order = await self._database.write(whole)
+        if did:
+            self._changed(order)
+        return did
+
+    def _changed(self, order: Order) -> None:
+        for listener in self._listeners:
+            listener(order)
+
+    # ── news ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def hear(self, account_id: str, news: News) -> tuple[Order, bool]:
+        """Store what was heard of an order; returns it as it is then, and whether its status changed.
+
+        An order that is completed or cancelled stays so, and a shipped one is never unshipped by an old card. A paid
+        one makes the shop's word for it due, in the same transaction, unless it was due before.
+        """
+        order, changed = await self._database.write(
+            lambda connection: OrderRow(connection, account_id, news.order_id, self._now_ms()).hear(news)
+        )
+        self._changed(order)
+        return order, changed
+
+    async def hear_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
+        """Store what the mark of a chat tells of its order: a mark names none, so it counts where one order is open.
+
+        A mark that is older than what that order's time line holds says nothing. Returns whether a status changed.
+        """
+        query = select(orders).where(
+            orders.c.account_id == account_id,
+            orders.c.chat_id == chat_id,
+            orders.c.status.not_in([end.value for end in ENDS]),
+        )
+
+        def job(connection: Connection) -> tuple[Order, bool] | None:
+            found = [order_of(row) for row in connection.execute(query).mappings()]
+            if len(found) != 1:
+                return None
+            order_id = found[0].order_id
+            newest = select(order_events.c.site_at_ms).where(
+                order_events.c.account_id == account_id,
+                order_events.c.order_id == order_id,
+                order_events.c.site_at_ms > site_at_ms,
+            )
+            if connection.scalar(newest.limit(1)) is not None:
+                return None
+            news = News(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
+            return OrderRow(connection, account_id, order_id, self._now_ms()).hear(news)
+
+        heard = await self._database.write(job)
+        if heard is None:
+            return False
+        order, changed = heard
+        if changed:
+            self._changed(order)
+        return changed
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def order(self, account_id: str, order_id: str) -> Order | None:
+        """One order."""
+        query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id)
+
+        def job(connection: Connection) -> Order | None:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else order_of(row)
+
+        return await self._database.read(job)
+
+    async def orders(
+        self,
+        account_ids: Collection[str],
+        *,
+        cursor: tuple[int, str, str] | None = None,
+        limit: int = 50,
+        status: str | None = None,
+        with_problem: bool = False,
+        chat_id: str | None = None,
+        query: str = "",
+    ) -> list[Order]:
+        """Orders, newest first. ``cursor`` is that of the last one seen.
+
+        ``query`` is the beginning of an order's id, the whole id of its item or buyer, or a part of its buyer's name.
+        """
+        wanted = select(orders).where(orders.c.account_id.in_(list(account_ids)))
+        if status is not None:
+            wanted = wanted.where(orders.c.status == status)
+        if with_problem:
+            wanted = wanted.where(orders.c.problem != "")
+        if chat_id is not None:
+            wanted = wanted.where(orders.c.chat_id == chat_id)
+        if query:
+            with_buyer = and_(chats.c.account_id == orders.c.account_id, chats.c.chat_id == orders.c.chat_id)
+            of_buyer = exists().where(with_buyer, chats.c.buyer_name.icontains(query, autoescape=True))
+            named = (orders.c.item_id == query, orders.c.buyer_id == query, of_buyer)
+            wanted = wanted.where(or_(orders.c.order_id.startswith(query, autoescape=True), *named))
+        if cursor is not None:
+            created, account_id, order_id = cursor
+            later = or_(
+                orders.c.account_id > account_id,
+                and_(orders.c.account_id == account_id, orders.c.order_id > order_id),
+            )
+            wanted = wanted.where(or_(orders.c.created_at_ms < created, and_(orders.c.created_at_ms == created, later)))
+        wanted = wanted.order_by(orders.c.created_at_ms.desc(), orders.c.account_id, orders.c.order_id).limit(limit)
+
+        def job(connection: Connection) -> list[Order]:
+            return [order_of(row) for row in connection.execute(wanted).mappings()]
+
+        return await (self._database.search(job) if query else self._database.read(job))
+
+    async def in_need(self, account_id: str) -> int:
+        """How many orders of an account wait for their owner."""
+        query = select(func.count()).where(orders.c.account_id == account_id, orders.c.problem != "")
+        return await self._database.read(lambda connection: connection.scalar(query) or 0)
+
+    async def events(self, account_id: str, order_id: str) -> list[OrderEvent]:
+        """The time line of an order, oldest first."""
+        names = [entry.name for entry in fields(OrderEvent)]
+        query = (
+            select(*(order_events.c[name] for name in names))
+            .where(order_events.c.account_id == account_id, order_events.c.order_id == order_id)
+            .order_by(order_events.c.id)
+        )
+        return await self._database.read(
+            lambda connection: [OrderEvent(**row) for row in connection.execute(query).mappings()]
+        )
+
+    # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def unfinished(self, account_id: str) -> list[Order]:
+        """Orders for which something is due, oldest first."""
+        query = (
+            select(orders)
+            .where(orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, _DUE))
+            .order_by(orders.c.created_at_ms)
+        )
+        return await self._database.read(
+            lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def next_due(self, account_id: str, order_id: str) -> tuple[Order, Intent] | None:
+        """The first act that is due for an order; ``None`` when there is none, or none may begin as it stands."""
+        query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id, _MAY_BE_SERVED)
+
+        def job(connection: Connection) -> tuple[Order, Intent] | None:
+            row = connection.execute(query).mappings().first()
+            found = OrderRow(connection, account_id, order_id, self._now_ms()).intents()
+            due = next((intent for intent in found if intent.state is IntentState.PENDING), None)
+            return None if row is None or due is None else (order_of(row), due)
+
+        return await self._database.read(job)
+
+    async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:
+        """Orders of which nobody knows whether the site did what it was told: it can be asked."""
+        told_site = intents.c.action.in_([Act.FREE_SHIPPING.value, Act.CONFIRM.value])
+        unknown = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.settled_at_ms > newer_than_ms)
+        query = select(orders).where(
+            orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, told_site, unknown)
+        )
+        return await self._database.read(
+            lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def give_up(self, account_id: str, older_than_ms: int) -> list[Order]:
+        """Leave to the owner what has been due for too long; returns those orders."""
+        query = select(intents).where(
+            intents.c.account_id == account_id,
+            _DUE,
+            intents.c.created_at_ms <= older_than_ms,
+            intents.c.detail != Why.ASKED.value,
+        )
+
+        def job(connection: Connection) -> list[Order]:
+            given_up = []
+            for old in [intent_of(row) for row in connection.execute(query).mappings()]:
+                row = OrderRow(connection, account_id, old.order_id, self._now_ms())
+                row.move(Act(old.action), (IntentState.PENDING,), IntentState.FAILED, Why.TOO_LATE)
+                given_up.append(row.look_at())
+            return given_up
+
+        found = await self._database.read(lambda connection: connection.execute(query).first())
+        if found is None:  # as nearly always: nothing need be written
+            return []
+        given_up = await self._database.write(job)
+        for order in given_up:
+            self._changed(order)
+        return given_up
+
+    # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin_intent(self, account_id: str, order_id: str, act: Act, *, owner: str = "", epoch: int = 0) -> bool:
+        """Announce an irreversible act. True: durable, act now. False: do not act.
+
+        It was begun or settled before, or the order has ended or is being refunded.
+        """
+        return await self._database.announce(
+            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).begin(act, owner, epoch)
+        )
+
+    async def settle_intent(
+        self, account_id: str, order_id: str, act: Act, state: IntentState, detail: str = "", *, source: str = "auto"
+    ) -> bool:
+        """Say what became of an act. False when that is settled (only ``uncertain`` may still change).
+
+        ``PENDING`` puts back what was begun: it certainly was not done and may begin again. An act that leads on makes
+        the next one due in the same transaction.
+        """
+        return await self._write(account_id, order_id, lambda row: row.settle(act, state, detail, source))
+
+    async def ask_again(self, account_id: str, order_id: str, act: Act, *, actor: str) -> bool:
+        """Make an act due again by its owner's word: whatever the switches say, and however old it is.
+
+        False when it was done, is under way, or the order stands so that it must not be done.
+        """
+        before = (IntentState.PENDING, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN)
+
+        def job(row: OrderRow) -> bool:
+            order = row.look_at()
+            if not order.created_at_ms or order.status in NOTHING_DUE:
+                return False
+            row.seed(act)
+            known = row.intent(act)
+            if known is None or known.detail == Why.SERVED_BEFORE:
+                return False
+            return row.move(act, before, IntentState.PENDING, Why.ASKED, actor)
+
+        asked = await self._write(account_id, order_id, job)
+        if asked:
+            self.look(account_id)
+        return asked
+
+    async def owner_settles(self, account_id: str, order_id: str, act: Act, state: IntentState, *, actor: str) -> bool:
+        """Settle an act by its owner's word (``DONE`` or ``NOT_NEEDED``). False when it was done, or is under way."""
+        before = {IntentState.PENDING, IntentState.FAILED, IntentState.UNCERTAIN}
+
+        def job(row: OrderRow) -> bool:
+            known = row.intent(act)
+            if known is None or known.state not in before:
+                return False
+            return row.settle(act, state, Why.TOLD, actor, also_failed=True)
+
+        told = await self._write(account_id, order_id, job)
+        if told:
+            self.look(account_id)
+        return told
+
+    def look(self, account_id: str) -> None:
+        """Let the account's connection, if it has one here, look for what is due."""
+        for look in list(self._serving.get(account_id, ())):
+            look()
+
+    async def intent_state(self, account_id: str, order_id: str, act: Act) -> IntentState | None:
+        """How far an act has come; ``None`` when it was never due."""
+        found = await self._database.read(
+            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).intent(act)
+        )
+        return None if found is None else found.state
+
+    async def intents(
+        self, account_id: str, order_id: str | None = None, *, state: IntentState | None = None
+    ) -> list[Intent]:
+        """The intents of an account or of one order, oldest first."""
+        query = select(intents).where(intents.c.account_id == account_id)
+        if order_id is not None:
+            query = query.where(intents.c.order_id == order_id)
+        if state is not None:
+            query = query.where(intents.c.state == state.value)
+        query = query.order_by(intents.c.created_at_ms, intents.c.order_id, intents.c.action)
+        return await self._database.read(
+            lambda connection: [intent_of(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def heed_outbox(self, account_id: str, order_id: str) -> bool:
+        """Settle a message of which nobody knew, when the outbox has learnt since what became of it."""
+
+        def job(row: OrderRow) -> bool:
+            said = row.intent(Act.PAID_MESSAGE)
+            return said is not None and said.state is IntentState.UNCERTAIN and row.heed_outbox()
+
+        return await self._write(account_id, order_id, job)
+
+    async def interrupted(self, account_id: str | None) -> list[Intent]:
+        """Settle what was under way when the program or the connection ended; returns what nobody knows of.
+
+        Of the shop's message the outbox knows: what never left is due again. Also what that connection had sent to the
+        writer and did not live to see. ``None``: of every account.
+        """
+        await self._database.settled()
+        said = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.action == Act.PAID_MESSAGE.value)
+        query = select(intents).where(or_(intents.c.state == IntentState.INTENDED.value, said))
+        if account_id is not None:
+            query = query.where(intents.c.account_id == account_id)
+
+        def job(connection: Connection) -> tuple[list[Intent], dict[tuple[str, str], Order]]:
+            cut, changed = [], {}
+            for before in [intent_of(row) for row in connection.execute(query).mappings()]:
+                row = OrderRow(connection, before.account_id, before.order_id, self._now_ms())
+                if row.settle_interrupted(before):
+                    cut.append(replace(before, state=IntentState.UNCERTAIN, detail=Why.INTERRUPTED.value))
+                if row.intent(Act(before.action)) != before:
+                    changed[before.account_id, before.order_id] = row.look_at()
+            return cut, changed
+
+        if await self._database.read(lambda connection: connection.execute(query).first()) is None:
+            return []
+        cut, changed = await self._database.write(job)
+        for order in changed.values():
+            self._changed(order)
+        return cut

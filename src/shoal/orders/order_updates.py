@@ -1,0 +1,83 @@
+"""What pushes tell of orders: trade cards, their updates and the marks of chats, noted in the order book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.clock import SiteClock, now_ms
+from shoal.orders.order_status import REFUND_CANCELLED
+from shoal.orders.order_store import News, Order, OrderBook, Why
+from shoal.xianyu.packets import CardUpdate, Event, OrderMark, TradeCard
+from shoal.xianyu.trade_texts import status_told
+
+log = structlog.get_logger("shoal.order_news")
+
+TAKE_UP_MS = 24 * 3600_000
+"""How long after the payment an order is still served without a person's word."""
+LONGEST_WORDS = 200
+"""What the time line keeps of what a card says, in characters."""
+CLOCKS_DIFFER_MS = 5 * 60_000
+"""How far the site's clock may be from ours."""
+
+
+class OrderNews:
+    """Notes what one account's pushes tell of its orders."""
+
+    def __init__(self, account: Account, book: OrderBook, *, site_clock: SiteClock) -> None:
+        self._account = account
+        self._book = book
+        self._site_clock = site_clock
+
+    async def store(self, events: Iterable[Event]) -> list[Order]:
+        """Make what is told of orders durable, in the order told; returns the orders that may be served now.
+
+        Raises ``StoreError``.
+        """
+        due: dict[str, Order] = {}
+        for event in events:
+            if isinstance(event, OrderMark):
+                await self._mark(event)
+            elif isinstance(event, TradeCard | CardUpdate) and event.is_sale and event.order_id is not None:
+                news = self._news(event, event.order_id)
+                order, _ = await self._book.hear(self._account.id, news)
+                if news.paid or news.group_price or news.status == REFUND_CANCELLED:
+                    due[order.order_id] = order
+        return list(due.values())
+
+    def _news(self, card: TradeCard | CardUpdate, order_id: str) -> News:
+        status = "pending_ship" if card.paid else "group_pending" if card.group_price else ""
+        words = (card.title or card.reminder)[:LONGEST_WORDS]
+        return News(
+            order_id=order_id,
+            status=status or status_told(card.reminder, card.title),
+            source="card" if isinstance(card, TradeCard) else "card_update",
+            item_id=card.item_id,
+            buyer_id=card.buyer_id or "",
+            chat_id=card.chat_id,
+            paid=card.paid,
+            group_price=card.group_price,
+            withheld=self._withheld(card),
+            message_id=card.message_id,
+            site_at_ms=card.created_at_ms or None,
+            words=words,
+        )
+
+    def _withheld(self, card: TradeCard | CardUpdate) -> str:
+        """Why a card, as old as it is, is no reason to hand something out by ourselves."""
+        if not card.created_at_ms:
+            return ""
+        at, now = self._site_clock.ours(card.created_at_ms), now_ms()
+        added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was put back since
+        if at < added_at - CLOCKS_DIFFER_MS:
+            return Why.BEFORE_ACCOUNT
+        return Why.TOO_LATE if at < now - TAKE_UP_MS else ""
+
+    async def _mark(self, mark: OrderMark) -> None:
+        status = status_told(mark.mark)
+        if status and await self._book.hear_mark(
+            self._account.id, mark.chat_id, status, words=mark.mark[:LONGEST_WORDS], site_at_ms=mark.at_ms
+        ):
+            log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)

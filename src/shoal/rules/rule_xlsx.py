@@ -1,0 +1,229 @@
+"""Rules with all that they can be as an Excel file: one row each, and what is the matter with the rows of one.
+
+A file of the system that sellers come from is understood too: its columns are some of these.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
+from typing import Any
+
+from shoal.errors import InvalidInput
+from shoal.rules.rule import MatchMode, Part, Rule, WordMode
+from shoal.rules.rule_edits import MAX_PARTS, Wanted, check_rule_id, with_rule
+from shoal.rules.xlsx import Column, Fault, Row, Table, UnusableRows
+
+SHEET = "规则"
+
+_MODES = {
+    MatchMode.CONTAINS: ("包含", "contains"),
+    MatchMode.EXACT: ("完全相同", "exactly"),
+    MatchMode.WHOLE_WORD: ("完整单词", "whole word"),
+    MatchMode.REGEX: ("正则", "regular expression"),
+}
+_WORD_MODES = {WordMode.ANY: ("任意一个", "any of them"), WordMode.ALL: ("全部", "all of them")}
+_FLAGS = {True: ("是", "yes"), False: ("否", "no")}
+_MORE_FLAGS = {"true": True, "false": False, "1": True, "0": False, "on": True, "off": False}
+
+COLUMNS: tuple[Column, ...] = (
+    Column("words", "词", "Words", width=24, needed=True, also=("关键词", "keyword")),
+    Column("match_mode", "匹配方式", "Match", width=12),
+    Column("word_mode", "多个词时", "Of several words", width=12),
+    Column("item_ids", "商品ID", "Items", width=18, also=("item id",)),
+    Column("priority", "优先级", "Priority", width=8),
+    Column("schedule", "时段", "Hours", width=18),
+    Column("part_1", "回复", "Reply", width=48, also=("关键词内容",)),
+    *(Column(f"part_{number}", f"回复 {number}", f"Reply {number}", width=32) for number in range(2, MAX_PARTS + 1)),
+    Column("delay_seconds", "延迟（秒）", "Delay (s)", width=10),
+    Column("cooldown_seconds", "冷却（秒）", "Cool-down (s)", width=10),
+    Column("active", "启用", "On", width=8),
+    Column("id", "编号", "Id", width=18),
+)
+_PARTS = [f"part_{number}" for number in range(1, MAX_PARTS + 1)]
+_KIND = re.compile(r"\[(图片|picture|文字|text)\]", re.IGNORECASE)
+_PICTURES = ("图片", "picture")
+_DAYS = re.compile(r"[1-7](?:-[1-7])?(?:,[1-7](?:-[1-7])?)*")
+_SPAN = re.compile(r"(\S+)\s+(\d{1,2}:\d\d)\s*[-–—~～]\s*(\d{1,2}:\d\d)")
+_DELAY = re.compile(r"(\d+(?:\.\d+)?)(?:\s*[-–—~～]\s*(\d+(?:\.\d+)?))?")
+
+
+def rule_table(rules: Sequence[Rule], *, chinese: bool) -> tuple[list[tuple[Column, str]], list[list[str]]]:
+    """The columns and rows of the rules in their order, with heads and words in Chinese or English."""
+    widest = max((len(rule.parts) for rule in rules), default=1)
+    shown = [column for column in COLUMNS if column.key not in _PARTS[max(widest, 1) :]]
+    heads = [(column, column.zh if chinese else column.en) for column in shown]
+    texts = (_texts(rule, 0 if chinese else 1) for rule in rules)
+    return heads, [[row.get(column.key, "") for column in shown] for row in texts]
+
+
+def _texts(rule: Rule, language: int) -> dict[str, str]:
+    least, most = (f"{seconds:g}" for seconds in rule.delay_seconds)
+    return {
+        "id": rule.id,
+        "words": "\n".join(json.dumps(word, ensure_ascii=False) if "\n" in word else word for word in rule.words),
+        "match_mode": _MODES[rule.match_mode][language],
+        "word_mode": _WORD_MODES[rule.word_mode][language],
+        "item_ids": "\n".join(rule.item_ids),
+        "priority": str(rule.priority),
+        "schedule": "\n".join(f"{_days_text(span.weekdays)} {span.start}-{span.end}" for span in rule.schedule),
+        "delay_seconds": least if least == most else f"{least}-{most}",
+        "cooldown_seconds": str(rule.cooldown_seconds),
+        "active": _FLAGS[rule.active][language],
+        **{key: _part_text(part, language) for key, part in zip(_PARTS, rule.parts, strict=False)},
+    }
+
+
+def _part_text(part: Part, language: int) -> str:
+    if part.image_url:
+        return f"[{_PICTURES[language]}]{part.image_url}"
+    return (
+        f"[{('文字', 'text')[language]}]{part.text}" if _KIND.match(part.text) or not part.text.strip() else part.text
+    )
+
+
+def _days_text(days: Sequence[int]) -> str:
+    """Days as ``1-5`` or ``1,3,6-7``."""
+    runs: list[list[int]] = []
+    for day in days:
+        if runs and day == runs[-1][-1] + 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def rules_of_table(table: Table) -> list[tuple[int, Wanted]]:
+    """The rules of a table, each with the number of its row.
+
+    Raises ``UnusableRows`` that says what is the matter with each row, and ``InvalidInput`` (``no_rows``).
+    """
+    faults, wanted = list(table.faults), []
+    for row in table.rows:
+        values, wrong = _values(row, table)
+        faults += wrong
+        if not wrong:
+            wanted.append((row.number, Wanted(values, row.texts.get("id", "").strip())))
+    faults += faults_of(wanted, heads=table.heads)
+    if faults:
+        raise UnusableRows(faults)
+    if not wanted:
+        raise InvalidInput("no row says anything", code="no_rows")
+    return wanted
+
+
+def faults_of(wanted: Iterable[tuple[int, Wanted]], *, heads: Mapping[str, str] | None = None) -> list[Fault]:
+    """What is the matter with each of these rules by itself, by the number of its row."""
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    for number, row in wanted:
+        error = _refusal(row, seen)
+        if error is not None:
+            faults.append(Fault(number, (heads or {}).get(_COLUMN_OF.get(error.code, ""), ""), error))
+        seen.add(row.id)
+    return faults
+
+
+def _refusal(row: Wanted, seen: Set[str]) -> InvalidInput | None:
+    if row.id and row.id in seen:
+        return InvalidInput("an id stands twice", code="duplicate_rule_id")
+    try:
+        check_rule_id(row.id or "new")
+        with_rule((), "new", row.values)
+    except InvalidInput as error:
+        return error
+    return None
+
+
+_COLUMN_OF = {
+    "empty_keyword": "words", "keyword_too_long": "words", "too_many_words": "words", "bad_item_id": "item_ids",
+    "too_many_items": "item_ids", "bad_priority": "priority", "bad_schedule": "schedule", "too_many_spans": "schedule",
+    "bad_delay": "delay_seconds", "bad_cooldown": "cooldown_seconds", "text_too_long": "part_1", "bad_part": "part_1",
+    "duplicate_rule_id": "id", "bad_rule_id": "id",
+}  # fmt: skip
+
+
+def _values(row: Row, table: Table) -> tuple[dict[str, Any], list[Fault]]:
+    """The fields of a rule that the row says, and what is the matter with its cells. A missing column says nothing."""
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for column in COLUMNS:
+        read = _READ.get(column.key)
+        if read is None or column.key not in table.heads:
+            continue
+        try:
+            values[column.key] = read(row.texts[column.key])
+        except ValueError:
+            faults.append(
+                Fault(row.number, table.heads[column.key], InvalidInput("not understood", code=f"cell_{column.key}"))
+            )
+    if "part_1" in table.heads:
+        values["parts"] = [_part(text) for key in _PARTS if (text := row.texts.get(key, "")).strip()]
+    return values, faults
+
+
+def _part(text: str) -> dict[str, str]:
+    kind = _KIND.match(text)
+    if kind is None:
+        return {"text": text}
+    rest = text[kind.end() :]
+    return {"image_url": rest.strip()} if kind[1].lower() in _PICTURES else {"text": rest}
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _word(line: str) -> str:
+    """A word as it stands; one of several lines is written as JSON."""
+    if line.startswith('"') and "\\n" in line:
+        with suppress(ValueError):
+            return str(json.loads(line))
+    return line
+
+
+def _one_of(choices: Mapping[Any, tuple[str, str]], empty: Any, more: Mapping[str, Any]) -> Callable[[str], Any]:
+    known = {name: value for value, names in choices.items() for name in names} | dict(more)
+
+    def read(text: str) -> Any:
+        name = text.strip().lower()
+        if name and name not in known:
+            raise ValueError(name)
+        return known[name] if name else empty
+
+    return read
+
+
+def _span(line: str) -> dict[str, Any]:
+    found = _SPAN.fullmatch(line.strip())
+    days = found[1].replace("，", ",").replace("、", ",") if found else ""
+    if found is None or not _DAYS.fullmatch(days):
+        raise ValueError(line)
+    chosen: list[int] = []
+    for run in days.split(","):
+        first, _, last = run.partition("-")
+        chosen += range(int(first), int(last or first) + 1)
+    return {"weekdays": chosen, "start": found[2].zfill(5), "end": found[3].zfill(5)}
+
+
+def _delay(text: str) -> list[float]:
+    found = _DELAY.fullmatch(text.strip() or "0")
+    if found is None:
+        raise ValueError(text)
+    return [float(found[1]), float(found[2] or found[1])]
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "words": lambda text: [_word(line) for line in _lines(text)],
+    "match_mode": _one_of(_MODES, MatchMode.CONTAINS, {str(mode): mode for mode in MatchMode}),
+    "word_mode": _one_of(_WORD_MODES, WordMode.ANY, {str(mode): mode for mode in WordMode}),
+    "item_ids": lambda text: re.split(r"[\s,，;；、]+", text.strip()) if text.strip() else [],
+    "priority": lambda text: int(text.strip() or "0"),
+    "schedule": lambda text: [_span(line) for line in _lines(text)],
+    "delay_seconds": _delay,
+    "cooldown_seconds": lambda text: int(text.strip() or "0"),
+    "active": _one_of(_FLAGS, True, _MORE_FLAGS),
+}
+"""How a cell is read, by its column. Raises ``ValueError`` for what it does not understand."""

@@ -1,0 +1,103 @@
+"""Excel files in processes of their own: what is costly is refused or ended, and nothing of it stays."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from shoal.errors import InvalidInput
+from shoal.rules.xlsx_processes import SheetProcesses
+from standins import until
+from table_files import a_bomb, a_table, read_beside, texts_of
+
+
+def children() -> list[psutil.Process]:
+    found = []
+    for one in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "shoal.rules.xlsx_worker" in one.cmdline():
+                found.append(one)
+    return found
+
+
+def has_ended(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+async def test_f9_small_files_that_unpack_into_much_are_refused_or_ended_by_the_time_they_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SHOAL_SECRET_KEY", "never to be seen there")
+    processes = SheetProcesses(cpu_seconds=1)
+    try:
+        strings, styles = a_bomb(strings=3_000_000), a_bomb(styles=8_000_000)
+        assert len(strings) < 100_000
+        with pytest.raises(InvalidInput) as counted:
+            await read_beside(processes, strings)
+        assert (counted.value.code, counted.value.params["limit"]) == ("too_many_cells", 300_000)
+        (first,) = children()
+        with suppress(psutil.AccessDenied):  # of a process that allows no core only root is told
+            assert not [name for name in first.environ() if name.startswith("SHOAL_")]
+        with pytest.raises(InvalidInput) as ended:
+            await read_beside(processes, styles)
+        assert ended.value.code == "sheet_too_costly"
+        await until(lambda: not first.is_running())
+        table = await read_beside(processes, a_table([["词"], ["a"]]))  # a new process does the next
+        assert [row.texts["words"] for row in table.rows] == ["a"]
+    finally:
+        await processes.close()
+    assert not children()
+
+
+async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_needs_it() -> None:
+    processes = SheetProcesses(idle_seconds=0.05)
+    try:
+        leaving = asyncio.create_task(read_beside(processes, a_bomb(styles=8_000_000)))
+        await until(lambda: bool(children()))
+        (child,) = children()
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        await until(lambda: not child.is_running())
+        data = await processes.write("表", [], [["a", "=1"]])
+        assert texts_of(data)[0] == "表"
+        await until(lambda: not children())
+    finally:
+        await processes.close()
+
+
+_WRITES_A_TABLE = """
+import asyncio
+from shoal.rules.xlsx_processes import SheetProcesses
+async def main():
+    await SheetProcesses().write("a", [], [])
+    print("written", flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+async def test_f9_a_server_that_is_killed_leaves_no_process_behind_that_is_busy_with_a_file() -> None:
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _WRITES_A_TABLE, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert server.stdout is not None
+        assert await server.stdout.readline() == b"written\n"
+        (worker,) = psutil.Process(server.pid).children()
+        worker.suspend()  # it cannot notice that its input ends, as one that is busy does not
+    finally:
+        server.kill()
+        await server.wait()
+    try:
+        await until(lambda: has_ended(worker))
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            worker.send_signal(signal.SIGKILL)
