@@ -23,6 +23,7 @@ lint: $(READY) $(MODULES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_sentences.py
 	@$(NPM) run --silent lint
 
 types: $(READY) $(MODULES)

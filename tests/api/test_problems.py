@@ -17,9 +17,9 @@ import shoal
 from doors import Door, another_person, open_door, served
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.problems import problem_of
-from shoal.api.language import Language, language_of
 from shoal.api.sentences import PROBLEMS
 from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
+from shoal.language.choice import Language, language_of
 from shoal.xianyu.cookie_string import Flaw
 from standins import cookie_of, until
 

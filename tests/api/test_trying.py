@@ -133,7 +133,7 @@ async def test_what_is_in_the_way_is_said_in_the_words_of_the_diagnosis(running:
     found = await door.call("GET", "/cookies/shop/diagnosis", headers=spoken)
     assert tried["blocked_by"] == "retrying"
     advice = next(check["detail"] for check in found["checks"] if check["name"] == "retrying")
-    why = "连不上闲鱼" if language == "zh" else "the site cannot be reached"
+    why = "连不上闲鱼" if language == "zh" else "Xianyu cannot be reached"
     assert why in tried["detail"]
     assert why in advice
     assert "127.0.0.1" not in tried["detail"]

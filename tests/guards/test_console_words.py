@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
-from shoal.api.retry_reasons import RETRY_REASONS
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.auth.audit_log import SecurityEvent
+from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_store import Act, IntentState, Why
 
 TEXTS = Path(__file__).parents[2] / "web" / "src" / "i18n"
@@ -28,7 +28,9 @@ def _names(file: str, group: str, language: str = "") -> set[str]:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_reason_has_words(language: str) -> None:
-    assert {*ParkReason, *StopReason, *RETRY_REASONS} - _names(language, "reason") == set()
+    retried = {key.removeprefix("retry.") for key in read_catalogue(ROOT / "zh") if key.startswith("retry.")}
+    assert "unreachable" in retried
+    assert {*ParkReason, *StopReason, *retried} - _names(language, "reason") == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

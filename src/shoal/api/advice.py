@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.api.language import Language
+from shoal.language.choice import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shoal.api.language import Language
+from shoal.language.choice import Language
 from shoal.xianyu.cookie_string import Flaw
 
 

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 
 from rich.text import Text
 
-from shoal.api.retry_reasons import RETRY_REASONS
+from shoal.language.catalogue import knows, say
+from shoal.language.choice import Language
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,6 +65,11 @@ def is_chinese() -> bool:
     return chosen.lower().startswith("zh")
 
 
+def language() -> Language:
+    """The language of the person's locale."""
+    return Language.ZH if is_chinese() else Language.EN
+
+
 def words(english: str, chinese: str) -> str:
     """One sentence in the person's language."""
     return chinese if is_chinese() else english
@@ -93,8 +99,10 @@ def state_text(state: str) -> Text:
 
 def reason_words(reason: str) -> str:
     """Why an account is as it is, and what to do. Reasons without a sentence are shown as they are."""
-    known = _REASONS.get(reason) or RETRY_REASONS.get(reason, ("", ""))[::-1]
-    return words(*known) if all(known) else printable(reason.replace("_", " "))
+    if reason in _REASONS:
+        return words(*_REASONS[reason])
+    key = f"retry.{reason}"
+    return say(key, language()) if knows(key) else printable(reason.replace("_", " "))
 
 
 def ago(moment: str | None, now: datetime | None = None) -> str:

@@ -14,13 +14,13 @@ from shoal.api.advice import ADVICE
 from shoal.api.http.caller import TheServer, WhoAddsNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
 from shoal.api.schemas.requests import ProxyCheckBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Right
 from shoal.connection.xianyu_live import proxy_timeout_seconds
+from shoal.language.choice import Language, language_of
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
 from shoal.xianyu.proxy import parse_proxy
 

@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
+from shoal.language.choice import Language, language_of
 
 routes = Routes(include_in_schema=False, dependencies=[ANYBODY])
 

@@ -14,9 +14,9 @@ import shoal.accounts.diagnosis
 from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
 from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
 from shoal.api.advice import ADVICE
-from shoal.api.language import Language
 from shoal.api.routes.diagnosis import token_expiry_ms
 from shoal.console import proxy_check
+from shoal.language.choice import Language
 from shoal.messages.outbox import SendOutcome
 from shoal.rules.rule import Rule
 

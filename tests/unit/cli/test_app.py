@@ -378,5 +378,5 @@ def test_too_many_accounts_show_those_first_that_need_somebody() -> None:
 
 def test_one_account_is_shown_with_wish_and_fact_and_without_its_cookie() -> None:
     shown = drawn(account_facts(account(state="retrying", reason="socket_closed")))
-    for text in ("retrying", "the link ended", "#1f0e9a3c", "2200000000001", "Confirms shipment"):
+    for text in ("retrying", "the connection closed", "#1f0e9a3c", "2200000000001", "Confirms shipment"):
         assert text in shown

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.http.problems import problem_answer
 from shoal.api.http.safety_headers import SafetyHeaders
-from shoal.api.language import Language, language_of
 from shoal.api.sentences import PROBLEMS
+from shoal.language.choice import Language, language_of
 from shoal.network.addresses import Network, host_name, is_allowed_host
 
 log = structlog.get_logger("shoal.listener")

@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from shoal.api.http.refusals import note_refusal
-from shoal.api.language import language_of
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import right_word
 from shoal.api.sentences import PROBLEMS, Problem
@@ -26,6 +25,7 @@ from shoal.errors import (
     TooManyAttempts,
     UnknownAccount,
 )
+from shoal.language.choice import language_of
 from shoal.storage.idempotency_keys import Reservation
 
 RETRY_AFTER_SECONDS = 5

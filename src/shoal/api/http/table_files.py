@@ -11,9 +11,9 @@ from fastapi import Response, UploadFile
 
 from shoal.accounts.account import Account
 from shoal.api.http.problems import problem_of
-from shoal.api.language import Language
 from shoal.api.schemas.responses import etag_of
 from shoal.errors import InvalidInput
+from shoal.language.choice import Language
 from shoal.rules.xlsx import XLSX, Fault, UnusableRows
 
 TABLE: dict[int | str, dict[str, Any]] = {

@@ -24,7 +24,6 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.language import language_of
 from shoal.api.schemas.requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
@@ -35,6 +34,7 @@ from shoal.auth.sessions import Session
 from shoal.auth.totp import Factor
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden, StoreError, TooManyAttempts, Unauthenticated
+from shoal.language.choice import language_of
 
 routes = Routes(tags=["session"])
 

@@ -16,7 +16,6 @@ from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.requests import BatchStatusBody
 from shoal.api.schemas.responses import example
@@ -24,6 +23,7 @@ from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Right
 from shoal.errors import Forbidden, InvalidInput, UnknownAccount
+from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 

@@ -16,11 +16,11 @@ from shoal.api.advice import ADVICE
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
 from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.errors import StoreError
+from shoal.language.choice import Language, language_of
 from shoal.messages.reply_stats import reply_figures
 from shoal.xianyu.cookie_string import merge, parse_cookie
 

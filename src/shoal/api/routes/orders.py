@@ -18,7 +18,6 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.routes.messages import asked_for
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
@@ -36,6 +35,7 @@ from shoal.api.schemas.orders import (
 from shoal.api.schemas.requests import ServeBody, SettleBody
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
+from shoal.language.choice import Language, language_of
 from shoal.orders.order_status import ENDS, OrderStatus
 from shoal.orders.order_store import Act, Intent, IntentState, Order, Why
 

@@ -12,8 +12,6 @@ from shoal.api.http.caller import Origin, TheServer, WhoAddsNamed, WhoAddsShops,
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
-from shoal.api.qr_words import QR_WORDS
 from shoal.api.routes.cookies import require_all_shops, require_own
 from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.schemas.requests import QrLoginBody
@@ -22,6 +20,8 @@ from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.connection.qr_logins import QrLoginState, QrLoginView, unknown_qr_login
 from shoal.errors import ShoalError
+from shoal.language.catalogue import say
+from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["QR login"])
 """No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""
@@ -226,8 +226,7 @@ def _answer(server: Server, view: QrLoginView, language: Language) -> QrLoginAns
 def _detail(view: QrLoginView, language: Language) -> str:
     if view.state is QrLoginState.FAILED and view.error is not None:
         return _sentence(view.error, language)
-    zh, en = QR_WORDS[view.state]
-    return zh if language is Language.ZH else en
+    return say(f"qr_login.{view.state.value}", language)
 
 
 def _sentence(error: ShoalError, language: Language) -> str:

@@ -12,10 +12,10 @@ from shoal.api.http.caller import Administrator, TheServer
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
+from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["system"])
 

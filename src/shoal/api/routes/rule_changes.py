@@ -14,11 +14,11 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import Outcome
 from shoal.api.http.changes import made
 from shoal.api.http.large_responses import has_many_rules
-from shoal.api.language import Language
 from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
+from shoal.language.choice import Language
 from shoal.messages.pictures import is_kept
 from shoal.rules.rule_lint import warnings_of
 

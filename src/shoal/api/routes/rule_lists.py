@@ -21,7 +21,6 @@ from shoal.api.http.openapi_errors import CHANGING, READING_ONE, problems
 from shoal.api.http.routing import Routes
 from shoal.api.http.sliced_bodies import SlicedRoute, checked
 from shoal.api.http.table_files import TABLE, file_headers, table_answer, telling_rows
-from shoal.api.language import Language
 from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about
 from shoal.api.schemas.responses import etag_of, example, rfc3339
 from shoal.api.schemas.rules import (
@@ -37,6 +36,7 @@ from shoal.api.server import Server
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
+from shoal.language.choice import Language
 from shoal.messages.rule_hits import hits_of
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_edits import Wanted, edits_between

@@ -16,7 +16,6 @@ from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language
 from shoal.api.routes.diagnosis import facts_of, told
 from shoal.api.schemas.requests import TryBody
 from shoal.api.schemas.responses import example
@@ -24,6 +23,7 @@ from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shap
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
+from shoal.language.choice import Language
 from shoal.messages.decisions import Verdict
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
 from shoal.messages.rule_hits import hits_of

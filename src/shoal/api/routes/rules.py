@@ -16,7 +16,6 @@ from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language
 from shoal.api.routes.rule_changes import measured, new_rule_id, rules_made, warnings_about, warnings_found
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import etag_of
@@ -35,6 +34,7 @@ from shoal.api.schemas.rules import (
 )
 from shoal.api.server import Server
 from shoal.errors import InvalidInput
+from shoal.language.choice import Language
 from shoal.messages.rule_hits import hits_of
 from shoal.rules.folding import folded
 from shoal.rules.rule import Rule

@@ -27,13 +27,13 @@ from shoal.api.http.openapi_errors import CHANGING, problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.language import Language, language_of
 from shoal.api.schemas.requests import OldSendBody, SendBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Right
 from shoal.errors import ShoalError
+from shoal.language.choice import Language, language_of
 from shoal.messages.manual_sending import NotConnected, send_by_hand
 from shoal.messages.outbox import SendOutcome
 from shoal.messages.sender import Letter, Sent

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shoal.api.language import Language
 from shoal.api.order_advice import ORDER_ADVICE
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.language.choice import Language
 from shoal.orders.order_status import OrderProblem, OrderStatus
 from shoal.orders.order_store import Act, Intent, IntentState, Order, OrderEvent
 

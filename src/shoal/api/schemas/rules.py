@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-from shoal.api.language import Language, language_of
 from shoal.api.schemas.requests import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
+from shoal.language.choice import Language, language_of
 from shoal.messages.rule_hits import Hits
 from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
 from shoal.rules.rule_edits import Edits

@@ -1,0 +1,109 @@
+"""Compare the catalogues of sentences with each other and with the code: ``python scripts/check_sentences.py``."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from shoal.accounts.account import ParkReason
+from shoal.connection.qr_logins import QrLoginState
+from shoal.language.catalogue import ROOT, read_catalogue
+
+PACKAGE = ROOT.parent
+ASKING = {"say", "knows", "placeholders"}
+"""The functions whose first argument is a key."""
+FAMILIES: dict[str, Collection[str] | None] = {
+    "park": set(ParkReason),
+    "qr_login": set(QrLoginState),
+    "retry": None,
+}
+"""Keys that the code builds, by what stands before their first dot: their codes, or none when each is any string of the
+code.
+"""
+
+_KEY = re.compile(r"[a-z_]+\.[\w./-]+")
+_CHINESE = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
+
+
+def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str]) -> list[str]:
+    """Returns a line for everything that is wrong."""
+    asked, built, strings = _uses(sources)
+    return [
+        *(f"{key}: only in Chinese" for key in sorted(zh.keys() - en.keys())),
+        *(f"{key}: only in English" for key in sorted(en.keys() - zh.keys())),
+        *(f"{key}: the code asks for it, the catalogues lack it" for key in sorted(asked - zh.keys())),
+        *(f"{name}.…: the code builds such keys, FAMILIES lacks them" for name in sorted(built - FAMILIES.keys())),
+        *_unused(zh, asked, built, strings),
+        *(fault for key in sorted(zh.keys() & en.keys()) for fault in _unlike(key, zh[key], en[key])),
+    ]
+
+
+def _unused(zh: Mapping[str, str], asked: set[str], built: set[str], strings: set[str]) -> Iterator[str]:
+    had: dict[str, set[str]] = {}
+    for key in zh:
+        name, code = key.split(".")[:2]
+        had.setdefault(name, set()).add(code)
+        known = FAMILIES.get(name) or strings
+        if key not in asked and not (name in built and code in known):
+            yield f"{key}: nothing uses it"
+    for name, codes in FAMILIES.items():
+        for code in sorted(set(codes or ()) - had.get(name, set())):
+            yield f"{name}.{code}: the catalogues lack it"
+
+
+def _unlike(key: str, zh: str, en: str) -> Iterator[str]:
+    try:
+        if _names(zh) != _names(en):
+            yield f"{key}: the placeholders differ"
+    except ValueError as error:
+        yield f"{key}: {error}"
+    if _CHINESE.search(en):
+        yield f"{key}: Chinese in the English sentence"
+    if not _CHINESE.search(zh) and zh != en:
+        yield f"{key}: no Chinese in the Chinese sentence"
+
+
+def _names(text: str) -> set[str]:
+    found = set()
+    for _, name, spec, _ in string.Formatter().parse(text):
+        if spec and spec.count("|") != 1:
+            raise ValueError(f"{{{name}:{spec}}} is not of the form {{count:one|many}}")
+        found |= {name} if name is not None else set()
+    return found
+
+
+def _uses(sources: Collection[str]) -> tuple[set[str], set[str], set[str]]:
+    """The keys that stand in the code, the families of those that it builds, and every string."""
+    asked: set[str] = set()
+    built: set[str] = set()
+    strings: set[str] = set()
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                strings.add(node.value)
+            if isinstance(node, ast.Call) and _name_of(node.func) in ASKING and node.args:
+                for part in ast.walk(node.args[0]):
+                    if isinstance(part, ast.JoinedStr) and isinstance(part.values[0], ast.Constant):
+                        built.add(str(part.values[0].value).split(".")[0])
+                    elif isinstance(part, ast.Constant) and _KEY.fullmatch(str(part.value)):
+                        asked.add(str(part.value))
+    return asked, built, strings
+
+
+def _name_of(called: ast.expr) -> str:
+    return called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
+
+
+def sources_of(package: Path) -> list[str]:
+    """Returns the text of every module that may ask for a sentence; the sandbox speaks for the site."""
+    return [path.read_text("utf-8") for path in package.rglob("*.py") if "sandbox" not in path.parts]
+
+
+if __name__ == "__main__":
+    found = faults(read_catalogue(ROOT / "zh"), read_catalogue(ROOT / "en"), sources_of(PACKAGE))
+    sys.stderr.write("".join(f"{line}\n" for line in found))
+    sys.exit(bool(found))
