@@ -115,12 +115,3 @@ function items({ added = [], removed = [], edited = [] }: Delta): Line[] {
   })
   return [...added.map(whole('added')), ...removed.map(whole('removed')), ...changed]
 }
-
-const BY = { console: 'history.by.console', shell: 'history.by.shell', api: 'history.by.api' } as const
-
-/** From where a change was asked for: "console 192.0.2.7"; empty when nobody knows. */
-export function originText(origin: string): string {
-  const [by = '', address = ''] = origin.split(' ', 2)
-  const way = by in BY ? t(BY[by as keyof typeof BY]) : by
-  return [way, address].filter(Boolean).join(' ')
-}

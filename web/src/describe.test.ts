@@ -1,10 +1,17 @@
 import { expect, test, vi } from 'vitest'
 
 vi.stubGlobal('localStorage', { getItem: () => 'en' })
-const { actorName } = await import('./describe')
+const { actorName, originText } = await import('./describe')
 
 test('who did it is a person by name, or another program in words', () => {
   expect(actorName('user:ann')).toBe('ann')
   expect(actorName('outside')).toBe('another program, in the database')
   expect(actorName('server')).toBe('server')
+})
+
+test('the origin is told in words, and whatever else it is as it is', () => {
+  expect(originText('console 192.0.2.7')).toBe('console 192.0.2.7')
+  expect(originText('shell ::1')).toBe('command line ::1')
+  expect(originText('robot')).toBe('robot')
+  expect(originText('')).toBe('')
 })

@@ -66,6 +66,15 @@ export function actorName(actor: string): string {
   return actor.startsWith('user:') ? actor.slice(5) : actor
 }
 
+const BY = { console: 'history.by.console', shell: 'history.by.shell', api: 'history.by.api' } as const
+
+/** From where a change was asked for: "console 192.0.2.7"; empty when nobody knows. */
+export function originText(origin: string): string {
+  const [by = '', address = ''] = origin.split(' ', 2)
+  const way = by in BY ? t(BY[by as keyof typeof BY]) : by
+  return [way, address].filter(Boolean).join(' ')
+}
+
 /** The site's numbers of what a message may be. */
 const CONTENTS: Record<string, Key> = {
   '2': 'content.image',

@@ -3,26 +3,15 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, triggerRef } from 'vue'
 import type { Account } from '../api'
 import { isMute, needsHand } from '../arrange'
-import { type Change, Line, type LineState, type Talk } from '../live'
 import { withoutTags } from '../tags'
-import { useSession } from './session'
-
-const RECENT = 40
+import { useLine } from './line'
 
 export const useAccounts = defineStore('accounts', () => {
+  const line = useLine()
   const rows = shallowRef(new Map<string, Account>())
   /** The ids in the order of their names; renewed only when an account comes or goes. */
   const ids = shallowRef<string[]>([])
-  const recent = shallowRef<Change[]>([])
-  /** The last things that happened in chats: whoever shows chats watches it. */
-  const talked = shallowRef<Talk[]>([])
-  const line = ref<LineState>('connecting')
   const loaded = ref(false)
-  /** When the server last said anything, in milliseconds. */
-  let heard = 0
-  /** The same, as it was when the line broke. */
-  const heardAt = ref('')
-  let open: Line | null = null
 
   const collator = new Intl.Collator(['zh-CN', 'en'], { numeric: true })
 
@@ -31,13 +20,13 @@ export const useAccounts = defineStore('accounts', () => {
   }
 
   function follow(): void {
-    open ??= new Line({
+    line.open({
       snapshot(accounts) {
         rows.value = new Map(accounts.map((account) => [account.id, account]))
         order()
         loaded.value = true
       },
-      batch(accounts, removed, changes) {
+      batch(accounts, removed) {
         const map = rows.value
         const before = map.size
         let moved = false
@@ -45,32 +34,15 @@ export const useAccounts = defineStore('accounts', () => {
         for (const account of accounts) map.set(account.id, account)
         if (moved || map.size !== before) order()
         triggerRef(rows)
-        if (changes.length) recent.value = [...changes.toReversed(), ...recent.value].slice(0, RECENT)
-      },
-      talks(talks) {
-        talked.value = talks
-      },
-      heard() {
-        heard = Date.now()
-      },
-      state(next) {
-        if (next === 'lost' && line.value === 'live') heardAt.value = new Date(heard).toISOString()
-        line.value = next
-      },
-      signedOut() {
-        useSession().lapse()
       },
     })
   }
 
   function leave(): void {
-    open?.close()
-    open = null
+    line.close()
     rows.value = new Map()
     ids.value = []
-    recent.value = []
     loaded.value = false
-    line.value = 'connecting'
   }
 
   const list = computed<Account[]>(() => {
@@ -97,5 +69,5 @@ export const useAccounts = defineStore('accounts', () => {
   /** What its owner calls a shop: the remark without its tags, or else the id. */
   const nameOf = (id: string): string => withoutTags(get(id)?.remark ?? '') || id
 
-  return { rows, list, recent, talked, line, heardAt, loaded, counts, get, nameOf, follow, leave }
+  return { rows, list, loaded, counts, get, nameOf, follow, leave }
 })

@@ -3,12 +3,14 @@ import { defineStore } from 'pinia'
 import { ref, watch } from 'vue'
 import { call, type Order, type Page } from '../api'
 import { useAccounts } from './accounts'
+import { useLine } from './line'
 
 const MOST = 20
 const SOON_MS = 1_000
 
 export const useOrderNeeds = defineStore('orderNeeds', () => {
   const accounts = useAccounts()
+  const line = useLine()
   /** "3", or "20+" where there are more; empty when none waits. */
   const badge = ref('')
   let timer = 0
@@ -29,14 +31,14 @@ export const useOrderNeeds = defineStore('orderNeeds', () => {
   }
 
   watch(
-    () => accounts.line,
+    () => line.state,
     (line) => {
       if (line === 'live') soon(0)
     },
     { immediate: true },
   )
   watch(
-    () => accounts.talked,
+    () => line.talked,
     (talks) => talks.some((talk) => talk.type === 'order') && soon(SOON_MS),
   )
 

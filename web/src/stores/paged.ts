@@ -3,11 +3,11 @@ import { onBeforeUnmount, onMounted, ref, shallowRef, watch } from 'vue'
 import { type Page, why } from '../api'
 import { t } from '../i18n'
 import { joined, type Kind } from '../joined'
-import { useAccounts } from './accounts'
+import { useLine } from './line'
 
 /** `ask` gives the first page, or the one at a cursor. */
 export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Kind<T>) {
-  const accounts = useAccounts()
+  const line = useLine()
   const rows = shallowRef<T[] | null>(null)
   const next = ref<string | null>(null)
   const problem = ref('')
@@ -76,7 +76,7 @@ export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Ki
     search += 1
   })
   watch(
-    () => accounts.line,
+    () => line.state,
     (line, was) => {
       if (line === 'live' && (was === 'lost' || was === 'full')) void load()
     },

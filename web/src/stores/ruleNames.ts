@@ -3,7 +3,7 @@ import { defineStore } from 'pinia'
 import { reactive, watch } from 'vue'
 import { call, path, Refusal } from '../api'
 import { t } from '../i18n'
-import { useAccounts } from './accounts'
+import { useLine } from './line'
 
 /** What a reply is given by when it is no rule. */
 const SOURCES = {
@@ -12,7 +12,7 @@ const SOURCES = {
 } as const
 
 export const useRuleNames = defineStore('ruleNames', () => {
-  const accounts = useAccounts()
+  const line = useLine()
   /** The words; `null` of a rule that is gone, `undefined` while they are asked for. */
   const words = reactive(new Map<string, string[] | null | undefined>())
 
@@ -28,7 +28,7 @@ export const useRuleNames = defineStore('ruleNames', () => {
   }
 
   watch(
-    () => accounts.recent[0],
+    () => line.recent[0],
     (change) => {
       if (!change || !('keywords' in change.changes)) return
       for (const key of words.keys()) {

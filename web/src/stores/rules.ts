@@ -18,7 +18,7 @@ import { actorName } from '../describe'
 import { same } from '../drafts'
 import { languageTag, t } from '../i18n'
 import { isOfItems, type Move, type RuleValues, sameRules, valuesOf, type WantedRule } from '../rules'
-import { useAccounts } from './accounts'
+import { useLine } from './line'
 
 type RuleList = Page<Rule> & { warnings: RuleWarning[] }
 
@@ -68,7 +68,7 @@ export function rulesNow(error: unknown): Rule[] | null {
 }
 
 export function useRules(account: () => Account) {
-  const accounts = useAccounts()
+  const line = useLine()
   const rules = shallowRef<Rule[] | null>(null)
   const warnings = shallowRef<RuleWarning[]>([])
   const problem = ref('')
@@ -218,7 +218,7 @@ export function useRules(account: () => Account) {
   )
   watch(languageTag, load) // the warnings are sentences
   watch(
-    () => accounts.talked,
+    () => line.talked,
     (talks) => {
       if (talks.some((talk) => talk.type === 'verdict' && talk.account === id())) soon(HITS_MS)
     },

@@ -2,7 +2,6 @@
 import { defineStore } from 'pinia'
 import { ref, watch } from 'vue'
 import { call, type Me } from '../api'
-import { dropDrafts, openDrafts } from '../chatDrafts'
 
 export interface Person {
   user_id: number
@@ -20,8 +19,6 @@ export const useSession = defineStore('session', () => {
   const expired = ref(false)
   // What the page shows before it knows: the frame of the pages, or a form.
   watch(person, (one) => (one ? localStorage.setItem(SIGNED_IN, '1') : localStorage.removeItem(SIGNED_IN)))
-  // A session that ran out keeps what was written: whoever signs in again goes on with it.
-  watch(person, (one) => one && openDrafts(one.user_id), { flush: 'sync' })
   const role = ref<Role>()
 
   /** Ask whether the browser's cookie still counts. */
@@ -51,7 +48,6 @@ export const useSession = defineStore('session', () => {
 
   async function signOut(): Promise<void> {
     await call('DELETE', '/console/session')
-    dropDrafts()
     person.value = null
     expired.value = false // the live line may have heard of the end before us
   }
