@@ -50,7 +50,7 @@ $(CONSOLE): $(WEB) $(MODULES) | $(READY)
 console-types: $(READY) $(MODULES)
 	$(BIN)/python scripts/openapi_file.py web/openapi.json
 	@$(NPM) exec --yes --package openapi-typescript@7.13.0 --package typescript@5.9.3 -- \
-		openapi-typescript openapi.json -o src/schema.d.ts
+		openapi-typescript openapi.json -o src/common/schema.d.ts
 	@rm web/openapi.json
 
 # Every page from the demo, light and dark, zh and en, wide and narrow, into .screenshots.

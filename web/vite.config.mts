@@ -36,7 +36,7 @@ function packed(): Plugin {
  * skeleton, which need not wait for it.
  */
 function firstThings(): Plugin {
-  const source = readFileSync(fileURLToPath(new URL('src/boot.js', import.meta.url)), 'utf8')
+  const source = readFileSync(fileURLToPath(new URL('src/app/boot.js', import.meta.url)), 'utf8')
   const fileName = `assets/boot-${createHash('sha256').update(source).digest('hex').slice(0, 8)}.js`
   let isBuild = false
   return {
@@ -52,7 +52,7 @@ function firstThings(): Plugin {
       handler(html) {
         const sheets = html.match(/ *<link rel="stylesheet"[^>]*>\n/g) ?? []
         const without = sheets.reduce((text, sheet) => text.replace(sheet, ''), html)
-        const src = `/console/${isBuild ? fileName : 'src/boot.js'}`
+        const src = `/console/${isBuild ? fileName : 'src/app/boot.js'}`
         return {
           html: without.replace('  </body>', `${sheets.join('')}  </body>`),
           tags: [{ tag: 'script', attrs: { src }, injectTo: 'head' }],

@@ -13,12 +13,12 @@ from shoal.auth.audit_log import SecurityEvent
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_store import Act, IntentState, Why
 
-TEXTS = Path(__file__).parents[2] / "web" / "src" / "i18n"
+SOURCES = Path(__file__).parents[2] / "web" / "src"
 
 
 def _names(file: str, group: str, language: str = "") -> set[str]:
     """The names of the texts of one group; ``language`` where a file holds both."""
-    text = (TEXTS / f"{file}.ts").read_text()
+    text = (SOURCES / f"{file}.ts").read_text()
     if language:
         text = text[text.index(f"const {language}") :]
     found = re.search(rf"\n  {group}: \{{\n(.*?)\n  \}},\n", text, re.DOTALL)
@@ -30,24 +30,24 @@ def _names(file: str, group: str, language: str = "") -> set[str]:
 def test_every_reason_has_words(language: str) -> None:
     retried = {key.removeprefix("retry.") for key in read_catalogue(ROOT / "zh") if key.startswith("retry.")}
     assert "unreachable" in retried
-    assert {*ParkReason, *StopReason, *retried} - _names(language, "reason") == set()
+    assert {*ParkReason, *StopReason, *retried} - _names(f"i18n/{language}", "reason") == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_kind_of_security_event_has_words(language: str) -> None:
-    assert {*SecurityEvent} - _names("security", "kinds", language) == set()
+    assert {*SecurityEvent} - _names("settings/securityTexts", "kinds", language) == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_field_of_the_history_has_a_name(language: str) -> None:
     of_the_program = {"owner_id", "created_at_ms"}  # they stand in the entry of an added account only
-    assert {*SCALAR_FIELDS, "keywords", "items"} - _names(language, "fields") == of_the_program
+    assert {*SCALAR_FIELDS, "keywords", "items"} - _names(f"i18n/{language}", "fields") == of_the_program
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_stage_and_outcome_of_an_order_has_words(language: str) -> None:
-    assert {*OrderStatusShape} - _names("orders", "states", language) == set()
-    assert {*IntentState} - _names("orders", "actState", language) == set()
+    assert {*OrderStatusShape} - _names("orders/texts", "states", language) == set()
+    assert {*IntentState} - _names("orders/texts", "actState", language) == set()
     switched_off = {"auto_confirm_off", "free_shipping_off"}
-    assert {*Why, *switched_off} - _names("orders", "why", language) == set()
+    assert {*Why, *switched_off} - _names("orders/texts", "why", language) == set()
     assert set(Act) == {"free_shipping", "paid_message", "confirm"}, "the console knows these steps, in this order"

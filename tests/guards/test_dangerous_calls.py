@@ -147,9 +147,10 @@ def _is_of(call: ast.Call, module: str) -> bool:
 
 
 def _pages() -> Iterator[tuple[str, str]]:
-    for path in sorted((ROOT / "web" / "src").rglob("*")):
+    sources = ROOT / "web" / "src"
+    for path in sorted(sources.rglob("*")):
         if path.suffix in {".js", ".ts", ".vue"} and not path.name.endswith(".test.ts") and path.name != "schema.d.ts":
-            yield path.name, path.read_text(encoding="utf-8")
+            yield path.relative_to(sources).as_posix(), path.read_text(encoding="utf-8")
 
 
 def test_the_console_shows_texts_as_texts() -> None:
@@ -174,10 +175,10 @@ def test_f15_every_address_that_the_console_leads_to_is_one_of_ours_or_of_the_si
 def test_f15_every_page_but_the_sign_in_has_the_button_that_signs_out() -> None:
     """Every page but those of who is not signed in stands in the frame, and nothing hides the button in its head."""
     pages = dict(_pages())
-    tops = re.findall(r"^    \{\s*path: '([^']*)',\s*(.*)", pages["router.ts"], re.MULTILINE)
+    tops = re.findall(r"^    \{\s*path: '([^']*)',\s*(.*)", pages["app/router.ts"], re.MULTILINE)
     assert [path for path, _ in tops] == ["/login", "/join", "/"]
     assert [("open: true" in rest, "Shell.vue" in rest) for _, rest in tops] == [(True, False)] * 2 + [(False, True)]
-    head = pages["Shell.vue"].partition("<header>")[2].partition("</header>")[0]
+    head = pages["app/Shell.vue"].partition("<header>")[2].partition("</header>")[0]
     button = re.search(r"<button[^>]*data-test=\"sign-out\"[^>]*>", head)
     assert button is not None
     assert not re.search(r"v-if|v-show|wide-only|narrow-only", button[0])

@@ -1,0 +1,88 @@
+/** Changing accounts: shown at once, taken back when the server refuses, and undone when somebody thinks better of it. */
+import { defineStore } from 'pinia'
+import { reactive } from 'vue'
+import { type Account, type ChangeFacts, call, path, why } from '../common/api'
+import { useToasts } from '../common/toasts'
+import { t, told } from '../i18n'
+import { isMute } from './arrange'
+import { useAccounts } from './store'
+
+/** What is done to one shop in a dialog. */
+export type ShopAction = 'edit' | 'replace' | 'remove'
+
+export type Flag = 'enabled' | 'auto_confirm'
+
+export const useChanges = defineStore('changes', () => {
+  const accounts = useAccounts()
+  const toasts = useToasts()
+  /** What was asked for and is not answered yet, by account and field. */
+  const asked = reactive(new Map<string, boolean>())
+
+  const flag = (account: Account, name: Flag): boolean => asked.get(`${account.id} ${name}`) ?? account.desired[name]
+  const isAsked = (account: Account, name: Flag): boolean => asked.has(`${account.id} ${name}`)
+
+  async function setFlag(account: Account, name: Flag, wanted: boolean): Promise<void> {
+    const key = `${account.id} ${name}`
+    asked.set(key, wanted)
+    try {
+      const facts =
+        name === 'enabled'
+          ? await call<ChangeFacts>('PUT', path('cookies', account.id, 'status'), {
+              body: { enabled: wanted },
+              query: { wait: 0 },
+            })
+          : await call<ChangeFacts>('PUT', path('cookies', account.id, 'auto-confirm'), {
+              body: { auto_confirm: wanted },
+            })
+      await shown(account.id, facts.generation)
+      const words = {
+        enabled: wanted ? t('change.enabled', { id: account.id }) : t('change.disabled', { id: account.id }),
+        auto_confirm: wanted ? t('change.confirmOn', { id: account.id }) : t('change.confirmOff', { id: account.id }),
+      }
+      toasts.done(words[name], undoing(facts))
+    } catch (error) {
+      toasts.refused(t('change.refused', { id: account.id, why: why(error) }))
+    } finally {
+      if (asked.get(key) === wanted) asked.delete(key)
+    }
+  }
+
+  /** Wait until the line has told what was changed, so that a switch never flickers back; not longer than 2 s. */
+  async function shown(id: string, generation: number): Promise<void> {
+    for (let waited = 0; waited < 2000; waited += 25) {
+      if ((accounts.get(id)?.generation ?? Number.POSITIVE_INFINITY) >= generation) return
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+  }
+
+  async function resume(account: Account): Promise<void> {
+    try {
+      await call('POST', path('cookies', account.id, 'resume'), { query: { wait: 0 } })
+      toasts.done(t('change.resumed', { id: account.id }))
+    } catch (error) {
+      toasts.refused(t('change.refused', { id: account.id, why: why(error) }))
+    }
+  }
+
+  /** The way back of a change that really changed something. */
+  function undoing(facts: ChangeFacts): { label: string; run: () => void } | undefined {
+    return facts.changed ? { label: t('app.undo'), run: () => void undo(facts.rev) } : undefined
+  }
+
+  async function undo(rev: number): Promise<void> {
+    try {
+      await call('POST', `/history/${rev}/undo`, { query: { wait: 0 } })
+      toasts.done(t('app.undone'))
+    } catch (error) {
+      toasts.refused(why(error))
+    }
+  }
+
+  return { flag, isAsked, setFlag, resume, undo, undoing, shown }
+})
+
+/** Why an account is as it is, for a person; empty when there is nothing to say. */
+export function reasonOf(account: Account): string {
+  if (isMute(account)) return account.answers === 'orders' ? t('mute.orders') : t('mute.nothing')
+  return account.reason ? told('reason', account.reason) : ''
+}

@@ -1,0 +1,34 @@
+/** What is shown of a table, and what is selected in it. */
+import { computed, reactive, ref } from 'vue'
+import type { Account } from '../common/api'
+import { arranged, type Filter, type SortKey } from './arrange'
+
+export function useSelection(list: () => Account[]) {
+  const words = ref('')
+  const filter = ref<Filter>('all')
+  const key = ref<SortKey>('shop')
+  const down = ref(false)
+  const picked = reactive(new Set<string>())
+
+  const shown = computed(() => arranged(list(), filter.value, words.value, key.value, down.value))
+  const pickedShown = computed(() => shown.value.filter((account) => picked.has(account.id)))
+
+  function sort(by: SortKey): void {
+    if (key.value === by) down.value = !down.value
+    else {
+      key.value = by
+      down.value = false
+    }
+  }
+
+  function pick(id: string, on: boolean): void {
+    if (on) picked.add(id)
+    else picked.delete(id)
+  }
+
+  function pickAll(on: boolean): void {
+    for (const account of shown.value) pick(account.id, on)
+  }
+
+  return { words, filter, key, down, picked, shown, pickedShown, sort, pick, pickAll }
+}

@@ -1,0 +1,85 @@
+/** The pages and their addresses. */
+import { createRouter, createWebHistory } from 'vue-router'
+import { useSession } from '../common/session'
+
+export const router = createRouter({
+  history: createWebHistory('/console/'),
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  routes: [
+    { path: '/login', name: 'login', component: () => import('../login/Login.vue'), meta: { open: true } },
+    { path: '/join', name: 'join', component: () => import('../login/Join.vue'), meta: { open: true } },
+    {
+      path: '/',
+      component: () => import('./Shell.vue'),
+      children: [
+        {
+          path: '',
+          name: 'overview',
+          component: () => import('../overview/Overview.vue'),
+          meta: { title: 'nav.overview' },
+        },
+        {
+          path: 'accounts',
+          name: 'accounts',
+          component: () => import('../accounts/Accounts.vue'),
+          meta: { title: 'nav.accounts' },
+        },
+        {
+          path: 'accounts/:id',
+          component: () => import('../accounts/Account.vue'),
+          props: true,
+          meta: { title: 'nav.accounts' },
+          children: [
+            { path: '', name: 'account', component: () => import('../accounts/AccountOverview.vue') },
+            { path: 'rules', name: 'account-rules', component: () => import('../rules/Rules.vue') },
+            { path: 'settings', name: 'account-settings', component: () => import('../accounts/AccountSettings.vue') },
+          ],
+        },
+        {
+          path: 'conversations/:account?/:chat?',
+          name: 'conversations',
+          component: () => import('../chats/Chats.vue'),
+          meta: { title: 'nav.conversations' },
+        },
+        {
+          path: 'orders/:account?/:order?',
+          name: 'orders',
+          component: () => import('../orders/Orders.vue'),
+          meta: { title: 'nav.orders' },
+        },
+        {
+          path: 'history',
+          name: 'history',
+          component: () => import('../history/History.vue'),
+          meta: { title: 'nav.history' },
+        },
+        {
+          path: 'settings',
+          component: () => import('../settings/Settings.vue'),
+          meta: { title: 'nav.settings' },
+          children: [
+            { path: '', name: 'settings', component: () => import('../settings/General.vue') },
+            { path: 'me', name: 'settings-me', component: () => import('../settings/Me.vue') },
+            { path: 'tokens', name: 'settings-tokens', component: () => import('../settings/Tokens.vue') },
+            { path: 'people', name: 'settings-people', component: () => import('../users/Users.vue') },
+            { path: 'security', name: 'settings-security', component: () => import('../settings/SecurityLog.vue') },
+          ],
+        },
+        {
+          path: ':rest(.*)*',
+          name: 'nothing',
+          component: () => import('./Nothing.vue'),
+          meta: { title: 'errors.notFound' },
+        },
+      ],
+    },
+  ],
+})
+
+router.beforeEach((to) => {
+  const session = useSession()
+  if (!to.meta.open && !session.person)
+    return { name: 'login', query: to.fullPath === '/' ? {} : { next: to.fullPath } }
+  if (to.name === 'login' && session.person) return { path: '/' }
+  return true
+})

@@ -1,0 +1,52 @@
+/** One chat as a thread: what was said, what was sent and what became of it, oldest first. */
+import type { Message, Sending } from '../common/api'
+
+export type Entry =
+  | { kind: 'said'; key: string; at: number; message: Message }
+  | { kind: 'sent'; key: string; at: number; sending: Sending }
+
+/** Echoes of our own sendings: the sending itself stands in the thread. Of those without a verdict nobody knows yet. */
+const isEcho = (message: Message): boolean =>
+  message.direction === 'out' && (message.verdict === 'echo' || message.verdict === '')
+
+/**
+ * The thread of what was loaded of both lists, each newest first.
+ *
+ * A list that goes on (`more`) hides what is older than its end, for its own rows would be missing there. An answer never
+ * stands before the message that it answers, whatever the clocks of the site and the server say.
+ */
+export function thread(
+  messages: readonly Message[],
+  sendings: readonly Sending[],
+  more: { messages: boolean; sendings: boolean },
+): Entry[] {
+  const spoken = new Map(messages.map((message) => [message.message_id, Date.parse(message.at)]))
+  const sentAt = (sending: Sending): number =>
+    Math.max(Date.parse(sending.at), (spoken.get(sending.message_id ?? '') ?? Number.NEGATIVE_INFINITY) + 1)
+  const ends = [
+    more.messages ? Date.parse(messages.at(-1)?.at ?? '') : Number.NEGATIVE_INFINITY,
+    more.sendings ? Date.parse(sendings.at(-1)?.at ?? '') : Number.NEGATIVE_INFINITY,
+  ]
+  const horizon = Math.max(...ends.filter((end) => !Number.isNaN(end)))
+  const entries: Entry[] = [
+    ...messages
+      .filter((message) => !isEcho(message))
+      .map((message) => ({ kind: 'said' as const, key: `m${message.id}`, at: Date.parse(message.at), message })),
+    ...sendings.map((sending) => ({ kind: 'sent' as const, key: `s${sending.id}`, at: sentAt(sending), sending })),
+  ]
+  return entries
+    .filter((entry) => entry.at >= horizon)
+    .sort((a, b) => a.at - b.at || Number(a.kind === 'sent') - Number(b.kind === 'sent') || order(a) - order(b))
+}
+
+const order = (entry: Entry): number => (entry.kind === 'said' ? entry.message.id : entry.sending.id)
+
+/** The newest page put before what is known of a list; what it leaves out in between is not kept. */
+export function renewed<T extends { id: number }>(
+  known: readonly T[],
+  page: readonly T[],
+): { rows: T[]; joins: boolean } {
+  const fresh = new Set(page.map((row) => row.id))
+  const joins = known.some((row) => fresh.has(row.id))
+  return { rows: joins ? [...page, ...known.filter((row) => !fresh.has(row.id))] : [...page], joins }
+}

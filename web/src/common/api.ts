@@ -1,0 +1,207 @@
+/** Asking the server: one function, one kind of refusal, and changes that are repeated safely. */
+
+import { languageTag, t } from '../i18n'
+import type { components } from './schema'
+
+type Shapes = components['schemas']
+export type Account = Shapes['AccountBody']
+export type AccountState = Shapes['AccountState']
+/** What stands in every answer to a change. */
+export type ChangeFacts = Pick<Shapes['MsgAnswer'], 'changed' | 'generation' | 'rev' | 'state' | 'op_id'>
+export type BatchRow = Shapes['BatchRow']
+export type HistoryRow = Shapes['AccountHistoryRow']
+export type Message = Shapes['MessageShape']
+export type Chat = Shapes['ChatShape']
+export type Sending = Shapes['SendingRow']
+export type Sent = Shapes['Sending']
+export type Outcome = Shapes['SendOutcome']
+export type Pause = Shapes['PauseShape']
+export type Span = Shapes['ActivitySpan']
+export type Timeline = Shapes['Timeline']
+export type Stretch = Shapes['StretchShape']
+export type Diagnosis = Shapes['Diagnosis']
+export type Check = Shapes['CheckShape']
+export type Order = Shapes['OrderShape']
+export type OrderStatus = Shapes['OrderStatusShape']
+export type FullOrder = Shapes['FullOrder']
+export type OrderAct = Shapes['ActShape']
+export type Act = Shapes['Act']
+export type OrderLine = Shapes['LineShape']
+export type Item = Shapes['ItemShape']
+export type Settings = Shapes['DesiredBody']
+export type QrLogin = Shapes['QrLoginAnswer']
+export type ProxyFinding = Shapes['ProxyFinding']
+export type Rule = Shapes['RuleShape']
+export type RuleSpan = Shapes['SpanShape']
+export type RulePart = Shapes['PartShape']
+export type RuleWarning = Shapes['WarningShape']
+export type RulesReplaced = Shapes['RulesReplaced']
+export type Tried = Shapes['Tried']
+export type SystemStatus = Shapes['SystemStatus']
+export type Locks = Shapes['LocksAnswer']
+export type SecurityNote = Shapes['SecurityNote']
+export type Me = Shapes['MeAnswer']
+export type SignIn = Shapes['SessionShape']
+export type Someone = Shapes['PersonShape']
+export type Role = Shapes['Role']
+export type Invitation = Shapes['InvitationShape']
+export type NewLink = Shapes['NewLinkAnswer']
+export type Link = Shapes['LinkAnswer']
+export type Seed = Shapes['SeedAnswer']
+export type ApiToken = Shapes['TokenShape']
+export type NewToken = Shapes['NewTokenAnswer']
+export type Removal = Shapes['RemovalAnswer']
+export type RemovedAccount = Shapes['RemovedAnswer']
+export type Colleague = Shapes['StaffShape']
+export type SellerNumber = Shapes['NumberShape']
+
+/** A page of a list. */
+export interface Page<T> {
+  items: T[]
+  next: string | null
+}
+
+/** The server said no, or said nothing. `message` is a sentence for a person. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly params: Record<string, unknown> = {},
+    readonly current?: unknown,
+    readonly etag = '',
+  ) {
+    super(message)
+  }
+}
+
+/** An answer and the version that it shows. */
+export interface Tagged<T> {
+  body: T
+  etag: string
+}
+
+export interface Asking {
+  /** Sent as JSON, but a form is sent as a form. */
+  body?: unknown
+  query?: Record<string, string | number | boolean | undefined>
+  ifMatch?: string
+  signal?: AbortSignal
+}
+
+const REPEATS_MS = [400, 1200, 3000]
+/** Nobody was signed in when these were told. */
+const AT_SIGN_IN = new Set(['wrong_login', 'totp_needed', 'wrong_totp'])
+const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+
+/** Called when the server says that nobody is signed in. */
+export const onSignedOut: { run: () => void } = { run: () => {} }
+
+/** A path whose parts may hold anything. */
+export function path(...parts: string[]): string {
+  return `/${parts.map(encodeURIComponent).join('/')}`
+}
+
+/**
+ * Ask for a path; throws `Refusal`.
+ *
+ * A change carries an `Idempotency-Key`. When no answer comes, or the outcome is unknown, it is repeated under the same
+ * key, so that it is made once.
+ */
+export async function call<T>(method: string, where: string, asking: Asking = {}): Promise<T> {
+  return (await tagged<T>(method, where, asking)).body
+}
+
+/** The same, with the ETag of the answer. */
+export async function tagged<T>(method: string, where: string, asking: Asking = {}): Promise<Tagged<T>> {
+  const key = CHANGING.has(method) ? newKey() : ''
+  const packed = await pack(asking.body)
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await once<T>(method, where, asking, packed, key)
+    } catch (error) {
+      const wait = REPEATS_MS[attempt]
+      if (wait === undefined || !isOpen(error) || asking.signal?.aborted) throw error
+      await new Promise((resolve) => setTimeout(resolve, wait))
+    }
+  }
+}
+
+function isOpen(error: unknown): boolean {
+  return error instanceof Refusal && (error.status === 0 || error.code === 'outcome_unknown')
+}
+
+interface Packed {
+  bytes: BodyInit | null
+  type?: string
+}
+
+/** The body as it is sent. A form is packed once: each packing has a boundary of its own, and a repeat must be alike. */
+async function pack(body: unknown): Promise<Packed> {
+  if (body === undefined) return { bytes: null }
+  if (!(body instanceof FormData)) return { bytes: JSON.stringify(body), type: 'application/json' }
+  const form = new Response(body)
+  const type = form.headers.get('Content-Type') ?? ''
+  return { bytes: await form.arrayBuffer(), type }
+}
+
+async function once<T>(method: string, where: string, asking: Asking, packed: Packed, key: string): Promise<Tagged<T>> {
+  const headers: Record<string, string> = { Accept: 'application/json', 'Accept-Language': languageTag.value }
+  if (packed.type) headers['Content-Type'] = packed.type
+  if (key) headers['Idempotency-Key'] = key
+  if (asking.ifMatch) headers['If-Match'] = asking.ifMatch
+  let response: Response
+  try {
+    response = await fetch(withQuery(where, asking.query), {
+      method,
+      headers,
+      body: packed.bytes,
+      signal: asking.signal ?? null,
+      credentials: 'same-origin',
+    })
+  } catch (error) {
+    if (asking.signal?.aborted) throw error
+    throw new Refusal(0, 'network', t('errors.network'))
+  }
+  const body: unknown = await response.json().catch(() => null)
+  if (response.ok) return { body: body as T, etag: response.headers.get('ETag') ?? '' }
+  throw refusal(response, body)
+}
+
+/** The language that is read here, as a header. */
+export const languageHeader = (): Record<string, string> => ({ 'Accept-Language': languageTag.value })
+
+/** The refusal that a response tells. */
+export const refusalOf = async (response: Response): Promise<Refusal> =>
+  refusal(response, await response.json().catch(() => null))
+
+function refusal(response: Response, body: unknown): Refusal {
+  const told = (body ?? {}) as Partial<{
+    detail: unknown
+    code: string
+    params: Record<string, unknown>
+    current: unknown
+  }>
+  const code = told.code ?? ''
+  if (response.status === 401 && !AT_SIGN_IN.has(code)) onSignedOut.run()
+  const detail = typeof told.detail === 'string' ? told.detail : t('errors.unexpected', { status: response.status })
+  return new Refusal(response.status, code, detail, told.params, told.current, response.headers.get('ETag') ?? '')
+}
+
+function withQuery(where: string, query: Asking['query']): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined) search.set(name, String(value))
+  }
+  return search.size ? `${where}?${search}` : where
+}
+
+/** 128 random bits. `crypto.randomUUID` is missing where TLS is. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** The sentence of whatever was thrown. */
+export function why(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,98 @@
+/** A change in words: which fields, from what to what. */
+
+import { type Key, t } from '../i18n'
+import { zh } from '../i18n/zh'
+import type { Outcome } from './api'
+
+/** The name of a field of an account, as far as there is one. */
+export function fieldName(field: string): string {
+  return field in zh.fields ? t(`fields.${field}` as Key) : field
+}
+
+/** What stands for "nothing set" in fields where that means something. */
+const UNSET: Record<string, Key> = {
+  debounce_seconds: 'account.serverSetting',
+  buyer_replies_per_hour: 'account.serverSetting',
+  shop_replies_per_minute: 'account.serverSetting',
+  timezone: 'account.timezoneDefault',
+  proxy: 'account.fact.direct',
+}
+
+/** A value of the journal in words. */
+export function valueText(value: unknown, field = ''): string {
+  if (value === true) return t('values.on')
+  if (value === false) return t('values.off')
+  if (UNSET[field] && (value === null || value === '')) return t(UNSET[field])
+  if (value === null || value === undefined || value === '') return t('values.nothing')
+  if (typeof value === 'object') return JSON.stringify(value)
+  return String(value)
+}
+
+/** Fields whose numbers tell a person nothing. */
+const COUNTERS = new Set(['restart_nonce', 'cookie_version'])
+
+export interface FieldChange {
+  field: string
+  old: string
+  new: string
+}
+
+/** The fields of a change; rules and items as how many were added, removed and edited. */
+export function fieldChanges(changes: Record<string, unknown>): FieldChange[] {
+  return Object.entries(changes).map(([field, change]) => {
+    if (COUNTERS.has(field)) return { field, old: '', new: '' }
+    if (Array.isArray(change)) return { field, old: valueText(change[0], field), new: valueText(change[1], field) }
+    const counts = Object.entries((change ?? {}) as Record<string, unknown[]>)
+      .filter(([kind, list]) => kind in zh.values && Array.isArray(list) && list.length)
+      .map(([kind, list]) => t(`values.${kind}` as Key, { n: list.length }))
+    return { field, old: '', new: counts.join(' · ') }
+  })
+}
+
+/** What a change did, in one line. */
+export function summary(changes: Record<string, unknown>): string {
+  const fields = fieldChanges(changes)
+  if ('deleted' in changes) return t('values.wasRemoved')
+  if ('created_at_ms' in changes) return t('values.wasAdded')
+  return fields.map(inWords).join(' · ')
+}
+
+function inWords(one: FieldChange): string {
+  return [fieldName(one.field), one.old ? `${one.old} → ${one.new}` : one.new].filter(Boolean).join(' ')
+}
+
+/** Who did it: the journal says `user:ann`, and `outside` of what another program wrote into the database. */
+export function actorName(actor: string): string {
+  if (actor === 'outside') return t('account.outside')
+  return actor.startsWith('user:') ? actor.slice(5) : actor
+}
+
+const BY = { console: 'history.by.console', shell: 'history.by.shell', api: 'history.by.api' } as const
+
+/** From where a change was asked for: "console 192.0.2.7"; empty when nobody knows. */
+export function originText(origin: string): string {
+  const [by = '', address = ''] = origin.split(' ', 2)
+  const way = by in BY ? t(BY[by as keyof typeof BY]) : by
+  return [way, address].filter(Boolean).join(' ')
+}
+
+/** The site's numbers of what a message may be. */
+const CONTENTS: Record<string, Key> = {
+  '2': 'content.image',
+  '26': 'content.card',
+  '1': 'content.text',
+  text: 'content.text',
+}
+
+/** What stands for a message without words. */
+export const contentName = (type: string): string => t(CONTENTS[type] ?? 'content.other')
+
+/** The colour of what became of a sending; the word stands beside it. */
+export const OUTCOME_TONES: Record<Outcome, string> = {
+  waiting: 'muted',
+  sending: 'muted',
+  sent: 'good',
+  refused: 'bad',
+  uncertain: 'warn',
+  dropped: 'muted',
+}

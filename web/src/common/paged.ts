@@ -1,0 +1,86 @@
+/** A list that the server gives page by page, newest first: renewed at its top, continued at its end. */
+import { onBeforeUnmount, onMounted, ref, shallowRef, watch } from 'vue'
+import { t } from '../i18n'
+import { type Page, why } from './api'
+import { joined, type Kind } from './joined'
+import { useLine } from './line'
+
+/** `ask` gives the first page, or the one at a cursor. */
+export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Kind<T>) {
+  const line = useLine()
+  const rows = shallowRef<T[] | null>(null)
+  const next = ref<string | null>(null)
+  const problem = ref('')
+  const busy = ref(false)
+  let turn = 0
+  /** Rises when something else is sought: what was asked before is not an answer to that. */
+  let search = 0
+  let timer = 0
+  let askedAt = 0
+
+  async function load(): Promise<void> {
+    const mine = ++turn
+    askedAt = Date.now()
+    try {
+      const page = await ask()
+      if (mine !== turn) return
+      const whole = joined({ items: rows.value ?? [], next: next.value }, page, kind)
+      rows.value = whole.items
+      next.value = whole.next
+      problem.value = ''
+    } catch (error) {
+      if (mine === turn) problem.value = t('errors.load', { why: why(error) })
+    }
+  }
+
+  async function loadMore(): Promise<void> {
+    const cursor = next.value
+    if (!cursor || busy.value) return
+    const mine = search
+    busy.value = true
+    try {
+      const page = await ask(cursor)
+      if (mine !== search || cursor !== next.value) return
+      const known = new Set((rows.value ?? []).map(kind.key))
+      rows.value = [...(rows.value ?? []), ...page.items.filter((row) => !known.has(kind.key(row)))]
+      next.value = page.next
+    } catch (error) {
+      if (mine === search) problem.value = t('errors.load', { why: why(error) })
+    } finally {
+      busy.value = false
+    }
+  }
+
+  /** Something else is sought. */
+  function restart(): Promise<void> {
+    search += 1
+    rows.value = null
+    next.value = null
+    return load()
+  }
+
+  /** Load again: at once, but not twice within so many milliseconds, whatever happens meanwhile. */
+  function soon(apart: number): void {
+    if (timer) return
+    const wait = Math.max(0, askedAt + apart - Date.now())
+    timer = window.setTimeout(() => {
+      timer = 0
+      void load()
+    }, wait)
+  }
+
+  onMounted(load)
+  onBeforeUnmount(() => {
+    clearTimeout(timer)
+    turn += 1
+    search += 1
+  })
+  watch(
+    () => line.state,
+    (line, was) => {
+      if (line === 'live' && (was === 'lost' || was === 'full')) void load()
+    },
+  )
+
+  return { rows, next, problem, busy, load, loadMore, restart, soon }
+}

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import type { FullOrder, OrderAct } from '../common/api'
+import { actsToServe, canBeHad, nextAct, stuckAct } from './orderActs'
+
+const act = (name: OrderAct['act'], state: OrderAct['state'], detail = ''): OrderAct => ({
+  act: name,
+  state,
+  detail,
+  since: '2026-01-02T03:04:05.000Z',
+  settled_at: null,
+})
+const order = (status: FullOrder['status'], acts: OrderAct[], code?: string): FullOrder =>
+  ({ status, acts, problem: code ? { code, detail: '', do: '' } : null }) as FullOrder
+
+test('what failed and what nobody knows of is served again, as long as the order is open', () => {
+  const acts = [act('free_shipping', 'done'), act('paid_message', 'uncertain')]
+  expect(actsToServe(order('pending_ship', acts, 'message_uncertain'))).toEqual(['paid_message'])
+  expect(stuckAct(order('pending_ship', acts))?.act).toBe('paid_message')
+  for (const status of ['shipped', 'refunding', 'completed', 'cancelled'] as const) {
+    expect(actsToServe(order(status, acts, 'refund_asked'))).toEqual([])
+    expect(stuckAct(order(status, acts))).toBeUndefined()
+  }
+})
+
+test('an order whose card never came has no step to settle, but one to serve', () => {
+  const lost = order('pending_ship', [], 'paid_without_card')
+  expect([actsToServe(lost), stuckAct(lost)]).toEqual([['paid_message'], undefined])
+  expect(actsToServe(order('processing', []))).toEqual([])
+})
+
+test('what a switch left undone can be had; what the site made needless cannot', () => {
+  const off = act('confirm', 'not_needed', 'auto_confirm_off')
+  expect(canBeHad(order('pending_ship', [off]), off)).toBe(true)
+  expect(canBeHad(order('shipped', [off]), off)).toBe(false)
+  const needless = act('confirm', 'not_needed', 'already_shipped')
+  expect(canBeHad(order('pending_ship', [needless]), needless)).toBe(false)
+})
+
+test('the next step is told as the switches stand', () => {
+  const open = order('pending_ship', [act('paid_message', 'failed')])
+  expect(nextAct(open, 'paid_message', { auto_confirm: true })).toBe('confirm')
+  expect(nextAct(open, 'paid_message', { auto_confirm: false })).toBeUndefined()
+  expect(nextAct(open, 'confirm', { auto_confirm: true })).toBeUndefined()
+})

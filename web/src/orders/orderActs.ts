@@ -1,0 +1,37 @@
+/** The steps by which an order is served: what is in the way, and what its owner can have done. */
+import type { Act, FullOrder, OrderAct } from '../common/api'
+
+/** The order in which they are done. */
+export const ACTS: Act[] = ['free_shipping', 'paid_message', 'confirm']
+
+const SETTLED = new Set(['shipped', 'refunding', 'completed', 'cancelled'])
+/** What a switch left undone. */
+const SWITCHED_OFF = new Set(['auto_confirm_off', 'free_shipping_off', 'before_account'])
+
+/** Whether anything may still be done for it. */
+export const isOpen = (order: FullOrder): boolean => !SETTLED.has(order.status)
+
+const inTheWay = (act: OrderAct): boolean => act.state === 'failed' || act.state === 'uncertain'
+
+/** The step that is in the way: its owner may say what became of it. */
+export const stuckAct = (order: FullOrder): OrderAct | undefined =>
+  isOpen(order) ? order.acts.find(inTheWay) : undefined
+
+/** The steps that "serve again" means; none where there is nothing to serve. */
+export function actsToServe(order: FullOrder): Act[] {
+  if (!isOpen(order)) return []
+  const stuck = order.acts.filter(inTheWay).map((act) => act.act)
+  if (stuck.length) return stuck
+  return order.problem?.code === 'paid_without_card' ? ['paid_message'] : []
+}
+
+/** Whether a step was left undone by a switch, and can be had all the same. */
+export const canBeHad = (order: FullOrder, act: OrderAct): boolean =>
+  isOpen(order) && act.state === 'not_needed' && SWITCHED_OFF.has(act.detail)
+
+/** What follows a step once it succeeded, as the switches of the shop stand. */
+export function nextAct(order: FullOrder, act: Act, switches: { auto_confirm: boolean }): Act | undefined {
+  const next = ACTS[ACTS.indexOf(act) + 1]
+  if (!next || order.acts.some((one) => one.act === next && one.state === 'done')) return undefined
+  return next === 'confirm' && !switches.auto_confirm ? undefined : next
+}
