@@ -16,11 +16,10 @@ from shoal.orders.order_store import Act, IntentState, Why
 SOURCES = Path(__file__).parents[2] / "web" / "src"
 
 
-def _names(file: str, group: str, language: str = "") -> set[str]:
-    """The names of the texts of one group; ``language`` where a file holds both."""
+def _names(file: str, group: str, language: str) -> set[str]:
+    """The names of the texts of one group in one language."""
     text = (SOURCES / f"{file}.ts").read_text()
-    if language:
-        text = text[text.index(f"const {language}") :]
+    text = text[text.index(f"const {language}") :]
     found = re.search(rf"\n  {group}: \{{\n(.*?)\n  \}},\n", text, re.DOTALL)
     assert found is not None, group
     return set(re.findall(r"^    (\w+):", found[1], re.MULTILINE))
@@ -30,7 +29,7 @@ def _names(file: str, group: str, language: str = "") -> set[str]:
 def test_every_reason_has_words(language: str) -> None:
     retried = {key.removeprefix("retry.") for key in read_catalogue(ROOT / "zh") if key.startswith("retry.")}
     assert "unreachable" in retried
-    assert {*ParkReason, *StopReason, *retried} - _names(f"i18n/{language}", "reason") == set()
+    assert {*ParkReason, *StopReason, *retried} - _names("accounts/texts", "reason", language) == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -41,7 +40,7 @@ def test_every_kind_of_security_event_has_words(language: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_field_of_the_history_has_a_name(language: str) -> None:
     of_the_program = {"owner_id", "created_at_ms"}  # they stand in the entry of an added account only
-    assert {*SCALAR_FIELDS, "keywords", "items"} - _names(f"i18n/{language}", "fields") == of_the_program
+    assert {*SCALAR_FIELDS, "keywords", "items"} - _names("common/texts", "fields", language) == of_the_program
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
