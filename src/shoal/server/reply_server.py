@@ -87,7 +87,7 @@ from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
 from shoal.connection.xianyu_live import LiveSurroundings, XianyuLive
-from shoal.console import cookie_check, live, proxy_check, session
+from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, InvalidInput, ShoalError, StoreError
 from shoal.messages.chats import Chats
@@ -169,6 +169,7 @@ _ROUTES = [
     qr_logins.routes,
     live.routes,
     console.routes,
+    help_pages.routes,
 ]
 """In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
 

@@ -1,0 +1,49 @@
+"""The help at ``/help``: the files that ``make docs`` built, Chinese first, English below ``/help/en/``."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from shoal.api.http.route_rules import ANYBODY
+from shoal.api.http.routing import Routes
+from shoal.console.static_files import ASK_AGAIN, FOREVER, file_answer, not_built, page_headers
+
+routes = Routes(include_in_schema=False, dependencies=[ANYBODY])
+
+SITE: Final = Path(__file__).parent / "help_site"
+"""What ``make docs`` made from ``docs/``; it is not there in a fresh checkout."""
+HASHES: Final = "script-hashes.txt"
+"""The file that names the hash of each script within the pages, one a line. The build writes it."""
+_HASHED_NAME: Final = re.compile(r"^assets/.*\.[0-9a-f]{8}\.min\.(?:js|css)$")
+
+
+@routes.get("/help")
+@routes.get("/help/{path:path}")
+async def show_help(request: Request, path: str = "") -> Response:
+    """A built file; for a path with a slash at its end, the page there."""
+    if request.url.path == "/help":
+        return RedirectResponse("/help/", headers={"Cache-Control": ASK_AGAIN})
+    if not (SITE / HASHES).is_file():
+        return not_built(
+            request,
+            zh=("帮助尚未构建", "请在源码目录中运行 <code>make docs</code>，然后刷新本页。"),
+            en=("The help has not been built", "Run <code>make docs</code> in the source directory, then reload."),
+        )
+    headers = _headers(SITE / HASHES, (SITE / HASHES).stat().st_mtime_ns)
+    name = f"{path}index.html" if not path or path.endswith("/") else path
+    caching = FOREVER if _HASHED_NAME.match(name) else ASK_AGAIN
+    if (found := await file_answer(request, SITE, name, headers, caching=caching)) is not None:
+        return found
+    missing = await file_answer(request, SITE, "404.html", headers, caching=ASK_AGAIN, status=404)
+    return missing or Response(status_code=404, headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _headers(hashes: Path, changed_ns: int) -> dict[str, str]:  # noqa: ARG001  a new build has a new time
+    return page_headers(*(f"'{line}'" for line in hashes.read_text(encoding="utf-8").split()))

@@ -1,0 +1,75 @@
+"""The built help in a browser, signed out: it complains of nothing, asks no other host, and finds Chinese words.
+
+At the end of each test the fixture expects that no page asked another host and that the policy stopped no script.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from browser.conftest import Console, OpenConsole, hangs_over
+from shoal.console import help_pages
+
+pytestmark = pytest.mark.skipif(not (help_pages.SITE / "index.html").is_file(), reason="not built; run `make docs`")
+WORDS = ("店铺", "规则", "会话", "订单", "关键词")
+
+
+async def open_help(open_console: OpenConsole, path: str, **look: object) -> tuple[Console, Page]:
+    console = await open_console()
+    page = await (await console.browser(**look)).new_page()
+    await page.goto(path)
+    return console, page
+
+
+async def search(page: Page, words: str) -> list[str]:
+    """Search as with an input method (the words at once, then the key that ends them). Return the addresses found."""
+    await page.locator(".md-search__input").click()
+    told = page.locator(".md-search-result__meta")
+    await expect(told).to_have_text(re.compile("键入以开始搜索|Type to start searching"))
+    await page.keyboard.insert_text(words)
+    await page.keyboard.press("Shift")
+    await expect(told).to_have_text(re.compile(r"\d+ (个|matching)"))
+    return [await link.get_attribute("href") or "" for link in await page.locator(".md-search-result__link").all()]
+
+
+async def test_the_search_finds_chinese_words_of_two_characters(open_console: OpenConsole) -> None:
+    _, page = await open_help(open_console, "/help/")
+    for word in WORDS:
+        await page.goto("/help/")
+        hits = await search(page, word)
+        assert all(hit.startswith(page.url.split("?")[0]) and "/help/en/" not in hit for hit in hits), hits
+        await page.goto(hits[0])
+        await expect(page.locator("article")).to_contain_text(word)
+
+
+async def test_the_english_search_finds_english_pages_alone(open_console: OpenConsole) -> None:
+    _, page = await open_help(open_console, "/help/en/")
+    hits = await search(page, "token")
+    assert all("/help/en/" in hit for hit in hits), hits
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+async def test_no_page_complains_or_scrolls_sideways(open_console: OpenConsole, width: int, scheme: str) -> None:
+    look = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme}
+    _, page = await open_help(open_console, "/help/", **look)
+    for path in ("/help/", "/help/states/", "/help/api/", "/help/en/", "/help/en/security/"):
+        await page.goto(path)
+        await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        assert not await hangs_over(page), path
+
+
+async def test_a_page_leads_to_itself_in_the_other_language(open_console: OpenConsole) -> None:
+    console, page = await open_help(open_console, "/help/states/")
+    await page.locator(".md-header .md-select").hover()
+    await page.locator(".md-header .md-select__link[hreflang=en]").click()
+    await expect(page).to_have_url(f"{console.url}/help/en/states/")
+
+
+async def test_a_page_that_is_not_there_says_so_and_leads_on(open_console: OpenConsole) -> None:
+    console, page = await open_help(open_console, "/help/no/such/page/")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("404")
+    await page.get_by_role("link", name="回到帮助首页").click()
+    await expect(page).to_have_url(f"{console.url}/help/")
