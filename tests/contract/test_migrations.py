@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, create_engine, inspect, table, text
 
-from postgres_server import PostgresServer
+from postgres_server import Postgres
 from quick_start import cheap_hasher
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
 from shoal.accounts.journal import fold, projection
@@ -46,6 +46,12 @@ from store_steps import Place, an_account, created
 
 HEAD = migrations.newest()
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
+
+
+@pytest.fixture
+def migrated() -> bool:
+    """Each test migrates."""
+    return False
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -302,7 +308,7 @@ async def test_f2_data_of_the_first_hours_is_completed_and_its_chats_are_listed(
 
 
 async def test_f2_a_step_may_take_longer_than_a_request_to_the_database_may(
-    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgrade, limit, limits = command.upgrade, text("SHOW statement_timeout"), []
 

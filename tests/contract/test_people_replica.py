@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.engine import make_url
 
 from doors import Door, another_person, client_of, open_door
-from postgres_server import PostgresServer
+from postgres_server import Postgres
 from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions, token_hash
@@ -35,7 +35,7 @@ QUICK = ReplicaTimes(read_seconds=3.0, write_seconds=1.0, refresh_seconds=10.0, 
 
 
 @contextlib.contextmanager
-def away(postgres: PostgresServer, url: str) -> Iterator[None]:
+def away(postgres: Postgres, url: str) -> Iterator[None]:
     """A database that lets nobody in."""
     name = str(make_url(url).database)
     with postgres.administrator() as connection:
@@ -74,9 +74,9 @@ async def is_stored(door: Door, token: str) -> bool:
 
 
 async def test_f3_while_postgresql_is_down_who_is_signed_in_reads_and_others_sign_in(
-    tmp_path: Path, postgres: PostgresServer
+    tmp_path: Path, postgres: Postgres
 ) -> None:
-    with postgres.database() as url:
+    with postgres.database(migrated=True) as url:
         async with (
             open_door(tmp_path / "data", database_url=url) as door,
             another_person(door) as bob,

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import make_url
 
 from doors import open_door
-from postgres_server import PostgresServer
+from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.errors import ConfigError
 from shoal.storage import server_lease
@@ -32,8 +32,8 @@ SHORT = LeaseTimes(lease_seconds=4.0, renew_seconds=0.2, margin_seconds=0.5)
 
 
 @pytest.fixture
-def url(postgres: PostgresServer) -> Iterator[str]:
-    with postgres.database() as fresh:
+def url(postgres: Postgres) -> Iterator[str]:
+    with postgres.database(migrated=True) as fresh:
         yield fresh
 
 
@@ -121,7 +121,7 @@ async def test_f3_who_was_killed_is_followed_at_once_from_its_directory_and_soon
 
 
 async def test_f3_while_the_database_is_away_too_long_no_account_is_acted_for_and_then_all_are_again(
-    tmp_path: Path, url: str, postgres: PostgresServer
+    tmp_path: Path, url: str, postgres: Postgres
 ) -> None:
     async with open_door(tmp_path / "data", database_url=url) as door:
         await door.add()
@@ -135,7 +135,7 @@ async def test_f3_while_the_database_is_away_too_long_no_account_is_acted_for_an
 
 
 @contextmanager
-def away(postgres: PostgresServer, url: str) -> Iterator[None]:
+def away(postgres: Postgres, url: str) -> Iterator[None]:
     """A database that lets nobody in."""
     name = str(make_url(url).database)
     with postgres.administrator() as connection:
