@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("any machine", deadline=None)
 """However slow the machine is: a timing fails no test."""
 settings.load_profile("any machine")
+
+_PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+"""By default structlog draws a traceback with the variables of each frame, which takes half a second of a processor."""
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
 
 @pytest.fixture(autouse=True)

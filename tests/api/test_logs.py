@@ -21,12 +21,13 @@ def logged() -> Iterator[io.StringIO]:
     """The process's log as ``shoal serve`` sets it up, and as it was afterwards."""
     names = ("", "shoal", "uvicorn", "uvicorn.error", "uvicorn.access")
     before = {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in names}
+    structure = structlog.get_config()
     NEWEST.clear()
     stream = io.StringIO()
     configure_logging(stream=stream)
     structlog.configure(cache_logger_on_first_use=False)  # else the loggers of the modules would speak here for ever
     yield stream
-    structlog.reset_defaults()
+    structlog.configure(**structure)
     logging.captureWarnings(capture=False)
     for name, (level, handlers) in before.items():
         logging.getLogger(name).setLevel(level)

@@ -7,7 +7,6 @@ import os
 import select
 import socket
 import stat
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -43,42 +42,6 @@ def _english_and_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
 
 
-HELP = """
-import re, typer
-from shoal.cli.app import app
-
-def walk(command, path):
-    texts = {"": command.help}
-    if path != "root":
-        texts |= {p.name: p.help for p in command.params if p.name != "help"}
-    for name, text in texts.items():
-        print(f"{path}.{name}\t{bool(re.search('[\u4e00-\u9fff]', text or ''))}\t{bool(text)}")
-    for name, deeper in getattr(command, "commands", {}).items():
-        walk(deeper, name)
-
-walk(typer.main.get_command(app), "root")
-"""
-"""Prints of each help text whether it is Chinese, and whether it is there."""
-
-
-@pytest.mark.parametrize(("language", "chinese"), [("zh_CN.UTF-8", "True"), ("en_GB.UTF-8", "False"), ("C", "False")])
-def test_the_whole_help_is_in_the_persons_language(language: str, chinese: str) -> None:
-    environment = {**os.environ, "LANG": language}
-    told = subprocess.run(
-        [sys.executable, "-c", HELP], env=environment, capture_output=True, text=True, timeout=60, check=True
-    ).stdout.split("\n")
-    rows = [line.split("\t") for line in told if line]
-    assert len(rows) > 30
-    assert [row[0] for row in rows if row[1:] != [chinese, "True"]] == []
-
-
-@pytest.fixture
-def taken_port() -> Iterator[int]:
-    """A port that somebody listens on and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
 @pytest.fixture
 def stranger() -> Iterator[str]:
     """Something that speaks HTTP and is not Shoal."""
@@ -101,15 +64,6 @@ def shell(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     with pytest.raises(SystemExit) as exit_:
         main()
     return int(exit_.value.code or 0)
-
-
-def shoal(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The same in a process of its own, for commands that set up logging."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
-    return subprocess.run(
-        [sys.executable, "-m", "shoal", *words],
-        env=plain | environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
 
 
 def account(account_id: str = "shop", **fields: Any) -> dict[str, Any]:
@@ -198,33 +152,6 @@ def test_a_cookie_file_that_cannot_be_used_is_named(
     for name, why in (("missing", "cannot be read"), ("empty", "is empty"), ("picture", "UTF-8")):
         assert shell(monkeypatch, "accounts", "add", "shop", "-f", str(tmp_path / name)) == 2
         assert why in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("environment", "sentence"),
-    [
-        ({"SHOAL_NOPE": "1"}, "SHOAL_NOPE is not a setting"),
-        ({"SHOAL_PORT": "70000"}, "SHOAL_PORT"),
-        ({"SHOAL_HOST": "192.0.2.77"}, "192.0.2.77"),
-        ({"SHOAL_DATA_DIR": "/dev/null/x"}, "/dev/null/x"),
-    ],
-)
-def test_a_server_that_cannot_start_says_why_in_one_sentence(
-    environment: dict[str, str], sentence: str, tmp_path: Path
-) -> None:
-    done = shoal("serve", **{"SHOAL_DATA_DIR": str(tmp_path / "data"), "SHOAL_PORT": "0", **environment})
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert sentence in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_port_in_use_is_a_sentence_that_names_the_setting(taken_port: int, tmp_path: Path) -> None:
-    for command in ("serve", "demo"):
-        done = shoal(command, SHOAL_DATA_DIR=str(tmp_path / command), SHOAL_PORT=str(taken_port))
-        assert done.returncode == 2
-        assert f"port {taken_port} on 127.0.0.1 is in use; set SHOAL_PORT" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_long_cookie_is_read_whole_from_the_terminal_and_not_shown(

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from rich.console import Console
 
 from shoal.accounts.account import check_account_id
 from shoal.cli.api_client import ApiClient
 from shoal.cli.board import AccountBoard
-from shoal.cli.demo.child_process import ChildDied, ChildProcess
 from shoal.cli.demo.directory import DEMO_MARKER, demo_directory
 from shoal.cli.demo.screen import DemoScreen
 from shoal.cli.demo.shops import SHOPS
 from shoal.errors import ConfigError
 from shoal.storage.database import Database
-
-READY = r'^SANDBOX \{"url": "([^"]+)"'
 
 
 def names(path: Path) -> set[str]:
@@ -123,56 +117,6 @@ def test_a_file_in_the_place_of_the_directory_is_a_sentence(tmp_path: Path) -> N
     (tmp_path / ".demo").write_text("")
     with pytest.raises(ConfigError, match="SHOAL_DATA_DIR"), demo_directory(tmp_path / ".demo"):
         pass
-
-
-# -- the children -------------------------------------------------------------------------------------------------
-
-
-async def test_a_child_says_when_it_is_ready_and_ends_when_it_is_told(tmp_path: Path) -> None:
-    child = ChildProcess("sandbox", tmp_path / "sandbox.log")
-    url = await child.start("shoal.sandbox", "--quiet", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=30)
-    assert url.startswith("http://127.0.0.1:")
-    assert child.pid is not None
-    await child.stop()
-    assert not psutil.pid_exists(child.pid)
-    assert child.last_lines() == [f'SANDBOX {{"url": "{url}"}}']
-
-
-async def test_a_child_that_dies_at_once_is_told_with_its_last_lines(tmp_path: Path) -> None:
-    child = ChildProcess("sandbox", tmp_path / "sandbox.log")
-    with pytest.raises(ChildDied, match="exit code 2"):
-        await child.start("shoal.sandbox", "--nope", env=os.environ, cwd=tmp_path, ready=READY, ready_seconds=30)
-    await child.stop()
-    assert "--nope" in child.last_lines()[-1]
-
-
-async def test_a_child_ends_with_its_starter_however_that_ends(tmp_path: Path) -> None:
-    """The starter here holds the lifeline and is killed."""
-    starter = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _STARTER), stdout=asyncio.subprocess.PIPE, cwd=tmp_path
-    )
-    assert starter.stdout is not None
-    child = psutil.Process(int(await starter.stdout.readline()))
-    starter.kill()
-    await starter.communicate()
-    async with asyncio.timeout(15):
-        while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-            await asyncio.sleep(0.05)
-
-
-_STARTER = f"""
-import asyncio, os, pathlib
-from shoal.cli.demo.child_process import ChildProcess
-
-async def main():
-    child = ChildProcess("sandbox", pathlib.Path("sandbox.log"))
-    here = pathlib.Path.cwd()
-    await child.start("shoal.sandbox", "--quiet", env=os.environ, cwd=here, ready={READY!r}, ready_seconds=30)
-    print(child.pid, flush=True)
-    await child.wait()
-
-asyncio.run(main())
-"""
 
 
 # -- shops and screen ---------------------------------------------------------------------------------------------

@@ -30,8 +30,9 @@ COOKIE = f"cna=xyz; unb={SECRETS[2]}; cookie2={SECRETS[0]}; _m_h5_tk={SECRETS[1]
 def restored() -> Iterator[None]:
     names = ("", "shoal", "uvicorn", "uvicorn.error", "uvicorn.access")
     before = {name: (logging.getLogger(name).level, list(logging.getLogger(name).handlers)) for name in names}
+    structure = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**structure)
     logging.captureWarnings(capture=False)
     for name, (level, handlers) in before.items():
         logging.getLogger(name).setLevel(level)

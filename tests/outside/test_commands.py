@@ -1,0 +1,92 @@
+"""Commands in processes of their own: the language of their help, and why a server cannot start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _english_and_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that somebody listens on and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def shoal(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
+    return subprocess.run(
+        [sys.executable, "-m", "shoal", *words],
+        env=plain | environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+HELP = """
+import re, typer
+from shoal.cli.app import app
+
+def walk(command, path):
+    texts = {"": command.help}
+    if path != "root":
+        texts |= {p.name: p.help for p in command.params if p.name != "help"}
+    for name, text in texts.items():
+        print(f"{path}.{name}\t{bool(re.search('[\u4e00-\u9fff]', text or ''))}\t{bool(text)}")
+    for name, deeper in getattr(command, "commands", {}).items():
+        walk(deeper, name)
+
+walk(typer.main.get_command(app), "root")
+"""
+"""Prints of each help text whether it is Chinese, and whether it is there."""
+
+
+@pytest.mark.parametrize(("language", "chinese"), [("zh_CN.UTF-8", "True"), ("en_GB.UTF-8", "False"), ("C", "False")])
+def test_the_whole_help_is_in_the_persons_language(language: str, chinese: str) -> None:
+    environment = {**os.environ, "LANG": language}
+    told = subprocess.run(
+        [sys.executable, "-c", HELP], env=environment, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.split("\n")
+    rows = [line.split("\t") for line in told if line]
+    assert len(rows) > 30
+    assert [row[0] for row in rows if row[1:] != [chinese, "True"]] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"SHOAL_NOPE": "1"}, "SHOAL_NOPE is not a setting"),
+        ({"SHOAL_PORT": "70000"}, "SHOAL_PORT"),
+        ({"SHOAL_HOST": "192.0.2.77"}, "192.0.2.77"),
+        ({"SHOAL_DATA_DIR": "/dev/null/x"}, "/dev/null/x"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_one_sentence(
+    environment: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    done = shoal("serve", **{"SHOAL_DATA_DIR": str(tmp_path / "data"), "SHOAL_PORT": "0", **environment})
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_is_a_sentence_that_names_the_setting(taken_port: int, tmp_path: Path) -> None:
+    for command in ("serve", "demo"):
+        done = shoal(command, SHOAL_DATA_DIR=str(tmp_path / command), SHOAL_PORT=str(taken_port))
+        assert done.returncode == 2
+        assert f"port {taken_port} on 127.0.0.1 is in use; set SHOAL_PORT" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
