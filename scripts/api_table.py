@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import groupby
 from pathlib import Path
 
+from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.reference import Operation, operations
-from shoal.api.sentences import PROBLEMS
 from shoal.config import load_settings
+from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.server.reply_server import build_app
 
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
 CHANGE = "changed, generation, rev, state, op_id"
+ENGLISH = read_catalogue(ROOT / "en")
 BEGIN, END = "<!-- {}: made by scripts/api_table.py -->", "<!-- end of {} -->"
 
 
@@ -50,8 +53,13 @@ def errors() -> str:
     lines = ["| code | status | meaning |", "|---|---|---|"]
     for code, problem in PROBLEMS.items():
         name, _, variant = code.partition("/")
-        lines.append(f"| `{name}`{f' ({variant})' if variant else ''} | {problem.status} | {_text(problem.en)} |")
+        lines.append(f"| `{name}`{f' ({variant})' if variant else ''} | {problem.status} | {_text(_meaning(code))} |")
     return "\n".join(lines)
+
+
+def _meaning(code: str) -> str:
+    """The English sentence with the names of its params; of two forms by number, that of many."""
+    return re.sub(r"{(\w+):[^|{}]*\|([^{}]*)}", r"{\1} \2", ENGLISH[f"problems.{code}"])
 
 
 def page_with_tables(page: str) -> str:

@@ -10,16 +10,26 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from shoal.accounts.account import ParkReason
+from shoal.api.http.problem_table import PROBLEMS
+from shoal.api.schemas.orders import OrderStatusShape
 from shoal.connection.qr_logins import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
+from shoal.orders.order_actions import Act
+from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
 ASKING = {"say", "knows", "placeholders"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
+    "cookie_flaw": set(Flaw),
+    "order_status": set(OrderStatusShape),
+    "order_step": set(Act),
     "park": set(ParkReason),
+    "permission": None,
+    "problems": set(PROBLEMS),
     "qr_login": set(QrLoginState),
     "retry": None,
+    "weakness": None,
 }
 """Keys that the code builds, by what stands before their first dot: their codes, or none when each is any string of the
 code.
@@ -37,18 +47,18 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
         *(f"{key}: only in English" for key in sorted(en.keys() - zh.keys())),
         *(f"{key}: the code asks for it, the catalogues lack it" for key in sorted(asked - zh.keys())),
         *(f"{name}.…: the code builds such keys, FAMILIES lacks them" for name in sorted(built - FAMILIES.keys())),
-        *_unused(zh, asked, built, strings),
+        *_unused(zh, built, strings),
         *(fault for key in sorted(zh.keys() & en.keys()) for fault in _unlike(key, zh[key], en[key])),
     ]
 
 
-def _unused(zh: Mapping[str, str], asked: set[str], built: set[str], strings: set[str]) -> Iterator[str]:
+def _unused(zh: Mapping[str, str], built: set[str], strings: set[str]) -> Iterator[str]:
     had: dict[str, set[str]] = {}
     for key in zh:
         name, code = key.split(".")[:2]
         had.setdefault(name, set()).add(code)
         known = FAMILIES.get(name) or strings
-        if key not in asked and not (name in built and code in known):
+        if key not in strings and not (name in built and code in known):
             yield f"{key}: nothing uses it"
     for name, codes in FAMILIES.items():
         for code in sorted(set(codes or ()) - had.get(name, set())):
@@ -79,7 +89,7 @@ def _names(text: str) -> set[str]:
 def _uses(sources: Collection[str]) -> tuple[set[str], set[str], set[str]]:
     """The keys that stand in the code, the families of those that it builds, and every string."""
     asked: set[str] = set()
-    built: set[str] = set()
+    built = {row.codes for row in PROBLEMS.values() if row.codes}
     strings: set[str] = set()
     for source in sources:
         for node in ast.walk(ast.parse(source)):

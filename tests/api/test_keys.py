@@ -48,7 +48,7 @@ async def test_keys_in_the_setting_are_left_to_the_operator(tmp_path: Path) -> N
     async with open_door(tmp_path, secret_key="5" * 64) as door:
         answer = await door.call("POST", "/system/keys/rotate", 409, headers={"Accept-Language": "en"})
         assert answer["code"] == "keys_from_setting"
-        assert "Put a new key before the old one" in answer["detail"]
+        assert "Put the new key before the old one" in answer["detail"]
         assert (await door.call("GET", "/system/keys"))["from_setting"] is True
 
 

@@ -129,7 +129,7 @@ async def test_a_site_that_does_not_answer_is_no_defect_of_ours(tmp_path: Path) 
         assert (await door.call("POST", "/qr-logins", 503, json={}))["code"] == "qr_login_failed"
         old = await door.call("POST", "/qr-login/generate", json={}, headers=EN)
         assert (old["success"], old["session_id"]) == (False, "")
-        assert "no usable answer" in old["message"]
+        assert "not understood" in old["message"]
 
 
 async def test_old_scripts_find_their_words(door: Door, sandbox: Sandbox) -> None:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from doors import Door, client_of
+from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.routes.reference import operations
-from shoal.api.sentences import PROBLEMS
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -205,7 +205,7 @@ async def test_reading_a_file_changes_nothing_and_tells_what_is_wrong_in_it(door
         door, "rules.json", data.replace(b'"x"', b"1").replace(b"[],", b'["z"],'), 400, **{"Accept-Language": "en"}
     )
     assert [(row["row"], row["code"]) for row in body["params"]["rows"]] == [(4, "picture_missing")]
-    assert body["detail"].startswith("Nothing was imported. Places in the file that cannot be used: 1. Row 4:")
+    assert body["detail"].startswith("Nothing was imported. The file has 1 problem. Row 4:")
     assert door.account().generation == 1
 
 

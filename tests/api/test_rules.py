@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person
-from shoal.api.sentences import PROBLEMS
+from shoal.api.http.problem_table import PROBLEMS
 from shoal.rules.matcher import Matcher
 
 FULL: dict[str, Any] = {

@@ -57,4 +57,4 @@ async def test_f8_a_number_is_listed_and_freed_in_the_shell(door: Door) -> None:
         assert (code, said) == (0, f"{unb_of(7)} is free; theirs was switched off.\n")
         code, said = await in_shell(url, session, "accounts", "free-number", unb_of(8), "--yes")
         assert code == 1
-        assert "No shop holds" in said
+        assert "No shop uses" in said

@@ -54,7 +54,7 @@ async def test_a_refused_switch_goes_back_and_says_why(open_console: OpenConsole
     held = await console.door.server.manager.locks.acquire("afu", "a long operation")
     await _switch(page, "afu").click()
     await expect(_switch(page, "afu")).to_have_attribute("aria-checked", "false")
-    await expect(page.locator("[data-test=toast].refused")).to_contain_text("未做任何修改")
+    await expect(page.locator("[data-test=toast].refused")).to_contain_text("没有任何修改")
     await expect(_switch(page, "afu")).to_have_attribute("aria-checked", "true")
     held.release()
     assert console.door.account("afu").enabled
@@ -167,7 +167,7 @@ async def test_many_are_switched_with_a_preview_and_each_result_is_told(open_con
     held = await console.door.server.manager.locks.acquire("shop2", "a long operation")
     await page.locator("[data-test=go]").click()
     await expect(dialog).to_contain_text("1 个失败")
-    await expect(dialog.locator("[data-outcome=failed]")).to_contain_text("未做任何修改")
+    await expect(dialog.locator("[data-outcome=failed]")).to_contain_text("没有任何修改")
     held.release()
     assert not console.door.account("shop1").enabled
     await page.get_by_role("button", name="重试失败的").click()

@@ -86,7 +86,7 @@ async def test_nothing_but_the_built_files_is_served(browser: httpx.AsyncClient,
     assert answer.status_code == 404
 
 
-@pytest.mark.parametrize(("language", "word"), [("zh-CN", "尚未构建"), ("en", "has not been built")])
+@pytest.mark.parametrize(("language", "word"), [("zh-CN", "尚未构建"), ("en", "is not built")])
 async def test_a_console_that_was_never_built_says_what_to_do(
     browser: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, word: str
 ) -> None:

@@ -30,11 +30,7 @@ async def show_help(request: Request, path: str = "") -> Response:
     if request.url.path == "/help":
         return RedirectResponse("/help/", headers={"Cache-Control": ASK_AGAIN})
     if not (SITE / HASHES).is_file():
-        return not_built(
-            request,
-            zh=("帮助尚未构建", "请在源码目录中运行 <code>make docs</code>，然后刷新本页。"),
-            en=("The help has not been built", "Run <code>make docs</code> in the source directory, then reload."),
-        )
+        return not_built(request, "page.no_help", "make docs")
     headers = _headers(SITE / HASHES, (SITE / HASHES).stat().st_mtime_ns)
     name = f"{path}index.html" if not path or path.endswith("/") else path
     caching = FOREVER if _HASHED_NAME.match(name) else ASK_AGAIN

@@ -31,14 +31,7 @@ async def front_door() -> RedirectResponse:
 async def show_console(request: Request, path: str = "") -> Response:
     """A built file, or the page, which finds its way from the path by itself."""
     if not (STATIC / "index.html").is_file():
-        return not_built(
-            request,
-            zh=("网页控制台尚未构建", "请在源码目录中运行 <code>make console</code>，然后刷新本页。接口不受影响。"),
-            en=(
-                "The web console has not been built",
-                "Run <code>make console</code> in the source directory, then reload. The API works without it.",
-            ),
-        )
+        return not_built(request, "page.no_console", "make console")
     name = path if _is_file_name(path) else "index.html"
     caching = FOREVER if name.startswith(f"{_ASSETS}/") else ASK_AGAIN
     answer = await file_answer(request, STATIC, name, _HEADERS, caching=caching)

@@ -14,7 +14,8 @@ from typing import Final
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from shoal.language.choice import Language, language_of
+from shoal.language.catalogue import say
+from shoal.language.choice import language_of
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 """For files with a hash in their names."""
@@ -99,14 +100,15 @@ def _read(path: Path, media_type: str, encoding: str) -> _File | None:
         return None
 
 
-def not_built(request: Request, zh: tuple[str, str], en: tuple[str, str]) -> HTMLResponse:
-    """Return a page that says how to build what is missing in a source checkout. ``zh``, ``en``: title and text."""
-    is_chinese = language_of(request.headers.get("accept-language")) is Language.ZH
-    language, (title, text) = ("zh-CN", zh) if is_chinese else ("en", en)
+def not_built(request: Request, title: str, command: str) -> HTMLResponse:
+    """Return a page that says how to build what is missing in a source checkout. ``title``: a key of the catalogue."""
+    language = language_of(request.headers.get("accept-language"))
+    text = say("page.build", language, command=f"<code>{command}</code>")
     page = (
-        f"<!doctype html><html lang={language}><meta charset=utf-8><meta name=color-scheme content='light dark'>"
+        f"<!doctype html><html lang={language.tag}><meta charset=utf-8>"
+        f"<meta name=color-scheme content='light dark'>"
         f"<meta name=viewport content='width=device-width'><title>Shoal</title>"
         f"<body style='font:16px/1.6 system-ui,sans-serif;max-width:38em;margin:15vh auto;padding:0 1.5em'>"
-        f"<h1 style='font-size:1.4em'>{title}</h1><p>{text}</p>"
+        f"<h1 style='font-size:1.4em'>{say(title, language)}</h1><p>{text}</p>"
     )
     return HTMLResponse(page, 503, headers={**page_headers(), "Cache-Control": "no-store"})

@@ -11,6 +11,11 @@ class Language(StrEnum):
     ZH = "zh"
     EN = "en"
 
+    @property
+    def tag(self) -> str:
+        """The ``lang`` of a page."""
+        return "zh-CN" if self is Language.ZH else "en"
+
 
 def language_of(accept_language: str | None) -> Language:
     """The best of both by an ``Accept-Language`` header; Chinese when it names neither."""

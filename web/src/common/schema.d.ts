@@ -5478,7 +5478,7 @@ export interface components {
          * @description What went wrong. ``detail`` is for a person to read, ``code`` for a program.
          * @example {
          *       "code": "unknown_account",
-         *       "detail": "没有这个账号，请检查账号ID",
+         *       "detail": "没有这个店铺，请检查店铺 ID",
          *       "params": {}
          *     }
          */

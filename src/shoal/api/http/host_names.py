@@ -16,10 +16,11 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.problems import problem_answer
 from shoal.api.http.safety_headers import SafetyHeaders
-from shoal.api.sentences import PROBLEMS
-from shoal.language.choice import Language, language_of
+from shoal.language.catalogue import say
+from shoal.language.choice import language_of
 from shoal.network.addresses import Network, host_name, is_allowed_host
 
 log = structlog.get_logger("shoal.listener")
@@ -95,10 +96,10 @@ def _answer(name: str, headers: Headers) -> Response:
     if "text/html" not in headers.get("accept", ""):
         return problem_answer("unknown_host", headers.get("accept-language"), {"host": name})
     problem = PROBLEMS["unknown_host"]
-    title = "无法通过这个域名访问" if language is Language.ZH else "Not to be reached under this name"
+    title = say("page.unknown_host", language)
     text = html.escape(problem.sentence(language, {"host": name}))
     page = (
-        f"<!doctype html><html lang={'zh-CN' if language is Language.ZH else 'en'}><meta charset=utf-8>"
+        f"<!doctype html><html lang={language.tag}><meta charset=utf-8>"
         f"<meta name=color-scheme content='light dark'><meta name=viewport content='width=device-width'>"
         f"<title>Shoal</title><body style='font:16px/1.6 system-ui,sans-serif;max-width:38em;margin:15vh auto;"
         f"padding:0 1.5em'><h1 style='font-size:1.4em'>{title}</h1><p>{text}</p>"

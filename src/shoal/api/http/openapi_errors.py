@@ -12,7 +12,7 @@ class ProblemBody(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"detail": "没有这个账号，请检查账号ID", "code": "unknown_account", "params": {}}]
+            "examples": [{"detail": "没有这个店铺，请检查店铺 ID", "code": "unknown_account", "params": {}}]
         }
     )
     detail: str

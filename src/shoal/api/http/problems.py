@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,10 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shoal.api.http.problem_table import PROBLEMS, Problem
 from shoal.api.http.refusals import note_refusal
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import right_word
-from shoal.api.sentences import PROBLEMS, Problem
 from shoal.errors import (
     LockTimeout,
     OutcomeUnknown,
@@ -140,7 +141,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     headers = error.headers if isinstance(error, HTTPException) else None
     code = _HTTP_CODES.get(status, "internal_error")
     row = PROBLEMS[code]
-    problem = Problem(status, row.zh, row.en)
+    problem = replace(row, status=status, params=())
     return problem_answer(code, request.headers.get("accept-language"), problem=problem, headers=headers)
 
 
