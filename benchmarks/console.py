@@ -121,13 +121,13 @@ async def change_to_dom(setting: Setting) -> str:
     rows = await page.locator("[data-account]").evaluate_all("rows => rows.map((row) => row.dataset.account)")
     await page.evaluate(WATCH_SWITCHES)
     sent: list[tuple[str, str, float]] = []
-    wished = dict.fromkeys(rows[:6], False)
+    apply_edit = dict.fromkeys(rows[:6], False)
     rng = random.Random(1)  # noqa: S311  it spreads what is sent
     for number in range(CHANGES):
-        account = rows[number % len(wished)]
-        wished[account] = not wished[account]
-        sent.append((account, str(wished[account]).lower(), time.time() * 1000))
-        await setting.server.ok("PUT", f"/cookies/{account}/auto-confirm", {"auto_confirm": wished[account]})
+        account = rows[number % len(apply_edit)]
+        apply_edit[account] = not apply_edit[account]
+        sent.append((account, str(apply_edit[account]).lower(), time.time() * 1000))
+        await setting.server.ok("PUT", f"/cookies/{account}/auto-confirm", {"auto_confirm": apply_edit[account]})
         await asyncio.sleep(rng.uniform(0.03, 0.08))
     await asyncio.sleep(1)
     seen: list[list[Any]] = await page.evaluate("seen")

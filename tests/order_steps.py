@@ -10,7 +10,7 @@ from typing import Any
 
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from shoal.orders.order_store import Act, IntentState, Order
+from shoal.orders.order_store import Action, ActionState, Order
 from shoal.sandbox import codec
 from standins import ANN, until
 
@@ -38,10 +38,10 @@ async def pay(shoal: Shoal, unb: str, **body: Any) -> str:
     return paid
 
 
-async def intent(shoal: Shoal, order_id: str, act: Act, state: IntentState) -> None:
+async def order_action(shoal: Shoal, order_id: str, act: Action, state: ActionState) -> None:
     """Wait until an act has come so far."""
     async with asyncio.timeout(PATIENCE):
-        while await shoal.book.intent_state("shop", order_id, act) is not state:
+        while await shoal.book.action_state("shop", order_id, act) is not state:
             await asyncio.sleep(0.02)
 
 
@@ -56,7 +56,9 @@ async def order_soon(shoal: Shoal, order_id: str, **wanted: Any) -> Order:
                     return order
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise AssertionError(f"{order} never was {wanted}; {await shoal.book.intents('shop', order_id)}") from None
+        raise AssertionError(
+            f"{order} never was {wanted}; {await shoal.book.order_actions('shop', order_id)}"
+        ) from None
 
 
 async def words(shoal: Shoal, unb: str, buyer: str = "小鱼") -> list[str]:

@@ -20,18 +20,18 @@ from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
-from shoal.connection.xianyu_live import LiveSurroundings, XianyuLive
+from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
-from shoal.orders.order_store import OrderBook
+from shoal.orders.order_store import OrderStore
 from shoal.sandbox import World
 from shoal.sandbox.site import Site
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.sync_cursors import PositionBook
+from shoal.storage.sync_cursors import SyncCursors
 from shoal.xianyu.site_session import open_site_session
 from standins import ANN, QUICK, until
 
@@ -150,7 +150,7 @@ class Shoal:
         self.settings: Settings
         self.log: MessageLog
         self.pictures: Pictures
-        self.book: OrderBook
+        self.book: OrderStore
         self.store: DBManager
         self.credentials: Credentials
         self.rng = Random(3)
@@ -171,19 +171,19 @@ class Shoal:
         self._stack.push_async_callback(database.close)
         vault = await open_vault(database, self.data_dir / "key")
         self.store = DBManager(database, vault)
-        self.log, self.book, self.credentials = MessageLog(database), OrderBook(database), Credentials(database, vault)
+        self.log, self.book, self.credentials = MessageLog(database), OrderStore(database), Credentials(database, vault)
         self.pictures = Pictures(self.data_dir / "uploads/images")
         session = self.make_session()
         self._stack.push_async_callback(session.close)
-        around = LiveSurroundings(
+        around = ConnectionDeps(
             session=session,
             settings=config,
             credentials=self.credentials,
             message_log=self.log,
-            order_book=self.book,
+            order_store=self.book,
             pictures=self.pictures,
             uploaded=UploadedPictures(database),
-            positions=PositionBook(database),
+            positions=SyncCursors(database),
             token_calls=evenly(config.token_calls_per_second),
             rng=self.rng,
             outbound=Outbound.of(config.allow_private_targets),

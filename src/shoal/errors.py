@@ -88,7 +88,7 @@ class TooManyCalls(TooManyAttempts):
     code = "too_many_calls"
 
 
-class UnknownPerson(ShoalError):
+class UnknownUser(ShoalError):
     """There is no such person, session or invitation."""
 
     code = "unknown_person"
@@ -209,7 +209,7 @@ class ComeBackLater(TemporaryFailure):
     code = "come_back_later"
 
 
-class NeedsOwner(ShoalError):
+class ActionRequired(ShoalError):
     """Only a person can go on: the account parks. ``reason`` says why, ``action_url`` where to act."""
 
     code = "needs_owner"

@@ -14,11 +14,11 @@ from fastapi import APIRouter
 from doors import Door, another_person, open_door
 from shoal.api.http.event_feed import account_event_batches, account_events
 from shoal.api.http.route_rules import ANYBODY, require_rules
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from standins import cookie_of, until
 
-ORDER = list(Right)
+ORDER = list(Permission)
 
 
 @pytest.fixture
@@ -27,18 +27,18 @@ async def bob(door: Door) -> AsyncIterator[Door]:
         yield other
 
 
-async def _share(door: Door, right: Right, user_id: int = 2) -> None:
-    await door.server.access.give(door.account(), user_id, right, given_by="user:admin")
+async def _share(door: Door, permission: Permission, user_id: int = 2) -> None:
+    await door.server.authorization.give(door.account(), user_id, permission, given_by="user:admin")
 
 
 async def test_a_shop_is_unknown_until_it_is_shared_and_again_afterwards(door: Door, bob: Door) -> None:
     assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
-    await _share(door, Right.READ)
-    assert (await bob.call("GET", "/cookies/shop"))["right"] == "read"
+    await _share(door, Permission.READ)
+    assert (await bob.call("GET", "/cookies/shop"))["permission"] == "read"
     assert await bob.call("GET", "/cookies") == ["shop"]
-    assert [row["right"] for row in await bob.call("GET", "/cookies/details")] == ["read"]
+    assert [row["permission"] for row in await bob.call("GET", "/cookies/details")] == ["read"]
     assert [row["account"] for row in (await bob.call("GET", "/history"))["items"]] == ["shop"]
-    await door.server.access.take("shop", 2)
+    await door.server.authorization.take("shop", 2)
     assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
     assert await bob.call("GET", "/cookies") == []
     assert (await bob.call("GET", "/history"))["items"] == []
@@ -47,25 +47,25 @@ async def test_a_shop_is_unknown_until_it_is_shared_and_again_afterwards(door: D
 @pytest.mark.parametrize(
     ("needs", "method", "path", "body"),
     [
-        (Right.REPLY, "PUT", "/cookies/shop/chats/1/pause", {"minutes": 5}),
-        (Right.OPERATE, "PUT", "/cookies/shop/status", {"enabled": False}),
-        (Right.OPERATE, "PATCH", "/cookies/shop/settings", {"remark": "x"}),
-        (Right.OWN, "PATCH", "/cookies/shop/settings", {"remark": "x", "proxy": ""}),
-        (Right.OWN, "PUT", "/cookies/shop", {"id": "shop", "value": cookie_of(1)}),
-        (Right.OWN, "POST", "/cookies", {"id": "shop", "value": cookie_of(1)}),
-        (Right.OWN, "POST", "/qr-logins", {"account": "shop"}),
-        (Right.OWN, "POST", "/console/proxy-check", {"account": "shop"}),
-        (Right.OWN, "DELETE", "/cookies/shop", None),
+        (Permission.REPLY, "PUT", "/cookies/shop/chats/1/pause", {"minutes": 5}),
+        (Permission.OPERATE, "PUT", "/cookies/shop/status", {"enabled": False}),
+        (Permission.OPERATE, "PATCH", "/cookies/shop/settings", {"remark": "x"}),
+        (Permission.OWN, "PATCH", "/cookies/shop/settings", {"remark": "x", "proxy": ""}),
+        (Permission.OWN, "PUT", "/cookies/shop", {"id": "shop", "value": cookie_of(1)}),
+        (Permission.OWN, "POST", "/cookies", {"id": "shop", "value": cookie_of(1)}),
+        (Permission.OWN, "POST", "/qr-logins", {"account": "shop"}),
+        (Permission.OWN, "POST", "/console/proxy-check", {"account": "shop"}),
+        (Permission.OWN, "DELETE", "/cookies/shop", None),
     ],
 )
 async def test_each_deed_needs_its_right(
-    door: Door, bob: Door, needs: Right, method: str, path: str, body: dict[str, Any] | None
+    door: Door, bob: Door, needs: Permission, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    for right in ORDER[:-1]:
-        await _share(door, right)
+    for permission in ORDER[:-1]:
+        await _share(door, permission)
         rev = door.server.manager.newest_rev
         answer = await bob.client.request(method, path, json=body)
-        if right >= needs:
+        if permission >= needs:
             assert answer.is_success, answer.text
         else:
             refusal = answer.json()
@@ -75,13 +75,13 @@ async def test_each_deed_needs_its_right(
 
 
 async def test_a_change_is_refused_when_the_right_is_taken_while_it_waits_for_its_turn(door: Door, bob: Door) -> None:
-    await _share(door, Right.OPERATE)
+    await _share(door, Permission.OPERATE)
     hold = await door.server.manager.locks.acquire("shop", "test")
     who = await door.principal(2)
     waiting = door.server.manager.locks.figures().waiting
     call = asyncio.create_task(bob.client.put("/cookies/shop/status", json={"enabled": False}))
     await until(lambda: door.server.manager.locks.figures().waiting > waiting)
-    await door.server.access.take("shop", who.id)
+    await door.server.authorization.take("shop", who.id)
     hold.release()
     assert (await call).status_code == 403
     assert door.account().enabled
@@ -89,7 +89,7 @@ async def test_a_change_is_refused_when_the_right_is_taken_while_it_waits_for_it
 
 async def test_a_batch_switches_only_what_the_caller_may_operate(door: Door, bob: Door) -> None:
     await bob.add("mine", 2)
-    await _share(door, Right.REPLY)
+    await _share(door, Permission.REPLY)
     updates = {"updates": {"mine": False, "shop": False, "nobodys": False}}
     rows = (await bob.call("PUT", "/cookies/status", 207, json=updates))["results"]
     assert [(row["outcome"], row["code"]) for row in rows] == [
@@ -108,10 +108,10 @@ async def test_undoing_needs_the_right_for_what_it_changes(door: Door, bob: Door
     await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": cookie_of(1, secret="s2")})
     renewed = door.account().rev
     assert (await bob.call("POST", f"/history/{rev}/undo", 404))["code"] == "unknown_entry"
-    await _share(door, Right.REPLY)
+    await _share(door, Permission.REPLY)
     assert (await bob.call("POST", f"/history/{rev}/undo", 403))["code"] == "right_missing"
     assert not any(row["undoable"] for row in (await bob.call("GET", "/cookies/shop/history"))["items"])
-    await _share(door, Right.OPERATE)
+    await _share(door, Permission.OPERATE)
     assert (await bob.call("POST", f"/history/{renewed}/undo", 403))["code"] == "right_missing"
     assert (await bob.call("POST", f"/history/{rev}/undo"))["changed"]
 
@@ -122,16 +122,16 @@ async def test_a_stream_follows_what_its_reader_may_see(door: Door, bob: Door) -
         first = await anext(events)
         assert first is not None
         assert first.body["accounts"] == []
-        await _share(door, Right.READ)
+        await _share(door, Permission.READ)
         assert await anext(events) is None
         given = await anext(events)
         assert given is not None
-        assert [(row["id"], row["right"]) for row in given.body["accounts"]] == [("shop", "read")]
+        assert [(row["id"], row["permission"]) for row in given.body["accounts"]] == [("shop", "read")]
         await door.call("PUT", "/cookies/shop/remark", json={"remark": "seen"})
         told = await anext(events)
         assert told is not None
         assert told.body["changes"] == {"remark": ["", "seen"]}
-        await door.server.access.take("shop", 2)
+        await door.server.authorization.take("shop", 2)
         await door.call("PUT", "/cookies/shop/remark", json={"remark": "not for bob"})
         await bob.add("mine", 2)
         heard = [told.body async for told in _until_change(events) if told is not None]
@@ -141,7 +141,7 @@ async def test_a_stream_follows_what_its_reader_may_see(door: Door, bob: Door) -
 
 async def test_f4_a_slow_reader_of_the_stream_is_told_nothing_of_a_shop_that_it_lost(door: Door, bob: Door) -> None:
     """Two changes wait for the reader; the shop is taken away after it was told of the first."""
-    await _share(door, Right.READ)
+    await _share(door, Permission.READ)
     who = await door.principal(2)
     async with aclosing(account_events(door.server, who, None, beat_seconds=15)) as events:
         assert await anext(events) is not None
@@ -150,22 +150,22 @@ async def test_f4_a_slow_reader_of_the_stream_is_told_nothing_of_a_shop_that_it_
         told = await anext(events)
         assert told is not None
         assert told.body["changes"] == {"remark": ["", "seen"]}
-        await door.server.access.take("shop", 2)
+        await door.server.authorization.take("shop", 2)
         heard = [told.body async for told in _until_change(events) if told is not None]
         assert [(body["type"], body["accounts"]) for body in heard] == [("snapshot", [])]
 
 
 @pytest.mark.parametrize(
-    ("left", "status", "code"), [(None, 403, "unknown_account"), (Right.READ, 403, "right_missing")]
+    ("left", "status", "code"), [(None, 403, "unknown_account"), (Permission.READ, 403, "right_missing")]
 )
 async def test_f4_a_keyed_answer_is_not_given_again_to_who_lost_the_right(
-    door: Door, bob: Door, left: Right | None, status: int, code: str
+    door: Door, bob: Door, left: Permission | None, status: int, code: str
 ) -> None:
-    await _share(door, Right.OPERATE)
+    await _share(door, Permission.OPERATE)
     request: dict[str, Any] = {"json": {"enabled": False}, "headers": {"Idempotency-Key": "k1"}}
     await bob.call("PUT", "/cookies/shop/status", **request)
     assert (await bob.client.put("/cookies/shop/status", **request)).headers["idempotent-replayed"] == "true"
-    await door.server.access.take("shop", 2)
+    await door.server.authorization.take("shop", 2)
     if left is not None:
         await _share(door, left)
     answer = await bob.client.put("/cookies/shop/status", **request)
@@ -182,7 +182,7 @@ async def _until_change(events: Any) -> AsyncIterator[Any]:
 
 
 async def test_who_follows_a_shop_hears_that_it_is_gone(door: Door, bob: Door) -> None:
-    await _share(door, Right.READ)
+    await _share(door, Permission.READ)
     feed = account_event_batches(door.server, await door.principal(2), None, beat_seconds=15)
     async with aclosing(feed) as batches:
         await anext(batches)
@@ -193,12 +193,12 @@ async def test_who_follows_a_shop_hears_that_it_is_gone(door: Door, bob: Door) -
 
 
 async def test_a_grant_is_for_one_account_and_not_for_a_later_one_of_the_same_id(door: Door, bob: Door) -> None:
-    await _share(door, Right.OPERATE)
+    await _share(door, Permission.OPERATE)
     await door.call("DELETE", "/cookies/shop")
     await until(lambda: "shop" not in door.server.manager.tasks)
     await door.add()
     assert (await bob.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
-    assert door.server.access.staff_of(door.account()) == []
+    assert door.server.authorization.staff_of(door.account()) == []
 
 
 async def test_f4_colleagues_see_nothing_of_an_earlier_account_of_the_same_id(door: Door, bob: Door) -> None:
@@ -208,7 +208,7 @@ async def test_f4_colleagues_see_nothing_of_an_earlier_account_of_the_same_id(do
     await asyncio.sleep(0.005)  # entries are told apart by the millisecond
     await door.add()
     await door.call("PUT", "/cookies/shop/remark", json={"remark": "of the second"})
-    await _share(door, Right.OPERATE)
+    await _share(door, Permission.OPERATE)
     for path in ("/history", "/cookies/shop/history"):
         rows = (await bob.call("GET", path))["items"]
         assert [row["changes"].get("remark") for row in rows][:1] == [["", "of the second"]]
@@ -224,20 +224,20 @@ async def test_grants_outlive_a_restart(tmp_path: Path) -> None:
     async with open_door(tmp_path) as door:
         await door.add()
         person = await door.server.users.create("bob", "a password of theirs")
-        await _share(door, Right.REPLY, person.id)
+        await _share(door, Permission.REPLY, person.id)
     async with open_door(tmp_path) as door:
-        access = door.server.access
+        access = door.server.authorization
         bob = await door.principal(2)
-        assert access.right_on(bob, door.account()) is Right.REPLY
-        assert access.right_on(await door.principal(1), door.account()) is Right.OWN
+        assert access.permission_on(bob, door.account()) is Permission.REPLY
+        assert access.permission_on(await door.principal(1), door.account()) is Permission.OWN
 
 
 async def test_who_is_removed_may_do_nothing_any_more_and_is_not_listed(door: Door, bob: Door) -> None:
-    await _share(door, Right.OPERATE)
+    await _share(door, Permission.OPERATE)
     await door.call("DELETE", "/users/2")
-    assert door.server.access.staff_of(door.account()) == []
-    await door.server.access.reload()
-    assert door.server.access.staff_of(door.account()) == []
+    assert door.server.authorization.staff_of(door.account()) == []
+    await door.server.authorization.reload()
+    assert door.server.authorization.staff_of(door.account()) == []
     await bob.call("GET", "/cookies", 401)
 
 
@@ -264,13 +264,13 @@ def test_a_route_without_a_rule_builds_no_application() -> None:
 
 
 async def test_an_owner_shares_a_shop_and_takes_it_back(door: Door, bob: Door) -> None:
-    shared = await door.call("PUT", "/cookies/shop/staff/BOB", json={"right": "operate"})
-    assert (shared["username"], shared["right"], shared["given_by"]) == ("bob", "operate", "user:admin")
-    assert (await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "read"}))["right"] == "read"
+    shared = await door.call("PUT", "/cookies/shop/staff/BOB", json={"permission": "operate"})
+    assert (shared["username"], shared["permission"], shared["given_by"]) == ("bob", "operate", "user:admin")
+    assert (await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "read"}))["permission"] == "read"
     assert [row["username"] for row in (await door.call("GET", "/cookies/shop/staff"))["items"]] == ["bob"]
     for method, path, body in (
         ("GET", "/cookies/shop/staff", None),
-        ("PUT", "/cookies/shop/staff/admin", {"right": "read"}),
+        ("PUT", "/cookies/shop/staff/admin", {"permission": "read"}),
         ("DELETE", "/cookies/shop/staff/bob", None),
     ):
         assert (await bob.call(method, path, 403, json=body))["code"] == "right_missing"
@@ -281,11 +281,11 @@ async def test_an_owner_shares_a_shop_and_takes_it_back(door: Door, bob: Door) -
 
 async def test_a_shop_is_shared_with_nobody_who_is_not_there_and_not_with_its_owner(door: Door, bob: Door) -> None:
     for method in ("PUT", "DELETE"):
-        body = {"right": "read"} if method == "PUT" else None
+        body = {"permission": "read"} if method == "PUT" else None
         assert (await door.call(method, "/cookies/shop/staff/nobody", 404, json=body))["code"] == "unknown_person"
         assert (await bob.call(method, "/cookies/shop/staff/admin", 404, json=body))["code"] == "unknown_account"
-    assert (await door.call("PUT", "/cookies/shop/staff/admin", 409, json={"right": "read"}))["code"] == "own_shop"
-    await door.call("PUT", "/cookies/shop/staff/bob", 422, json={"right": "own"})
+    assert (await door.call("PUT", "/cookies/shop/staff/admin", 409, json={"permission": "read"}))["code"] == "own_shop"
+    await door.call("PUT", "/cookies/shop/staff/bob", 422, json={"permission": "own"})
 
 
 async def test_d6_who_is_only_signed_in_changes_nothing_of_the_server_and_nothing_of_others(door: Door) -> None:

@@ -13,7 +13,7 @@ from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.api.http.event_feed import account_events
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from standins import cookie_of, until
 
 
@@ -123,7 +123,7 @@ async def test_another_sellers_cookie_is_refused(door: Door) -> None:
 
 async def test_a24_details_say_what_is_wanted_and_what_really_happens(door: Door) -> None:
     async def expire(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control", action_url="https://h5api.m.goofish.com/slider")
+        raise ActionRequired("risk_control", action_url="https://h5api.m.goofish.com/slider")
 
     door.site.behave = expire
     body = await door.call("POST", "/cookies/shop/resume")
@@ -184,7 +184,7 @@ async def test_an_etag_guards_a_change(door: Door) -> None:
         ("DELETE", "/cookies/shop/chats/59000001/pause", None),
         ("POST", "/cookies/shop/send", {"chat_id": "59000001", "to_user_id": "22", "text": "hello", "take_over": True}),
         ("POST", "/cookies/shop/orders/1/serve", {}),
-        ("POST", "/cookies/shop/orders/1/settle", {"act": "confirm", "outcome": "done"}),
+        ("POST", "/cookies/shop/orders/1/settle", {"action": "confirm", "outcome": "done"}),
     ],
 )
 async def test_an_etag_guards_what_lies_beside_the_account_too(
@@ -298,7 +298,7 @@ async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> N
     named = ""
 
     async def park(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control", action_url=named)
+        raise ActionRequired("risk_control", action_url=named)
 
     door.site.behave = park
     events = account_events(door.server, await door.principal(), None, beat_seconds=60)

@@ -26,8 +26,8 @@ from api.authorisation_table import ALLOWED, CALLERS, REFUSED, Route, outcome_of
 from doors import Door, open_door
 from picture_files import a_png
 from shoal.api.http.route_rules import ANYBODY, Asks, routes_of, rule_of
-from shoal.auth.authorization import Access
-from shoal.auth.permission import Right
+from shoal.auth.authorization import Authorization
+from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.errors import UnknownAccount
 from shoal.server.reply_server import _ROUTES, build_app
@@ -46,19 +46,19 @@ TABLE = read_table()
 
 @dataclass(frozen=True, kw_only=True)
 class Somebody:
-    """One kind of caller. ``rights``: what they have on which shop."""
+    """One kind of caller. ``permissions``: what they have on which shop."""
 
     name: str
     token: str = ""
     user_id: int = 0
     by_token: bool = False
-    scope: Right = Right.OWN
+    scope: Permission = Permission.OWN
     role: Role = Role.OWNER
-    rights: dict[str, Right] = field(default_factory=dict)
+    permissions: dict[str, Permission] = field(default_factory=dict)
     only: frozenset[str] | None = None
 
-    def right(self, account_id: str) -> Right | None:
-        given = self.rights.get(account_id)
+    def permission(self, account_id: str) -> Permission | None:
+        given = self.permissions.get(account_id)
         return None if given is None else min(given, self.scope)
 
 
@@ -82,15 +82,15 @@ async def _world(data_dir: Path) -> AsyncIterator[World]:
             Somebody(name="administrator", token=await server.sessions.open(1, 3600), user_id=1, role=Role.ADMIN),
         ]
 
-        async def person(name: str, role: Role, rights: dict[str, Right]) -> Somebody:
+        async def person(name: str, role: Role, permissions: dict[str, Permission]) -> Somebody:
             user = await server.users.create(name, "a password of theirs", role=role)
             token = await server.sessions.open(user.id, 3600)
-            one = Somebody(name=name, token=token, user_id=user.id, role=role, rights=rights)
+            one = Somebody(name=name, token=token, user_id=user.id, role=role, permissions=permissions)
             callers.append(one)
             return one
 
-        owner = await person("owner", Role.OWNER, {MINE: Right.OWN})
-        stranger = await person("stranger", Role.OWNER, {THEIRS: Right.OWN})
+        owner = await person("owner", Role.OWNER, {MINE: Permission.OWN})
+        stranger = await person("stranger", Role.OWNER, {THEIRS: Permission.OWN})
         revs: dict[str, int] = {}
         for number, (one, account_id) in enumerate([(owner, MINE), (stranger, THEIRS)], 1):
             headers = {"Authorization": f"Bearer {one.token}"}
@@ -98,31 +98,31 @@ async def _world(data_dir: Path) -> AsyncIterator[World]:
             body = {"remark": f"canary of {account_id}"}
             await door.call("PUT", f"/cookies/{account_id}/remark", json=body, headers=headers)
             revs[account_id] = door.account(account_id).rev
-        partner = await person("partner", Role.OWNER, {MINE: Right.OPERATE})
+        partner = await person("partner", Role.OWNER, {MINE: Permission.OPERATE})
         await person("staff-none", Role.STAFF, {})
-        given = (Right.READ, Right.REPLY, Right.OPERATE)
-        staff = [await person(f"staff-{right.word}", Role.STAFF, {MINE: right}) for right in given]
+        given = (Permission.READ, Permission.REPLY, Permission.OPERATE)
+        staff = [await person(f"staff-{permission.word}", Role.STAFF, {MINE: permission}) for permission in given]
         for one in [partner, *staff]:
-            await server.access.give(door.account(MINE), one.user_id, one.rights[MINE], given_by="test")
-        for scope in Right:
+            await server.authorization.give(door.account(MINE), one.user_id, one.permissions[MINE], given_by="test")
+        for scope in Permission:
             token, _ = await server.api_tokens.make(owner.user_id, "x", scope, days=1)
             callers.append(
                 Somebody(
                     name=f"token-{scope.word}", token=token, user_id=owner.user_id, by_token=True, scope=scope,
-                    rights=owner.rights,
+                    permissions=owner.permissions,
                 )
             )  # fmt: skip
-        token, _ = await server.api_tokens.make(owner.user_id, "x", Right.OWN, days=1, only_accounts=[THEIRS])
+        token, _ = await server.api_tokens.make(owner.user_id, "x", Permission.OWN, days=1, only_accounts=[THEIRS])
         callers.append(
             Somebody(
                 name="token-for-others", token=token, user_id=owner.user_id, by_token=True, only=frozenset({THEIRS})
             )
         )
-        token, _ = await server.api_tokens.make(staff[-1].user_id, "x", Right.OWN, days=1)
+        token, _ = await server.api_tokens.make(staff[-1].user_id, "x", Permission.OWN, days=1)
         callers.append(
             Somebody(
                 name="token-of-staff", token=token, user_id=staff[-1].user_id, by_token=True, role=Role.STAFF,
-                rights=staff[-1].rights,
+                permissions=staff[-1].permissions,
             )
         )  # fmt: skip
         yield World(door=door, callers=callers, revs={**revs, NOBODYS: 999_999})
@@ -363,7 +363,7 @@ async def _problem(world: World, call: Call) -> str:
         return f"{call.status} is promised: {shown}"
     if world.door.server.manager.newest_rev != rev:
         return "it changed something"
-    hidden = [name for name in (MINE, THEIRS) if call.who.right(name) is None]
+    hidden = [name for name in (MINE, THEIRS) if call.who.permission(name) is None]
     leaked = [name for name in hidden if f"canary of {name}".encode() in answered]
     return f"it tells of {leaked}" if leaked else ""
 
@@ -402,7 +402,7 @@ async def test_f15_a_route_that_declares_too_little_is_found_though_its_own_rule
 
 
 async def test_the_matrix_bites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def any_that_is_there(self: Access, _: Any, account_id: str, __: Right) -> Any:
+    def any_that_is_there(self: Authorization, _: Any, account_id: str, __: Permission) -> Any:
         if account_id not in self._accounts:
             raise UnknownAccount(account_id)
         return self._accounts[account_id]
@@ -413,12 +413,12 @@ async def test_the_matrix_bites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         calls, found = await mismatches(world, routes)
         assert calls > 100
         assert not found
-        monkeypatch.setattr(Access, "require", any_that_is_there)
+        monkeypatch.setattr(Authorization, "require", any_that_is_there)
         _, found = await mismatches(world, routes)
         broken = {line.partition(" by ")[0] for line in found}
         # The change itself asks once more, in the account's turn.
         assert broken == {"GET /cookies/{cid}/remark", "GET /messages"}
-        monkeypatch.setattr(Access, "check", lambda *_: None)
+        monkeypatch.setattr(Authorization, "check", lambda *_: None)
         _, found = await mismatches(world, [route for route in routes if route.path == "/cookies/{cid}/remark"])
         assert {line.partition(" by ")[0] for line in found} == {
             f"{method} {routes[0].path}" for method in ("GET", "PUT")
@@ -449,5 +449,7 @@ def test_each_refusal_that_a_rule_can_cause_stands_in_the_document() -> None:
             continue
         for method in route.methods or ():
             statuses = set(document["paths"][route.path][method.lower()]["responses"])
-            needed = {"401", "429"} | ({"403"} if rule.asks >= Asks.SESSION or rule.right > Right.READ else set())
+            needed = {"401", "429"} | (
+                {"403"} if rule.asks >= Asks.SESSION or rule.permission > Permission.READ else set()
+            )
             assert needed <= statuses, (method, route.path, needed - statuses)

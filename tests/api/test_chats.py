@@ -6,7 +6,7 @@ import pytest
 
 from doors import Door, another_person, client_of
 from shoal.accounts.account_task import now_ms
-from shoal.accounts.events import Talk
+from shoal.accounts.events import MessageEvent
 from shoal.messages.message_log import Direction, IncomingMessage
 
 EN = {"Accept-Language": "en"}
@@ -132,7 +132,7 @@ async def test_what_happens_in_chats_is_told_to_its_owner(door: Door) -> None:
     with door.server.events.subscribe() as mine:
         await door.server.message_log.store_incoming("shop", [a_message(1)])
         await door.call("PUT", "/cookies/shop/chats/c1/pause", json={"minutes": 30})
-        told = {event.kind: event for event in await mine.take() if isinstance(event, Talk)}
+        told = {event.kind: event for event in await mine.take() if isinstance(event, MessageEvent)}
     assert set(told) == {"message", "pause"}
     assert {event.owner_id for event in told.values()} == {1}
     assert told["message"].facts["text"] == "在吗 1"

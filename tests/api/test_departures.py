@@ -13,7 +13,7 @@ from doors import Door, another_person, open_door
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
-from shoal.auth import user_removal as departures
+from shoal.auth import user_removal
 from shoal.errors import NotApplied, Unauthenticated
 from shoal.storage.schema import accounts, sessions, users
 from standins import cookie_of, until
@@ -63,7 +63,7 @@ async def test_a22_a_departure_that_a_death_cut_in_two_goes_on_at_the_next_start
         await door.server.users.begin_leaving(2)  # and here the process dies
     async with open_door(data) as door:
         await until(lambda: "bobs" not in door.server.manager.tasks and "bobs2" not in door.server.manager.tasks)
-        await door.server.departures.gone(2, within_seconds=30)
+        await door.server.user_removal.gone(2, within_seconds=30)
         assert await door.server.users.get(2) is None
         assert door.site.live.get("bobs", 0) == 0
         assert [name for name, _, deleted in await _owners(door) if not deleted] == []
@@ -94,7 +94,7 @@ async def test_a_shop_that_is_being_added_while_its_owner_goes_goes_too(door: Do
 async def test_a_database_that_refuses_delays_a_departure_and_does_not_end_it(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(departures, "AGAIN_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(user_removal, "AGAIN_SECONDS", (0.01, 0.02))
     async with another_person(door) as bob:
         await bob.add("bobs", 2)
         real, refusals = door.server.manager.remove_cookie, iter(range(3))
@@ -131,6 +131,6 @@ async def test_a_shop_that_takes_its_time_to_end_is_waited_for_by_asking_again(t
         assert (await door.call("PATCH", "/users/2", 409, json={"active": True}))["code"] == "person_leaving"
         assert (await door.call("DELETE", "/users/2"))["leaving"]
         may_end.set()
-        assert await door.server.departures.gone(2, within_seconds=30)
+        assert await door.server.user_removal.gone(2, within_seconds=30)
         assert await door.server.users.get(2) is None
         assert door.site.live["bobs"] == 0

@@ -9,11 +9,11 @@ import pytest
 from doors import Door, another_person
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link, now_ms
-from shoal.errors import NeedsOwner, StoreError
-from shoal.messages.decisions import Verdict
+from shoal.errors import ActionRequired, StoreError
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
 from shoal.messages.outbox import OutboxRow, SendOutcome
-from shoal.orders.order_store import News
+from shoal.orders.order_store import OrderUpdate
 
 EN = {"Accept-Language": "en"}
 PATH = "/cookies/shop/diagnosis"
@@ -38,7 +38,7 @@ async def test_a_new_account_has_nothing_to_say_yet(door: Door) -> None:
 
 async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
     async def expire(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control", action_url="https://h5api.m.goofish.com/slider")
+        raise ActionRequired("risk_control", action_url="https://h5api.m.goofish.com/slider")
 
     door.site.behave = expire
     await door.call("POST", "/cookies/shop/resume")
@@ -88,13 +88,13 @@ async def test_what_the_messages_tell_is_counted(door: Door) -> None:
     await log.store_incoming("shop", [*words, *asked])
     for word in words:
         await log.mark_human("shop", word, pause_minutes=10)
-    for number, verdict in ((7, Verdict.BUYER_LIMIT), (8, Verdict.COOLDOWN), (9, Verdict.TOO_OLD)):
+    for number, verdict in ((7, Decision.BUYER_LIMIT), (8, Decision.COOLDOWN), (9, Decision.TOO_OLD)):
         await log.decide("shop", [f"m{number}"], verdict, rule_id="default_reply")
     for number, (outcome, reason) in enumerate(
         [(SendOutcome.UNCERTAIN, "no_answer"), (SendOutcome.SENT, ""), (SendOutcome.REFUSED, "含有敏感词")]
     ):
-        (row,) = (await log.sendings.queue([OutboxRow(account_id="shop", chat_id="c1", uuid=f"u{number}")])).ids
-        await log.sendings.settle(row, outcome, reason)
+        (row,) = (await log.outbox.queue([OutboxRow(account_id="shop", chat_id="c1", uuid=f"u{number}")])).ids
+        await log.outbox.settle(row, outcome, reason)
     await door.add("two", 2)
     await log.store_incoming("two", [_message(9, "c9", 301_000)])
     _, checks = await _checks(door)
@@ -119,7 +119,7 @@ async def test_a_database_that_cannot_be_read_is_a_finding(door: Door, monkeypat
     async def broken(*_: object, **__: object) -> None:
         raise StoreError("disk I/O error")
 
-    monkeypatch.setattr("shoal.api.routes.diagnosis.reply_figures", broken)
+    monkeypatch.setattr("shoal.api.routes.diagnosis.reply_stats", broken)
     replying, checks = await _checks(door)
     assert not replying
     assert not checks["store"]["ok"]
@@ -134,8 +134,8 @@ async def test_it_is_for_the_owner_only_and_shows_no_cookie(door: Door) -> None:
 
 async def test_orders_that_wait_for_their_owner_are_told(door: Door) -> None:
     assert (await _checks(door))[1]["orders"]["ok"]
-    news = News(order_id="1", status="refunding", source="card")
-    await door.server.order_book.hear("shop", news)
+    news = OrderUpdate(order_id="1", status="refunding", source="card")
+    await door.server.order_store.receive("shop", news)
     _, checks = await _checks(door, **EN)
     assert checks["orders"]["detail"].endswith("something: 1.")
     assert checks["orders"]["do"]

@@ -18,7 +18,7 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
 from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown, StoreError
-from shoal.storage.idempotency_keys import KEPT_MS, Answers, KeyedRequest
+from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest
 from shoal.storage.schema import ops
 from standins import cookie_of, until
 
@@ -68,7 +68,7 @@ def _no_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     async def die(*_: object) -> None:
         raise NotApplied("gone")
 
-    monkeypatch.setattr(Answers, "keep", die)
+    monkeypatch.setattr(IdempotencyKeys, "keep", die)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -86,11 +86,11 @@ async def test_the_same_request_gets_the_same_answer_and_changes_nothing(door: D
 async def test_of_twenty_at_once_one_is_carried_out_and_all_are_answered_alike(door: Door) -> None:
     for number, name in enumerate(("resume", "remark", "add"), start=2):
         before = len(await _journal(door))
-        answers = await asyncio.gather(*(_send(door, CHANGES[name]) for _ in range(20)))
-        assert {answer.content for answer in answers} == {answers[0].content}
-        assert sorted("idempotent-replayed" in answer.headers for answer in answers) == [False] + [True] * 19
+        idempotency_keys = await asyncio.gather(*(_send(door, CHANGES[name]) for _ in range(20)))
+        assert {answer.content for answer in idempotency_keys} == {idempotency_keys[0].content}
+        assert sorted("idempotent-replayed" in answer.headers for answer in idempotency_keys) == [False] + [True] * 19
         assert len(await _journal(door)) == before + 1 == number
-    assert not door.server.answers._turns
+    assert not door.server.idempotency_keys._turns
 
 
 async def test_an_answer_outlives_the_server(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def _settled(answer: httpx.Response) -> Any:
 async def test_a_change_that_was_committed_before_the_crash_is_found_by_its_op(door: Door) -> None:
     keyed = KeyedRequest(
         user_id=1, actor="user:admin", key="k1", method="POST", path="/cookies/shop/resume",
-        request_hash=door.server.answers.hash_of(b"\n"),
+        request_hash=door.server.idempotency_keys.hash_of(b"\n"),
     )  # fmt: skip
-    await door.server.answers.reserve(keyed, "u1:k1#00")
+    await door.server.idempotency_keys.reserve(keyed, "u1:k1#00")
     caller = Caller(actor="user:admin", op_id="u1:k1#00")
     await door.server.manager.resume("shop", caller=caller)
     await door.call("PUT", "/cookies/shop/remark", json={"remark": "later"})
@@ -272,7 +272,7 @@ async def test_a_key_belongs_to_one_person_method_and_path(door: Door) -> None:
 
 async def test_after_a_day_a_key_may_be_used_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = 1_800_000_000_000
-    monkeypatch.setattr(door.server.answers, "_now_ms", lambda: moment)
+    monkeypatch.setattr(door.server.idempotency_keys, "_now_ms", lambda: moment)
     first = await _send(door, CHANGES["resume"])
     moment += KEPT_MS - 1
     _same(await _send(door, CHANGES["resume"]), first)
@@ -360,7 +360,7 @@ async def test_a_repeat_that_cannot_read_what_the_first_asking_did_is_told_that_
     _no_answers(monkeypatch)
     assert (await _send(door, CHANGES["remark"])).status_code == 200
     with monkeypatch.context() as during:
-        during.setattr(Answers, "begun", unreadable)
+        during.setattr(IdempotencyKeys, "begun", unreadable)
         again = await _send(door, CHANGES["remark"])
     assert (again.status_code, again.json()["code"], again.json()["op_id"]) == (503, "outcome_unknown", "k1")
     assert (await door.call("GET", "/ops/k1"))["state"] == "applied"
@@ -423,7 +423,7 @@ async def test_a_twin_waits_no_longer_than_for_a_lock(tmp_path: Path) -> None:
         await door.add()
         door.site.farewell_seconds = 0.6
         first = asyncio.create_task(_send(door, CHANGES["switch"]))
-        await until(lambda: bool(door.server.answers._turns))
+        await until(lambda: bool(door.server.idempotency_keys._turns))
         answer = await _send(door, CHANGES["switch"])
         assert (answer.status_code, answer.json()["code"]) == (503, "lock_timeout")
         assert "PUT /cookies/shop/status" in answer.json()["detail"]
@@ -515,9 +515,9 @@ def test_every_route_that_changes_something_heeds_keys(door: Door) -> None:
 
 async def test_two_nodes_share_one_reservation(door: Door) -> None:
     """Another node's row is found, and its request compared."""
-    other = Answers(door.server.database, wait_seconds=1)
+    other = IdempotencyKeys(door.server.database, wait_seconds=1)
     keyed = KeyedRequest(user_id=1, actor="user:admin", key="k", method="PUT", path="/x", request_hash="a")
-    first, second = await asyncio.gather(*_reserving(other, door.server.answers, keyed))
+    first, second = await asyncio.gather(*_reserving(other, door.server.idempotency_keys, keyed))
     assert {first.is_new, second.is_new} == {True, False}
     assert first.op_id == second.op_id
     changed = KeyedRequest(user_id=1, actor="user:admin", key="k", method="PUT", path="/x", request_hash="b")
@@ -525,7 +525,7 @@ async def test_two_nodes_share_one_reservation(door: Door) -> None:
         await other.reserve(changed, "u1:k#3")
 
 
-def _reserving(one: Answers, other: Answers, keyed: KeyedRequest) -> list[Awaitable[Any]]:
+def _reserving(one: IdempotencyKeys, other: IdempotencyKeys, keyed: KeyedRequest) -> list[Awaitable[Any]]:
     return [one.reserve(keyed, "u1:k#1"), other.reserve(keyed, "u1:k#2")]
 
 
@@ -535,5 +535,5 @@ async def test_nobody_can_try_out_passwords_on_what_the_database_keeps_of_a_requ
         "PATCH", "/cookies/shop/settings", content=body, headers={"Content-Type": "application/json", **KEY}
     )
     kept = await door.server.database.read(lambda connection: connection.scalars(select(ops.c.request_hash)).all())
-    assert door.server.answers.hash_of(b"\n" + body) in kept
+    assert door.server.idempotency_keys.hash_of(b"\n" + body) in kept
     assert hashlib.sha256(b"\n" + body).hexdigest() not in kept

@@ -13,10 +13,10 @@ async def _with_a_picture(door: Door) -> None:
     """A picture rule, as a later version adds it."""
     picture = Rule.simple(id="pic", keyword="图", image_url="/static/a.png", position=0)
 
-    def wish(account: object) -> object:
+    def edit(account: object) -> object:
         return door.account().evolve(keywords=(picture,))
 
-    await door.server.manager._path.change("shop", "test", wish, Caller(actor="test"))  # type: ignore[arg-type]
+    await door.server.manager._path.change("shop", "test", edit, Caller(actor="test"))  # type: ignore[arg-type]
 
 
 async def test_a15_replacing_the_general_rules_keeps_item_and_picture_rules(door: Door) -> None:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from doors import Door, another_person
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.logs.log_lines import MOST_LINES, NEWEST, LogLines
 from shoal.logs.logs import configure_logging
 from standins import cookie_of, until
@@ -57,7 +57,7 @@ async def test_d7_the_log_shows_everybody_the_lines_of_their_own_accounts_only(d
     mine = [line for line in await _messages(door) if line.startswith("of ")]
     assert mine == ["of the shop account=shop", "of the server"]
     assert [line for line in await _messages(bob) if line.startswith("of ")] == ["of bob's account=bobs"]
-    await door.server.access.give(door.account(), 2, Right.OPERATE, given_by="user:admin")
+    await door.server.authorization.give(door.account(), 2, Permission.OPERATE, given_by="user:admin")
     assert not any("account=shop" in line or "of both" in line for line in await _messages(bob))
     async with another_person(door, "carl") as carl:
         assert await _messages(carl) == []

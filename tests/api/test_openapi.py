@@ -127,7 +127,7 @@ def _token_of_staff(url: str, headers: dict[str, str]) -> str:
     with httpx.Client(base_url=url, headers=headers) as admin:
         user = {"username": "sam", "password": f"{PASSWORD} of sam", "role": "staff"}
         assert admin.post("/users", json=user).is_success
-        assert admin.put("/cookies/my-shop/staff/sam", json={"right": "read"}).is_success
+        assert admin.put("/cookies/my-shop/staff/sam", json={"permission": "read"}).is_success
         signed_in = admin.post("/login", json={"username": "sam", "password": user["password"]}).json()
         sam = {"Authorization": f"Bearer {signed_in['token']}"}
         token: str = admin.post("/tokens", json={"name": "reader"}, headers=sam).json()["token"]

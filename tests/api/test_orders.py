@@ -12,7 +12,7 @@ from doors import Door, another_person
 from shoal.api.http.event_feed import account_events
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox import OutboxRow
-from shoal.orders.order_store import Act, IntentState, News
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
 
 EN = {"Accept-Language": "en"}
 ID = "4500000000000000001"
@@ -26,15 +26,15 @@ async def paid(door: Door, order_id: str = ID, account_id: str = "shop", **news:
         "status": "pending_ship", "source": "card", "buyer_id": "2200000000099", "chat_id": "59", "item_id": "7001",
         "paid": True, "words": "我已付款，等待你发货", "message_id": "1.PNM", "site_at_ms": 1_700_000_000_000, **news,
     }  # fmt: skip
-    await door.server.order_book.hear(account_id, News(order_id=order_id, **values))
+    await door.server.order_store.receive(account_id, OrderUpdate(order_id=order_id, **values))
 
 
-async def failed(door: Door, act: Act = Act.PAID_MESSAGE, detail: str = "CSI_FORBID") -> None:
-    await door.server.order_book.settle_intent("shop", ID, act, IntentState.FAILED, detail)
+async def failed(door: Door, act: Action = Action.PAID_MESSAGE, detail: str = "CSI_FORBID") -> None:
+    await door.server.order_store.settle_action("shop", ID, act, ActionState.FAILED, detail)
 
 
 async def states(door: Door) -> dict[str, str]:
-    return {row["act"]: row["state"] for row in (await door.call("GET", PATH))["acts"]}
+    return {row["action"]: row["state"] for row in (await door.call("GET", PATH))["actions"]}
 
 
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -50,18 +50,18 @@ async def test_an_order_is_shown_with_its_acts_its_time_line_and_what_to_do(door
     assert "CSI_FORBID" in body["problem"]["detail"]
     assert "serve again" in body["problem"]["do"]
     assert ID in body["url"]
-    assert [(row["act"], row["state"], row["detail"]) for row in body["acts"]] == [
+    assert [(row["action"], row["state"], row["detail"]) for row in body["actions"]] == [
         ("paid_message", "failed", "CSI_FORBID")
     ]
     assert body["buyer_name"] == ""
     letters = [OutboxRow(account_id="shop", chat_id="59", uuid=f"u{order}", order_id=order) for order in (ID, "46")]
-    await door.server.message_log.sendings.queue(letters)
+    await door.server.message_log.outbox.queue(letters)
     handed = (await door.call("GET", f"/sendings?cid=shop&order={ID}"))["items"]
     assert [row["order_id"] for row in handed] == [ID]
     first, second = body["timeline"]
     assert (first["source"], first["status"], first["words"]) == ("card", "pending_ship", "我已付款，等待你发货")
     assert first["site_at"] == "2023-11-14T22:13:20.000Z"
-    assert (second["act"], second["outcome"], second["site_at"]) == ("paid_message", "failed", None)
+    assert (second["action"], second["outcome"], second["site_at"]) == ("paid_message", "failed", None)
 
 
 async def test_orders_are_listed_page_by_page_and_narrowed(door: Door) -> None:
@@ -90,7 +90,7 @@ async def test_orders_are_listed_page_by_page_and_narrowed(door: Door) -> None:
     assert [(row["account"], row["buyer_name"]) for row in named] == [("shop", "豆豆妈")] * 5, (
         "of that shop's chat alone"
     )
-    await door.server.order_book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.UNCERTAIN)
+    await door.server.order_store.settle_action("shop", ID, Action.PAID_MESSAGE, ActionState.UNCERTAIN)
     (row,) = (await door.call("GET", "/orders?problem=true"))["items"]
     assert (row["order_id"], row["problem"]["code"]) == (ID, "message_uncertain")
     for bad in ("nonsense", "WzEsMiwzXQ", "WzEsInNob3AiLCJcdTAwMDAiXQ"):
@@ -104,7 +104,7 @@ async def test_nobody_sees_the_orders_of_others(door: Door) -> None:
         assert (await bob.call("GET", "/api/orders"))["data"] == []
         assert (await bob.call("GET", "/orders?cid=shop", 404))["code"] == "unknown_account"
         for method, path in (("GET", ""), ("POST", "/serve"), ("POST", "/settle")):
-            body = {"act": "confirm", "outcome": "done"} if path == "/settle" else {}
+            body = {"action": "confirm", "outcome": "done"} if path == "/settle" else {}
             await bob.call(method, PATH + path, 404, **({"json": body} if method == "POST" else {}))
         assert (await bob.call("GET", "/cookies/shop/orders", 404))["code"] == "unknown_account"
     assert (await door.call("GET", "/cookies/shop/orders/999", 404))["code"] == "unknown_order"
@@ -135,11 +135,11 @@ async def test_serving_again_makes_what_failed_due_and_tells_the_connection(door
     await paid(door)
     await failed(door)
     looked: list[str] = []
-    with door.server.order_book.serving("shop", lambda: looked.append("shop")):
+    with door.server.order_store.serving("shop", lambda: looked.append("shop")):
         body = await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
     assert looked == ["shop"]
     assert body["problem"] is None
-    assert [(row["act"], row["state"], row["detail"]) for row in body["acts"]] == [
+    assert [(row["action"], row["state"], row["detail"]) for row in body["actions"]] == [
         ("paid_message", "pending", "asked_by_owner")
     ]
     assert body["timeline"][-1]["source"] == "user:admin"
@@ -157,12 +157,12 @@ async def test_serving_again_with_the_same_key_asks_once(door: Door) -> None:
 
 async def test_an_act_that_was_done_or_is_under_way_is_not_done_again(door: Door) -> None:
     await paid(door)
-    await door.server.order_book.begin_intent("shop", ID, Act.PAID_MESSAGE)
-    assert (await door.call("POST", f"{PATH}/serve", 409, json={"act": "paid_message"}))["code"] == "act_under_way"
-    settle = {"act": "paid_message", "outcome": "done"}
+    await door.server.order_store.begin_action("shop", ID, Action.PAID_MESSAGE)
+    assert (await door.call("POST", f"{PATH}/serve", 409, json={"action": "paid_message"}))["code"] == "act_under_way"
+    settle = {"action": "paid_message", "outcome": "done"}
     assert (await door.call("POST", f"{PATH}/settle", 409, json=settle))["code"] == "act_under_way"
-    await door.server.order_book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.DONE)
-    assert (await door.call("POST", f"{PATH}/serve", 409, json={"act": "paid_message"}))["code"] == "act_done"
+    await door.server.order_store.settle_action("shop", ID, Action.PAID_MESSAGE, ActionState.DONE)
+    assert (await door.call("POST", f"{PATH}/serve", 409, json={"action": "paid_message"}))["code"] == "act_done"
     assert (await door.call("POST", f"{PATH}/settle", 409, json=settle))["code"] == "act_done"
 
 
@@ -190,31 +190,31 @@ async def test_an_order_whose_paid_card_never_came_is_served_by_the_owners_word(
 
 
 async def test_one_confirmation_can_be_asked_for_while_the_switch_is_off(door: Door) -> None:
-    book = door.server.order_book
+    book = door.server.order_store
     await paid(door)
-    await book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.DONE)
-    await book.settle_intent("shop", ID, Act.CONFIRM, IntentState.NOT_NEEDED, "auto_confirm_off")
+    await book.settle_action("shop", ID, Action.PAID_MESSAGE, ActionState.DONE)
+    await book.settle_action("shop", ID, Action.CONFIRM, ActionState.NOT_NEEDED, "auto_confirm_off")
     body = await door.call("POST", f"{PATH}/serve", json={}, params=NOW)
-    assert {row["act"]: row["state"] for row in body["acts"]} == {"paid_message": "done", "confirm": "pending"}
+    assert {row["action"]: row["state"] for row in body["actions"]} == {"paid_message": "done", "confirm": "pending"}
 
 
 async def test_an_owner_says_what_became_of_an_act(door: Door) -> None:
-    book = door.server.order_book
+    book = door.server.order_store
     await paid(door)
-    await book.settle_intent("shop", ID, Act.PAID_MESSAGE, IntentState.UNCERTAIN, "no_answer")
-    unknown = {"act": "free_shipping", "outcome": "done"}
+    await book.settle_action("shop", ID, Action.PAID_MESSAGE, ActionState.UNCERTAIN, "no_answer")
+    unknown = {"action": "free_shipping", "outcome": "done"}
     assert (await door.call("POST", f"{PATH}/settle", 404, json=unknown))["code"] == "unknown_act"
-    told = {"act": "paid_message", "outcome": "not_needed"}
+    told = {"action": "paid_message", "outcome": "not_needed"}
     body = await door.call("POST", f"{PATH}/settle", json=told, params=NOW)
     assert body["problem"] is None
     assert await states(door) == {"paid_message": "not_needed", "confirm": "pending"}
-    await book.settle_intent("shop", ID, Act.CONFIRM, IntentState.UNCERTAIN, "no_answer")
-    body = await door.call("POST", f"{PATH}/settle", json={"act": "confirm", "outcome": "done"}, params=NOW)
+    await book.settle_action("shop", ID, Action.CONFIRM, ActionState.UNCERTAIN, "no_answer")
+    body = await door.call("POST", f"{PATH}/settle", json={"action": "confirm", "outcome": "done"}, params=NOW)
     assert (body["status"], body["problem"]) == ("shipped", None)
     assert body["timeline"][-1]["status"] == "shipped"
 
 
-@pytest.mark.parametrize("body", [{}, {"act": "confirm"}, {"act": "ship", "outcome": "done"}, {"act": 1}])
+@pytest.mark.parametrize("body", [{}, {"action": "confirm"}, {"action": "ship", "outcome": "done"}, {"action": 1}])
 async def test_a_body_of_the_wrong_shape_is_refused(door: Door, body: dict[str, Any]) -> None:
     await paid(door)
     assert (await door.call("POST", f"{PATH}/settle", 422, json=body))["code"] == "invalid_body"

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from doors import Door, another_person, client_of
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.storage.schema import users
 
@@ -222,7 +222,7 @@ async def test_f12_tokens_of_somebody_whom_an_older_version_deactivated_stay_dea
     door: Door,
 ) -> None:
     async with another_person(door):
-        token, _ = await door.server.api_tokens.make(2, "a script", Right.READ, days=1)
+        token, _ = await door.server.api_tokens.make(2, "a script", Permission.READ, days=1)
         await door.server.database.write(
             lambda connection: connection.execute(update(users).where(users.c.id == 2).values(active=False)).rowcount
         )

@@ -46,15 +46,15 @@ async def test_pictures_are_for_who_has_a_shop_to_reply_for_and_so_many_in_a_day
     async with another_person(door, role=Role.STAFF) as bob:
         refused = await bob.call("POST", "/pictures", 403, content=body, headers=kind)
         assert refused["code"] == "right_missing"
-        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "reply"})
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "reply"})
         await bob.call("POST", "/pictures", content=body, headers=kind)
-    monkeypatch.setitem(door.server.call_rates._limits, "picture", RateLimitItemPerDay(2))
+    monkeypatch.setitem(door.server.rate_limits._limits, "picture", RateLimitItemPerDay(2))
     key = {**kind, "Idempotency-Key": "once"}
     for status in (200, 200, 429):
         answer = await door.call("POST", "/pictures", status, content=body, headers=key if status == 429 else kind)
     assert answer["code"] == "too_many_pictures"
     assert answer["params"]["retry_after"] >= 1
-    monkeypatch.setitem(door.server.call_rates._limits, "picture", None)
+    monkeypatch.setitem(door.server.rate_limits._limits, "picture", None)
     await door.call("POST", "/pictures", content=body, headers=key)  # such a refusal is none for ever
 
 

@@ -17,7 +17,7 @@ from doors import Door, client_of, open_door
 from shoal.accounts.account import Account
 from shoal.accounts.account_counts import AccountCounter, AccountCounts
 from shoal.accounts.account_task import Link
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from shoal.storage.database import DATABASE_FILE
 from standins import until, until_told
 
@@ -109,7 +109,7 @@ async def test_f6_who_asks_and_leaves_ends_the_look_of_nobody_else(
 async def test_f6_readiness_counts_accounts_and_one_that_is_parked_does_not_fail_it(door: Door) -> None:
     async def behave(account: Account, link: Link) -> None:
         if account.id == "parked":
-            raise NeedsOwner("risk_control")
+            raise ActionRequired("risk_control")
         link.running()
         await asyncio.Event().wait()
 

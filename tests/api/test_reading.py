@@ -69,8 +69,8 @@ async def test_messages_with_what_was_answered(door: Door) -> None:
     other = IncomingMessage(message_id="x", chat_id="c2", text="hello", created_at_ms=5)
     await log.store_incoming("two", [other])
     row = OutboxRow(account_id="shop", chat_id="c1", uuid="u1", message_id="m2", text="在的", rule_id="r")
-    (sending,) = (await log.sendings.queue([row], answers=["m1", "m2"])).ids
-    await log.sendings.settle(sending, SendOutcome.SENT)
+    (sending,) = (await log.outbox.queue([row], answers=["m1", "m2"])).ids
+    await log.outbox.settle(sending, SendOutcome.SENT)
     async with another_person(door) as bob:
         assert await bob.call("GET", "/messages") == {"items": [], "next": None}
     page = await door.call("GET", "/messages", params={"limit": 2})
@@ -79,7 +79,7 @@ async def test_messages_with_what_was_answered(door: Door) -> None:
     assert newest["at"] == "2026-01-02T03:04:05.002Z"
     assert newest["answers"][0]["text"] == "在的"
     assert newest["answers"][0]["outcome"] == "sent"
-    assert (newest["verdict"], newest["rule_id"], newest["joined_to"]) == ("answered", "r", None)
+    assert (newest["decision"], newest["rule_id"], newest["joined_to"]) == ("answered", "r", None)
     assert page["items"][1]["joined_to"] == "m2"
     rest = await door.call("GET", "/messages", params={"limit": 2, "cursor": page["next"]})
     assert [row["message_id"] for row in rest["items"]] == ["m0", "x"]
@@ -91,7 +91,7 @@ async def test_messages_with_what_was_answered(door: Door) -> None:
         ({"q": "ann", "cid": "shop"}, ["m2", "m1", "m0"]),
         ({"q": "%%"}, []),
         ({"direction": "human"}, []),
-        ({"verdict": "answered"}, ["m2", "m1"]),
+        ({"decision": "answered"}, ["m2", "m1"]),
         ({"since": "2026-01-02T03:04:05.001Z", "until": "2026-01-02T03:04:05.002Z"}, ["m1"]),
         ({"since": "2026-01-02T11:04:05.002+08:00"}, ["m2"]),
     ):
@@ -100,7 +100,7 @@ async def test_messages_with_what_was_answered(door: Door) -> None:
     await door.call("GET", "/messages", 422, params={"q": "a\x00"})
     await door.call("GET", "/messages", 422, params={"limit": 201})
     await door.call("GET", "/messages", 422, params={"since": "2026-01-02T03:04:05"})
-    await door.call("GET", "/messages", 422, params={"verdict": "liked"})
+    await door.call("GET", "/messages", 422, params={"decision": "liked"})
 
 
 async def test_locks_name_the_holder_to_its_owner_only(door: Door) -> None:

@@ -12,7 +12,7 @@ import pyotp
 import pytest
 
 from doors import Door, another_person, client_of
-from shoal.auth import totp as second_factor
+from shoal.auth import totp
 
 PASSWORD = "a password of theirs"
 LOGIN = {"username": "bob", "password": PASSWORD}
@@ -35,7 +35,7 @@ class Phone:
 @pytest.fixture
 def phone(monkeypatch: pytest.MonkeyPatch, door: Door) -> Phone:
     app = Phone(monkeypatch)
-    monkeypatch.setattr(door.server.second_factor, "_now_ms", lambda: app.now * 1000)
+    monkeypatch.setattr(door.server.totp, "_now_ms", lambda: app.now * 1000)
     return app
 
 
@@ -133,7 +133,7 @@ async def test_f4_a_used_code_counts_for_no_later_factor_either(
         await _switch_on(bob, phone)
         used = phone.code()
         assert (await _login(door, totp=used))["success"]
-        await door.server.second_factor.take_away(2)
+        await door.server.totp.take_away(2)
         monkeypatch.setattr(pyotp, "random_base32", lambda: phone.secret)
         await bob.call("POST", "/me/totp", json={"password": PASSWORD})
         assert (await bob.call("POST", "/me/totp/confirm", 403, json={"code": used}))["code"] == "wrong_totp"
@@ -143,11 +143,11 @@ async def test_f4_a_used_code_counts_for_no_later_factor_either(
 async def test_another_process_does_not_take_the_same_code_again(door: Door, phone: Phone) -> None:
     async with another_person(door) as bob:
         await _switch_on(bob, phone)
-    mine = door.server.second_factor
-    other = second_factor.SecondFactor(mine._database, mine._vault, now_ms=lambda: phone.now * 1000)
+    mine = door.server.totp
+    other = totp.Totp(mine._database, mine._vault, now_ms=lambda: phone.now * 1000)
     code = phone.code()
     took = await asyncio.gather(mine.accept(2, code), other.accept(2, code))
-    assert Counter(took) == {None: 1, second_factor.Factor.TOTP: 1}
+    assert Counter(took) == {None: 1, totp.Factor.TOTP: 1}
 
 
 async def test_a_recovery_code_opens_once_however_it_is_typed(door: Door, phone: Phone) -> None:

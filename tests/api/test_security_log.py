@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.errors import ConfigError
 from shoal.server.reply_server import KEY_FILE
 
@@ -68,14 +68,14 @@ async def test_the_consoles_door_notes_its_visitors_and_pages_of_others(tmp_path
 
 
 async def test_an_administrator_reads_all_and_others_what_is_about_them(door: Door) -> None:
-    notes = door.server.security_log
+    notes = door.server.audit_log
     async with another_person(door) as bob:
         await bob.add("bobs", 2)
         person = await door.server.users.by_name("bob")
         assert person is not None
-        await notes.note(SecurityEvent.TOKEN_MADE, actor="user:bob", user_id=person.id)
-        await notes.note(SecurityEvent.RIGHT_GIVEN, actor="user:bob", user_id=1, account="bobs")
-        await notes.note(SecurityEvent.RIGHT_GIVEN, actor="user:admin", user_id=77, account="shop")
+        await notes.record(AuditEvent.TOKEN_MADE, actor="user:bob", user_id=person.id)
+        await notes.record(AuditEvent.PERMISSION_GIVEN, actor="user:bob", user_id=1, account="bobs")
+        await notes.record(AuditEvent.PERMISSION_GIVEN, actor="user:admin", user_id=77, account="shop")
         assert [(row["kind"], row["account"]) for row in await noted(bob)] == [
             ("right_given", "bobs"), ("token_made", None),
         ]  # fmt: skip
@@ -86,7 +86,7 @@ async def test_an_administrator_reads_all_and_others_what_is_about_them(door: Do
 
 async def test_it_is_read_by_pages_and_taken_away_as_lines(door: Door) -> None:
     for number in range(7):
-        await door.server.security_log.note(SecurityEvent.TOKEN_MADE, actor="user:admin", user_id=1, label=str(number))
+        await door.server.audit_log.record(AuditEvent.TOKEN_MADE, actor="user:admin", user_id=1, label=str(number))
     seen: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
@@ -98,7 +98,7 @@ async def test_it_is_read_by_pages_and_taken_away_as_lines(door: Door) -> None:
     answer = await door.client.get("/security-log", params={"format": "lines", "kind": "token_made"})
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     assert [json.loads(line)["facts"]["label"] for line in answer.text.splitlines()] == seen
-    empty = await door.client.get("/security-log", params={"format": "lines", "person": "nobody"})
+    empty = await door.client.get("/security-log", params={"format": "lines", "user": "nobody"})
     assert (empty.status_code, empty.text) == (200, "")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, update
 from doors import another_person, open_door
 from shoal.errors import ConfigError
 from shoal.messages.outbox import OutboxRow, SendOutcome
-from shoal.orders.order_store import Act, IntentState, News
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.server.reply_server import build_app
 from shoal.storage.schema import accounts, grants, journal
 from standins import FakeSite, cookie_of, quick_settings, until, until_told
@@ -65,17 +65,19 @@ async def test_f1_what_the_last_server_left_begun_is_told_at_the_start_also_of_a
     async with open_door(tmp_path) as door:
         await door.add("shop", 1)
         await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
-        book = door.server.order_book
-        await book.hear("shop", News(order_id="o1", status="pending_ship", source="card", paid=True, chat_id="c"))
-        await book.settle_intent("shop", "o1", Act.PAID_MESSAGE, IntentState.DONE)
-        assert await book.begin_intent("shop", "o1", Act.CONFIRM)
-        await door.server.message_log.sendings.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u1", text="hi")])
+        book = door.server.order_store
+        await book.receive(
+            "shop", OrderUpdate(order_id="o1", status="pending_ship", source="card", paid=True, chat_id="c")
+        )
+        await book.settle_action("shop", "o1", Action.PAID_MESSAGE, ActionState.DONE)
+        assert await book.begin_action("shop", "o1", Action.CONFIRM)
+        await door.server.message_log.outbox.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u1", text="hi")])
     async with open_door(tmp_path) as door:
         listed = await door.call("GET", "/cookies/shop/orders")
         assert [(order["order_id"], order["problem"]["code"]) for order in listed["items"]] == [
             ("o1", "confirm_uncertain")
         ]
-        (sending,) = await door.server.message_log.sendings.list_sendings(["shop"])
+        (sending,) = await door.server.message_log.outbox.list_sendings(["shop"])
         assert sending.outcome is SendOutcome.UNCERTAIN
 
 
@@ -95,7 +97,7 @@ async def test_f7_a_shop_that_cannot_be_read_again_keeps_no_right_that_was_taken
         await door.add("shop", 1)
         await door.add("broken", 2)
         await door.call("PATCH", "/cookies/broken/settings", json={"remark": "x"})
-        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "read"})
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "read"})
         await bob.call("GET", "/cookies/shop")
 
         def write(connection: Connection) -> None:  # as a commit does of which nobody heard, and another program

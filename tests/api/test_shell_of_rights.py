@@ -30,9 +30,9 @@ async def test_a_token_of_the_shell_works_in_the_shell_and_is_over_when_it_is_re
 async def test_an_account_is_shared_and_taken_back_in_the_shell(door: Door) -> None:
     session = await door.server.sessions.open(1, 3600)
     async with another_person(door) as bob, served(door) as url:
-        code, said = await in_shell(url, session, "accounts", "share", "shop", "bob", "--right", "reply")
+        code, said = await in_shell(url, session, "accounts", "share", "shop", "bob", "--permission", "reply")
         assert (code, said) == (0, "bob may reply for shop.\n")
-        assert (await bob.call("GET", "/cookies/shop"))["right"] == "reply"
+        assert (await bob.call("GET", "/cookies/shop"))["permission"] == "reply"
         assert (await in_shell(url, session, "accounts", "staff", "shop"))[1] == "bob: reply for\n"
         code, said = await in_shell(url, session, "accounts", "unshare", "shop", "bob")
         assert (code, said) == (0, "bob may do nothing with shop any more.\n")

@@ -12,7 +12,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from doors import Door, another_person, client_of, open_door
-from shoal.auth.login_throttle import SignInDelays, Windows
+from shoal.auth.login_throttle import LoginThrottle, Windows
 from shoal.auth.passwords import Passwords
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
@@ -124,10 +124,10 @@ async def test_a_flood_of_sign_ins_is_turned_away_and_the_server_stays_there_for
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_door(tmp_path / "data") as door:
-        endless = Windows(address="10000/second", person="10000/second")
+        endless = Windows(address="10000/second", user="10000/second")
         pool = Passwords(waiting_limit=4)  # the real cost of a password
         monkeypatch.setattr(door.server.users, "_passwords", pool)
-        monkeypatch.setattr(door.server.sign_ins, "delays", SignInDelays(endless))
+        monkeypatch.setattr(door.server.login, "delays", LoginThrottle(endless))
         login = {"username": "admin", "password": "guess"}
         flood = [asyncio.create_task(door.client.post("/login", json=login)) for _ in range(60)]
         await asyncio.sleep(0)

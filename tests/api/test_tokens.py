@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from doors import Door, another_person, client_of, open_door, served
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from standins import cookie_of, until
 
 
@@ -53,7 +53,7 @@ async def test_a_token_may_what_its_scope_says(door: Door, scope: str, may: set[
         "add": ("POST", "/cookies", {"id": "other", "value": cookie_of(2)}),
     }
     async with by_token(door, scope=scope) as script:
-        assert (await script.call("GET", "/cookies/shop"))["right"] == ("own" if scope == "manage" else scope)
+        assert (await script.call("GET", "/cookies/shop"))["permission"] == ("own" if scope == "manage" else scope)
         for name, (method, path, body) in asked.items():
             answer = await script.client.request(method, path, json=body)
             if may is None or name in may:
@@ -65,8 +65,8 @@ async def test_a_token_may_what_its_scope_says(door: Door, scope: str, may: set[
 async def test_a_token_may_never_more_than_its_person(door: Door) -> None:
     async with another_person(door) as bob, by_token(bob, scope="manage") as script:
         assert (await script.call("GET", "/cookies/shop", 404))["code"] == "unknown_account"
-        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "read"})
-        assert (await script.call("GET", "/cookies/shop"))["right"] == "read"
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "read"})
+        assert (await script.call("GET", "/cookies/shop"))["permission"] == "read"
         refused = await script.call("PUT", "/cookies/shop/remark", 403, json={"remark": "x"})
         assert refused["params"] == {"needed": "operate", "given": "read"}
 
@@ -136,9 +136,9 @@ async def test_a_key_of_one_token_is_not_that_of_another(door: Door) -> None:
 async def test_an_answer_is_not_given_again_to_who_has_lost_the_right(door: Door) -> None:
     key = {"Idempotency-Key": "k"}
     async with another_person(door) as bob:
-        await door.server.access.give(door.account(), 2, Right.OPERATE, given_by="user:admin")
+        await door.server.authorization.give(door.account(), 2, Permission.OPERATE, given_by="user:admin")
         await bob.call("PUT", "/cookies/shop/remark", json={"remark": "x"}, headers=key)
-        await door.server.access.give(door.account(), 2, Right.READ, given_by="user:admin")
+        await door.server.authorization.give(door.account(), 2, Permission.READ, given_by="user:admin")
         refused = await bob.call("PUT", "/cookies/shop/remark", 403, json={"remark": "x"}, headers=key)
         assert refused["code"] == "right_missing"
 
@@ -174,7 +174,7 @@ async def test_who_calls_too_often_is_told_when_to_come_again(tmp_path: Path) ->
 
 async def test_the_security_log_tells_of_tokens_rights_and_refusals(door: Door) -> None:
     async with another_person(door) as bob, by_token(bob, scope="read") as script:
-        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "operate"})
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "operate"})
         for _ in range(5):
             await script.call("PUT", "/cookies/shop/remark", 403, json={"remark": "x"})
         await script.call("GET", "/tokens", 403)

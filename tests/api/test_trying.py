@@ -11,7 +11,7 @@ from shoal.clock import now_ms
 from shoal.errors import ComeBackLater
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox import OutboxRow
-from shoal.messages.takeovers import ChatPauses
+from shoal.messages.takeovers import Takeovers
 from shoal.rules.matcher import WHY_NOT
 from standins import until
 
@@ -48,7 +48,7 @@ async def test_it_names_the_rule_and_the_exact_text(running: Door) -> None:
     assert tried["parts"][1] == {"text": "", "image_url": "https://example.com/a.png"}
     assert (tried["source"], tried["delay_seconds"]) == ("general_rule", [1.0, 2.0])
     assert (tried["would_send"], tried["blocked_by"]) == (True, None), tried["detail"]
-    assert await running.server.message_log.sendings.list_sendings(["shop"]) == []
+    assert await running.server.message_log.outbox.list_sendings(["shop"]) == []
     assert (await running.call("GET", f"{SHOP}/{rule_id}"))["hits"] == 0
 
 
@@ -103,10 +103,10 @@ async def test_what_is_in_the_way_is_named_in_order(running: Door) -> None:
     assert (await attempt(door, "嘘"))["blocked_by"] == "silent_rule"
     asker = {"buyer_id": "b", "chat_id": "c"}
     row = OutboxRow(account_id="shop", chat_id="c", uuid="u", buyer_id="b", rule_id=rule_id, text="x")
-    await log.sendings.queue([row])
+    await log.outbox.queue([row])
     assert (await attempt(door, "在吗", **asker))["blocked_by"] == "cooldown"
     assert (await attempt(door, "在吗", buyer_id="other"))["would_send"]
-    await ChatPauses(door.server.database).take_over("shop", "c", minutes=5, actor="ann")
+    await Takeovers(door.server.database).take_over("shop", "c", minutes=5, actor="ann")
     assert (await attempt(door, "在吗", **asker))["blocked_by"] == "paused"
     asked = IncomingMessage(message_id="m", chat_id="c", sender_id="b", text="x", created_at_ms=now_ms())
     await log.store_incoming("shop", [asked])
@@ -170,7 +170,7 @@ async def test_anything_can_be_tried_and_nothing_is_sent_or_counted(running: Doo
         assert tried["text"] == message[:4_000]
         assert [one["why_not"] for one in tried["considered"]] == ["", "no_word"]
     await running.call("POST", "/cookies/shop/try", 422, json={"message": "啊" * 10_001})
-    assert await running.server.message_log.sendings.list_sendings(["shop"]) == []
+    assert await running.server.message_log.outbox.list_sendings(["shop"]) == []
     assert await running.server.message_log.list_messages(["shop"]) == []
     assert (await running.call("GET", f"{SHOP}/{rule_id}"))["hits"] == 0
 

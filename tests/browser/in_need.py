@@ -6,7 +6,7 @@ from browser.conftest import NAME, Console, said
 from picture_files import a_png
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from shoal.messages.outbox import OutboxRow, SendOutcome
 from standins import until
 
@@ -31,7 +31,7 @@ async def put_in_need(console: Console) -> None:
         await door.call("POST", "/cookies/afu/rules", json=rule)
     await said(console, 1, RTL)
     await said(console, 2, LONG)
-    sendings = door.server.message_log.sendings
+    sendings = door.server.message_log.outbox
     for number, outcome in ((1, SendOutcome.SENT), (2, SendOutcome.REFUSED)):
         row = OutboxRow(account_id="afu", chat_id="c1", uuid=f"u{number}", message_id=f"m{number}", text=LONG)
         (sending,) = (await sendings.queue([row], answers=[f"m{number}"])).ids
@@ -39,7 +39,7 @@ async def put_in_need(console: Console) -> None:
     await door.call("PUT", "/cookies/afu/chats/c1/pause", json={"minutes": 30})
 
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
+        raise ActionRequired(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     door.site.behave = asks_for_a_check
     await door.call("POST", "/cookies/muzi/resume")

@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 from browser.conftest import Console
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from standins import until
 
 
@@ -41,7 +41,7 @@ async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(con
 
 async def test_a_parked_shop_shows_its_next_step_and_what_it_cost_in_uptime(console: Console) -> None:
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
+        raise ActionRequired(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     page = await console.page("/console/accounts/afu")
     timeline = page.locator("[data-test=timeline]")

@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from browser.conftest import Console, OpenConsole, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from standins import ANN, cookie_of, unb_of, until
 
 SHOPS = "/console/accounts"
@@ -82,7 +82,7 @@ async def test_a_parked_shop_says_why_and_is_resumed_from_its_menu(console: Cons
     page = await console.page(SHOPS)
 
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
+        raise ActionRequired(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     console.door.site.behave = asks_for_a_check
     await console.door.call("POST", "/cookies/afu/resume")

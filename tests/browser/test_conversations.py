@@ -14,7 +14,7 @@ HOSTILE = "<img src=x onerror=alert(1)> 在吗"
 
 
 async def _answered(console: Console, number: int, outcome: SendOutcome, reason: str = "", rule: str = "") -> None:
-    sendings = console.door.server.message_log.sendings
+    sendings = console.door.server.message_log.outbox
     row = OutboxRow(
         account_id="afu", chat_id="c1", uuid=f"u{number}", message_id=f"m{number}", text=f"回复 {number}",
         rule_id=rule or None,

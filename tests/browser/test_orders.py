@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
-from shoal.orders.order_store import Act, IntentState, News
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
 
 ID = "4500000000000000001"
 
@@ -19,11 +19,11 @@ async def _paid(console: Console, order_id: str = ID, *, shop: str = "afu", **ne
         "status": "pending_ship", "source": "card", "buyer_id": "221", "chat_id": "c1", "item_id": "7001",
         "paid": True, "words": "我已付款，等待你发货", "message_id": "1.PNM", "amount": "19.90", **news,
     }  # fmt: skip
-    await console.door.server.order_book.hear(shop, News(order_id=order_id, **values))
+    await console.door.server.order_store.receive(shop, OrderUpdate(order_id=order_id, **values))
 
 
-async def _became(console: Console, state: IntentState, detail: str = "", order_id: str = ID) -> None:
-    await console.door.server.order_book.settle_intent("afu", order_id, Act.PAID_MESSAGE, state, detail)
+async def _became(console: Console, state: ActionState, detail: str = "", order_id: str = ID) -> None:
+    await console.door.server.order_store.settle_action("afu", order_id, Action.PAID_MESSAGE, state, detail)
 
 
 async def test_an_order_appears_when_it_is_paid_and_is_followed_to_its_end_and_into_its_chat(
@@ -73,10 +73,10 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
     await console.door.call("PUT", "/cookies/afu/status", json={"enabled": False})
     await said(console, 1, "在吗")
     await _paid(console)
-    await _became(console, IntentState.UNCERTAIN)
+    await _became(console, ActionState.UNCERTAIN)
     await _paid(console, "4500000000000000002", status="completed", paid=False, chat_id="c2")
     await _paid(console, "4500000000000000003", chat_id="c3")
-    await _became(console, IntentState.FAILED, "no_paid_message", "4500000000000000003")
+    await _became(console, ActionState.FAILED, "no_paid_message", "4500000000000000003")
     page = await console.page("/console/orders")
     rows, badge = page.locator("[data-order]"), page.locator("nav a[href='/console/orders'] .badge")
     await expect(rows).to_have_count(3)
@@ -119,7 +119,7 @@ async def test_what_needs_a_hand_is_found_and_settled_by_the_owners_word(console
 async def test_axe_finds_nothing_in_the_orders(console: Console, width: int, scheme: str) -> None:
     await said(console, 1, "在吗")
     await _paid(console, spec_name="尺码", spec_value="大", quantity="2")
-    await _became(console, IntentState.UNCERTAIN)
+    await _became(console, ActionState.UNCERTAIN)
     look = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "reduced_motion": "reduce"}
     page = await console.page("/console/orders?chat=c1", **look)
     await expect(page.locator("[data-order]")).to_have_count(1)

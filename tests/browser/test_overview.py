@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from browser.conftest import Console, answering
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from shoal.messages.message_log import IncomingMessage
 from shoal.messages.outbox import OutboxRow, SendOutcome
 from standins import cookie_of, until
@@ -22,7 +22,7 @@ async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when
     await expect(todo).to_contain_text("没有需要您处理的店铺")
 
     async def login_is_over(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.LOGIN_EXPIRED)
+        raise ActionRequired(ParkReason.LOGIN_EXPIRED)
 
     console.door.site.behave = login_is_over
     await console.door.call("POST", "/cookies/muzi/resume")
@@ -37,7 +37,7 @@ async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when
 
 async def test_a_check_is_opened_in_a_window_of_its_own_and_the_shop_resumed(console: Console) -> None:
     async def asks_for_a_check(_: Account, __: Link) -> None:
-        raise NeedsOwner(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
+        raise ActionRequired(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     console.door.site.behave = asks_for_a_check
     await console.door.call("POST", "/cookies/afu/resume")
@@ -60,8 +60,8 @@ async def test_messages_with_their_answers_and_changes_appear_as_they_happen(con
     )
     await log.store_incoming("afu", [message])
     row = OutboxRow(account_id="afu", chat_id="c1", uuid="u1", message_id="m1", text="在的，请说")
-    (sending,) = (await log.sendings.queue([row], answers=["m1"])).ids
-    await log.sendings.settle(sending, SendOutcome.REFUSED, reason="含有联系方式")
+    (sending,) = (await log.outbox.queue([row], answers=["m1"])).ids
+    await log.outbox.settle(sending, SendOutcome.REFUSED, reason="含有联系方式")
     messages = page.locator("[data-test=messages]")
     await expect(messages).to_contain_text(spoken)
     await expect(messages).to_contain_text("在的，请说")

@@ -40,7 +40,7 @@ async def test_f18_a_colleague_sees_the_shop_with_its_remark_and_what_they_may_d
     await expect(theirs.locator("[data-test=share]")).to_have_count(0)
 
     await share.locator("[data-colleague=lina] [data-test=right]").select_option("operate")
-    await until(lambda: server.access.staff_of(console.door.account("afu"))[0].right.word == "operate")
+    await until(lambda: server.authorization.staff_of(console.door.account("afu"))[0].permission.word == "operate")
     await theirs.reload()
     await theirs.locator("[data-account=afu] [data-test=enabled]").click()
     await until(lambda: not console.door.account("afu").enabled)

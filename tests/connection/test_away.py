@@ -11,7 +11,7 @@ import pytest
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from shoal.orders.order_store import Act, IntentState
+from shoal.orders.order_store import Action, ActionState
 from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 
@@ -59,7 +59,7 @@ async def test_b15_an_order_that_is_paid_while_the_shop_is_away_is_served(shoal:
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
     await shoal.open()
     async with asyncio.timeout(5):
-        while await shoal.book.intent_state("shop", paid["order_id"], Act.CONFIRM) is not IntentState.DONE:
+        while await shoal.book.action_state("shop", paid["order_id"], Action.CONFIRM) is not ActionState.DONE:
             await asyncio.sleep(0.02)
     assert [line for line in await shoal.sandbox.seen(unb, "小鱼") if line == "网盘链接"] == ["网盘链接"]
 

@@ -9,7 +9,7 @@ import pytest
 from connection.test_conversations import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
 from order_steps import pushed
 from sandboxed import Machine, Shoal
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.outbox import SendOutcome
 from shoal.rules.keywords import KeywordRow
 from shoal.sandbox import codec
@@ -50,31 +50,31 @@ async def test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody(
     await shoal.open()
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 1}, caller=ANN)
-    await verdict(shoal, await ask(shoal, unb, buyer="小鱼"), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb, buyer="小鱼"), Decision.ANSWERED)
     first = await ask(shoal, unb, buyer="小虾")
     await held_up(shoal, 1)
     await pass_by(shoal, machine, 61)  # there is room now, and 小虾 looks for it every three seconds
     second = await ask(shoal, unb, buyer="小蟹")
-    await verdict(shoal, first, Verdict.ANSWERED)
-    sent = await shoal.log.sendings.list_sendings(["shop"], outcome=SendOutcome.SENT)
+    await verdict(shoal, first, Decision.ANSWERED)
+    sent = await shoal.log.outbox.list_sendings(["shop"], outcome=SendOutcome.SENT)
     assert second not in {sending.row.message_id for sending in sent}
-    await verdict(shoal, second, Verdict.SHOP_LIMIT)
+    await verdict(shoal, second, Decision.SHOP_LIMIT)
 
 
 async def test_f4_a_default_reply_that_is_given_once_stops_no_rule(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     default = {"default_reply_enabled": True, "default_reply": "稍等", "default_reply_once": True}
     await shoal.manager.update_settings("shop", default, caller=ANN)
-    answered, once = Verdict.ANSWERED, Verdict.SAID_ONCE
+    answered, once = Decision.ANSWERED, Decision.SAID_ONCE
     said = [("包邮吗", answered), ("在吗", answered), ("在吗", answered), ("包邮吗", once), ("在吗", answered)]
     for text, wanted in said:
         await verdict(shoal, await ask(shoal, unb, text), wanted)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["稍等", "hi", "hi", "hi"]
 
 
-@pytest.mark.parametrize(("pause", "reason"), [(10, Verdict.PAUSED), (0, Verdict.HUMAN_ANSWERED)])
+@pytest.mark.parametrize(("pause", "reason"), [(10, Decision.PAUSED), (0, Decision.HUMAN_ANSWERED)])
 async def test_f4_the_owner_who_speaks_between_two_parts_has_the_last_word(
-    shoal: Shoal, pause: int, reason: Verdict
+    shoal: Shoal, pause: int, reason: Decision
 ) -> None:
     unb = await shoal.add()
     await give_rule(shoal, parts=PAIR)

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from order_steps import held, intent, pay, paying_shop
+from order_steps import held, order_action, pay, paying_shop
 from sandboxed import Machine, Shoal
 from shoal.accounts.account import AccountState
-from shoal.messages.decisions import Verdict
-from shoal.orders.order_store import Act, IntentState
+from shoal.messages.decisions import Decision
+from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
 
 HOUR_MS = 3600_000
@@ -29,7 +29,7 @@ async def verdict_of(shoal: Shoal, text: str) -> str:
         while True:
             for logged in await shoal.log.list_messages(["shop"]):
                 if logged.message.text == text and logged.message.handled:
-                    return logged.message.verdict.value
+                    return logged.message.decision.value
             await asyncio.sleep(0.02)
 
 
@@ -47,18 +47,18 @@ async def test_a_wrong_clock_answers_what_is_new_and_nothing_that_is_old(
     unb = await paying_shop(shoal)
     await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
-    assert await verdict_of(shoal, "在吗1") == Verdict.ANSWERED
+    assert await verdict_of(shoal, "在吗1") == Decision.ANSWERED
     await shoal.close()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗2")
     await pass_by(shoal, machine, 900)
     await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗3")
     order_id = await pay(shoal, unb, buyer="小蟹")
     await shoal.open()
-    assert await verdict_of(shoal, "在吗3") == Verdict.ANSWERED, (
+    assert await verdict_of(shoal, "在吗3") == Decision.ANSWERED, (
         "pulled from where the feed was left, by the site's clock"
     )
-    assert await verdict_of(shoal, "在吗2") == Verdict.TOO_OLD
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    assert await verdict_of(shoal, "在吗2") == Decision.TOO_OLD
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
 
 
 @pytest.mark.parametrize("set_by_ms", WRONG)
@@ -74,7 +74,7 @@ async def test_a_clock_that_is_set_makes_nothing_too_old_that_waits_for_its_answ
         while not await shoal.log.list_messages(["shop"]):
             await asyncio.sleep(0.01)
     machine.shown_ahead_ms = set_by_ms
-    assert await verdict_of(shoal, "在吗1") == Verdict.ANSWERED
+    assert await verdict_of(shoal, "在吗1") == Decision.ANSWERED
 
 
 @pytest.mark.parametrize("set_by_ms", WRONG)
@@ -98,9 +98,9 @@ async def test_what_waits_over_a_restart_is_as_old_as_it_is_though_the_clock_was
     await shoal.sandbox.do("faults/clear")
     machine.shown_ahead_ms = set_by_ms
     await shoal.open()
-    assert await verdict_of(shoal, "在吗2") == Verdict.ANSWERED
-    assert await verdict_of(shoal, "在吗1") == Verdict.TOO_OLD
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    assert await verdict_of(shoal, "在吗2") == Decision.ANSWERED
+    assert await verdict_of(shoal, "在吗1") == Decision.TOO_OLD
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await shoal.close()
     await shoal.open(reply_debounce_seconds=30.0)
     await running(shoal)
@@ -110,4 +110,4 @@ async def test_what_waits_over_a_restart_is_as_old_as_it_is_though_the_clock_was
             await asyncio.sleep(0.02)
     await shoal.close()
     await shoal.open()
-    assert await verdict_of(shoal, "在吗3") == Verdict.ANSWERED, "it was set once, and that is known by now"
+    assert await verdict_of(shoal, "在吗3") == Decision.ANSWERED, "it was set once, and that is known by now"

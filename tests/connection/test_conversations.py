@@ -14,10 +14,10 @@ from shoal.accounts.account import AccountState
 from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.messages.chats import Chats
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.messages.outbox import Sending, Sendings, SendOutcome
-from shoal.messages.takeovers import ChatPauses, PauseReason
+from shoal.messages.outbox import Outbox, Sending, SendOutcome
+from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule_edits import with_rule
 from standins import ANN, until
@@ -39,12 +39,12 @@ async def ask(shoal: Shoal, unb: str, text: str = "在吗", *, buyer: str = "小
     return str(said["message_id"])
 
 
-async def verdict(shoal: Shoal, message_id: str, wanted: Verdict, *, seconds: float = 8.0) -> LoggedMessage:
+async def verdict(shoal: Shoal, message_id: str, wanted: Decision, *, seconds: float = 8.0) -> LoggedMessage:
     """The message once it has that verdict."""
     found: LoggedMessage | None = None
     try:
         async with asyncio.timeout(seconds):
-            while found is None or found.message.verdict is not wanted:
+            while found is None or found.message.decision is not wanted:
                 listed = await shoal.log.list_messages(["shop"])
                 found = next((entry for entry in listed if entry.message.message_id == message_id), None)
                 await asyncio.sleep(0.02)
@@ -59,7 +59,7 @@ async def sendings(shoal: Shoal, *outcomes: str) -> list[Sending]:
     try:
         async with asyncio.timeout(8):
             while [sending.outcome for sending in found] != list(outcomes):
-                found = (await shoal.log.sendings.list_sendings(["shop"]))[::-1]
+                found = (await shoal.log.outbox.list_sendings(["shop"]))[::-1]
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError([(sending.outcome, sending.reason) for sending in found]) from None
@@ -79,28 +79,28 @@ async def test_every_message_says_why_it_was_answered_or_was_not(shoal: Shoal) -
     unb = await shoal.add()
     await give_rule(shoal)
     await give_rule(shoal, "quiet", words=["谢谢"], parts=[])
-    answered = await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    answered = await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     assert (answered.rule_id, [sending.row.text for sending in answered.sendings]) == ("r", ["hi"])
-    await verdict(shoal, await ask(shoal, unb, "多少钱"), Verdict.NO_RULE)
-    assert (await verdict(shoal, await ask(shoal, unb, "谢谢"), Verdict.SILENT_RULE)).rule_id == "quiet"
-    await verdict(shoal, await ask(shoal, unb, "发来一条新消息"), Verdict.SYSTEM_TEXT)
-    await verdict(shoal, await ask(shoal, unb, "在吗", tip=True), Verdict.SYSTEM_TEXT)
-    await verdict(shoal, await ask(shoal, unb, "在吗", system=True), Verdict.SYSTEM_TEXT)
+    await verdict(shoal, await ask(shoal, unb, "多少钱"), Decision.NO_RULE)
+    assert (await verdict(shoal, await ask(shoal, unb, "谢谢"), Decision.SILENT_RULE)).rule_id == "quiet"
+    await verdict(shoal, await ask(shoal, unb, "发来一条新消息"), Decision.SYSTEM_TEXT)
+    await verdict(shoal, await ask(shoal, unb, "在吗", tip=True), Decision.SYSTEM_TEXT)
+    await verdict(shoal, await ask(shoal, unb, "在吗", system=True), Decision.SYSTEM_TEXT)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
     (echo,) = [found for found in await shoal.log.list_messages(["shop"]) if found.message.direction == "out"]
-    await verdict(shoal, echo.message.message_id, Verdict.ECHO)
+    await verdict(shoal, echo.message.message_id, Decision.ECHO)
 
 
 async def test_c1_a_repeated_id_is_counted_and_left_aside(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     first = await ask(shoal, unb)
-    await verdict(shoal, first, Verdict.ANSWERED)
+    await verdict(shoal, first, Decision.ANSWERED)
     await ask(shoal, unb, message_id=first)
     async with asyncio.timeout(5):
-        while not (await verdict(shoal, first, Verdict.ANSWERED)).repeats:
+        while not (await verdict(shoal, first, Decision.ANSWERED)).repeats:
             await asyncio.sleep(0.02)
     again = await ask(shoal, unb)
-    await verdict(shoal, again, Verdict.ANSWERED)
+    await verdict(shoal, again, Decision.ANSWERED)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"], "the same words again are answered again"
 
 
@@ -109,13 +109,13 @@ async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal) -> None:
     await shoal.manager.update_settings("shop", {"debounce_seconds": 0.3}, caller=ANN)
     ids = [await ask(shoal, unb, text) for text in ("多少钱", "？", "在吗")]
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["多少钱\n？\n在吗"]
-    found = [await verdict(shoal, message_id, Verdict.ANSWERED) for message_id in ids]
+    found = [await verdict(shoal, message_id, Decision.ANSWERED) for message_id in ids]
     assert [entry.joined_to for entry in found] == [ids[2], ids[2], None]
 
 
 async def test_what_the_buyer_has_read_is_shown(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    asked = await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    asked = await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     chat_id = asked.message.chat_id
     await sendings(shoal, "sent")
     await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="read_receipt")
@@ -137,7 +137,7 @@ async def test_a_message_without_an_id_is_kept_and_answered_once(shoal: Shoal) -
             listed := [entry for entry in await shoal.log.list_messages(["shop"]) if entry.message.direction == "in"]
         ):
             await asyncio.sleep(0.02)
-    await verdict(shoal, listed[0].message.message_id, Verdict.ANSWERED)
+    await verdict(shoal, listed[0].message.message_id, Decision.ANSWERED)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
 
 
@@ -148,8 +148,8 @@ async def test_what_has_grown_old_is_not_answered(shoal: Shoal) -> None:
     old = IncomingMessage(message_id="old", chat_id="1", sender_id="22", text="在吗", created_at_ms=now_ms() - 301_000)
     await shoal.log.store_incoming("shop", [old])
     await reopen(shoal)
-    await verdict(shoal, "old", Verdict.TOO_OLD)
-    assert await shoal.log.sendings.list_sendings(["shop"]) == []
+    await verdict(shoal, "old", Decision.TOO_OLD)
+    assert await shoal.log.outbox.list_sendings(["shop"]) == []
     assert await shoal.sandbox.seen(unb, "小鱼") == []
 
 
@@ -161,7 +161,7 @@ async def test_a_message_that_a_disable_catches_is_answered_if_that_ends_in_time
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     assert await shoal.sandbox.seen(unb, "小鱼") == []
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
-    await verdict(shoal, asked, Verdict.ANSWERED)
+    await verdict(shoal, asked, Decision.ANSWERED)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
 
 
@@ -180,11 +180,11 @@ async def test_a_disk_that_is_full_when_the_site_has_answered_costs_no_answer_an
 
     monkeypatch.setattr(database, "write", full)
     asked = await ask(shoal, unb)
-    await verdict(shoal, asked, Verdict.ANSWERED)
+    await verdict(shoal, asked, Decision.ANSWERED)
     (sending,) = await sendings(shoal, "sent")
     assert failed.is_set()
     assert sending.reason in {"echo", "sent_again", ""}
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
 
 
@@ -193,7 +193,7 @@ async def test_a_disk_that_is_full_for_a_while_loses_no_message(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    owner = Sendings if step == "queue" else MessageLog
+    owner = Outbox if step == "queue" else MessageLog
     done = getattr(owner, step)
     once: list[str] = []
 
@@ -204,10 +204,10 @@ async def test_a_disk_that_is_full_for_a_while_loses_no_message(
         return await done(self, *values, **named)
 
     monkeypatch.setattr(owner, step, full)
-    text, wanted = ("多少钱", Verdict.NO_RULE) if step == "decide" else ("在吗", Verdict.ANSWERED)
+    text, wanted = ("多少钱", Decision.NO_RULE) if step == "decide" else ("在吗", Decision.ANSWERED)
     await verdict(shoal, await ask(shoal, unb, text), wanted)
     assert once
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
 
 
 async def test_what_is_heard_while_the_last_connections_rest_is_read_is_answered_once(
@@ -239,10 +239,10 @@ async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) 
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"buyer_replies_per_hour": 2}, caller=ANN)
     for _ in range(2):
-        await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+        await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     await reopen(shoal)
-    await verdict(shoal, await ask(shoal, unb), Verdict.BUYER_LIMIT)
-    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.BUYER_LIMIT)
+    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 
@@ -251,7 +251,7 @@ async def held_up(shoal: Shoal, count: int) -> None:
     async with asyncio.timeout(8):
         while True:
             found = [entry.message for entry in await shoal.log.list_messages(["shop"])]
-            if len([one for one in found if one.verdict is Verdict.SHOP_LIMIT and not one.handled]) == count:
+            if len([one for one in found if one.decision is Decision.SHOP_LIMIT and not one.handled]) == count:
                 return
             await asyncio.sleep(0.02)
 
@@ -283,13 +283,13 @@ async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_t
     for seconds, answered in ((61, 4), (61, 5)):
         await pass_by(shoal, machine, seconds)
         async with asyncio.timeout(10):
-            while len(await shoal.log.sendings.list_sendings(["shop"], outcome=SendOutcome.SENT)) < answered:
+            while len(await shoal.log.outbox.list_sendings(["shop"], outcome=SendOutcome.SENT)) < answered:
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
-        assert len(await shoal.log.sendings.list_sendings(["shop"])) == answered, "no more than there is room for"
+        assert len(await shoal.log.outbox.list_sendings(["shop"])) == answered, "no more than there is room for"
     assert [await shoal.sandbox.seen(unb, f"买家{number}") for number in range(5)] == [["hi"]] * 5
     found = await shoal.log.list_messages(["shop"])
-    assert {entry.message.verdict for entry in found if entry.message.direction is Direction.IN} == {Verdict.ANSWERED}
+    assert {entry.message.decision for entry in found if entry.message.direction is Direction.IN} == {Decision.ANSWERED}
 
 
 async def test_what_waited_for_room_until_it_was_too_old_says_what_it_waited_for(
@@ -301,19 +301,19 @@ async def test_what_waited_for_room_until_it_was_too_old_says_what_it_waited_for
     await shoal.open(message_age_seconds=30)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 1}, caller=ANN)
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     late = await ask(shoal, unb, buyer="小虾")
     await held_up(shoal, 1)
     await pass_by(shoal, machine, 31)
     async with asyncio.timeout(10):
         while not [
             entry
-            for entry in await shoal.log.list_messages(["shop"], verdict=Verdict.SHOP_LIMIT)
+            for entry in await shoal.log.list_messages(["shop"], decision=Decision.SHOP_LIMIT)
             if entry.message.message_id == late and entry.message.handled
         ]:
             await asyncio.sleep(0.02)
     await pass_by(shoal, machine, 61)
-    await verdict(shoal, await ask(shoal, unb, buyer="小蟹"), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb, buyer="小蟹"), Decision.ANSWERED)
     assert await shoal.sandbox.seen(unb, "小虾") == []
 
 
@@ -331,22 +331,22 @@ async def test_a_delay_counts_from_the_buyers_word_over_a_restart_and_makes_noth
     await shoal.close()
     await pass_by(shoal, machine, 110)
     await shoal.open(message_age_seconds=60)
-    await verdict(shoal, first, Verdict.ANSWERED)
+    await verdict(shoal, first, Decision.ANSWERED)
     second = await ask(shoal, unb, buyer="小虾")
     await asyncio.sleep(0.3)
     await shoal.close()
     await pass_by(shoal, machine, 170)
     await shoal.open(message_age_seconds=60)
-    await verdict(shoal, second, Verdict.TOO_OLD)
+    await verdict(shoal, second, Decision.TOO_OLD)
 
 
 async def test_a_rule_rests_for_the_buyer_it_has_just_answered(shoal: Shoal) -> None:
     unb = await shoal.add()
     await give_rule(shoal, cooldown_seconds=60)
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
-    cooling = await verdict(shoal, await ask(shoal, unb), Verdict.COOLDOWN)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
+    cooling = await verdict(shoal, await ask(shoal, unb), Decision.COOLDOWN)
     assert cooling.rule_id == "r"
-    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
 
 
 # ── parts and delays ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -363,7 +363,7 @@ async def test_the_parts_of_an_answer_arrive_in_order_pictures_with_their_size(s
     first, second, third = await sendings(shoal, "sent", "sent", "sent")
     assert [sending.row.part for sending in (first, second, third)] == [0, 1, 2]
     assert {sending.row.message_id for sending in (first, second, third)} == {asked}
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     await shoal.sandbox.seen_soon(unb, "小鱼", 6)
 
 
@@ -412,14 +412,14 @@ async def test_an_answer_waits_its_delay_and_takes_in_what_is_said_meanwhile(sho
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "found"), [("spoken", Verdict.PAUSED), ("spoken, no pause", Verdict.HUMAN_ANSWERED)]
+    ("meanwhile", "found"), [("spoken", Decision.PAUSED), ("spoken, no pause", Decision.HUMAN_ANSWERED)]
 )
 async def test_a_delayed_answer_that_the_owner_overtakes_is_dropped(
-    shoal: Shoal, meanwhile: str, found: Verdict
+    shoal: Shoal, meanwhile: str, found: Decision
 ) -> None:
     unb = await shoal.add()
     await give_rule(shoal, delay_seconds=[0.8, 0.8])
-    if found is Verdict.HUMAN_ANSWERED:
+    if found is Decision.HUMAN_ANSWERED:
         await shoal.manager.update_settings("shop", {"pause_duration": 0}, caller=ANN)
     asked = await ask(shoal, unb)
     await asyncio.sleep(0.2)
@@ -436,7 +436,7 @@ async def test_a_delayed_answer_is_that_of_the_rules_at_its_moment(shoal: Shoal)
     asked = await ask(shoal, unb)
     await asyncio.sleep(0.2)
     await shoal.manager.update_rules("shop", lambda account: account.evolve(keywords=()), caller=ANN)
-    await verdict(shoal, asked, Verdict.NO_RULE)
+    await verdict(shoal, asked, Decision.NO_RULE)
     (dropped,) = await sendings(shoal, "dropped")
     assert dropped.reason == "no_rule"
 
@@ -446,7 +446,7 @@ async def test_a_delayed_answer_is_that_of_the_rules_at_its_moment(shoal: Shoal)
 
 async def test_c5_a_pause_outlives_a_restart_and_ends_when_it_is_handed_back(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    pauses = ChatPauses(shoal.database)
+    pauses = Takeovers(shoal.database)
     await ask(shoal, unb)
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
@@ -454,32 +454,32 @@ async def test_c5_a_pause_outlives_a_restart_and_ends_when_it_is_handed_back(sho
         while not await pauses.active(["shop"]):
             await asyncio.sleep(0.02)
     await reopen(shoal)
-    pauses = ChatPauses(shoal.database)
+    pauses = Takeovers(shoal.database)
     (pause,) = await pauses.active(["shop"])
-    assert pause.reason is PauseReason.HUMAN
-    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
-    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Verdict.ANSWERED)
+    assert pause.reason is TakeoverReason.HUMAN
+    await verdict(shoal, await ask(shoal, unb), Decision.PAUSED)
+    await verdict(shoal, await ask(shoal, unb, buyer="小虾"), Decision.ANSWERED)
     assert await pauses.hand_back("shop", pause.chat_id, actor="user:ann")
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "我来了", "hi"]
 
 
 async def test_c5_what_the_owner_said_while_the_shop_was_away_pauses_the_chat_too(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     await shoal.close()
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
     await shoal.open()
     async with asyncio.timeout(8):
-        while not await ChatPauses(shoal.database).active(["shop"]):
+        while not await Takeovers(shoal.database).active(["shop"]):
             await asyncio.sleep(0.02)
-    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
+    await verdict(shoal, await ask(shoal, unb), Decision.PAUSED)
 
 
 async def test_c4_a_word_of_ours_that_a_crash_left_undecided_is_told_apart_by_the_next_connection(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     asked = await ask(shoal, unb)
-    chat_id = (await verdict(shoal, asked, Verdict.ANSWERED)).message.chat_id
+    chat_id = (await verdict(shoal, asked, Decision.ANSWERED)).message.chat_id
     await shoal.close()
     await shoal.open()
     word = IncomingMessage(
@@ -492,8 +492,8 @@ async def test_c4_a_word_of_ours_that_a_crash_left_undecided_is_told_apart_by_th
     )
     await shoal.log.store_incoming("shop", [word])
     await reopen(shoal)
-    await verdict(shoal, "word", Verdict.HUMAN)
-    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
+    await verdict(shoal, "word", Decision.HUMAN)
+    await verdict(shoal, await ask(shoal, unb), Decision.PAUSED)
 
 
 async def test_an_item_rule_of_several_messages_answers_before_a_general_one(shoal: Shoal) -> None:

@@ -11,7 +11,7 @@ from order_steps import (
     PATIENCE,
     calls,
     held,
-    intent,
+    order_action,
     order_soon,
     paid_card,
     pay,
@@ -22,7 +22,7 @@ from order_steps import (
 from sandboxed import Shoal
 from shoal.clock import reading
 from shoal.orders import orders
-from shoal.orders.order_store import Act, IntentState, News, Order
+from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
 from standins import ANN
 
 
@@ -37,7 +37,7 @@ async def test_c10_a_card_that_a_person_sent_is_no_order(shoal: Shoal) -> None:
     real = await pay(shoal, unb, card="paid", quiet=True)
     await paid_card(shoal, unb, real, by_site=False)
     other = await pay(shoal, unb, buyer="小虾")  # what comes after it has been served
-    await intent(shoal, other, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, other, Action.CONFIRM, ActionState.DONE)
     assert [order.order_id for order in await shoal.book.orders(["shop"])] == [other]
     assert await words(shoal, unb) == []
 
@@ -49,7 +49,7 @@ async def test_c10_a_paid_card_of_an_order_that_nobody_paid_hands_nothing_out(sh
     await order_soon(shoal, order_id, problem="unpaid_on_site")
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
     await pay(shoal, unb, card="paid", order_id=order_id)  # now it is paid
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1
 
 
@@ -70,8 +70,8 @@ async def test_an_owner_has_an_order_served_whatever_its_page_says(shoal: Shoal)
     order_id = await pay(shoal, unb, card="not_paid")
     await paid_card(shoal, unb, order_id)
     await order_soon(shoal, order_id, problem="unpaid_on_site")
-    assert await shoal.book.ask_again("shop", order_id, Act.PAID_MESSAGE, actor="user:ann")
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.DONE)
+    assert await shoal.book.ask_again("shop", order_id, Action.PAID_MESSAGE, actor="user:ann")
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1
 
 
@@ -93,7 +93,7 @@ async def test_a_page_that_lags_behind_its_card_is_looked_at_once_more(
 
     monkeypatch.setattr(orders, "asyncio", Lag)
     await paid_card(shoal, unb, order_id)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1
 
 
@@ -103,7 +103,7 @@ async def test_what_was_bought_is_said_by_the_page_and_not_by_what_the_chat_is_a
     await shoal.manager.update_item("shop", dear, {"paid_message": "网盘链接 贵"}, caller=ANN)
     order_id = await pay(shoal, unb, item=cheap, quiet=True)
     await paid_card(shoal, unb, order_id, item_id=dear)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert await words(shoal, unb) == ["网盘链接 便宜"]
     cards = len(await shoal.book.events("shop", order_id))
     await paid_card(shoal, unb, order_id, item_id=dear)
@@ -120,9 +120,9 @@ async def test_f4_the_page_names_no_other_buyer_than_the_card_did(
     unb = await paying_shop(shoal, auto_confirm=False)
     world = shoal.sandbox.world
     known, other = world.buyer("小鱼").id, world.buyer("小虾").id
-    hear = shoal.book.hear
+    hear = shoal.book.receive
 
-    async def hearing(account_id: str, news: News) -> tuple[Order, bool]:
+    async def hearing(account_id: str, news: OrderUpdate) -> tuple[Order, bool]:
         heard = await hear(account_id, news)
         if news.paid:  # its page is looked at next
             world.orders[news.order_id].buyer_id = other
@@ -130,7 +130,7 @@ async def test_f4_the_page_names_no_other_buyer_than_the_card_did(
 
     monkeypatch.setattr(shoal.book, "hear", hearing)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.DONE)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.DONE)
     assert world.orders[order_id].buyer_id == other
     assert (await order_soon(shoal, order_id)).buyer_id == known
     assert (len(await words(shoal, unb)), await words(shoal, unb, "小虾")) == (1, [])
@@ -143,15 +143,15 @@ async def test_a_refund_that_is_asked_while_the_message_waits_for_its_turn_sends
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await held(shoal, "send")
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.INTENDED)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.INTENDED)
     await pay(shoal, unb, card="refund_asked", order_id=order_id)
     await order_soon(shoal, order_id, status="refunding")
     await shoal.sandbox.do("fault/release")
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.PENDING)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.PENDING)
     assert await words(shoal, unb) == []
     await shoal.sandbox.do("faults/clear")
     await pay(shoal, unb, card="refund_withdrawn", order_id=order_id)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1
 
 
@@ -163,7 +163,7 @@ async def test_an_echo_that_comes_late_lets_the_order_go_on_over_the_same_connec
     await asyncio.sleep(orders.ECHO_GRACE_SECONDS + 0.3)
     assert await calls(shoal, CONSIGN, unb) == 0
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text=f"网盘链接 {order_id}")
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
 
 
@@ -188,6 +188,6 @@ async def test_a_clock_that_is_put_back_makes_no_order_one_from_before_the_accou
     await running(shoal)
     order_id = await pay(shoal, unb)
     async with asyncio.timeout(PATIENCE):
-        while await shoal.book.intent_state("shop", order_id, Act.PAID_MESSAGE) is None:
+        while await shoal.book.action_state("shop", order_id, Action.PAID_MESSAGE) is None:
             await asyncio.sleep(0.02)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from order_steps import intent, order_soon, pay, paying_shop
+from order_steps import order_action, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.errors import StoreError
-from shoal.orders.order_store import Act, IntentState
+from shoal.orders.order_store import Action, ActionState
 from shoal.storage.database import DATABASE_FILE
 from standins import ANN, until
 
@@ -72,7 +72,7 @@ async def test_what_cannot_be_stored_or_read_beside_the_pushes_ends_no_line_and_
     unb = await paying_shop(shoal)
     await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     with closing(sqlite3.connect(shoal.data_dir / DATABASE_FILE, isolation_level=None)) as database:
         database.execute("UPDATE intents SET state = 'uncertain' WHERE action = 'confirm'")  # the site will be asked

@@ -11,8 +11,8 @@ import pytest
 from connection.test_conversations import ask, give_rule, sendings, verdict
 from sandboxed import Shoal
 from shoal import clock
-from shoal.accounts import edits as wishes
-from shoal.messages.decisions import Verdict
+from shoal.accounts import edits
+from shoal.messages.decisions import Decision
 from shoal.messages.replies import LONGEST_HEARD
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 from shoal.rules.rule_edits import Wanted
@@ -27,7 +27,7 @@ async def push_text(shoal: Shoal, unb: str, text: str, *, number: int = 1, at_ms
     """
     chat = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="哦")
     if alone:
-        await verdict(shoal, chat["message_id"], Verdict.NO_RULE)
+        await verdict(shoal, chat["message_id"], Decision.NO_RULE)
     buyer_id = chat["buyer_id"]
     message_id = f"{4500000000000 + number}.PNM"
     inner = json.dumps({"contentType": 1, "text": {"text": text}})
@@ -53,15 +53,15 @@ async def push_text(shoal: Shoal, unb: str, text: str, *, number: int = 1, at_ms
 )
 async def test_letters_that_nobody_sees_hide_no_word_and_stop_nothing(shoal: Shoal, said: str) -> None:
     unb = await shoal.add(keywords={"在吗": "{send_message}"})
-    await verdict(shoal, await push_text(shoal, unb, said), Verdict.ANSWERED)
-    await verdict(shoal, await push_text(shoal, unb, "在吗", number=2), Verdict.ANSWERED)
+    await verdict(shoal, await push_text(shoal, unb, said), Decision.ANSWERED)
+    await verdict(shoal, await push_text(shoal, unb, "在吗", number=2), Decision.ANSWERED)
     await sendings(shoal, "sent", "sent")
 
 
 async def test_a_family_of_joined_emoji_is_found_and_answered(shoal: Shoal) -> None:
     family = "👨\u200d👩\u200d👧"
     unb = await shoal.add(keywords={family: f"{family}❤\ufe0f"})
-    await verdict(shoal, await ask(shoal, unb, f"你好{family}！"), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb, f"你好{family}！"), Decision.ANSWERED)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == [f"{family}❤\ufe0f"], "our own words are sent as they are"
 
 
@@ -72,7 +72,7 @@ async def test_a_message_without_end_is_kept_whole_and_answered_with_a_reply_tha
     unb = await shoal.add(keywords={"在吗": "{send_message}{send_message}"})
     endless = "在吗" + "啊" * 100_000
     message_id = await push_text(shoal, unb, endless)
-    assert (await verdict(shoal, message_id, Verdict.ANSWERED)).message.text == endless
+    assert (await verdict(shoal, message_id, Decision.ANSWERED)).message.text == endless
     (sent,) = await sendings(shoal, "sent")
     assert len(sent.row.text) == MAX_REPLY_CHARACTERS
 
@@ -82,7 +82,7 @@ async def test_of_a_burst_without_end_the_newest_words_are_looked_at(shoal: Shoa
     await shoal.manager.update_settings("shop", {"debounce_seconds": 0.5}, caller=ANN)
     first = await push_text(shoal, unb, "啊" * LONGEST_HEARD)
     last = await push_text(shoal, unb, "多少钱", number=2, alone=False)
-    found = [await verdict(shoal, message_id, Verdict.ANSWERED) for message_id in (first, last)]
+    found = [await verdict(shoal, message_id, Decision.ANSWERED) for message_id in (first, last)]
     assert [entry.joined_to for entry in found] == [last, None]
     (sent,) = await sendings(shoal, "sent")
     assert sent.row.text == "12"
@@ -92,13 +92,13 @@ async def test_a_buyer_who_floods_gets_one_answer_and_every_message_a_verdict(sh
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"debounce_seconds": 2.0}, caller=ANN)
     said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗", times=500)
-    await verdict(shoal, said["message_ids"][-1], Verdict.ANSWERED, seconds=60)
-    answers = [sending.row.text for sending in await shoal.log.sendings.list_sendings(["shop"])]
+    await verdict(shoal, said["message_ids"][-1], Decision.ANSWERED, seconds=60)
+    answers = [sending.row.text for sending in await shoal.log.outbox.list_sendings(["shop"])]
     assert len(answers) <= 3, "a flood that the machine takes in slowly may come as a few bursts"
     assert set(answers) == {"hi"}
     listed = await shoal.log.list_messages(["shop"], limit=600)
-    assert {(entry.message.verdict, entry.rule_id != "") for entry in listed if entry.message.direction == "in"} == {
-        (Verdict.ANSWERED, True)
+    assert {(entry.message.decision, entry.rule_id != "") for entry in listed if entry.message.direction == "in"} == {
+        (Decision.ANSWERED, True)
     }
     await ask(shoal, unb, buyer="小虾")
     assert await shoal.sandbox.seen_soon(unb, "小虾", 1) == ["hi"]
@@ -112,7 +112,7 @@ async def test_a_rule_that_waits_longer_than_a_message_may_be_old_answers_all_th
     await shoal.open(message_age_seconds=1.0)
     unb = await shoal.add()
     await give_rule(shoal, delay_seconds=[1.5, 1.5])
-    await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
 
 
@@ -137,18 +137,18 @@ async def test_a_clock_that_is_wrong_makes_no_message_old_and_no_pause_short(
     await shoal.open()
     unb = await shoal.add(keywords={"在吗": "hi"})
     set_clock(monkeypatch, hours * 3600)
-    found = await verdict(shoal, await ask(shoal, unb), Verdict.ANSWERED)
+    found = await verdict(shoal, await ask(shoal, unb), Decision.ANSWERED)
     assert abs(found.message.created_at_ms - clock.now_ms()) < 60_000, "told by our clock"
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
     await shoal.sandbox.seen_soon(unb, "小鱼", 2)
-    await verdict(shoal, await ask(shoal, unb), Verdict.PAUSED)
+    await verdict(shoal, await ask(shoal, unb), Decision.PAUSED)
 
 
 @pytest.mark.parametrize("at_ms", [2**53 - 1, 1, 4_102_444_800_000])
 async def test_a_moment_that_cannot_be_neither_hides_a_message_nor_stops_a_list(shoal: Shoal, at_ms: int) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     odd = await push_text(shoal, unb, "在吗", at_ms=at_ms)
-    found = await verdict(shoal, odd, Verdict.TOO_OLD if at_ms == 1 else Verdict.ANSWERED)
+    found = await verdict(shoal, odd, Decision.TOO_OLD if at_ms == 1 else Decision.ANSWERED)
     assert found.message.created_at_ms <= clock.now_ms()
 
 
@@ -161,7 +161,7 @@ def patterns(count: int) -> list[Wanted]:
 async def test_slow_patterns_of_one_shop_stop_no_other(shoal: Shoal) -> None:
     slow, other = await shoal.add("slow"), await shoal.add(number=1, keywords={"在吗": "hi"})
     rules = [*patterns(20), Wanted({"words": ["在吗"], "parts": [{"text": "hi"}]}, "r")]
-    await shoal.manager.update_rules("slow", wishes.all_rules(rules), caller=ANN)
+    await shoal.manager.update_rules("slow", edits.all_rules(rules), caller=ANN)
     endless = "".join(chr(97 + place * place % 23 % 19) for place in range(9_000))
     await shoal.sandbox.do("say", account=slow, buyer="小鱼", text=endless[:3_900] + "在吗")
     await push_text(shoal, slow, endless + "在吗", alone=False)

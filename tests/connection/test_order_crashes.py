@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import CONSIGN, FREE, calls, died, held, intent, order_soon, pay, paying_shop, running, words
+from order_steps import CONSIGN, FREE, calls, died, held, order_action, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.errors import StoreError
 from shoal.messages.outbox import SendOutcome
-from shoal.orders.order_store import Act, IntentState, News
+from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from standins import ANN, until
 
 
@@ -41,13 +41,13 @@ async def test_it_dies_before_the_message_is_sent(shoal: Shoal, tmp_path: Path, 
     unb = await paying_shop(shoal)
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     order_id = await pay(shoal, unb)
-    await shoal.book.hear("shop", News(order_id=order_id, status="pending_ship", source="card", paid=True))
-    assert await shoal.book.begin_intent("shop", order_id, Act.PAID_MESSAGE)
+    await shoal.book.receive("shop", OrderUpdate(order_id=order_id, status="pending_ship", source="card", paid=True))
+    assert await shoal.book.begin_action("shop", order_id, Action.PAID_MESSAGE)
     heir = await died(shoal, tmp_path)
     heirs.append(heir)
     await heir.open()
     await heir.manager.update_cookie_status("shop", True, caller=ANN)
-    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(heir, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(heir, unb)) == 1
 
 
@@ -59,10 +59,10 @@ async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Pat
     heir = await heir_of(shoal, tmp_path, heirs)
     await asyncio.sleep(0.5)
     assert len(await words(heir, unb)) == 1
-    state = await heir.book.intent_state("shop", order_id, Act.PAID_MESSAGE)
-    (sending,) = await heir.log.sendings.list_sendings(["shop"], order_id=order_id)
+    state = await heir.book.action_state("shop", order_id, Action.PAID_MESSAGE)
+    (sending,) = await heir.log.outbox.list_sendings(["shop"], order_id=order_id)
     if sending.outcome is SendOutcome.UNCERTAIN:
-        assert state is IntentState.UNCERTAIN
+        assert state is ActionState.UNCERTAIN
         assert (await order_soon(heir, order_id, problem="message_uncertain")).status == "pending_ship"
         assert await calls(heir, CONSIGN, unb) == 0
     else:
@@ -95,7 +95,7 @@ async def test_f4_an_uncertain_paid_message_is_never_sent_again_by_a_later_conne
         await running(shoal)
         await asyncio.sleep(0.5)
     assert await words(shoal, unb) == before
-    (sending,) = await shoal.log.sendings.list_sendings(["shop"], order_id=order_id)
+    (sending,) = await shoal.log.outbox.list_sendings(["shop"], order_id=order_id)
     assert sending.resends == 0
 
 
@@ -105,7 +105,9 @@ async def test_it_dies_after_the_message_was_answered(shoal: Shoal, tmp_path: Pa
     order_id = await pay(shoal, unb)
     await held(shoal, "consign")
     heir = await heir_of(shoal, tmp_path, heirs)
-    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)  # the site's own card tells what the answer did not
+    await order_action(
+        heir, order_id, Action.CONFIRM, ActionState.DONE
+    )  # the site's own card tells what the answer did not
     assert await calls(heir, CONSIGN, unb) == 1
     assert len(await words(heir, unb)) == 1
     assert (await order_soon(heir, order_id, status="shipped")).problem == ""
@@ -114,14 +116,14 @@ async def test_it_dies_after_the_message_was_answered(shoal: Shoal, tmp_path: Pa
 async def test_it_dies_before_the_confirmation_is_sent(shoal: Shoal, tmp_path: Path, heirs: list[Shoal]) -> None:
     unb = await paying_shop(shoal, auto_confirm=False)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
-    assert await shoal.book.ask_again("shop", order_id, Act.CONFIRM, actor="user:ann") is True
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.NOT_NEEDED)
+    assert await shoal.book.ask_again("shop", order_id, Action.CONFIRM, actor="user:ann") is True
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     second = await pay(shoal, unb, buyer="小虾")
-    await intent(shoal, second, Act.CONFIRM, IntentState.NOT_NEEDED)
+    await order_action(shoal, second, Action.CONFIRM, ActionState.NOT_NEEDED)
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
-    await shoal.book.ask_again("shop", second, Act.CONFIRM, actor="user:ann")
-    assert await shoal.book.begin_intent("shop", second, Act.CONFIRM)
+    await shoal.book.ask_again("shop", second, Action.CONFIRM, actor="user:ann")
+    assert await shoal.book.begin_action("shop", second, Action.CONFIRM)
     heir = await died(shoal, tmp_path)
     heirs.append(heir)
     await heir.open()
@@ -139,7 +141,7 @@ async def test_it_dies_while_a_group_price_is_completed_and_the_page_tells_the_r
     order_id = await pay(shoal, unb, card="group")
     await held(shoal, "freeshipping")
     heir = await heir_of(shoal, tmp_path, heirs)
-    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(heir, order_id, Action.CONFIRM, ActionState.DONE)
     order = await order_soon(heir, order_id, status="shipped")
     assert order.problem == ""
     assert (await calls(heir, FREE, unb), await calls(heir, CONSIGN, unb), len(await words(heir, unb))) == (1, 1, 1)
@@ -156,8 +158,8 @@ async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: 
     await asyncio.sleep(0.2)
     assert await calls(heir, FREE, unb) == 1
     assert await words(heir, unb) == []
-    assert await heir.book.owner_settles("shop", order_id, Act.FREE_SHIPPING, IntentState.DONE, actor="user:ann")
-    await intent(heir, order_id, Act.CONFIRM, IntentState.DONE)
+    assert await heir.book.owner_settles("shop", order_id, Action.FREE_SHIPPING, ActionState.DONE, actor="user:ann")
+    await order_action(heir, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(heir, unb)) == 1
 
 
@@ -165,10 +167,10 @@ async def test_what_is_under_way_when_the_server_closes_is_finished_or_told(shoa
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="delay", which="consign", seconds=0.3)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.INTENDED)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.INTENDED)
     await shoal.close()
     await shoal.open()
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert await calls(shoal, CONSIGN, unb) == 1
 
 
@@ -176,13 +178,13 @@ async def test_c9_switching_off_while_the_message_is_answered_confirms_nothing(s
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.5, times=1)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.INTENDED)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.INTENDED)
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
     await asyncio.sleep(0.7)
     assert await calls(shoal, CONSIGN, unb) == 0
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
 
 
@@ -190,9 +192,9 @@ async def test_c9_switching_the_confirmation_off_meanwhile_confirms_nothing(shoa
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.3, times=1)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.INTENDED)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.INTENDED)
     await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.NOT_NEEDED)
     assert await calls(shoal, CONSIGN, unb) == 0
 
 
@@ -200,17 +202,17 @@ async def test_f4_switching_the_confirmation_off_between_its_announcement_and_th
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unb = await paying_shop(shoal)
-    begin = shoal.book.begin_intent
+    begin = shoal.book.begin_action
 
-    async def begin_intent(account_id: str, order_id: str, act: Act) -> bool:
+    async def begin_action(account_id: str, order_id: str, act: Action) -> bool:
         begun = await begin(account_id, order_id, act)
-        if act is Act.CONFIRM:
+        if act is Action.CONFIRM:
             await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
         return begun
 
-    monkeypatch.setattr(shoal.book, "begin_intent", begin_intent)
+    monkeypatch.setattr(shoal.book, "begin_intent", begin_action)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.NOT_NEEDED)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.NOT_NEEDED)
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (0, 1)
 
 
@@ -225,7 +227,7 @@ async def test_many_copies_of_a_card_and_a_restart_among_them_serve_once(shoal: 
     await shoal.open()
     await running(shoal)
     await pay(shoal, unb, card="paid", order_id=order_id)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await asyncio.sleep(0.3)
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
 
@@ -233,7 +235,7 @@ async def test_many_copies_of_a_card_and_a_restart_among_them_serve_once(shoal: 
 async def test_c8_an_account_that_is_added_again_under_another_id_serves_no_order_twice(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await shoal.manager.remove_cookie("shop", caller=ANN)
     await until(lambda: "shop" not in shoal.manager.tasks)
     assert await shoal.add("another") == unb
@@ -258,7 +260,7 @@ async def test_a_full_disk_after_the_confirmation_is_uncertain_until_the_sites_c
 
     monkeypatch.setattr(shoal.book._database, "write", full)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert failed.is_set()
     assert await calls(shoal, CONSIGN, unb) == 1
     assert await calls(shoal, CONSIGN, unb) == 1
@@ -268,7 +270,7 @@ async def test_the_echo_of_an_unanswered_message_tells_that_it_arrived_and_the_o
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", times=1)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
-    acts = [(event.act, event.outcome) for event in await shoal.book.events("shop", order_id) if event.act]
+    acts = [(event.action, event.outcome) for event in await shoal.book.events("shop", order_id) if event.action]
     assert acts == [("paid_message", "uncertain"), ("paid_message", "done"), ("confirm", "done")]

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from order_steps import CONSIGN, PATIENCE, pay, paying_shop, running
 from sandboxed import Shoal
 from shoal.errors import NotApplied, OutcomeUnknown, StoreError
-from shoal.orders.order_store import IntentState, Order
+from shoal.orders.order_store import ActionState, Order
 
-_AT_REST = {IntentState.DONE, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN}
+_AT_REST = {ActionState.DONE, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN}
 
 
 class Disk:
@@ -77,7 +77,7 @@ async def _at_rest(shoal: Shoal, order_id: str) -> Order:
     async with asyncio.timeout(PATIENCE):
         while True:
             order = await shoal.book.order("shop", order_id)
-            states = {intent.state for intent in await shoal.book.intents("shop", order_id)}
+            states = {order_action.state for order_action in await shoal.book.order_actions("shop", order_id)}
             if order is not None and states and states <= _AT_REST and (order.problem or order.status == "shipped"):
                 return order
             await asyncio.sleep(0.02)

@@ -10,7 +10,7 @@ from order_steps import (
     CONSIGN,
     FREE,
     calls,
-    intent,
+    order_action,
     order_soon,
     paid_card,
     pay,
@@ -20,7 +20,7 @@ from order_steps import (
     words,
 )
 from sandboxed import Shoal
-from shoal.orders.order_store import Act, IntentState, News, Order
+from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
 from shoal.sandbox import codec
 from standins import ANN, until
 
@@ -41,7 +41,7 @@ async def test_an_orders_time_line_holds_every_card_with_its_time(shoal: Shoal) 
     site_times = [event.site_at_ms or 0 for event in cards]
     assert site_times == sorted(site_times)
     assert all((event.site_at_ms or 0) <= event.at_ms for event in cards)
-    assert [(event.act, event.outcome) for event in lines if event.source == "auto" and event.act] == [
+    assert [(event.action, event.outcome) for event in lines if event.source == "auto" and event.action] == [
         ("paid_message", "done"), ("confirm", "done"),
     ]  # fmt: skip
 
@@ -58,7 +58,7 @@ async def test_an_orders_page_that_cannot_be_read_does_no_harm(shoal: Shoal, fau
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind=fault, which="order", times=9)
     order_id = await pay(shoal, unb)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert (await order_soon(shoal, order_id, status="shipped")).amount == ""
     await running(shoal)
 
@@ -98,7 +98,7 @@ async def test_c12_a_paid_order_of_an_unlisted_item_is_served_or_its_owner_is_to
     assert await calls(shoal, CONSIGN, unb) == 0
     await shoal.manager.update_settings("shop", {"paid_message": "网盘链接 {order_id}"}, caller=ANN)
     second = await pay(shoal, unb, item="899999999999", buyer="小虾")
-    await intent(shoal, second, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, second, Action.CONFIRM, ActionState.DONE)
 
 
 async def test_c12_an_item_that_the_card_does_not_name_is_asked_for_and_never_invented(shoal: Shoal) -> None:
@@ -107,7 +107,7 @@ async def test_c12_an_item_that_the_card_does_not_name_is_asked_for_and_never_in
     await shoal.manager.update_item("shop", item, {"paid_message": "网盘链接 专用"}, caller=ANN)
     order_id = (await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, quiet=True))["order_id"]
     await paid_card(shoal, unb, order_id)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert await words(shoal, unb) == ["网盘链接 专用"]
 
 
@@ -154,7 +154,7 @@ async def test_c14_a_withdrawn_refund_leads_back_and_the_order_is_served(shoal: 
     await asyncio.sleep(0.3)
     sent_before = await words(shoal, unb)
     await pay(shoal, unb, card="refund_withdrawn", order_id=order_id)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert (sent_before, len(await words(shoal, unb))) == ([], 1)
 
 
@@ -185,7 +185,7 @@ async def test_an_order_that_was_cancelled_unheard_is_looked_up_before_it_is_ser
     order_id = await pay(shoal, unb, card="not_paid")
     await order_soon(shoal, order_id, status="processing")
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
-    await shoal.book.hear("shop", News(order_id=order_id, status="pending_ship", source="card", paid=True))
+    await shoal.book.receive("shop", OrderUpdate(order_id=order_id, status="pending_ship", source="card", paid=True))
     await pay(shoal, unb, card="closed", order_id=order_id, quiet=True)
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     await order_soon(shoal, order_id, status="cancelled")
@@ -205,7 +205,7 @@ async def test_a_card_from_before_the_account_was_added_is_left_alone(shoal: Sho
     card = next(line for line in lines if line.text == "[我已付款，等待你发货]")
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", card="paid", order_id=order_id, message_id=card.id)
     await order_soon(shoal, order_id, status="pending_ship")
-    await intent(shoal, order_id, Act.PAID_MESSAGE, IntentState.NOT_NEEDED)
+    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.NOT_NEEDED)
     await asyncio.sleep(0.2)
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
@@ -216,7 +216,7 @@ async def test_a_card_from_before_the_account_was_added_is_left_alone(shoal: Sho
 async def test_a_group_price_is_completed_then_served_each_once(shoal: Shoal) -> None:
     unb = await paying_shop(shoal, free_shipping=True)
     order_id = await pay(shoal, unb, card="group")
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await pay(shoal, unb, card="group", order_id=order_id)
     await pay(shoal, unb, card="paid", order_id=order_id)
     await asyncio.sleep(0.3)
@@ -230,11 +230,11 @@ async def test_a_group_price_is_completed_then_served_each_once(shoal: Shoal) ->
 async def test_a_group_price_is_left_alone_while_the_switch_is_off(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     order_id = await pay(shoal, unb, card="group")
-    await intent(shoal, order_id, Act.FREE_SHIPPING, IntentState.NOT_NEEDED)
+    await order_action(shoal, order_id, Action.FREE_SHIPPING, ActionState.NOT_NEEDED)
     order = await order_soon(shoal, order_id, status="group_pending")
     assert order.problem == ""
     await pay(shoal, unb, card="paid", order_id=order_id)  # it came about by itself
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert await calls(shoal, FREE, unb) == 0
 
 
@@ -261,9 +261,9 @@ async def test_risk_control_at_the_confirmation_parks_and_confirms_after_the_own
     await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign", times=1)
     order_id = await pay(shoal, unb)
     await until(lambda: shoal.manager.observation("shop").reason == "risk_control")
-    assert await shoal.book.intent_state("shop", order_id, Act.CONFIRM) is IntentState.PENDING
+    assert await shoal.book.action_state("shop", order_id, Action.CONFIRM) is ActionState.PENDING
     await shoal.manager.resume("shop", caller=ANN)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1
 
 
@@ -273,6 +273,6 @@ async def test_c8_two_copies_of_one_card_in_one_push_serve_once(shoal: Shoal) ->
     order_id = await pay(shoal, unb, mark=False)
     for _ in range(2):
         await pay(shoal, unb, card="paid", order_id=order_id, mark=False)
-    await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await asyncio.sleep(0.2)
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)

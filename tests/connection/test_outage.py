@@ -13,7 +13,7 @@ from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.account_task import is_of_the_site
 from shoal.accounts.backoff import BackoffLimits
-from shoal.errors import ComeBackLater, NeedsOwner, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import ANN, quick_settings, until
 
@@ -83,7 +83,7 @@ async def _outage(shoal: Shoal) -> None:
         (TemporaryFailure(code="handshake_refused", status=403), False),
         (TemporaryFailure(code="proxy_unreachable"), False),
         (ComeBackLater(code="connect_limit"), False),
-        (NeedsOwner("login_expired"), False),
+        (ActionRequired("login_expired"), False),
         (None, False),
     ],
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from order_steps import CONSIGN, held, intent, order_soon, pay, paying_shop
+from order_steps import CONSIGN, held, order_action, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection.xianyu_live import ORDER_CALLS_AT_ONCE
-from shoal.orders.order_store import Act, IntentState
+from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
 
 CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.2
@@ -17,7 +17,7 @@ CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.2
 async def test_a_paid_order_gets_its_message_first_and_is_confirmed_once(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.DONE)
     assert (await shoal.sandbox.seen(unb, "小鱼"))[0] == f"网盘链接 {paid['order_id']}"
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
 
@@ -26,7 +26,7 @@ async def test_c8_a_repeated_paid_card_delivers_once_even_after_a_restart(shoal:
     unb = await paying_shop(shoal)
     item = shoal.item_of(unb)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.DONE)
     await shoal.close()
     await shoal.open()
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
@@ -44,8 +44,8 @@ async def test_an_order_that_was_cancelled_while_the_shop_was_off_gets_nothing(s
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
-    await intent(shoal, paid["order_id"], Act.PAID_MESSAGE, IntentState.NOT_NEEDED)
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    await order_action(shoal, paid["order_id"], Action.PAID_MESSAGE, ActionState.NOT_NEEDED)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.NOT_NEEDED)
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
     await asyncio.sleep(0.3)
     assert not [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
@@ -58,7 +58,7 @@ async def test_who_comes_back_to_many_orders_asks_about_them_spaced_and_serves_e
     paid = [await pay(shoal, unb, buyer=f"buyer{number}") for number in range(ORDER_CALLS_AT_ONCE + 4)]
     await shoal.open(order_calls_per_second=CALLS_PER_SECOND)
     for order_id in paid:
-        await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+        await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     told = (*await shoal.sandbox.calls("trade.order.detail", unb), *await shoal.sandbox.calls(CONSIGN, unb))
     at = sorted(call["wall_ms"] / 1000 for call in told)
     assert len(at) >= len(paid) * 2
@@ -76,8 +76,8 @@ async def test_an_order_that_is_cancelled_while_its_message_leaves_is_not_confir
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="closed", order_id=paid["order_id"])
     await order_soon(shoal, paid["order_id"], status="cancelled")
     await shoal.sandbox.do("fault/release")
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
-    assert await shoal.book.intent_state("shop", paid["order_id"], Act.PAID_MESSAGE) is IntentState.DONE
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.NOT_NEEDED)
+    assert await shoal.book.action_state("shop", paid["order_id"], Action.PAID_MESSAGE) is ActionState.DONE
     assert not await shoal.sandbox.calls("consign.dummy", unb)
 
 
@@ -85,7 +85,7 @@ async def test_an_old_paid_card_does_not_unship_an_order(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     item = shoal.item_of(unb)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.DONE)
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
     await asyncio.sleep(0.3)
     order = await shoal.book.order("shop", paid["order_id"])
@@ -96,7 +96,7 @@ async def test_an_old_paid_card_does_not_unship_an_order(shoal: Shoal) -> None:
 async def test_auto_confirm_off_sends_the_message_and_confirms_nothing(shoal: Shoal) -> None:
     unb = await paying_shop(shoal, auto_confirm=False)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.NOT_NEEDED)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.NOT_NEEDED)
     assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
     assert not await shoal.sandbox.calls("consign.dummy", unb)
 
@@ -105,7 +105,7 @@ async def test_c6_c7_a_refused_paid_message_confirms_nothing(shoal: Shoal) -> No
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID")
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
-    await intent(shoal, paid["order_id"], Act.PAID_MESSAGE, IntentState.FAILED)
+    await order_action(shoal, paid["order_id"], Action.PAID_MESSAGE, ActionState.FAILED)
     await asyncio.sleep(0.2)
     assert not await shoal.sandbox.calls("consign.dummy", unb)
     order = await shoal.book.order("shop", paid["order_id"])
@@ -117,11 +117,11 @@ async def test_c6_nothing_configured_confirms_nothing_but_nothing_to_send_does(s
     unb = await paying_shop(shoal, message="")
     item = shoal.item_of(unb)
     first = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
-    await intent(shoal, first["order_id"], Act.PAID_MESSAGE, IntentState.FAILED)
+    await order_action(shoal, first["order_id"], Action.PAID_MESSAGE, ActionState.FAILED)
     assert not await shoal.sandbox.calls("consign.dummy", unb)
     await shoal.manager.update_item("shop", item, {"nothing_to_send": True}, caller=ANN)
     second = await shoal.sandbox.do("pay", account=unb, buyer="小虾", item=item)
-    await intent(shoal, second["order_id"], Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, second["order_id"], Action.CONFIRM, ActionState.DONE)
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
 
 
@@ -137,7 +137,7 @@ async def test_an_unanswered_confirmation_is_uncertain_and_never_repeated(shoal:
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="http_500", which="consign", times=1)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.UNCERTAIN)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.UNCERTAIN)
     await shoal.close()
     await shoal.open()
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
@@ -149,7 +149,7 @@ async def test_an_id_that_is_taken_again_serves_no_old_order(shoal: Shoal) -> No
     unb = await paying_shop(shoal)
     item = shoal.item_of(unb)
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
-    await intent(shoal, paid["order_id"], Act.CONFIRM, IntentState.DONE)
+    await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.DONE)
     await shoal.manager.remove_cookie("shop", caller=ANN)
     await until(lambda: "shop" not in shoal.manager.tasks)
     assert await paying_shop(shoal) == unb

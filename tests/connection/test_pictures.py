@@ -47,7 +47,7 @@ async def outcome_of(shoal: Shoal) -> tuple[SendOutcome, str]:
     """What became of the account's newest sending, once it is settled."""
     async with asyncio.timeout(5):
         while True:
-            sendings = await shoal.log.sendings.list_sendings(("shop",))
+            sendings = await shoal.log.outbox.list_sendings(("shop",))
             if sendings and sendings[0].outcome is not SendOutcome.SENDING:
                 return sendings[0].outcome, sendings[0].reason
             await asyncio.sleep(0.02)

@@ -15,7 +15,7 @@ from proxies import SITE, small_proxy, tripwire
 from sandboxed import Machine, Sandbox, Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection.qr_logins import MOST_OF_ONE_OWNER, QrLogins, QrLoginState, QrLoginView
-from shoal.errors import Conflict, InvalidInput, NeedsOwner, NotApplied, TemporaryFailure, UnknownAccount
+from shoal.errors import ActionRequired, Conflict, InvalidInput, NotApplied, TemporaryFailure, UnknownAccount
 from shoal.network.outbound import Outbound
 from shoal.xianyu.site_session import open_site_session
 from standins import ANN, until
@@ -390,7 +390,7 @@ def replace_site(shoal: Shoal, port: int) -> Any:
 async def test_risk_control_before_there_is_a_code_is_told_at_once(shoal: Shoal) -> None:
     async with qr_logins(shoal) as logins:
         await shoal.sandbox.do("fault", kind="risk_control", which="qr_generate", times=1)
-        with pytest.raises(NeedsOwner) as caught:
+        with pytest.raises(ActionRequired) as caught:
             await begin(logins)
         assert "punish" in caught.value.action_url
 

@@ -115,7 +115,7 @@ async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoa
         await asyncio.sleep(1.2)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
-    first = (await shoal.log.sendings.list_sendings(["shop"]))[-1]
+    first = (await shoal.log.outbox.list_sendings(["shop"]))[-1]
     assert (first.outcome, first.reason) == ("sent", "echo"), "it settled what nobody had answered"
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
@@ -125,11 +125,11 @@ async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(shoal: 
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(5):
-        while not await shoal.log.sendings.list_sendings(["shop"]):
+        while not await shoal.log.outbox.list_sendings(["shop"]):
             await asyncio.sleep(0.01)
     stopped = await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     assert stopped.observation.state is AccountState.STOPPED
-    (sending,) = await shoal.log.sendings.list_sendings(["shop"])
+    (sending,) = await shoal.log.outbox.list_sendings(["shop"])
     assert sending.outcome == "uncertain"
 
 
@@ -152,7 +152,7 @@ async def test_a_refused_message_does_not_count_as_sent(shoal: Shoal) -> None:
     await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(5):
-        while not (sendings := await shoal.log.sendings.list_sendings(["shop"])) or sendings[0].outcome == "sending":
+        while not (sendings := await shoal.log.outbox.list_sendings(["shop"])) or sendings[0].outcome == "sending":
             await asyncio.sleep(0.02)
     assert (sendings[0].outcome, sendings[0].reason) == ("refused", "CSI_FORBID")
 
@@ -161,7 +161,7 @@ async def settled(shoal: Shoal, count: int = 1) -> list[Sending]:
     """The sendings, oldest first, once there are so many and none is on its way."""
     async with asyncio.timeout(8):
         while True:
-            sendings = (await shoal.log.sendings.list_sendings(["shop"]))[::-1]
+            sendings = (await shoal.log.outbox.list_sendings(["shop"]))[::-1]
             open_still = {"sending", "waiting", "uncertain"}
             if len(sendings) >= count and not any(sending.outcome in open_still for sending in sendings):
                 return sendings
@@ -189,11 +189,11 @@ async def test_f4_a_refusal_of_what_was_sent_again_leaves_it_uncertain(
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(10):
-        while [s.outcome for s in await shoal.log.sendings.list_sendings(["shop"])] != ["uncertain"]:
+        while [s.outcome for s in await shoal.log.outbox.list_sendings(["shop"])] != ["uncertain"]:
             await asyncio.sleep(0.02)
     await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
     async with asyncio.timeout(10):
-        while not (sending := (await shoal.log.sendings.list_sendings(["shop"]))[0]).resends or (
+        while not (sending := (await shoal.log.outbox.list_sendings(["shop"]))[0]).resends or (
             sending.outcome == "sending" or sending.reason == "no_answer"
         ):
             await asyncio.sleep(0.02)

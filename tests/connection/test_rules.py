@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from sandboxed import Shoal
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.clock import now_ms
 from shoal.messages.outbox import OutboxRow
 from shoal.messages.rule_hits import hits_of
@@ -19,7 +19,7 @@ from standins import ANN
 async def give(shoal: Shoal, *rules: dict[str, Any], account: str = "shop") -> None:
     """The account's rules, by the ids r0, r1, …"""
     wanted = [Wanted(rule, f"r{place}") for place, rule in enumerate(rules)]
-    await shoal.manager.update_rules(account, wishes.all_rules(wanted), caller=ANN)
+    await shoal.manager.update_rules(account, edits.all_rules(wanted), caller=ANN)
 
 
 def says(text: str) -> dict[str, Any]:
@@ -92,9 +92,9 @@ async def test_a_refused_reply_was_a_hit_and_one_that_certainly_never_left_was_n
     rows = [
         OutboxRow(account_id="shop", chat_id="c", uuid=f"u{part}", rule_id="r0", text="x", part=part) for part in (0, 1)
     ]
-    queued = await shoal.log.sendings.queue(rows, answers=["m"])
+    queued = await shoal.log.outbox.queue(rows, answers=["m"])
     assert (await hits_of(shoal.database, "shop"))["r0"].count == 2
-    await shoal.log.sendings.take_back("shop", queued.ids, "connection_lost", answers=["m"])
+    await shoal.log.outbox.take_back("shop", queued.ids, "connection_lost", answers=["m"])
     assert (await hits_of(shoal.database, "shop"))["r0"].count == 1
 
 
@@ -113,10 +113,10 @@ async def test_a16_every_way_to_change_a_rule_is_heard_by_the_very_next_message(
     await next_is("2")
     await give(shoal, {"words": ["在吗"], **says("3")})
     await next_is("3")
-    await shoal.manager.update_rules("shop", wishes.changed_rule("r0", says("4")), caller=ANN)
+    await shoal.manager.update_rules("shop", edits.changed_rule("r0", says("4")), caller=ANN)
     await next_is("4")
     await shoal.manager.update_rules(
-        "shop", wishes.new_rule("up", {"words": ["在"], "priority": 1, **says("5")}), caller=ANN
+        "shop", edits.new_rule("up", {"words": ["在"], "priority": 1, **says("5")}), caller=ANN
     )
     await next_is("5")
     await shoal.manager.remove_keyword("shop", "up", caller=ANN)

@@ -14,7 +14,7 @@ import pytest
 from doors import Door, another_person, client_of
 from sandboxed import Sandbox, settings_for
 from shoal.messages.outbox import OutboxRow
-from shoal.messages.sender import Outbox
+from shoal.messages.sender import Sender
 from shoal.server.reply_server import build_app
 from shoal.xianyu.live_socket import GateClosed
 from standins import FakeSite, until
@@ -61,7 +61,7 @@ async def counter(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
         assert added["state"] == "running"
         said = await sandbox.do("say", account=seller.unb, buyer="小鱼", text="在吗")
         async with asyncio.timeout(5):
-            while not (await door.call("GET", "/messages", params={"verdict": "no_rule"}))["items"]:
+            while not (await door.call("GET", "/messages", params={"decision": "no_rule"}))["items"]:
                 await asyncio.sleep(0.02)
         yield Counter(door, sandbox, seller.unb, said["cid"], said["buyer_id"])
 
@@ -132,26 +132,26 @@ async def test_a_keyed_sending_whose_answer_was_lost_is_looked_up_and_not_repeat
 async def test_b11_after_a_renewed_connection_a_sending_goes_over_the_new_one(counter: Counter) -> None:
     cookie = f"{counter.door.account().cookie}; extra=1"
     await counter.door.call("PUT", "/cookies/shop", json={"id": "shop", "value": cookie})
-    await until(lambda: counter.door.server.switchboard.outbox("shop") is not None)
+    await until(lambda: counter.door.server.live_connections.sender("shop") is not None)
     assert (await counter.send())["outcome"] == "sent"
     assert (await counter.sandbox.sockets(counter.unb))["max"] == 1
     await counter.door.call("PUT", "/cookies/shop/status", json={"enabled": False})
-    assert counter.door.server.switchboard.outbox("shop") is None
+    assert counter.door.server.live_connections.sender("shop") is None
     assert (await counter.send(status=409))["code"] == "account_disabled"
 
 
 async def test_b11_a_connection_that_ends_late_does_not_take_its_successors_place(counter: Counter) -> None:
-    switchboard = counter.door.server.switchboard
-    running = switchboard.outbox("shop")
+    live_connections = counter.door.server.live_connections
+    running = live_connections.sender("shop")
     assert running is not None
     successor = copy(running)
     async with AsyncExitStack() as old, AsyncExitStack() as new:
-        await old.enter_async_context(switchboard.connected("other", running))
-        await new.enter_async_context(switchboard.connected("other", successor))
-        assert switchboard.outbox("other") is successor
+        await old.enter_async_context(live_connections.connected("other", running))
+        await new.enter_async_context(live_connections.connected("other", successor))
+        assert live_connections.sender("other") is successor
         await old.aclose()
-        assert switchboard.outbox("other") is successor
-    assert switchboard.outbox("other") is None
+        assert live_connections.sender("other") is successor
+    assert live_connections.sender("other") is None
 
 
 async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:
@@ -162,7 +162,7 @@ async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:
     said = await counter.sandbox.do("say", account=counter.unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(5):
         while True:
-            rows = (await counter.door.call("GET", "/messages", params={"verdict": "paused"}))["items"]
+            rows = (await counter.door.call("GET", "/messages", params={"decision": "paused"}))["items"]
             if [row["message_id"] for row in rows] == [said["message_id"]]:
                 break
             await asyncio.sleep(0.02)
@@ -172,7 +172,7 @@ async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:
 async def test_our_own_word_by_api_is_no_human_and_pauses_nothing(counter: Counter) -> None:
     await counter.send()
     async with asyncio.timeout(5):
-        while not (await counter.door.call("GET", "/messages", params={"verdict": "echo"}))["items"]:
+        while not (await counter.door.call("GET", "/messages", params={"decision": "echo"}))["items"]:
             await asyncio.sleep(0.02)
     assert (await counter.door.call("GET", "/cookies/shop/pauses"))["items"] == []
 
@@ -190,16 +190,16 @@ async def test_f1_a_letter_that_the_next_connection_took_over_is_told_as_it_went
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One whose picture took long to upload, until the gate was shut."""
-    begun, goes_on, hand_over = asyncio.Event(), asyncio.Event(), Outbox._hand_over
+    begun, goes_on, hand_over = asyncio.Event(), asyncio.Event(), Sender._hand_over
 
-    async def slowly(outbox: Outbox, row: OutboxRow) -> Any:
+    async def slowly(outbox: Sender, row: OutboxRow) -> Any:
         if not begun.is_set():
             begun.set()
             await goes_on.wait()
             raise GateClosed("the account may not send at the moment")
         return await hand_over(outbox, row)
 
-    monkeypatch.setattr(Outbox, "_hand_over", slowly)
+    monkeypatch.setattr(Sender, "_hand_over", slowly)
     sending = asyncio.create_task(counter.send())
     await begun.wait()
     cookie = f"{counter.door.account().cookie}; extra=1"

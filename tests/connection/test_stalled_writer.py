@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import CONSIGN, PATIENCE, calls, intent, order_soon, pay, paying_shop, running, words
+from order_steps import CONSIGN, PATIENCE, calls, order_action, order_soon, pay, paying_shop, running, words
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection import xianyu_live
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox import SendOutcome
 from shoal.orders.order_rows import OrderRow
-from shoal.orders.order_store import Act, IntentState
+from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
 
 PLACES = ["statement", "commit"]
@@ -47,16 +47,16 @@ async def standing(shoal: Shoal, place: str, begins: Callable[[], bool] = lambda
         go_on.set()
 
 
-def beginning(shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Act, place: str) -> threading.Event:
+def beginning(shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Action, place: str) -> threading.Event:
     """Set when an act is announced to the writer, or, at "commit", within the transaction that announces it."""
-    begins, ask, write = threading.Event(), shoal.book.begin_intent, OrderRow.begin
+    begins, ask, write = threading.Event(), shoal.book.begin_action, OrderRow.begin
 
-    async def asked_to_begin(account_id: str, order_id: str, which: Act, **more: Any) -> bool:
+    async def asked_to_begin(account_id: str, order_id: str, which: Action, **more: Any) -> bool:
         if which is act and place == "statement":
             begins.set()
         return await ask(account_id, order_id, which, **more)
 
-    def written(row: OrderRow, which: Act, owner: str = "", epoch: int = 0) -> bool:
+    def written(row: OrderRow, which: Action, owner: str = "", epoch: int = 0) -> bool:
         if which is act and place == "commit":
             begins.set()
         return write(row, which, owner, epoch)
@@ -87,7 +87,7 @@ async def dropped(shoal: Shoal, unb: str) -> None:
 
 async def outcomes(shoal: Shoal) -> list[str]:
     """What became of everything that was to be sent."""
-    return [one.outcome for one in await shoal.log.sendings.list_sendings(["shop"])]
+    return [one.outcome for one in await shoal.log.outbox.list_sendings(["shop"])]
 
 
 async def asked(shoal: Shoal, unb: str) -> None:
@@ -127,7 +127,7 @@ async def test_f1_an_answer_that_waits_for_the_writer_when_the_line_drops_is_giv
     await is_at_rest(shoal, unb)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
     (logged,) = await shoal.log.list_messages(["shop"], direction=Direction.IN)
-    assert (logged.message.verdict, logged.sendings[-1].outcome) == ("answered", SendOutcome.SENT)
+    assert (logged.message.decision, logged.sendings[-1].outcome) == ("answered", SendOutcome.SENT)
 
 
 async def test_f1_an_answer_that_waits_for_the_writer_is_given_once_when_the_site_lets_in_late(shoal: Shoal) -> None:
@@ -147,9 +147,9 @@ async def test_f1_an_answer_that_waits_for_the_writer_is_given_once_when_the_sit
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("act", [Act.PAID_MESSAGE, Act.CONFIRM])
+@pytest.mark.parametrize("act", [Action.PAID_MESSAGE, Action.CONFIRM])
 async def test_f1_an_act_that_waits_for_the_writer_when_the_line_drops_is_done_once_or_told(
-    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Act, place: str
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Action, place: str
 ) -> None:
     unb = await paying_shop(shoal)
     await look_forward_only(shoal)
@@ -159,10 +159,10 @@ async def test_f1_an_act_that_waits_for_the_writer_when_the_line_drops_is_done_o
         await until(begins.is_set)
         await asyncio.sleep(0.3)
         await dropped(shoal, unb)
-    if act is Act.CONFIRM and place == "commit":  # it stands there as begun, and nobody can know that it was not
+    if act is Action.CONFIRM and place == "commit":  # it stands there as begun, and nobody can know that it was not
         await order_soon(shoal, order_id, problem="confirm_uncertain")
     else:
-        await intent(shoal, order_id, Act.CONFIRM, IntentState.DONE)
+        await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await is_at_rest(shoal, unb)
     order = await shoal.book.order("shop", order_id)
     assert order is not None
@@ -174,7 +174,7 @@ async def test_f1_an_act_that_was_begun_is_told_at_once_although_its_shop_is_swi
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unb = await paying_shop(shoal)
-    begins, off = beginning(shoal, monkeypatch, Act.CONFIRM, "commit"), None
+    begins, off = beginning(shoal, monkeypatch, Action.CONFIRM, "commit"), None
     async with standing(shoal, "commit", begins.is_set):
         order_id = await pay(shoal, unb)
         await until(begins.is_set)

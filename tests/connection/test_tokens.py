@@ -100,7 +100,7 @@ async def test_what_is_said_while_the_token_is_renewed_is_answered_once(shoal: S
         await registered(shoal, unb, 2)
         await asyncio.sleep(0.3)
         assert [await shoal.sandbox.seen(unb, buyer) for buyer in buyers] == [["hi"]] * len(buyers)
-        assert {sending.outcome for sending in await shoal.log.sendings.list_sendings(["shop"])} == {"sent"}
+        assert {sending.outcome for sending in await shoal.log.outbox.list_sendings(["shop"])} == {"sent"}
 
 
 async def test_a_renewal_that_fails_for_now_keeps_the_line_and_is_tried_again(shoal: Shoal, hours: Hours) -> None:

@@ -221,11 +221,11 @@ async def test_a_page_follows_what_is_shared_with_its_reader_and_hears_nothing_m
 ) -> None:
     async with another_person(door) as bob, served(door) as url, _page(door, url, user_id=2) as page:
         assert (await _next(page))["accounts"] == []
-        await door.call("PUT", "/cookies/shop/staff/bob", json={"right": "reply"})
+        await door.call("PUT", "/cookies/shop/staff/bob", json={"permission": "reply"})
         given = await _next(page)
-        assert [(row["id"], row["right"]) for row in given["accounts"]] == [("shop", "reply")]
+        assert [(row["id"], row["permission"]) for row in given["accounts"]] == [("shop", "reply")]
         await door.call("PUT", "/cookies/shop/remark", json={"remark": "seen"})
-        assert [(row["remark"], row["right"]) for row in (await _next(page))["accounts"]] == [("seen", "reply")]
+        assert [(row["remark"], row["permission"]) for row in (await _next(page))["accounts"]] == [("seen", "reply")]
         await door.call("DELETE", "/cookies/shop/staff/bob")
         taken = await _next(page)
         assert (taken["type"], taken["accounts"]) == ("snapshot", [])

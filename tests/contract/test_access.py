@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 
 from shoal.accounts.account import Account
 from shoal.accounts.events import AccessChanged, EventBus
-from shoal.auth.authorization import Access, Principal
+from shoal.auth.authorization import Authorization, Principal
 from shoal.auth.passwords import Passwords
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.users import Users
-from shoal.errors import Conflict, UnknownAccount, UnknownPerson
+from shoal.errors import Conflict, UnknownAccount, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.schema import users
@@ -37,7 +37,7 @@ async def owned(database: Database, manager: DBManager) -> AsyncIterator[tuple[A
 @pytest.fixture
 async def nodes(
     place: Place, database: Database, owned: tuple[Account, Principal]
-) -> AsyncIterator[tuple[Access, Access, EventBus]]:
+) -> AsyncIterator[tuple[Authorization, Authorization, EventBus]]:
     """Two nodes, and what the second one tells."""
     if not place.url:
         pytest.skip("SQLite has one server only")
@@ -46,7 +46,7 @@ async def nodes(
         buses = EventBus(), EventBus()
         found = []
         for node, bus in zip((database, await place.open_again(data_dir=place.data_dir / "other")), buses, strict=True):
-            access = Access(node, {account.id: account}, bus, follow_seconds=0.05)
+            access = Authorization(node, {account.id: account}, bus, follow_seconds=0.05)
             closing.push_async_callback(access.close)
             await access.open()
             found.append(access)
@@ -54,39 +54,39 @@ async def nodes(
 
 
 async def test_what_one_node_gives_or_takes_the_other_knows_soon_and_tells(
-    nodes: tuple[Access, Access, EventBus], owned: tuple[Account, Principal]
+    nodes: tuple[Authorization, Authorization, EventBus], owned: tuple[Account, Principal]
 ) -> None:
     (here, there, bus), (account, bob) = nodes, owned
     with bus.subscribe() as told:
-        assert await here.give(account, bob.id, Right.REPLY, given_by="user:ann")
-        assert not await here.give(account, bob.id, Right.REPLY, given_by="user:ann")
-        await until(lambda: there.right_on(bob, account) is Right.REPLY)
+        assert await here.give(account, bob.id, Permission.REPLY, given_by="user:ann")
+        assert not await here.give(account, bob.id, Permission.REPLY, given_by="user:ann")
+        await until(lambda: there.permission_on(bob, account) is Permission.REPLY)
         assert await told.take() == [AccessChanged(user_id=bob.id)]
         assert await here.take(account.id, bob.id)
-        await until(lambda: there.right_on(bob, account) is None)
+        await until(lambda: there.permission_on(bob, account) is None)
         assert await told.take() == [AccessChanged(user_id=bob.id)]
 
 
 async def test_racing_gifts_leave_memory_as_the_database(database: Database, owned: tuple[Account, Principal]) -> None:
     account, bob = owned
-    access = Access(database, {account.id: account}, EventBus())
-    rights = [Right.READ, Right.REPLY, Right.OPERATE] * 5
-    await asyncio.gather(*(access.give(account, bob.id, right, given_by="x") for right in rights))
-    remembered = access.right_on(bob, account)
+    access = Authorization(database, {account.id: account}, EventBus())
+    permissions = [Permission.READ, Permission.REPLY, Permission.OPERATE] * 5
+    await asyncio.gather(*(access.give(account, bob.id, permission, given_by="x") for permission in permissions))
+    remembered = access.permission_on(bob, account)
     await access.reload()
-    assert access.right_on(bob, account) is remembered
+    assert access.permission_on(bob, account) is remembered
 
 
 async def test_a_gift_whose_giver_left_counts(database: Database, owned: tuple[Account, Principal]) -> None:
     account, bob = owned
-    access = Access(database, {account.id: account}, EventBus())
-    giving = asyncio.create_task(access.give(account, bob.id, Right.READ, given_by="x"))
+    access = Authorization(database, {account.id: account}, EventBus())
+    giving = asyncio.create_task(access.give(account, bob.id, Permission.READ, given_by="x"))
     await asyncio.sleep(0)
     giving.cancel()
     await access.close()
-    remembered = access.right_on(bob, account)
+    remembered = access.permission_on(bob, account)
     await access.reload()
-    assert access.right_on(bob, account) is remembered
+    assert access.permission_on(bob, account) is remembered
 
 
 async def test_f4_a_shop_is_shared_with_a_hundred_and_no_more(
@@ -100,26 +100,28 @@ async def test_f4_a_shop_is_shared_with_a_hundred_and_no_more(
         return list(connection.scalars(users.insert().returning(users.c.id), rows))
 
     colleagues = await database.write(job)
-    access = Access(database, {account.id: account}, EventBus())
+    access = Authorization(database, {account.id: account}, EventBus())
     for user_id in colleagues[:100]:
-        assert await access.give(account, user_id, Right.READ, given_by="x")
+        assert await access.give(account, user_id, Permission.READ, given_by="x")
     with pytest.raises(Conflict) as refused:
-        await access.give(account, colleagues[100], Right.READ, given_by="x")
+        await access.give(account, colleagues[100], Permission.READ, given_by="x")
     assert (refused.value.code, refused.value.params["limit"]) == ("too_many_staff", 100)
-    assert await access.give(account, colleagues[0], Right.REPLY, given_by="x"), "who is there may get another right"
+    assert await access.give(account, colleagues[0], Permission.REPLY, given_by="x"), (
+        "who is there may get another right"
+    )
     await access.take(account.id, colleagues[1])
-    assert await access.give(account, colleagues[100], Right.READ, given_by="x")
+    assert await access.give(account, colleagues[100], Permission.READ, given_by="x")
 
 
 async def test_nothing_is_given_of_what_is_not_there_and_to_nobody(
     database: Database, owned: tuple[Account, Principal]
 ) -> None:
     account, bob = owned
-    access = Access(database, {account.id: account}, EventBus())
-    with pytest.raises(UnknownPerson):
-        await access.give(account, 999, Right.READ, given_by="x")
+    access = Authorization(database, {account.id: account}, EventBus())
+    with pytest.raises(UnknownUser):
+        await access.give(account, 999, Permission.READ, given_by="x")
     with pytest.raises(UnknownAccount):
-        await access.give(an_account("gone"), bob.id, Right.READ, given_by="x")
+        await access.give(an_account("gone"), bob.id, Permission.READ, given_by="x")
     later = account.evolve(created_at_ms=account.created_at_ms + 1)
     with pytest.raises(UnknownAccount):
-        await access.give(later, bob.id, Right.READ, given_by="x")
+        await access.give(later, bob.id, Permission.READ, given_by="x")

@@ -33,8 +33,8 @@ async def test_each_span_counts_what_came_what_left_and_what_did_not(database: D
     outcomes = (SendOutcome.SENT, SendOutcome.SENT, SendOutcome.REFUSED, SendOutcome.UNCERTAIN, SendOutcome.DROPPED)
     for number, outcome in enumerate(outcomes):
         parts = [OutboxRow(account_id="shop", chat_id="c", uuid=f"u{number}{part}", part=part) for part in range(2)]
-        for sending in (await log.sendings.queue(parts, answers=[])).ids:
-            await log.sendings.settle(sending, outcome)
+        for sending in (await log.outbox.queue(parts, answers=[])).ids:
+            await log.outbox.settle(sending, outcome)
     spans = await activity(database, ["shop"], since_ms=0, until_ms=3 * HOUR, span_ms=HOUR)
     assert spans == [
         Span(from_ms=0, messages=2),

@@ -11,11 +11,11 @@ import pytest
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.idempotency_keys import KEPT_MS, Answer, Answers, KeyedRequest, Reservation
+from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest, Reservation, StoredAnswer
 from store_steps import Place, an_account, an_op, committed, created, edit
 
 REQUEST = KeyedRequest(user_id=1, actor="user:ann", key="k", method="PUT", path="/x", request_hash="h")
-ANSWER = Answer(status=200, headers=(("etag", '"g2"'),), body='{"msg": "好"}')
+ANSWER = StoredAnswer(status=200, headers=(("etag", '"g2"'),), body='{"msg": "好"}')
 
 
 class Clock:
@@ -33,11 +33,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def answers(database: Database, clock: Callable[[], int]) -> Answers:
-    return Answers(database, wait_seconds=0.05, now_ms=clock)
+def answers(database: Database, clock: Callable[[], int]) -> IdempotencyKeys:
+    return IdempotencyKeys(database, wait_seconds=0.05, now_ms=clock)
 
 
-async def test_a_key_is_reserved_once_and_answered_once(answers: Answers) -> None:
+async def test_a_key_is_reserved_once_and_answered_once(answers: IdempotencyKeys) -> None:
     assert await answers.reserve(REQUEST, "u1:k#1") == Reservation(op_id="u1:k#1", is_new=True)
     assert await answers.reserve(REQUEST, "u1:k#2") == Reservation(op_id="u1:k#1", is_new=False)
     await answers.keep("u1:k#1", ANSWER)
@@ -48,7 +48,7 @@ async def test_a_key_is_reserved_once_and_answered_once(answers: Answers) -> Non
     assert await answers.newest(2, "user:ann", "k") is None
 
 
-async def test_another_request_with_the_key_is_refused(answers: Answers) -> None:
+async def test_another_request_with_the_key_is_refused(answers: IdempotencyKeys) -> None:
     await answers.reserve(REQUEST, "u1:k#1")
     with pytest.raises(InvalidInput) as caught:
         await answers.reserve(replace(REQUEST, request_hash="other"), "u1:k#2")
@@ -58,7 +58,7 @@ async def test_another_request_with_the_key_is_refused(answers: Answers) -> None
 
 
 async def test_a_key_is_free_again_after_a_day_and_its_op_stays(
-    answers: Answers, manager: DBManager, clock: Clock
+    answers: IdempotencyKeys, manager: DBManager, clock: Clock
 ) -> None:
     (account,) = await created(manager, an_account())
     await answers.reserve(REQUEST, "u1:k#1")
@@ -72,7 +72,7 @@ async def test_a_key_is_free_again_after_a_day_and_its_op_stays(
 
 
 async def test_a_key_that_was_given_back_is_new_and_an_applied_one_is_not_given_back(
-    answers: Answers, manager: DBManager
+    answers: IdempotencyKeys, manager: DBManager
 ) -> None:
     await answers.reserve(REQUEST, "u1:k#1")
     await answers.release("u1:k#1")
@@ -83,7 +83,9 @@ async def test_a_key_that_was_given_back_is_new_and_an_applied_one_is_not_given_
     assert not (await answers.reserve(REQUEST, "u1:k#3")).is_new
 
 
-async def test_an_op_has_begun_when_it_or_a_part_of_it_was_applied(answers: Answers, manager: DBManager) -> None:
+async def test_an_op_has_begun_when_it_or_a_part_of_it_was_applied(
+    answers: IdempotencyKeys, manager: DBManager
+) -> None:
     one, two = await created(manager, an_account("one"), an_account("two_%"))
     for op_id in ("u1:k#1", "u1:k#12", "u1:l#1"):
         await answers.reserve(replace(REQUEST, path=op_id), op_id)
@@ -94,17 +96,17 @@ async def test_an_op_has_begun_when_it_or_a_part_of_it_was_applied(answers: Answ
     assert await answers.begun("u1:l#1")
 
 
-async def test_racing_nodes_reserve_one_op(place: Place, answers: Answers) -> None:
+async def test_racing_nodes_reserve_one_op(place: Place, answers: IdempotencyKeys) -> None:
     if not place.url:
         pytest.skip("SQLite has one node")
     databases = [await place.open_again(data_dir=place.data_dir.with_name(name)) for name in "abc"]
-    nodes = [Answers(database, wait_seconds=1, now_ms=Clock()) for database in databases]
+    nodes = [IdempotencyKeys(database, wait_seconds=1, now_ms=Clock()) for database in databases]
     found = await asyncio.gather(*(node.reserve(REQUEST, f"u1:k#{number}") for number, node in enumerate(nodes)))
     assert len({reserved.op_id for reserved in found}) == 1
     assert sum(reserved.is_new for reserved in found) == 1
 
 
-async def test_a_turn_is_for_one_and_waited_for_only_so_long(answers: Answers) -> None:
+async def test_a_turn_is_for_one_and_waited_for_only_so_long(answers: IdempotencyKeys) -> None:
     async with answers.turn(REQUEST), answers.turn(replace(REQUEST, path="/y")):
         with pytest.raises(LockTimeout) as caught:
             async with answers.turn(REQUEST):

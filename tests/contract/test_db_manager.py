@@ -19,10 +19,10 @@ from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.schema import (
     account_tables,
     accounts,
-    intents,
     metadata,
     observed,
     ops,
+    order_actions,
     rules,
     seller_numbers,
     users,
@@ -128,7 +128,7 @@ def _a_row_everywhere(connection: Connection, account_id: str) -> None:
     if not connection.scalar(select(func.count()).select_from(users)):
         connection.execute(users.insert().values(username="ann", name_key="ann", password_hash="x"))
     person = connection.scalar(select(users.c.id))
-    for table in [*reversed(account_tables()), intents]:
+    for table in [*reversed(account_tables()), order_actions]:
         if connection.scalar(select(func.count()).where(table.c.account_id == account_id)):
             continue
         row: dict[str, Any] = {"account_id": account_id}

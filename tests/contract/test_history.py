@@ -75,7 +75,7 @@ async def a_long_story(store: AccountStore, steps: int = 40) -> int:
 def _some_wish(account: Account, rng: Random) -> dict[str, Any]:
     number = rng.randrange(1_000_000)
     rule = Rule.simple(id=f"r{number}", keyword=f"k{number}", reply="好", position=len(account.keywords))
-    wishes: list[dict[str, Any]] = [
+    edits: list[dict[str, Any]] = [
         {"remark": f"第{number}"},
         {"enabled": not account.enabled},
         {"debounce_seconds": number / 7},
@@ -84,7 +84,7 @@ def _some_wish(account: Account, rng: Random) -> dict[str, Any]:
         {"keywords": (*(replace(row, parts=(Part(text="改"),), priority=number) for row in account.keywords), rule)},
         {"items": (ItemSetting(item_id=f"{number}", reply="x"), *account.items[:1])},
     ]
-    return rng.choice(wishes)
+    return rng.choice(edits)
 
 
 # ── the journal and its baselines ─────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import threading
 from shoal.messages.message_log import MessageLog
 from shoal.messages.outbox import OutboxRow, SendOutcome
 from shoal.orders.interruptions import Interruptions
-from shoal.orders.order_store import OrderBook
+from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from standins import until_told
@@ -19,8 +19,8 @@ async def test_f1_what_a_connection_left_is_settled_although_the_next_is_stopped
     database: Database, manager: DBManager
 ) -> None:
     await created(manager, an_account("shop"))
-    log, book, interruptions = MessageLog(database), OrderBook(database), Interruptions()
-    (row_id,) = (await log.sendings.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u", buyer_id="b")])).ids
+    log, book, interruptions = MessageLog(database), OrderStore(database), Interruptions()
+    (row_id,) = (await log.outbox.queue([OutboxRow(account_id="shop", chat_id="c", uuid="u", buyer_id="b")])).ids
     goes_on = threading.Event()
     standing = asyncio.create_task(database.write(lambda _: goes_on.wait(10)))
     await asyncio.sleep(0.05)
@@ -34,6 +34,6 @@ async def test_f1_what_a_connection_left_is_settled_although_the_next_is_stopped
     await standing
 
     async def outcome() -> SendOutcome:
-        return (await log.sendings.get(row_id)).outcome
+        return (await log.outbox.get(row_id)).outcome
 
     await until_told(outcome, SendOutcome.UNCERTAIN)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, LargeBinary, select, update
 
-from shoal.auth import totp as second_factor
+from shoal.auth import totp
 from shoal.errors import Conflict, ShoalError, StoreError
 from shoal.storage import key_rotation
 from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
@@ -90,8 +90,8 @@ async def test_every_sealed_column_follows_the_convention_and_is_therefore_rotat
     known = {(place.table.name, place.name) for place in sealed_columns()}
     assert binary == known, "a binary column is sealed, and named “sealed” or “…_sealed”"
     assert {place.label for place in sealed_columns()} >= {
-        COOKIE_COLUMN, PROXY_COLUMN, "cookie_jars.sealed", "tokens.sealed", second_factor._SEED_COLUMN,
-        second_factor._NEW_SEED_COLUMN,
+        COOKIE_COLUMN, PROXY_COLUMN, "cookie_jars.sealed", "tokens.sealed", totp._SEED_COLUMN,
+        totp._NEW_SEED_COLUMN,
     }  # fmt: skip
 
 

@@ -10,22 +10,22 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection
 
-from shoal.accounts.events import Talk
+from shoal.accounts.events import MessageEvent
 from shoal.errors import NotApplied
 from shoal.messages.chats import Chats
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.messages.outbox import (
     ECHO_WINDOW_MS,
     MISNAMED_WINDOW_MS,
+    Outbox,
     OutboxKind,
     OutboxRow,
     Queued,
-    Sendings,
     SendOutcome,
 )
-from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, Intended, guard_of, nobody_spoke_since, restraint
-from shoal.messages.takeovers import ChatPauses, PauseReason
+from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, Intended, guard_of, held_back_by, nobody_spoke_since
+from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from store_steps import Clock, an_account, created
@@ -37,24 +37,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def told() -> list[Talk]:
+def told() -> list[MessageEvent]:
     return []
 
 
 @pytest.fixture
-async def log(database: Database, manager: DBManager, clock: Clock, told: list[Talk]) -> MessageLog:
+async def log(database: Database, manager: DBManager, clock: Clock, told: list[MessageEvent]) -> MessageLog:
     await created(manager, an_account("shop"), an_account("other"))
-    return MessageLog(database, now_ms=clock, tell=told.append)
+    return MessageLog(database, now_ms=clock, publish=told.append)
 
 
 @pytest.fixture
-def sendings(log: MessageLog) -> Sendings:
-    return log.sendings
+def sendings(log: MessageLog) -> Outbox:
+    return log.outbox
 
 
 @pytest.fixture
-def pauses(database: Database, log: MessageLog, clock: Clock, told: list[Talk]) -> ChatPauses:
-    return ChatPauses(database, now_ms=clock, tell=told.append)
+def pauses(database: Database, log: MessageLog, clock: Clock, told: list[MessageEvent]) -> Takeovers:
+    return Takeovers(database, now_ms=clock, publish=told.append)
 
 
 def a_message(number: int, text: str = "在吗", chat_id: str = "c") -> IncomingMessage:
@@ -74,12 +74,12 @@ def a_row(number: int, account: str = "shop", **values: object) -> OutboxRow:
     return replace(row, **values)  # type: ignore[arg-type]
 
 
-async def queued(sendings: Sendings, row: OutboxRow) -> int:
+async def queued(sendings: Outbox, row: OutboxRow) -> int:
     (row_id,) = (await sendings.queue([row])).ids
     return row_id
 
 
-async def echoes(sendings: Sendings, message_id: str, text: str, *, account: str = "shop", kind: str = "1") -> bool:
+async def echoes(sendings: Outbox, message_id: str, text: str, *, account: str = "shop", kind: str = "1") -> bool:
     return await sendings.claim_echo(account, "c", message_id, text, kind) is not None
 
 
@@ -106,27 +106,29 @@ async def test_a_message_is_new_once_and_its_repeats_are_counted(log: MessageLog
 
 async def test_undecided_messages_are_found_again(log: MessageLog) -> None:
     await log.store_incoming("shop", [a_message(number) for number in (3, 1, 2)])
-    await log.decide("shop", ["m2"], Verdict.NO_RULE)
-    await log.decide("shop", [], Verdict.NO_RULE)
-    await log.decide("shop", ["m3"], Verdict.DISABLED)
+    await log.decide("shop", ["m2"], Decision.NO_RULE)
+    await log.decide("shop", [], Decision.NO_RULE)
+    await log.decide("shop", ["m3"], Decision.DISABLED)
     assert [found.message.message_id for found in await log.unhandled("shop", 0)] == ["m1", "m3"]
     assert [found.message.message_id for found in await log.unhandled("shop", 1)] == ["m3"]
     assert await log.unhandled("other", 0) == []
     assert await log.grow_old("shop", 1) == 1
-    assert (await the_message(log, "m1")).message.verdict is Verdict.TOO_OLD
+    assert (await the_message(log, "m1")).message.decision is Decision.TOO_OLD
     assert [found.message.message_id for found in await log.unhandled("shop", 0)] == ["m3"]
 
 
-async def test_a_burst_has_one_verdict_and_is_joined_to_its_last_message(log: MessageLog, told: list[Talk]) -> None:
+async def test_a_burst_has_one_verdict_and_is_joined_to_its_last_message(
+    log: MessageLog, told: list[MessageEvent]
+) -> None:
     await log.store_incoming("shop", [a_message(number) for number in (1, 2, 3)])
-    await log.sendings.queue([a_row(1, message_id="m3", rule_id="r")], answers=["m1", "m2", "m3"])
+    await log.outbox.queue([a_row(1, message_id="m3", rule_id="r")], answers=["m1", "m2", "m3"])
     found = {message.message.message_id: message for message in await log.list_messages(["shop"])}
     assert [found[name].joined_to for name in ("m1", "m2", "m3")] == ["m3", "m3", None]
-    assert {(entry.message.verdict, entry.rule_id) for entry in found.values()} == {(Verdict.ANSWERED, "r")}
+    assert {(entry.message.decision, entry.rule_id) for entry in found.values()} == {(Decision.ANSWERED, "r")}
     assert [len(found[name].sendings) for name in ("m1", "m2", "m3")] == [0, 0, 1]
     kinds = [(talk.kind, talk.key) for talk in told]
     assert kinds[:3] == [("message", "m1"), ("message", "m2"), ("message", "m3")]
-    assert ("verdict", "m2") in kinds
+    assert ("decision", "m2") in kinds
     assert kinds[-1][0] == "sending"
 
 
@@ -146,14 +148,14 @@ async def test_messages_are_listed_newest_first_page_by_page(log: MessageLog) ->
 
 async def test_messages_are_filtered_by_who_what_and_when(log: MessageLog) -> None:
     await log.store_incoming("shop", [a_message(1), a_message(2), ours("s1", 3)])
-    await log.decide("shop", ["m1"], Verdict.NO_RULE)
+    await log.decide("shop", ["m1"], Decision.NO_RULE)
 
     async def found(**wanted: object) -> list[str]:
         listed = await log.list_messages(["shop"], **wanted)  # type: ignore[arg-type]
         return [message.message.message_id for message in listed]
 
     assert await found(direction=Direction.OUT) == ["s1"]
-    assert await found(verdict=Verdict.NO_RULE) == ["m1"]
+    assert await found(decision=Decision.NO_RULE) == ["m1"]
     assert await found(since_ms=2) == ["s1", "m2"]
     assert await found(until_ms=2) == ["m1"]
     assert await found(since_ms=2, until_ms=3) == ["m2"]
@@ -173,7 +175,7 @@ async def test_a_search_is_literal(log: MessageLog) -> None:
 
 
 async def test_old_messages_and_sendings_are_forgotten_but_not_what_is_still_to_go(
-    log: MessageLog, sendings: Sendings, clock: Clock
+    log: MessageLog, sendings: Outbox, clock: Clock
 ) -> None:
     await log.store_incoming("shop", [a_message(1)])
     await sendings.queue([a_row(1), a_row(2, part=1)])
@@ -188,7 +190,7 @@ async def test_old_messages_and_sendings_are_forgotten_but_not_what_is_still_to_
 # ── sendings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_sending_is_settled_once(log: MessageLog, sendings: Sendings) -> None:
+async def test_a_sending_is_settled_once(log: MessageLog, sendings: Outbox) -> None:
     await log.store_incoming("shop", [a_message(1)])
     row = a_row(1, message_id="m1", text="在的")
     sending = await queued(sendings, row)
@@ -206,7 +208,7 @@ async def test_a_sending_is_settled_once(log: MessageLog, sendings: Sendings) ->
 
 @pytest.mark.parametrize("named", ["", "s9"])
 async def test_c4_an_echo_whose_id_the_answer_did_not_name_is_known_by_its_words_once(
-    log: MessageLog, sendings: Sendings, clock: Clock, named: str
+    log: MessageLog, sendings: Outbox, clock: Clock, named: str
 ) -> None:
     await sendings.settle(
         await queued(sendings, a_row(1, text="在的")), SendOutcome.SENT, site_message_id=named or None
@@ -220,7 +222,7 @@ async def test_c4_an_echo_whose_id_the_answer_did_not_name_is_known_by_its_words
     assert not await echoes(sendings, "s3", "在的"), "much later it is the owner's word"
 
 
-async def test_what_was_on_its_way_at_a_crash_is_uncertain(sendings: Sendings) -> None:
+async def test_what_was_on_its_way_at_a_crash_is_uncertain(sendings: Outbox) -> None:
     first = await queued(sendings, a_row(1))
     await queued(sendings, a_row(2, "other"))
     assert [found.id for found in await sendings.interrupted("shop")] == [first]
@@ -230,13 +232,13 @@ async def test_what_was_on_its_way_at_a_crash_is_uncertain(sendings: Sendings) -
     assert await sendings.settle(first, SendOutcome.SENT)
 
 
-async def test_what_is_uncertain_is_sent_again_so_often_and_no_oftener(sendings: Sendings) -> None:
+async def test_what_is_uncertain_is_sent_again_so_often_and_no_oftener(sendings: Outbox) -> None:
     await queued(sendings, a_row(1))
     (sending,) = await sendings.interrupted("shop")
     assert await sendings.unfinished("shop", 0) == [sending]
     assert await sendings.unfinished("shop", sending.created_at_ms) == []
     assert await sendings.begin_again(sending, most_resends=2)
-    assert not await sendings.begin_again(sending, most_resends=2, guard=lambda _: Verdict.PAUSED)
+    assert not await sendings.begin_again(sending, most_resends=2, guard=lambda _: Decision.PAUSED)
     racing = await asyncio.gather(*(sendings.begin_again(sending, most_resends=2) for _ in range(5)))
     assert sorted(racing) == [False] * 4 + [True]
     assert (await sendings.get(sending.id)).resends == 2
@@ -244,7 +246,7 @@ async def test_what_is_uncertain_is_sent_again_so_often_and_no_oftener(sendings:
     assert not await sendings.begin_again(sending, most_resends=9)
 
 
-async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Sendings, clock: Clock) -> None:
+async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Outbox, clock: Clock) -> None:
     three = await sendings.queue([a_row(0), a_row(1, part=1), a_row(2, part=2)])
     parts = [await sendings.get(row_id) for row_id in three.ids]
     assert [part.outcome for part in parts] == ["sending", "waiting", "waiting"]
@@ -254,7 +256,7 @@ async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Send
     assert await sendings.begin(parts[1]) is None
     await sendings.put_back(parts[1].id)
     assert (await sendings.get(parts[1].id)).outcome is SendOutcome.WAITING
-    assert await sendings.begin(parts[1], lambda _: Verdict.PAUSED) is Verdict.PAUSED
+    assert await sendings.begin(parts[1], lambda _: Decision.PAUSED) is Decision.PAUSED
     await sendings.drop_waiting(three.ids, "earlier_part_dropped")
     ends = [await sendings.get(row_id) for row_id in three.ids]
     assert [(end.outcome, end.reason) for end in ends] == [
@@ -262,7 +264,7 @@ async def test_later_parts_wait_for_their_turn_and_may_be_dropped(sendings: Send
     ]  # fmt: skip
 
 
-async def test_a_request_finds_what_it_sent(sendings: Sendings) -> None:
+async def test_a_request_finds_what_it_sent(sendings: Outbox) -> None:
     sending = await queued(sendings, a_row(1, kind=OutboxKind.MANUAL, op_id="7:key", actor="user:ann"))
     found = await sendings.by_op("shop", "7:key")
     assert found is not None
@@ -272,7 +274,7 @@ async def test_a_request_finds_what_it_sent(sendings: Sendings) -> None:
 
 
 async def test_the_echo_of_an_uncertain_sending_is_known_by_its_words_once_and_settles_it(
-    sendings: Sendings, clock: Clock
+    sendings: Outbox, clock: Clock
 ) -> None:
     await queued(sendings, a_row(1, text="在的"))
     assert not await echoes(sendings, "s0", "在的"), "its answer may still come"
@@ -294,16 +296,16 @@ async def test_the_echo_of_an_uncertain_sending_is_known_by_its_words_once_and_s
     assert not await echoes(sendings, "s4", "在的"), "much later it is somebody else's word"
 
 
-async def test_what_never_left_is_taken_back_and_asked_again(log: MessageLog, sendings: Sendings) -> None:
+async def test_what_never_left_is_taken_back_and_asked_again(log: MessageLog, sendings: Outbox) -> None:
     await log.store_incoming("shop", [a_message(1)])
     both = await sendings.queue([a_row(1, message_id="m1"), a_row(2, message_id="m1", part=1)], answers=["m1"])
     await sendings.take_back("shop", both.ids, "connection_lost", answers=["m1"])
     assert [found.outcome for found in await sendings.list_sendings(["shop"])] == ["dropped", "dropped"]
-    assert [found.message.verdict for found in await log.unhandled("shop", 0)] == [Verdict.PENDING]
+    assert [found.message.decision for found in await log.unhandled("shop", 0)] == [Decision.PENDING]
 
 
 async def test_f1_an_answer_is_stored_only_where_its_messages_are_undecided(
-    log: MessageLog, sendings: Sendings, told: list[Talk]
+    log: MessageLog, sendings: Outbox, told: list[MessageEvent]
 ) -> None:
     await log.store_incoming("shop", [a_message(1), a_message(2), a_message(3)])
     rows = [a_row(1, message_id="m2"), a_row(2, message_id="m2"), a_row(3, message_id="m2")]
@@ -311,14 +313,14 @@ async def test_f1_an_answer_is_stored_only_where_its_messages_are_undecided(
     assert sorted(len(queued.ids) for queued in racing) == [0, 0, 1]
     assert {queued.decided for queued in racing} == {frozenset(), frozenset({"m1", "m2"})}
     told.clear()
-    late = await sendings.queue([a_row(4, message_id="m3")], answers=["m2", "m3"], guard=lambda _: Verdict.PAUSED)
+    late = await sendings.queue([a_row(4, message_id="m3")], answers=["m2", "m3"], guard=lambda _: Decision.PAUSED)
     assert late == Queued(decided=frozenset({"m2"}))
     assert [found.message.message_id for found in await log.unhandled("shop", 0)] == ["m3"]
     assert len(await sendings.list_sendings(["shop"])) == 1
     assert told == []
 
 
-async def test_f1_what_another_connection_goes_on_with_is_not_taken_back(log: MessageLog, sendings: Sendings) -> None:
+async def test_f1_what_another_connection_goes_on_with_is_not_taken_back(log: MessageLog, sendings: Outbox) -> None:
     await log.store_incoming("shop", [a_message(1)])
     (row_id,) = (await sendings.queue([a_row(1, message_id="m1")], answers=["m1"])).ids
     await sendings.interrupted("shop")
@@ -327,7 +329,7 @@ async def test_f1_what_another_connection_goes_on_with_is_not_taken_back(log: Me
     assert (await sendings.get(row_id)).outcome is SendOutcome.UNCERTAIN
 
 
-async def test_f1_a_letter_is_stored_once_for_each_request(sendings: Sendings) -> None:
+async def test_f1_a_letter_is_stored_once_for_each_request(sendings: Outbox) -> None:
     letters = [a_row(number, kind=OutboxKind.MANUAL, op_id="7:key") for number in range(3)]
     racing = await asyncio.gather(*(sendings.queue([letter]) for letter in letters))
     (stored,) = [queued.ids[0] for queued in racing if queued.ids]
@@ -336,7 +338,7 @@ async def test_f1_a_letter_is_stored_once_for_each_request(sendings: Sendings) -
 
 
 async def test_f1_what_is_under_way_is_settled_behind_what_is_still_to_be_written(
-    database: Database, sendings: Sendings
+    database: Database, sendings: Outbox
 ) -> None:
     goes_on = threading.Event()
     standing = asyncio.create_task(database.write(lambda _: goes_on.wait(10)))
@@ -363,46 +365,44 @@ def intended(clock: Clock, **values: object) -> Intended:
     return replace(meant, **values)  # type: ignore[arg-type]
 
 
-async def held(database: Database, meant: Intended) -> Verdict | None:
-    def job(connection: Connection) -> Verdict | None:
-        return restraint(connection, meant)
+async def held(database: Database, meant: Intended) -> Decision | None:
+    def job(connection: Connection) -> Decision | None:
+        return held_back_by(connection, meant)
 
     return await database.write(job)
 
 
-async def test_replies_to_one_buyer_are_limited_by_the_hour(
-    database: Database, sendings: Sendings, clock: Clock
-) -> None:
+async def test_replies_to_one_buyer_are_limited_by_the_hour(database: Database, sendings: Outbox, clock: Clock) -> None:
     for number in range(2):
         await sendings.queue([a_row(10 * number), a_row(10 * number + 1, part=1)])
     await queued(sendings, a_row(50, kind=OutboxKind.MANUAL))
     await queued(sendings, a_row(51, buyer_id="another"))
     assert await held(database, intended(clock, buyer_replies_per_hour=3)) is None
-    assert await held(database, intended(clock, buyer_replies_per_hour=2)) is Verdict.BUYER_LIMIT
+    assert await held(database, intended(clock, buyer_replies_per_hour=2)) is Decision.BUYER_LIMIT
     assert await held(database, intended(clock, buyer_replies_per_hour=0)) is None
     clock.now += HOUR_MS
     assert await held(database, intended(clock, buyer_replies_per_hour=2)) is None
 
 
 async def test_replies_of_one_shop_are_limited_by_the_minute(
-    database: Database, sendings: Sendings, clock: Clock
+    database: Database, sendings: Outbox, clock: Clock
 ) -> None:
     for number in range(3):
         await queued(sendings, a_row(number, buyer_id=f"b{number}"))
     await queued(sendings, a_row(9, "other"))
     assert await held(database, intended(clock, shop_replies_per_minute=4)) is None
-    assert await held(database, intended(clock, shop_replies_per_minute=3)) is Verdict.SHOP_LIMIT
+    assert await held(database, intended(clock, shop_replies_per_minute=3)) is Decision.SHOP_LIMIT
     clock.now += MINUTE_MS
     assert await held(database, intended(clock, shop_replies_per_minute=3)) is None
 
 
-async def test_a_rule_that_spoke_rests_for_that_buyer(database: Database, sendings: Sendings, clock: Clock) -> None:
+async def test_a_rule_that_spoke_rests_for_that_buyer(database: Database, sendings: Outbox, clock: Clock) -> None:
     refused = await queued(sendings, a_row(1, rule_id="r"))
     await sendings.settle(refused, SendOutcome.REFUSED, "CSI_FORBID")
     cooling = intended(clock, cooldown_seconds=30)
     assert await held(database, cooling) is None, "it was refused, so it said nothing"
     await queued(sendings, a_row(2, rule_id="r"))
-    assert await held(database, cooling) is Verdict.COOLDOWN
+    assert await held(database, cooling) is Decision.COOLDOWN
     assert await held(database, replace(cooling, rule_id="q")) is None
     assert await held(database, replace(cooling, buyer_id="another")) is None
     clock.now += 30_000
@@ -410,7 +410,7 @@ async def test_a_rule_that_spoke_rests_for_that_buyer(database: Database, sendin
 
 
 async def test_a_once_only_reply_is_due_once_per_chat_and_again_if_it_never_left(
-    sendings: Sendings, clock: Clock
+    sendings: Outbox, clock: Clock
 ) -> None:
     def once(number: int, account: str = "shop", chat: str = "c") -> Awaitable[Queued]:
         meant = intended(clock, account_id=account, chat_id=chat, once=True)
@@ -418,7 +418,7 @@ async def test_a_once_only_reply_is_due_once_per_chat_and_again_if_it_never_left
 
     racing = await asyncio.gather(*(once(number) for number in range(8)))
     (first,) = [found.ids for found in racing if found.ids]
-    assert [found.verdict for found in racing if not found.ids] == [Verdict.SAID_ONCE] * 7
+    assert [found.decision for found in racing if not found.ids] == [Decision.SAID_ONCE] * 7
     assert (await once(8, chat="d")).ids
     assert (await once(9, account="other")).ids
     await sendings.take_back("shop", first, "connection_lost", once_in="c")
@@ -427,23 +427,23 @@ async def test_a_once_only_reply_is_due_once_per_chat_and_again_if_it_never_left
 
 
 async def test_a_verdict_that_holds_back_is_stored_in_the_place_of_the_answer(
-    log: MessageLog, sendings: Sendings, clock: Clock
+    log: MessageLog, sendings: Outbox, clock: Clock
 ) -> None:
     await log.store_incoming("shop", [a_message(1)])
     found = await sendings.queue(
-        [a_row(1, message_id="m1", rule_id="r")], answers=["m1"], guard=lambda _: Verdict.BUYER_LIMIT
+        [a_row(1, message_id="m1", rule_id="r")], answers=["m1"], guard=lambda _: Decision.BUYER_LIMIT
     )
-    assert found == Queued(verdict=Verdict.BUYER_LIMIT)
+    assert found == Queued(decision=Decision.BUYER_LIMIT)
     assert await sendings.list_sendings(["shop"]) == []
     logged = await the_message(log, "m1")
-    assert (logged.message.verdict, logged.rule_id, logged.message.handled) == (Verdict.BUYER_LIMIT, "r", True)
+    assert (logged.message.decision, logged.rule_id, logged.message.handled) == (Decision.BUYER_LIMIT, "r", True)
 
 
-async def test_an_answer_that_was_overtaken_is_kept_as_dropped(log: MessageLog, sendings: Sendings) -> None:
+async def test_an_answer_that_was_overtaken_is_kept_as_dropped(log: MessageLog, sendings: Outbox) -> None:
     await log.store_incoming("shop", [a_message(1)])
-    await sendings.drop_answer([a_row(1, message_id="m1", text="在的")], Verdict.PAUSED, answers=["m1"])
+    await sendings.drop_answer([a_row(1, message_id="m1", text="在的")], Decision.PAUSED, answers=["m1"])
     logged = await the_message(log, "m1")
-    assert logged.message.verdict is Verdict.PAUSED
+    assert logged.message.decision is Decision.PAUSED
     assert [(found.outcome, found.reason, found.row.text) for found in logged.sendings] == [
         (SendOutcome.DROPPED, "paused", "在的")
     ]
@@ -453,15 +453,15 @@ async def test_an_answer_that_was_overtaken_is_kept_as_dropped(log: MessageLog, 
 
 
 async def test_the_owners_word_pauses_the_chat_from_when_it_was_said(
-    database: Database, log: MessageLog, pauses: ChatPauses, clock: Clock, told: list[Talk]
+    database: Database, log: MessageLog, pauses: Takeovers, clock: Clock, told: list[MessageEvent]
 ) -> None:
     word = ours("s1", clock.now - MINUTE_MS)
     await log.store_incoming("shop", [word])
     assert await log.mark_human("shop", word, pause_minutes=10)
     (pause,) = await pauses.active(["shop", "other"])
-    assert (pause.reason, pause.until_ms) == (PauseReason.HUMAN, clock.now + 9 * MINUTE_MS)
+    assert (pause.reason, pause.until_ms) == (TakeoverReason.HUMAN, clock.now + 9 * MINUTE_MS)
     assert told[-1].kind == "pause"
-    assert await held(database, intended(clock)) is Verdict.PAUSED
+    assert await held(database, intended(clock)) is Decision.PAUSED
     clock.now += 9 * MINUTE_MS
     assert await held(database, intended(clock)) is None
     assert await pauses.active(["shop"]) == []
@@ -470,7 +470,7 @@ async def test_the_owners_word_pauses_the_chat_from_when_it_was_said(
     assert not await log.mark_human("shop", ours("s3", clock.now), pause_minutes=0), "the shop never pauses"
 
 
-async def test_a_chat_is_taken_over_and_handed_back_by_hand(log: MessageLog, pauses: ChatPauses, clock: Clock) -> None:
+async def test_a_chat_is_taken_over_and_handed_back_by_hand(log: MessageLog, pauses: Takeovers, clock: Clock) -> None:
     taken = await pauses.take_over("shop", "c", minutes=60, actor="user:ann")
     assert await pauses.active(["shop"]) == [taken]
     word = ours("s1", clock.now)
@@ -490,10 +490,10 @@ async def test_what_the_owner_answered_is_not_answered_again(database: Database,
     await log.store_incoming("shop", [word])
     assert await held(database, intended(clock)) is None, "nobody knows yet whose word it is"
     await log.mark_human("shop", word, pause_minutes=0)
-    assert await held(database, intended(clock)) is Verdict.HUMAN_ANSWERED
+    assert await held(database, intended(clock)) is Decision.HUMAN_ANSWERED
     assert await held(database, intended(clock, asked_at_ms=clock.now + 1)) is None
     guard = nobody_spoke_since("shop", "c", clock.now, clock.now)
-    assert await database.write(guard) is Verdict.HUMAN_ANSWERED
+    assert await database.write(guard) is Decision.HUMAN_ANSWERED
     assert await database.write(nobody_spoke_since("shop", "d", 0, clock.now)) is None
 
 
@@ -501,7 +501,7 @@ async def test_what_the_owner_answered_is_not_answered_again(database: Database,
 
 
 async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
-    database: Database, log: MessageLog, pauses: ChatPauses, clock: Clock
+    database: Database, log: MessageLog, pauses: Takeovers, clock: Clock
 ) -> None:
     chats = Chats(database)
     newest = replace(a_message(30, "尺码?"), item_id="7001")
@@ -512,7 +512,7 @@ async def test_chats_are_listed_by_their_last_word_whatever_order_it_came_in(
     first, second = await chats.list_chats(["shop"], now_ms=clock.now)
     assert (first.chat_id, first.buyer_id, first.buyer_name, first.item_id) == ("c", "b", "买家", "7001")
     assert (first.last_text, first.last_direction, first.last_at_ms) == ("在的", "human", 40)
-    assert (second.chat_id, second.pause_reason, second.pause_actor) == ("d", PauseReason.TAKEN_OVER, "user:ann")
+    assert (second.chat_id, second.pause_reason, second.pause_actor) == ("d", TakeoverReason.TAKEN_OVER, "user:ann")
     assert await chats.list_chats(["shop"], now_ms=clock.now, before=first.cursor) == [second]
     assert await chats.list_chats(["shop"], now_ms=clock.now, paused=True) == [second]
     assert await chats.list_chats(["shop"], now_ms=clock.now, paused=False) == [first]

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import func, select
 
 from quick_start import cheap_hasher
-from shoal.auth.audit_log import SecurityEvent, SecurityLog
+from shoal.auth.audit_log import AuditEvent, AuditLog
 from shoal.auth.invitations import Invitations
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions
-from shoal.auth.totp import Factor, SecondFactor
+from shoal.auth.totp import Factor, Totp
 from shoal.auth.users import Role, Users
-from shoal.errors import Conflict, UnknownPerson
+from shoal.errors import Conflict, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.schema import invitations, recovery_codes, sessions
 from shoal.storage.vault import Vault
@@ -52,20 +52,20 @@ async def test_a_link_is_used_once_and_ends_in_time(
     assert (await links.look(token)) == link
     racing = (links.use(token, username=f"ann{number}", password=PASSWORD) for number in range(4))
     ended = await asyncio.gather(*racing, return_exceptions=True)
-    assert Counter(type(result) for result in ended) == {tuple: 1, UnknownPerson: 3}
+    assert Counter(type(result) for result in ended) == {tuple: 1, UnknownUser: 3}
     (row,) = await links.everything()
     assert (row.invited_by, row.email) == ("boss", "ann@example.com")
     assert row.used_by is not None
-    with pytest.raises(UnknownPerson):
+    with pytest.raises(UnknownUser):
         await links.revoke(link.id)
     late, late_token = await links.invite(Role.OWNER, hours=1, invited_by=admin.id)
     clock.now += 3_600_000
-    with pytest.raises(UnknownPerson):
+    with pytest.raises(UnknownUser):
         await links.use(late_token, username="late", password=PASSWORD)
     assert (await links.revoke(late.id)).id == late.id
     _, first = await links.password_link(admin.id, hours=1)
     _, second = await links.password_link(admin.id, hours=1)
-    with pytest.raises(UnknownPerson):
+    with pytest.raises(UnknownUser):
         await links.look(first)
     _, person = await links.use(second, username="", password="quite another one")
     assert person.id == admin.id
@@ -91,7 +91,7 @@ async def test_sessions_are_ended_by_their_names(database: Database, users: User
 async def test_a_second_factor_and_all_that_names_a_person_goes_with_them(
     database: Database, passwords: Passwords, users: Users, clock: Clock
 ) -> None:
-    factor = SecondFactor(database, Vault([b"k" * 32]), now_ms=clock)
+    factor = Totp(database, Vault([b"k" * 32]), now_ms=clock)
     ann = await users.create("ann", PASSWORD)
     seed = await factor.begin(ann)
     totp = pyotp.TOTP(seed.secret)
@@ -116,7 +116,7 @@ async def test_a_second_factor_and_all_that_names_a_person_goes_with_them(
     await links.invite(Role.OWNER, hours=1, invited_by=ann.id)
     await links.password_link(ann.id, hours=1)
     assert (await users.begin_leaving(ann.id)).leaving
-    with pytest.raises(UnknownPerson):
+    with pytest.raises(UnknownUser):
         await links.password_link(ann.id, hours=1)
     assert await users.remove(ann.id)
     left = [select(func.count()).select_from(table) for table in (sessions, invitations, recovery_codes)]
@@ -124,7 +124,7 @@ async def test_a_second_factor_and_all_that_names_a_person_goes_with_them(
 
 
 async def test_the_places_where_people_signed_in_are_known(database: Database, users: Users, clock: Clock) -> None:
-    notes = SecurityLog(database, now_ms=clock)
+    notes = AuditLog(database, now_ms=clock)
     ann = await users.create("ann", PASSWORD)
     for origin, outcome in (
         ("console 192.0.2.7", "ok"),
@@ -132,7 +132,7 @@ async def test_the_places_where_people_signed_in_are_known(database: Database, u
         ("console 192.0.2.7", "ok"),
         ("shell ::1", "ok"),
     ):
-        await notes.note(SecurityEvent.SIGN_IN, actor="user:ann", user_id=ann.id, origin=origin, outcome=outcome)
+        await notes.record(AuditEvent.SIGN_IN, actor="user:ann", user_id=ann.id, origin=origin, outcome=outcome)
         clock.now += 3_600_000
     await notes.close()
     places = await notes.places_of_sign_ins(clock.now - 4 * 3_600_000)

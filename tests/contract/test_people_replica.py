@@ -20,8 +20,8 @@ from postgres_server import Postgres
 from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions, token_hash
-from shoal.auth.totp import Factor, SecondFactor
-from shoal.auth.user_replica import PeopleReplica, ReplicaTimes
+from shoal.auth.totp import Factor, Totp
+from shoal.auth.user_replica import ReplicaTimes, UserReplica
 from shoal.auth.users import Users
 from shoal.errors import StoreError
 from shoal.storage.database import DATABASE_FILE, Database
@@ -112,9 +112,9 @@ async def test_f3_a_sign_in_while_the_database_takes_no_writes_is_stored_when_it
 
 
 @pytest.fixture
-async def people(database: Database) -> AsyncIterator[PeopleReplica]:
+async def people(database: Database) -> AsyncIterator[UserReplica]:
     """A replica over the open database."""
-    replica = PeopleReplica(database, QUICK)
+    replica = UserReplica(database, QUICK)
     await replica.open()
     yield replica
     await replica.close()
@@ -128,11 +128,11 @@ async def passwords() -> AsyncIterator[Passwords]:
 
 
 async def test_f3_what_was_changed_in_time_holds_in_memory_too_and_a_code_counts_once(
-    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+    people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     everybody, opened = Users(people, passwords, now_ms=clock), Sessions(people, hours=1, idle_hours=0, now_ms=clock)
-    factor = SecondFactor(people, Vault([b"k" * 32]), now_ms=clock)
+    factor = Totp(people, Vault([b"k" * 32]), now_ms=clock)
     ann, bob = await everybody.create("ann", PASSWORD), await everybody.create("bob", PASSWORD)
     totp = pyotp.TOTP((await factor.begin(ann)).secret)
     codes = await factor.confirm(ann.id, totp.at(clock.now // 1000))
@@ -169,7 +169,7 @@ async def test_f3_what_was_changed_in_time_holds_in_memory_too_and_a_code_counts
 
 
 async def test_f3_what_was_kept_is_not_stored_when_it_holds_no_more(
-    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+    people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody, opened = Users(people, passwords), Sessions(people, hours=1, idle_hours=0)
     ann = await everybody.create("ann", PASSWORD)
@@ -188,7 +188,7 @@ async def test_f3_what_was_kept_is_not_stored_when_it_holds_no_more(
 
 
 async def test_f3_a_change_whose_outcome_nobody_knows_is_not_answered_from_an_older_memory(
-    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+    people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody = Users(people, passwords)
     ann = await everybody.create("ann", PASSWORD)
@@ -215,7 +215,7 @@ async def test_f3_a_change_whose_outcome_nobody_knows_is_not_answered_from_an_ol
 async def test_f3_what_is_ended_for_good_includes_what_was_still_kept_in_memory(
     database: Database, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    people = PeopleReplica(database, replace(QUICK, retry_seconds=0.5))
+    people = UserReplica(database, replace(QUICK, retry_seconds=0.5))
     await people.open()
     everybody, opened = Users(people, passwords), Sessions(people, hours=1, idle_hours=0)
     ann = await everybody.create("ann", PASSWORD)
@@ -235,7 +235,7 @@ async def test_f3_what_is_ended_for_good_includes_what_was_still_kept_in_memory(
 
 
 async def test_f3_what_is_kept_and_meets_a_defect_keeps_nothing_else_from_being_stored(
-    people: PeopleReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
+    people: UserReplica, passwords: Passwords, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everybody, opened = Users(people, passwords), Sessions(people, hours=1, idle_hours=0)
     ann = await everybody.create("ann", PASSWORD)

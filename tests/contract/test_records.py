@@ -13,7 +13,7 @@ from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions, token_hash
 from shoal.auth.users import Role, Users
-from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownPerson
+from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.schema import sessions
 from store_steps import Clock
@@ -75,7 +75,7 @@ async def test_people_have_names_of_their_own(users: Users) -> None:
     assert await users.get(999) is None
     assert (await users.update(ann.id, {"role": "staff", "email": None})).role is Role.STAFF
     assert await users.by_email("ann@example.com") is None
-    with pytest.raises(UnknownPerson):
+    with pytest.raises(UnknownUser):
         await users.update(999, {"role": "staff"})
     assert await users.remove(ann.id)
     assert not await users.remove(ann.id)

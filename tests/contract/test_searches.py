@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from shoal.concurrency.fair_turns import asking_person
+from shoal.concurrency.fair_turns import asking_user
 from shoal.errors import TooManyCalls
 from shoal.storage.database import Database
 
@@ -20,12 +20,12 @@ def endless(connection: Connection) -> Any:
 
 
 async def test_f9_a_flood_of_searches_by_one_holds_up_nobody_and_ends_with_them(database: Database) -> None:
-    asking_person.set(1)
+    asking_user.set(1)
     flood = [asyncio.create_task(database.search(endless)) for _ in range(9)]
     await asyncio.sleep(0)
     with pytest.raises(TooManyCalls):
         await database.search(endless)
-    asking_person.set(2)
+    asking_user.set(2)
     async with asyncio.timeout(30):
         assert await database.search(lambda connection: connection.scalar(text("SELECT 7"))) == 7
         assert await database.read(lambda connection: connection.scalar(text("SELECT 8"))) == 8
@@ -34,6 +34,6 @@ async def test_f9_a_flood_of_searches_by_one_holds_up_nobody_and_ends_with_them(
     for task in flood:
         task.cancel()
     await asyncio.wait(flood)
-    asking_person.set(1)
+    asking_user.set(1)
     async with asyncio.timeout(30):  # what ran was ended, not left behind
         assert await database.search(lambda connection: connection.scalar(text("SELECT 9"))) == 9

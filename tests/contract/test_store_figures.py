@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from shoal.errors import StoreError
-from shoal.storage.database_stats import store_figures
+from shoal.storage.database_stats import database_stats
 from store_steps import Place
 
 
 async def test_a_store_tells_its_kind_version_schema_and_size(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     database = await place.open_again()
-    figures = await store_figures(database, place.data_dir)
+    figures = await database_stats(database, place.data_dir)
     assert figures.kind == ("postgresql" if place.url else "sqlite")
     assert figures.version
     assert figures.version[0].isdigit()
@@ -24,6 +24,6 @@ async def test_a_store_tells_its_kind_version_schema_and_size(place: Place, monk
         raise StoreError("no answer")
 
     monkeypatch.setattr(database, "read", broken)
-    unread = await store_figures(database, place.data_dir)
+    unread = await database_stats(database, place.data_dir)
     assert (unread.kind, unread.version, unread.schema, unread.size) == (figures.kind, None, None, None)
     assert unread.free

@@ -14,7 +14,7 @@ from endurance.ledger import CUT_OFF, KEEP_SECONDS, Ledger, OpenLine, OpenOrder
 from endurance.stored_rows import StoredRows
 from endurance.story import KEYWORD, Site
 from endurance.verdicts import Limits, Row, Stored, Watched, outcome_of, outcome_of_order
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 
 AT_ONCE: Final = 500
 """Lines of one look."""
@@ -160,8 +160,8 @@ def _is_final(line: OpenLine, outcome: str, stored: Stored, waited: float) -> bo
     message = stored.messages.get((line.question.account_id, line.question.message_id))
     if message is None or not message["verdict"] or waited < WAITS_SECONDS or outcome.startswith("!"):
         return False
-    verdict = Verdict(message["verdict"])
-    return verdict.is_final and verdict is not Verdict.ANSWERED
+    verdict = Decision(message["verdict"])
+    return verdict.is_final and verdict is not Decision.ANSWERED
 
 
 def _order_seems_over(order: OpenOrder, stored: Stored) -> bool:
@@ -183,7 +183,7 @@ def _order_outcome(order: OpenOrder, attempts: list[Row], stored: Stored) -> str
 
 def _intents_of(order: OpenOrder, stored: Stored) -> dict[str, Any]:
     key = (order.purchase.account_id, order.purchase.order_id)
-    return {act: stored.intents.get((*key, act), {}).get("state", "none") for act in ("paid_message", "confirm")}
+    return {act: stored.order_actions.get((*key, act), {}).get("state", "none") for act in ("paid_message", "confirm")}
 
 
 def _rows_of_line(line: OpenLine, stored: Stored) -> list[Row]:
@@ -193,5 +193,5 @@ def _rows_of_line(line: OpenLine, stored: Stored) -> list[Row]:
 
 def _rows_of_order(order: OpenOrder, stored: Stored) -> list[Row]:
     key = (order.purchase.account_id, order.purchase.order_id)
-    kept = [stored.intents.get((*key, act)) for act in ("paid_message", "confirm")]
+    kept = [stored.order_actions.get((*key, act)) for act in ("paid_message", "confirm")]
     return [row for row in (stored.orders.get(key), *kept) if row]

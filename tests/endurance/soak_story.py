@@ -21,7 +21,7 @@ from benchmarks.processes import ServerProcess
 from endurance.ledger import KEEP_SECONDS, Ledger
 from endurance.real_world import Figures, RealOwner
 from endurance.starved_machine import StarvedMachine
-from endurance.story import Act, Purchase, Question, Story
+from endurance.story import Action, Purchase, Question, Story
 
 ASKERS: Final = 12
 """How many buyers speak at the same time: one call to the site after another would not keep the pace."""
@@ -106,8 +106,8 @@ class SoakStory(Story):
         self._numbers = itertools.count(self.ledger.next_number)
         self.forget()
 
-    def _lives(self) -> list[tuple[Act, float]]:
-        lives: list[tuple[Act, float]] = [(self._a_question, self.question_seconds * ASKERS)] * ASKERS
+    def _lives(self) -> list[tuple[Action, float]]:
+        lives: list[tuple[Action, float]] = [(self._a_question, self.question_seconds * ASKERS)] * ASKERS
         lives.append((self._a_purchase, self.purchase_seconds or 30.0))
         if not self.calm:
             lives += [
@@ -118,7 +118,7 @@ class SoakStory(Story):
             ]
         return [(partial(self._whatever_happens, act), pace) for act, pace in lives]
 
-    async def _again_and_again(self, act: Act, pace: float) -> None:
+    async def _again_and_again(self, act: Action, pace: float) -> None:
         """As ``Story``, but what takes long takes nothing from the pace: up to ten times are made up for."""
         due = self.now()
         while True:
@@ -128,7 +128,7 @@ class SoakStory(Story):
                 return
             await act()
 
-    async def _whatever_happens(self, act: Act) -> None:
+    async def _whatever_happens(self, act: Action) -> None:
         """Let nothing end the run: a call that the machine was too slow for is counted, a wrong answer a complaint."""
         try:
             await act()
@@ -137,7 +137,7 @@ class SoakStory(Story):
         except AssertionError as error:
             self.ledger.complain(self.now(), f"nobody foresaw this answer: {str(error)[:500]}")
 
-    def _tell(self, what: str, *more: object) -> None:
+    def _publish(self, what: str, *more: object) -> None:
         if what == "question":
             return
         self.ledger.count("happened", what)
@@ -155,10 +155,10 @@ class SoakStory(Story):
         self.ledger.spoke(account_id, cid, at)
 
     async def _a_fault(self) -> None:
-        self._tell(f"accident: {await self.machine.strike(self.rng)}")
+        self._publish(f"accident: {await self.machine.strike(self.rng)}")
 
     async def _a_restart(self) -> None:
-        self._tell("restart")
+        self._publish("restart")
         await self.owner.restart()
 
     async def mend_what_is_parked(self) -> None:
@@ -182,7 +182,7 @@ class SoakStory(Story):
         """Take everything away that hinders, and let every shop come up; complains of those that do not."""
         self.machine.mend()
         await self.site.do("faults/clear")
-        self._tell("rest")
+        self._publish("rest")
         for account_id in self.shops:
             await self.owner.enable(account_id, True)
         with suppress(TimeoutError):

@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from endurance.story import Purchase, Question
 from endurance.verdicts import Row, Stored
-from shoal.storage.schema import OUTBOX_OPEN, intents, messages, orders, outbox
+from shoal.storage.schema import OUTBOX_OPEN, messages, order_actions, orders, outbox
 
 
 class StoredRows:
@@ -35,7 +35,7 @@ class StoredRows:
             return Stored.of_rows(
                 about,
                 sorted(_rows(connection, outbox, outbox.c.message_id, asked), key=lambda row: int(row["id"])),
-                _rows(connection, intents, intents.c.order_id, bought),
+                _rows(connection, order_actions, order_actions.c.order_id, bought),
                 _rows(connection, orders, orders.c.order_id, bought),
             )
 

@@ -30,7 +30,7 @@ _ACTS: Final[Mapping[str, int]] = {
 """What an owner does, and how often beside the others."""
 
 
-Act = Callable[[], Awaitable[None]]
+Action = Callable[[], Awaitable[None]]
 
 
 class Site(Protocol):
@@ -157,9 +157,9 @@ class Story:
             for task in running[-2:]:
                 task.cancel()
 
-    def _lives(self) -> list[tuple[Act, float]]:
+    def _lives(self) -> list[tuple[Action, float]]:
         """What happens again and again, and the mean time between."""
-        lives: list[tuple[Act, float]] = [
+        lives: list[tuple[Action, float]] = [
             (self._a_question, self.question_seconds),
             (self._a_purchase, self.purchase_seconds or self.question_seconds * 8),
         ]
@@ -171,14 +171,14 @@ class Story:
             ]
         return lives
 
-    async def _again_and_again(self, act: Act, pace: float) -> None:
+    async def _again_and_again(self, act: Action, pace: float) -> None:
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), self.rng.expovariate(1 / pace))
                 return
             await act()
 
-    def _tell(self, what: str, *more: object) -> None:
+    def _publish(self, what: str, *more: object) -> None:
         self.happened[what] += 1
         self.log.append(" ".join([f"{self.now():10.3f}", what, *(str(part) for part in more)]))
 
@@ -207,10 +207,10 @@ class Story:
         )
         question = Question(token, account_id, unb, buyer, said["message_id"], said["cid"], said["at"], kind)
         self._asked(question)
-        self._tell("question", account_id, buyer, token, kind)
+        self._publish("question", account_id, buyer, token, kind)
         if self.rng.random() < 0.04 and kind == "wanted":
             await self.site.do("say", account=unb, buyer=buyer, text=text, message_id=said["message_id"])
-            self._tell("the same message again", token)
+            self._publish("the same message again", token)
         return question
 
     def _asked(self, question: Question) -> None:
@@ -229,14 +229,14 @@ class Story:
         if self.rng.random() < 0.2:
             await asyncio.sleep(self.rng.uniform(0, 30))
             await self.site.do("pay", account=unb, buyer=buyer, order_id=order_id, card="paid")
-            self._tell("the same card again", order_id)
+            self._publish("the same card again", order_id)
 
     async def buy(self, account_id: str, unb: str, buyer: str, *, as_update: bool = False) -> str:
         """Let a buyer pay for something; returns the order's id."""
         paid = await self.site.do("pay", account=unb, buyer=buyer, as_update=as_update)
         order_id: str = paid["order_id"]
         self._bought(Purchase(account_id, unb, buyer, order_id))
-        self._tell("purchase", account_id, buyer, order_id)
+        self._publish("purchase", account_id, buyer, order_id)
         return order_id
 
     async def _noise(self) -> None:
@@ -246,7 +246,7 @@ class Story:
         shape = self.rng.choice(
             ["typing", "read_receipt", "new_message", "session_arouse", "resync", "order_mark", "typed", "raw"]
         )
-        self._tell(f"push {shape}", account_id)
+        self._publish(f"push {shape}", account_id)
         if shape == "typed":
             said = await self.site.do("seller_say", account=unb, buyer=buyer, text=f"我来了 {next(self._numbers)}")
             self._spoke(account_id, said["cid"], said["at"] / 1000)
@@ -261,7 +261,7 @@ class Story:
     async def _an_act_of_the_owner(self) -> None:
         account_id, unb = self._some_shop()
         act = self.rng.choices(list(self.acts), list(self.acts.values()))[0]
-        self._tell(act, account_id)
+        self._publish(act, account_id)
         match act:
             case "off and on":
                 await self.owner.enable(account_id, False)
@@ -296,12 +296,12 @@ class Story:
     async def _act_for(self, account_id: str, unb: str) -> None:
         """What the owner of a parked shop does: he passes the site's check and resumes, or he logs in anew."""
         if self.rng.random() < 0.5:
-            self._tell("parked: checked and resumed", account_id)
+            self._publish("parked: checked and resumed", account_id)
             for kind in ("risk_control", "kickout"):
                 await self.site.do("faults/clear", account=unb, kind=kind)
             await self.owner.resume(account_id)
         else:
-            self._tell("parked: new login", account_id)
+            self._publish("parked: new login", account_id)
             await self._log_in_anew(account_id, unb)
 
     async def _watch(self) -> None:
@@ -319,11 +319,11 @@ class Story:
 
     async def _a_fault(self) -> None:
         if self.rng.random() < 0.35:
-            self._tell(self.weather.strike(self.rng))
+            self._publish(self.weather.strike(self.rng))
             return
         unb = self.rng.choice([None, *self.shops.values(), *self.shops.values()])
         kind, options = some_fault(self.rng)
-        self._tell(kind, unb or "everybody", options)
+        self._publish(kind, unb or "everybody", options)
         if kind == "expire":
             for one in [unb] if unb else list(self.shops.values()):
                 await self.site.do("expire", account=one, **options)
@@ -356,7 +356,7 @@ class Story:
         """Take every fault away, let all connect, ask each shop once more, and wait until all is settled."""
         self.weather.mend()
         await self.site.do("faults/clear")
-        self._tell("rest")
+        self._publish("rest")
         for account_id in self.shops:
             await self.owner.enable(account_id, True)
         await self._until_all_run()

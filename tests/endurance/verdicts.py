@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from endurance.story import KEYWORD, PAUSE_MINUTES, Purchase, Question, Site, Story
 from shoal.config import Settings
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 
 Row = dict[str, Any]
 HEALTHY_SECONDS = 45.0
@@ -49,7 +49,7 @@ class Watched(Protocol):
         """Account, chat and moment of what the owner said."""
 
 
-_OWNERS_DOING = {Verdict.PAUSED, Verdict.HUMAN_ANSWERED}
+_OWNERS_DOING = {Decision.PAUSED, Decision.HUMAN_ANSWERED}
 
 
 @dataclass
@@ -121,18 +121,18 @@ class Stored:
 
     messages: dict[tuple[str, str], Row]
     sendings: list[Row]
-    intents: dict[tuple[str, str, str], Row]
+    order_actions: dict[tuple[str, str, str], Row]
     orders: dict[tuple[str, str], Row]
 
     @classmethod
     def of_rows(
-        cls, messages: Iterable[Row], sendings: Iterable[Row], intents: Iterable[Row], orders: Iterable[Row]
+        cls, messages: Iterable[Row], sendings: Iterable[Row], order_actions: Iterable[Row], orders: Iterable[Row]
     ) -> Stored:
         """Order them by their keys."""
         return cls(
             messages={(row["account_id"], row["message_id"]): row for row in messages},
             sendings=list(sendings),
-            intents={(row["account_id"], row["order_id"], row["action"]): row for row in intents},
+            order_actions={(row["account_id"], row["order_id"], row["action"]): row for row in order_actions},
             orders={(row["account_id"], row["order_id"]): row for row in orders},
         )
 
@@ -169,7 +169,7 @@ def outcome_of(story: Watched, question: Question, texts: list[str], stored: Sto
         (last in {"sent", "sending"}, f"!recorded as {last}, but never seen by the buyer"),
         (last in {"refused", "uncertain", "dropped"}, f"unanswered: {last}"),
         (message is None, "!lost: never stored"),
-        (message is not None and message["verdict"] == Verdict.ANSWERED, f"!called answered, but recorded as {last}"),
+        (message is not None and message["verdict"] == Decision.ANSWERED, f"!called answered, but recorded as {last}"),
         (
             message is not None
             and message["verdict"] in _OWNERS_DOING
@@ -233,7 +233,9 @@ def outcome_of_order(purchase: Purchase, seen: int, attempts: list[Row], stored:
     """What became of a paid order; what begins with ``!`` must not be. The first that holds."""
     done = [attempt["ret"] for attempt in attempts]
     key = (purchase.account_id, purchase.order_id)
-    message, confirm = (stored.intents.get((*key, act), {}).get("state", "none") for act in ("paid_message", "confirm"))
+    message, confirm = (
+        stored.order_actions.get((*key, act), {}).get("state", "none") for act in ("paid_message", "confirm")
+    )
     holds: list[tuple[bool, str]] = [
         (seen > 1, "!paid message sent twice"),
         (len(done) > 1, f"!confirmed more than once: {done}"),

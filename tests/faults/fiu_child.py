@@ -104,7 +104,7 @@ def _word(settlement: Settlement) -> str:
     return "refused" if isinstance(settlement, Refused) else "unknown"
 
 
-async def _tell(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str, Any]:
+async def _publish(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str, Any]:
     """Play the scenario once; with ``full``, one change more."""
     faults = Faults(fail_at, mode)
     gate = Gate(faults)
@@ -168,7 +168,7 @@ def _in_a_fork(place: Path, scenario: str, fail_at: int, mode: str) -> str:
 
 async def _left_open(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str, Any]:
     try:
-        return await _tell(place, scenario, fail_at, mode)
+        return await _publish(place, scenario, fail_at, mode)
     except (StoreError, TimeoutError, AssertionError) as error:
         return {"fail_at": fail_at, "mode": mode, "error": f"{type(error).__name__}: {error}"}
 

@@ -280,8 +280,8 @@ class Storm:
                 response = await self._http.get(f"/cookies/{account}")
                 if response.status_code == 200:
                     body = response.json()
-                    wishes = {name: value for name, value in body["desired"].items() if not name.endswith("_count")}
-                    self._book.reads.append((account, {**wishes, "generation": body["generation"], "rev": body["rev"]}))
+                    edits = {name: value for name, value in body["desired"].items() if not name.endswith("_count")}
+                    self._book.reads.append((account, {**edits, "generation": body["generation"], "rev": body["rev"]}))
                 await asyncio.sleep(0.01)
         except httpx.TransportError:
             return

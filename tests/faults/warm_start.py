@@ -70,7 +70,7 @@ class WarmStart:
         self._parent.stdin.write(json.dumps(order).encode() + b"\n")
         await self._parent.stdin.drain()
         process = WarmProcess(await self._number())
-        self._telling = asyncio.create_task(self._tell(process))
+        self._telling = asyncio.create_task(self._publish(process))
         return process
 
     async def _number(self) -> int:
@@ -78,7 +78,7 @@ class WarmStart:
         assert self._parent.stdout is not None
         return int(await self._parent.stdout.readline())
 
-    async def _tell(self, process: WarmProcess) -> None:
+    async def _publish(self, process: WarmProcess) -> None:
         process.ended.set_result(await self._number())
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ import aiohttp
 from shoal.xianyu import chat_history, frames, mtop_reply
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.packets import ChatMessage, UndecodableFrame, decode_entry, parse_json_object, read_event
-from shoal.xianyu.stop_switch import Halt
+from shoal.xianyu.stop_switch import StopSwitch
 
 ME: Final = "2200000000002"
 
@@ -42,7 +42,7 @@ def entry(data: bytes) -> int:
 
 def frame(data: bytes) -> int:
     """A whole text frame, through a real socket object, and every entry of it."""
-    socket = LiveSocket(cast("aiohttp.ClientWebSocketResponse", None), lambda: True, Halt())
+    socket = LiveSocket(cast("aiohttp.ClientWebSocketResponse", None), lambda: True, StopSwitch())
     socket._take(data)
     socket._take(data.decode("utf-8", "surrogateescape"))
     read = 0

@@ -9,9 +9,9 @@ import pytest
 
 from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
 from shoal.api.schemas.orders import OrderStatusShape
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.language.catalogue import ROOT, read_catalogue
-from shoal.orders.order_store import Act, IntentState, Why
+from shoal.orders.order_store import Action, ActionState, Why
 
 SOURCES = Path(__file__).parents[2] / "web" / "src"
 
@@ -34,7 +34,7 @@ def test_every_reason_has_words(language: str) -> None:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_kind_of_security_event_has_words(language: str) -> None:
-    assert {*SecurityEvent} - _names("settings/securityTexts", "kinds", language) == set()
+    assert {*AuditEvent} - _names("settings/securityTexts", "kinds", language) == set()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -46,7 +46,7 @@ def test_every_field_of_the_history_has_a_name(language: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_stage_and_outcome_of_an_order_has_words(language: str) -> None:
     assert {*OrderStatusShape} - _names("orders/texts", "states", language) == set()
-    assert {*IntentState} - _names("orders/texts", "actState", language) == set()
+    assert {*ActionState} - _names("orders/texts", "actState", language) == set()
     switched_off = {"auto_confirm_off", "free_shipping_off"}
     assert {*Why, *switched_off} - _names("orders/texts", "why", language) == set()
-    assert set(Act) == {"free_shipping", "paid_message", "confirm"}, "the console knows these steps, in this order"
+    assert set(Action) == {"free_shipping", "paid_message", "confirm"}, "the console knows these steps, in this order"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.rules.rule import VARIABLES, MatchMode
 from shoal.xianyu.trade_texts import SYSTEM_TEXTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replies.md").read_text(encoding="utf-8")
-HELD_BACK = set(Verdict) - {Verdict.PENDING, Verdict.ANSWERED, Verdict.ECHO, Verdict.HUMAN}
+HELD_BACK = set(Decision) - {Decision.PENDING, Decision.ANSWERED, Decision.ECHO, Decision.HUMAN}
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,11 @@ from fastapi.routing import APIRoute
 from shoal.api.http import body_limit
 from shoal.api.http.route_rules import Asks, routes_of, rule_of
 from shoal.api.schemas import requests as bodies
-from shoal.auth import api_tokens, passwords
+from shoal.auth import api_tokens, passwords, totp
 from shoal.auth import authorization as access
-from shoal.auth import totp as second_factor
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.login_throttle import Windows
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.users import Role
 from shoal.concurrency import fair_threads
 from shoal.config import Settings
@@ -27,7 +26,7 @@ from shoal.connection import qr_logins
 from shoal.messages import picture_formats
 from shoal.network import connections
 from shoal.rules import xlsx as sheets
-from shoal.rules import xlsx_processes as sheet_processes
+from shoal.rules import xlsx_processes
 from shoal.rules import xlsx_worker as sheet_worker
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
@@ -110,15 +109,15 @@ def _limits(windows: str) -> list[str]:
 def test_the_figures_of_the_page_are_those_of_the_program() -> None:
     page, settings = " ".join(_page().split()), Settings.model_fields
     windows, mib = Windows(), 1024 * 1024
-    letters = second_factor._GROUPS * second_factor._GROUP_CHARACTERS
+    letters = totp._GROUPS * totp._GROUP_CHARACTERS
     for sentence in (
         f"have {passwords.MIN_PASSWORD_CHARACTERS} to {passwords.MAX_PASSWORD_CHARACTERS} characters",
         f"the words {', '.join(f'`{word}`' for word in passwords._OURS)}",
         f"who finds {passwords.WAITING_LIMIT} waiting is asked to come again",
-        f"{second_factor.STEP_SECONDS} s, {['no step', 'one step'][second_factor.STEPS_ASIDE]} aside",
-        f"codes of {_bits(second_factor._ALPHABET, letters)} random bits",
+        f"{totp.STEP_SECONDS} s, {['no step', 'one step'][totp.STEPS_ASIDE]} aside",
+        f"codes of {_bits(totp._ALPHABET, letters)} random bits",
         "after {} failures of an address in a minute, {} in ten or {} in an hour".format(*_limits(windows.address)),
-        "after {} for a person in a minute, {} in ten or {} in an hour".format(*_limits(windows.person)),
+        "after {} for a person in a minute, {} in ten or {} in an hour".format(*_limits(windows.user)),
         "{}, {} in an hour and {} a day for codes".format(*_limits(windows.code)),
         f"Sessions** end after {settings['session_hours'].default:g} h at most",
         f"and {settings['session_idle_hours'].default:g} h without use",
@@ -128,7 +127,7 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"Excel tables of {sheets.MAX_UNPACKED_BYTES // mib} MiB unpacked in {sheets.MAX_PARTS} parts",
         f"{sheets.MAX_ROWS} rows, {sheets.MAX_COLUMNS} columns and {sheets.MAX_CELLS} cells",
         f"{fair_threads.WAITING_EACH} checks, {database.SEARCHES_WAITING_EACH} searches and",
-        f"and {sheet_processes.WAITING_EACH} files of a person may wait",
+        f"and {xlsx_processes.WAITING_EACH} files of a person may wait",
         f"ended after {sheet_worker.CPU_SECONDS} s of a processor",
         f"search is ended after {database.SEARCH_SECONDS:g} s",
         f"pictures of {picture_formats.MAX_SIDE_PIXELS} pixels a side",
@@ -178,12 +177,12 @@ def test_f15_every_route_that_asks_nothing_stands_on_the_page() -> None:
 
 
 def test_every_right_and_role_stands_on_the_page() -> None:
-    for word in (*(right.word for right in Right), *Role):
+    for word in (*(right.word for right in Permission), *Role):
         assert f"`{word}`" in _page(), word
 
 
 def test_every_event_of_the_security_log_stands_on_the_page() -> None:
-    assert {event.value for event in SecurityEvent if f"`{event}`" not in _page()} == set()
+    assert {event.value for event in AuditEvent if f"`{event}`" not in _page()} == set()
 
 
 def test_every_table_of_the_database_has_its_kind() -> None:
@@ -198,7 +197,7 @@ def test_every_address_that_is_configured_stands_on_the_page() -> None:
 ABOUT_THE_SERVER = re.compile(r"^\| ((?:`[A-Z]+ /(?:health|system)[^|]*)) \| ([^|]+) \|", re.MULTILINE)
 CALLERS = {
     Asks.NOTHING: "anybody",
-    Asks.RIGHT: "who is signed in, by a token too",
+    Asks.PERMISSION: "who is signed in, by a token too",
     Asks.ADMINISTRATOR: "administrators, by a sign-in",
 }
 

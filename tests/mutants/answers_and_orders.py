@@ -57,8 +57,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "the owner between two parts is spoken over",
         "messages/sender.py",
-        "verdict = await self._sendings.begin(sending, guard)",
-        "verdict = await self._sendings.begin(sending, lambda _: guard and None)",
+        "decision = await self._outbox.begin(sending, guard)",
+        "decision = await self._outbox.begin(sending, lambda _: guard and None)",
         f"{_BURSTS}test_f4_the_owner_who_speaks_between_two_parts_has_the_last_word",
     ),
     one(
@@ -106,8 +106,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a message is acknowledged before it is stored",
         "connection/xianyu_live.py",
-        "        heard = await incoming.store(events)\n        await socket.ack(push)\n",
-        "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
+        "        received = await incoming.store(events)\n        await socket.ack(push)\n",
+        "        await socket.ack(push)\n        received = await incoming.store(events)\n",
         "tests/connection/test_line.py::test_c18_a_message_is_acknowledged_only_once_it_is_stored",
     ),
     Noticed(

@@ -8,8 +8,8 @@ import sys
 from typing import Any, NoReturn
 
 from shoal.cli.app import main
-from shoal.messages.outbox import Sendings
-from shoal.messages.sender import Outbox
+from shoal.messages.outbox import Outbox
+from shoal.messages.sender import Sender
 
 
 def die() -> NoReturn:
@@ -39,10 +39,10 @@ def after(owner: Any, name: str) -> None:
 
 
 POINTS = {
-    "before_intent": lambda: before(Sendings, "queue"),
-    "after_intent": lambda: after(Sendings, "queue"),
-    "after_receipt": lambda: after(Outbox, "_hand_over"),
-    "between_parts": lambda: before(Sendings, "begin"),
+    "before_intent": lambda: before(Outbox, "queue"),
+    "after_intent": lambda: after(Outbox, "queue"),
+    "after_receipt": lambda: after(Sender, "_hand_over"),
+    "between_parts": lambda: before(Outbox, "begin"),
 }
 
 if __name__ == "__main__":

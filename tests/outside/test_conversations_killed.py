@@ -48,7 +48,7 @@ class Shop:
 
         async def is_so() -> bool:
             row = await self.message(message_id)
-            return row.get("verdict") == "answered" and [one["outcome"] for one in row["answers"]] == list(outcomes)
+            return row.get("decision") == "answered" and [one["outcome"] for one in row["answers"]] == list(outcomes)
 
         await soon(is_so, seconds=30)
         return await self.message(message_id)

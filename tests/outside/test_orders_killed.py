@@ -94,12 +94,12 @@ async def test_c8_a_kill_while_the_message_is_answered(server: ServerProcess, sa
     confirmed = await shop.calls("consign.dummy")
     if (await shop.order(order_id))["status"] != "shipped":
         assert confirmed == 0
-        told = {"act": "paid_message", "outcome": "done"}
+        told = {"action": "paid_message", "outcome": "done"}
         answer = await server.http.post(f"/cookies/shop/orders/{order_id}/settle", json=told)
         if answer.status_code != 200:  # the echo came meanwhile and settled it first
             assert answer.json()["code"] in {"act_done", "act_settled", "act_under_way", "order_settled"}
     order = await shop.becomes(order_id, status="shipped")
-    assert {row["act"]: row["state"] for row in order["acts"]} == {"paid_message": "done", "confirm": "done"}
+    assert {row["action"]: row["state"] for row in order["actions"]} == {"paid_message": "done", "confirm": "done"}
     assert (await shop.words(), await shop.calls("consign.dummy")) == (1, 1)
 
 
@@ -107,7 +107,7 @@ async def test_c8_a_kill_while_the_confirmation_is_answered(server: ServerProces
     shop = await Shop.open(server, sandbox)
     order_id = await shop.pay_and_kill("consign", "both")
     order = await shop.becomes(order_id, status="shipped")
-    assert {row["act"]: row["state"] for row in order["acts"]} == {"paid_message": "done", "confirm": "done"}
+    assert {row["action"]: row["state"] for row in order["actions"]} == {"paid_message": "done", "confirm": "done"}
     assert (await shop.words(), await shop.calls("consign.dummy")) == (1, 1)
 
 

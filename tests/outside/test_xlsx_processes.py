@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from shoal.errors import InvalidInput
-from shoal.rules.xlsx_processes import SheetProcesses
+from shoal.rules.xlsx_processes import XlsxProcesses
 from standins import until
 from table_files import a_bomb, a_table, read_beside, texts_of
 
@@ -35,7 +35,7 @@ async def test_f9_small_files_that_unpack_into_much_are_refused_or_ended_by_the_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SHOAL_SECRET_KEY", "never to be seen there")
-    processes = SheetProcesses(cpu_seconds=1)
+    processes = XlsxProcesses(cpu_seconds=1)
     try:
         strings, styles = a_bomb(strings=3_000_000), a_bomb(styles=8_000_000)
         assert len(strings) < 100_000
@@ -57,7 +57,7 @@ async def test_f9_small_files_that_unpack_into_much_are_refused_or_ended_by_the_
 
 
 async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_needs_it() -> None:
-    processes = SheetProcesses(idle_seconds=0.05)
+    processes = XlsxProcesses(idle_seconds=0.05)
     try:
         leaving = asyncio.create_task(read_beside(processes, a_bomb(styles=8_000_000)))
         await until(lambda: bool(children()))

@@ -9,7 +9,7 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.store import MemoryStore
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 from standins import ANN, cookie_of
 from state.model import Call
 from state.virtual_loop import VirtualLoop
@@ -37,7 +37,7 @@ def test_what_only_an_owner_can_mend_is_remembered_though_the_connection_was_tol
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            raise NeedsOwner("login_expired") from None
+            raise ActionRequired("login_expired") from None
 
     async def scenario() -> None:
         manager = CookieManager(MemoryStore(), connect, settings())

@@ -16,7 +16,7 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.seller_numbers import SellerNumbers
 from shoal.accounts.store import MemoryStore
 from shoal.concurrency.fair_limiter import evenly
-from shoal.errors import DuplicateUnb, NeedsOwner, OtherUnb, StoreError, TemporaryFailure, UnknownNumber
+from shoal.errors import ActionRequired, DuplicateUnb, OtherUnb, StoreError, TemporaryFailure, UnknownNumber
 from standins import ANN, QUICK, cookie_of, unb_of
 from state.test_task_side import on_virtual_time
 from state.world import settings
@@ -47,7 +47,7 @@ class Seller:
         try:
             await asyncio.sleep(self.seconds)
             if account.cookie not in self.true_cookies:
-                raise NeedsOwner("login_expired")
+                raise ActionRequired("login_expired")
             await link.hold_number()
             link.running()
             await asyncio.Event().wait()

@@ -19,7 +19,7 @@ from shoal.accounts.edits import all_rules
 from shoal.accounts.events import AccountChanged, Event, EventBus
 from shoal.accounts.journal import JournalEntry, fold, projection
 from shoal.config import Settings, load_settings
-from shoal.errors import NeedsOwner, ShoalError, StoreError, TemporaryFailure
+from shoal.errors import ActionRequired, ShoalError, StoreError, TemporaryFailure
 from standins import cookie_of
 from state.faulty_stores import FaultySqlite, FaultyStore
 from state.linearizability import Operation, linearization
@@ -95,7 +95,7 @@ class Site:
         self.links.append((name, account.run_key, link))
         try:
             await self._converse(account, link, self.climates[name])
-        except NeedsOwner:
+        except ActionRequired:
             self.refused.add((name, account.run_key))
             raise
         finally:
@@ -117,7 +117,7 @@ class Site:
     @staticmethod
     async def _live(link: Link, mode: str, broken: asyncio.Event) -> None:
         if mode == "owner":
-            raise NeedsOwner("risk_control", action_url="https://site.example/verify")
+            raise ActionRequired("risk_control", action_url="https://site.example/verify")
         if mode == "temporary":
             raise TemporaryFailure("come back later")
         if mode == "crash":
@@ -126,7 +126,7 @@ class Site:
             await broken.wait()
         if mode != "end":
             link.running()
-            link.heard(message=True)
+            link.received(message=True)
             await broken.wait()
             raise TemporaryFailure("the link was lost")
 

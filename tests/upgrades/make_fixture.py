@@ -20,7 +20,7 @@ from shoal.accounts.cookie_manager import Caller, CookieManager
 from shoal.auth.users import Role, Users
 from shoal.config import Settings
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.orders.order_store import OrderBook
+from shoal.orders.order_store import OrderStore
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
@@ -69,7 +69,7 @@ async def fill(place: Path) -> None:
                 based_on=shop.cookie_version,
             )
             await add_messages(MessageLog(database))
-            await add_orders(OrderBook(database))
+            await add_orders(OrderStore(database))
             await add_rights(database, manager, people)
         finally:
             await manager.close()
@@ -148,13 +148,13 @@ async def add_messages(log: MessageLog) -> None:
         await log.store_incoming("shop", [message])
 
 
-async def add_orders(book: OrderBook) -> None:
+async def add_orders(book: OrderStore) -> None:
     """One order that was paid, with its time line."""
     facts = {"item_id": "900001", "buyer_id": "200000001", "chat_id": "c1"}
     if hasattr(book, "hear"):
-        from shoal.orders.order_rows import News
+        from shoal.orders.order_rows import OrderUpdate
 
-        await book.hear("shop", News(order_id="o1", status="completed", source="card", **facts))
+        await book.receive("shop", OrderUpdate(order_id="o1", status="completed", source="card", **facts))
     else:
         await book.upsert("shop", "o1", status="completed", source="card", **facts)
 
@@ -164,15 +164,15 @@ async def add_rights(database: Database, manager: CookieManager, people: dict[st
     if not has("api_tokens"):
         return
     from shoal.auth.api_tokens import ApiTokens
-    from shoal.auth.authorization import Access
-    from shoal.auth.permission import Right
+    from shoal.auth.authorization import Authorization
+    from shoal.auth.permission import Permission
 
     tokens = ApiTokens(database)
-    token, _ = await tokens.make(people["mei"], "script", Right.OPERATE, days=3650)
+    token, _ = await tokens.make(people["mei"], "script", Permission.OPERATE, days=3650)
     await database.remember("fixture:api-token", token)
-    access = Access(database, manager.accounts, manager.events)
+    access = Authorization(database, manager.accounts, manager.events)
     await access.open()
-    await access.give(manager.account("shop"), people["lin"], Right.REPLY, given_by="user:mei")
+    await access.give(manager.account("shop"), people["lin"], Permission.REPLY, given_by="user:mei")
     await access.close()
 
 

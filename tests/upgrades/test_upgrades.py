@@ -17,7 +17,7 @@ from sqlalchemy import Connection, inspect
 from doors import client_of
 from shoal.accounts.journal import fold, projection
 from shoal.api.server import Server
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
@@ -94,9 +94,9 @@ async def holds_the_past(server: Server) -> None:
         ("c1", "200000001", "北方的狼", "900001", SAID_AT_MS + 1000),
     ]
     assert [(chat.last_text, chat.last_direction) for chat in chats] == [("多少钱", "in"), ("在的", "out")]
-    (order,) = await server.order_book.orders(["shop"])
+    (order,) = await server.order_store.orders(["shop"])
     assert (order.order_id, order.status, order.buyer_id, order.item_id) == ("o1", "completed", "200000001", "900001")
-    assert [event.status for event in await server.order_book.events("shop", "o1")] == ["completed"]
+    assert [event.status for event in await server.order_store.events("shop", "o1")] == ["completed"]
     folded = fold(await server.store.journal(), (await server.store.baselines()).values())
     assert folded == {name: projection(account) for name, account in server.manager.accounts.items()}
 
@@ -114,8 +114,8 @@ async def lets_people_in(server: Server, app: Any, name: str) -> None:
         async with client_of(app, token) as client:
             assert set((await client.get("/cookies")).json()) == {"shop", "quiet"}
     if name >= "0007":
-        people = server.access.staff_of(server.manager.account("shop"))
-        assert [(entry.user_id, entry.right) for entry in people] == [(3, Right.REPLY)]
+        people = server.authorization.staff_of(server.manager.account("shop"))
+        assert [(entry.user_id, entry.permission) for entry in people] == [(3, Permission.REPLY)]
 
 
 async def is_as_one_of_today(data_dir: Path, settings: Settings) -> None:

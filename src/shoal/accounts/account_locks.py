@@ -43,7 +43,7 @@ class _Turns:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LockFigures:
+class LockStats:
     """What the locks have been doing since start. Seconds are sums unless named otherwise."""
 
     held: int
@@ -188,12 +188,12 @@ class AccountLocks:
         turns = self._turns.get(account_id)
         return None if turns is None else turns.holder
 
-    def figures(self) -> LockFigures:
+    def figures(self) -> LockStats:
         """What to show of the locks now."""
         holders: list[Hold] = [turns.holder for turns in self._turns.values() if turns.holder is not None]
 
         oldest = min(holders, key=attrgetter("since"), default=None)
-        return LockFigures(
+        return LockStats(
             held=len(holders),
             waiting=sum(turns.users for turns in self._turns.values()) - len(holders),
             acquired_total=self._acquired,

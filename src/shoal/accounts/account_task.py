@@ -22,7 +22,7 @@ from shoal.accounts.backoff import Backoff, BackoffLimits
 from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
 from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
 from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
-from shoal.errors import ComeBackLater, NeedsOwner, NumberTaken, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, NumberTaken, ShoalError, TemporaryFailure
 
 log = structlog.get_logger("shoal.task")
 
@@ -66,8 +66,8 @@ def _storable(text: str, longest: int) -> str:
 class Connect(Protocol):
     """Runs one connection until it ends.
 
-    Raises ``NeedsOwner`` when only a person can go on, anything else when trying again may help. Returning is a clean
-    end, after which the account connects again.
+    Raises ``ActionRequired`` when the owner must act, anything else when another attempt may help. A return is a clean
+    end: the account connects again.
     """
 
     async def __call__(self, account: Account, link: Link) -> None:
@@ -75,7 +75,7 @@ class Connect(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSurroundings:
+class TaskDeps:
     """What every account's task shares with its siblings."""
 
     connect: Connect
@@ -114,7 +114,7 @@ class Link:
         if not self._closed:
             self._task.link_running(self)
 
-    def heard(self, *, message: bool = False) -> None:
+    def received(self, *, message: bool = False) -> None:
         """The site answered a heartbeat, or sent a message."""
         if not self._closed:
             self._task.link_heard(message=message)
@@ -146,11 +146,11 @@ class Link:
 class AccountTask:
     """One account's connection and everything known about it. Lives on one event loop."""
 
-    def __init__(self, account_id: str, around: TaskSurroundings, seen: Observation | None = None) -> None:
+    def __init__(self, account_id: str, deps: TaskDeps, seen: Observation | None = None) -> None:
         self.account_id = account_id
-        self._around = around
+        self._deps = deps
         self._loop = asyncio.get_running_loop()
-        self._backoff = Backoff(around.backoff, around.rng)
+        self._backoff = Backoff(deps.backoff, deps.rng)
         self._connection: asyncio.Task[None] | None = None
         self._link: Link | None = None
         self._running_for: RunKey | None = None
@@ -175,7 +175,7 @@ class AccountTask:
 
     def published(self) -> Account | None:
         """The wish, as committed."""
-        return self._around.published(self.account_id)
+        return self._deps.published(self.account_id)
 
     @property
     def alive(self) -> bool:
@@ -196,8 +196,8 @@ class AccountTask:
             and link is self._link
             and not self._stopping
             and account.run_key == self._running_for
-            and self._around.owns(self.account_id)
-            and not self._around.numbers.is_taken(account)
+            and self._deps.owns(self.account_id)
+            and not self._deps.numbers.is_taken(account)
         )
 
     def is_parked(self, account: Account) -> bool:
@@ -282,9 +282,9 @@ class AccountTask:
         """The state in which nothing shall run, or ``None`` when a connection is wanted."""
         if account is None or not account.enabled:
             return AccountState.STOPPED
-        if not self._around.owns(self.account_id):
+        if not self._deps.owns(self.account_id):
             return AccountState.ELSEWHERE
-        if self._around.numbers.is_taken(account):
+        if self._deps.numbers.is_taken(account):
             return AccountState.PARKED
         if self.is_parked(account):
             return AccountState.PARKED
@@ -295,7 +295,7 @@ class AccountTask:
         self._next_attempt_at = None
         reason = ""
         if state is AccountState.PARKED and account is not None:
-            taken = self._around.numbers.is_taken(account)
+            taken = self._deps.numbers.is_taken(account)
             reason = ParkReason.NUMBER_TAKEN if taken else self.observation.parked_reason
         detail = self.observation.detail if state is self.observation.state else ""
         self._transition(state, account, reason=reason, detail=detail)
@@ -313,7 +313,7 @@ class AccountTask:
         self._start(account)
 
     def _start(self, account: Account) -> None:
-        limiter = self._around.limiters.again if self._ran_before else self._around.limiters.first
+        limiter = self._deps.limiters.again if self._ran_before else self._deps.limiters.first
         if self.observation.parked_for is not None:
             self.observation = self.observation.evolve(
                 parked_for=None, parked_reason="", parked_since_ms=None, action_url=""
@@ -324,7 +324,7 @@ class AccountTask:
         if self._running_for is not None and self._running_for[::2] != account.run_key[::2]:
             self._failures_in_a_row = 0  # another cookie or proxy is another hope
         self._running_for, self._would_park_for = account.run_key, account.park_key
-        turn = self._around.numbers.turn(account)
+        turn = self._deps.numbers.turn(account)
         link = self._link = Link(self, turn)
         self._at_the_limiter = False
         self._connection = self._loop.create_task(
@@ -345,7 +345,7 @@ class AccountTask:
             await turn.take()
             if waits:
                 self._transition(AccountState.STARTING, self.published())
-            await self._around.connect(account, link)
+            await self._deps.connect(account, link)
         finally:
             link.close()
             turn.give_back()
@@ -367,14 +367,14 @@ class AccountTask:
             self._ran_before = True
             if self._kept_out:
                 self._kept_out = False
-                self._around.got_in(self.account_id)
+                self._deps.got_in(self.account_id)
             self._transition(AccountState.RUNNING, self.published(), connected_at_ms=now_ms())
 
     async def hold_number(self, link: Link) -> None:
         """Hold the seller's number for the account of that link."""
         account = self.published()
         if account is not None and link is self._link:
-            await self._around.numbers.hold(account)
+            await self._deps.numbers.hold(account)
 
     def link_heard(self, *, message: bool) -> None:
         """Remember when the site was last heard. No event: it would be one every few seconds per account."""
@@ -389,10 +389,10 @@ class AccountTask:
             self._connected_at is None
             and not is_of_the_site(error)
             and not isinstance(error, NumberTaken)
-            and (isinstance(error, NeedsOwner) or not stopped_by_us)
+            and (isinstance(error, ActionRequired) or not stopped_by_us)
         ):
             self._failures_in_a_row += 1
-        if isinstance(error, NeedsOwner):  # also while stopping: what only an owner can mend must not be tried again
+        if isinstance(error, ActionRequired):  # also while stopping: only the owner can end this, so no retry
             self._park(error)
         elif stopped_by_us or isinstance(error, NumberTaken):
             if error is not None and not isinstance(error, ShoalError):
@@ -405,7 +405,7 @@ class AccountTask:
         else:
             self._reconcile()
 
-    def _park(self, error: NeedsOwner) -> None:
+    def _park(self, error: ActionRequired) -> None:
         log.warning("account parked", account=self.account_id, reason=error.reason)
         self.observation = self.observation.evolve(
             parked_for=self._would_park_for,
@@ -420,7 +420,7 @@ class AccountTask:
         self._failed_for = self._running_for
         self._kept_out = self._connected_at is None and is_of_the_site(error)
         if self._kept_out:
-            self._around.kept_out(self.account_id)
+            self._deps.kept_out(self.account_id)
         self._next_attempt_at = self._loop.time() + wait
         known = isinstance(error, ShoalError)
         reason = error.code if isinstance(error, ShoalError) else ("connection_ended" if error is None else "crashed")
@@ -461,13 +461,13 @@ class AccountTask:
         )
         if changed:
             log.info("account state", account=self.account_id, state=state.value, reason=self.observation.reason)
-        self._around.report(self.account_id, self.observation, changed)
+        self._deps.report(self.account_id, self.observation, changed)
         self._notify()
 
     def _saw(self, account: Account | None) -> None:
         if account is not None and account.generation != self.observation.observed_generation:
             self.observation = self.observation.evolve(observed_generation=account.generation)
-            self._around.report(self.account_id, self.observation, False)
+            self._deps.report(self.account_id, self.observation, False)
 
     def _set_timer(self, seconds: float) -> None:
         self._cancel_timer()

@@ -19,7 +19,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_locks import AccountLocks, Hold
 from shoal.accounts.account_task import now_ms
 from shoal.accounts.drift import OUTSIDE, Difference, difference, differing, is_same, taken_over
-from shoal.accounts.edits import RuleWish, Wish
+from shoal.accounts.edits import Edit, RuleEdit
 from shoal.accounts.events import AccountChanged, EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import (
@@ -190,8 +190,8 @@ class ChangePath:
             raise
         return self._done(change, entries)
 
-    async def change(self, account_id: str, operation: str, wish: Wish, caller: Caller) -> Done:
-        """Commit and publish what ``wish`` makes of the account."""
+    async def change(self, account_id: str, operation: str, edit: Edit, caller: Caller) -> Done:
+        """Commit and publish what ``edit`` makes of the account."""
         op = caller.op()
         for attempt in range(STALE_RETRIES):
             hold = await self._locks.acquire(account_id, operation)
@@ -199,7 +199,7 @@ class ChangePath:
                 before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
                 if before is None:
                     old = self._matching(account_id, caller)
-                    change = _built(old, await wished(wish, old), op)
+                    change = _built(old, await apply_edit(edit, old), op)
             except BaseException:
                 hold.release()
                 raise
@@ -237,22 +237,22 @@ class ChangePath:
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
 
     async def change_all(
-        self, wishes: Mapping[str, Wish], operation: str, caller: Caller, *, wait_seconds: float
+        self, edits: Mapping[str, Edit], operation: str, caller: Caller, *, wait_seconds: float
     ) -> dict[str, Done]:
         """Change many accounts, all or none. Locks are taken in sorted order under one wait limit."""
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + wait_seconds
         holds: list[Hold] = []
-        ops = {account_id: caller.op(f":{account_id}") for account_id in wishes}
+        ops = {account_id: caller.op(f":{account_id}") for account_id in edits}
         try:
-            for account_id in sorted(wishes):
+            for account_id in sorted(edits):
                 remaining = max(0.0, ends_at - loop.time())
                 hold = await self._locks.acquire(account_id, operation, wait_seconds=remaining)
                 holds.append(hold)
             before = await self._all_done_before(ops, caller)
             changes = [
-                _built(old := self._owned(account_id, caller), wish(old), ops[account_id])
-                for account_id, wish in wishes.items()
+                _built(old := self._owned(account_id, caller), edit(old), ops[account_id])
+                for account_id, edit in edits.items()
                 if account_id not in before
             ]
         except BaseException:
@@ -496,7 +496,7 @@ class ChangePath:
                 glimpse = await self._store.glimpse(account_id, after_rev=told)
                 found = None if is_same(old, glimpse.account) else difference(account_id, old, glimpse)
                 if found is not None and take_over and not found.outside:
-                    self._catch_up(account_id, glimpse)
+                    self._history_sync(account_id, glimpse)
                 change = taken_over(old, glimpse, _outside_op()) if found and found.outside else None
             except BaseException:
                 hold.release()
@@ -514,7 +514,7 @@ class ChangePath:
             return found
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
 
-    def _catch_up(self, account_id: str, glimpse: Glimpse) -> None:
+    def _history_sync(self, account_id: str, glimpse: Glimpse) -> None:
         """Publish what another server wrote, with the events that were missed."""
         self._put(account_id, glimpse.account)
         for entry in glimpse.entries:
@@ -533,11 +533,11 @@ def _outside_op() -> Op:
     return Op(op_id=uuid.uuid4().hex, actor=OUTSIDE, at_ms=now_ms())
 
 
-async def wished(wish: Wish, account: Account) -> Account:
+async def apply_edit(edit: Edit, account: Account) -> Account:
     """What the wish makes of the account. Many rules are compiled on another thread, while the loop goes on."""
-    if isinstance(wish, RuleWish) and wish.takes_long(account):
-        return await beside(wish, account)
-    return wish(account)
+    if isinstance(edit, RuleEdit) and edit.takes_long(account):
+        return await beside(edit, account)
+    return edit(account)
 
 
 def _built(old: Account, new: Account, op: Op) -> Change:

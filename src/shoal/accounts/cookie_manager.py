@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeVar
 
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.accounts.account import Account, Observation, check_account_id
 from shoal.accounts.account_locks import AccountLocks
 from shoal.accounts.account_task import AccountTask, Connect, now_ms
 from shoal.accounts.backoff import BackoffLimits
-from shoal.accounts.change_path import Caller, ChangePath, Done, wished
+from shoal.accounts.change_path import Caller, ChangePath, Done, apply_edit
 from shoal.accounts.drift import Difference
-from shoal.accounts.edits import Wish
+from shoal.accounts.edits import Edit
 from shoal.accounts.events import EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.ownership import Ownership
@@ -244,7 +244,7 @@ class CookieManager:
         fresh = Account(
             id=account_id, owner_id=owner_id, unb=checked.unb, cookie=checked.header, created_at_ms=now_ms()
         )
-        account = wishes.settings({"remark": remark, "proxy": proxy})(fresh)
+        account = edits.settings({"remark": remark, "proxy": proxy})(fresh)
         created = await self._path.create(account, caller)
         return await self._answer(created, caller, wait=self._settings.start_wait_seconds)
 
@@ -254,10 +254,10 @@ class CookieManager:
         A running account reconnects once; a parked one tries again. Raises ``OtherUnb`` when the new cookie belongs
         to another platform user.
         """
-        wish = wishes.cookie(require_cookie(cookie))
+        edit = edits.cookie(require_cookie(cookie))
         if proxy is not None:
-            wish = wishes.both(wish, wishes.settings({"proxy": proxy}))
-        return await self._change(account_id, "update_cookie", wish, caller, wait=self._settings.start_wait_seconds)
+            edit = edits.both(edit, edits.settings({"proxy": proxy}))
+        return await self._change(account_id, "update_cookie", edit, caller, wait=self._settings.start_wait_seconds)
 
     async def update_cookie_status(self, account_id: str, enabled: bool, *, caller: Caller) -> Outcome:
         """Switch the account on or off, as a person asks.
@@ -267,35 +267,35 @@ class CookieManager:
         """
         wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
         return await self._change(
-            account_id, "update_cookie_status", self._switch(enabled, by_person=True), caller, wait=wait, revive=enabled
+            account_id, "update_cookie_status", self._switch(enabled, by_user=True), caller, wait=wait, revive=enabled
         )
 
     async def update_auto_confirm_setting(self, account_id: str, auto_confirm: bool, *, caller: Caller) -> Outcome:
         """Switch automatic shipment confirmation. A running connection reads it at the moment it decides."""
-        return await self._change(account_id, "update_auto_confirm_setting", wishes.auto_confirm(auto_confirm), caller)
+        return await self._change(account_id, "update_auto_confirm_setting", edits.auto_confirm(auto_confirm), caller)
 
     async def update_keywords(self, account_id: str, kw_list: Sequence[tuple[str, str]], *, caller: Caller) -> Outcome:
         """Replace the general text rules; item-bound and image rules stay. Applies to the very next message."""
-        return await self._change(account_id, "update_keywords", wishes.general_keywords(kw_list), caller)
+        return await self._change(account_id, "update_keywords", edits.general_keywords(kw_list), caller)
 
     async def update_text_keywords(self, account_id: str, rows: Sequence[KeywordRow], *, caller: Caller) -> Outcome:
         """Replace every text rule, general and item-bound; image rules stay."""
-        return await self._change(account_id, "update_keywords", wishes.text_keywords(rows), caller)
+        return await self._change(account_id, "update_keywords", edits.text_keywords(rows), caller)
 
     async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
         """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
-        return await self._change(account_id, "remove_keyword", wishes.no_keyword(which), caller)
+        return await self._change(account_id, "remove_keyword", edits.no_keyword(which), caller)
 
-    async def update_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
+    async def update_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
         """Edit the rules by a wish of ``wishes.rules``. Applies to the very next message."""
-        return await self._change(account_id, "update_keywords", wish, caller)
+        return await self._change(account_id, "update_keywords", edit, caller)
 
-    async def preview_rules(self, account_id: str, wish: Wish, *, caller: Caller) -> Account:
+    async def preview_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Account:
         """What the account would be after that wish. Raises what the change would, but for what others do meanwhile."""
         account = self.account(account_id)
         if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
-        return await wished(wish, account)
+        return await apply_edit(edit, account)
 
     async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
         """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field.
@@ -303,28 +303,28 @@ class CookieManager:
         A running account that gets another proxy reconnects through it; a parked one stays parked.
         """
         wait = self._settings.start_wait_seconds if "proxy" in values else 0.0
-        return await self._change(account_id, "update_settings", wishes.settings(values), caller, wait=wait)
+        return await self._change(account_id, "update_settings", edits.settings(values), caller, wait=wait)
 
     async def update_item(
         self, account_id: str, item_id: str, values: Mapping[str, Any] | None, *, caller: Caller
     ) -> Outcome:
         """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
-        return await self._change(account_id, "update_item", wishes.item(item_id, values), caller)
+        return await self._change(account_id, "update_item", edits.item(item_id, values), caller)
 
-    async def update_items(self, account_id: str, wish: Wish, *, caller: Caller) -> Outcome:
-        """Edit what is set for items by a wish of ``wishes``."""
-        return await self._change(account_id, "update_item", wish, caller)
+    async def update_items(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
+        """Edit what is set for items by a wish of ``edits``."""
+        return await self._change(account_id, "update_item", edit, caller)
 
     async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
         """Try again after the owner acted: un-parks and reconnects."""
-        return await self._change(account_id, "resume", wishes.resume, caller, wait=self._settings.start_wait_seconds)
+        return await self._change(account_id, "resume", edits.resume, caller, wait=self._settings.start_wait_seconds)
 
     async def undo(self, entry: JournalEntry, *, caller: Caller) -> Outcome:
         """Put back what a journal entry changed, as a new change. Raises what ``shoal.accounts.undo.undo`` says."""
-        wish = undo(entry)
+        edit = undo(entry)
         enabled = entry.changes.get("enabled", [None])[0]
         waits = {True: self._settings.start_wait_seconds, False: self._settings.stop_wait_seconds}
-        return await self._change(entry.account_id, "undo", wish, caller, wait=waits.get(enabled, 0.0))
+        return await self._change(entry.account_id, "undo", edit, caller, wait=waits.get(enabled, 0.0))
 
     async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
         """Delete the account: invisible at once, then its task is stopped, then its rows are purged.
@@ -410,10 +410,10 @@ class CookieManager:
     async def _batch_each(self, account_id: str, enabled: bool, caller: Caller, room: asyncio.Semaphore) -> BatchResult:
         op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
         one = replace(caller, op_id=op_id, if_match=None)
-        wish = self._switch(enabled, by_person=False)
+        edit = self._switch(enabled, by_user=False)
         try:
             async with room:
-                done = await self._path.change(account_id, "batch_update_cookie_status", wish, one)
+                done = await self._path.change(account_id, "batch_update_cookie_status", edit, one)
         except ShoalError as error:
             return BatchResult(account_id=account_id, outcome="failed", error=error)
         if enabled and not done.changed:
@@ -422,7 +422,7 @@ class CookieManager:
 
     async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
         changed = await self._path.change_all(
-            {account_id: self._switch(enabled, by_person=False) for account_id, enabled in updates.items()},
+            {account_id: self._switch(enabled, by_user=False) for account_id, enabled in updates.items()},
             "batch_update_cookie_status",
             caller,
             wait_seconds=self._settings.lock_wait_seconds,
@@ -434,26 +434,26 @@ class CookieManager:
         outcomes = await asyncio.gather(*(self._answer(done, caller, wait=wait) for done in changed.values()))
         return [_batch_result(outcome) for outcome in outcomes]
 
-    def _switch(self, enabled: bool, *, by_person: bool) -> Wish:
-        def wish(account: Account) -> Account:
+    def _switch(self, enabled: bool, *, by_user: bool) -> Edit:
+        def edit(account: Account) -> Account:
             if account.enabled == enabled:
                 return account
-            again = enabled and by_person and self._task_manager.task(account.id).is_parked(account)
+            again = enabled and by_user and self._task_manager.task(account.id).is_parked(account)
             return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again))
 
-        return wish
+        return edit
 
     async def _change(
         self,
         account_id: str,
         operation: str,
-        wish: Wish,
+        edit: Edit,
         caller: Caller,
         *,
         wait: float = 0.0,
         revive: bool = False,
     ) -> Outcome:
-        done = await self._path.change(account_id, operation, wish, caller)
+        done = await self._path.change(account_id, operation, edit, caller)
         if revive and not done.changed:
             self._revive(account_id)
         return await self._answer(done, caller, wait=wait)

@@ -56,7 +56,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReplyFigures:
+class ReplyStats:
     """Counts of one account.
 
     ``paused_buyers`` are the names (else the chats) of some of the ``paused_chats``, the last of which is silent until
@@ -94,7 +94,7 @@ class Facts:
     """The operation that has had the account's turn for ``busy_seconds``, if any."""
     busy_seconds: float = 0.0
     token_expires_at_ms: int | None = None
-    figures: ReplyFigures = field(default_factory=ReplyFigures)
+    figures: ReplyStats = field(default_factory=ReplyStats)
     orders_in_need: int = 0
     """Orders that are not served before their owner does something."""
     buyer_replies_per_hour: int = 0

@@ -27,47 +27,47 @@ from shoal.rules.rule_edits import Values, Wanted, merged, replaced, with_change
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
 
-Wish = Callable[[Account], Account]
+Edit = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
 MANY_RULES = 300
 """So many rules take longer to check and compile than the event loop should stand still."""
 
 
 @dataclass(frozen=True, slots=True)
-class RuleWish:
+class RuleEdit:
     """A wish about rules, with how many rules its caller sent."""
 
-    wish: Wish
+    edit: Edit
     sent: int = 1
 
     def __call__(self, account: Account) -> Account:
         """What the wish makes of the account."""
-        return self.wish(account)
+        return self.edit(account)
 
     def takes_long(self, account: Account) -> bool:
         """Whether it is to be made off the event loop."""
         return len(account.keywords) + self.sent >= MANY_RULES
 
 
-def cookie(checked: CookieCheck) -> Wish:
+def cookie(checked: CookieCheck) -> Edit:
     """Replace the cookie by another one of the same seller. Raises ``OtherUnb`` for somebody else's."""
 
-    def wish(account: Account) -> Account:
+    def edit(account: Account) -> Account:
         if checked.unb != account.unb:
             raise OtherUnb("the cookie belongs to another seller", expected=account.unb, found=checked.unb)
         if checked.header == account.cookie:
             return account
         return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1)
 
-    return wish
+    return edit
 
 
-def both(first: Wish, second: Wish) -> Wish:
+def both(first: Edit, second: Edit) -> Edit:
     """Two wishes as one change."""
     return lambda account: second(first(account))
 
 
-def auto_confirm(value: bool) -> Wish:
+def auto_confirm(value: bool) -> Edit:
     """Switch automatic shipment confirmation."""
     return lambda account: _set(account, auto_confirm=value)
 
@@ -77,63 +77,63 @@ def resume(account: Account) -> Account:
     return account.evolve(restart_nonce=account.restart_nonce + 1)
 
 
-def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Wish:
+def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Edit:
     """Edit the rules. ``sent`` is how many of them the caller sent."""
-    return RuleWish(lambda account: _set(account, keywords=edit(account.keywords)), sent)
+    return RuleEdit(lambda account: _set(account, keywords=edit(account.keywords)), sent)
 
 
-def general_keywords(pairs: Sequence[tuple[str, str]]) -> Wish:
+def general_keywords(pairs: Sequence[tuple[str, str]]) -> Edit:
     """Replace the general text rules. Refuses bad input at once, before any lock is taken."""
     check_rows([KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs])
     return rules(lambda before: replace_general(before, pairs), sent=len(pairs))
 
 
-def text_keywords(rows: Sequence[KeywordRow]) -> Wish:
+def text_keywords(rows: Sequence[KeywordRow]) -> Edit:
     """Replace every text rule, general and item-bound. Refuses bad input at once."""
     check_rows(rows)
     return rules(lambda before: replace_text(before, rows), sent=len(rows))
 
 
-def image_keyword(keyword: str, item_id: str | None, picture: Part) -> Wish:
+def image_keyword(keyword: str, item_id: str | None, picture: Part) -> Edit:
     """Add a rule that answers a keyword with a picture. Refuses bad input at once."""
     with_image((), keyword, item_id, picture)
     return rules(lambda before: with_image(before, keyword, item_id, picture))
 
 
-def no_keyword(which: int | str) -> Wish:
+def no_keyword(which: int | str) -> Edit:
     """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
     if isinstance(which, int):
         return rules(lambda before: without_index(before, which))
     return rules(lambda before: without_rule(before, which))
 
 
-def new_rule(rule_id: str, values: Values) -> Wish:
+def new_rule(rule_id: str, values: Values) -> Edit:
     """Add a rule (see ``rule_edits``). Refuses bad input at once."""
     with_rule((), rule_id, values)
     return rules(lambda before: with_rule(before, rule_id, values))
 
 
-def changed_rule(rule_id: str, values: Values) -> Wish:
+def changed_rule(rule_id: str, values: Values) -> Edit:
     """Change some fields of a rule."""
     return rules(lambda before: with_changed_rule(before, rule_id, values))
 
 
-def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Wish:
+def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Edit:
     """Ask the rules in that order, some of them with another priority."""
     return rules(lambda before: with_order(before, ids, priorities))
 
 
-def all_rules(wanted: Sequence[Wanted]) -> Wish:
+def all_rules(wanted: Sequence[Wanted]) -> Edit:
     """Replace every rule by these."""
     return rules(lambda before: replaced(before, wanted), sent=len(wanted))
 
 
-def more_rules(wanted: Sequence[Wanted]) -> Wish:
+def more_rules(wanted: Sequence[Wanted]) -> Edit:
     """Add these rules, and edit those that are there already; the others stay."""
     return rules(lambda before: merged(before, wanted), sent=len(wanted))
 
 
-def settings(values: Mapping[str, Any]) -> Wish:
+def settings(values: Mapping[str, Any]) -> Edit:
     """Set some of the plain settings of ``SETTINGS``. Raises ``InvalidInput`` that names the field."""
     unknown = sorted(set(values) - set(SETTINGS))
     if unknown:
@@ -142,14 +142,14 @@ def settings(values: Mapping[str, Any]) -> Wish:
     return lambda account: _set(account, **checked)
 
 
-def item(item_id: str, values: Mapping[str, Any] | None) -> Wish:
+def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
     """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
     if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
         raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
     checks: dict[str, Callable[[Any, str], Any]] = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag}
     checked = None if values is None else {name: checks[name](value, name) for name, value in values.items()}
 
-    def wish(account: Account) -> Account:
+    def edit(account: Account) -> Account:
         others = tuple(entry for entry in account.items if entry.item_id != item_id)
         if checked is None:
             return _set(account, items=others)
@@ -162,30 +162,30 @@ def item(item_id: str, values: Mapping[str, Any] | None) -> Wish:
         )
         return _set(account, items=tuple(sorted((*others, merged), key=lambda entry: entry.item_id)))
 
-    return wish
+    return edit
 
 
-def no_item_reply(item_id: str) -> Wish:
+def no_item_reply(item_id: str) -> Edit:
     """Remove an item's reply; all else that is set for it stays. Raises ``InvalidInput`` when there is none."""
 
-    def wish(account: Account) -> Account:
+    def edit(account: Account) -> Account:
         found = account.item(item_id)
         if found is None or not found.reply:
             raise InvalidInput("that item has no reply", code="unknown_item_reply")
         return no_item_replies([item_id])(account)
 
-    return wish
+    return edit
 
 
-def no_item_replies(item_ids: Sequence[str]) -> Wish:
+def no_item_replies(item_ids: Sequence[str]) -> Edit:
     """Remove the replies of some items, where there are any; all else that is set for them stays."""
     chosen = frozenset(item_ids)
 
-    def wish(account: Account) -> Account:
+    def edit(account: Account) -> Account:
         muted = (replace(item, reply="") if item.item_id in chosen else item for item in account.items)
         return _set(account, items=tuple(item for item in muted if item != ItemSetting(item_id=item.item_id)))
 
-    return wish
+    return edit
 
 
 def _set(account: Account, **values: Any) -> Account:

@@ -41,7 +41,7 @@ class AccountStateChanged:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Talk:
+class MessageEvent:
     """Something was said, decided, sent or paused in a chat, or happened to an order.
 
     ``kind`` is ``message``, ``sending``, ``pause`` or ``order``.
@@ -65,15 +65,15 @@ class AccessChanged:
     user_id: int
 
 
-Tell = Callable[[Talk], None]
+Publish = Callable[[MessageEvent], None]
 """Takes what happened in a chat or to an order, and fills in whose it is."""
 
 
-def tell_nobody(_: Talk) -> None:
+def publish_nothing(_: MessageEvent) -> None:
     """For who listens to no chat."""
 
 
-Event = AccountChanged | AccountStateChanged | Talk | AccessChanged
+Event = AccountChanged | AccountStateChanged | MessageEvent | AccessChanged
 
 
 class Subscription:
@@ -121,11 +121,11 @@ class Subscription:
         return events
 
 
-def _key(event: AccountStateChanged | Talk | AccessChanged) -> tuple[str, str]:
+def _key(event: AccountStateChanged | MessageEvent | AccessChanged) -> tuple[str, str]:
     """What a later event replaces."""
     if isinstance(event, AccessChanged):
         return ("access", str(event.user_id))
-    if isinstance(event, Talk):
+    if isinstance(event, MessageEvent):
         return (event.kind, f"{event.account_id}/{event.key}")
     return ("state", event.account_id)
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import structlog
 
 from shoal.accounts.account import Account, Observation, StateMove
-from shoal.accounts.account_task import AccountTask, Connect, TaskSurroundings, now_ms
+from shoal.accounts.account_task import AccountTask, Connect, TaskDeps, now_ms
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged, EventBus
 from shoal.accounts.ownership import LocalOwnership, Ownership
@@ -61,7 +61,7 @@ class TaskManager:
         self._closed = False
         self._of_number = of_number
         self.numbers = SellerNumbers(store, self._number_changed)
-        self._around = TaskSurroundings(
+        self._deps = TaskDeps(
             connect=connect,
             published=published,
             owns=(ownership or LocalOwnership()).owns,
@@ -79,7 +79,7 @@ class TaskManager:
 
     def open(self, seen: Mapping[str, Observation]) -> None:
         """Remember what was observed before the restart, and begin to keep house."""
-        self._tasks.update({name: AccountTask(name, self._around, observed) for name, observed in seen.items()})
+        self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in seen.items()})
         self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
         self._house = [
             asyncio.create_task(self._keep_observations(), name="observations"),
@@ -134,7 +134,7 @@ class TaskManager:
         """The account's task, made at need."""
         task = self._tasks.get(account_id)
         if task is None:
-            task = self._tasks[account_id] = AccountTask(account_id, self._around)
+            task = self._tasks[account_id] = AccountTask(account_id, self._deps)
         return task
 
     def wake(self, account_id: str, *, skip_backoff: bool = False) -> None:

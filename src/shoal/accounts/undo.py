@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
-from shoal.accounts.edits import RuleWish, Wish
+from shoal.accounts.edits import Edit, RuleEdit
 from shoal.accounts.journal import Changes, JournalEntry
 from shoal.errors import Conflict, InvalidInput
 from shoal.rules.rule import MAX_RULES, Rule, in_order
@@ -44,7 +44,7 @@ def _is_of_an_earlier(entry: JournalEntry, account: Account) -> bool:
     return account.id != entry.account_id or account.created_at_ms > entry.at_ms
 
 
-def undo(entry: JournalEntry) -> Wish:
+def undo(entry: JournalEntry) -> Edit:
     """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could (``can_undo``).
 
     The wish raises ``Conflict`` (``undo_conflict``) that names what was changed since.
@@ -53,7 +53,7 @@ def undo(entry: JournalEntry) -> Wish:
     if not changes:
         raise InvalidInput("this change cannot be undone", code="not_undoable")
 
-    def wish(account: Account) -> Account:
+    def edit(account: Account) -> Account:
         if _is_of_an_earlier(entry, account):
             raise InvalidInput("this change is of an earlier account with that id", code="not_undoable")
         conflicts: list[str] = []
@@ -70,7 +70,7 @@ def undo(entry: JournalEntry) -> Wish:
             return account
         return account.evolve(**values)
 
-    return RuleWish(wish, _count(changes["keywords"])) if "keywords" in changes else wish
+    return RuleEdit(edit, _count(changes["keywords"])) if "keywords" in changes else edit
 
 
 def _count(delta: Mapping[str, Any]) -> int:

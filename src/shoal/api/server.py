@@ -11,31 +11,31 @@ from shoal.accounts.reload import Reload
 from shoal.accounts.store import AccountStore
 from shoal.api.live_streams import LiveStreams
 from shoal.auth.api_tokens import ApiTokens
-from shoal.auth.audit_log import SecurityLog
-from shoal.auth.authorization import Access
+from shoal.auth.audit_log import AuditLog
+from shoal.auth.authorization import Authorization
 from shoal.auth.invitations import Invitations
-from shoal.auth.login import SignIns
-from shoal.auth.rate_limits import CallRates
+from shoal.auth.login import Login
+from shoal.auth.rate_limits import RateLimits
 from shoal.auth.sessions import Sessions
-from shoal.auth.totp import SecondFactor
-from shoal.auth.user_removal import Departures
+from shoal.auth.totp import Totp
+from shoal.auth.user_removal import UserRemoval
 from shoal.auth.users import Users
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
 from shoal.messages.chats import Chats
-from shoal.messages.live_connections import Switchboard
+from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
-from shoal.messages.takeovers import ChatPauses
+from shoal.messages.takeovers import Takeovers
 from shoal.network.outbound import Outbound
-from shoal.orders.order_store import OrderBook
-from shoal.rules.xlsx_processes import SheetProcesses
+from shoal.orders.order_store import OrderStore
+from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.database_probe import DatabaseProbe
-from shoal.storage.database_stats import StoreFigures
-from shoal.storage.idempotency_keys import Answers
+from shoal.storage.database_stats import DatabaseStats
+from shoal.storage.idempotency_keys import IdempotencyKeys
 from shoal.storage.key_rotation import KeyRotation
 
 
@@ -46,31 +46,31 @@ class Server:
     settings: Settings
     database: Database
     database_probe: DatabaseProbe
-    store_figures: SingleFlight[StoreFigures]
+    database_stats: SingleFlight[DatabaseStats]
     store: AccountStore
     manager: CookieManager
     account_counter: AccountCounter
     reload: Reload
     users: Users
-    security_log: SecurityLog
+    audit_log: AuditLog
     sessions: Sessions
     invitations: Invitations
     api_tokens: ApiTokens
-    access: Access
-    second_factor: SecondFactor
-    sign_ins: SignIns
-    call_rates: CallRates
+    authorization: Authorization
+    totp: Totp
+    login: Login
+    rate_limits: RateLimits
     live_streams: LiveStreams
-    departures: Departures
+    user_removal: UserRemoval
     message_log: MessageLog
-    pauses: ChatPauses
+    takeovers: Takeovers
     chats: Chats
-    switchboard: Switchboard
-    order_book: OrderBook
+    live_connections: LiveConnections
+    order_store: OrderStore
     credentials: Credentials
-    answers: Answers
+    idempotency_keys: IdempotencyKeys
     pictures: Pictures
-    sheets: SheetProcesses
+    xlsx: XlsxProcesses
     qr_logins: QrLogins
     key_rotation: KeyRotation
     outbound: Outbound

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
-from shoal.auth.audit_log import Note, SecurityEvent, add_note
+from shoal.auth.audit_log import AuditEntry, AuditEvent, add_entry
 from shoal.auth.passwords import Passwords, made_up_password
 from shoal.auth.totp import forget_factor
 from shoal.auth.users import replace_password
@@ -39,7 +39,7 @@ async def reset_password(settings: Settings, username: str) -> str:
     def job(connection: Connection) -> None:
         user_id = _find(connection, username)
         replace_password(connection, user_id, hashed, now_ms=now_ms())
-        _note(connection, SecurityEvent.PASSWORD_CHANGED, user_id)
+        _note(connection, AuditEvent.PASSWORD_CHANGED, user_id)
 
     _database(settings).write_beside(job)
     return password
@@ -53,7 +53,7 @@ def reset_totp(settings: Settings, username: str) -> bool:
         was_on = forget_factor(connection, user_id)
         connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
         if was_on:
-            _note(connection, SecurityEvent.TOTP_OFF, user_id)
+            _note(connection, AuditEvent.TOTP_OFF, user_id)
         return was_on
 
     return _database(settings).write_beside(job)
@@ -72,11 +72,11 @@ def _find(connection: Connection, username: str) -> int:
     return int(user_id)
 
 
-def _note(connection: Connection, kind: SecurityEvent, user_id: int) -> None:
+def _note(connection: Connection, kind: AuditEvent, user_id: int) -> None:
     now = now_ms()
-    add_note(
+    add_entry(
         connection,
-        Note(
+        AuditEntry(
             kind=kind.value, actor=ACTOR, user_id=user_id, origin=ORIGIN, outcome="ok", account_id=None, facts={},
             at_ms=now, last_at_ms=now,
         ),

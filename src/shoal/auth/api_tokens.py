@@ -12,9 +12,9 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.sessions import token_hash
-from shoal.auth.user_replica import PeopleStore
+from shoal.auth.user_replica import UserStore
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError
@@ -40,7 +40,7 @@ class ApiToken:
     id: int
     user_id: int
     name: str
-    scope: Right
+    scope: Permission
     only_accounts: frozenset[str] | None
     """The ids of the shops that it is limited to; ``None``: to none."""
     created_at_ms: int
@@ -55,7 +55,7 @@ class ApiToken:
 class ApiTokens:
     """Makes, finds and revokes tokens."""
 
-    def __init__(self, database: PeopleStore, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: UserStore, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
         self._used: dict[str, int] = {}
@@ -66,7 +66,7 @@ class ApiTokens:
         await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def make(
-        self, user_id: int, name: str, scope: Right, *, days: int, only_accounts: Sequence[str] | None = None
+        self, user_id: int, name: str, scope: Permission, *, days: int, only_accounts: Sequence[str] | None = None
     ) -> tuple[str, ApiToken]:
         """A new token and what it may do; the token is stored nowhere. Raises ``Conflict`` (``too_many_tokens``)."""
         token = PREFIX + secrets.token_urlsafe(32)
@@ -154,7 +154,7 @@ def _token(row: RowMapping | dict[str, Any]) -> ApiToken:
     only = row["only_accounts"]
     values = {name: row[name] for name in ("id", "user_id", "name", "created_at_ms", "expires_at_ms", "last_used_ms")}
     return ApiToken(
-        scope=Right.of(str(row["scope"])),
+        scope=Permission.of(str(row["scope"])),
         only_accounts=None if only is None else frozenset(msgspec.json.decode(str(only), type=list[str])),
         **values,
     )

@@ -25,7 +25,7 @@ from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.logs.redaction import redact_fields
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, security_notes, users
+from shoal.storage.schema import audit_entries, insert_or, users
 
 log = structlog.get_logger("shoal.security")
 
@@ -49,7 +49,7 @@ REPEATS_SECONDS = 5.0
 READ_WAIT_SECONDS = 1.0
 
 
-class SecurityEvent(StrEnum):
+class AuditEvent(StrEnum):
     """What happened."""
 
     SIGN_IN = "sign_in"
@@ -68,11 +68,11 @@ class SecurityEvent(StrEnum):
     PERSON_REMOVED = "person_removed"
     TOKEN_MADE = "token_made"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
-    RIGHT_GIVEN = "right_given"
-    RIGHT_TAKEN = "right_taken"
+    PERMISSION_GIVEN = "right_given"
+    PERMISSION_TAKEN = "right_taken"
     NUMBER_FREED = "number_freed"
     """A seller's number was taken from the shop that held it."""
-    REFUSED_RIGHT = "refused_right"
+    REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
     """A token, or the key of an old script, opens nothing."""
     REFUSED_ORIGIN = "refused_origin"
@@ -87,7 +87,7 @@ class SecurityEvent(StrEnum):
 
 
 @dataclass(kw_only=True, slots=True)
-class Note:
+class AuditEntry:
     """What happened once or, when it was the same again within a short time, ``times`` times.
 
     ``user_id``: whom it concerns. ``origin``: by what and from which address, as in the history. ``outcome``: ``ok``,
@@ -108,11 +108,11 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeptNote:
+class StoredEntry:
     """A row of the log. ``username``: the present name of whom it concerns, if that person is still here."""
 
     id: int
-    note: Note
+    entry: AuditEntry
     username: str | None
 
 
@@ -132,13 +132,13 @@ class Sought:
     """Which notes are asked for. ``since_ms`` is the first moment that counts, ``until_ms`` the first that does not."""
 
     kind: str | None = None
-    person: str | None = None
+    user: str | None = None
     outcome: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
 
 
-class SecurityLog:
+class AuditLog:
     """Takes notes at any time and writes them when the database takes them. Owns one task, ``start`` to ``close``."""
 
     def __init__(
@@ -147,8 +147,8 @@ class SecurityLog:
         self._database = database
         self._now_ms = now_ms
         self._repeats_seconds = repeats_seconds
-        self._open: OrderedDict[tuple[Any, ...], Note] = OrderedDict()
-        self._unwritten: OrderedDict[str, Note] = OrderedDict()
+        self._open: OrderedDict[tuple[Any, ...], AuditEntry] = OrderedDict()
+        self._unwritten: OrderedDict[str, AuditEntry] = OrderedDict()
         self._refusals_left = float(REFUSALS_AT_ONCE)
         self._refused_at_ms = 0
         self._news = asyncio.Event()
@@ -168,9 +168,9 @@ class SecurityLog:
             self._task = None
         await self._write()
 
-    async def note(
+    async def record(
         self,
-        kind: SecurityEvent,
+        kind: AuditEvent,
         *,
         actor: str,
         user_id: int | None = None,
@@ -187,7 +187,7 @@ class SecurityLog:
         """
         shown = redact_fields({"actor": actor, "origin": origin, "account": account, "outcome": outcome})
         self._take(
-            Note(
+            AuditEntry(
                 kind=kind.value,
                 actor=_short(shown["actor"]),
                 user_id=user_id,
@@ -200,14 +200,14 @@ class SecurityLog:
             )
         )
 
-    async def notes(
+    async def entries(
         self,
         sought: Sought,
         *,
         reader: Reader | None = None,
         before: tuple[int, int] | None = None,
         limit: int = 50,
-    ) -> list[KeptNote]:
+    ) -> list[StoredEntry]:
         """Notes, newest first; with ``reader`` only what that person may read.
 
         ``before``: moment and id of the last one seen. What was noted just now is there, if the database takes it.
@@ -216,10 +216,10 @@ class SecurityLog:
             async with asyncio.timeout(READ_WAIT_SECONDS):
                 await self._write()
         query = (
-            select(security_notes, users.c.username)
-            .outerjoin(users, users.c.id == security_notes.c.user_id)
+            select(audit_entries, users.c.username)
+            .outerjoin(users, users.c.id == audit_entries.c.user_id)
             .where(*_wanted(sought), *_allowed(reader))
-            .order_by(security_notes.c.at_ms.desc(), security_notes.c.id.desc())
+            .order_by(audit_entries.c.at_ms.desc(), audit_entries.c.id.desc())
             .limit(limit)
         )
         if before is not None:
@@ -231,12 +231,12 @@ class SecurityLog:
     async def places_of_sign_ins(self, since_ms: int, *, limit: int = 10_000) -> list[tuple[User, str]]:
         """Who signed in since that moment, and from which address; each pair once, the newest first."""
         query = (
-            select(*USER_COLUMNS, security_notes.c.origin, func.max(security_notes.c.id).label("last"))
-            .join(users, users.c.id == security_notes.c.user_id)
-            .where(security_notes.c.kind == SecurityEvent.SIGN_IN.value, security_notes.c.outcome == OK)
-            .where(security_notes.c.at_ms >= since_ms)
-            .group_by(users.c.id, security_notes.c.origin)
-            .order_by(func.max(security_notes.c.id).desc())
+            select(*USER_COLUMNS, audit_entries.c.origin, func.max(audit_entries.c.id).label("last"))
+            .join(users, users.c.id == audit_entries.c.user_id)
+            .where(audit_entries.c.kind == AuditEvent.SIGN_IN.value, audit_entries.c.outcome == OK)
+            .where(audit_entries.c.at_ms >= since_ms)
+            .group_by(users.c.id, audit_entries.c.origin)
+            .order_by(func.max(audit_entries.c.id).desc())
             .limit(limit)
         )
         return await self._database.read(
@@ -247,8 +247,8 @@ class SecurityLog:
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
         """Delete what happened before that moment, in steps of so many rows; returns how many."""
-        old = select(security_notes.c.id).where(security_notes.c.last_at_ms < moment_ms).limit(rows)
-        step = security_notes.delete().where(security_notes.c.id.in_(old))
+        old = select(audit_entries.c.id).where(audit_entries.c.last_at_ms < moment_ms).limit(rows)
+        step = audit_entries.delete().where(audit_entries.c.id.in_(old))
         forgotten = 0
         while True:
             deleted: int = await self._database.write(lambda connection: connection.execute(step).rowcount)
@@ -258,31 +258,31 @@ class SecurityLog:
 
     # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take(self, note: Note) -> None:
-        self._end_old_folds(note.at_ms)
-        key = self._key_of(note)
+    def _take(self, entry: AuditEntry) -> None:
+        self._end_old_folds(entry.at_ms)
+        key = self._key_of(entry)
         first = self._open.get(key)
-        if first is None and note.outcome != OK and not self._may_add_refusal(note.at_ms):
-            note.actor, note.user_id, note.origin, note.account_id, note.facts = "", None, "", None, {"many": True}
-            key = self._key_of(note)
+        if first is None and entry.outcome != OK and not self._may_add_refusal(entry.at_ms):
+            entry.actor, entry.user_id, entry.origin, entry.account_id, entry.facts = "", None, "", None, {"many": True}
+            key = self._key_of(entry)
             first = self._open.get(key)
         if first is None:
-            self._open[key] = note
-            self._say(note)
-            self._queue(note)
+            self._open[key] = entry
+            self._say(entry)
+            self._queue(entry)
             self._news.set()
             return
         first.times += 1
-        first.last_at_ms = max(first.last_at_ms, note.at_ms)
+        first.last_at_ms = max(first.last_at_ms, entry.at_ms)
         if first.times in _TOLD_TIMES:
             self._say(first)
         self._queue(first)
 
     @staticmethod
-    def _key_of(note: Note) -> tuple[Any, ...]:
+    def _key_of(entry: AuditEntry) -> tuple[Any, ...]:
         """What makes two notes the same: of refusals their facts do not count, for whoever is refused makes them up."""
-        facts = msgspec.json.encode(note.facts, order="deterministic") if note.outcome == OK else b""
-        return note.kind, note.outcome, note.actor, note.user_id, note.origin, note.account_id, facts
+        facts = msgspec.json.encode(entry.facts, order="deterministic") if entry.outcome == OK else b""
+        return entry.kind, entry.outcome, entry.actor, entry.user_id, entry.origin, entry.account_id, facts
 
     def _end_old_folds(self, now: int) -> None:
         while self._open:
@@ -300,27 +300,27 @@ class SecurityLog:
         self._refusals_left -= 1
         return True
 
-    def _queue(self, note: Note) -> None:
-        if note.note_id in self._unwritten:
+    def _queue(self, entry: AuditEntry) -> None:
+        if entry.note_id in self._unwritten:
             return
         if len(self._unwritten) < MOST_WAITING:
-            self._unwritten[note.note_id] = note
+            self._unwritten[entry.note_id] = entry
         elif not self._losing:
             self._losing = True
             log.warning("the security log is not kept: the store takes nothing", waiting=MOST_WAITING)
 
     @staticmethod
-    def _say(note: Note) -> None:
+    def _say(entry: AuditEntry) -> None:
         log.info(
             "security event",
-            kind=note.kind,
-            actor=note.actor,
-            user_id=note.user_id,
-            origin=note.origin,
-            outcome=note.outcome,
-            account=note.account_id,
-            times=note.times,
-            facts=note.facts,
+            kind=entry.kind,
+            actor=entry.actor,
+            user_id=entry.user_id,
+            origin=entry.origin,
+            outcome=entry.outcome,
+            account=entry.account_id,
+            times=entry.times,
+            facts=entry.facts,
         )
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -350,15 +350,15 @@ class SecurityLog:
             waiting = list(self._unwritten.values())
             if not waiting:
                 return True
-            rows = [_row(note) for note in waiting]
+            rows = [_row(entry) for entry in waiting]
             try:
                 await self._database.write(lambda connection: _upsert(connection, rows))
             except StoreError as error:
                 log.debug("the security log waits", why=error.code, waiting=len(rows))
                 return False
-            for note, row in zip(waiting, rows, strict=True):
-                if note.times == row["times"]:
-                    self._unwritten.pop(note.note_id, None)
+            for entry, row in zip(waiting, rows, strict=True):
+                if entry.times == row["times"]:
+                    self._unwritten.pop(entry.note_id, None)
             self._losing = False
             return True
 
@@ -393,32 +393,32 @@ def _short_fact(value: Any) -> Any:
     return _short(str(value))
 
 
-def _row(note: Note) -> dict[str, Any]:
+def _row(entry: AuditEntry) -> dict[str, Any]:
     return {
-        "note_id": note.note_id,
-        "at_ms": note.at_ms,
-        "last_at_ms": note.last_at_ms,
-        "times": note.times,
-        "kind": note.kind,
-        "outcome": note.outcome,
-        "actor": note.actor,
-        "user_id": note.user_id,
-        "origin": note.origin,
-        "account_id": note.account_id,
-        "facts": msgspec.json.encode(note.facts).decode(),
+        "note_id": entry.note_id,
+        "at_ms": entry.at_ms,
+        "last_at_ms": entry.last_at_ms,
+        "times": entry.times,
+        "kind": entry.kind,
+        "outcome": entry.outcome,
+        "actor": entry.actor,
+        "user_id": entry.user_id,
+        "origin": entry.origin,
+        "account_id": entry.account_id,
+        "facts": msgspec.json.encode(entry.facts).decode(),
     }
 
 
-def add_note(connection: Connection, note: Note) -> None:
+def add_entry(connection: Connection, entry: AuditEntry) -> None:
     """Write one note within a transaction of one's own."""
-    _upsert(connection, [_row(note)])
+    _upsert(connection, [_row(entry)])
 
 
 def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    statement = insert_or(connection, security_notes)
+    statement = insert_or(connection, audit_entries)
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=[security_notes.c.note_id],
+            index_elements=[audit_entries.c.note_id],
             set_={"times": statement.excluded.times, "last_at_ms": statement.excluded.last_at_ms},
         ),
         rows,
@@ -426,12 +426,12 @@ def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 
 def _wanted(sought: Sought) -> list[ColumnElement[bool]]:
-    table = security_notes.c
+    table = audit_entries.c
     wanted: list[ColumnElement[bool]] = []
     if sought.kind is not None:
         wanted.append(table.kind == sought.kind)
-    if sought.person is not None:
-        wanted.append(or_(table.actor == f"user:{sought.person}", users.c.username == sought.person))
+    if sought.user is not None:
+        wanted.append(or_(table.actor == f"user:{sought.user}", users.c.username == sought.user))
     if sought.outcome is not None:
         refused = sought.outcome == REFUSED
         wanted.append(table.outcome != OK if refused else table.outcome == sought.outcome)
@@ -445,17 +445,17 @@ def _wanted(sought: Sought) -> list[ColumnElement[bool]]:
 def _allowed(reader: Reader | None) -> list[ColumnElement[bool]]:
     if reader is None:
         return []
-    table = security_notes.c
+    table = audit_entries.c
     theirs = (and_(table.account_id == name, table.at_ms >= since_ms) for name, since_ms in reader.accounts)
     return [or_(table.user_id == reader.user_id, *theirs)]
 
 
 def _comes_after(at_ms: int, row_id: int) -> ColumnElement[bool]:
-    table = security_notes.c
+    table = audit_entries.c
     return or_(table.at_ms < at_ms, and_(table.at_ms == at_ms, table.id < row_id))
 
 
-def _kept(row: RowMapping) -> KeptNote:
+def _kept(row: RowMapping) -> StoredEntry:
     names = ("note_id", "at_ms", "last_at_ms", "times", "kind", "outcome", "actor", "user_id", "origin", "account_id")
-    note = Note(**{name: row[name] for name in names}, facts=msgspec.json.decode(row["facts"]))
-    return KeptNote(id=row["id"], note=note, username=row["username"])
+    entry = AuditEntry(**{name: row[name] for name in names}, facts=msgspec.json.decode(row["facts"]))
+    return StoredEntry(id=row["id"], entry=entry, username=row["username"])

@@ -18,11 +18,11 @@ from shoal.accounts.account import SECRET_FIELDS, Account
 from shoal.accounts.events import AccessChanged, EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.auth.api_tokens import ApiToken
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.sessions import Session
 from shoal.auth.users import Role, User
 from shoal.clock import now_ms
-from shoal.errors import Conflict, Forbidden, StoreError, UnknownAccount, UnknownPerson
+from shoal.errors import Conflict, Forbidden, StoreError, UnknownAccount, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.schema import accounts, grants, insert_or, users
 
@@ -48,9 +48,9 @@ class Principal:
         return self.user.id
 
     @property
-    def most(self) -> Right:
+    def most(self) -> Permission:
         """More than this they may do with no shop."""
-        return Right.OWN if self.token is None else self.token.scope
+        return Permission.OWN if self.token is None else self.token.scope
 
     @property
     def owns_shops(self) -> bool:
@@ -68,7 +68,7 @@ class Grant:
 
     account_id: str
     user_id: int
-    right: Right
+    permission: Permission
     account_since_ms: int
     since_ms: int
     given_by: str
@@ -82,7 +82,7 @@ _Grants = dict[str, dict[int, Grant]]
 """By account, then by person."""
 
 
-class Access:
+class Authorization:
     """Answers who may do what, and lets owners share their shops."""
 
     def __init__(
@@ -142,36 +142,36 @@ class Access:
 
     # ── questions ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def right_on(self, who: Principal, account: Account) -> Right | None:
+    def permission_on(self, who: Principal, account: Account) -> Permission | None:
         """What they may do with the shop; ``None``: not even know that there is one."""
         if not who.covers(account.id):
             return None
         if account.owner_id == who.id:
             return who.most
         grant = self._grants.get(account.id, {}).get(who.id)
-        return min(grant.right, who.most) if grant is not None and grant.is_for(account) else None
+        return min(grant.permission, who.most) if grant is not None and grant.is_for(account) else None
 
-    def require(self, who: Principal, account_id: str, right: Right) -> Account:
+    def require(self, who: Principal, account_id: str, permission: Permission) -> Account:
         """The account, with which they may do that. Raises ``UnknownAccount`` (also when it is none of theirs), or
-        ``Forbidden`` (``right_missing``) when they may see it and no more.
+        ``Forbidden`` (``permission_missing``) when they may see it and no more.
         """
         account = self._accounts.get(account_id)
         if account is None:
             raise UnknownAccount(account_id)
-        self.check(who, account, right)
+        self.check(who, account, permission)
         return account
 
-    def check(self, who: Principal, account: Account, right: Right) -> None:
+    def check(self, who: Principal, account: Account, permission: Permission) -> None:
         """The same, of an account that was found."""
-        given = self.right_on(who, account)
+        given = self.permission_on(who, account)
         if given is None:
             raise UnknownAccount(account.id)
-        if given < right:
-            raise right_missing(right, given, by_token=who.token is not None and who.most < right)
+        if given < permission:
+            raise permission_missing(permission, given, by_token=who.token is not None and who.most < permission)
 
-    def accounts_of(self, who: Principal, right: Right = Right.READ) -> list[Account]:
+    def accounts_of(self, who: Principal, permission: Permission = Permission.READ) -> list[Account]:
         """The shops with which they may do that, oldest first."""
-        mine = (account for account in self._accounts.values() if (self.right_on(who, account) or 0) >= right)
+        mine = (account for account in self._accounts.values() if (self.permission_on(who, account) or 0) >= permission)
         return sorted(mine, key=lambda account: (account.created_at_ms, account.id))
 
     def may_see(self, who: Principal, account_id: str, owner_id: int, at_ms: int | None = None) -> bool:
@@ -184,7 +184,7 @@ class Access:
         if account is None:  # the news may be that it is gone
             return who.id in self._grants.get(account_id, {})
         is_of_an_earlier = account.owner_id != owner_id or (at_ms is not None and at_ms < account.created_at_ms)
-        return not is_of_an_earlier and self.right_on(who, account) is not None
+        return not is_of_an_earlier and self.permission_on(who, account) is not None
 
     def may_see_entry(self, who: Principal, entry: JournalEntry) -> bool:
         """The same, of a change."""
@@ -201,10 +201,10 @@ class Access:
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def give(self, account: Account, user_id: int, right: Right, *, given_by: str) -> bool:
+    async def give(self, account: Account, user_id: int, permission: Permission, *, given_by: str) -> bool:
         """Let a person do that with a shop, instead of what they might before. False: nothing differed.
 
-        Raises ``Conflict`` (``own_shop``, ``too_many_staff``), ``UnknownPerson`` or ``UnknownAccount``
+        Raises ``Conflict`` (``own_shop``, ``too_many_staff``), ``UnknownUser`` or ``UnknownAccount``
         when either is gone.
         """
         if user_id == account.owner_id:
@@ -212,7 +212,7 @@ class Access:
         row = {
             "account_id": account.id,
             "user_id": user_id,
-            "access": right.word,
+            "access": permission.word,
             "account_since_ms": account.created_at_ms,
             "since_ms": self._now_ms(),
             "given_by": given_by,
@@ -223,7 +223,7 @@ class Access:
             if not connection.scalar(living.where(accounts.c.created_at_ms == account.created_at_ms)):
                 raise UnknownAccount(account.id)
             if not connection.scalar(select(exists().where(users.c.id == user_id))):
-                raise UnknownPerson("there is no such person")
+                raise UnknownUser("there is no such person")
             others = grants.c.account_id == account.id, grants.c.user_id != user_id
             if (connection.scalar(select(func.count()).where(*others)) or 0) >= MOST_STAFF:
                 raise Conflict("the shop is shared with many", code="too_many_staff", limit=MOST_STAFF)
@@ -238,7 +238,7 @@ class Access:
         statement = delete(grants).where(grants.c.account_id == account_id, grants.c.user_id == user_id)
         return await self._changed(account_id, lambda connection: connection.execute(statement).rowcount)
 
-    def forget_person(self, user_id: int) -> None:
+    def forget_user(self, user_id: int) -> None:
         """Drop at once what a person who is being removed might do; the rows go with the person."""
         for people in self._grants.values():
             people.pop(user_id, None)
@@ -269,11 +269,13 @@ class Access:
         return differed[0]
 
     def _tell_differing(self, before: Mapping[int, Grant], after: Mapping[int, Grant]) -> bool:
-        def right(side: Mapping[int, Grant], user_id: int) -> tuple[Right, int] | None:
+        def permission(side: Mapping[int, Grant], user_id: int) -> tuple[Permission, int] | None:
             grant = side.get(user_id)
-            return None if grant is None else (grant.right, grant.account_since_ms)
+            return None if grant is None else (grant.permission, grant.account_since_ms)
 
-        differing = [user_id for user_id in {*before, *after} if right(before, user_id) != right(after, user_id)]
+        differing = [
+            user_id for user_id in {*before, *after} if permission(before, user_id) != permission(after, user_id)
+        ]
         for user_id in differing:
             self._events.publish(AccessChanged(user_id=user_id))
         return bool(differing)
@@ -282,22 +284,22 @@ class Access:
 _OF_THE_OWNER = SECRET_FIELDS | {"cookie_version", "deleted", "owner_id", "unb"}
 
 
-def right_to_change(fields: Iterable[str]) -> Right:
+def permission_to_change(fields: Iterable[str]) -> Permission:
     """What one must be allowed to change those fields of an account."""
-    return Right.OPERATE if _OF_THE_OWNER.isdisjoint(fields) else Right.OWN
+    return Permission.OPERATE if _OF_THE_OWNER.isdisjoint(fields) else Permission.OWN
 
 
-def right_missing(right: Right, given: Right, *, by_token: bool = False) -> Forbidden:
+def permission_missing(permission: Permission, given: Permission, *, by_token: bool = False) -> Forbidden:
     """The refusal of who may do less than is asked. ``by_token``: it is the token that may not."""
     code = "right_missing/token" if by_token else "right_missing"
-    return Forbidden(f"needs {right.word}, has {given.word}", code=code, needed=right.word, given=given.word)
+    return Forbidden(f"needs {permission.word}, has {given.word}", code=code, needed=permission.word, given=given.word)
 
 
 def _grant(row: Row[tuple[object, ...]]) -> Grant:
     return Grant(
         account_id=row.account_id,
         user_id=row.user_id,
-        right=Right.of(row.access),
+        permission=Permission.of(row.access),
         account_since_ms=row.account_since_ms,
         since_ms=row.since_ms,
         given_by=row.given_by,

@@ -30,13 +30,13 @@ class DeviceMarks:
 
     def knows(self, kept: str, name: str) -> bool:
         """Whether that person signed in lately from the browser that kept this."""
-        return any(mark.startswith(f"{person_digest(name)}.") for mark in self._valid(kept))
+        return any(mark.startswith(f"{user_digest(name)}.") for mark in self._valid(kept))
 
-    def with_person(self, kept: str, name: str) -> str:
+    def with_user(self, kept: str, name: str) -> str:
         """What the browser keeps from now on: the marks that still count, and a new one of that person."""
-        person = person_digest(name)
-        others = [mark for mark in self._valid(kept) if not mark.startswith(f"{person}.")]
-        told = f"{person}.{int(self._now())}"
+        user = user_digest(name)
+        others = [mark for mark in self._valid(kept) if not mark.startswith(f"{user}.")]
+        told = f"{user}.{int(self._now())}"
         return "~".join([*others[-(MOST_PEOPLE - 1) :], f"{told}.{self._signature(told)}"])
 
     def _valid(self, kept: str) -> Iterator[str]:
@@ -54,6 +54,6 @@ class DeviceMarks:
         return hmac.new(self._secret, told.encode(), hashlib.sha256).hexdigest()
 
 
-def person_digest(name: str) -> str:
+def user_digest(name: str) -> str:
     """A person as they are counted: of bounded length, whatever was typed, and in whatever case and width."""
     return hashlib.sha256(folded(name.strip()).encode(errors="replace")).hexdigest()[:_DIGEST]

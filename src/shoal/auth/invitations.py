@@ -16,10 +16,10 @@ from sqlalchemy import ColumnElement, Connection, FromClause, RowMapping, Select
 
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import HOUR_MS, token_hash
-from shoal.auth.user_replica import PeopleStore
-from shoal.auth.users import Role, User, add_person, checked_email, checked_name, person, replace_password
+from shoal.auth.user_replica import UserStore
+from shoal.auth.users import Role, User, add_user, checked_email, checked_name, find_user, replace_password
 from shoal.clock import now_ms
-from shoal.errors import UnknownPerson
+from shoal.errors import UnknownUser
 from shoal.storage.schema import invitations, users
 
 MAX_HOURS: Final = 24 * 30
@@ -46,7 +46,7 @@ class Invitation:
 class Invitations:
     """Makes, shows, uses and revokes links."""
 
-    def __init__(self, database: PeopleStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: UserStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._passwords = passwords
         self._now_ms = now_ms
@@ -61,7 +61,7 @@ class Invitations:
     async def password_link(
         self, user_id: int, *, hours: float, invited_by: int | None = None
     ) -> tuple[Invitation, str]:
-        """A link by which a person chooses a new password; an earlier one is over. Raises ``UnknownPerson``."""
+        """A link by which a person chooses a new password; an earlier one is over. Raises ``UnknownUser``."""
         return await self._make({"for_user_id": user_id, "invited_by": invited_by}, hours)
 
     async def _make(self, values: dict[str, Any], hours: float) -> tuple[Invitation, str]:
@@ -79,7 +79,7 @@ class Invitations:
         def job(connection: Connection) -> Invitation:
             if user_id is not None:
                 if connection.scalar(select(users.c.id).where(users.c.id == user_id, ~users.c.leaving)) is None:
-                    raise UnknownPerson("there is no such person")
+                    raise UnknownUser("there is no such person")
                 connection.execute(delete(invitations).where(invitations.c.for_user_id == user_id))
             connection.execute(delete(invitations).where(invitations.c.expires_at_ms <= now - _KEPT_MS))
             connection.execute(invitations.insert().values(**row))
@@ -95,23 +95,23 @@ class Invitations:
         )
 
     async def revoke(self, invitation_id: str) -> Invitation:
-        """End a link that was not used. Raises ``UnknownPerson`` when there is none."""
+        """End a link that was not used. Raises ``UnknownUser`` when there is none."""
 
         def job(connection: Connection) -> Invitation:
             which = [invitations.c.id == invitation_id, invitations.c.used_at_ms.is_(None)]
             row = connection.execute(_query(*which)).mappings().first()
             if row is None or connection.execute(delete(invitations).where(*which)).rowcount != 1:
-                raise UnknownPerson("there is no such invitation", code="unknown_invitation")
+                raise UnknownUser("there is no such invitation", code="unknown_invitation")
             return _invitation(row)
 
         return await self._database.write(job)
 
     async def look(self, token: str) -> Invitation:
-        """What a link is for. Raises ``UnknownPerson`` (``unknown_invitation``) when it is over, or was never one."""
+        """What a link is for. Raises ``UnknownUser`` (``unknown_invitation``) when it is over, or was never one."""
         query = _query(*self._open(token))
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         if row is None:
-            raise UnknownPerson("this link is over", code="unknown_invitation")
+            raise UnknownUser("this link is over", code="unknown_invitation")
         return _invitation(row)
 
     async def use(
@@ -131,17 +131,17 @@ class Invitations:
         def job(connection: Connection) -> User:
             used = update(invitations).where(*self._open(token)).values(used_at_ms=now)
             if connection.execute(used).rowcount != 1:
-                raise UnknownPerson("this link is over", code="unknown_invitation")
+                raise UnknownUser("this link is over", code="unknown_invitation")
             if link.for_user_id is not None:
                 replace_password(connection, link.for_user_id, hashed, now_ms=now)
                 user_id = link.for_user_id
             else:
-                user_id = add_person(
+                user_id = add_user(
                     connection, name=name, email=address, role=Role(link.role), password_hash=hashed, now_ms=now
                 ).id
             mark = update(invitations).where(invitations.c.id == link.id).values(used_by=user_id)
             connection.execute(mark)
-            return person(connection, user_id)
+            return find_user(connection, user_id)
 
         return link, await self._database.write(job)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoal.auth.device_marks import DeviceMarks
-from shoal.auth.login_throttle import Guess, Known, SignInDelays
+from shoal.auth.login_throttle import Guess, Known, LoginThrottle
 from shoal.auth.sessions import Sessions
-from shoal.auth.totp import Factor, SecondFactor
+from shoal.auth.totp import Factor, Totp
 from shoal.auth.users import Proof, User, Users
 from shoal.errors import Forbidden, Unauthenticated
 
@@ -25,20 +25,20 @@ class SignedIn:
     marks: str
 
 
-class SignIns:
+class Login:
     """Lets people in, and asks those who are in for their password again."""
 
     def __init__(
         self,
         users: Users,
         sessions: Sessions,
-        second_factor: SecondFactor,
-        delays: SignInDelays,
+        totp: Totp,
+        delays: LoginThrottle,
         marks: DeviceMarks,
     ) -> None:
         self._users = users
         self._sessions = sessions
-        self._second_factor = second_factor
+        self._second_factor = totp
         self.delays = delays
         self._marks = marks
 
@@ -63,13 +63,13 @@ class SignIns:
         token = await self._sessions.open(
             proof.user.id, kind=kind, user_agent=user_agent, address=address, password_hash=proof.password_hash
         )
-        marks = self._marks.with_person(marks, proof.user.username)
+        marks = self._marks.with_user(marks, proof.user.username)
         return SignedIn(user=proof.user, token=token, factor=factor, marks=marks)
 
     async def _counted_name(self, name: str) -> str:
         """Whoever tries by the address is counted with who tries by the name."""
-        person = await self._users.by_email(name) if "@" in name else None
-        return name if person is None else person.username
+        user = await self._users.by_email(name) if "@" in name else None
+        return name if user is None else user.username
 
     async def _second_step(self, proof: Proof, code: str, address: str, known: Known) -> Factor | None:
         if not proof.user.has_totp:

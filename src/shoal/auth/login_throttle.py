@@ -24,7 +24,7 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from shoal.auth.device_marks import LIFETIME_SECONDS, person_digest
+from shoal.auth.device_marks import LIFETIME_SECONDS, user_digest
 from shoal.errors import TooManyAttempts
 
 _FAMILIAR_LIMIT: Final = 10_000
@@ -66,7 +66,7 @@ class Windows:
     """How many failures are borne in which time, as ``limits`` writes it; the longest window bounds the delay."""
 
     address: str = "10/minute;30/10 minute;100/hour"
-    person: str = "5/minute;10/10 minute;20/hour"
+    user: str = "5/minute;10/10 minute;20/hour"
     code: str = "5/minute;10/hour;30/day"
 
 
@@ -85,15 +85,15 @@ class Attempt:
         self.failed = False
 
 
-class SignInDelays:
+class LoginThrottle:
     """Counts failures and says who must wait."""
 
     def __init__(self, windows: Windows | None = None) -> None:
         windows = windows or Windows()
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._by_address = parse_many(windows.address)
-        self._by_person = {
-            Guess.PASSWORD: parse_many(windows.person),
+        self._by_user = {
+            Guess.PASSWORD: parse_many(windows.user),
             Guess.CODE: parse_many(windows.code),
             Guess.LINK: [],
             Guess.TOKEN: [],
@@ -139,13 +139,13 @@ class SignInDelays:
         strangers = [(f"address:{place}", self._by_address)]
         if not name:
             return strangers
-        person, windows = person_digest(name), self._by_person[guess]
-        own = [(f"{guess.value}:{known.value}:{person}", windows)]
+        user, windows = user_digest(name), self._by_user[guess]
+        own = [(f"{guess.value}:{known.value}:{user}", windows)]
         if known is Known.SIGNED_IN or (known is Known.BY_MARK and not self._seconds_to_wait(own)):
             return own
-        if self._is_familiar(pair := f"{person}@{place}"):
+        if self._is_familiar(pair := f"{user}@{place}"):
             return [(f"{guess.value}:{pair}", windows)]
-        return [*strangers, (f"{guess.value}:{person}", windows)]
+        return [*strangers, (f"{guess.value}:{user}", windows)]
 
     def count_wrong_token(self, address: str) -> None:
         """Count a token that opens nothing. Raises ``TooManyAttempts`` when so many came from there lately.
@@ -171,7 +171,7 @@ class SignInDelays:
 
     def remember(self, name: str, address: str, *, seconds_ago: float = 0.0) -> None:
         """That person has signed in from there, whole: the password alone makes nobody familiar."""
-        pair = f"{person_digest(name)}@{place_of(address)}"
+        pair = f"{user_digest(name)}@{place_of(address)}"
         self._familiar.pop(pair, None)  # the newest stands last
         self._familiar[pair] = time.monotonic() - seconds_ago
         while len(self._familiar) > _FAMILIAR_LIMIT:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Self
 
 
-class Right(IntEnum):
+class Permission(IntEnum):
     """In rising order, so that ``have >= need`` answers."""
 
     READ = 1

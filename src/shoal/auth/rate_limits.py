@@ -18,7 +18,7 @@ PICTURES_A_DAY = 300
 REGISTRATIONS_AN_HOUR = 5
 
 
-class CallRates:
+class RateLimits:
     """Counts what was done lately, in this process. What is refused is not counted."""
 
     def __init__(self, *, of_session: int, of_token: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
 
-from shoal.auth.user_replica import PeopleStore
+from shoal.auth.user_replica import UserStore
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import StoreError, Unauthenticated
@@ -54,7 +54,7 @@ class Sessions:
     """Opens, finds and ends sessions. ``idle_hours``: one that is not used for so long is over (0: never)."""
 
     def __init__(
-        self, database: PeopleStore, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
+        self, database: UserStore, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
     ) -> None:
         self.lifetime_seconds = hours * 3600
         self._database = database

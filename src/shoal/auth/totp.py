@@ -18,10 +18,10 @@ from typing import Final
 import pyotp
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from shoal.auth.user_replica import PeopleStore
+from shoal.auth.user_replica import UserStore
 from shoal.auth.users import User
 from shoal.clock import now_ms
-from shoal.errors import Conflict, Forbidden, UnknownPerson
+from shoal.errors import Conflict, Forbidden, UnknownUser
 from shoal.storage.schema import recovery_codes, users
 from shoal.storage.vault import Vault
 
@@ -53,10 +53,10 @@ class Seed:
     uri: str
 
 
-class SecondFactor:
+class Totp:
     """Sets second factors up, checks their codes, takes them away."""
 
-    def __init__(self, database: PeopleStore, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: UserStore, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._vault = vault
         self._now_ms = now_ms
@@ -84,7 +84,7 @@ class SecondFactor:
             columns = (users.c.totp_sealed, users.c.new_totp_sealed, users.c.totp_step)
             row = connection.execute(select(*columns).where(_is(user_id))).first()
             if row is None:
-                raise UnknownPerson("there is no such person")
+                raise UnknownUser("there is no such person")
             if row.totp_sealed is not None:
                 raise Conflict("the second factor is on already", code="totp_on")
             if row.new_totp_sealed is None:

@@ -26,7 +26,7 @@ AGAIN_SECONDS: Final = (1.0, 60.0)
 ITSELF: Final = "server"
 
 
-class Departures:
+class UserRemoval:
     """Sees people off. Owns one task for each who leaves, until ``close``."""
 
     def __init__(self, users: Users, manager: CookieManager, sessions: Sessions) -> None:
@@ -55,7 +55,7 @@ class Departures:
     async def begin(self, user_id: int, caller: Caller) -> tuple[User, list[str]]:
         """Close the door to a person and see them off; returns who leaves, and with which shops.
 
-        From here on it happens, whatever becomes of who asked. Raises ``UnknownPerson`` and ``Conflict``
+        From here on it happens, whatever becomes of who asked. Raises ``UnknownUser`` and ``Conflict``
         (``last_admin``).
         """
         user = await self._users.begin_leaving(user_id)

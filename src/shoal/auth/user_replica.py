@@ -41,7 +41,7 @@ class ReplicaTimes:
     retry_seconds: float = 1.0
 
 
-class PeopleStore(Protocol):
+class UserStore(Protocol):
     """What knows who may come in: a database, or a replica over it."""
 
     @property
@@ -62,7 +62,7 @@ MOST_KEPT: Final = 1000
 """So many writes wait for the database; who comes then hears that it takes none."""
 
 
-class PeopleReplica:
+class UserReplica:
     """``read`` and ``write`` as of a ``Database``; ``write_through`` for what may wait in memory."""
 
     def __init__(self, database: Database, times: ReplicaTimes | None = None) -> None:

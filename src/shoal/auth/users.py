@@ -12,9 +12,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.auth.passwords import Passwords, made_up_password
-from shoal.auth.user_replica import PeopleStore
+from shoal.auth.user_replica import UserStore
 from shoal.clock import now_ms
-from shoal.errors import Conflict, InvalidInput, StoreError, UnknownPerson
+from shoal.errors import Conflict, InvalidInput, StoreError, UnknownUser
 from shoal.rules.folding import folded, seen
 from shoal.storage.schema import accounts, api_tokens, invitations, sessions, users
 
@@ -62,7 +62,7 @@ class Proof:
 class Users:
     """People: found, added, changed and removed."""
 
-    def __init__(self, database: PeopleStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: UserStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._passwords = passwords
         self._now_ms = now_ms
@@ -76,7 +76,7 @@ class Users:
         name, address = checked_name(username), checked_email(email)
         hashed = await self._passwords.new(password, about=(name, address))
         return await self._database.write(
-            lambda connection: add_person(
+            lambda connection: add_user(
                 connection, name=name, email=address, role=role, password_hash=hashed, now_ms=self._now_ms()
             )
         )
@@ -147,7 +147,7 @@ class Users:
     async def update(self, user_id: int, values: Mapping[str, Any]) -> User:
         """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions and the API tokens.
 
-        Raises ``UnknownPerson``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
+        Raises ``UnknownUser``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
         when nobody could administer the server any more, ``person_leaving`` when the person is being removed,
         ``owns_shops`` when they would be staff and own some.
         """
@@ -158,7 +158,7 @@ class Users:
             changes["role"] = Role(changes["role"]).value
 
         def job(connection: Connection) -> User:
-            before = person(connection, user_id)
+            before = find_user(connection, user_id)
             if before.leaving:
                 raise Conflict("that person is being removed", code="person_leaving")
             _check_free(connection, email=changes.get("email"), but=user_id)
@@ -172,7 +172,7 @@ class Users:
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
             if changes.get("active") is False or not before.active:  # one who comes back makes new ones
                 connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
-            return person(connection, user_id)
+            return find_user(connection, user_id)
 
         return await self._database.write(job)
 
@@ -180,7 +180,7 @@ class Users:
         """Who would leave. Raises as ``begin_leaving``."""
 
         def job(connection: Connection) -> User:
-            user = person(connection, user_id)
+            user = find_user(connection, user_id)
             _check_not_last_admin(connection, user, locked=False)
             return user
 
@@ -189,16 +189,16 @@ class Users:
     async def begin_leaving(self, user_id: int) -> User:
         """Close the door to a person who is to be removed: no sign-in from now on. Repeating it is harmless.
 
-        Raises ``UnknownPerson`` and ``Conflict`` (``last_admin``).
+        Raises ``UnknownUser`` and ``Conflict`` (``last_admin``).
         """
 
         def job(connection: Connection) -> User:
-            before = person(connection, user_id)
+            before = find_user(connection, user_id)
             _check_not_last_admin(connection, before)
             statement = update(users).where(users.c.id == user_id)
             connection.execute(statement.values(active=False, leaving=True, updated_at_ms=self._now_ms()))
             connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            return person(connection, user_id)
+            return find_user(connection, user_id)
 
         return await self._database.write(job)
 
@@ -267,7 +267,7 @@ def checked_email(email: str | None) -> str | None:
     return address
 
 
-def add_person(
+def add_user(
     connection: Connection, *, name: str, email: str | None, role: Role, password_hash: str, now_ms: int
 ) -> User:
     """Add a person within a transaction. Raises ``Conflict`` (``username_taken``, ``email_taken``)."""
@@ -315,11 +315,11 @@ def _email(email: str | None) -> str | None:
     return email.strip().lower() or None if email else None
 
 
-def person(connection: Connection, user_id: int) -> User:
-    """One person, within a transaction. Raises ``UnknownPerson``."""
+def find_user(connection: Connection, user_id: int) -> User:
+    """One person, within a transaction. Raises ``UnknownUser``."""
     row = connection.execute(select(*USER_COLUMNS).where(users.c.id == user_id)).mappings().first()
     if row is None:
-        raise UnknownPerson("there is no such person")
+        raise UnknownUser("there is no such person")
     return user_of(row)
 
 

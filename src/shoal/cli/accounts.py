@@ -271,14 +271,14 @@ async def _add(url: str | None, account_id: str, cookie: str, remark: str | None
             typer.echo(words(f"{name} has the new cookie.", f"{name} 已换用新 Cookie。"))
         else:
             typer.echo(words(f"{name} has this cookie already.", f"{name} 已在使用这个 Cookie。"))
-        await _tell(client, account_id)
+        await _publish(client, account_id)
 
 
 async def _log_in(url: str | None, account_id: str | None, proxy: str | None) -> None:
     name = await log_in_by_qr(url, account_id, proxy)
     async with signed_in(url) as client:
         typer.echo(words(f"{printable(name)} has the new cookie.", f"{printable(name)} 已换用新 Cookie。"))
-        await _tell(client, name)
+        await _publish(client, name)
 
 
 async def _set_proxy(url: str | None, account_id: str, proxy: str | None) -> None:
@@ -289,20 +289,20 @@ async def _set_proxy(url: str | None, account_id: str, proxy: str | None) -> Non
             typer.echo(words(f"{name} connects through {shown}.", f"{name} 通过代理 {shown} 连接。"))
         else:
             typer.echo(words(f"{name} connects directly.", f"{name} 直接连接。"))
-        await _tell(client, account_id)
+        await _publish(client, account_id)
 
 
 async def _switch(url: str | None, account_ids: list[str], *, enabled: bool) -> None:
     async with signed_in(url) as client:
         for account_id in account_ids:
             await client.call("PUT", "cookies", account_id, "status", body={"enabled": enabled})
-            await _tell(client, account_id)
+            await _publish(client, account_id)
 
 
 async def _resume(url: str | None, account_id: str) -> None:
     async with signed_in(url) as client:
         await client.call("POST", "cookies", account_id, "resume")
-        await _tell(client, account_id)
+        await _publish(client, account_id)
 
 
 async def _remove(url: str | None, account_id: str) -> None:
@@ -320,7 +320,7 @@ async def _remove(url: str | None, account_id: str) -> None:
         )
 
 
-async def _tell(client: ApiClient, account_id: str) -> None:
+async def _publish(client: ApiClient, account_id: str) -> None:
     typer.echo(_line(await client.call("GET", "cookies", account_id)))
 
 

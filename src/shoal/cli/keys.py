@@ -58,7 +58,7 @@ def forget_keys(
 
 async def _show(url: str | None) -> None:
     async with signed_in(url) as client:
-        _tell(await client.call("GET", "system", "keys"))
+        _publish(await client.call("GET", "system", "keys"))
 
 
 async def _rotate(url: str | None, *, wait: bool) -> None:
@@ -70,7 +70,7 @@ async def _rotate(url: str | None, *, wait: bool) -> None:
             return
         seen = await _follow(client, seen)
         if seen["renewed"] < seen["total"]:
-            _tell(seen)
+            _publish(seen)
             raise typer.Exit(1)
         typer.echo(
             words(f"Done: {seen['total']} values have the new key.", f"完成：{seen['total']} 个值已使用新密钥。")
@@ -110,7 +110,7 @@ def _question() -> str:
     )
 
 
-def _tell(seen: dict[str, Any]) -> None:
+def _publish(seen: dict[str, Any]) -> None:
     for key in seen["keys"]:
         kind = words("newest", "最新") if key["newest"] else words("old", "旧")
         if not key["loaded"]:

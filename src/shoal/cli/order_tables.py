@@ -41,7 +41,12 @@ _OUTCOMES: Final[dict[str, tuple[str, str]]] = {
 def order_table(orders: Sequence[Order], *, plain: bool = False) -> Table:
     """One row per order."""
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in (words("Order", "订单"), words("Account", "账号"), words("Status", "状态"), words("Heard", "时间")):
+    for heading in (
+        words("Order", "订单"),
+        words("Account", "账号"),
+        words("Status", "状态"),
+        words("Received", "时间"),
+    ):
         table.add_column(heading, no_wrap=True)
     table.add_column(words("Amount", "金额"), justify="right", no_wrap=True)
     table.add_column(words("What is in the way", "待处理"), overflow="fold", no_wrap=plain)
@@ -81,8 +86,8 @@ def order_facts(order: Order) -> Table:
     for english, chinese, value in facts:
         if value:
             table.add_row(words(english, chinese), Text(printable(value)))
-    for act in order["acts"]:
-        table.add_row(_word(_ACTS, act["act"]), Text(_detailed(_word(_OUTCOMES, act["state"]), act["detail"])))
+    for act in order["actions"]:
+        table.add_row(_word(_ACTS, act["action"]), Text(_detailed(_word(_OUTCOMES, act["state"]), act["detail"])))
     for line in order["timeline"]:
         table.add_row(ago(line["site_at"] or line["at"]), Text(_told(line)))
     return table
@@ -96,8 +101,8 @@ def order_line(order: Order) -> str:
 
 
 def _told(line: dict[str, Any]) -> str:
-    if line["act"]:
-        said = f"{_word(_ACTS, line['act'])}: {_word(_OUTCOMES, line['outcome'])}"
+    if line["action"]:
+        said = f"{_word(_ACTS, line['action'])}: {_word(_OUTCOMES, line['outcome'])}"
     else:
         said = _word(_STATUSES, line["status"]) if line["status"] else ""
     return _detailed(said, line["words"]) + f"  [{printable(line['source'])}]"

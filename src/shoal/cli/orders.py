@@ -29,8 +29,8 @@ AsJson = Annotated[bool, typer.Option("--json", help=words("Print JSON instead."
 _WIDE = 1_000
 
 
-class ActName(StrEnum):
-    """An act, as the API names it."""
+class ActionName(StrEnum):
+    """An action, as the API names it."""
 
     FREE_SHIPPING = "free_shipping"
     PAID_MESSAGE = "paid_message"
@@ -44,8 +44,8 @@ class Outcome(StrEnum):
     NOT_NEEDED = "not_needed"
 
 
-Act = Annotated[
-    ActName,
+Action = Annotated[
+    ActionName,
     typer.Argument(
         metavar="ACT",
         help=words(
@@ -86,13 +86,13 @@ def show_order(account_id: AccountId, order_id: OrderId, url: Url = None, as_jso
 def serve_order(
     account_id: AccountId,
     order_id: OrderId,
-    act: Annotated[
-        ActName | None, typer.Option("--act", help=words("This act alone.", "只做这一步。"), show_default=False)
+    action: Annotated[
+        ActionName | None, typer.Option("--action", help=words("This act alone.", "只做这一步。"), show_default=False)
     ] = None,
     url: Url = None,
 ) -> None:
     """Do again what failed or what nobody knows of. What was done is never done a second time."""
-    run(_tell(url, account_id, order_id, "serve", {} if act is None else {"act": act.value}))
+    run(_publish(url, account_id, order_id, "serve", {} if action is None else {"action": action.value}))
 
 
 @orders.command("settle")
@@ -100,7 +100,7 @@ def serve_order(
 def settle_order(
     account_id: AccountId,
     order_id: OrderId,
-    act: Act,
+    action: Action,
     outcome: Annotated[
         Outcome,
         typer.Argument(
@@ -110,7 +110,7 @@ def settle_order(
     url: Url = None,
 ) -> None:
     """Say what you found on the site: an act was done, or is not needed any more. What follows it is then done."""
-    run(_tell(url, account_id, order_id, "settle", {"act": act.value, "outcome": outcome.value}))
+    run(_publish(url, account_id, order_id, "settle", {"action": action.value, "outcome": outcome.value}))
 
 
 async def _list(url: str | None, account_id: str | None, *, problem: bool, limit: int, as_json: bool) -> None:
@@ -136,7 +136,7 @@ async def _show(url: str | None, account_id: str, order_id: str, *, as_json: boo
         _console().print(order_facts(order))
 
 
-async def _tell(url: str | None, account_id: str, order_id: str, verb: str, body: dict[str, Any]) -> None:
+async def _publish(url: str | None, account_id: str, order_id: str, verb: str, body: dict[str, Any]) -> None:
     async with signed_in(url) as client:
         order = await client.call("POST", "cookies", account_id, "orders", order_id, verb, body=body)
     typer.echo(order_line(order))

@@ -47,7 +47,7 @@ def list_staff(account_id: AccountId, url: Url = None) -> None:
 def share(
     account_id: AccountId,
     user: Person,
-    right: Annotated[Given, typer.Option(help=words("What they may do.", "权限。"))] = Given.READ,
+    permission: Annotated[Given, typer.Option(help=words("What they may do.", "权限。"))] = Given.READ,
     url: Url = None,
 ) -> None:
     """Share an account with another person.
@@ -55,7 +55,7 @@ def share(
     read: see everything but secrets. reply: also send, take chats over, serve orders. operate: also switches, rules and
     settings. The cookie, the proxy, the removal and the sharing stay yours.
     """
-    run(_share(url, account_id, user, right))
+    run(_share(url, account_id, user, permission))
 
 
 @accounts.command("unshare")
@@ -71,13 +71,13 @@ async def _list(url: str | None, account_id: str) -> None:
     if not found:
         typer.echo(words("It is shared with nobody.", "没有共享给任何人。"))
     for row in found:
-        typer.echo(f"{printable(row['username'])}: {words(*_MAY[Given(row['right'])])}")
+        typer.echo(f"{printable(row['username'])}: {words(*_MAY[Given(row['permission'])])}")
 
 
-async def _share(url: str | None, account_id: str, user: str, right: Given) -> None:
+async def _share(url: str | None, account_id: str, user: str, permission: Given) -> None:
     async with signed_in(url) as client:
-        row = await client.call("PUT", "cookies", account_id, "staff", user, body={"right": right.value})
-    english, chinese = _MAY[right]
+        row = await client.call("PUT", "cookies", account_id, "staff", user, body={"permission": permission.value})
+    english, chinese = _MAY[permission]
     name, account = printable(row["username"]), printable(account_id)
     typer.echo(words(f"{name} may {english} {account}.", f"{name} 现在可以对 {account} 进行“{chinese}”。"))
 

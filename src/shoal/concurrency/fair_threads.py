@@ -41,20 +41,20 @@ class FairThreads:
         """
         return await self.run_for(None, functools.partial(function, *arguments, **named))
 
-    async def run_for(self, person: int | None, function: Callable[[], _T]) -> _T:
+    async def run_for(self, user: int | None, function: Callable[[], _T]) -> _T:
         """The same in the turn of that person."""
-        person = await self._turns.take(person)
+        user = await self._turns.take(user)
         call = functools.partial(contextvars.copy_context().run, function)
         try:
             work = asyncio.get_running_loop().run_in_executor(self._threads, call)
         except RuntimeError:  # the threads have ended
-            self._turns.give_back(person)
+            self._turns.give_back(user)
             raise
-        work.add_done_callback(functools.partial(self._done, person))
+        work.add_done_callback(functools.partial(self._done, user))
         return await asyncio.shield(work)
 
-    def _done(self, person: int | None, work: asyncio.Future[Any]) -> None:
-        self._turns.give_back(person)
+    def _done(self, user: int | None, work: asyncio.Future[Any]) -> None:
+        self._turns.give_back(user)
         if not work.cancelled():
             work.exception()  # it was told to whoever waited
 

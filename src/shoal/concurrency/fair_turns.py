@@ -17,7 +17,7 @@ from typing import Final
 from shoal.errors import TooManyAttempts, TooManyCalls
 
 RETRY_AFTER_SECONDS: Final = 5
-asking_person: ContextVar[int | None] = ContextVar("asking_person", default=None)
+asking_user: ContextVar[int | None] = ContextVar("asking_person", default=None)
 """The id of whoever asked for what is being done."""
 
 
@@ -42,67 +42,67 @@ class FairTurns:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a place and hold it. Raises ``TooManyCalls`` (``too_much_work``) or ``ServerBusy``."""
-        person = await self.take()
+        user = await self.take()
         try:
             yield
         finally:
-            self.give_back(person)
+            self.give_back(user)
 
-    async def take(self, person: int | None = None) -> int | None:
+    async def take(self, user: int | None = None) -> int | None:
         """Wait for a place, as that person or as who asks; returns whose it is, to be given back."""
-        person = asking_person.get() if person is None else person
-        if self._free and person not in self._having and not self._queues.get(person):
-            self._have(person)
-            return person
-        queue = self._queues.get(person, ())
+        user = asking_user.get() if user is None else user
+        if self._free and user not in self._having and not self._queues.get(user):
+            self._have(user)
+            return user
+        queue = self._queues.get(user, ())
         if len(queue) >= self._waiting_each:
             raise TooManyCalls(retry_after=RETRY_AFTER_SECONDS, code="too_much_work", limit=self._waiting_each)
         if queue and self._waiting >= self._waiting_all:
             raise ServerBusy(retry_after=RETRY_AFTER_SECONDS)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(person, deque()).append(turn)
+        self._queues.setdefault(user, deque()).append(turn)
         self._waiting += 1
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._leave(person, turn)
+                self._leave(user, turn)
             else:
-                self.give_back(person)  # it came in the very moment in which they left
+                self.give_back(user)  # it came in the very moment in which they left
             raise
-        return person
+        return user
 
-    def give_back(self, person: int | None) -> None:
+    def give_back(self, user: int | None) -> None:
         """Let the next have the place."""
         self._free += 1
-        self._having.discard(person)
+        self._having.discard(user)
         self._next()
 
-    def _have(self, person: int | None) -> None:
+    def _have(self, user: int | None) -> None:
         self._free -= 1
-        self._having.add(person)
+        self._having.add(user)
 
     def _next(self) -> None:
         while self._free:
-            for person in self._queues:
-                if person not in self._having:
+            for user in self._queues:
+                if user not in self._having:
                     break
             else:
                 return
-            queue = self._queues.pop(person)
+            queue = self._queues.pop(user)
             turn = queue.popleft()
             self._waiting -= 1
             if queue:
-                self._queues[person] = queue  # at the end of the round
+                self._queues[user] = queue  # at the end of the round
             if not turn.done():
-                self._have(person)
+                self._have(user)
                 turn.set_result(None)
 
-    def _leave(self, person: int | None, turn: asyncio.Future[None]) -> None:
-        queue = self._queues.get(person)
+    def _leave(self, user: int | None, turn: asyncio.Future[None]) -> None:
+        queue = self._queues.get(user)
         if queue is None or turn not in queue:
             return
         queue.remove(turn)
         self._waiting -= 1
         if not queue:
-            del self._queues[person]
+            del self._queues[user]

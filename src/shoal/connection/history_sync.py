@@ -24,7 +24,7 @@ LONGEST_AWAY_MS = 24 * 3600_000
 """What is older is not pulled: nobody waits for it any more."""
 
 
-class CatchUp:
+class HistorySync:
     """Asks one connection's site what was said. What is known already is known by its id, and not acted on again."""
 
     def __init__(
@@ -50,7 +50,7 @@ class CatchUp:
         count = 0
         for head in await self._moved(since_ms):
             events = await self._said_in(head.chat_id, since_ms)
-            self._incoming.act(await self._incoming.store(events, pulled=True))
+            self._incoming.action(await self._incoming.store(events, pulled=True))
             count += len(events)
         return count
 
@@ -74,10 +74,10 @@ class CatchUp:
         while len(moved) < MOST_CHATS:
             page = await self._chats(cursor)
             young = [head for head in page.chats if not head.last_at_ms or head.last_at_ms >= since_ms]
-            news = {head.chat_id: head for head in young if head.chat_id not in moved}
-            moved |= news
+            update = {head.chat_id: head for head in young if head.chat_id not in moved}
+            moved |= update
             following = page.next_cursor
-            if following is None or following >= cursor or not news or len(young) < len(page.chats):
+            if following is None or following >= cursor or not update or len(young) < len(page.chats):
                 break
             cursor = following + 1  # chats of the same millisecond may stand on both sides of the page's end
         return list(moved.values())[:MOST_CHATS]

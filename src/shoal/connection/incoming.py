@@ -11,11 +11,11 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.messages.conversations import Conversations
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.messages.task_drain import WorkGroup
+from shoal.messages.task_drain import TaskDrain
 from shoal.orders.order_store import Order
-from shoal.orders.order_updates import OrderNews
+from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
 from shoal.xianyu import frames
 from shoal.xianyu.packets import (
@@ -33,7 +33,7 @@ _DAY_MS = 24 * 3600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """Events that are stored: what was said, which of it is new (by message id), and which orders may be served."""
 
     said: Sequence[ChatMessage]
@@ -42,23 +42,23 @@ class Heard:
 
 
 class Incoming:
-    """Takes what one connection hears. ``read``, ``store``, then acknowledge, then ``act``."""
+    """Takes what one connection hears. ``read``, ``store``, then acknowledge, then ``action``."""
 
     def __init__(
         self,
         account: Account,
         message_log: MessageLog,
-        order_news: OrderNews,
+        order_updates: OrderUpdates,
         conversations: Conversations,
         orders: Orders,
-        work: WorkGroup,
+        work: TaskDrain,
         *,
         site_clock: SiteClock,
     ) -> None:
         self._account = account
         self._site_clock = site_clock
         self._log = message_log
-        self._order_news = order_news
+        self._order_news = order_updates
         self._conversations = conversations
         self._orders = orders
         self._work = work
@@ -75,7 +75,7 @@ class Incoming:
                 log.warning("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
         return events
 
-    async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Heard:
+    async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Received:
         """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``.
 
         ``pulled``: they were asked for, so that what is known already is no repeat.
@@ -86,16 +86,16 @@ class Incoming:
             if isinstance(receipt, ReadReceipt):
                 read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
                 await self._log.mark_read(self._account.id, receipt.chat_id, read_at_ms)
-        return Heard(said, new, await self._order_news.store(events))
+        return Received(said, new, await self._order_news.store(events))
 
-    def act(self, heard: Heard) -> None:
+    def action(self, received: Received) -> None:
         """Answer what is new and serve what was paid. What a crash prevents is taken up by the next connection."""
-        for message in heard.said:
-            if message.is_own and message.message_id in heard.new:
-                self._conversations.said_by_us(heard.new[message.message_id])
-        questions = (message.message_id for message in heard.said if _is_question(message))
-        self._conversations.heard(heard.new[message_id] for message_id in questions if message_id in heard.new)
-        for order in heard.paid:
+        for message in received.said:
+            if message.is_own and message.message_id in received.new:
+                self._conversations.said_by_us(received.new[message.message_id])
+        questions = (message.message_id for message in received.said if _is_question(message))
+        self._conversations.received(received.new[message_id] for message_id in questions if message_id in received.new)
+        for order in received.paid:
             self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
 
     async def _stored(self, said: Sequence[ChatMessage], *, pulled: bool) -> dict[str, IncomingMessage]:
@@ -106,7 +106,7 @@ class Incoming:
         return {message.message_id: message for message in incoming if message.message_id in new}
 
     def _logged(self, message: ChatMessage) -> IncomingMessage:
-        verdict = _verdict_at_once(message)
+        decision = _verdict_at_once(message)
         return IncomingMessage(
             message_id=message.message_id,
             chat_id=message.chat_id,
@@ -117,8 +117,8 @@ class Incoming:
             content_type=str(message.content_type),
             text=message.text,
             created_at_ms=self._said_at_ms(message),
-            handled=verdict.is_final,
-            verdict=verdict,
+            handled=decision.is_final,
+            decision=decision,
         )
 
     def _said_at_ms(self, message: ChatMessage) -> int:
@@ -140,13 +140,13 @@ def _named(message: ChatMessage) -> ChatMessage:
     return replace(message, message_id=f"unnamed-{hashlib.sha256(told.encode()).hexdigest()[:32]}")
 
 
-def _verdict_at_once(message: ChatMessage) -> Verdict:
+def _verdict_at_once(message: ChatMessage) -> Decision:
     """What is clear about a message before anybody is asked; of our own it is not, until it is told apart."""
     if message.is_own:
-        return Verdict.PENDING
+        return Decision.PENDING
     if message.is_system:
-        return Verdict.SYSTEM_TEXT
-    return Verdict.PENDING if message.text else Verdict.NOTHING_SAID
+        return Decision.SYSTEM_TEXT
+    return Decision.PENDING if message.text else Decision.NOTHING_SAID
 
 
 def _is_question(message: ChatMessage) -> bool:

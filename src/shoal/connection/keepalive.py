@@ -13,12 +13,12 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.config import Settings
-from shoal.connection.history_sync import LONGEST_AWAY_MS, CatchUp
+from shoal.connection.history_sync import LONGEST_AWAY_MS, HistorySync
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens
-from shoal.connection.sync_cursor import SyncPosition
+from shoal.connection.sync_cursor import SyncCursor
 from shoal.errors import StoreError, TemporaryFailure
-from shoal.messages.task_drain import WorkGroup
+from shoal.messages.task_drain import TaskDrain
 from shoal.storage.sync_cursors import Position
 from shoal.xianyu.live_socket import LiveSocket
 
@@ -40,7 +40,7 @@ class DeafConnection(TemporaryFailure):
     code = "deaf_connection"
 
 
-class Upkeep:
+class Keepalive:
     """One task per connection. Each beat is waited for; what takes longer runs beside it, one of a kind at a time."""
 
     def __init__(
@@ -50,9 +50,9 @@ class Upkeep:
         settings: Settings,
         *,
         socket: LiveSocket,
-        work: WorkGroup,
-        position: SyncPosition,
-        catch_up: CatchUp,
+        work: TaskDrain,
+        position: SyncCursor,
+        history_sync: HistorySync,
         login: SiteLogin,
         tokens: SocketTokens,
         check_login: Callable[[], Awaitable[None]],
@@ -67,7 +67,7 @@ class Upkeep:
         self._socket = socket
         self._work = work
         self._position = position
-        self._catch_up = catch_up
+        self._history_sync = history_sync
         self._login = login
         self._tokens = tokens
         self._check_login = check_login
@@ -84,9 +84,9 @@ class Upkeep:
     async def beat(self) -> None:
         """One heartbeat, answered. Raises as ``LiveSocket.heartbeat``."""
         await self._socket.heartbeat(self._settings.heartbeat_timeout_seconds)
-        self._link.heard()
+        self._link.received()
 
-    def heard(self) -> None:
+    def received(self) -> None:
         """Something was pushed, so the socket is not deaf."""
         self._heard_at = asyncio.get_running_loop().time()
 
@@ -121,14 +121,14 @@ class Upkeep:
         self._beside("look", self._look)
         return now + look_seconds
 
-    def _beside(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
+    def _beside(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
         if name in self._under_way or not self._link.allows():
             return
         self._under_way.add(name)
 
         async def acting() -> None:
             try:
-                await act()
+                await action()
             finally:
                 self._under_way.discard(name)
 
@@ -149,7 +149,7 @@ class Upkeep:
         while (away := self._away) is not None:
             await asyncio.sleep(self._pull_at - loop.time())
             try:
-                count = await self._catch_up.pull(self._since_ms(away))
+                count = await self._history_sync.pull(self._since_ms(away))
             except (TemporaryFailure, StoreError) as failure:
                 log.warning("could not catch up", account=self._account_id, why=failure.code)
                 return
@@ -173,12 +173,12 @@ class Upkeep:
         Raises ``DeafConnection``.
         """
         try:
-            overlooked = await self._catch_up.overlooked(self._connected_site_ms)
+            overlooked = await self._history_sync.overlooked(self._connected_site_ms)
             if overlooked:
                 await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.look_seconds))
                 if self._socket.has_untaken:  # the database is slow, and the line hears
                     return
-                overlooked = await self._catch_up.unknown(overlooked)
+                overlooked = await self._history_sync.unknown(overlooked)
         except (TemporaryFailure, StoreError) as failure:
             log.warning("could not look", account=self._account_id, why=failure.code)
             return

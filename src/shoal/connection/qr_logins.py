@@ -22,9 +22,9 @@ from shoal.config import Settings
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.errors import (
     AccountExists,
+    ActionRequired,
     Conflict,
     InvalidInput,
-    NeedsOwner,
     ShoalError,
     StoreError,
     TemporaryFailure,
@@ -151,7 +151,7 @@ class QrLogins:
         account that is added; one that is renewed logs in through its own. ``most_shops``: see ``Caller``.
 
         Raises ``InvalidInput`` (id, proxy), ``Conflict`` (``too_many_qr_logins``), ``UnknownAccount`` for somebody
-        else's, ``NeedsOwner`` or ``TemporaryFailure`` when the site gives no code.
+        else's, ``ActionRequired`` or ``TemporaryFailure`` when the site gives no code.
         """
         known = self._checked(owner_id, account_id)
         through = known.proxy if known is not None and proxy is None else parse_proxy(proxy).url if proxy else ""
@@ -253,7 +253,7 @@ class QrLogins:
     async def _follow(self, running: _Running, proxy: str) -> None:
         try:
             await self._log_in(running, proxy)
-        except NeedsOwner as why:
+        except ActionRequired as why:
             self._move(running, QrLoginState.NEEDS_OWNER, action_url=why.action_url, error=why)
         except ShoalError as error:
             self._move(running, QrLoginState.FAILED, error=error)

@@ -57,7 +57,7 @@ class SocketTokens:
         """The token to register with: the one in hand, that of an earlier connection, or else a new one.
 
         Where a new one would be better and cannot be had, the old one is used as long as it is good. Raises
-        ``NeedsOwner``, ``TemporaryFailure`` or ``StoreError``.
+        ``ActionRequired``, ``TemporaryFailure`` or ``StoreError``.
         """
         self._token = token = self._token or await self._of_earlier()
         if token is None or not _is_good(token):
@@ -79,7 +79,7 @@ class SocketTokens:
         """Fetch the next token and raise ``TokenRenewed``.
 
         When that fails for now, it returns and is due again later, as long as the old token is good. Raises
-        ``NeedsOwner``, and ``TemporaryFailure`` once the old token has ended.
+        ``ActionRequired``, and ``TemporaryFailure`` once the old token has ended.
         """
         token = self._token
         try:

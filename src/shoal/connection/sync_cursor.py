@@ -6,14 +6,14 @@ import structlog
 
 from shoal.clock import SiteClock, now_ms
 from shoal.errors import StoreError
-from shoal.storage.sync_cursors import Position, PositionBook
+from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout
 
 log = structlog.get_logger("shoal.position")
 
 
-class SyncPosition:
+class SyncCursor:
     """One connection's place in the feed: agreed with the site, moved on by what is stored, kept over restarts.
 
     What is kept never runs ahead of what is stored: until the connection has caught up with what came while the
@@ -24,7 +24,7 @@ class SyncPosition:
         self,
         account_id: str,
         socket: LiveSocket,
-        book: PositionBook,
+        order_store: SyncCursors,
         last: Position | None,
         *,
         site_clock: SiteClock,
@@ -33,7 +33,7 @@ class SyncPosition:
         """``last``: where the account stood when its last connection ended; ``None`` when there was none."""
         self._account_id = account_id
         self._socket = socket
-        self._book = book
+        self._store = order_store
         self._site_clock = site_clock
         self._timeout_seconds = timeout_seconds
         self._ahead_ms = site_clock.ahead_ms
@@ -85,7 +85,7 @@ class SyncPosition:
         if pts is None or (pts, self._ahead_ms) == self._kept:
             return
         try:
-            await self._book.keep(self._account_id, pts, self._ahead_ms)
+            await self._store.keep(self._account_id, pts, self._ahead_ms)
         except StoreError as error:
             log.warning("position not kept", account=self._account_id, why=error.code)
         else:

@@ -15,28 +15,28 @@ from shoal.accounts.account_task import Link
 from shoal.clock import SiteClock
 from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.config import Settings
-from shoal.connection.history_sync import CatchUp
+from shoal.connection.history_sync import HistorySync
 from shoal.connection.incoming import Incoming
-from shoal.connection.keepalive import DeafConnection, Upkeep
+from shoal.connection.keepalive import DeafConnection, Keepalive
 from shoal.connection.site_login import SiteLogin
 from shoal.connection.socket_tokens import SocketTokens, TokenRenewed
-from shoal.connection.sync_cursor import SyncPosition
-from shoal.errors import NeedsOwner, ShoalError
+from shoal.connection.sync_cursor import SyncCursor
+from shoal.errors import ActionRequired, ShoalError
 from shoal.messages.conversations import Conversations
-from shoal.messages.live_connections import Switchboard
+from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Picture, Pictures
-from shoal.messages.sender import Outbox
+from shoal.messages.sender import Sender
 from shoal.messages.site_pictures import SitePictures
-from shoal.messages.task_drain import WorkGroup
+from shoal.messages.task_drain import TaskDrain
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import Interruptions
-from shoal.orders.order_store import OrderBook
-from shoal.orders.order_updates import OrderNews
+from shoal.orders.order_store import OrderStore
+from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
 from shoal.storage.credentials import Credentials
-from shoal.storage.sync_cursors import Position, PositionBook
+from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.storage.token_cache import SocketToken
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
@@ -44,7 +44,7 @@ from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
-from shoal.xianyu.stop_switch import Halt
+from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.uploads import UploadedPicture, upload_picture
 
 log = structlog.get_logger("shoal.live")
@@ -59,7 +59,7 @@ PROXY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LiveSurroundings:
+class ConnectionDeps:
     """What every account's connection shares with its siblings."""
 
     session: aiohttp.ClientSession
@@ -67,14 +67,14 @@ class LiveSurroundings:
     settings: Settings
     credentials: Credentials
     message_log: MessageLog
-    order_book: OrderBook
-    positions: PositionBook
+    order_store: OrderStore
+    positions: SyncCursors
     pictures: Pictures
     uploaded: UploadedPictures
     token_calls: FairLimiter
     outbound: Outbound = field(default_factory=Outbound)
     """Where a proxy may be."""
-    switchboard: Switchboard = field(default_factory=Switchboard)
+    live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     rng: Random = field(default_factory=Random)
     """Spreads what many connections do now and then, and sets the pace of answers."""
@@ -86,7 +86,7 @@ class _Access:
 
     session: aiohttp.ClientSession
     login: SiteLogin
-    halt: Halt
+    stop_switch: StopSwitch
     mtop: MtopClient
     tokens: SocketTokens
 
@@ -99,50 +99,50 @@ def proxy_timeout_seconds(settings: Settings) -> float:
 class XianyuLive:
     """One connection of one account. Made for one cookie; asks the published snapshot for everything else."""
 
-    def __init__(self, account: Account, link: Link, around: LiveSurroundings) -> None:
+    def __init__(self, account: Account, link: Link, deps: ConnectionDeps) -> None:
         self._account = account
         self._link = link
-        self._around = around
-        self._settings = around.settings
+        self._deps = deps
+        self._settings = deps.settings
 
     async def main(self) -> None:
         """Connect and stay until something ends it. A token that is renewed replaces the socket, and no more ends.
 
-        Raises ``NeedsOwner`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
+        Raises ``ActionRequired`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
         await self._note_interrupted()  # before anything is read of what the last connection left
-        halt = Halt()
+        stop_switch = StopSwitch()
         try:
             async with session_through(
                 self._account.proxy,
-                self._around.session,
+                self._deps.session,
                 connect_timeout_seconds=proxy_timeout_seconds(self._settings),
-                outbound=self._around.outbound,
+                outbound=self._deps.outbound,
             ) as session:
-                await self._live(session, halt)
+                await self._live(session, stop_switch)
         except BaseException:
-            halt.check()  # whatever ended it in the same moment, the end or a stop included: the owner must know
+            stop_switch.check()  # whatever ended it in the same moment, the end or a stop included: the owner must know
             raise
 
-    async def _live(self, session: aiohttp.ClientSession, halt: Halt) -> None:
-        """Everything that this account says to the site goes over ``session``, and nothing once ``halt`` is pulled."""
-        login = await SiteLogin.open(self._account, self._around.credentials)
+    async def _live(self, session: aiohttp.ClientSession, stop_switch: StopSwitch) -> None:
+        """Sends all traffic of this account over ``session``, and none once ``stop_switch`` is pulled."""
+        login = await SiteLogin.open(self._account, self._deps.credentials)
         mtop = MtopClient(
             session,
             self._settings.site_mtop_url,
             login,
             user_agent=DEFAULT_USER_AGENT,
             timeout_seconds=self._settings.site_timeout_seconds,
-            halt=halt,
+            stop_switch=stop_switch,
             allows=self._link.allows,
         )
         renewal_ms = round(self._settings.token_renewal_minutes * 60_000)
         tokens = SocketTokens(login, mtop, self._turn_to_ask, renewal_ms=renewal_ms)
-        access = _Access(session, login, halt, mtop, tokens)
+        authorization = _Access(session, login, stop_switch, mtop, tokens)
         while True:
             token = await tokens.current()
             try:
-                await self._stay(access, token)
+                await self._stay(authorization, token)
             except TokenRenewed:
                 pass
             except TokenRefused:
@@ -157,133 +157,133 @@ class XianyuLive:
     async def _turn_to_ask(self) -> None:
         """Wait until this account may ask the site for a token."""
         async with self._link.lending_number():
-            await self._around.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
+            await self._deps.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
 
     async def _note_interrupted(self) -> None:
         """Say of what was under way when the program or the last socket ended that nobody knows."""
-        around = self._around
-        await around.interruptions.settle(around.message_log, around.order_book, self._account.id)
+        deps = self._deps
+        await deps.interruptions.settle(deps.message_log, deps.order_store, self._account.id)
 
-    async def _part(self, work: WorkGroup, grace_seconds: float) -> None:
+    async def _part(self, work: TaskDrain, grace_seconds: float) -> None:
         """Let what is under way end, for so long, and see to what did not: the shop may stay off, or be parked."""
         is_open = True
         try:
             is_open = await work.finish(grace_seconds)
         finally:
             if is_open:
-                around = self._around
-                around.interruptions.settle_soon(around.message_log, around.order_book, self._account.id)
+                deps = self._deps
+                deps.interruptions.settle_soon(deps.message_log, deps.order_store, self._account.id)
 
-    async def _stay(self, access: _Access, token: SocketToken) -> None:
+    async def _stay(self, authorization: _Access, token: SocketToken) -> None:
         timeout_seconds = self._settings.site_timeout_seconds
         try:
             async with connect(
-                access.session,
+                authorization.session,
                 self._settings.site_ws_url,
-                access.login.header(),
+                authorization.login.header(),
                 DEFAULT_USER_AGENT,
                 gate=self._link.allows,
-                halt=access.halt,
+                stop_switch=authorization.stop_switch,
             ) as socket:
                 registration = await socket.register(
                     token.access_token, token.device_id, timeout_seconds=timeout_seconds
                 )
                 site_clock = SiteClock(registration.server_time_ms)
-                away = await self._around.positions.position(self._account.id)
-                position = SyncPosition(
+                away = await self._deps.positions.position(self._account.id)
+                position = SyncCursor(
                     self._account.id,
                     socket,
-                    self._around.positions,
+                    self._deps.positions,
                     away,
                     site_clock=site_clock,
                     timeout_seconds=timeout_seconds,
                 )
                 await position.agree()
-                await self._work(access, socket, site_clock, position, away)
+                await self._work(authorization, socket, site_clock, position, away)
         except ExceptionGroup as group:
             raise _most_telling(group) from group
 
     async def _work(
         self,
-        access: _Access,
+        authorization: _Access,
         socket: LiveSocket,
         site_clock: SiteClock,
-        position: SyncPosition,
+        position: SyncCursor,
         away: Position | None,
     ) -> None:
-        outbox = Outbox(
+        sender = Sender(
             self._account,
             socket,
-            self._around.message_log,
-            self._site_pictures(access),
+            self._deps.message_log,
+            self._site_pictures(authorization),
             send_timeout_seconds=self._settings.send_timeout_seconds,
         )
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
-        work = WorkGroup()
+        work = TaskDrain()
         grace_seconds = FAREWELL_SECONDS
         try:
-            async with asyncio.TaskGroup() as tasks, self._around.switchboard.connected(self._account.id, outbox):
+            async with asyncio.TaskGroup() as tasks, self._deps.live_connections.connected(self._account.id, sender):
                 conversations = Conversations(
                     self._link,
-                    outbox,
-                    self._around.message_log,
+                    sender,
+                    self._deps.message_log,
                     tasks,
                     work,
                     self._settings,
                     account_id=self._account.id,
-                    rng=self._around.rng,
+                    rng=self._deps.rng,
                     clock_set_ms=clock_set_ms,
                 )
                 orders = Orders(
                     self._link,
-                    outbox,
-                    access.mtop,
-                    self._around.order_book,
+                    sender,
+                    authorization.mtop,
+                    self._deps.order_store,
                     account_id=self._account.id,
                     pace=AsyncLimiter(ORDER_CALLS_AT_ONCE, ORDER_CALLS_AT_ONCE / self._settings.order_calls_per_second),
                     clock_set_ms=clock_set_ms,
                 )
                 incoming = Incoming(
                     self._account,
-                    self._around.message_log,
-                    OrderNews(self._account, self._around.order_book, site_clock=site_clock),
+                    self._deps.message_log,
+                    OrderUpdates(self._account, self._deps.order_store, site_clock=site_clock),
                     conversations,
                     orders,
                     work,
                     site_clock=site_clock,
                 )
-                upkeep = Upkeep(
+                keepalive = Keepalive(
                     self._account,
                     self._link,
                     self._settings,
                     socket=socket,
                     work=work,
                     position=position,
-                    catch_up=CatchUp(
+                    history_sync=HistorySync(
                         self._account,
                         socket,
                         incoming,
-                        self._around.message_log,
+                        self._deps.message_log,
                         timeout_seconds=self._settings.site_timeout_seconds,
                     ),
-                    login=access.login,
-                    tokens=access.tokens,
-                    check_login=lambda: self._check_login(access),
+                    login=authorization.login,
+                    tokens=authorization.tokens,
+                    check_login=lambda: self._check_login(authorization),
                     away=away,
                     site_clock=site_clock,
-                    rng=self._around.rng,
+                    rng=self._deps.rng,
                 )
-                await upkeep.beat()
+                await keepalive.beat()
                 await self._link.hold_number()
                 self._link.running()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
-                tasks.create_task(upkeep.run(), name=f"upkeep:{self._account.id}")
+                tasks.create_task(keepalive.run(), name=f"upkeep:{self._account.id}")
                 work.start(orders.take_up(), name=f"orders:{self._account.id}")
-                with self._around.order_book.serving(self._account.id, lambda: self._serve(orders, work)):
+                with self._deps.order_store.serving(self._account.id, lambda: self._serve(orders, work)):
                     await conversations.take_up()
-                    tasks.create_task(conversations.go_on(upkeep.looked_back), name=f"outbox:{self._account.id}")
+                    tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")
                     async for push in socket.pushes():
-                        await self._take(push, socket, position, incoming, upkeep)
+                        await self._take(push, socket, position, incoming, keepalive)
         except* TokenRenewed:
             grace_seconds = self._settings.send_timeout_seconds  # nothing is wrong: let what is under way end
             raise
@@ -291,31 +291,31 @@ class XianyuLive:
             await self._part(work, grace_seconds)
             await position.keep()
 
-    def _serve(self, orders: Orders, work: WorkGroup) -> None:
+    def _serve(self, orders: Orders, work: TaskDrain) -> None:
         work.start(orders.go_on(), name=f"orders:{self._account.id}")
 
     async def _take(
-        self, push: frames.Frame, socket: LiveSocket, position: SyncPosition, incoming: Incoming, upkeep: Upkeep
+        self, push: frames.Frame, socket: LiveSocket, position: SyncCursor, incoming: Incoming, keepalive: Keepalive
     ) -> None:
         """Store what a push holds, acknowledge it, then act: a crash in between loses nothing."""
         events = incoming.read(push)
-        heard = await incoming.store(events)
+        received = await incoming.store(events)
         await socket.ack(push)
         position.passed(push)
         if frames.wants_position(push):
-            upkeep.passed_over(await position.follow())
+            keepalive.passed_over(await position.follow())
         if events:
-            upkeep.heard()
-            self._link.heard(message=bool(heard.said))
-        incoming.act(heard)
+            keepalive.received()
+            self._link.received(message=bool(received.said))
+        incoming.action(received)
 
-    def _site_pictures(self, access: _Access) -> SitePictures:
+    def _site_pictures(self, authorization: _Access) -> SitePictures:
         async def upload(picture: Picture) -> UploadedPicture:
-            with access.halt.guarding():
+            with authorization.stop_switch.guarding():
                 return await upload_picture(
-                    access.session,
+                    authorization.session,
                     self._settings.site_upload_url,
-                    access.login,
+                    authorization.login,
                     picture.data,
                     media_type=picture.measured.format.media_type,
                     extension=picture.measured.format.extension,
@@ -323,21 +323,21 @@ class XianyuLive:
                     timeout_seconds=self._settings.site_timeout_seconds,
                 )
 
-        around = self._around
-        return SitePictures(self._account.id, around.pictures, around.uploaded, upload, allows=self._link.allows)
+        deps = self._deps
+        return SitePictures(self._account.id, deps.pictures, deps.uploaded, upload, allows=self._link.allows)
 
-    async def _check_login(self, access: _Access) -> None:
-        """Keep the login alive. Raises ``NeedsOwner`` when it is gone."""
-        with access.halt.guarding():
+    async def _check_login(self, authorization: _Access) -> None:
+        """Keep the login alive. Raises ``ActionRequired`` when it is gone."""
+        with authorization.stop_switch.guarding():
             alive = await has_login(
-                access.session,
+                authorization.session,
                 self._settings.site_passport_url,
-                access.login,
+                authorization.login,
                 user_agent=DEFAULT_USER_AGENT,
                 timeout_seconds=self._settings.site_timeout_seconds,
             )
         if not alive:
-            await access.mtop.login_user()  # the passport alone is not believed
+            await authorization.mtop.login_user()  # the passport alone is not believed
 
 
 def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -354,7 +354,7 @@ def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _rank(error: BaseException) -> int:
-    if isinstance(error, NeedsOwner):
+    if isinstance(error, ActionRequired):
         return 0
     if isinstance(error, TokenRefused):
         return 1

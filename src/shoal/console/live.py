@@ -67,7 +67,7 @@ async def follow(socket: WebSocket) -> None:
 
 
 async def _follow(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
-    telling = asyncio.create_task(_tell(socket, server, who, token), name=f"console:{who.id}")
+    telling = asyncio.create_task(_publish(socket, server, who, token), name=f"console:{who.id}")
     try:
         async with until_over(server, who.id, token) as over:
             await _until_gone(socket, telling, over)
@@ -94,7 +94,7 @@ async def _until_gone(socket: WebSocket, telling: asyncio.Task[None], over: asyn
             return
 
 
-async def _tell(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
+async def _publish(socket: WebSocket, server: Server, who: Principal, token: str) -> None:
     with suppress(WebSocketDisconnect):
         feed = account_event_batches(server, who, _cursor(socket), beat_seconds=BEAT_SECONDS, queue_limit=QUEUE_LIMIT)
         async with aclosing(feed):
@@ -135,11 +135,11 @@ def _rows(server: Server, who: Principal, batch: Sequence[Told]) -> dict[str, An
     about = [told for told in batch if told.body["type"] in _OF_ACCOUNTS]
     for account_id in dict.fromkeys(str(told.body["account"]) for told in about):
         account = server.manager.accounts.get(account_id)
-        right = server.access.right_on(who, account) if account is not None else None
-        if account is None or right is None:
+        permission = server.authorization.permission_on(who, account) if account is not None else None
+        if account is None or permission is None:
             gone.append(account_id)
         else:
-            rows.append(account_body(server.manager, account, right).model_dump(mode="json"))
+            rows.append(account_body(server.manager, account, permission).model_dump(mode="json"))
     changes = [told for told in batch if told.rev is not None]
     return {
         "type": "batch",

@@ -18,7 +18,7 @@ from shoal.api.schemas.requests import ProxyCheckBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.connection.xianyu_live import proxy_timeout_seconds
 from shoal.language.choice import Language, language_of
 from shoal.xianyu.proxied_session import ProxyFailed, session_through
@@ -61,7 +61,7 @@ def _proxy_of(body: ProxyCheckBody, server: Server, who: Principal) -> str:
         return parse_proxy(body.proxy.get_secret_value()).url
     if body.account is None:
         return ""
-    return server.access.require(who, body.account, Right.OWN).proxy
+    return server.authorization.require(who, body.account, Permission.OWN).proxy
 
 
 async def _reach(server: Server, url: str) -> str:

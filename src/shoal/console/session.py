@@ -24,7 +24,7 @@ from shoal.api.routes.auth import MessageAnswer, is_admin, note_sign_out, sign_i
 from shoal.api.schemas.requests import ConsoleLoginBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.errors import Forbidden
 from shoal.logs.redaction import redact_path
 
@@ -96,8 +96,8 @@ async def _check_page(request: Request, server: Server) -> None:
 
 async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:
     """Write down that a page of another site asked."""
-    await server.security_log.note(
-        SecurityEvent.REFUSED_ORIGIN,
+    await server.audit_log.record(
+        AuditEvent.REFUSED_ORIGIN,
         actor="",
         origin=where_from(connection, _BY),
         outcome=_FOREIGN,
@@ -110,7 +110,5 @@ async def _check_way(request: Request, server: Server) -> None:
     """No password over a network where others may listen, unless the administrator said so."""
     if is_secure(request) or comes_from_this_machine(request) or server.settings.allow_plain_http:
         return
-    await server.security_log.note(
-        SecurityEvent.SIGN_IN, actor="", origin=where_from(request, _BY), outcome=_PLAIN_HTTP
-    )
+    await server.audit_log.record(AuditEvent.SIGN_IN, actor="", origin=where_from(request, _BY), outcome=_PLAIN_HTTP)
     raise Forbidden("plain HTTP from another machine", code=_PLAIN_HTTP)

@@ -20,9 +20,9 @@ from sqlalchemy import (
     update,
 )
 
-from shoal.messages.takeovers import PauseReason
+from shoal.messages.takeovers import TakeoverReason
 from shoal.storage.database import Database
-from shoal.storage.schema import chat_pauses, chats, insert_or, messages
+from shoal.storage.schema import chats, insert_or, messages, takeovers
 
 LONGEST_EXCERPT = 200
 """So many characters of the last word are kept in the list."""
@@ -46,7 +46,7 @@ class Chat:
     last_direction: str = ""
     read_at_ms: int | None = None
     paused_until_ms: int | None = None
-    pause_reason: PauseReason | None = None
+    pause_reason: TakeoverReason | None = None
     pause_actor: str = ""
     found_text: str | None = None
 
@@ -85,20 +85,20 @@ class Chats:
         the names of who said it, whatever the case, and is compared with the ids of the chat, its buyer and its item.
         """
         holds = and_(
-            chat_pauses.c.account_id == chats.c.account_id,
-            chat_pauses.c.chat_id == chats.c.chat_id,
-            chat_pauses.c.until_ms > now_ms,
+            takeovers.c.account_id == chats.c.account_id,
+            takeovers.c.chat_id == chats.c.chat_id,
+            takeovers.c.until_ms > now_ms,
         )
         found = _found(query) if query else None
         statement = (
             select(
                 chats,
                 (null() if found is None else found).label("found_text"),
-                chat_pauses.c.until_ms.label("paused_until_ms"),
-                chat_pauses.c.reason.label("pause_reason"),
-                chat_pauses.c.actor.label("pause_actor"),
+                takeovers.c.until_ms.label("paused_until_ms"),
+                takeovers.c.reason.label("pause_reason"),
+                takeovers.c.actor.label("pause_actor"),
             )
-            .outerjoin(chat_pauses, holds)
+            .outerjoin(takeovers, holds)
             .where(chats.c.account_id.in_(list(account_ids)))
         )
         if found is not None:
@@ -106,7 +106,7 @@ class Chats:
         if chat_id is not None:
             statement = statement.where(chats.c.chat_id == chat_id)
         if paused is not None:
-            held = chat_pauses.c.until_ms
+            held = takeovers.c.until_ms
             statement = statement.where(held.is_not(None) if paused else held.is_(None))
         if waiting is not None:
             last = chats.c.last_direction
@@ -169,7 +169,7 @@ def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int)
 def forget_older_than(connection: Connection, moment_ms: int) -> None:
     """Delete chats in which nothing was said since, and pauses that ended before."""
     connection.execute(chats.delete().where(chats.c.last_at_ms < moment_ms))
-    connection.execute(chat_pauses.delete().where(chat_pauses.c.until_ms < moment_ms))
+    connection.execute(takeovers.delete().where(takeovers.c.until_ms < moment_ms))
 
 
 def note(connection: Connection, spoken: Iterable[Chat]) -> None:
@@ -219,4 +219,4 @@ def _chat(row: RowMapping) -> Chat:
     values = dict(row)
     reason = values.pop("pause_reason")
     actor = values.pop("pause_actor")
-    return Chat(**values, pause_reason=PauseReason(reason) if reason else None, pause_actor=actor or "")
+    return Chat(**values, pause_reason=TakeoverReason(reason) if reason else None, pause_actor=actor or "")

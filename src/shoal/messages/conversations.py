@@ -13,13 +13,13 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox import SendOutcome
 from shoal.messages.replies import Answer, AnswerSource, Asked, chosen, joined
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
-from shoal.messages.sender import DecidedBefore, Outbox, Reply, Sent
-from shoal.messages.task_drain import WorkGroup, begin
+from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent
+from shoal.messages.task_drain import TaskDrain, begin
 
 log = structlog.get_logger("shoal.conversations")
 
@@ -56,7 +56,7 @@ class _Choice:
 
     asked: Asked
     answer: Answer | None = None
-    verdict: Verdict = Verdict.PENDING
+    decision: Decision = Decision.PENDING
     rule_id: str = ""
 
 
@@ -70,10 +70,10 @@ class Conversations:
     def __init__(
         self,
         link: Link,
-        outbox: Outbox,
+        sender: Sender,
         message_log: MessageLog,
         tasks: asyncio.TaskGroup,
-        work: WorkGroup,
+        work: TaskDrain,
         settings: Settings,
         *,
         account_id: str,
@@ -85,7 +85,7 @@ class Conversations:
         ``clock_set_ms``: how far our clock was set forward since what is stored was written.
         """
         self._link = link
-        self._outbox = outbox
+        self._sender = sender
         self._log = message_log
         self._tasks = tasks
         self._work = work
@@ -116,11 +116,11 @@ class Conversations:
         for message in waiting:
             if message.direction is not Direction.IN:
                 await self._tell_apart(message)
-        heard, self._heard_before = self._heard_before, None
+        received, self._heard_before = self._heard_before, None
         questions = [
             message
             for message in waiting
-            if message.direction is Direction.IN and message.message_id not in (heard or ())
+            if message.direction is Direction.IN and message.message_id not in (received or ())
         ]
         self._hear(questions, said_by_clock_of_ms=now_ms() - self._clock_set_ms)
 
@@ -130,13 +130,13 @@ class Conversations:
         Only after what went out meanwhile is known: nothing is sent again whose echo is there.
         """
         await looked_back.wait()
-        self._work.start(self._outbox.take_up(self._oldest_stored_ms()), name=f"outbox:{self._account_id}")
+        self._work.start(self._sender.take_up(self._oldest_stored_ms()), name=f"outbox:{self._account_id}")
 
     def _oldest_stored_ms(self) -> int:
         """What was stored with an earlier time, by an earlier connection, has grown old."""
         return now_ms() - self._clock_set_ms - self._message_age_ms
 
-    def heard(self, messages: Iterable[IncomingMessage]) -> None:
+    def received(self, messages: Iterable[IncomingMessage]) -> None:
         """Buyers said something that is stored already."""
         messages = list(messages)
         if self._heard_before is not None:
@@ -167,8 +167,8 @@ class Conversations:
         self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
     async def _tell_apart(self, message: IncomingMessage) -> None:
-        if await self._outbox.is_ours(message):
-            await self._log.decide(self._account_id, [message.message_id], Verdict.ECHO)
+        if await self._sender.is_ours(message):
+            await self._log.decide(self._account_id, [message.message_id], Decision.ECHO)
             return
         account = self._link.current()
         minutes = account.pause_duration if account is not None else 0
@@ -249,13 +249,13 @@ class Conversations:
         """Answer what has not grown old; what waited for room, and has, ends as what it waited for."""
         oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # the wait of a rule makes nothing too old
         old = [message for message in burst.messages if burst.said_at[message.message_id] < oldest]
-        for verdict, for_good in ((Verdict.TOO_OLD, False), (Verdict.SHOP_LIMIT, True)):
+        for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
             ids = [
                 message.message_id
                 for message in old
-                if (message.message_id in burst.held_up) is (verdict is Verdict.SHOP_LIMIT)
+                if (message.message_id in burst.held_up) is (decision is Decision.SHOP_LIMIT)
             ]
-            await self._log.decide(self._account_id, ids, verdict, for_good=for_good)
+            await self._log.decide(self._account_id, ids, decision, for_good=for_good)
         waited_for = burst.waited_for
         fresh = [message for message in burst.messages if burst.said_at[message.message_id] >= oldest]
         burst.messages = list(fresh)
@@ -270,21 +270,21 @@ class Conversations:
         intended = self._intended(account, choice, fresh)
         reply = _reply(choice, ids, once=intended.once)
         if self._room.locked() and not burst.is_next:  # others wait longer
-            await self._log.decide(self._account_id, ids, Verdict.SHOP_LIMIT, rule_id=choice.rule_id)
-            sent = Sent(SendOutcome.DROPPED, Verdict.SHOP_LIMIT)
+            await self._log.decide(self._account_id, ids, Decision.SHOP_LIMIT, rule_id=choice.rule_id)
+            sent = Sent(SendOutcome.DROPPED, Decision.SHOP_LIMIT)
         else:
             try:
-                sent = await self._outbox.answer(reply, guard_of(intended))
+                sent = await self._sender.answer(reply, guard_of(intended))
             except DecidedBefore as before:  # what is left may deserve other words
                 burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
                 await self._answer(chat_id, burst)
                 return
-        if not sent.id and sent.reason == Verdict.SHOP_LIMIT:
+        if not sent.id and sent.reason == Decision.SHOP_LIMIT:
             burst.lacks_room = True
             burst.held_up.update(ids)
             return
         if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
-            await self._outbox.drop(reply, Verdict(sent.reason), is_decided=True)
+            await self._sender.drop(reply, Decision(sent.reason), is_decided=True)
         log.info(
             "replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, reason=sent.reason,
             rule=choice.rule_id,
@@ -292,22 +292,22 @@ class Conversations:
 
     async def _hold_back(self, choice: _Choice, ids: list[str], waited_for: _Choice | None) -> None:
         if waited_for is not None:
-            await self._outbox.drop(_reply(waited_for, ids), choice.verdict)
+            await self._sender.drop(_reply(waited_for, ids), choice.decision)
         else:
-            await self._log.decide(self._account_id, ids, choice.verdict, rule_id=choice.rule_id)
-        log.info("not replied", account=self._account_id, verdict=choice.verdict.value, rule=choice.rule_id)
+            await self._log.decide(self._account_id, ids, choice.decision, rule_id=choice.rule_id)
+        log.info("not replied", account=self._account_id, decision=choice.decision.value, rule=choice.rule_id)
 
     async def _choose(self, account: Account | None, messages: Sequence[IncomingMessage]) -> _Choice:
         asked = _joined(messages)
         if account is None or not account.enabled:
-            return _Choice(asked, verdict=Verdict.DISABLED)
+            return _Choice(asked, decision=Decision.DISABLED)
         async with self._choosing:
             answer = await chosen(account, asked)
         if answer is None:
-            return _Choice(asked, verdict=Verdict.NO_RULE)
+            return _Choice(asked, decision=Decision.NO_RULE)
         rule_id = answer.rule_id or answer.source.value
         if answer.is_silent:
-            return _Choice(asked, verdict=Verdict.SILENT_RULE, rule_id=rule_id)
+            return _Choice(asked, decision=Decision.SILENT_RULE, rule_id=rule_id)
         return _Choice(asked, answer=answer, rule_id=rule_id)
 
     def _intended(self, account: Account, choice: _Choice, messages: Sequence[IncomingMessage]) -> Intended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Decision(StrEnum):
     """Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered."""
 
     PENDING = ""
@@ -45,4 +45,4 @@ class Verdict(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the message needs nothing more."""
-        return self not in {Verdict.PENDING, Verdict.DISABLED, Verdict.SHOP_LIMIT}
+        return self not in {Decision.PENDING, Decision.DISABLED, Decision.SHOP_LIMIT}

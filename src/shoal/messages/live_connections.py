@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from shoal.messages.sender import Outbox
+from shoal.messages.sender import Sender
 
 
-class Switchboard:
+class LiveConnections:
     """The outboxes of the accounts that are connected now."""
 
     def __init__(self) -> None:
-        self._outboxes: dict[str, Outbox] = {}
+        self._senders: dict[str, Sender] = {}
 
     @asynccontextmanager
-    async def connected(self, account_id: str, outbox: Outbox) -> AsyncIterator[None]:
+    async def connected(self, account_id: str, sender: Sender) -> AsyncIterator[None]:
         """Offer an outbox until the block ends. One that ends late does not take away that of its successor."""
-        self._outboxes[account_id] = outbox
+        self._senders[account_id] = sender
         try:
             yield
         finally:
-            if self._outboxes.get(account_id) is outbox:
-                del self._outboxes[account_id]
+            if self._senders.get(account_id) is sender:
+                del self._senders[account_id]
 
-    def outbox(self, account_id: str) -> Outbox | None:
+    def sender(self, account_id: str) -> Sender | None:
         """The outbox of an account that is connected."""
-        return self._outboxes.get(account_id)
+        return self._senders.get(account_id)

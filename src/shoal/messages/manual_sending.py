@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from shoal.accounts.account import Account, Observation
-from shoal.errors import Conflict, InvalidInput, NeedsOwner, TemporaryFailure
-from shoal.messages.live_connections import Switchboard
-from shoal.messages.outbox import Sending, Sendings
-from shoal.messages.sender import Letter, Sent
+from shoal.errors import ActionRequired, Conflict, InvalidInput, TemporaryFailure
+from shoal.messages.live_connections import LiveConnections
+from shoal.messages.outbox import Outbox, Sending
+from shoal.messages.sender import OutgoingMessage, Sent
 
 
 class NotConnected(Conflict):
@@ -24,11 +24,11 @@ class NotSent(Conflict):
 
 
 async def send_by_hand(
-    switchboard: Switchboard,
-    sendings: Sendings,
+    live_connections: LiveConnections,
+    outbox: Outbox,
     account: Account,
     seen: Observation,
-    letter: Letter,
+    outgoing: OutgoingMessage,
     *,
     repeats: bool,
     first: Callable[[], Awaitable[object]] | None = None,
@@ -38,22 +38,22 @@ async def send_by_hand(
     ``first`` is done before, once it is certain that a connection is there to send it.
     Raises ``NotConnected`` (``disabled`` when the account is switched off), ``NotSent`` and ``StoreError``.
     """
-    if not letter.buyer_id:
+    if not outgoing.buyer_id:
         raise InvalidInput("nobody knows the buyer of this chat", code="unknown_buyer")
-    before = await sendings.by_op(account.id, letter.op_id) if repeats and letter.op_id else None
+    before = await outbox.by_op(account.id, outgoing.op_id) if repeats and outgoing.op_id else None
     if before is not None:
         return as_sent(before)
     if not account.enabled:
         raise NotConnected("the account is switched off", code="account_disabled")
-    outbox = switchboard.outbox(account.id)
-    if outbox is None:
+    sender = live_connections.sender(account.id)
+    if sender is None:
         raise NotConnected("the account is not connected", state=seen.state.value, reason=seen.reason)
     if first is not None:
         await first()
     try:
-        return await outbox.send(letter)
-    except (TemporaryFailure, NeedsOwner) as failure:
-        why = failure.reason if isinstance(failure, NeedsOwner) else failure.code
+        return await sender.send(outgoing)
+    except (TemporaryFailure, ActionRequired) as failure:
+        why = failure.reason if isinstance(failure, ActionRequired) else failure.code
         raise NotSent("the connection ended before the message left", reason=why) from None
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, not_, or_, select, update
 
-from shoal.accounts.events import Talk, Tell, tell_nobody
+from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages import chats
 from shoal.messages.chats import Chat
-from shoal.messages.decisions import Verdict
-from shoal.messages.outbox import Sending, Sendings, SendOutcome, decide, sending_of, verdict_talk
-from shoal.messages.takeovers import ChatPause, PauseReason, pause_for_human
+from shoal.messages.decisions import Decision
+from shoal.messages.outbox import Outbox, Sending, SendOutcome, decide, decision_events, sending_of
+from shoal.messages.takeovers import Takeover, TakeoverReason, pause_for_human
 from shoal.messages.takeovers import told as pause_told
 from shoal.storage.database import Database
 from shoal.storage.schema import insert_or, messages, outbox
@@ -48,7 +48,7 @@ class IncomingMessage:
     created_at_ms: int = 0
     handled: bool = False
     """Whether it needs nothing (more): answered, rightly not answered, or nothing to answer."""
-    verdict: Verdict = Verdict.PENDING
+    decision: Decision = Decision.PENDING
     """What was decided about it, and why."""
 
 
@@ -78,11 +78,13 @@ class LoggedMessage:
 class MessageLog:
     """The messages of every account; its outbox is ``sendings``."""
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms, tell: Tell = tell_nobody) -> None:
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
+    ) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._tell = tell
-        self.sendings = Sendings(database, now_ms=now_ms, tell=tell)
+        self._publish = publish
+        self.outbox = Outbox(database, now_ms=now_ms, publish=publish)
 
     # ── incoming ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,7 +117,7 @@ class MessageLog:
         new = await self._database.write(job)
         for message in said:
             if message.message_id in new:
-                self._tell(_told(account_id, message, now))
+                self._publish(_told(account_id, message, now))
         return new
 
     async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
@@ -129,7 +131,7 @@ class MessageLog:
         self,
         account_id: str,
         message_ids: Sequence[str],
-        verdict: Verdict,
+        decision: Decision,
         *,
         rule_id: str = "",
         for_good: bool = False,
@@ -141,10 +143,10 @@ class MessageLog:
         if not message_ids:
             return
         await self._database.write(
-            lambda connection: decide(connection, account_id, message_ids, verdict, rule_id, for_good=for_good)
+            lambda connection: decide(connection, account_id, message_ids, decision, rule_id, for_good=for_good)
         )
-        for talk in verdict_talk(account_id, message_ids, verdict, rule_id, self._now_ms()):
-            self._tell(talk)
+        for event in decision_events(account_id, message_ids, decision, rule_id, self._now_ms()):
+            self._publish(event)
 
     async def mark_human(self, account_id: str, message: IncomingMessage, *, pause_minutes: int) -> bool:
         """Say that a message of ours was written by the seller in the site's own client, which silences the chat.
@@ -152,10 +154,10 @@ class MessageLog:
         The pause counts from when it was written. Returns whether the chat is paused by it now.
         """
         now = self._now_ms()
-        pause = ChatPause(
+        pause = Takeover(
             account_id=account_id,
             chat_id=message.chat_id,
-            reason=PauseReason.HUMAN,
+            reason=TakeoverReason.HUMAN,
             actor="",
             since_ms=message.created_at_ms,
             until_ms=message.created_at_ms + pause_minutes * 60_000,
@@ -163,7 +165,7 @@ class MessageLog:
         statement = (
             update(messages)
             .where(messages.c.account_id == account_id, messages.c.message_id == message.message_id)
-            .values(direction=Direction.HUMAN.value, handled=True, verdict=Verdict.HUMAN.value)
+            .values(direction=Direction.HUMAN.value, handled=True, verdict=Decision.HUMAN.value)
         )
         spoke = replace(_chat_of(account_id, message), last_direction=Direction.HUMAN.value)
 
@@ -173,10 +175,10 @@ class MessageLog:
             return pause.until_ms > now and pause_for_human(connection, pause)
 
         paused = await self._database.write(job)
-        human = replace(message, direction=Direction.HUMAN, handled=True, verdict=Verdict.HUMAN)
-        self._tell(_told(account_id, human, now))
+        human = replace(message, direction=Direction.HUMAN, handled=True, decision=Decision.HUMAN)
+        self._publish(_told(account_id, human, now))
         if paused:
-            self._tell(pause_told(pause, now))
+            self._publish(pause_told(pause, now))
         return paused
 
     async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
@@ -217,12 +219,12 @@ class MessageLog:
         statement = (
             update(messages)
             .where(old)
-            .values(handled=True, verdict=Verdict.TOO_OLD.value)
+            .values(handled=True, verdict=Decision.TOO_OLD.value)
             .returning(messages.c.message_id)
         )
         aged = await self._database.write(lambda connection: connection.scalars(statement).all())
-        for talk in verdict_talk(account_id, aged, Verdict.TOO_OLD, "", self._now_ms()):
-            self._tell(talk)
+        for event in decision_events(account_id, aged, Decision.TOO_OLD, "", self._now_ms()):
+            self._publish(event)
         return len(aged)
 
     # ── lists ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -233,7 +235,7 @@ class MessageLog:
         *,
         chat_id: str | None = None,
         direction: Direction | None = None,
-        verdict: Verdict | None = None,
+        decision: Decision | None = None,
         since_ms: int | None = None,
         until_ms: int | None = None,
         before: tuple[int, int] | None = None,
@@ -250,8 +252,8 @@ class MessageLog:
             statement = statement.where(messages.c.chat_id == chat_id)
         if direction is not None:
             statement = statement.where(messages.c.direction == direction.value)
-        if verdict is not None:
-            statement = statement.where(messages.c.verdict == verdict.value)
+        if decision is not None:
+            statement = statement.where(messages.c.verdict == decision.value)
         if since_ms is not None:
             statement = statement.where(messages.c.created_at_ms >= since_ms)
         if until_ms is not None:
@@ -302,6 +304,8 @@ class MessageLog:
 
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))
+_COLUMNS = {"decision": "verdict"}
+"""Columns that have another name than their field."""
 _STILL_TO_GO = (SendOutcome.WAITING.value, SendOutcome.SENDING.value)
 
 
@@ -328,22 +332,25 @@ def _chat_of(account_id: str, message: IncomingMessage) -> Chat:
     )
 
 
-def _told(account_id: str, message: IncomingMessage, at_ms: int) -> Talk:
+def _told(account_id: str, message: IncomingMessage, at_ms: int) -> MessageEvent:
     facts = {
         "message_id": message.message_id,
         "chat": message.chat_id,
         "direction": message.direction.value,
         "sender_name": message.sender_name,
         "text": message.text,
-        "verdict": message.verdict.value,
+        "decision": message.decision.value,
         "created_at_ms": message.created_at_ms,
     }
-    return Talk(account_id=account_id, kind="message", key=message.message_id, facts=facts, at_ms=at_ms)
+    return MessageEvent(account_id=account_id, kind="message", key=message.message_id, facts=facts, at_ms=at_ms)
 
 
 def _plain(message: IncomingMessage) -> dict[str, Any]:
     """Columns of a message; members of an enum as the text they stand for."""
-    return {name: part.value if isinstance(part, StrEnum) else part for name, part in asdict(message).items()}
+    return {
+        _COLUMNS.get(name, name): part.value if isinstance(part, StrEnum) else part
+        for name, part in asdict(message).items()
+    }
 
 
 def _answers(connection: Connection, rows: Sequence[RowMapping]) -> defaultdict[tuple[str, str], list[Sending]]:
@@ -363,12 +370,12 @@ def _answers(connection: Connection, rows: Sequence[RowMapping]) -> defaultdict[
 
 
 def _logged(row: RowMapping, sendings: tuple[Sending, ...]) -> LoggedMessage:
-    values = {name: row[name] for name in _MESSAGE_FIELDS}
+    values = {name: row[_COLUMNS.get(name, name)] for name in _MESSAGE_FIELDS}
     return LoggedMessage(
         id=row["id"],
         account_id=row["account_id"],
         message=IncomingMessage(
-            **{**values, "direction": Direction(row["direction"]), "verdict": Verdict(row["verdict"])}
+            **{**values, "direction": Direction(row["direction"]), "decision": Decision(row["verdict"])}
         ),
         received_at_ms=row["received_at_ms"],
         sendings=sendings,

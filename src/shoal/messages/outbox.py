@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, exists, not_, or_, select, text, update
 
-from shoal.accounts.events import Talk, Tell, tell_nobody
+from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.rule_hits import count_hit, take_hit_back
 from shoal.storage.database import Database
 from shoal.storage.schema import OUTBOX_OPEN, insert_or, messages, once_replies, outbox
@@ -90,7 +90,7 @@ class Sending:
     resends: int = 0
 
 
-Guard = Callable[[Connection], Verdict | None]
+Guard = Callable[[Connection], Decision | None]
 """Looks, inside the transaction that would begin a sending, for what holds it back; ``None``: nothing does."""
 
 
@@ -98,23 +98,25 @@ Guard = Callable[[Connection], Verdict | None]
 class Queued:
     """The rows of an answer, in order of its parts; or, without rows, why there are none.
 
-    ``verdict``: what held it back. ``decided``: the messages about which something was decided before. ``before``: what
-    the same request has sent already.
+    ``decision``: what held the answer back. ``decided``: messages that had a decision before. ``before``: what the same
+    request sent already.
     """
 
     ids: tuple[int, ...] = ()
-    verdict: Verdict | None = None
+    decision: Decision | None = None
     decided: frozenset[str] = frozenset()
     before: Sending | None = None
 
 
-class Sendings:
+class Outbox:
     """The outbox of every account."""
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms, tell: Tell = tell_nobody) -> None:
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
+    ) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._tell = tell
+        self._publish = publish
 
     # ── on its way ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,16 +136,16 @@ class Sendings:
             decided = _decided(connection, account_id, answers)
             if before is not None or decided:
                 return Queued(before=before, decided=decided)
-            verdict = guard(connection) if guard is not None else None
-            decide(connection, account_id, answers, verdict or Verdict.ANSWERED, rule_id)
-            if verdict is not None:
-                return Queued(verdict=verdict)
+            decision = guard(connection) if guard is not None else None
+            decide(connection, account_id, answers, decision or Decision.ANSWERED, rule_id)
+            if decision is not None:
+                return Queued(decision=decision)
             return Queued(ids=tuple(self._insert(connection, row) for row in rows))
 
         queued = await self._database.announce(job)
         if queued.before is not None or queued.decided:
             return queued
-        self._tell_decided(account_id, answers, queued.verdict or Verdict.ANSWERED, rule_id)
+        self._tell_decided(account_id, answers, queued.decision or Decision.ANSWERED, rule_id)
         for row_id, row in zip(queued.ids, rows, strict=False):
             outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
             self._tell_outcome(account_id, row_id, row.chat_id, outcome, "")
@@ -157,42 +159,42 @@ class Sendings:
         ).scalar_one()
         return stored
 
-    async def drop_answer(self, rows: Sequence[OutboxRow], verdict: Verdict, *, answers: Sequence[str]) -> None:
+    async def drop_answer(self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str]) -> None:
         """Store what would have been said, had not that verdict come over it while it waited for its moment.
 
         ``answers``: the messages about which nothing is decided yet.
         """
         account_id, rule_id, now = rows[0].account_id, rows[0].rule_id or "", self._now_ms()
-        dropped = {"outcome": SendOutcome.DROPPED.value, "reason": verdict.value}
+        dropped = {"outcome": SendOutcome.DROPPED.value, "reason": decision.value}
 
         def job(connection: Connection) -> None:
-            decide(connection, account_id, answers, verdict, rule_id)
+            decide(connection, account_id, answers, decision, rule_id)
             values = [{**_plain(row), **dropped, "created_at_ms": now, "settled_at_ms": now} for row in rows]
             connection.execute(outbox.insert(), values)
 
         await self._database.write(job)
-        self._tell_decided(account_id, answers, verdict, rule_id)
+        self._tell_decided(account_id, answers, decision, rule_id)
 
-    async def begin(self, sending: Sending, guard: Guard | None = None) -> Verdict | None:
+    async def begin(self, sending: Sending, guard: Guard | None = None) -> Decision | None:
         """Announce that a waiting part is about to be sent; or drop it, and say why it must not be."""
 
-        def job(connection: Connection) -> Verdict | None:
-            verdict = guard(connection) if guard is not None else None
+        def job(connection: Connection) -> Decision | None:
+            decision = guard(connection) if guard is not None else None
             waiting = and_(outbox.c.id == sending.id, outbox.c.outcome == SendOutcome.WAITING.value)
             values: dict[str, Any] = {"outcome": SendOutcome.SENDING.value}
-            if verdict is not None:
+            if decision is not None:
                 values = {
                     "outcome": SendOutcome.DROPPED.value,
-                    "reason": verdict.value,
+                    "reason": decision.value,
                     "settled_at_ms": self._now_ms(),
                 }
             connection.execute(update(outbox).where(waiting).values(**values))
-            return verdict
+            return decision
 
-        verdict = await self._database.announce(job)
-        outcome = SendOutcome.SENDING if verdict is None else SendOutcome.DROPPED
-        self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, verdict or "")
-        return verdict
+        decision = await self._database.announce(job)
+        outcome = SendOutcome.SENDING if decision is None else SendOutcome.DROPPED
+        self._tell_outcome(sending.row.account_id, sending.id, sending.row.chat_id, outcome, decision or "")
+        return decision
 
     async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
         """Announce that an uncertain sending is about to be sent once more, with its uuid.
@@ -259,7 +261,7 @@ class Sendings:
         reason: str,
         *,
         answers: Sequence[str] = (),
-        verdict: Verdict = Verdict.PENDING,
+        decision: Decision = Decision.PENDING,
         once_in: str | None = None,
     ) -> bool:
         """Say that something certainly never left, so that the messages it answers wait for an answer again.
@@ -283,7 +285,7 @@ class Sendings:
                 if row.rule_id and not row.part:
                     take_hit_back(connection, account_id, row.rule_id)
             dropped = [(row.id, row.chat_id) for row in rows]
-            decide(connection, account_id, answers, verdict, "")
+            decide(connection, account_id, answers, decision, "")
             if once_in is not None:
                 said = and_(once_replies.c.account_id == account_id, once_replies.c.chat_id == once_in)
                 connection.execute(once_replies.delete().where(said))
@@ -293,7 +295,7 @@ class Sendings:
         for row_id, chat_id in dropped:
             self._tell_outcome(account_id, row_id, chat_id, SendOutcome.DROPPED, reason)
         if dropped:
-            self._tell_decided(account_id, answers, verdict, "")
+            self._tell_decided(account_id, answers, decision, "")
         return bool(dropped)
 
     async def interrupted(self, account_id: str | None) -> list[Sending]:
@@ -425,24 +427,28 @@ class Sendings:
 
     def _tell_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
         facts = {"id": row_id, "chat": chat_id, "outcome": outcome.value, "reason": str(reason)}
-        self._tell(Talk(account_id=account_id, kind="sending", key=str(row_id), facts=facts, at_ms=self._now_ms()))
+        self._publish(
+            MessageEvent(account_id=account_id, kind="sending", key=str(row_id), facts=facts, at_ms=self._now_ms())
+        )
 
-    def _tell_decided(self, account_id: str, ids: Collection[str], verdict: Verdict, rule_id: str) -> None:
-        for talk in verdict_talk(account_id, ids, verdict, rule_id, self._now_ms()):
-            self._tell(talk)
+    def _tell_decided(self, account_id: str, ids: Collection[str], decision: Decision, rule_id: str) -> None:
+        for event in decision_events(account_id, ids, decision, rule_id, self._now_ms()):
+            self._publish(event)
 
 
-_FIRED = frozenset({Verdict.ANSWERED, Verdict.SILENT_RULE})
+_FIRED = frozenset({Decision.ANSWERED, Decision.SILENT_RULE})
 
 
-def verdict_talk(account_id: str, ids: Collection[str], verdict: Verdict, rule_id: str, at_ms: int) -> list[Talk]:
+def decision_events(
+    account_id: str, ids: Collection[str], decision: Decision, rule_id: str, at_ms: int
+) -> list[MessageEvent]:
     """The events of messages about which something was decided."""
     return [
-        Talk(
+        MessageEvent(
             account_id=account_id,
-            kind="verdict",
+            kind="decision",
             key=message_id,
-            facts={"message_id": message_id, "verdict": verdict.value, "rule_id": rule_id},
+            facts={"message_id": message_id, "decision": decision.value, "rule_id": rule_id},
             at_ms=at_ms,
         )
         for message_id in ids
@@ -453,7 +459,7 @@ def decide(
     connection: Connection,
     account_id: str,
     message_ids: Sequence[str],
-    verdict: Verdict,
+    decision: Decision,
     rule_id: str,
     *,
     for_good: bool = False,
@@ -465,10 +471,10 @@ def decide(
     """
     if not message_ids:
         return
-    if rule_id and verdict in _FIRED:
+    if rule_id and decision in _FIRED:
         count_hit(connection, account_id, rule_id, now_ms())
-    is_final = for_good or verdict.is_final
-    values: dict[str, Any] = {"handled": is_final, "verdict": verdict.value, "rule_id": rule_id}
+    is_final = for_good or decision.is_final
+    values: dict[str, Any] = {"handled": is_final, "verdict": decision.value, "rule_id": rule_id}
     mine = messages.c.account_id == account_id
     last, others = message_ids[-1], list(message_ids[:-1])
     connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))

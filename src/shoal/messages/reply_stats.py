@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, and_, func, not_, or_, select
 
-from shoal.accounts.diagnosis import ReplyFigures
-from shoal.messages.decisions import Verdict
+from shoal.accounts.diagnosis import ReplyStats
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox import SendOutcome
 from shoal.storage.database import Database
-from shoal.storage.schema import chat_pauses, chats, messages, outbox
+from shoal.storage.schema import chats, messages, outbox, takeovers
 
 MOST_NAMES = 5
 """So many chats and rules are named; the rest is only counted."""
 
-_HELD_BACK = (Verdict.BUYER_LIMIT, Verdict.SHOP_LIMIT, Verdict.COOLDOWN)
+_HELD_BACK = (Decision.BUYER_LIMIT, Decision.SHOP_LIMIT, Decision.COOLDOWN)
 
 
-async def reply_figures(
+async def reply_stats(
     database: Database, account_id: str, *, now_ms: int, looked_back_ms: int, too_old_before_ms: int
-) -> ReplyFigures:
+) -> ReplyStats:
     """Count an account's chats that are paused now, and of the time since ``now_ms - looked_back_ms`` what was held
     back, the sendings that failed, and the buyers' messages that nobody answered before they were too old.
     """
@@ -27,27 +27,27 @@ async def reply_figures(
     mine = messages.c.account_id == account_id
     lately = and_(mine, messages.c.direction == Direction.IN.value, messages.c.received_at_ms >= since_ms)
     unheard = and_(not_(messages.c.handled), messages.c.created_at_ms < too_old_before_ms)
-    overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Verdict.TOO_OLD.value))
+    overdue = select(func.count()).where(lately, or_(unheard, messages.c.verdict == Decision.TOO_OLD.value))
     failed = _failed(account_id, since_ms)
 
-    def job(connection: Connection) -> ReplyFigures:
+    def job(connection: Connection) -> ReplyStats:
         last = connection.execute(failed.order_by(outbox.c.id.desc()).limit(1)).first()
         pauses = connection.execute(_pauses(account_id, now_ms)).all()
         held_back = {
-            verdict: connection.scalar(
-                select(func.count()).where(lately, messages.c.handled, messages.c.verdict == verdict.value)
+            decision: connection.scalar(
+                select(func.count()).where(lately, messages.c.handled, messages.c.verdict == decision.value)
             )
             or 0
-            for verdict in _HELD_BACK
+            for decision in _HELD_BACK
         }
-        cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Verdict.COOLDOWN.value).distinct()
-        return ReplyFigures(
+        cooling = select(messages.c.rule_id).where(lately, messages.c.verdict == Decision.COOLDOWN.value).distinct()
+        return ReplyStats(
             paused_chats=len(pauses),
             paused_until_ms=max((row.until_ms for row in pauses), default=None),
             paused_buyers=tuple(row.buyer_name or row.chat_id for row in pauses[:MOST_NAMES]),
-            buyer_limited=held_back[Verdict.BUYER_LIMIT],
-            shop_limited=held_back[Verdict.SHOP_LIMIT],
-            cooled_down=held_back[Verdict.COOLDOWN],
+            buyer_limited=held_back[Decision.BUYER_LIMIT],
+            shop_limited=held_back[Decision.SHOP_LIMIT],
+            cooled_down=held_back[Decision.COOLDOWN],
             cooling_rules=tuple(connection.scalars(cooling.order_by(messages.c.rule_id).limit(MOST_NAMES))),
             failed_sendings=connection.scalar(select(func.count()).select_from(failed.subquery())) or 0,
             last_failure=last.outcome if last else "",
@@ -59,12 +59,12 @@ async def reply_figures(
 
 
 def _pauses(account_id: str, now_ms: int) -> Select[tuple[int, str, str]]:
-    same_chat = and_(chats.c.account_id == chat_pauses.c.account_id, chats.c.chat_id == chat_pauses.c.chat_id)
+    same_chat = and_(chats.c.account_id == takeovers.c.account_id, chats.c.chat_id == takeovers.c.chat_id)
     return (
-        select(chat_pauses.c.until_ms, chat_pauses.c.chat_id, func.coalesce(chats.c.buyer_name, "").label("buyer_name"))
+        select(takeovers.c.until_ms, takeovers.c.chat_id, func.coalesce(chats.c.buyer_name, "").label("buyer_name"))
         .outerjoin(chats, same_chat)
-        .where(chat_pauses.c.account_id == account_id, chat_pauses.c.until_ms > now_ms)
-        .order_by(chat_pauses.c.until_ms, chat_pauses.c.chat_id)
+        .where(takeovers.c.account_id == account_id, takeovers.c.until_ms > now_ms)
+        .order_by(takeovers.c.until_ms, takeovers.c.chat_id)
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox import Guard, OutboxKind, SendOutcome, first_once
 from shoal.messages.takeovers import paused_until
@@ -37,7 +37,7 @@ class Intended:
     once: bool = False
 
 
-def restraint(connection: Connection, intended: Intended) -> Verdict | None:
+def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
     """The first thing that holds the reply back; ``None``: it may be given."""
     over = _spoken_over(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
     if over is not None:
@@ -46,20 +46,20 @@ def restraint(connection: Connection, intended: Intended) -> Verdict | None:
     to_buyer = outbox.c.buyer_id == intended.buyer_id
     limit = intended.buyer_replies_per_hour
     if limit and _replies(connection, mine & to_buyer, intended.now_ms - HOUR_MS, intended.now_ms) >= limit:
-        return Verdict.BUYER_LIMIT
+        return Decision.BUYER_LIMIT
     limit = intended.shop_replies_per_minute
     if limit and _replies(connection, mine, intended.now_ms - MINUTE_MS, intended.now_ms) >= limit:
-        return Verdict.SHOP_LIMIT
+        return Decision.SHOP_LIMIT
     if intended.cooldown_seconds and _spoke_lately(connection, intended):
-        return Verdict.COOLDOWN
+        return Decision.COOLDOWN
     if intended.once and not first_once(connection, intended.account_id, intended.chat_id, intended.now_ms):
-        return Verdict.SAID_ONCE
+        return Decision.SAID_ONCE
     return None
 
 
 def guard_of(intended: Intended) -> Guard:
     """The same as a guard of the outbox."""
-    return lambda connection: restraint(connection, intended)
+    return lambda connection: held_back_by(connection, intended)
 
 
 def nobody_spoke_since(account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Guard:
@@ -67,16 +67,16 @@ def nobody_spoke_since(account_id: str, chat_id: str, since_ms: int, now_ms: int
     return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms)
 
 
-def _spoken_over(connection: Connection, account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Verdict | None:
+def _spoken_over(connection: Connection, account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Decision | None:
     if paused_until(connection, account_id, chat_id, now_ms) is not None:
-        return Verdict.PAUSED
+        return Decision.PAUSED
     spoke = exists().where(
         messages.c.account_id == account_id,
         messages.c.chat_id == chat_id,
         messages.c.direction == Direction.HUMAN.value,
         messages.c.created_at_ms >= since_ms,
     )
-    return Verdict.HUMAN_ANSWERED if connection.scalar(select(spoke)) else None
+    return Decision.HUMAN_ANSWERED if connection.scalar(select(spoke)) else None
 
 
 def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, now_ms: int) -> int:

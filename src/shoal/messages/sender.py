@@ -12,8 +12,8 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
-from shoal.errors import NeedsOwner, TemporaryFailure
-from shoal.messages.decisions import Verdict
+from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard, OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.send_guards import nobody_spoke_since
@@ -30,12 +30,12 @@ MOST_RESENDS = 3
 """A message is sent again so often at most, over all connections; and once at most over one."""
 
 
-_DISABLED = Verdict.DISABLED.value
+_DISABLED = Decision.DISABLED.value
 """Why something did not leave whose account was switched off, or handed to another connection, just then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
+class OutgoingMessage:
     """One message that is no answer: to whom, in which chat, for which order, or by whose hand and which request."""
 
     chat_id: str
@@ -84,7 +84,7 @@ class DecidedBefore(Exception):
         self.message_ids = message_ids
 
 
-class Outbox:
+class Sender:
     """Sends over one connection. What goes into one chat goes one after another."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Outbox:
         self._socket = socket
         self._log = message_log
         self._pictures = pictures
-        self._sendings = message_log.sendings
+        self._outbox = message_log.outbox
         self._timeout = send_timeout_seconds
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
@@ -115,30 +115,30 @@ class Outbox:
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def send(self, letter: Letter, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
+    async def send(self, outgoing: OutgoingMessage, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
         """Send a letter and say what became of it. One sent by hand is insisted on as an answer is.
 
         ``is_still_due`` is asked when its turn in the chat has come; if not, it is ``dropped``, without a row. Raises
         what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
         """
-        row = self._row_of_letter(letter)
-        async with self._turn(letter.chat_id):
+        row = self._row_of(outgoing)
+        async with self._turn(outgoing.chat_id):
             if is_still_due is not None and not await is_still_due():
                 return Sent(SendOutcome.DROPPED, "not_due")
-            queued = await self._sendings.queue([row])
+            queued = await self._outbox.queue([row])
             if queued.before is not None:
                 return _as_it_stands(queued.before)
             (row_id,) = queued.ids
             try:
                 sent = await self._deliver(row_id, row)
             except GateClosed:
-                await self._sendings.take_back(self._account_id, [row_id], _DISABLED)
-                return _as_it_stands(await self._sendings.get(row_id))  # the next connection may go on with it
-            except (TemporaryFailure, NeedsOwner):
-                if await self._sendings.take_back(self._account_id, [row_id], "connection_lost"):
+                await self._outbox.take_back(self._account_id, [row_id], _DISABLED)
+                return _as_it_stands(await self._outbox.get(row_id))  # the next connection may go on with it
+            except (TemporaryFailure, ActionRequired):
+                if await self._outbox.take_back(self._account_id, [row_id], "connection_lost"):
                     raise
-                return _as_it_stands(await self._sendings.get(row_id))  # the next connection goes on with it
-        return await self._insist(sent) if letter.kind is OutboxKind.MANUAL else sent
+                return _as_it_stands(await self._outbox.get(row_id))  # the next connection goes on with it
+        return await self._insist(sent) if outgoing.kind is OutboxKind.MANUAL else sent
 
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
         """Send an answer, part after part, and say what became of it: of the last part that was begun.
@@ -148,67 +148,67 @@ class Outbox:
         """
         rows = self._rows(reply)
         async with self._turn(reply.chat_id):
-            queued = await self._sendings.queue(rows, answers=reply.answers, guard=guard)
+            queued = await self._outbox.queue(rows, answers=reply.answers, guard=guard)
             if queued.decided:
                 raise DecidedBefore(queued.decided)
-            if queued.verdict is not None:
-                return Sent(SendOutcome.DROPPED, queued.verdict.value)
+            if queued.decision is not None:
+                return Sent(SendOutcome.DROPPED, queued.decision.value)
             try:
                 sent = await self._deliver(queued.ids[0], rows[0])
             except GateClosed:
-                await self._take_back(reply, queued.ids, _DISABLED, Verdict.DISABLED)
+                await self._take_back(reply, queued.ids, _DISABLED, Decision.DISABLED)
                 return Sent(SendOutcome.DROPPED, _DISABLED, queued.ids[0])
-            except (TemporaryFailure, NeedsOwner):
-                await self._take_back(reply, queued.ids, "connection_lost", Verdict.PENDING)
+            except (TemporaryFailure, ActionRequired):
+                await self._take_back(reply, queued.ids, "connection_lost", Decision.PENDING)
                 raise
         sent = await self._insist(sent)
         return await self._go_on(sent, queued.ids[1:])
 
-    async def _take_back(self, reply: Reply, ids: Sequence[int], reason: str, verdict: Verdict) -> None:
+    async def _take_back(self, reply: Reply, ids: Sequence[int], reason: str, decision: Decision) -> None:
         once_in = reply.chat_id if reply.once else None
-        await self._sendings.take_back(
-            self._account_id, ids, reason, answers=reply.answers, verdict=verdict, once_in=once_in
+        await self._outbox.take_back(
+            self._account_id, ids, reason, answers=reply.answers, decision=decision, once_in=once_in
         )
 
     async def _go_on(self, before: Sent, ids: Sequence[int]) -> Sent:
         """Send the parts that wait, one after another, as long as the one before has arrived."""
         for place, row_id in enumerate(ids):
             if before.outcome is not SendOutcome.SENT:
-                await self._sendings.drop_waiting(ids[place:], f"earlier_part_{before.outcome}")
+                await self._outbox.drop_waiting(ids[place:], f"earlier_part_{before.outcome}")
                 return before
-            before = await self._send_part(await self._sendings.get(row_id))
+            before = await self._send_part(await self._outbox.get(row_id))
         return before
 
     async def _send_part(self, sending: Sending) -> Sent:
         row = sending.row
         async with self._turn(row.chat_id):
             guard = nobody_spoke_since(self._account_id, row.chat_id, sending.created_at_ms, now_ms())
-            verdict = await self._sendings.begin(sending, guard)
-            if verdict is not None:
-                return Sent(SendOutcome.DROPPED, verdict.value, sending.id)
+            decision = await self._outbox.begin(sending, guard)
+            if decision is not None:
+                return Sent(SendOutcome.DROPPED, decision.value, sending.id)
             try:
                 sent = await self._deliver(sending.id, row)
             except GateClosed:
                 return await self._settled(sending.id, Sent(SendOutcome.DROPPED, _DISABLED, sending.id))
-            except (TemporaryFailure, NeedsOwner):
-                await self._sendings.put_back(sending.id)
+            except (TemporaryFailure, ActionRequired):
+                await self._outbox.put_back(sending.id)
                 raise
         return await self._insist(sent)
 
-    def _row_of_letter(self, letter: Letter) -> OutboxRow:
+    def _row_of(self, outgoing: OutgoingMessage) -> OutboxRow:
         return OutboxRow(
             account_id=self._account_id,
-            chat_id=letter.chat_id,
+            chat_id=outgoing.chat_id,
             uuid=self._socket.names.uuid(),
-            kind=letter.kind,
-            order_id=letter.order_id or None,
-            buyer_id=letter.buyer_id,
-            text=letter.text,
-            image_url=letter.image_url,
-            width=letter.width,
-            height=letter.height,
-            actor=letter.actor,
-            op_id=letter.op_id,
+            kind=outgoing.kind,
+            order_id=outgoing.order_id or None,
+            buyer_id=outgoing.buyer_id,
+            text=outgoing.text,
+            image_url=outgoing.image_url,
+            width=outgoing.width,
+            height=outgoing.height,
+            actor=outgoing.actor,
+            op_id=outgoing.op_id,
         )
 
     def _rows(self, reply: Reply) -> list[OutboxRow]:
@@ -229,10 +229,10 @@ class Outbox:
             for place, part in enumerate(reply.parts)
         ]
 
-    async def drop(self, reply: Reply, verdict: Verdict, *, is_decided: bool = False) -> None:
+    async def drop(self, reply: Reply, decision: Decision, *, is_decided: bool = False) -> None:
         """Note that an answer was not given because of something that came up while it waited for its moment."""
         answers = () if is_decided else reply.answers
-        await self._sendings.drop_answer(self._rows(reply), verdict, answers=answers)
+        await self._outbox.drop_answer(self._rows(reply), decision, answers=answers)
 
     async def _deliver(self, row_id: int, row: OutboxRow) -> Sent:
         """Send for the first time. Raises ``GateClosed``, or what ended the socket: then it certainly did not leave."""
@@ -258,7 +258,7 @@ class Outbox:
         )
 
     async def _settled(self, row_id: int, sent: Sent) -> Sent:
-        await self._sendings.settle(row_id, sent.outcome, sent.reason, sent.message_id)
+        await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
         return sent
 
     # ── what nobody answered ────────────────────────────────────────────────────────────────────────────────────
@@ -272,11 +272,11 @@ class Outbox:
 
     async def _send_again(self, row_id: int, guard: Guard | None) -> Sent:
         """Send what is uncertain again. It stays so when that is not due, or is not answered either."""
-        sending = await self._sendings.get(row_id)
+        sending = await self._outbox.get(row_id)
         row = sending.row
         async with self._turn(row.chat_id):
-            if not await self._sendings.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
-                return _as_it_stands(await self._sendings.get(row_id))
+            if not await self._outbox.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
+                return _as_it_stands(await self._outbox.get(row_id))
             log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
             try:
                 receipt = await self._hand_over(row)
@@ -291,9 +291,9 @@ class Outbox:
 
         Only what is no older than ``newer_than_ms``; parts that are older are dropped. Raises as ``answer`` does.
         """
-        unfinished = await self._sendings.unfinished(self._account_id, newer_than_ms)
+        unfinished = await self._outbox.unfinished(self._account_id, newer_than_ms)
         old = [sending.id for sending in unfinished if sending.created_at_ms <= newer_than_ms]
-        await self._sendings.drop_waiting(old, Verdict.TOO_OLD.value)
+        await self._outbox.drop_waiting(old, Decision.TOO_OLD.value)
         fresh = [sending for sending in unfinished if sending.created_at_ms > newer_than_ms]
         by_chat = sorted(fresh, key=lambda sending: (sending.row.chat_id, sending.id))
         async with asyncio.TaskGroup() as chats:
@@ -318,7 +318,7 @@ class Outbox:
     async def is_ours(self, message: IncomingMessage) -> bool:
         """Whether a message of ours was sent from here. Waits for what is on its way in its chat."""
         async with self._turn(message.chat_id):
-            echoed = await self._sendings.claim_echo(
+            echoed = await self._outbox.claim_echo(
                 self._account_id, message.chat_id, message.message_id, message.text, message.content_type
             )
         if echoed is not None:

@@ -61,7 +61,7 @@ class SitePictures:
 
         It is uploaded if the site does not have it yet. An address that is not one of ours is used as it is, with the
         sizes given. Raises, and then nothing was sent: ``SendRefused`` when the picture is gone, not taken by the site
-        or cannot be brought there now; ``GateClosed``; ``NeedsOwner`` when the site wants a person.
+        or cannot be brought there now; ``GateClosed``; ``ActionRequired`` when the site wants a person.
         """
         picture = await self._on_site(url, width, height)
         try:

@@ -8,13 +8,13 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, RowMapping, select, update
 
-from shoal.accounts.events import Talk, Tell, tell_nobody
+from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.storage.database import Database
-from shoal.storage.schema import chat_pauses, insert_or
+from shoal.storage.schema import insert_or, takeovers
 
 
-class PauseReason(StrEnum):
+class TakeoverReason(StrEnum):
     """Why a chat is silent, or is so no longer."""
 
     HUMAN = "human"
@@ -26,71 +26,73 @@ class PauseReason(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChatPause:
+class Takeover:
     """No automatic reply in this chat until ``until_ms``; ``since_ms`` is when it began (or was handed back)."""
 
     account_id: str
     chat_id: str
-    reason: PauseReason
+    reason: TakeoverReason
     actor: str = ""
     since_ms: int = 0
     until_ms: int = 0
 
 
-class ChatPauses:
+class Takeovers:
     """The pauses of every account."""
 
-    def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms, tell: Tell = tell_nobody) -> None:
+    def __init__(
+        self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
+    ) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._tell = tell
+        self._publish = publish
 
-    async def take_over(self, account_id: str, chat_id: str, *, minutes: int, actor: str) -> ChatPause:
+    async def take_over(self, account_id: str, chat_id: str, *, minutes: int, actor: str) -> Takeover:
         """Keep silent in a chat for so many minutes from now, whatever stood before."""
         now = self._now_ms()
-        pause = ChatPause(
+        pause = Takeover(
             account_id=account_id,
             chat_id=chat_id,
-            reason=PauseReason.TAKEN_OVER,
+            reason=TakeoverReason.TAKEN_OVER,
             actor=actor,
             since_ms=now,
             until_ms=now + minutes * 60_000,
         )
         await self._database.write(lambda connection: _put(connection, pause))
-        self._tell(told(pause, now))
+        self._publish(told(pause, now))
         return pause
 
     async def hand_back(self, account_id: str, chat_id: str, *, actor: str) -> bool:
         """End a chat's pause. False when there was none."""
         now = self._now_ms()
         statement = (
-            update(chat_pauses)
+            update(takeovers)
             .where(
-                chat_pauses.c.account_id == account_id,
-                chat_pauses.c.chat_id == chat_id,
-                chat_pauses.c.until_ms > now,
+                takeovers.c.account_id == account_id,
+                takeovers.c.chat_id == chat_id,
+                takeovers.c.until_ms > now,
             )
-            .values(reason=PauseReason.HANDED_BACK.value, actor=actor, since_ms=now, until_ms=now)
+            .values(reason=TakeoverReason.HANDED_BACK.value, actor=actor, since_ms=now, until_ms=now)
         )
         ended = await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
         if ended:
-            back = ChatPause(
+            back = Takeover(
                 account_id=account_id,
                 chat_id=chat_id,
-                reason=PauseReason.HANDED_BACK,
+                reason=TakeoverReason.HANDED_BACK,
                 actor=actor,
                 since_ms=now,
                 until_ms=now,
             )
-            self._tell(told(back, now))
+            self._publish(told(back, now))
         return ended
 
-    async def active(self, account_ids: Collection[str]) -> list[ChatPause]:
+    async def active(self, account_ids: Collection[str]) -> list[Takeover]:
         """The pauses that hold now, the one that ends first first."""
         query = (
-            select(chat_pauses)
-            .where(chat_pauses.c.account_id.in_(list(account_ids)), chat_pauses.c.until_ms > self._now_ms())
-            .order_by(chat_pauses.c.until_ms, chat_pauses.c.chat_id)
+            select(takeovers)
+            .where(takeovers.c.account_id.in_(list(account_ids)), takeovers.c.until_ms > self._now_ms())
+            .order_by(takeovers.c.until_ms, takeovers.c.chat_id)
         )
         return await self._database.read(
             lambda connection: [_pause(row) for row in connection.execute(query).mappings()]
@@ -99,30 +101,28 @@ class ChatPauses:
 
 def paused_until(connection: Connection, account_id: str, chat_id: str, now: int) -> int | None:
     """When the chat's pause ends; ``None`` when none holds."""
-    query = select(chat_pauses.c.until_ms).where(
-        chat_pauses.c.account_id == account_id, chat_pauses.c.chat_id == chat_id, chat_pauses.c.until_ms > now
+    query = select(takeovers.c.until_ms).where(
+        takeovers.c.account_id == account_id, takeovers.c.chat_id == chat_id, takeovers.c.until_ms > now
     )
     return connection.scalar(query)
 
 
-def pause_for_human(connection: Connection, pause: ChatPause) -> bool:
+def pause_for_human(connection: Connection, pause: Takeover) -> bool:
     """Write the pause that the owner's word brings. False when it changes nothing: it was said before the chat was
     handed back, or a longer pause holds already.
     """
-    query = select(chat_pauses).where(
-        chat_pauses.c.account_id == pause.account_id, chat_pauses.c.chat_id == pause.chat_id
-    )
+    query = select(takeovers).where(takeovers.c.account_id == pause.account_id, takeovers.c.chat_id == pause.chat_id)
     row = connection.execute(query).mappings().first()
     before = None if row is None else _pause(row)
     if before is not None:
-        handed_back_since = before.reason is PauseReason.HANDED_BACK and before.since_ms >= pause.since_ms
+        handed_back_since = before.reason is TakeoverReason.HANDED_BACK and before.since_ms >= pause.since_ms
         if handed_back_since or before.until_ms >= pause.until_ms:
             return False
     _put(connection, pause)
     return True
 
 
-def told(pause: ChatPause, at_ms: int) -> Talk:
+def told(pause: Takeover, at_ms: int) -> MessageEvent:
     """The event of a pause that began, changed or ended."""
     facts = {
         "chat": pause.chat_id,
@@ -130,26 +130,26 @@ def told(pause: ChatPause, at_ms: int) -> Talk:
         "actor": pause.actor,
         "paused_until_ms": pause.until_ms if pause.until_ms > at_ms else None,
     }
-    return Talk(account_id=pause.account_id, kind="pause", key=pause.chat_id, facts=facts, at_ms=at_ms)
+    return MessageEvent(account_id=pause.account_id, kind="pause", key=pause.chat_id, facts=facts, at_ms=at_ms)
 
 
-def _put(connection: Connection, pause: ChatPause) -> None:
+def _put(connection: Connection, pause: Takeover) -> None:
     values = {
         "reason": pause.reason.value,
         "actor": pause.actor,
         "since_ms": pause.since_ms,
         "until_ms": pause.until_ms,
     }
-    statement = insert_or(connection, chat_pauses).values(account_id=pause.account_id, chat_id=pause.chat_id, **values)
-    columns = [chat_pauses.c.account_id, chat_pauses.c.chat_id]
+    statement = insert_or(connection, takeovers).values(account_id=pause.account_id, chat_id=pause.chat_id, **values)
+    columns = [takeovers.c.account_id, takeovers.c.chat_id]
     connection.execute(statement.on_conflict_do_update(index_elements=columns, set_=values))
 
 
-def _pause(row: RowMapping) -> ChatPause:
-    return ChatPause(
+def _pause(row: RowMapping) -> Takeover:
+    return Takeover(
         account_id=row["account_id"],
         chat_id=row["chat_id"],
-        reason=PauseReason(row["reason"]),
+        reason=TakeoverReason(row["reason"]),
         actor=row["actor"],
         since_ms=row["since_ms"],
         until_ms=row["until_ms"],

@@ -11,13 +11,13 @@ def begin(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: st
     """Begin a piece of work in a task group, unless the group is ending already (False)."""
     try:
         tasks.create_task(work, name=name)
-    except RuntimeError:  # what had its moment to end, in a ``WorkGroup`` beside it, came upon something new
+    except RuntimeError:  # what had its moment to end, in a ``TaskDrain`` beside it, came upon something new
         work.close()
         return False
     return True
 
 
-class WorkGroup:
+class TaskDrain:
     """Owns tasks. Unlike a task group it gives them a moment to end before it cancels them."""
 
     def __init__(self) -> None:

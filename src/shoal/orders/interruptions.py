@@ -8,7 +8,7 @@ import structlog
 
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
-from shoal.orders.order_store import OrderBook
+from shoal.orders.order_store import OrderStore
 
 log = structlog.get_logger("shoal.interruptions")
 
@@ -26,22 +26,22 @@ class Interruptions:
     def __init__(self) -> None:
         self._settling: dict[str, asyncio.Task[None]] = {}
 
-    async def settle(self, message_log: MessageLog, order_book: OrderBook, account_id: str) -> None:
+    async def settle(self, message_log: MessageLog, order_store: OrderStore, account_id: str) -> None:
         """Settle all that the last connection left, before the next one reads. Raises ``StoreError``."""
         before = self._settling.get(account_id)
         try:
             if before is not None:
                 before.cancel()  # what it has sent to be written is waited for too
                 await asyncio.wait({before})
-            await note_interrupted(message_log, order_book, account_id)
+            await note_interrupted(message_log, order_store, account_id)
         except BaseException:
-            self.settle_soon(message_log, order_book, account_id)  # this connection will not: its shop may be off now
+            self.settle_soon(message_log, order_store, account_id)  # this connection will not: its shop may be off now
             raise
 
-    def settle_soon(self, message_log: MessageLog, order_book: OrderBook, account_id: str) -> None:
+    def settle_soon(self, message_log: MessageLog, order_store: OrderStore, account_id: str) -> None:
         """Settle it as soon as the database lets us, unless the next connection does so first."""
         task = asyncio.create_task(
-            self._until_settled(message_log, order_book, account_id), name=f"interrupted:{account_id}"
+            self._until_settled(message_log, order_store, account_id), name=f"interrupted:{account_id}"
         )
         self._settling[account_id] = task
         task.add_done_callback(lambda done: self._forget(account_id, done))
@@ -50,12 +50,12 @@ class Interruptions:
         if self._settling.get(account_id) is done:
             del self._settling[account_id]
 
-    async def _until_settled(self, message_log: MessageLog, order_book: OrderBook, account_id: str) -> None:
+    async def _until_settled(self, message_log: MessageLog, order_store: OrderStore, account_id: str) -> None:
         """Try until it is settled, or the store is closed: then the next start does it."""
         wait, longest = AGAIN_SECONDS
         while True:
             try:
-                await note_interrupted(message_log, order_book, account_id)
+                await note_interrupted(message_log, order_store, account_id)
             except StoreError as error:
                 if error.code == "store_closed":
                     return
@@ -66,14 +66,16 @@ class Interruptions:
             wait = min(wait * 2, longest)
 
 
-async def note_interrupted(message_log: MessageLog, order_book: OrderBook, account_id: str | None) -> None:
+async def note_interrupted(message_log: MessageLog, order_store: OrderStore, account_id: str | None) -> None:
     """Say of what was under way for an account that nobody carries it out any more (``None``: for any account).
 
     Call it only while the account has no connection. It waits for what is still to be written, so that nothing of the
     connection before comes to light after it. Raises ``StoreError``.
     """
-    for sending in await message_log.sendings.interrupted(account_id):
+    for sending in await message_log.outbox.interrupted(account_id):
         row = sending.row
         log.warning("message uncertain", account=row.account_id, chat=row.chat_id, order=row.order_id)
-    for intent in await order_book.interrupted(account_id):
-        log.warning("order uncertain", account=intent.account_id, order=intent.order_id, act=intent.action)
+    for order_action in await order_store.interrupted(account_id):
+        log.warning(
+            "order uncertain", account=order_action.account_id, order=order_action.order_id, action=order_action.action
+        )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Act(StrEnum):
+class Action(StrEnum):
     """The irreversible acts on an order, in the order in which they are done."""
 
     FREE_SHIPPING = "free_shipping"
@@ -17,7 +17,7 @@ class Act(StrEnum):
     """Tell the site that the order is shipped."""
 
 
-class IntentState(StrEnum):
+class ActionState(StrEnum):
     """What became of an irreversible act."""
 
     PENDING = "pending"
@@ -68,13 +68,13 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Intent:
+class OrderAction:
     """One irreversible act on one order: it exists once, for ever."""
 
     account_id: str
     order_id: str
     action: str
-    state: IntentState
+    state: ActionState
     detail: str
     created_at_ms: int
     settled_at_ms: int | None
@@ -84,6 +84,6 @@ class Intent:
     @property
     def leads_on(self) -> bool:
         """Whether the next act is due after it: it was done, or its owner says that it need not be."""
-        if self.state is IntentState.DONE:
+        if self.state is ActionState.DONE:
             return True
-        return self.state is IntentState.NOT_NEEDED and self.detail in {Why.NOTHING_TO_SEND, Why.TOLD}
+        return self.state is ActionState.NOT_NEEDED and self.detail in {Why.NOTHING_TO_SEND, Why.TOLD}

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, select, update
 
-from shoal.orders.order_actions import Act, Intent, IntentState, Why
+from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_status import BLOCKED, ENDS, REFUND_CANCELLED, OrderStatus, problem_of, status_after
-from shoal.storage.schema import insert_or, intents, order_events, orders, outbox
+from shoal.storage.schema import insert_or, order_actions, order_events, orders, outbox
 
 PAGE = "detail"
 """The source of what an order's own page on the site says."""
 
-_UNKNOWN = frozenset({IntentState.UNCERTAIN})
+_UNKNOWN = frozenset({ActionState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value")
 
 
@@ -60,7 +60,7 @@ class OrderEvent:
     order_id: str
     status: str
     source: str
-    act: str = ""
+    action: str = ""
     outcome: str = ""
     words: str = ""
     message_id: str = ""
@@ -69,7 +69,7 @@ class OrderEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class News:
+class OrderUpdate:
     """What was heard of one order. Empty values say nothing.
 
     ``paid`` and ``group_price`` make the shop's act due unless it was before; ``withheld`` says why it is not to be
@@ -105,7 +105,7 @@ class OrderRow:
 
     # ── news ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hear(self, news: News) -> tuple[Order, bool]:
+    def receive(self, order_update: OrderUpdate) -> tuple[Order, bool]:
         """Store what was heard; returns the order as it is then, and whether its status changed.
 
         An order that has ended stays so, and a shipped one is never unshipped by an old card. The time line tells each
@@ -113,32 +113,32 @@ class OrderRow:
         """
         before = self._made()
         told: Collection[str] = ()
-        if news.status == REFUND_CANCELLED:
+        if order_update.status == REFUND_CANCELLED:
             told = self.connection.scalars(select(order_events.c.status).where(self._my_events)).all()
-        status = status_after(before.status, news.status, told)
+        status = status_after(before.status, order_update.status, told)
         changed = status != before.status
-        known = ((name, getattr(news, name)) for name in _KNOWN_FIELDS)
+        known = ((name, getattr(order_update, name)) for name in _KNOWN_FIELDS)
         changes: dict[str, Any] = {name: value for name, value in known if value and value != getattr(before, name)}
-        if before.item_id and news.source != PAGE:
+        if before.item_id and order_update.source != PAGE:
             changes.pop("item_id", None)  # a card may name what the chat is about by now; the page, what was bought
-        if news.group_price and not before.group_price:
+        if order_update.group_price and not before.group_price:
             changes["group_price"] = True
         if changed:
             changes["status"] = status.value
-        is_new_card = self._is_new_card(news)
+        is_new_card = self._is_new_card(order_update)
         if changed or is_new_card:
-            self._tell(
-                status=status.value if news.status == REFUND_CANCELLED else news.status,
-                source=news.source,
-                words=news.words,
-                message_id=news.message_id,
-                site_at_ms=news.site_at_ms,
+            self._publish(
+                status=status.value if order_update.status == REFUND_CANCELLED else order_update.status,
+                source=order_update.source,
+                words=order_update.words,
+                message_id=order_update.message_id,
+                site_at_ms=order_update.site_at_ms,
             )
-        self._make_due(news, status, is_new_card=is_new_card)
+        self._make_due(order_update, status, is_new_card=is_new_card)
         self._settle_by_status(status)
         if changes:
             self.connection.execute(update(orders).where(self._me).values(**changes, updated_at_ms=self.now_ms))
-        if news.source == PAGE and status is OrderStatus.PENDING_SHIP:
+        if order_update.source == PAGE and status is OrderStatus.PENDING_SHIP:
             self._settle_by_page()
         return self.look_at(), changed
 
@@ -153,30 +153,36 @@ class OrderRow:
         found = self.connection.execute(select(orders).where(self._me).with_for_update())
         return order_of(found.mappings().one())
 
-    def _is_new_card(self, news: News) -> bool:
-        if not news.message_id:
+    def _is_new_card(self, order_update: OrderUpdate) -> bool:
+        if not order_update.message_id:
             return False
-        same = and_(order_events.c.message_id == news.message_id, order_events.c.words == news.words)
+        same = and_(order_events.c.message_id == order_update.message_id, order_events.c.words == order_update.words)
         return self.connection.scalar(select(order_events.c.id).where(self._my_events, same).limit(1)) is None
 
-    def _make_due(self, news: News, status: OrderStatus, *, is_new_card: bool) -> None:
+    def _make_due(self, order_update: OrderUpdate, status: OrderStatus, *, is_new_card: bool) -> None:
         if status in ENDS:
             return
-        doubted = self.intent(Act.PAID_MESSAGE) if news.paid and is_new_card and not news.withheld else None
+        doubted = (
+            self.order_action(Action.PAID_MESSAGE)
+            if order_update.paid and is_new_card and not order_update.withheld
+            else None
+        )
         if doubted is not None and doubted.detail == Why.NOT_PAID:  # another card: its page is worth another look
-            self.move(Act.PAID_MESSAGE, (IntentState.FAILED,), IntentState.PENDING)
-        state = {"": IntentState.PENDING, Why.TOO_LATE: IntentState.FAILED}.get(news.withheld, IntentState.NOT_NEEDED)
-        if news.paid:
-            self.seed(Act.PAID_MESSAGE, state, news.withheld)
-            before = (IntentState.PENDING, IntentState.FAILED, IntentState.UNCERTAIN)
-            self.move(Act.FREE_SHIPPING, before, IntentState.NOT_NEEDED, Why.PAID_ALREADY)
-        elif news.group_price and self.intent(Act.PAID_MESSAGE) is None:
-            self.seed(Act.FREE_SHIPPING, state, news.withheld)
+            self.move(Action.PAID_MESSAGE, (ActionState.FAILED,), ActionState.PENDING)
+        state = {"": ActionState.PENDING, Why.TOO_LATE: ActionState.FAILED}.get(
+            order_update.withheld, ActionState.NOT_NEEDED
+        )
+        if order_update.paid:
+            self.seed(Action.PAID_MESSAGE, state, order_update.withheld)
+            before = (ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN)
+            self.move(Action.FREE_SHIPPING, before, ActionState.NOT_NEEDED, Why.PAID_ALREADY)
+        elif order_update.group_price and self.order_action(Action.PAID_MESSAGE) is None:
+            self.seed(Action.FREE_SHIPPING, state, order_update.withheld)
 
     def _settle_by_status(self, status: OrderStatus) -> None:
         """What the site itself tells settles what nobody knew, and makes needless what was not begun."""
         if status in {OrderStatus.SHIPPED, OrderStatus.COMPLETED}:
-            self.move(Act.CONFIRM, (IntentState.UNCERTAIN,), IntentState.DONE, Why.SEEN_SHIPPED)
+            self.move(Action.CONFIRM, (ActionState.UNCERTAIN,), ActionState.DONE, Why.SEEN_SHIPPED)
         why = {
             OrderStatus.SHIPPED: Why.ALREADY_SHIPPED,
             OrderStatus.COMPLETED: Why.ORDER_COMPLETED,
@@ -184,16 +190,16 @@ class OrderRow:
         }.get(status)
         if why is None:
             return
-        if [act for act in Act if self.move(act, (IntentState.PENDING,), IntentState.NOT_NEEDED, why)]:
-            self.seed(Act.CONFIRM, IntentState.NOT_NEEDED, why)
+        if [action for action in Action if self.move(action, (ActionState.PENDING,), ActionState.NOT_NEEDED, why)]:
+            self.seed(Action.CONFIRM, ActionState.NOT_NEEDED, why)
 
     def _settle_by_page(self) -> None:
         """The page shows an order as paid and complete: a completion that nobody knew of has happened, and what
         follows it is due.
         """
-        free_shipping = self.intent(Act.FREE_SHIPPING)
-        if free_shipping is not None and free_shipping.state is IntentState.UNCERTAIN:
-            self.settle(Act.FREE_SHIPPING, IntentState.DONE, Why.SEEN_COMPLETED, "site")
+        free_shipping = self.order_action(Action.FREE_SHIPPING)
+        if free_shipping is not None and free_shipping.state is ActionState.UNCERTAIN:
+            self.settle(Action.FREE_SHIPPING, ActionState.DONE, Why.SEEN_COMPLETED, "site")
 
     def look_at(self) -> Order:
         """Work out anew what stands in the owner's way; returns the order as it is."""
@@ -201,7 +207,9 @@ class OrderRow:
         if row is None:
             return Order(account_id=self.account_id, order_id=self.order_id)
         order = order_of(row)
-        problem = str(problem_of(order.status, {intent.action: intent for intent in self.intents()}) or "")
+        problem = str(
+            problem_of(order.status, {order_action.action: order_action for order_action in self.order_actions()}) or ""
+        )
         if problem == order.problem:
             return order
         values = {"problem": problem, "updated_at_ms": self.now_ms}
@@ -210,132 +218,143 @@ class OrderRow:
 
     # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def intent(self, act: Act) -> Intent | None:
+    def order_action(self, action: Action) -> OrderAction | None:
         """One intent."""
-        row = self.connection.execute(select(intents).where(self._my_intent(act))).mappings().first()
-        return None if row is None else intent_of(row)
+        row = self.connection.execute(select(order_actions).where(self._my_action(action))).mappings().first()
+        return None if row is None else order_action_of(row)
 
-    def intents(self) -> list[Intent]:
+    def order_actions(self) -> list[OrderAction]:
         """Every intent, in the order in which the acts are done."""
-        mine = and_(intents.c.account_id == self.account_id, intents.c.order_id == self.order_id)
-        found = [intent_of(row) for row in self.connection.execute(select(intents).where(mine)).mappings()]
-        return sorted(found, key=lambda intent: list(Act).index(Act(intent.action)))
+        mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)
+        found = [order_action_of(row) for row in self.connection.execute(select(order_actions).where(mine)).mappings()]
+        return sorted(found, key=lambda order_action: list(Action).index(Action(order_action.action)))
 
-    def seed(self, act: Act, state: IntentState = IntentState.PENDING, detail: str = "") -> None:
+    def seed(self, action: Action, state: ActionState = ActionState.PENDING, detail: str = "") -> None:
         """Make an act due, unless something was decided about it before: here, or under another id of the account."""
         elsewhere = and_(
-            intents.c.order_id == self.order_id,
-            intents.c.action == act.value,
-            intents.c.account_id != self.account_id,
-            intents.c.state.in_([IntentState.INTENDED.value, IntentState.DONE.value, IntentState.UNCERTAIN.value]),
+            order_actions.c.order_id == self.order_id,
+            order_actions.c.action == action.value,
+            order_actions.c.account_id != self.account_id,
+            order_actions.c.state.in_(
+                [ActionState.INTENDED.value, ActionState.DONE.value, ActionState.UNCERTAIN.value]
+            ),
         )
-        if state is IntentState.PENDING and self.connection.scalar(select(exists().where(elsewhere))):
-            state, detail = IntentState.NOT_NEEDED, Why.SERVED_BEFORE
+        if state is ActionState.PENDING and self.connection.scalar(select(exists().where(elsewhere))):
+            state, detail = ActionState.NOT_NEEDED, Why.SERVED_BEFORE
         row = {
             "account_id": self.account_id,
             "order_id": self.order_id,
-            "action": act.value,
+            "action": action.value,
             "state": state.value,
             "detail": str(detail),
             "created_at_ms": self.now_ms,
-            "settled_at_ms": None if state is IntentState.PENDING else self.now_ms,
+            "settled_at_ms": None if state is ActionState.PENDING else self.now_ms,
         }
-        columns = [intents.c.account_id, intents.c.order_id, intents.c.action]
-        added = insert_or(self.connection, intents).on_conflict_do_nothing(index_elements=columns)
+        columns = [order_actions.c.account_id, order_actions.c.order_id, order_actions.c.action]
+        added = insert_or(self.connection, order_actions).on_conflict_do_nothing(index_elements=columns)
         self.connection.execute(added, [row])
 
     def move(
-        self, act: Act, before: Collection[IntentState], state: IntentState, detail: str = "", source: str = "site"
+        self,
+        action: Action,
+        before: Collection[ActionState],
+        state: ActionState,
+        detail: str = "",
+        source: str = "site",
     ) -> bool:
         """Move an intent from one of some states to another; says whether it stood in one. The time line tells it.
 
         An intent that is put back keeps its detail, unless another one is given.
         """
-        at_rest = state not in {IntentState.PENDING, IntentState.INTENDED}
+        at_rest = state not in {ActionState.PENDING, ActionState.INTENDED}
         values: dict[str, Any] = {"state": state.value, "settled_at_ms": self.now_ms if at_rest else None}
         if at_rest or detail:
             values["detail"] = str(detail)
-        stood = intents.c.state.in_([one.value for one in before])
-        moved = self.connection.execute(update(intents).where(self._my_intent(act), stood).values(**values))
+        stood = order_actions.c.state.in_([one.value for one in before])
+        moved = self.connection.execute(update(order_actions).where(self._my_action(action), stood).values(**values))
         if moved.rowcount != 1:
             return False
         if at_rest or detail == Why.ASKED:
-            self._tell(source=source, act=act.value, outcome=state.value, words=str(detail))
+            self._publish(source=source, act=action.value, outcome=state.value, words=str(detail))
         return True
 
-    def begin(self, act: Act, owner: str = "", epoch: int = 0) -> bool:
+    def begin(self, action: Action, owner: str = "", epoch: int = 0) -> bool:
         """Announce an act. False when it was begun or settled before, or the order stands so that none may begin."""
-        self.seed(act)
+        self.seed(action)
         blocked = exists().where(self._me, orders.c.status.in_([one.value for one in BLOCKED]))
-        due = intents.c.state == IntentState.PENDING.value
+        due = order_actions.c.state == ActionState.PENDING.value
         begun = self.connection.execute(
-            update(intents)
-            .where(self._my_intent(act), due, ~blocked)
-            .values(state=IntentState.INTENDED.value, owner=owner, epoch=epoch)
+            update(order_actions)
+            .where(self._my_action(action), due, ~blocked)
+            .values(state=ActionState.INTENDED.value, owner=owner, epoch=epoch)
         )
         return begun.rowcount == 1
 
     def settle(
-        self, act: Act, state: IntentState, detail: str = "", source: str = "auto", *, also_failed: bool = False
+        self, action: Action, state: ActionState, detail: str = "", source: str = "auto", *, also_failed: bool = False
     ) -> bool:
         """Say what became of an act; the next one becomes due when it leads on to it. False when it is settled.
 
         Only ``uncertain`` may still change, and ``failed`` when its owner says so. ``PENDING`` puts back what was
         begun.
         """
-        before = [IntentState.INTENDED]
-        if state is not IntentState.PENDING:
-            before += [IntentState.PENDING, IntentState.UNCERTAIN]
+        before = [ActionState.INTENDED]
+        if state is not ActionState.PENDING:
+            before += [ActionState.PENDING, ActionState.UNCERTAIN]
         if also_failed:
-            before.append(IntentState.FAILED)
-        if not self.move(act, before, state, detail, source):
+            before.append(ActionState.FAILED)
+        if not self.move(action, before, state, detail, source):
             return False
-        intent = self.intent(act)
-        if intent is not None and intent.leads_on:
-            self._lead_on(act, is_done=state is IntentState.DONE)
+        order_action = self.order_action(action)
+        if order_action is not None and order_action.leads_on:
+            self._lead_on(action, is_done=state is ActionState.DONE)
         self._settle_by_status(OrderStatus(self.look_at().status))
         return True
 
-    def _lead_on(self, act: Act, *, is_done: bool) -> None:
+    def _lead_on(self, action: Action, *, is_done: bool) -> None:
         """What follows an act: the next one, or a shipped order."""
-        if act is Act.PAID_MESSAGE:
-            self.seed(Act.CONFIRM)
-        elif act is Act.FREE_SHIPPING and is_done:
-            self.hear(News(order_id=self.order_id, status=OrderStatus.PENDING_SHIP, source="auto"))
-            self.seed(Act.PAID_MESSAGE)
-        elif act is Act.CONFIRM and is_done:
-            self.hear(News(order_id=self.order_id, status=OrderStatus.SHIPPED, source="auto"))
+        if action is Action.PAID_MESSAGE:
+            self.seed(Action.CONFIRM)
+        elif action is Action.FREE_SHIPPING and is_done:
+            self.receive(OrderUpdate(order_id=self.order_id, status=OrderStatus.PENDING_SHIP, source="auto"))
+            self.seed(Action.PAID_MESSAGE)
+        elif action is Action.CONFIRM and is_done:
+            self.receive(OrderUpdate(order_id=self.order_id, status=OrderStatus.SHIPPED, source="auto"))
 
-    def settle_interrupted(self, intent: Intent) -> bool:
+    def settle_interrupted(self, order_action: OrderAction) -> bool:
         """Settle an act that nobody waits for any more; says whether nobody knows what became of it.
 
         Of the shop's message the outbox knows: what has no row there, or was taken back, never left and is due again.
         """
-        state, detail = IntentState.UNCERTAIN, str(Why.INTERRUPTED)
-        if intent.action == Act.PAID_MESSAGE:
-            state, detail = self._by_outbox(is_intended=intent.state is IntentState.INTENDED)
-        return state is not intent.state and self.settle(Act(intent.action), state, detail) and state in _UNKNOWN
+        state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)
+        if order_action.action == Action.PAID_MESSAGE:
+            state, detail = self._by_outbox(is_intended=order_action.state is ActionState.INTENDED)
+        return (
+            state is not order_action.state
+            and self.settle(Action(order_action.action), state, detail)
+            and state in _UNKNOWN
+        )
 
     def heed_outbox(self) -> bool:
         """Settle an uncertain message by what the outbox knows now; says whether that is more than before."""
         state, detail = self._by_outbox(is_intended=False)
-        return state not in _UNKNOWN and self.settle(Act.PAID_MESSAGE, state, detail)
+        return state not in _UNKNOWN and self.settle(Action.PAID_MESSAGE, state, detail)
 
-    def _by_outbox(self, *, is_intended: bool) -> tuple[IntentState, str]:
+    def _by_outbox(self, *, is_intended: bool) -> tuple[ActionState, str]:
         mine = and_(outbox.c.account_id == self.account_id, outbox.c.order_id == self.order_id, outbox.c.kind == "paid")
         query = select(outbox.c.outcome, outbox.c.reason).where(mine).order_by(outbox.c.id.desc()).limit(1)
         row = self.connection.execute(query).first()
         if is_intended and (row is None or row.outcome == "dropped"):
-            return IntentState.PENDING, ""
+            return ActionState.PENDING, ""
         if row is not None and row.outcome == "sent":
-            return IntentState.DONE, ""
+            return ActionState.DONE, ""
         if row is not None and row.outcome == "refused":
-            return IntentState.FAILED, row.reason
-        return IntentState.UNCERTAIN, str(Why.INTERRUPTED)
+            return ActionState.FAILED, row.reason
+        return ActionState.UNCERTAIN, str(Why.INTERRUPTED)
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tell(self, *, status: str = "", **event: Any) -> None:
+    def _publish(self, *, status: str = "", **event: Any) -> None:
         row = {"account_id": self.account_id, "order_id": self.order_id, "status": status, "at_ms": self.now_ms}
         self.connection.execute(order_events.insert().values(**row, **event))
 
@@ -347,9 +366,9 @@ class OrderRow:
     def _my_events(self) -> ColumnElement[bool]:
         return and_(order_events.c.account_id == self.account_id, order_events.c.order_id == self.order_id)
 
-    def _my_intent(self, act: Act) -> ColumnElement[bool]:
-        mine = and_(intents.c.account_id == self.account_id, intents.c.order_id == self.order_id)
-        return and_(mine, intents.c.action == act.value)
+    def _my_action(self, action: Action) -> ColumnElement[bool]:
+        mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)
+        return and_(mine, order_actions.c.action == action.value)
 
 
 def order_of(row: RowMapping | dict[str, Any]) -> Order:
@@ -357,7 +376,7 @@ def order_of(row: RowMapping | dict[str, Any]) -> Order:
     return Order(**{entry.name: row[entry.name] for entry in fields(Order)})
 
 
-def intent_of(row: RowMapping) -> Intent:
+def order_action_of(row: RowMapping) -> OrderAction:
     """A row as an intent."""
-    values = {entry.name: row[entry.name] for entry in fields(Intent)}
-    return Intent(**{**values, "state": IntentState(row["state"])})
+    values = {entry.name: row[entry.name] for entry in fields(OrderAction)}
+    return OrderAction(**{**values, "state": ActionState(row["state"])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from shoal.orders.order_actions import Act, Intent, IntentState, Why
+from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 
 
 class OrderStatus(StrEnum):
@@ -43,19 +43,19 @@ _STAGES = (
 """An order's way up to its end. An old card that comes again does not lead back."""
 
 
-def status_after(before: str, news: str, told: Iterable[str] = ()) -> OrderStatus:
+def status_after(before: str, update: str, told: Iterable[str] = ()) -> OrderStatus:
     """Where news lead an order. ``told`` is every status of its time line: there a withdrawn refund leads back to."""
     now = OrderStatus(before)
-    if news == REFUND_CANCELLED:
+    if update == REFUND_CANCELLED:
         return max(map(_stage, told), default=now, key=_STAGES.index) if now is OrderStatus.REFUNDING else now
-    heard = OrderStatus(news)
-    if now in ENDS or heard is OrderStatus.UNKNOWN:
+    received = OrderStatus(update)
+    if now in ENDS or received is OrderStatus.UNKNOWN:
         return now
-    if heard in BLOCKED:
-        return heard
+    if received in BLOCKED:
+        return received
     if now is OrderStatus.REFUNDING:
         return now
-    return max(now, heard, key=_STAGES.index)
+    return max(now, received, key=_STAGES.index)
 
 
 def _stage(told: str) -> OrderStatus:
@@ -90,33 +90,33 @@ _BY_DETAIL = {
     Why.TOO_LATE.value: OrderProblem.NOT_SERVED_IN_TIME,
 }
 _REFUSED = {
-    Act.FREE_SHIPPING: OrderProblem.FREE_SHIPPING_REFUSED,
-    Act.PAID_MESSAGE: OrderProblem.MESSAGE_REFUSED,
-    Act.CONFIRM: OrderProblem.CONFIRM_REFUSED,
+    Action.FREE_SHIPPING: OrderProblem.FREE_SHIPPING_REFUSED,
+    Action.PAID_MESSAGE: OrderProblem.MESSAGE_REFUSED,
+    Action.CONFIRM: OrderProblem.CONFIRM_REFUSED,
 }
 _UNCERTAIN = {
-    Act.FREE_SHIPPING: OrderProblem.FREE_SHIPPING_UNCERTAIN,
-    Act.PAID_MESSAGE: OrderProblem.MESSAGE_UNCERTAIN,
-    Act.CONFIRM: OrderProblem.CONFIRM_UNCERTAIN,
+    Action.FREE_SHIPPING: OrderProblem.FREE_SHIPPING_UNCERTAIN,
+    Action.PAID_MESSAGE: OrderProblem.MESSAGE_UNCERTAIN,
+    Action.CONFIRM: OrderProblem.CONFIRM_UNCERTAIN,
 }
 
 
-def problem_of(status: str, intents: Mapping[str, Intent]) -> OrderProblem | None:
+def problem_of(status: str, order_actions: Mapping[str, OrderAction]) -> OrderProblem | None:
     """What the owner of an order must look at, by its status and its intents (by action)."""
     if status in ENDS or status == OrderStatus.SHIPPED:
         return None  # a shipped order is settled with its buyer, whoever did it
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED
-    completion = intents.get(Act.FREE_SHIPPING)
-    is_completing = completion is not None and completion.state is IntentState.UNCERTAIN
-    if status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in intents and not is_completing:
+    completion = order_actions.get(Action.FREE_SHIPPING)
+    is_completing = completion is not None and completion.state is ActionState.UNCERTAIN
+    if status == OrderStatus.PENDING_SHIP and Action.PAID_MESSAGE not in order_actions and not is_completing:
         return OrderProblem.PAID_WITHOUT_CARD
-    for act in Act:
-        intent = intents.get(act)
-        if intent is None:
+    for action in Action:
+        order_action = order_actions.get(action)
+        if order_action is None:
             continue
-        if intent.state is IntentState.UNCERTAIN:
-            return _UNCERTAIN[act]
-        if intent.state is IntentState.FAILED:
-            return _BY_DETAIL.get(intent.detail, _REFUSED[act])
+        if order_action.state is ActionState.UNCERTAIN:
+            return _UNCERTAIN[action]
+        if order_action.state is ActionState.FAILED:
+            return _BY_DETAIL.get(order_action.detail, _REFUSED[action])
     return None

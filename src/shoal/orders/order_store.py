@@ -9,24 +9,24 @@ from dataclasses import fields, replace
 
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
-from shoal.accounts.events import Talk
+from shoal.accounts.events import MessageEvent
 from shoal.clock import now_ms
-from shoal.orders.order_actions import Act, Intent, IntentState, Why
-from shoal.orders.order_rows import News, Order, OrderEvent, OrderRow, intent_of, order_of
+from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
+from shoal.orders.order_rows import Order, OrderEvent, OrderRow, OrderUpdate, order_action_of, order_of
 from shoal.orders.order_status import BLOCKED, ENDS, NOTHING_DUE
 from shoal.storage.database import Database
-from shoal.storage.schema import chats, intents, order_events, orders
+from shoal.storage.schema import chats, order_actions, order_events, orders
 
-__all__ = ["Act", "Intent", "IntentState", "News", "Order", "OrderBook", "OrderEvent", "Why"]
+__all__ = ["Action", "ActionState", "Order", "OrderAction", "OrderEvent", "OrderStore", "OrderUpdate", "Why"]
 
-_DUE = intents.c.state == IntentState.PENDING.value
-_SAME_ORDER = and_(intents.c.account_id == orders.c.account_id, intents.c.order_id == orders.c.order_id)
+_DUE = order_actions.c.state == ActionState.PENDING.value
+_SAME_ORDER = and_(order_actions.c.account_id == orders.c.account_id, order_actions.c.order_id == orders.c.order_id)
 _MAY_BE_SERVED = orders.c.status.not_in([status.value for status in BLOCKED])
 
-Heard = Callable[[Order], None]
+Received = Callable[[Order], None]
 
 
-def order_talk(order: Order) -> Talk:
+def order_event(order: Order) -> MessageEvent:
     """A changed order as an event: how it stands, and what is in the way. Who wants more reads the order."""
     facts = {
         "order_id": order.order_id,
@@ -35,10 +35,12 @@ def order_talk(order: Order) -> Talk:
         "problem": order.problem,
         "created_at_ms": order.created_at_ms,
     }
-    return Talk(account_id=order.account_id, kind="order", key=order.order_id, facts=facts, at_ms=order.updated_at_ms)
+    return MessageEvent(
+        account_id=order.account_id, kind="order", key=order.order_id, facts=facts, at_ms=order.updated_at_ms
+    )
 
 
-class OrderBook:
+class OrderStore:
     """The orders, their time lines and the intents of every account.
 
     Whoever listens (``on_change``) is told of each order that changed, after it is durable; a connection
@@ -48,10 +50,10 @@ class OrderBook:
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._listeners: list[Heard] = []
+        self._listeners: list[Received] = []
         self._serving: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
 
-    def on_change(self, listener: Heard) -> None:
+    def on_change(self, listener: Received) -> None:
         """Tell ``listener`` of every order that changes, on the loop, after its change is durable."""
         self._listeners.append(listener)
 
@@ -84,19 +86,19 @@ class OrderBook:
 
     # ── news ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def hear(self, account_id: str, news: News) -> tuple[Order, bool]:
+    async def receive(self, account_id: str, update: OrderUpdate) -> tuple[Order, bool]:
         """Store what was heard of an order; returns it as it is then, and whether its status changed.
 
         An order that is completed or cancelled stays so, and a shipped one is never unshipped by an old card. A paid
         one makes the shop's word for it due, in the same transaction, unless it was due before.
         """
         order, changed = await self._database.write(
-            lambda connection: OrderRow(connection, account_id, news.order_id, self._now_ms()).hear(news)
+            lambda connection: OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
         )
         self._changed(order)
         return order, changed
 
-    async def hear_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
+    async def receive_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
         """Store what the mark of a chat tells of its order: a mark names none, so it counts where one order is open.
 
         A mark that is older than what that order's time line holds says nothing. Returns whether a status changed.
@@ -119,13 +121,13 @@ class OrderBook:
             )
             if connection.scalar(newest.limit(1)) is not None:
                 return None
-            news = News(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
-            return OrderRow(connection, account_id, order_id, self._now_ms()).hear(news)
+            update = OrderUpdate(order_id=order_id, status=status, source="mark", words=words, site_at_ms=site_at_ms)
+            return OrderRow(connection, account_id, order_id, self._now_ms()).receive(update)
 
-        heard = await self._database.write(job)
-        if heard is None:
+        received = await self._database.write(job)
+        if received is None:
             return False
-        order, changed = heard
+        order, changed = received
         if changed:
             self._changed(order)
         return changed
@@ -192,7 +194,7 @@ class OrderBook:
         """The time line of an order, oldest first."""
         names = [entry.name for entry in fields(OrderEvent)]
         query = (
-            select(*(order_events.c[name] for name in names))
+            select(*(order_events.c["act" if name == "action" else name].label(name) for name in names))
             .where(order_events.c.account_id == account_id, order_events.c.order_id == order_id)
             .order_by(order_events.c.id)
         )
@@ -213,22 +215,24 @@ class OrderBook:
             lambda connection: [order_of(row) for row in connection.execute(query).mappings()]
         )
 
-    async def next_due(self, account_id: str, order_id: str) -> tuple[Order, Intent] | None:
+    async def next_due(self, account_id: str, order_id: str) -> tuple[Order, OrderAction] | None:
         """The first act that is due for an order; ``None`` when there is none, or none may begin as it stands."""
         query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id, _MAY_BE_SERVED)
 
-        def job(connection: Connection) -> tuple[Order, Intent] | None:
+        def job(connection: Connection) -> tuple[Order, OrderAction] | None:
             row = connection.execute(query).mappings().first()
-            found = OrderRow(connection, account_id, order_id, self._now_ms()).intents()
-            due = next((intent for intent in found if intent.state is IntentState.PENDING), None)
+            found = OrderRow(connection, account_id, order_id, self._now_ms()).order_actions()
+            due = next((order_action for order_action in found if order_action.state is ActionState.PENDING), None)
             return None if row is None or due is None else (order_of(row), due)
 
         return await self._database.read(job)
 
     async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:
         """Orders of which nobody knows whether the site did what it was told: it can be asked."""
-        told_site = intents.c.action.in_([Act.FREE_SHIPPING.value, Act.CONFIRM.value])
-        unknown = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.settled_at_ms > newer_than_ms)
+        told_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
+        unknown = and_(
+            order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.settled_at_ms > newer_than_ms
+        )
         query = select(orders).where(
             orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, told_site, unknown)
         )
@@ -238,18 +242,18 @@ class OrderBook:
 
     async def give_up(self, account_id: str, older_than_ms: int) -> list[Order]:
         """Leave to the owner what has been due for too long; returns those orders."""
-        query = select(intents).where(
-            intents.c.account_id == account_id,
+        query = select(order_actions).where(
+            order_actions.c.account_id == account_id,
             _DUE,
-            intents.c.created_at_ms <= older_than_ms,
-            intents.c.detail != Why.ASKED.value,
+            order_actions.c.created_at_ms <= older_than_ms,
+            order_actions.c.detail != Why.ASKED.value,
         )
 
         def job(connection: Connection) -> list[Order]:
             given_up = []
-            for old in [intent_of(row) for row in connection.execute(query).mappings()]:
+            for old in [order_action_of(row) for row in connection.execute(query).mappings()]:
                 row = OrderRow(connection, account_id, old.order_id, self._now_ms())
-                row.move(Act(old.action), (IntentState.PENDING,), IntentState.FAILED, Why.TOO_LATE)
+                row.move(Action(old.action), (ActionState.PENDING,), ActionState.FAILED, Why.TOO_LATE)
                 given_up.append(row.look_at())
             return given_up
 
@@ -263,56 +267,67 @@ class OrderBook:
 
     # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def begin_intent(self, account_id: str, order_id: str, act: Act, *, owner: str = "", epoch: int = 0) -> bool:
+    async def begin_action(
+        self, account_id: str, order_id: str, action: Action, *, owner: str = "", epoch: int = 0
+    ) -> bool:
         """Announce an irreversible act. True: durable, act now. False: do not act.
 
         It was begun or settled before, or the order has ended or is being refunded.
         """
         return await self._database.announce(
-            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).begin(act, owner, epoch)
+            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).begin(action, owner, epoch)
         )
 
-    async def settle_intent(
-        self, account_id: str, order_id: str, act: Act, state: IntentState, detail: str = "", *, source: str = "auto"
+    async def settle_action(
+        self,
+        account_id: str,
+        order_id: str,
+        action: Action,
+        state: ActionState,
+        detail: str = "",
+        *,
+        source: str = "auto",
     ) -> bool:
         """Say what became of an act. False when that is settled (only ``uncertain`` may still change).
 
         ``PENDING`` puts back what was begun: it certainly was not done and may begin again. An act that leads on makes
         the next one due in the same transaction.
         """
-        return await self._write(account_id, order_id, lambda row: row.settle(act, state, detail, source))
+        return await self._write(account_id, order_id, lambda row: row.settle(action, state, detail, source))
 
-    async def ask_again(self, account_id: str, order_id: str, act: Act, *, actor: str) -> bool:
+    async def ask_again(self, account_id: str, order_id: str, action: Action, *, actor: str) -> bool:
         """Make an act due again by its owner's word: whatever the switches say, and however old it is.
 
         False when it was done, is under way, or the order stands so that it must not be done.
         """
-        before = (IntentState.PENDING, IntentState.NOT_NEEDED, IntentState.FAILED, IntentState.UNCERTAIN)
+        before = (ActionState.PENDING, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN)
 
         def job(row: OrderRow) -> bool:
             order = row.look_at()
             if not order.created_at_ms or order.status in NOTHING_DUE:
                 return False
-            row.seed(act)
-            known = row.intent(act)
+            row.seed(action)
+            known = row.order_action(action)
             if known is None or known.detail == Why.SERVED_BEFORE:
                 return False
-            return row.move(act, before, IntentState.PENDING, Why.ASKED, actor)
+            return row.move(action, before, ActionState.PENDING, Why.ASKED, actor)
 
         asked = await self._write(account_id, order_id, job)
         if asked:
             self.look(account_id)
         return asked
 
-    async def owner_settles(self, account_id: str, order_id: str, act: Act, state: IntentState, *, actor: str) -> bool:
+    async def owner_settles(
+        self, account_id: str, order_id: str, action: Action, state: ActionState, *, actor: str
+    ) -> bool:
         """Settle an act by its owner's word (``DONE`` or ``NOT_NEEDED``). False when it was done, or is under way."""
-        before = {IntentState.PENDING, IntentState.FAILED, IntentState.UNCERTAIN}
+        before = {ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN}
 
         def job(row: OrderRow) -> bool:
-            known = row.intent(act)
+            known = row.order_action(action)
             if known is None or known.state not in before:
                 return False
-            return row.settle(act, state, Why.TOLD, actor, also_failed=True)
+            return row.settle(action, state, Why.TOLD, actor, also_failed=True)
 
         told = await self._write(account_id, order_id, job)
         if told:
@@ -324,55 +339,57 @@ class OrderBook:
         for look in list(self._serving.get(account_id, ())):
             look()
 
-    async def intent_state(self, account_id: str, order_id: str, act: Act) -> IntentState | None:
+    async def action_state(self, account_id: str, order_id: str, action: Action) -> ActionState | None:
         """How far an act has come; ``None`` when it was never due."""
         found = await self._database.read(
-            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).intent(act)
+            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).order_action(action)
         )
         return None if found is None else found.state
 
-    async def intents(
-        self, account_id: str, order_id: str | None = None, *, state: IntentState | None = None
-    ) -> list[Intent]:
+    async def order_actions(
+        self, account_id: str, order_id: str | None = None, *, state: ActionState | None = None
+    ) -> list[OrderAction]:
         """The intents of an account or of one order, oldest first."""
-        query = select(intents).where(intents.c.account_id == account_id)
+        query = select(order_actions).where(order_actions.c.account_id == account_id)
         if order_id is not None:
-            query = query.where(intents.c.order_id == order_id)
+            query = query.where(order_actions.c.order_id == order_id)
         if state is not None:
-            query = query.where(intents.c.state == state.value)
-        query = query.order_by(intents.c.created_at_ms, intents.c.order_id, intents.c.action)
+            query = query.where(order_actions.c.state == state.value)
+        query = query.order_by(order_actions.c.created_at_ms, order_actions.c.order_id, order_actions.c.action)
         return await self._database.read(
-            lambda connection: [intent_of(row) for row in connection.execute(query).mappings()]
+            lambda connection: [order_action_of(row) for row in connection.execute(query).mappings()]
         )
 
     async def heed_outbox(self, account_id: str, order_id: str) -> bool:
         """Settle a message of which nobody knew, when the outbox has learnt since what became of it."""
 
         def job(row: OrderRow) -> bool:
-            said = row.intent(Act.PAID_MESSAGE)
-            return said is not None and said.state is IntentState.UNCERTAIN and row.heed_outbox()
+            said = row.order_action(Action.PAID_MESSAGE)
+            return said is not None and said.state is ActionState.UNCERTAIN and row.heed_outbox()
 
         return await self._write(account_id, order_id, job)
 
-    async def interrupted(self, account_id: str | None) -> list[Intent]:
+    async def interrupted(self, account_id: str | None) -> list[OrderAction]:
         """Settle what was under way when the program or the connection ended; returns what nobody knows of.
 
         Of the shop's message the outbox knows: what never left is due again. Also what that connection had sent to the
         writer and did not live to see. ``None``: of every account.
         """
         await self._database.settled()
-        said = and_(intents.c.state == IntentState.UNCERTAIN.value, intents.c.action == Act.PAID_MESSAGE.value)
-        query = select(intents).where(or_(intents.c.state == IntentState.INTENDED.value, said))
+        said = and_(
+            order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.action == Action.PAID_MESSAGE.value
+        )
+        query = select(order_actions).where(or_(order_actions.c.state == ActionState.INTENDED.value, said))
         if account_id is not None:
-            query = query.where(intents.c.account_id == account_id)
+            query = query.where(order_actions.c.account_id == account_id)
 
-        def job(connection: Connection) -> tuple[list[Intent], dict[tuple[str, str], Order]]:
+        def job(connection: Connection) -> tuple[list[OrderAction], dict[tuple[str, str], Order]]:
             cut, changed = [], {}
-            for before in [intent_of(row) for row in connection.execute(query).mappings()]:
+            for before in [order_action_of(row) for row in connection.execute(query).mappings()]:
                 row = OrderRow(connection, before.account_id, before.order_id, self._now_ms())
                 if row.settle_interrupted(before):
-                    cut.append(replace(before, state=IntentState.UNCERTAIN, detail=Why.INTERRUPTED.value))
-                if row.intent(Act(before.action)) != before:
+                    cut.append(replace(before, state=ActionState.UNCERTAIN, detail=Why.INTERRUPTED.value))
+                if row.order_action(Action(before.action)) != before:
                     changed[before.account_id, before.order_id] = row.look_at()
             return cut, changed
 

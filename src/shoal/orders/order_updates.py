@@ -9,7 +9,7 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED
-from shoal.orders.order_store import News, Order, OrderBook, Why
+from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
 from shoal.xianyu.packets import CardUpdate, Event, OrderMark, TradeCard
 from shoal.xianyu.trade_texts import status_told
 
@@ -23,12 +23,12 @@ CLOCKS_DIFFER_MS = 5 * 60_000
 """How far the site's clock may be from ours."""
 
 
-class OrderNews:
+class OrderUpdates:
     """Notes what one account's pushes tell of its orders."""
 
-    def __init__(self, account: Account, book: OrderBook, *, site_clock: SiteClock) -> None:
+    def __init__(self, account: Account, order_store: OrderStore, *, site_clock: SiteClock) -> None:
         self._account = account
-        self._book = book
+        self._store = order_store
         self._site_clock = site_clock
 
     async def store(self, events: Iterable[Event]) -> list[Order]:
@@ -41,16 +41,16 @@ class OrderNews:
             if isinstance(event, OrderMark):
                 await self._mark(event)
             elif isinstance(event, TradeCard | CardUpdate) and event.is_sale and event.order_id is not None:
-                news = self._news(event, event.order_id)
-                order, _ = await self._book.hear(self._account.id, news)
-                if news.paid or news.group_price or news.status == REFUND_CANCELLED:
+                update = self._news(event, event.order_id)
+                order, _ = await self._store.receive(self._account.id, update)
+                if update.paid or update.group_price or update.status == REFUND_CANCELLED:
                     due[order.order_id] = order
         return list(due.values())
 
-    def _news(self, card: TradeCard | CardUpdate, order_id: str) -> News:
+    def _news(self, card: TradeCard | CardUpdate, order_id: str) -> OrderUpdate:
         status = "pending_ship" if card.paid else "group_pending" if card.group_price else ""
         words = (card.title or card.reminder)[:LONGEST_WORDS]
-        return News(
+        return OrderUpdate(
             order_id=order_id,
             status=status or status_told(card.reminder, card.title),
             source="card" if isinstance(card, TradeCard) else "card_update",
@@ -77,7 +77,7 @@ class OrderNews:
 
     async def _mark(self, mark: OrderMark) -> None:
         status = status_told(mark.mark)
-        if status and await self._book.hear_mark(
+        if status and await self._store.receive_mark(
             self._account.id, mark.chat_id, status, words=mark.mark[:LONGEST_WORDS], site_at_ms=mark.at_ms
         ):
             log.info("order moved by mark", account=self._account.id, chat=mark.chat_id, status=status)

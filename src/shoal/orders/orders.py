@@ -16,13 +16,13 @@ from aiolimiter import AsyncLimiter
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link, now_ms
-from shoal.errors import InvalidInput, NeedsOwner, StoreError, TemporaryFailure
+from shoal.errors import ActionRequired, InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.outbox import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
-from shoal.messages.sender import Letter, Outbox
+from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.orders.order_rows import PAGE
 from shoal.orders.order_status import NOTHING_DUE, OrderStatus
-from shoal.orders.order_store import Act, Intent, IntentState, News, Order, OrderBook, Why
+from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, OrderUpdate, Why
 from shoal.orders.order_updates import TAKE_UP_MS
 from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
 from shoal.xianyu.trade_texts import status_told
@@ -46,9 +46,9 @@ class Orders:
     def __init__(
         self,
         link: Link,
-        outbox: Outbox,
+        sender: Sender,
         mtop: MtopClient,
-        book: OrderBook,
+        order_store: OrderStore,
         *,
         account_id: str,
         pace: AsyncLimiter,
@@ -57,9 +57,9 @@ class Orders:
         """``pace``: of the calls to the site. ``clock_set_ms``: how far our clock was set forward since what is stored
         was written."""
         self._link = link
-        self._outbox = outbox
+        self._sender = sender
         self._mtop = mtop
-        self._book = book
+        self._store = order_store
         self._account_id = account_id
         self._pace = pace
         self._clock_set_ms = clock_set_ms
@@ -67,7 +67,7 @@ class Orders:
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unpaid: dict[str, bool] = {}
         """Of each order that was looked at over this connection: whether its page says that nobody has paid it."""
-        outbox.on_echo(self._echoed)
+        sender.on_echo(self._echoed)
 
     async def take_up(self) -> None:
         """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``.
@@ -87,27 +87,27 @@ class Orders:
 
     async def _look_back(self) -> None:
         horizon = now_ms() - TAKE_UP_MS - self._clock_set_ms
-        for order in await self._book.give_up(self._account_id, older_than_ms=horizon):
+        for order in await self._store.give_up(self._account_id, older_than_ms=horizon):
             log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
-        unfinished = await self._book.unfinished(self._account_id)
-        for order in [*unfinished, *await self._book.unsettled(self._account_id, newer_than_ms=horizon)]:
+        unfinished = await self._store.unfinished(self._account_id)
+        for order in [*unfinished, *await self._store.unsettled(self._account_id, newer_than_ms=horizon)]:
             await self._look_up(order)  # it may have been cancelled, or served by a person, while nobody listened
 
     async def _echoed(self, sending: Sending) -> None:
         """A message that nobody answered has come back after all: its order goes on."""
         order_id = sending.row.order_id
-        if order_id and await self._book.heed_outbox(self._account_id, order_id):
-            self._book.look(self._account_id)
+        if order_id and await self._store.heed_outbox(self._account_id, order_id):
+            self._store.look(self._account_id)
 
     async def go_on(self) -> None:
         """Serve whatever is due. Raises as ``serve``."""
-        for order in await self._book.unfinished(self._account_id):
+        for order in await self._store.unfinished(self._account_id):
             await self.serve(order)
 
     async def serve(self, order: Order) -> None:
         """Do what is due for an order: complete its group price, send the shop's word, confirm; each if it is due now.
 
-        Raises ``NeedsOwner`` when the site wants its owner, or what ended the socket.
+        Raises ``ActionRequired`` when the site wants its owner, or what ended the socket.
         """
         async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
             if order.order_id not in self._unpaid:
@@ -119,7 +119,7 @@ class Orders:
                 await self._do_what_is_due(order)
 
     async def _do_what_is_due(self, order: Order) -> None:
-        while (due := await self._book.next_due(self._account_id, order.order_id)) is not None:
+        while (due := await self._store.next_due(self._account_id, order.order_id)) is not None:
             account = self._link.current()
             if account is None or not self._link.allows():
                 return
@@ -128,58 +128,58 @@ class Orders:
 
     async def _is_due_by_its_card(self, order: Order) -> bool:
         """Whether the shop's word comes next, and nobody but the card asks for it."""
-        due = await self._book.next_due(self._account_id, order.order_id)
-        return due is not None and due[1].action == Act.PAID_MESSAGE and due[1].detail != Why.ASKED
+        due = await self._store.next_due(self._account_id, order.order_id)
+        return due is not None and due[1].action == Action.PAID_MESSAGE and due[1].detail != Why.ASKED
 
-    async def _do(self, account: Account, order: Order, intent: Intent) -> bool:
+    async def _do(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         """Do, or decide about, one act that is due. False: it stays due, and nothing more is to be tried now."""
-        match Act(intent.action):
-            case Act.FREE_SHIPPING:
-                return await self._complete_group(account, order, intent)
-            case Act.PAID_MESSAGE:
-                return await self._say(account, order, intent)
-            case Act.CONFIRM:
-                return await self._confirm(account, order, intent)
+        match Action(order_action.action):
+            case Action.FREE_SHIPPING:
+                return await self._complete_group(account, order, order_action)
+            case Action.PAID_MESSAGE:
+                return await self._say(account, order, order_action)
+            case Action.CONFIRM:
+                return await self._confirm(account, order, order_action)
 
     # ── the acts ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _complete_group(self, account: Account, order: Order, intent: Intent) -> bool:
+    async def _complete_group(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         """Only when there is something to hand out afterwards: completing is a promise to the buyer."""
-        if not account.free_shipping and intent.detail != Why.ASKED:
-            return await self._settle(order, Act.FREE_SHIPPING, IntentState.NOT_NEEDED, "free_shipping_off")
+        if not account.free_shipping and order_action.detail != Why.ASKED:
+            return await self._settle(order, Action.FREE_SHIPPING, ActionState.NOT_NEEDED, "free_shipping_off")
         order = await self._filled_in(account, order)
         item_id, why_not = order.item_id, self._cannot_say(account, order)
         if why_not:
-            return await self._settle(order, Act.FREE_SHIPPING, IntentState.FAILED, why_not)
+            return await self._settle(order, Action.FREE_SHIPPING, ActionState.FAILED, why_not)
         if item_id is None:
-            return await self._settle(order, Act.FREE_SHIPPING, IntentState.FAILED, Why.INCOMPLETE)
+            return await self._settle(order, Action.FREE_SHIPPING, ActionState.FAILED, Why.INCOMPLETE)
 
         def still_wanted() -> bool:
             now = self._link.current()
-            return now is not None and (now.free_shipping or intent.detail == Why.ASKED)
+            return now is not None and (now.free_shipping or order_action.detail == Why.ASKED)
 
         return await self._tell_site(
             order,
-            Act.FREE_SHIPPING,
+            Action.FREE_SHIPPING,
             lambda: self._mtop.free_shipping(order.order_id, item_id, order.buyer_id),
             still_wanted,
         )
 
-    async def _say(self, account: Account, order: Order, intent: Intent) -> bool:
+    async def _say(self, account: Account, order: Order, order_action: OrderAction) -> bool:
         order = await self._filled_in(account, order)
         why_not = self._cannot_say(account, order)
-        if self._unpaid.get(order.order_id) and intent.detail != Why.ASKED:
+        if self._unpaid.get(order.order_id) and order_action.detail != Why.ASKED:
             why_not = Why.NOT_PAID
         if why_not:
             log.warning("paid order cannot be served", account=self._account_id, order=order.order_id, why=why_not)
-            return await self._settle(order, Act.PAID_MESSAGE, IntentState.FAILED, why_not)
+            return await self._settle(order, Action.PAID_MESSAGE, ActionState.FAILED, why_not)
         text = _word_for(account, order)
         if not text:
-            return await self._settle(order, Act.PAID_MESSAGE, IntentState.NOT_NEEDED, Why.NOTHING_TO_SEND)
-        if not await self._book.begin_intent(self._account_id, order.order_id, Act.PAID_MESSAGE):
+            return await self._settle(order, Action.PAID_MESSAGE, ActionState.NOT_NEEDED, Why.NOTHING_TO_SEND)
+        if not await self._store.begin_action(self._account_id, order.order_id, Action.PAID_MESSAGE):
             return True
         asked = Asked(text="", chat_id=order.chat_id, buyer_id=order.buyer_id, buyer_name="", item_id=order.item_id)
-        letter = Letter(
+        outgoing = OutgoingMessage(
             chat_id=order.chat_id,
             buyer_id=order.buyer_id,
             text=fill(text, {**variables(asked), "order_id": order.order_id}),
@@ -188,70 +188,72 @@ class Orders:
         )
 
         async def is_still_due() -> bool:
-            now = await self._book.order(self._account_id, order.order_id)
+            now = await self._store.order(self._account_id, order.order_id)
             return now is not None and now.status not in NOTHING_DUE
 
         try:
-            sent = await self._outbox.send(letter, is_still_due)
-        except (TemporaryFailure, NeedsOwner):
-            await self._settle(order, Act.PAID_MESSAGE, IntentState.PENDING)
+            sent = await self._sender.send(outgoing, is_still_due)
+        except (TemporaryFailure, ActionRequired):
+            await self._settle(order, Action.PAID_MESSAGE, ActionState.PENDING)
             raise
         state = {
-            SendOutcome.SENT: IntentState.DONE,
-            SendOutcome.REFUSED: IntentState.FAILED,
-            SendOutcome.UNCERTAIN: IntentState.UNCERTAIN,
-            SendOutcome.DROPPED: IntentState.PENDING,
+            SendOutcome.SENT: ActionState.DONE,
+            SendOutcome.REFUSED: ActionState.FAILED,
+            SendOutcome.UNCERTAIN: ActionState.UNCERTAIN,
+            SendOutcome.DROPPED: ActionState.PENDING,
         }[sent.outcome]
-        await self._settle(order, Act.PAID_MESSAGE, state, "" if state is IntentState.PENDING else sent.reason)
-        if state is IntentState.UNCERTAIN:
+        await self._settle(order, Action.PAID_MESSAGE, state, "" if state is ActionState.PENDING else sent.reason)
+        if state is ActionState.UNCERTAIN:
             await asyncio.sleep(ECHO_GRACE_SECONDS)
-            await self._book.heed_outbox(self._account_id, order.order_id)
-        return state is not IntentState.PENDING
+            await self._store.heed_outbox(self._account_id, order.order_id)
+        return state is not ActionState.PENDING
 
-    async def _confirm(self, account: Account, order: Order, intent: Intent) -> bool:
-        if not account.auto_confirm and intent.detail != Why.ASKED:
-            return await self._settle(order, Act.CONFIRM, IntentState.NOT_NEEDED, "auto_confirm_off")
+    async def _confirm(self, account: Account, order: Order, order_action: OrderAction) -> bool:
+        if not account.auto_confirm and order_action.detail != Why.ASKED:
+            return await self._settle(order, Action.CONFIRM, ActionState.NOT_NEEDED, "auto_confirm_off")
 
         def still_wanted() -> bool:
             now = self._link.current()
-            return now is not None and (now.auto_confirm or intent.detail == Why.ASKED)
+            return now is not None and (now.auto_confirm or order_action.detail == Why.ASKED)
 
         return await self._tell_site(
-            order, Act.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted
+            order, Action.CONFIRM, lambda: self._mtop.confirm_shipment(order.order_id), still_wanted
         )
 
     async def _tell_site(
-        self, order: Order, act: Act, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
+        self, order: Order, action: Action, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
     ) -> bool:
         """Announce an act, make the call that does it, and say what became of it."""
         await self._pace.acquire()
-        if not await self._book.begin_intent(self._account_id, order.order_id, act):
+        if not await self._store.begin_action(self._account_id, order.order_id, action):
             return True  # somebody else has begun it, or the order moved on
         if not self._link.allows() or not still_wanted():
-            await self._settle(order, act, IntentState.PENDING)
+            await self._settle(order, action, ActionState.PENDING)
             return self._link.allows()
-        state, detail = IntentState.DONE, ""
+        state, detail = ActionState.DONE, ""
         try:
             await call()
         except MtopRefused as refusal:
-            state, detail = IntentState.FAILED, refusal.ret_code
+            state, detail = ActionState.FAILED, refusal.ret_code
         except InvalidInput as refusal:  # an id that is no number: the call was never made
-            state, detail = IntentState.FAILED, refusal.code
+            state, detail = ActionState.FAILED, refusal.code
         except OutcomeUncertain:
-            state, detail = IntentState.UNCERTAIN, Why.NO_ANSWER
-        except (TemporaryFailure, NeedsOwner):
-            await self._settle(order, act, IntentState.PENDING)
+            state, detail = ActionState.UNCERTAIN, Why.NO_ANSWER
+        except (TemporaryFailure, ActionRequired):
+            await self._settle(order, action, ActionState.PENDING)
             raise
-        await self._settle(order, act, state, detail)
-        log.info("order served", account=self._account_id, order=order.order_id, act=act.value, outcome=state.value)
-        if act is Act.FREE_SHIPPING:
+        await self._settle(order, action, state, detail)
+        log.info(
+            "order served", account=self._account_id, order=order.order_id, action=action.value, outcome=state.value
+        )
+        if action is Action.FREE_SHIPPING:
             self._unpaid.pop(order.order_id, None)  # what its page says of a payment has changed
-        if state is not IntentState.DONE:
+        if state is not ActionState.DONE:
             await self._look_up(order)  # it may be shipped all the same
         return True
 
-    async def _settle(self, order: Order, act: Act, state: IntentState, detail: str = "") -> bool:
-        await self._book.settle_intent(self._account_id, order.order_id, act, state, detail)
+    async def _settle(self, order: Order, action: Action, state: ActionState, detail: str = "") -> bool:
+        await self._store.settle_action(self._account_id, order.order_id, action, state, detail)
         return True
 
     # ── what must be known ──────────────────────────────────────────────────────────────────────────────────────
@@ -277,7 +279,7 @@ class Orders:
     async def _look_up(self, order: Order) -> Order | None:
         """Ask the site about an order and note what it says; ``None``, and no harm, when it does not answer.
 
-        Raises ``NeedsOwner``.
+        Raises ``ActionRequired``.
         """
         await self._pace.acquire()
         if not self._link.allows():
@@ -290,7 +292,7 @@ class Orders:
             return None
         status = status_told(seen.status_words)
         self._unpaid[order.order_id] = status == OrderStatus.PROCESSING
-        news = News(
+        update = OrderUpdate(
             order_id=order.order_id,
             status=status,
             source=PAGE,
@@ -302,7 +304,7 @@ class Orders:
             spec_value=seen.spec_value,
             words=seen.status_words,
         )
-        return (await self._book.hear(self._account_id, news))[0]
+        return (await self._store.receive(self._account_id, update))[0]
 
 
 def _depends_on_item(account: Account) -> bool:

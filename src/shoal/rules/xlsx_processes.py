@@ -43,7 +43,7 @@ class _Ended(Exception):
     """The process ended while it had a file."""
 
 
-class SheetProcesses:
+class XlsxProcesses:
     """Reads and writes tables. A process is started when it is needed, and kept for the next file."""
 
     def __init__(

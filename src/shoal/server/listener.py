@@ -27,7 +27,7 @@ from shoal.network.connections import STATE_KEY, Connection, Connections, Limits
 from shoal.server.acceptor import Acceptor
 from shoal.server.malloc_tuning import keep_large_blocks_apart, set_apart_what_is_loaded
 from shoal.server.open_files import allow_many_open_files
-from shoal.server.request_head_limit import BoundedHead
+from shoal.server.request_head_limit import RequestHeadLimit
 from shoal.server.tls import Certificate
 
 log = structlog.get_logger("shoal.listener")
@@ -115,7 +115,7 @@ async def _serve(
     connections = Connections(limits, parse_networks(settings.trusted_proxies))
     config = uvicorn.Config(
         _guarded(app, settings, connections),
-        http=BoundedHead,
+        http=RequestHeadLimit,
         ws="websockets-sansio",
         ws_max_size=_MAX_FRAME_BYTES,
         proxy_headers=False,  # they are heard in ``_guarded``

@@ -19,7 +19,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_counts import AccountCounter
 from shoal.accounts.account_task import Connect, Link, now_ms
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.accounts.events import Talk
+from shoal.accounts.events import MessageEvent
 from shoal.accounts.ownership import LocalOwnership
 from shoal.accounts.reload import Reload
 from shoal.api.http.body_limit import BodyLimit
@@ -30,6 +30,7 @@ from shoal.api.http.safety_headers import SafetyHeaders
 from shoal.api.live_streams import LiveStreams
 from shoal.api.routes import (
     activity,
+    audit_log,
     auth,
     batch,
     chats,
@@ -64,52 +65,51 @@ from shoal.api.routes import (
     timeline,
     tokens,
 )
-from shoal.api.routes import audit_log as security_log
 from shoal.api.routes import rule_trial as trying
-from shoal.api.routes import users as people
+from shoal.api.routes import users as user_parts
 from shoal.api.server import Server
 from shoal.auth.api_tokens import ApiTokens
-from shoal.auth.audit_log import SecurityEvent, SecurityLog
-from shoal.auth.authorization import Access
+from shoal.auth.audit_log import AuditEvent, AuditLog
+from shoal.auth.authorization import Authorization
 from shoal.auth.device_marks import DeviceMarks
 from shoal.auth.invitations import Invitations
-from shoal.auth.login import SignIns
-from shoal.auth.login_throttle import SignInDelays
+from shoal.auth.login import Login
+from shoal.auth.login_throttle import LoginThrottle
 from shoal.auth.passwords import Passwords
-from shoal.auth.rate_limits import CallRates
+from shoal.auth.rate_limits import RateLimits
 from shoal.auth.sessions import Sessions
-from shoal.auth.totp import SecondFactor
-from shoal.auth.user_removal import Departures
-from shoal.auth.user_replica import PeopleReplica
+from shoal.auth.totp import Totp
+from shoal.auth.user_removal import UserRemoval
+from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import ADMIN_NAME, Role, Users
 from shoal.concurrency.fair_limiter import evenly
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings
 from shoal.connection.qr_logins import QrLogins
-from shoal.connection.xianyu_live import LiveSurroundings, XianyuLive
+from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.console import cookie_check, help_pages, live, proxy_check, session
 from shoal.console import routes as console
 from shoal.errors import ConfigError, InvalidInput, ShoalError, StoreError
 from shoal.messages.chats import Chats
-from shoal.messages.live_connections import Switchboard
+from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
-from shoal.messages.takeovers import ChatPauses
+from shoal.messages.takeovers import Takeovers
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.interruptions import note_interrupted
-from shoal.orders.order_store import OrderBook, order_talk
-from shoal.rules.xlsx_processes import SheetProcesses
+from shoal.orders.order_store import OrderStore, order_event
+from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.retention import Retention
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import LOCK_FILE, Database
 from shoal.storage.database_probe import DatabaseProbe
-from shoal.storage.database_stats import StoreFigures, store_figures
+from shoal.storage.database_stats import DatabaseStats, database_stats
 from shoal.storage.db_manager import ANSWERS_SECRET, DEVICES_SECRET, DBManager, open_vault, own_secret
-from shoal.storage.idempotency_keys import Answers
+from shoal.storage.idempotency_keys import IdempotencyKeys
 from shoal.storage.key_rotation import KeyRotation
 from shoal.storage.server_lease import ServerLease
-from shoal.storage.sync_cursors import PositionBook
+from shoal.storage.sync_cursors import SyncCursors
 from shoal.storage.vault import Vault
 from shoal.xianyu.site_session import open_site_session
 
@@ -130,7 +130,7 @@ _ROUTES = [
     auth.routes,
     session.routes,
     me.routes,
-    people.routes,
+    user_parts.routes,
     tokens.routes,
     staff.routes,
     invitations.routes,
@@ -146,7 +146,7 @@ _ROUTES = [
     rules.routes,
     rule_lists.routes,
     history.routes,
-    security_log.routes,
+    audit_log.routes,
     timeline.routes,
     diagnosis.routes,
     messages.routes,
@@ -242,28 +242,32 @@ async def _open_parts(
     psutil.cpu_percent(interval=None)  # the first answer is always 0
     database, lease = await _open_database(settings, closing)
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    notes = SecurityLog(database)
-    closing.push_async_callback(_bounded, "security log", notes.close)
-    notes.start()
+    audit_log = AuditLog(database)
+    closing.push_async_callback(_bounded, "security log", audit_log.close)
+    audit_log.start()
     try:
         vault = await open_vault(database, settings.data_dir / KEY_FILE, key)
     except ConfigError as error:
-        await notes.note(SecurityEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
+        await audit_log.record(AuditEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
         raise
-    people = await _open_people(database, vault, notes, settings, closing)
+    user_parts = await _open_user_parts(database, vault, audit_log, settings, closing)
 
-    def tell(talk: Talk) -> None:
-        account = manager.accounts.get(talk.account_id)
+    def publish(event: MessageEvent) -> None:
+        account = manager.accounts.get(event.account_id)
         if account is not None:
-            manager.events.publish(replace(talk, owner_id=account.owner_id))
+            manager.events.publish(replace(event, owner_id=account.owner_id))
 
     async def note_refused(host: str) -> None:
-        await notes.note(SecurityEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
+        await audit_log.record(AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host)
 
     outbound = Outbound.of(settings.allow_private_targets, refused=note_refused)
-    store, message_log, order_book = DBManager(database, vault), MessageLog(database, tell=tell), OrderBook(database)
-    order_book.on_change(lambda order: tell(order_talk(order)))
-    switchboard = Switchboard()
+    store, message_log, order_store = (
+        DBManager(database, vault),
+        MessageLog(database, publish=publish),
+        OrderStore(database),
+    )
+    order_store.on_change(lambda order: publish(order_event(order)))
+    live_connections = LiveConnections()
     await (kept_pictures := Pictures(settings.data_dir / PICTURE_DIRECTORY)).open()
     session = open_site_session()
     closing.push_async_callback(session.close)
@@ -274,22 +278,22 @@ async def _open_parts(
             database=database,
             vault=vault,
             message_log=message_log,
-            order_book=order_book,
+            order_store=order_store,
             kept_pictures=kept_pictures,
-            switchboard=switchboard,
+            live_connections=live_connections,
             outbound=outbound,
         )
     manager = CookieManager(store, connect, settings, ownership=lease or LocalOwnership())
     closing.push_async_callback(_bounded, "manager", manager.close)
-    await _open_manager(manager, message_log, order_book)
+    await _open_manager(manager, message_log, order_store)
     if lease is not None:
         lease.keep(manager.ownership_changed)
-    access = await _open_access(database, manager, closing)
+    authorization = await _open_access(database, manager, closing)
     probe, figures, rereading = _open_looks(settings, database, manager, closing)
-    closing.push_async_callback(_rereading(database, manager, access))
-    departures = await _open_departures(people, manager, closing)
-    first = await _first_entry(people, settings, notes)  # last: a start that fails must not swallow it
-    answers = Answers(
+    closing.push_async_callback(_rereading(database, manager, authorization))
+    user_removal = await _open_departures(user_parts, manager, closing)
+    first = await _first_entry(user_parts, settings, audit_log)  # last: a start that fails must not swallow it
+    idempotency_keys = IdempotencyKeys(
         database,
         wait_seconds=settings.lock_wait_seconds,
         secret=await own_secret(database, vault, ANSWERS_SECRET),
@@ -297,10 +301,10 @@ async def _open_parts(
     retention = Retention(
         store,
         message_log,
-        answers,
+        idempotency_keys,
         settings,
         pictures=kept_pictures,
-        security_log=notes,
+        audit_log=audit_log,
         accounts=manager.accounts,
     )
     closing.push_async_callback(_bounded, "retention", retention.close)
@@ -314,33 +318,33 @@ async def _open_parts(
         settings=settings,
         database=database,
         database_probe=probe,
-        store_figures=figures,
+        database_stats=figures,
         store=store,
         manager=manager,
         account_counter=AccountCounter(manager),
         reload=rereading,
-        users=people.users,
-        security_log=notes,
-        sessions=people.sessions,
-        invitations=people.invitations,
-        api_tokens=people.api_tokens,
-        access=access,
-        second_factor=people.second_factor,
-        sign_ins=people.sign_ins,
-        call_rates=CallRates(
+        users=user_parts.users,
+        audit_log=audit_log,
+        sessions=user_parts.sessions,
+        invitations=user_parts.invitations,
+        api_tokens=user_parts.api_tokens,
+        authorization=authorization,
+        totp=user_parts.totp,
+        login=user_parts.login,
+        rate_limits=RateLimits(
             of_session=settings.session_calls_per_minute, of_token=settings.api_token_calls_per_minute
         ),
         live_streams=LiveStreams(settings.streams_per_user),
-        departures=departures,
+        user_removal=user_removal,
         message_log=message_log,
-        pauses=ChatPauses(database, tell=tell),
+        takeovers=Takeovers(database, publish=publish),
         chats=Chats(database),
-        switchboard=switchboard,
-        order_book=order_book,
+        live_connections=live_connections,
+        order_store=order_store,
         credentials=Credentials(database, vault),
-        answers=answers,
+        idempotency_keys=idempotency_keys,
         pictures=kept_pictures,
-        sheets=_open_sheets(closing),
+        xlsx=_open_xlsx(closing),
         qr_logins=logins,
         key_rotation=key_rotation,
         outbound=outbound,
@@ -352,9 +356,9 @@ async def _open_parts(
 
 def _open_looks(
     settings: Settings, database: Database, manager: CookieManager, closing: AsyncExitStack
-) -> tuple[DatabaseProbe, SingleFlight[StoreFigures], Reload]:
+) -> tuple[DatabaseProbe, SingleFlight[DatabaseStats], Reload]:
     """What looks at the database for whoever asks, once for all of them."""
-    figures = SingleFlight(lambda: store_figures(database, settings.data_dir), name="store figures")
+    figures = SingleFlight(lambda: database_stats(database, settings.data_dir), name="store figures")
     probe, comparison = DatabaseProbe(database), Reload(manager)
     for part, close in (("probe", probe.close), ("store figures", figures.close), ("reload", comparison.close)):
         closing.push_async_callback(_bounded, part, close)
@@ -381,77 +385,75 @@ class FirstEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class _People:
+class _UserParts:
     """The parts that know who may come in."""
 
     users: Users
     sessions: Sessions
     invitations: Invitations
-    second_factor: SecondFactor
-    sign_ins: SignIns
+    totp: Totp
+    login: Login
     api_tokens: ApiTokens
 
 
-async def _open_people(
-    database: Database, vault: Vault, notes: SecurityLog, settings: Settings, closing: AsyncExitStack
-) -> _People:
+async def _open_user_parts(
+    database: Database, vault: Vault, audit_log: AuditLog, settings: Settings, closing: AsyncExitStack
+) -> _UserParts:
     passwords = Passwords()
     closing.push_async_callback(_bounded, "passwords", passwords.close)
-    replica = PeopleReplica(database)
+    replica = UserReplica(database)
     closing.push_async_callback(_bounded, "people", replica.close)
     await replica.open()
     sessions = Sessions(replica, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
     closing.push_async_callback(_bounded, "sessions", sessions.close)
     api_tokens = ApiTokens(replica)
     closing.push_async_callback(_bounded, "tokens", api_tokens.close)
-    users, second_factor, delays = Users(replica, passwords), SecondFactor(replica, vault), SignInDelays()
-    await _remember_places(notes, delays)
-    return _People(
+    users, totp, delays = Users(replica, passwords), Totp(replica, vault), LoginThrottle()
+    await _remember_places(audit_log, delays)
+    return _UserParts(
         users=users,
         sessions=sessions,
         invitations=Invitations(replica, passwords),
         api_tokens=api_tokens,
-        second_factor=second_factor,
-        sign_ins=SignIns(
-            users, sessions, second_factor, delays, DeviceMarks(await own_secret(database, vault, DEVICES_SECRET))
-        ),
+        totp=totp,
+        login=Login(users, sessions, totp, delays, DeviceMarks(await own_secret(database, vault, DEVICES_SECRET))),
     )
 
 
-async def _remember_places(notes: SecurityLog, delays: SignInDelays) -> None:
+async def _remember_places(audit_log: AuditLog, delays: LoginThrottle) -> None:
     """A restart forgets who guessed, but not where people signed in: there nobody else's guesses hold them up."""
-    places = await notes.places_of_sign_ins(now_ms() - FAMILIAR_DAYS * 86_400_000)
+    places = await audit_log.places_of_sign_ins(now_ms() - FAMILIAR_DAYS * 86_400_000)
     for user, address in reversed(places):
         for name in (user.username, user.email):
             if name:
                 delays.remember(name, address)
 
 
-async def _open_departures(people: _People, manager: CookieManager, closing: AsyncExitStack) -> Departures:
-    departures = Departures(people.users, manager, people.sessions)
-    closing.push_async_callback(_bounded, "departures", departures.close)
-    await departures.resume()
-    return departures
+async def _open_departures(user_parts: _UserParts, manager: CookieManager, closing: AsyncExitStack) -> UserRemoval:
+    user_removal = UserRemoval(user_parts.users, manager, user_parts.sessions)
+    closing.push_async_callback(_bounded, "departures", user_removal.close)
+    await user_removal.resume()
+    return user_removal
 
 
-async def _open_access(database: Database, manager: CookieManager, closing: AsyncExitStack) -> Access:
-    access = Access(database, manager.accounts, manager.events)
-    closing.push_async_callback(_bounded, "access", access.close)
-    await access.open()
-    return access
+async def _open_access(database: Database, manager: CookieManager, closing: AsyncExitStack) -> Authorization:
+    authorization = Authorization(database, manager.accounts, manager.events)
+    closing.push_async_callback(_bounded, "access", authorization.close)
+    await authorization.open()
+    return authorization
 
 
-async def _open_manager(manager: CookieManager, message_log: MessageLog, order_book: OrderBook) -> None:
+async def _open_manager(manager: CookieManager, message_log: MessageLog, order_store: OrderStore) -> None:
     """Let the shops begin. What the program before left under way is settled first, also of shops that are off."""
     with suppress(StoreError):  # a full disk is no reason not to start, and each connection asks once more
-        await note_interrupted(message_log, order_book, None)
+        await note_interrupted(message_log, order_store, None)
     await manager.open()
 
 
-def _open_sheets(closing: AsyncExitStack) -> SheetProcesses:
-    sheets = SheetProcesses()
-    closing.push_async_callback(_bounded, "sheets", sheets.close)
-    return sheets
+def _open_xlsx(closing: AsyncExitStack) -> XlsxProcesses:
+    xlsx = XlsxProcesses()
+    closing.push_async_callback(_bounded, "xlsx", xlsx.close)
+    return xlsx
 
 
 def _site_connect(
@@ -461,23 +463,23 @@ def _site_connect(
     database: Database,
     vault: Vault,
     message_log: MessageLog,
-    order_book: OrderBook,
+    order_store: OrderStore,
     kept_pictures: Pictures,
-    switchboard: Switchboard,
+    live_connections: LiveConnections,
     outbound: Outbound,
 ) -> Connect:
     """The connection to the real site, with what every account's connection shares."""
-    around = LiveSurroundings(
+    around = ConnectionDeps(
         session=session,
         settings=settings,
         credentials=Credentials(database, vault),
         message_log=message_log,
-        order_book=order_book,
-        positions=PositionBook(database),
+        order_store=order_store,
+        positions=SyncCursors(database),
         pictures=kept_pictures,
         uploaded=UploadedPictures(database),
         token_calls=evenly(settings.token_calls_per_second),
-        switchboard=switchboard,
+        live_connections=live_connections,
         outbound=outbound,
     )
 
@@ -493,11 +495,11 @@ def _site_of(settings: Settings) -> str:
     return " ".join(urls)
 
 
-async def _first_entry(people: _People, settings: Settings, notes: SecurityLog) -> FirstEntry | None:
+async def _first_entry(user_parts: _UserParts, settings: Settings, audit_log: AuditLog) -> FirstEntry | None:
     """Make the administrator on a first start; what lets them in is returned only if it was made up here."""
     chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
     try:
-        made = await people.users.ensure_admin(chosen)
+        made = await user_parts.users.ensure_admin(chosen)
     except InvalidInput as error:
         raise ConfigError(
             f"SHOAL_ADMIN_PASSWORD cannot be used: {error}. Choose some words that have nothing to do with each other, "
@@ -506,21 +508,23 @@ async def _first_entry(people: _People, settings: Settings, notes: SecurityLog) 
         ) from None
     if made is None:
         return None
-    await notes.note(SecurityEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)
-    admin = await people.users.by_name(ADMIN_NAME)
+    await audit_log.record(AuditEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)
+    admin = await user_parts.users.by_name(ADMIN_NAME)
     if chosen or admin is None:
         return None
-    _, token = await people.invitations.password_link(admin.id, hours=SETUP_LINK_HOURS)
+    _, token = await user_parts.invitations.password_link(admin.id, hours=SETUP_LINK_HOURS)
     return FirstEntry(made, token)
 
 
-def _rereading(database: Database, manager: CookieManager, access: Access) -> Callable[[], Awaitable[None]]:
+def _rereading(
+    database: Database, manager: CookieManager, authorization: Authorization
+) -> Callable[[], Awaitable[None]]:
     """Read everything again each time the database has recovered; returns what ends that."""
     running: set[asyncio.Task[None]] = set()
 
     def on_degraded(degraded: bool) -> None:
         if not degraded:
-            task = asyncio.create_task(_reread(manager, access), name="reread")
+            task = asyncio.create_task(_reread(manager, authorization), name="reread")
             running.add(task)
             task.add_done_callback(running.discard)
 
@@ -534,9 +538,9 @@ def _rereading(database: Database, manager: CookieManager, access: Access) -> Ca
     return end
 
 
-async def _reread(manager: CookieManager, access: Access) -> None:
+async def _reread(manager: CookieManager, authorization: Authorization) -> None:
     try:
-        await access.reload()  # first: a shop that cannot be read keeps no right that was taken
+        await authorization.reload()  # first: a shop that cannot be read keeps no right that was taken
         differed = await manager.reload_from_db()
     except ShoalError as error:
         log.warning("could not read the database again", why=error.code)

@@ -13,7 +13,7 @@ MAX_HEAD_BYTES = 64 * 1024
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class BoundedHead(HttpToolsProtocol):
+class RequestHeadLimit(HttpToolsProtocol):
     """Closes a connection whose head, or whose trailers, grow beyond the limit. Trailers are of no use and dropped."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

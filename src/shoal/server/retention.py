@@ -10,12 +10,12 @@ import structlog
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import now_ms as wall_clock_ms
 from shoal.accounts.store import AccountStore
-from shoal.auth.audit_log import SecurityLog
+from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
-from shoal.storage.idempotency_keys import Answers
+from shoal.storage.idempotency_keys import IdempotencyKeys
 
 log = structlog.get_logger("shoal.retention")
 
@@ -35,11 +35,11 @@ class Retention:
         self,
         store: AccountStore,
         message_log: MessageLog,
-        answers: Answers,
+        idempotency_keys: IdempotencyKeys,
         settings: Settings,
         *,
         pictures: Pictures,
-        security_log: SecurityLog,
+        audit_log: AuditLog,
         accounts: Mapping[str, Account],
         now_ms: Callable[[], int] = wall_clock_ms,
         first_after_seconds: float = FIRST_AFTER_SECONDS,
@@ -47,10 +47,10 @@ class Retention:
     ) -> None:
         self._store = store
         self._message_log = message_log
-        self._answers = answers
+        self._idempotency_keys = idempotency_keys
         self._settings = settings
         self._pictures = pictures
-        self._security_log = security_log
+        self._security_log = audit_log
         self._accounts = accounts
         self._now_ms = now_ms
         self._first_after_seconds = first_after_seconds
@@ -95,7 +95,7 @@ class Retention:
         except StoreError as error:
             log.warning("messages not pruned", why=error.code)
         try:
-            log.info("answers pruned", answers=await self._answers.forget_expired())
+            log.info("answers pruned", idempotency_keys=await self._idempotency_keys.forget_expired())
         except StoreError as error:
             log.warning("answers not pruned", why=error.code)
         try:

@@ -13,7 +13,7 @@ from shoal.clock import now_ms
 from shoal.errors import NotApplied, StoreError
 from shoal.storage.database import Database
 from shoal.storage.schema import accounts, cookie_jars, insert_or, tokens
-from shoal.storage.token_cache import TokenShelf
+from shoal.storage.token_cache import TokenCache
 from shoal.storage.vault import Vault
 
 _JAR = "cookie_jars.sealed"
@@ -42,7 +42,7 @@ class Credentials:
         self._database = database
         self._vault = vault
         self._now_ms = now_ms
-        self.shelf = TokenShelf()
+        self.shelf = TokenCache()
 
     async def jar(self, account: Account) -> dict[str, str] | None:
         """The cookies as the site last rotated them; ``None`` when none were, or the owner's cookie is newer."""

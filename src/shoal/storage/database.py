@@ -276,7 +276,7 @@ class Database:
         await self.group_writer.settled()
 
     async def write_through(self, job: Callable[[Connection], T]) -> T:
-        """The same: there is no memory here in which it could wait (see ``PeopleReplica``)."""
+        """The same: there is no memory here in which it could wait (see ``UserReplica``)."""
         return await self.write(job)
 
     def write_beside(self, job: Callable[[Connection], T]) -> T:

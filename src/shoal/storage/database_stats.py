@@ -15,7 +15,7 @@ from shoal.storage.database import Database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoreFigures:
+class DatabaseStats:
     """Sizes in bytes. What could not be read is ``None``: the figures come also while the database does not answer."""
 
     kind: str
@@ -30,13 +30,13 @@ class StoreFigures:
     degraded: bool
 
 
-async def store_figures(database: Database, data_dir: Path) -> StoreFigures:
+async def database_stats(database: Database, data_dir: Path) -> DatabaseStats:
     """Ask the database and the disk."""
     read: tuple[str, str | None, int] | None = None
     with suppress(StoreError):
         read = await database.read(_read_sqlite if database.is_sqlite else _read_postgresql)
     version, schema, size = read or (None, None, None)
-    return StoreFigures(
+    return DatabaseStats(
         kind="sqlite" if database.is_sqlite else "postgresql",
         version=version,
         schema=schema,

@@ -522,15 +522,15 @@ class GroupWriter:
         if refusal is not None:
             deliveries += [(work, Refused(refusal)) for work in waiting]
         self._deliver(deliveries)
-        self._tell(degraded=True)
+        self._publish(degraded=True)
 
     def _leave_degraded(self) -> None:
         with self._wake:
             self.degraded = False
         log.warning("the store is writable again")
-        self._tell(degraded=False)
+        self._publish(degraded=False)
 
-    def _tell(self, *, degraded: bool) -> None:
+    def _publish(self, *, degraded: bool) -> None:
         if self.on_degraded is not None:
             self._call_loop(self.on_degraded, degraded)
 

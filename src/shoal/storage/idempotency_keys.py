@@ -41,7 +41,7 @@ class KeyedRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class StoredAnswer:
     """A final answer, to be given again byte for byte."""
 
     status: int
@@ -55,11 +55,11 @@ class Reservation:
 
     op_id: str
     is_new: bool
-    answer: Answer | None = None
+    answer: StoredAnswer | None = None
     path: str = ""
 
 
-class Answers:
+class IdempotencyKeys:
     """The requests with keys, and what they were answered."""
 
     def __init__(
@@ -143,7 +143,7 @@ class Answers:
 
         return await self._database.write(job)
 
-    async def keep(self, op_id: str, answer: Answer) -> None:
+    async def keep(self, op_id: str, answer: StoredAnswer) -> None:
         """Store the final answer of a reserved op. The first one stands."""
         packed = msgspec.json.encode({"headers": answer.headers, "body": answer.body}).decode()
         statement = (
@@ -196,9 +196,9 @@ def _find(connection: Connection, row: dict[str, Any]) -> Row[Any] | None:
     return connection.execute(select(ops).where(*scope)).one_or_none()
 
 
-def _answer_of(row: Row[Any]) -> Answer | None:
+def _answer_of(row: Row[Any]) -> StoredAnswer | None:
     if row.status is None:
         return None
     packed = msgspec.json.decode(row.answer)
     headers = tuple((name, value) for name, value in packed["headers"])
-    return Answer(status=row.status, headers=headers, body=packed["body"])
+    return StoredAnswer(status=row.status, headers=headers, body=packed["body"])

@@ -424,7 +424,7 @@ order_events = Table(
     sqlite_autoincrement=True,
 )
 
-intents = Table(
+order_actions = Table(
     "intents",
     metadata,
     _account(primary_key=True),
@@ -454,7 +454,7 @@ chats = Table(
     Index("ix_chats_time", "account_id", "last_at_ms"),
 )
 
-chat_pauses = Table(
+takeovers = Table(
     "chat_pauses",
     metadata,
     _account(primary_key=True),
@@ -517,7 +517,7 @@ sessions = Table(
     Index("ix_sessions_expires_at_ms", "expires_at_ms"),
 )
 
-security_notes = Table(
+audit_entries = Table(
     "security_notes",
     metadata,
     Column("id", _RowId, primary_key=True, autoincrement=True),

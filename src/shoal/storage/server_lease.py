@@ -140,7 +140,7 @@ class ServerLease:
             pause = self._times.renew_seconds if renewed else min(1.0, self._times.renew_seconds)
             if renewed:
                 self._watch_deadline()
-            self._tell()
+            self._publish()
 
     def _renew(self) -> bool:
         if self._engine is None:
@@ -173,9 +173,9 @@ class ServerLease:
     def _lapsed(self) -> None:
         if not self.owns(""):
             log.warning("the lease on the database has run out: no account is connected until the database answers")
-        self._tell()
+        self._publish()
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         """Tell when it is otherwise than it was told last; it may have run out, and hold again, in one renewal."""
         held = self.owns("")
         if held is not self._told:

@@ -25,7 +25,7 @@ class Position:
     ahead_ms: int = 0
 
 
-class PositionBook:
+class SyncCursors:
     """The positions of every account. They are observed, not wished: no generation, no journal."""
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:

@@ -43,7 +43,7 @@ class TokenSlot:
         self.token, self.is_known, self.is_unkept = token, True, is_unkept
 
 
-class TokenShelf:
+class TokenCache:
     """One slot per account. Nothing of an earlier cookie, nor of a removed account of the same id, is found in it."""
 
     def __init__(self) -> None:

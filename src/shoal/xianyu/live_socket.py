@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
@@ -22,7 +22,7 @@ from shoal.xianyu.mtop_reply import is_risk_url, risk_in_refusal
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_session import Redirected, code_of_failure, require_no_cookie_jar
-from shoal.xianyu.stop_switch import Halt
+from shoal.xianyu.stop_switch import StopSwitch
 
 DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -124,24 +124,24 @@ async def connect(
     user_agent: str,
     *,
     gate: Callable[[], bool] = _always,
-    halt: Halt | None = None,
+    stop_switch: StopSwitch | None = None,
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
     connect_timeout_seconds: float = 20.0,
 ) -> AsyncIterator[LiveSocket]:
     """Open the socket for the length of an ``async with``; leaving it ends the reader and says farewell.
 
     ``gate`` is asked before every frame that goes out, ``/reg`` included: ``False`` keeps it back (``GateClosed``).
-    So is ``halt``, which raises ``NeedsOwner``, and which an answer that needs the owner pulls.
+    So is ``stop_switch``, which raises ``ActionRequired``, and which an answer that needs the owner pulls.
 
-    Raises ``NeedsOwner`` (``risk_control``) when the handshake is sent to the site's check for people, and
+    Raises ``ActionRequired`` (``risk_control``) when the handshake is sent to the site's check for people, and
     ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
     code of a ``ProxyFailed``.
     """
     require_no_cookie_jar(session)
-    halt = halt or Halt()
-    with halt.guarding():
+    stop_switch = stop_switch or StopSwitch()
+    with stop_switch.guarding():
         link = await _open(session, url, _headers(cookie_header, user_agent), max_frame_bytes, connect_timeout_seconds)
-    socket = LiveSocket(link, gate, halt)
+    socket = LiveSocket(link, gate, stop_switch)
     socket.start()
     try:
         yield socket
@@ -170,7 +170,7 @@ async def _open(
         ) from None
     except Redirected as elsewhere:
         if is_risk_url(elsewhere.location):
-            raise NeedsOwner("risk_control", action_url=elsewhere.location) from None
+            raise ActionRequired("risk_control", action_url=elsewhere.location) from None
         raise TemporaryFailure(
             f"the message socket refused the handshake: {elsewhere}", code="handshake_refused", status=elsewhere.status
         ) from None
@@ -202,25 +202,27 @@ class LiveSocket:
         "_arrived",
         "_ending",
         "_gate",
-        "_halt",
         "_is_taking",
         "_link",
         "_pushes",
         "_reader",
+        "_stop_switch",
         "_waiting",
         "_waiting_bytes",
         "dropped_frames",
         "names",
     )
 
-    def __init__(self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool], halt: Halt) -> None:
+    def __init__(
+        self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool], stop_switch: StopSwitch
+    ) -> None:
         self.names = FrameNames()
         """Makes the mids and uuids of this connection."""
         self.dropped_frames = 0
         """How many incoming frames were neither reply nor push, or not readable."""
         self._link = link
         self._gate = gate
-        self._halt = halt
+        self._stop_switch = stop_switch
         self._reader: asyncio.Task[None] | None = None
         self._ending: Callable[[], ShoalError] | None = None
         self._waiting: dict[str, asyncio.Future[Frame | None]] = {}
@@ -263,8 +265,8 @@ class LiveSocket:
         """Log in to the socket (§3.2).
 
         Raises ``TokenRefused`` (get a new token), ``ComeBackLater`` (``connect_limit``),
-        ``TemporaryFailure`` (``register_refused``: another reason), ``NeedsOwner`` (``kicked_out``, ``risk_control``),
-        and as ``request``.
+        ``TemporaryFailure`` (``register_refused``: another reason), ``ActionRequired`` (``kicked_out``,
+        ``risk_control``), and as ``request``.
         """
         reply = await self.request(frames.registration(self.names.mid(), token, device_id), timeout_seconds)
         if reply.get("code") != 200:
@@ -351,7 +353,7 @@ class LiveSocket:
     async def pushes(self) -> AsyncIterator[Frame]:
         """Yield pushes in order of arrival; when the socket ends, yield what has come, then raise why it ended.
 
-        Raises ``SocketClosed``, ``NeedsOwner`` (``kicked_out``, ``risk_control``), ``ComeBackLater``
+        Raises ``SocketClosed``, ``ActionRequired`` (``kicked_out``, ``risk_control``), ``ComeBackLater``
         (``session_removed``) or ``TemporaryFailure`` (``push_overflow``: the caller takes pushes more slowly than they
         come). For one reader at a time.
         """
@@ -372,10 +374,10 @@ class LiveSocket:
     async def _send(self, frame: Frame, uuid: str, timeout_seconds: float) -> SendReceipt:
         if self._ending is not None:
             raise self._ended()
-        self._halt.check()  # here it is certain that nothing went out
+        self._stop_switch.check()  # here it is certain that nothing went out
         try:
             reply = await self.request(frame, timeout_seconds)
-        except (TemporaryFailure, NeedsOwner):
+        except (TemporaryFailure, ActionRequired):
             raise SendUncertain(uuid) from None
         body = frames.body_of(reply)
         if reply.get("code") != 200 or "reason" in body:
@@ -391,7 +393,7 @@ class LiveSocket:
         if self._ending is not None:
             raise self._ended()
         text = frames.encode(frame)
-        self._halt.check()
+        self._stop_switch.check()
         if not self._gate():
             raise GateClosed("the account may not send at the moment", lwp=frame.get("lwp", "ack"))
         try:
@@ -433,14 +435,14 @@ class LiveSocket:
             waiter.set_result(frame)
         url = _risk_url(frame)
         if url is not None:
-            self._halt.pull(NeedsOwner("risk_control", action_url=url))
-            self._end(lambda: NeedsOwner("risk_control", action_url=url))
+            self._stop_switch.pull(ActionRequired("risk_control", action_url=url))
+            self._end(lambda: ActionRequired("risk_control", action_url=url))
 
     def _take_push(self, frame: Frame, size: int) -> None:
         match frame["lwp"]:
             case frames.KICKOUT:
-                self._halt.pull(NeedsOwner("kicked_out"))
-                self._end(lambda: NeedsOwner("kicked_out"))
+                self._stop_switch.pull(ActionRequired("kicked_out"))
+                self._end(lambda: ActionRequired("kicked_out"))
             case frames.SESSION_REMOVED:
                 self._end(lambda: ComeBackLater("the site has ended the session", code="session_removed"))
             case _ if len(self._pushes) >= MAX_WAITING_PUSHES or self._waiting_bytes + size > MAX_WAITING_BYTES:
@@ -452,8 +454,8 @@ class LiveSocket:
 
     def _refused(self, reply: Frame, otherwise: str) -> ShoalError:
         error = _refusal(reply, otherwise)
-        if isinstance(error, NeedsOwner):
-            self._halt.pull(error)
+        if isinstance(error, ActionRequired):
+            self._stop_switch.pull(error)
         return error
 
     def _end(self, why: Callable[[], ShoalError]) -> None:
@@ -474,12 +476,12 @@ def _refusal(reply: Frame, otherwise: str) -> ShoalError:
     """Return what a refused ``/reg`` or heartbeat means (§3.2). The site's own words are not repeated."""
     url = _risk_url(reply)
     if url is not None:
-        return NeedsOwner("risk_control", action_url=url)
+        return ActionRequired("risk_control", action_url=url)
     code = reply.get("code")
     body = frames.body_of(reply)
     said = " ".join(_text(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
     for reasons, error in (
-        (_KICKED_OUT_REASONS, NeedsOwner("kicked_out")),
+        (_KICKED_OUT_REASONS, ActionRequired("kicked_out")),
         (_BACK_OFF_REASONS, ComeBackLater("the site wants us to come back later", code="connect_limit")),
         (_TOKEN_REASONS, TokenRefused("the site does not accept the token")),
     ):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
@@ -27,7 +27,7 @@ async def has_login(
 ) -> bool:
     """Ask whether the login lives; cookies that the answer renews go to ``cookies.rotated``.
 
-    ``False`` is the passport's word alone: ask ``MtopClient.login_user`` before believing it. Raises ``NeedsOwner``
+    ``False`` is the passport's word alone: ask ``MtopClient.login_user`` before believing it. Raises ``ActionRequired``
     (``risk_control`` with the address to open), or ``TemporaryFailure`` when there is no readable answer.
     """
     header = cookies.header()
@@ -87,7 +87,7 @@ def _form(pairs: Mapping[str, str]) -> dict[str, str]:
 
 def _verdict(status: int, location: str, body: bytes | None) -> bool:
     if 300 <= status < 400 and is_risk_url(location):
-        raise NeedsOwner("risk_control", action_url=location)
+        raise ActionRequired("risk_control", action_url=location)
     if status != 200 or body is None:
         raise _no_answer(f"HTTP {status}")
     try:
@@ -95,11 +95,11 @@ def _verdict(status: int, location: str, body: bytes | None) -> bool:
     except UndecodableFrame:
         url = risk_in_page(body)
         if url is not None:
-            raise NeedsOwner("risk_control", action_url=url) from None
+            raise ActionRequired("risk_control", action_url=url) from None
         raise _no_answer("the answer is not JSON") from None
     url = risk_in(answer)
     if url is not None:
-        raise NeedsOwner("risk_control", action_url=url)
+        raise ActionRequired("risk_control", action_url=url)
     content = answer.get("content")
     success = content.get("success") if isinstance(content, dict) else None
     if not isinstance(success, bool):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from shoal.clock import now_ms
-from shoal.errors import ComeBackLater, InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
@@ -25,7 +25,7 @@ from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
 from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
-from shoal.xianyu.stop_switch import Halt
+from shoal.xianyu.stop_switch import StopSwitch
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0
@@ -132,10 +132,10 @@ class MtopClient:
         user_agent: str,
         timeout_seconds: float = 20.0,
         clock_ms: Callable[[], int] = now_ms,
-        halt: Halt | None = None,
+        stop_switch: StopSwitch | None = None,
         allows: Callable[[], bool] = _always,
     ) -> None:
-        """``halt`` is shared with whatever else speaks for the same account.
+        """``stop_switch`` is shared with whatever else speaks for the same account.
 
         ``allows`` is asked before a call is repeated: the account may have been switched off meanwhile.
         """
@@ -146,7 +146,7 @@ class MtopClient:
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._clock_ms = clock_ms
-        self._halt = halt or Halt()
+        self._stop_switch = stop_switch or StopSwitch()
         self._allows = allows
 
     async def call(
@@ -164,11 +164,11 @@ class MtopClient:
         Cookies that any reply sets go to ``CookieSource.rotated``. After an answer that needs the owner, no call
         leaves this client any more.
 
-        Raises ``NeedsOwner`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
+        Raises ``ActionRequired`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
         ``TemporaryFailure``. When an ``irreversible`` call may have reached the site without a readable answer, the
         failure is ``OutcomeUncertain``.
         """
-        with self._halt.guarding():
+        with self._stop_switch.guarding():
             return await self._answered(_Call(api, version, data_text, extra_query or {}, irreversible))
 
     async def _answered(self, call: _Call) -> dict[str, object]:
@@ -235,7 +235,7 @@ class MtopClient:
         await self.call("mtop.idle.groupon.activity.seller.freeshipping", data_text, irreversible=True)
 
     async def _ask(self, call: _Call) -> tuple[dict[str, object], Verdict]:
-        self._halt.check()
+        self._stop_switch.check()
         answer = await self._exchange(call)
         reply = _readable(call, answer)
         return reply, judge(reply)
@@ -294,9 +294,9 @@ class MtopClient:
     def _raise_for(self, call: _Call, verdict: Verdict) -> NoReturn:
         match verdict.meaning:
             case Meaning.RISK:
-                raise NeedsOwner("risk_control", action_url=verdict.url)
+                raise ActionRequired("risk_control", action_url=verdict.url)
             case Meaning.SESSION:
-                raise NeedsOwner("login_expired")
+                raise ActionRequired("login_expired")
             case Meaning.TOKEN:
                 raise call.unanswered("the site rejects the token that it has just renewed", "token_rejected")
             case Meaning.BUSY:
@@ -330,7 +330,7 @@ def _query(call: _Call, t: str, signature: str) -> dict[str, str]:
 def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
     """Return the reply's object, or raise for an answer that is none."""
     if 300 <= answer.status < 400 and is_risk_url(answer.location):
-        raise NeedsOwner("risk_control", action_url=answer.location)
+        raise ActionRequired("risk_control", action_url=answer.location)
     if answer.status == 429:
         raise call.unanswered("the site has no room (HTTP 429)", _NO_ROOM)
     if answer.status >= 500 or answer.status < 200 or 300 <= answer.status < 400:
@@ -338,7 +338,7 @@ def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
     if answer.content_type not in _JSON_TYPES or answer.body is None:
         url = risk_in_page(answer.body or b"")
         if url is not None:
-            raise NeedsOwner("risk_control", action_url=url)
+            raise ActionRequired("risk_control", action_url=url)
         raise call.broken_off("the answer is too large" if answer.body is None else "the answer is not JSON")
     try:
         return parse_json_object(answer.body)

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import aiohttp
 
-from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.cookie_string import format_cookie
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
 from shoal.xianyu.packets import UndecodableFrame, parse_json_object
@@ -108,7 +108,7 @@ class QrLogin:
     async def ask(self) -> QrStatus:
         """Ask how far the seller has come. After ``CONFIRMED`` ``cookie`` is the login.
 
-        Raises ``NeedsOwner`` (``risk_control`` with the address to open, if the site named one) when the site wants
+        Raises ``ActionRequired`` (``risk_control`` with the address to open, if the site named one) when the site wants
         more of the seller than a scan, or ``TemporaryFailure`` (``qr_login_failed``, or a proxy's reason).
         """
         content = _content(await self._call("POST", "/newlogin/qrcode/query.do", form=self._form))
@@ -208,10 +208,10 @@ def _content(answer: _Answer) -> dict[str, object]:
     return content
 
 
-def _risk(url: object) -> NeedsOwner:
+def _risk(url: object) -> ActionRequired:
     """The site wants a person; only an address that can be opened is shown."""
     usable = isinstance(url, str) and url.startswith(("https://", "http://")) and len(url) <= 8192 and url.isprintable()
-    return NeedsOwner("risk_control", action_url=str(url) if usable else "")
+    return ActionRequired("risk_control", action_url=str(url) if usable else "")
 
 
 def _failed(why: str) -> TemporaryFailure:

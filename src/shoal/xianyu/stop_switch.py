@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shoal.errors import NeedsOwner
+from shoal.errors import ActionRequired
 
 
-class Halt:
+class StopSwitch:
     """Shared by everything that speaks for one connection: calls, uploads, the login check, the socket.
 
     Pulled once it stays so, and the first reason counts: however many answers say the same, it is one incident.
@@ -17,23 +17,23 @@ class Halt:
     __slots__ = ("_why",)
 
     def __init__(self) -> None:
-        self._why: NeedsOwner | None = None
+        self._why: ActionRequired | None = None
 
-    def pull(self, why: NeedsOwner) -> None:
+    def pull(self, why: ActionRequired) -> None:
         """From here on nothing leaves."""
         self._why = self._why or why
 
     def check(self) -> None:
-        """Ask before anything leaves. Raises ``NeedsOwner``, with the first reason, once it was pulled."""
+        """Ask before anything leaves. Raises ``ActionRequired``, with the first reason, once it was pulled."""
         if self._why is not None:
-            raise NeedsOwner(self._why.reason, action_url=self._why.action_url)
+            raise ActionRequired(self._why.reason, action_url=self._why.action_url)
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Ask the site something inside: not when it was pulled, and a ``NeedsOwner`` that comes out pulls it."""
+        """Ask the site something inside: not when it was pulled, and a ``ActionRequired`` that comes out pulls it."""
         self.check()
         try:
             yield
-        except NeedsOwner as why:
+        except ActionRequired as why:
             self.pull(why)
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
@@ -62,7 +62,7 @@ async def upload_picture(
 ) -> UploadedPicture:
     """Upload a picture; cookies that the answer sets go to ``cookies.rotated``.
 
-    Raises ``NeedsOwner`` (``risk_control`` with the address to open), ``UploadRefused``, or ``TemporaryFailure``
+    Raises ``ActionRequired`` (``risk_control`` with the address to open), ``UploadRefused``, or ``TemporaryFailure``
     (``upload_failed``, or a proxy's reason). An upload that fails has no other effect: it may be tried again.
     """
     header = cookies.header()
@@ -102,7 +102,7 @@ async def upload_picture(
 
 def _understood(answer: _Answer, header: str) -> UploadedPicture:
     if 300 <= answer.status < 400 and is_risk_url(answer.location):
-        raise NeedsOwner("risk_control", action_url=answer.location)
+        raise ActionRequired("risk_control", action_url=answer.location)
     if answer.status == 413:
         raise UploadRefused("too large")
     if answer.status != 200 or answer.body is None:
@@ -112,11 +112,11 @@ def _understood(answer: _Answer, header: str) -> UploadedPicture:
     except UndecodableFrame:
         risk = risk_in_page(answer.body)
         if risk is not None:
-            raise NeedsOwner("risk_control", action_url=risk) from None
+            raise ActionRequired("risk_control", action_url=risk) from None
         raise _failed("the answer is not JSON") from None
     risk = risk_in(reply)
     if risk is not None:
-        raise NeedsOwner("risk_control", action_url=risk)
+        raise ActionRequired("risk_control", action_url=risk)
     lies = reply.get("object")
     url = lies.get("url") if isinstance(lies, dict) else None
     if not isinstance(lies, dict) or not isinstance(url, str) or reply.get("success") is False:

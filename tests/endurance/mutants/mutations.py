@@ -28,8 +28,8 @@ MUTATIONS = (
     _one(
         "a confirmation that was cut off is repeated",
         "orders/order_rows.py",
-        "        state, detail = IntentState.UNCERTAIN, str(Why.INTERRUPTED)\n        if",
-        "        state, detail = IntentState.PENDING, str(Why.INTERRUPTED)\n        if",
+        "        state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)\n        if",
+        "        state, detail = ActionState.PENDING, str(Why.INTERRUPTED)\n        if",
     ),
     _one(
         "a line that is deaf is kept",
@@ -64,8 +64,8 @@ MUTATIONS = (
         (
             Edit(
                 "connection/xianyu_live.py",
-                "        heard = await incoming.store(events)\n        await socket.ack(push)\n",
-                "        await socket.ack(push)\n        heard = await incoming.store(events)\n",
+                "        received = await incoming.store(events)\n        await socket.ack(push)\n",
+                "        await socket.ack(push)\n        received = await incoming.store(events)\n",
             ),
             Edit(
                 "connection/history_sync.py",
@@ -105,14 +105,14 @@ MUTATIONS = (
     _one(
         "what was under way when the program ended is left as it was",
         "orders/interruptions.py",
-        "    for sending in await message_log.sendings.interrupted(account_id):\n",
+        "    for sending in await message_log.outbox.interrupted(account_id):\n",
         "    for sending in []:\n",
     ),
     _one(
         "a card that comes again makes the order due again",
         "orders/order_rows.py",
-        "insert_or(self.connection, intents).on_conflict_do_nothing(index_elements=columns)",
-        "insert_or(self.connection, intents).on_conflict_do_update(\n"
+        "insert_or(self.connection, order_actions).on_conflict_do_nothing(index_elements=columns)",
+        "insert_or(self.connection, order_actions).on_conflict_do_update(\n"
         '            index_elements=columns, set_={"state": state.value}\n'
         "        )",
     ),

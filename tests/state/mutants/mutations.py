@@ -125,10 +125,11 @@ MUTATIONS = (
     _one(
         "the lock stays after a refusal of the wish",
         "accounts/change_path.py",
-        "                    change = _built(old, await wished(wish, old), op)\n"
+        "                    change = _built(old, await apply_edit(edit, old), op)\n"
         "            except BaseException:\n"
         "                hold.release()\n",
-        "                    change = _built(old, await wished(wish, old), op)\n            except BaseException:\n",
+        "                    change = _built(old, await apply_edit(edit, old), op)\n"
+        "            except BaseException:\n",
     ),
     _one(
         "unsettled is taken for refused",
@@ -145,8 +146,8 @@ MUTATIONS = (
     _one(
         "the locks of a batch are taken in the caller's order",
         "accounts/change_path.py",
-        "            for account_id in sorted(wishes):",
-        "            for account_id in wishes:",
+        "            for account_id in sorted(edits):",
+        "            for account_id in edits:",
     ),
     _one(
         "an account is added before its deletion has ended",
@@ -163,8 +164,8 @@ MUTATIONS = (
     _one(
         "what only an owner can mend is forgotten while stopping",
         "accounts/account_task.py",
-        "        if isinstance(error, NeedsOwner):",
-        "        if isinstance(error, NeedsOwner) and not stopped_by_us:",
+        "        if isinstance(error, ActionRequired):",
+        "        if isinstance(error, ActionRequired) and not stopped_by_us:",
     ),
     _one(
         "what was being stored at the close is forgotten",
@@ -191,14 +192,14 @@ MUTATIONS = (
     _one(
         "the gate does not ask for the connection's cookie",
         "accounts/account_task.py",
-        "            and account.run_key == self._running_for\n            and self._around",
-        "            and self._around",
+        "            and account.run_key == self._running_for\n            and self._deps",
+        "            and self._deps",
     ),
     _one(
         "a batch un-parks",
         "accounts/cookie_manager.py",
-        "if_match=None)\n        wish = self._switch(enabled, by_person=False)\n",
-        "if_match=None)\n        wish = self._switch(enabled, by_person=True)\n",
+        "if_match=None)\n        edit = self._switch(enabled, by_user=False)\n",
+        "if_match=None)\n        edit = self._switch(enabled, by_user=True)\n",
     ),
 )
 """Every defect that the proofs must see."""

@@ -22,10 +22,10 @@ from shoal.accounts.store import Change, Glimpse, MemoryStore, Refused, Settle, 
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
+    ActionRequired,
     DuplicateUnb,
     InvalidInput,
     LockTimeout,
-    NeedsOwner,
     NotApplied,
     OtherUnb,
     StaleGeneration,
@@ -341,7 +341,7 @@ async def test_a_parked_account_stays_parked_until_its_owner_acts() -> None:
     site = FakeSite()
 
     async def refuse(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control", action_url="https://site.example/verify")
+        raise ActionRequired("risk_control", action_url="https://site.example/verify")
 
     site.behave = refuse
     async with managing(site) as manager:
@@ -364,7 +364,7 @@ async def test_off_and_on_by_a_person_unparks() -> None:
     site = FakeSite()
 
     async def refuse(account: Account, link: Link) -> None:
-        raise NeedsOwner("login_expired")
+        raise ActionRequired("login_expired")
 
     site.behave = refuse
     async with managing(site) as manager:
@@ -379,7 +379,7 @@ async def test_a_park_record_survives_a_restart() -> None:
     site, store = FakeSite(), MemoryStore()
 
     async def refuse(account: Account, link: Link) -> None:
-        raise NeedsOwner("login_expired")
+        raise ActionRequired("login_expired")
 
     site.behave = refuse
     async with managing(site, store) as manager:
@@ -709,7 +709,7 @@ async def test_a_park_whose_write_was_under_way_at_the_close_is_not_lost(refusal
     site, store = FakeSite(), HesitantStore(refusals)
 
     async def refuse(account: Account, link: Link) -> None:
-        raise NeedsOwner("risk_control")
+        raise ActionRequired("risk_control")
 
     site.behave = refuse
     async with managing(site, store) as manager:
@@ -726,7 +726,7 @@ async def test_what_the_site_says_is_kept_whatever_characters_it_has(tmp_path: P
 
     async def refuse(account: Account, link: Link) -> None:
         if account.id == "shop":
-            raise NeedsOwner("risk_control", action_url="https://site.example/verify?\ud800\x00")
+            raise ActionRequired("risk_control", action_url="https://site.example/verify?\ud800\x00")
         raise TemporaryFailure("half \ud800 and \x00 " + "x" * 10_000)
 
     site.behave = refuse

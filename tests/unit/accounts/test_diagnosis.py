@@ -12,7 +12,7 @@ import pytest
 
 import shoal.accounts.diagnosis
 from shoal.accounts.account import Account, AccountState, Answers, ItemSetting, Observation, ParkReason
-from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
+from shoal.accounts.diagnosis import PROXY_REASONS, Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.api.advice import ADVICE
 from shoal.api.routes.diagnosis import token_expiry_ms
 from shoal.console import proxy_check
@@ -81,15 +81,15 @@ def test_what_keeps_every_buyer_waiting_is_found(values: dict[str, Any], finding
 BESIDES: list[tuple[dict[str, Any], str]] = [
     ({"unsettled": True}, "store_unsettled"),
     ({"busy_with": "update_keywords", "busy_seconds": 5.1}, "lock_held"),
-    ({"figures": ReplyFigures(paused_chats=2)}, "paused"),
-    ({"figures": ReplyFigures(buyer_limited=1), "buyer_replies_per_hour": 9}, "buyer_limited"),
-    ({"figures": ReplyFigures(shop_limited=1, buyer_limited=1), "shop_replies_per_minute": 9}, "shop_limited"),
-    ({"figures": ReplyFigures(shop_limited=1, buyer_limited=1), "buyer_replies_per_hour": 9}, "buyer_limited"),
-    ({"figures": ReplyFigures(shop_limited=1, buyer_limited=1)}, "limited_before"),
-    ({"figures": ReplyFigures(cooled_down=1)}, "cooling"),
-    ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
-    ({"figures": ReplyFigures(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
-    ({"figures": ReplyFigures(overdue=4)}, "overdue"),
+    ({"figures": ReplyStats(paused_chats=2)}, "paused"),
+    ({"figures": ReplyStats(buyer_limited=1), "buyer_replies_per_hour": 9}, "buyer_limited"),
+    ({"figures": ReplyStats(shop_limited=1, buyer_limited=1), "shop_replies_per_minute": 9}, "shop_limited"),
+    ({"figures": ReplyStats(shop_limited=1, buyer_limited=1), "buyer_replies_per_hour": 9}, "buyer_limited"),
+    ({"figures": ReplyStats(shop_limited=1, buyer_limited=1)}, "limited_before"),
+    ({"figures": ReplyStats(cooled_down=1)}, "cooling"),
+    ({"figures": ReplyStats(failed_sendings=3, last_failure=SendOutcome.REFUSED)}, "sendings_refused"),
+    ({"figures": ReplyStats(failed_sendings=3, last_failure=SendOutcome.UNCERTAIN)}, "sendings_uncertain"),
+    ({"figures": ReplyStats(overdue=4)}, "overdue"),
     ({"orders_in_need": 2}, "orders_need_owner"),
 ]
 
@@ -131,10 +131,10 @@ ANSWERS: list[tuple[dict[str, Any], Answers]] = [
 
 
 @pytest.mark.parametrize(("wish", "answers"), ANSWERS)
-def test_f18_what_a_shop_can_answer_at_all_is_told_of_its_settings(wish: dict[str, Any], answers: Answers) -> None:
-    account = SHOP.evolve(**{"keywords": (), **wish})
+def test_f18_what_a_shop_can_answer_at_all_is_told_of_its_settings(edit: dict[str, Any], answers: Answers) -> None:
+    account = SHOP.evolve(**{"keywords": (), **edit})
     assert account.answers is answers
-    assert is_replying(diagnose(facts(account=wish if "keywords" in wish else {"keywords": (), **wish}))) is (
+    assert is_replying(diagnose(facts(account=edit if "keywords" in edit else {"keywords": (), **edit}))) is (
         answers is Answers.MESSAGES
     )
 
@@ -189,7 +189,7 @@ def test_the_pause_may_be_off() -> None:
 
 
 def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> None:
-    figures = ReplyFigures(
+    figures = ReplyStats(
         paused_chats=7, paused_until_ms=NOW + 60_001, paused_buyers=("小鱼", "小虾"), cooled_down=3,
         cooling_rules=("r", "default_reply"),
     )  # fmt: skip
@@ -202,7 +202,7 @@ def test_the_chats_in_the_owners_hands_and_the_rules_that_rest_are_named() -> No
 
 
 def test_the_limit_that_was_met_is_named() -> None:
-    figures = ReplyFigures(buyer_limited=3)
+    figures = ReplyStats(buyer_limited=3)
     asked = facts(figures=figures, buyer_replies_per_hour=20, shop_replies_per_minute=60)
     check = found(asked, CheckName.LIMITS)
     assert "每小时最多 20 次" in ADVICE[check.finding].detail(Language.ZH, check.params)

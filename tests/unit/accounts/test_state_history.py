@@ -14,7 +14,7 @@ from shoal.accounts.account_task import Link, now_ms
 from shoal.accounts.state_history import StateHistory
 from shoal.accounts.store import MemoryStore
 from shoal.accounts.uptime import intervals, uptime
-from shoal.errors import NeedsOwner, NotApplied, OutcomeUnknown
+from shoal.errors import ActionRequired, NotApplied, OutcomeUnknown
 from standins import ANN, FakeSite, cookie_of, managing, until
 
 S = AccountState
@@ -89,7 +89,7 @@ async def test_a_parked_account_stays_parked_over_a_restart_without_a_move() -> 
     site, store = FakeSite(), MemoryStore()
 
     async def expired(*_: object) -> None:
-        raise NeedsOwner("login_expired")
+        raise ActionRequired("login_expired")
 
     site.behave = expired
     for _ in range(2):
@@ -131,7 +131,7 @@ async def test_what_runs_is_stored_now_and_then_so_that_a_crash_knows_its_moment
     async with managing(site, store, resync_seconds=0.05) as manager:
         await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
         link: Link = site.links["shop"]
-        link.heard()
+        link.received()
         heard = manager.observation("shop").last_heartbeat_at_ms
         assert heard is not None
         await until(lambda: store._observations.get("shop", Observation()).last_heartbeat_at_ms == heard)

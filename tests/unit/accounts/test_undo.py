@@ -135,9 +135,9 @@ def test_what_has_no_old_value_is_not_undoable(old: Account | None, new: Account
 
 
 def test_a_change_of_an_earlier_account_of_that_id_is_not_undoable() -> None:
-    wish = undo(entry_of(SHOP, SHOP.evolve(remark="new")))
+    edit = undo(entry_of(SHOP, SHOP.evolve(remark="new")))
     with pytest.raises(InvalidInput):
-        wish(SHOP.evolve(remark="new", created_at_ms=1_001))
+        edit(SHOP.evolve(remark="new", created_at_ms=1_001))
 
 
 def test_no_more_rules_come_back_than_an_account_may_have() -> None:

@@ -14,18 +14,18 @@ def marks(at: float = NOW, secret: bytes = b"a secret") -> DeviceMarks:
 
 
 def test_f12_a_mark_is_of_one_person_however_the_name_is_typed_and_names_nobody() -> None:
-    kept = marks().with_person("", "Ann")
+    kept = marks().with_user("", "Ann")
     assert marks().knows(kept, " ａｎｎ ")
     assert not marks().knows(kept, "bob")
     assert "ann" not in kept.lower()
 
 
 def test_f12_nobody_makes_a_mark_up_and_none_lasts_for_ever() -> None:
-    kept = marks().with_person("", "ann")
+    kept = marks().with_user("", "ann")
     person, moment, signature = kept.split(".")
     assert not marks(secret=b"another").knows(kept, "ann")
     assert not marks(NOW + LIFETIME_SECONDS + 1).knows(kept, "ann")
-    other = marks().with_person("", "bob").partition(".")[0]
+    other = marks().with_user("", "bob").partition(".")[0]
     for forged in (
         f"{other}.{moment}.{signature}", f"{person}.{int(moment) + 9}.{signature}", f"{person}.{moment}.",
         f"{person}..", "", "~", "....", "é.1.x", "x" * 5_000,
@@ -37,8 +37,8 @@ def test_f12_nobody_makes_a_mark_up_and_none_lasts_for_ever() -> None:
 def test_f12_a_browser_of_several_people_knows_the_newest_few(rubbish: str) -> None:
     kept = rubbish
     for number in range(MOST_PEOPLE + 1):
-        kept = marks(NOW + number).with_person(kept, f"person {number}")
-        kept = marks(NOW + number).with_person(kept, f"person {number}")  # again: it takes no second place
+        kept = marks(NOW + number).with_user(kept, f"person {number}")
+        kept = marks(NOW + number).with_user(kept, f"person {number}")  # again: it takes no second place
     later = marks(NOW + 10)
     assert [later.knows(kept, f"person {number}") for number in range(MOST_PEOPLE + 1)] == [
         False,

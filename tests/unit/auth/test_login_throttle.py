@@ -8,7 +8,7 @@ import time
 import pytest
 
 from shoal.auth.device_marks import LIFETIME_SECONDS
-from shoal.auth.login_throttle import Guess, Known, SignInDelays, Windows
+from shoal.auth.login_throttle import Guess, Known, LoginThrottle, Windows
 from shoal.errors import TooManyAttempts
 
 HERE, THERE = "192.0.2.7", "198.51.100.9"
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def _guess(
-    delays: SignInDelays,
+    delays: LoginThrottle,
     *,
     right: bool = False,
     address: str = HERE,
@@ -51,7 +51,7 @@ async def _guess(
 
 
 async def test_the_delay_grows_and_has_an_end(clock: Clock) -> None:
-    delays = SignInDelays(Windows(address="1000/second"))
+    delays = LoginThrottle(Windows(address="1000/second"))
     waits = []
     made = 0
     began = clock.now
@@ -68,7 +68,7 @@ async def test_the_delay_grows_and_has_an_end(clock: Clock) -> None:
 
 
 async def test_a_success_forgets_what_was_counted_of_the_person_but_not_of_the_address(clock: Clock) -> None:
-    delays = SignInDelays(Windows(address="8/minute"))
+    delays = LoginThrottle(Windows(address="8/minute"))
     for _ in range(4):
         assert await _guess(delays) == 0
     assert await _guess(delays, right=True) == 0
@@ -80,7 +80,7 @@ async def test_a_success_forgets_what_was_counted_of_the_person_but_not_of_the_a
 
 
 async def test_a_stranger_does_not_lock_out_whoever_came_from_here_before(clock: Clock) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     delays.remember("ann", HERE)
     for _ in range(5):
         assert await _guess(delays, address=THERE) == 0
@@ -93,7 +93,7 @@ async def test_a_stranger_does_not_lock_out_whoever_came_from_here_before(clock:
 
 
 async def test_f12_who_signed_in_here_lately_is_not_locked_out_by_others_at_the_same_address(clock: Clock) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     delays.remember("ann", HERE)
     delays.remember("long ago", HERE, seconds_ago=LIFETIME_SECONDS + 1)
     for number in range(10):
@@ -110,7 +110,7 @@ async def test_f12_who_signed_in_here_lately_is_not_locked_out_by_others_at_the_
 async def test_f12_a_browser_that_is_known_is_let_in_while_others_guess_at_the_name_from_its_own_address(
     clock: Clock,
 ) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     delays.remember("ann", HERE)
     for _ in range(5):
         assert await _guess(delays) == 0
@@ -126,7 +126,7 @@ async def test_f12_a_browser_that_is_known_is_let_in_while_others_guess_at_the_n
 
 
 async def test_f12_wrong_tokens_are_counted_by_their_address_and_hold_up_no_sign_in(clock: Clock) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     for _ in range(10):
         delays.count_wrong_token(HERE)
     with pytest.raises(TooManyAttempts):
@@ -139,7 +139,7 @@ async def test_f12_wrong_tokens_are_counted_by_their_address_and_hold_up_no_sign
 
 async def test_a_right_password_alone_makes_nobody_known_here(clock: Clock) -> None:
     """Else whoever has it would guess codes from one address after the other."""
-    delays = SignInDelays()
+    delays = LoginThrottle()
     for address in (HERE, THERE):
         assert await _guess(delays, right=True, address=address) == 0
     for _ in range(5):
@@ -148,7 +148,7 @@ async def test_a_right_password_alone_makes_nobody_known_here(clock: Clock) -> N
 
 
 async def test_a_name_is_counted_however_it_is_typed_and_whether_or_not_anybody_has_it(clock: Clock) -> None:
-    delays = SignInDelays(Windows(address="1000/second"))
+    delays = LoginThrottle(Windows(address="1000/second"))
     for name in ("ann", "ANN", " ann ", "ａｎｎ", "Ann"):
         assert await _guess(delays, name=name) == 0
     assert await _guess(delays, name="ann") > 0
@@ -167,14 +167,14 @@ async def test_a_name_is_counted_however_it_is_typed_and_whether_or_not_anybody_
     ],
 )
 async def test_of_ipv6_a_whole_network_counts_as_one(clock: Clock, one: str, other: str, together: bool) -> None:
-    delays = SignInDelays(Windows(address="2/minute"))
+    delays = LoginThrottle(Windows(address="2/minute"))
     for number in range(2):
         assert await _guess(delays, address=one, name=str(number)) == 0
     assert (await _guess(delays, address=other, name="x") > 0) is together
 
 
 async def test_many_at_once_get_no_more_tries_than_one_after_the_other(clock: Clock) -> None:
-    delays = SignInDelays(Windows(address="1000/second"))
+    delays = LoginThrottle(Windows(address="1000/second"))
     tried = 0
 
     async def slowly() -> None:
@@ -190,12 +190,12 @@ async def test_many_at_once_get_no_more_tries_than_one_after_the_other(clock: Cl
 
 
 async def test_many_right_ones_at_once_all_come_in(clock: Clock) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     assert await asyncio.gather(*(_guess(delays, right=True) for _ in range(50))) == [0] * 50
 
 
 async def test_a_flood_for_one_name_does_not_queue_up(clock: Clock) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     go_on = asyncio.Event()
 
     async def slowly(number: int) -> int:
@@ -217,7 +217,7 @@ async def test_a_flood_for_one_name_does_not_queue_up(clock: Clock) -> None:
 
 
 async def test_a_try_that_came_to_no_end_is_not_counted(clock: Clock) -> None:
-    delays = SignInDelays()
+    delays = LoginThrottle()
     for _ in range(30):
         with pytest.raises(OSError, match="disk"):
             async with delays.attempt(Guess.PASSWORD, address=HERE, name="ann"):
@@ -227,7 +227,7 @@ async def test_a_try_that_came_to_no_end_is_not_counted(clock: Clock) -> None:
 
 
 async def test_codes_links_and_passwords_are_counted_apart_for_a_person(clock: Clock) -> None:
-    delays = SignInDelays(Windows(address="1000/second"))
+    delays = LoginThrottle(Windows(address="1000/second"))
     for _ in range(5):
         assert await _guess(delays, guess=Guess.CODE) == 0
     assert await _guess(delays, guess=Guess.CODE) > 0

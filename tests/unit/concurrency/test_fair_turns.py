@@ -10,18 +10,18 @@ from contextlib import contextmanager
 import pytest
 
 from shoal.concurrency.fair_threads import FairThreads, beside, beside_for_buyers
-from shoal.concurrency.fair_turns import FairTurns, ServerBusy, asking_person
+from shoal.concurrency.fair_turns import FairTurns, ServerBusy, asking_user
 from shoal.errors import TooManyCalls
 from standins import until
 
 
 @contextmanager
 def asked_by(person: int) -> Iterator[None]:
-    token = asking_person.set(person)
+    token = asking_user.set(person)
     try:
         yield
     finally:
-        asking_person.reset(token)
+        asking_user.reset(token)
 
 
 async def test_f9_turns_go_round_by_person_however_much_one_of_them_asks_for() -> None:

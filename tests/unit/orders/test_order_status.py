@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.api.order_advice import ORDER_ADVICE
-from shoal.orders.order_actions import Act, Intent, IntentState, Why
+from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_status import ENDS, REFUND_CANCELLED, OrderProblem, OrderStatus, problem_of, status_after
 
 STATUSES = [status.value for status in OrderStatus]
 NEWS = [*STATUSES, REFUND_CANCELLED]
 
 
-def an_intent(act: Act, state: IntentState, detail: str = "") -> Intent:
-    return Intent(
+def an_intent(act: Action, state: ActionState, detail: str = "") -> OrderAction:
+    return OrderAction(
         account_id="shop", order_id="1", action=act, state=state, detail=detail, created_at_ms=0, settled_at_ms=None
     )
 
@@ -45,25 +45,25 @@ def test_a_withdrawn_refund_leads_nowhere_else_but_back() -> None:
     assert status_after("cancelled", REFUND_CANCELLED, ["pending_ship"]) == "cancelled"
 
 
-@pytest.mark.parametrize(("status", "act", "state"), [*itertools.product(STATUSES, Act, IntentState)])
+@pytest.mark.parametrize(("status", "act", "state"), [*itertools.product(STATUSES, Action, ActionState)])
 def test_an_owner_is_called_for_what_failed_or_is_unknown_and_nothing_else(
-    status: str, act: Act, state: IntentState
+    status: str, act: Action, state: ActionState
 ) -> None:
     problem = problem_of(status, {act: an_intent(act, state)})
     settled = status in ENDS or status == OrderStatus.SHIPPED
-    called = state in {IntentState.FAILED, IntentState.UNCERTAIN} or status == OrderStatus.REFUNDING
-    called = called or (status == OrderStatus.PENDING_SHIP and act is not Act.PAID_MESSAGE)
-    if state is IntentState.UNCERTAIN and act is Act.FREE_SHIPPING and status == OrderStatus.PENDING_SHIP:
+    called = state in {ActionState.FAILED, ActionState.UNCERTAIN} or status == OrderStatus.REFUNDING
+    called = called or (status == OrderStatus.PENDING_SHIP and act is not Action.PAID_MESSAGE)
+    if state is ActionState.UNCERTAIN and act is Action.FREE_SHIPPING and status == OrderStatus.PENDING_SHIP:
         assert problem is OrderProblem.FREE_SHIPPING_UNCERTAIN
     assert (problem is not None) == (called and not settled)
 
 
 def test_the_first_act_in_the_way_is_the_problem() -> None:
-    intents = {
-        Act.CONFIRM.value: an_intent(Act.CONFIRM, IntentState.UNCERTAIN),
-        Act.PAID_MESSAGE.value: an_intent(Act.PAID_MESSAGE, IntentState.FAILED, Why.NO_PAID_MESSAGE),
+    order_actions = {
+        Action.CONFIRM.value: an_intent(Action.CONFIRM, ActionState.UNCERTAIN),
+        Action.PAID_MESSAGE.value: an_intent(Action.PAID_MESSAGE, ActionState.FAILED, Why.NO_PAID_MESSAGE),
     }
-    assert problem_of("pending_ship", intents) is OrderProblem.NO_PAID_MESSAGE
+    assert problem_of("pending_ship", order_actions) is OrderProblem.NO_PAID_MESSAGE
 
 
 def test_a_payment_that_only_a_mark_tells_of_is_for_the_owner() -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from picture_files import a_png
 from shoal.accounts.account import Account
 from shoal.accounts.store import AccountStore, MemoryStore, Pruned
-from shoal.auth.audit_log import SecurityLog
+from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
 from shoal.messages.message_log import IncomingMessage, MessageLog
@@ -23,7 +23,7 @@ from shoal.rules.rule import Rule
 from shoal.server.retention import Retention
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.idempotency_keys import Answers
+from shoal.storage.idempotency_keys import IdempotencyKeys
 from standins import quick_settings, until
 from store_steps import an_account, committed, creation
 
@@ -60,7 +60,7 @@ class RecordingLog(MessageLog):
         return 3
 
 
-class RecordingAnswers(Answers):
+class RecordingAnswers(IdempotencyKeys):
     """Answers without a database."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class RecordingAnswers(Answers):
         return 1
 
 
-class RecordingNotes(SecurityLog):
+class RecordingNotes(AuditLog):
     """A security log without a database."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ def a_retention(
     settings: Settings | None = None,
     *,
     pictures: Path = Path("no such directory"),
-    security_log: SecurityLog | None = None,
+    audit_log: AuditLog | None = None,
     accounts: Mapping[str, Account] = MappingProxyType({}),
 ) -> Retention:
     return Retention(
@@ -97,7 +97,7 @@ def a_retention(
         RecordingAnswers(),
         settings or quick_settings(),
         pictures=Pictures(pictures),
-        security_log=security_log or RecordingNotes(),
+        audit_log=audit_log or RecordingNotes(),
         accounts=accounts,
         now_ms=lambda: NOW,
         first_after_seconds=0.0,
@@ -110,7 +110,7 @@ async def test_each_kind_has_its_own_age() -> None:
     settings = quick_settings(journal_days=10, op_days=20, state_history_days=30, message_days=40, security_log_days=50)
     await committed(store, creation(an_account()))
     with capture_logs() as logs:
-        await a_retention(store, messages, settings, security_log=notes).prune()
+        await a_retention(store, messages, settings, audit_log=notes).prune()
     assert store.asked == [
         {
             "journal_before_ms": NOW - 10 * DAY_MS,

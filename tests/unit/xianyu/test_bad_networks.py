@@ -20,7 +20,7 @@ import pytest
 
 from certificates import certificate
 from proxies import small_proxy
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.network.outbound import Outbound
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout, SocketClosed, connect
@@ -314,7 +314,7 @@ async def test_no_redirect_of_the_handshake_is_followed(status: int) -> None:
 async def test_a_redirect_of_the_handshake_to_the_check_needs_the_owner() -> None:
     head = b"HTTP/1.1 302 Found\nLocation: https://h5api.m.goofish.com/_____tmd_____/punish?x5secdata=a\n"
     async with peer(answering(head)) as port:
-        with pytest.raises(NeedsOwner) as caught:
+        with pytest.raises(ActionRequired) as caught:
             async with online(port):
                 pass
     assert "punish?x5secdata" in caught.value.action_url

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.errors import ComeBackLater, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
 from shoal.xianyu import frames, live_socket
 from shoal.xianyu.live_socket import (
     GateClosed,
@@ -194,7 +194,7 @@ async def test_registering_tells_who_we_are(site: Site) -> None:
         (401, "Connect Limit", ComeBackLater, "connect_limit"),
         (429, "too many", ComeBackLater, "connect_limit"),
         (400, "session remove", ComeBackLater, "connect_limit"),
-        (401, "kickout by other", NeedsOwner, "needs_owner"),
+        (401, "kickout by other", ActionRequired, "needs_owner"),
         (500, "oops", TemporaryFailure, "register_refused"),
     ],
 )
@@ -443,7 +443,7 @@ async def test_being_kicked_out_needs_the_owner(site: Site) -> None:
     async with site.open() as socket:
         await socket.heartbeat()
         await site.push({"lwp": "/push/kickout", "headers": {"mid": "k 0"}, "body": {}})
-        with pytest.raises(NeedsOwner) as kicked:
+        with pytest.raises(ActionRequired) as kicked:
             await asyncio.wait_for(drain(socket), 5)
     assert kicked.value.reason == "kicked_out"
 

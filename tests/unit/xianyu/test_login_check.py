@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.errors import NeedsOwner, TemporaryFailure
+from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.site_session import open_site_session
@@ -79,7 +79,7 @@ async def test_a_login_that_is_gone_is_said_to_be_gone(passport: Passport) -> No
 async def test_risk_control_names_the_page_to_open(passport: Passport, scheme: str) -> None:
     page = "//passport.goofish.com/newlogin/hasLogin.do/_____tmd_____/punish?x5secdata=1"
     passport.answer = web.json_response({"rgv587_flag": "sm", "url": scheme + page})
-    with pytest.raises(NeedsOwner) as parked:
+    with pytest.raises(ActionRequired) as parked:
         await passport.ask()
     assert (parked.value.reason, parked.value.action_url) == ("risk_control", f"https:{page}")
 
@@ -87,7 +87,7 @@ async def test_risk_control_names_the_page_to_open(passport: Passport, scheme: s
 async def test_a_redirect_to_the_check_is_risk_control(passport: Passport) -> None:
     page = "https://passport.goofish.com/punish?x5secdata=1"
     passport.answer = web.Response(status=302, headers={"Location": page})
-    with pytest.raises(NeedsOwner) as parked:
+    with pytest.raises(ActionRequired) as parked:
         await passport.ask()
     assert parked.value.action_url == page
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.errors import InvalidInput, NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu import cookie_string
 from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
 from shoal.xianyu.sign import sign
@@ -150,7 +150,7 @@ async def test_cookies_of_every_reply_are_handed_over_even_of_a_refusal(site: Si
 async def test_risk_control_parks_with_the_address_and_without_a_second_call(site: Site) -> None:
     url = "https://h5api.m.goofish.com:443//h5/x/1.0/_____tmd_____/punish?x5secdata=abc&action=captcha"
     site.will_say("FAIL_SYS_USER_VALIDATE", "RGV587_ERROR::SM::哎哟喂,被挤爆啦,请稍后重试!", data={"url": url})
-    with pytest.raises(NeedsOwner) as parked:
+    with pytest.raises(ActionRequired) as parked:
         await site.client().call("mtop.x", "{}")
     assert (parked.value.reason, parked.value.action_url) == ("risk_control", url)
     assert len(site.requests) == 1
@@ -159,14 +159,14 @@ async def test_risk_control_parks_with_the_address_and_without_a_second_call(sit
 async def test_a_redirect_to_the_check_is_risk_control_and_is_not_followed(site: Site) -> None:
     url = "https://h5api.m.goofish.com/_____tmd_____/punish?x5secdata=abc"
     site.will_answer(lambda: web.Response(status=302, headers={"Location": url}))
-    with pytest.raises(NeedsOwner) as parked:
+    with pytest.raises(ActionRequired) as parked:
         await site.client().call("mtop.x", "{}")
     assert parked.value.action_url == url
 
 
 async def test_a_lost_login_needs_the_owner(site: Site) -> None:
     site.will_say("FAIL_SYS_SESSION_EXPIRED::Session过期")
-    with pytest.raises(NeedsOwner) as parked:
+    with pytest.raises(ActionRequired) as parked:
         await site.client().login_user()
     assert parked.value.reason == "login_expired"
 

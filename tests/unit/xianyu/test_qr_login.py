@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.qr_login import QrLogin, QrStatus, _Answer, _content, _login_form
 from shoal.xianyu.site_session import open_site_session
 
@@ -120,7 +120,7 @@ URL = "https://passport.example.com/iv/mini/identity_verify.htm?htoken=1"
 async def test_what_wants_more_than_a_scan_names_the_page_and_goes_no_further(handler: Handler, url: str) -> None:
     async with site(query=handler) as login:
         await login.begin()
-        with pytest.raises(NeedsOwner) as caught:
+        with pytest.raises(ActionRequired) as caught:
             await login.ask()
         assert (caught.value.reason, caught.value.action_url) == ("risk_control", url)
 
@@ -130,7 +130,7 @@ async def test_a_redirect_to_the_check_is_risk_control_too() -> None:
         raise web.HTTPFound("https://passport.example.com/punish?x5secdata=1")
 
     async with site(first=punish) as login:
-        with pytest.raises(NeedsOwner):
+        with pytest.raises(ActionRequired):
             await login.begin()
 
 
@@ -207,7 +207,7 @@ _bodies = st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).en
 @given(_bodies)
 def test_no_page_and_no_answer_raises_anything_else(body: bytes) -> None:
     for read, given_body in ((_content, body), (_login_form, body), (_login_form, b"window.viewData = " + body)):
-        with suppress(NeedsOwner, TemporaryFailure):
+        with suppress(ActionRequired, TemporaryFailure):
             read(_Answer(200, "", given_body))
 
 

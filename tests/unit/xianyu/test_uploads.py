@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picture_files import a_jpeg
-from shoal.errors import NeedsOwner, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.uploads import UploadedPicture, UploadRefused, _Answer, _understood, upload_picture
@@ -120,7 +120,7 @@ async def test_what_cannot_be_understood_may_be_tried_again(handler: Handler) ->
     ],
 )
 async def test_risk_control_names_the_page_to_open(handler: Handler) -> None:
-    with pytest.raises(NeedsOwner) as caught:
+    with pytest.raises(ActionRequired) as caught:
         await upload_to(handler)
     assert caught.value.reason == "risk_control"
     assert "punish" in caught.value.action_url
@@ -151,6 +151,6 @@ _json = st.recursive(
     st.binary(max_size=200) | _json.map(lambda value: json.dumps(value).encode()), st.sampled_from([200, 302, 413, 500])
 )
 def test_no_answer_raises_anything_else(body: bytes, status: int) -> None:
-    with suppress(NeedsOwner, UploadRefused, TemporaryFailure):
+    with suppress(ActionRequired, UploadRefused, TemporaryFailure):
         found = _understood(_Answer(status, "", body), COOKIE)
         assert found.url.startswith(("https://", "http://"))

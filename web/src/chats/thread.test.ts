@@ -4,7 +4,7 @@ import { renewed, thread } from './thread'
 
 const at = (second: number): string => `2026-01-02T03:04:${String(second).padStart(2, '0')}.000Z`
 const said = (id: number, second: number, rest: Partial<Message> = {}): Message =>
-  ({ id, message_id: `m${id}`, at: at(second), direction: 'in', verdict: 'answered', ...rest }) as Message
+  ({ id, message_id: `m${id}`, at: at(second), direction: 'in', decision: 'answered', ...rest }) as Message
 const sent = (id: number, second: number, message: string | null = null): Sending =>
   ({ id, at: at(second), message_id: message }) as Sending
 const whole = { messages: false, sendings: false }
@@ -19,9 +19,9 @@ test('an answer stands after its message though the clocks differ', () => {
 })
 
 test('an echo is not shown beside its sending, the owner in the site is', () => {
-  const echo = said(3, 6, { direction: 'out', verdict: 'echo' })
-  const undecided = said(4, 7, { direction: 'out', verdict: '' })
-  const human = said(5, 8, { direction: 'human', verdict: 'human' })
+  const echo = said(3, 6, { direction: 'out', decision: 'echo' })
+  const undecided = said(4, 7, { direction: 'out', decision: '' })
+  const human = said(5, 8, { direction: 'human', decision: 'human' })
   expect(keys([human, undecided, echo, said(1, 3)], [sent(1, 5)], whole)).toEqual(['m1', 's1', 'm5'])
 })
 
@@ -33,8 +33,8 @@ test('a list that goes on hides what is older than its end', () => {
 })
 
 test('a newer page is joined to what is known, or takes its place when something between is missing', () => {
-  expect(renewed([said(2, 2), said(1, 1)], [said(3, 3), said(2, 2, { verdict: 'paused' })])).toEqual({
-    rows: [said(3, 3), said(2, 2, { verdict: 'paused' }), said(1, 1)],
+  expect(renewed([said(2, 2), said(1, 1)], [said(3, 3), said(2, 2, { decision: 'paused' })])).toEqual({
+    rows: [said(3, 3), said(2, 2, { decision: 'paused' }), said(1, 1)],
     joins: true,
   })
   expect(renewed([said(1, 1)], [said(9, 9)])).toEqual({ rows: [said(9, 9)], joins: false })

@@ -5,9 +5,9 @@ export type Entry =
   | { kind: 'said'; key: string; at: number; message: Message }
   | { kind: 'sent'; key: string; at: number; sending: Sending }
 
-/** Echoes of our own sendings: the sending itself stands in the thread. Of those without a verdict nobody knows yet. */
+/** Echoes of our own sendings: the sending itself stands in the thread. Of those without a decision nobody knows yet. */
 const isEcho = (message: Message): boolean =>
-  message.direction === 'out' && (message.verdict === 'echo' || message.verdict === '')
+  message.direction === 'out' && (message.decision === 'echo' || message.decision === '')
 
 /**
  * The thread of what was loaded of both lists, each newest first.

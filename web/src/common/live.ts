@@ -17,9 +17,9 @@ type Told =
   | { type: 'reset' }
   | { type: 'beat' }
 
-/** Something that was said, decided, sent or paused in a chat (a verdict does not say in which), or befell an order. */
+/** Something that was said, decided, sent or paused in a chat (a decision does not say in which), or befell an order. */
 export interface Talk {
-  type: 'message' | 'sending' | 'verdict' | 'pause' | 'order'
+  type: 'message' | 'sending' | 'decision' | 'pause' | 'order'
   account: string
   chat?: string
   /** Of what befell an order. */

@@ -2311,10 +2311,10 @@ export interface components {
          *       },
          *       "observed_generation": 7,
          *       "owner_id": 1,
+         *       "permission": "own",
          *       "reason": "",
          *       "remark": "",
          *       "rev": 120,
-         *       "right": "own",
          *       "since": "2026-01-02T03:04:05.000Z",
          *       "stale": false,
          *       "state": "running",
@@ -2359,10 +2359,10 @@ export interface components {
             created_at: string;
             answers: components["schemas"]["Answers"];
             /**
-             * Right
+             * Permission
              * @enum {string}
              */
-            right: "read" | "reply" | "operate" | "own";
+            permission: "read" | "reply" | "operate" | "own";
             desired: components["schemas"]["DesiredBody"];
             observed: components["schemas"]["ObservedBody"];
         };
@@ -2434,18 +2434,12 @@ export interface components {
          */
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
         /**
-         * Act
-         * @description The irreversible acts on an order, in the order in which they are done.
-         * @enum {string}
-         */
-        Act: "free_shipping" | "paid_message" | "confirm";
-        /**
          * ActShape
          * @description One irreversible act. ``detail`` is the site's reason, or a word of ours.
          */
         ActShape: {
-            act: components["schemas"]["Act"];
-            state: components["schemas"]["IntentState"];
+            action: components["schemas"]["Action"];
+            state: components["schemas"]["ActionState"];
             /** Detail */
             detail: string;
             /** Since */
@@ -2453,6 +2447,18 @@ export interface components {
             /** Settled At */
             settled_at: string | null;
         };
+        /**
+         * Action
+         * @description The irreversible acts on an order, in the order in which they are done.
+         * @enum {string}
+         */
+        Action: "free_shipping" | "paid_message" | "confirm";
+        /**
+         * ActionState
+         * @description What became of an irreversible act.
+         * @enum {string}
+         */
+        ActionState: "pending" | "not_needed" | "intended" | "done" | "failed" | "uncertain";
         /**
          * Activity
          * @description Equal spans of time, oldest first, also the empty ones; the last one is not over.
@@ -2499,6 +2505,12 @@ export interface components {
          * @enum {string}
          */
         Answers: "messages" | "orders" | "nothing";
+        /**
+         * AuditEvent
+         * @description What happened.
+         * @enum {string}
+         */
+        AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
          * @description Whether paid orders are confirmed without a person.
@@ -2728,7 +2740,7 @@ export interface components {
             read_at: string | null;
             /** Paused Until */
             paused_until: string | null;
-            pause_reason: components["schemas"]["PauseReason"] | null;
+            pause_reason: components["schemas"]["TakeoverReason"] | null;
             /** Pause Actor */
             pause_actor: string;
             /** Found Text */
@@ -2956,6 +2968,12 @@ export interface components {
             cookie_expires_at: string | null;
         };
         /**
+         * Decision
+         * @description Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered.
+         * @enum {string}
+         */
+        Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "nothing_said" | "echo" | "human";
+        /**
          * DefaultReplies
          * @description The default reply of each account, by id.
          * @example {
@@ -3116,9 +3134,9 @@ export interface components {
          *       "generation": 7,
          *       "id": "my-shop",
          *       "pause_duration": 10,
+         *       "permission": "own",
          *       "reason": "",
          *       "remark": "",
-         *       "right": "own",
          *       "state": "running",
          *       "value": ""
          *     }
@@ -3147,11 +3165,11 @@ export interface components {
             /** Fingerprint */
             fingerprint: string;
             /**
-             * Right
+             * Permission
              * @description What you may do with it: `own`, or what its owner lets you do.
              * @enum {string}
              */
-            right: "read" | "reply" | "operate" | "own";
+            permission: "read" | "reply" | "operate" | "own";
         };
         /**
          * Diagnosis
@@ -3239,9 +3257,9 @@ export interface components {
          * @description One order with everything that is known of it; ``url`` is its page on the site.
          * @example {
          *       "account": "my-shop",
-         *       "acts": [
+         *       "actions": [
          *         {
-         *           "act": "paid_message",
+         *           "action": "paid_message",
          *           "detail": "CSI_FORBID",
          *           "settled_at": "2026-01-02T03:04:06.020Z",
          *           "since": "2026-01-02T03:04:05.120Z",
@@ -3267,7 +3285,7 @@ export interface components {
          *       "status": "pending_ship",
          *       "timeline": [
          *         {
-         *           "act": "",
+         *           "action": "",
          *           "at": "2026-01-02T03:04:05.120Z",
          *           "outcome": "",
          *           "site_at": "2026-01-02T03:04:05.000Z",
@@ -3311,8 +3329,8 @@ export interface components {
             updated_at: string;
             /** Url */
             url: string;
-            /** Acts */
-            acts: components["schemas"]["ActShape"][];
+            /** Actions */
+            actions: components["schemas"]["ActShape"][];
             /** Timeline */
             timeline: components["schemas"]["LineShape"][];
         };
@@ -3527,12 +3545,6 @@ export interface components {
              */
             success: boolean;
         };
-        /**
-         * IntentState
-         * @description What became of an irreversible act.
-         * @enum {string}
-         */
-        IntentState: "pending" | "not_needed" | "intended" | "done" | "failed" | "uncertain";
         /**
          * InvalidBody
          * @description The body, or a parameter, cannot be used: a sentence, or the places that have the wrong shape.
@@ -3947,8 +3959,8 @@ export interface components {
             outcomes: number;
             /** States */
             states: number;
-            /** Security Log */
-            security_log: number;
+            /** Audit Log */
+            audit_log: number;
         };
         /**
          * KeyBody
@@ -4321,8 +4333,8 @@ export interface components {
             source: string;
             /** Status */
             status: string;
-            /** Act */
-            act: string;
+            /** Action */
+            action: string;
             /** Outcome */
             outcome: string;
             /** Words */
@@ -4595,6 +4607,7 @@ export interface components {
          *           "at": "2026-01-02T03:04:05.000Z",
          *           "chat_id": "59000001",
          *           "content_type": "text",
+         *           "decision": "answered",
          *           "direction": "in",
          *           "handled": true,
          *           "id": 31,
@@ -4604,8 +4617,7 @@ export interface components {
          *           "rule_id": "5f2b9c0d1e3a4b6c",
          *           "sender_id": "2200000000099",
          *           "sender_name": "buyer",
-         *           "text": "在吗",
-         *           "verdict": "answered"
+         *           "text": "在吗"
          *         }
          *       ]
          *     }
@@ -4620,7 +4632,7 @@ export interface components {
          * MessageShape
          * @description One message of a chat.
          *
-         *     ``verdict`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
+         *     ``decision`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
          *     was answered together with a later one is ``joined_to`` it. ``repeats``: so often it came again and was left aside.
          */
         MessageShape: {
@@ -4649,7 +4661,7 @@ export interface components {
             received_at: string;
             /** Handled */
             handled: boolean;
-            verdict: components["schemas"]["Verdict"];
+            decision: components["schemas"]["Decision"];
             /** Rule Id */
             rule_id: string;
             /** Joined To */
@@ -5365,12 +5377,6 @@ export interface components {
             next?: string | null;
         };
         /**
-         * PauseReason
-         * @description Why a chat is silent, or is so no longer.
-         * @enum {string}
-         */
-        PauseReason: "human" | "taken_over" | "handed_back";
-        /**
          * PauseShape
          * @description A chat without automatic replies ``until`` then: the owner spoke there (human), or took it over by hand.
          * @example {
@@ -5387,74 +5393,13 @@ export interface components {
             account: string;
             /** Chat Id */
             chat_id: string;
-            reason: components["schemas"]["PauseReason"];
+            reason: components["schemas"]["TakeoverReason"];
             /** Actor */
             actor: string;
             /** Since */
             since: string;
             /** Until */
             until: string;
-        };
-        /**
-         * PersonList
-         * @description Everybody, by number.
-         * @example {
-         *       "items": [
-         *         {
-         *           "active": true,
-         *           "created_at": "2026-01-02T03:04:05.000Z",
-         *           "email": "ann@example.com",
-         *           "has_totp": false,
-         *           "id": 2,
-         *           "leaving": false,
-         *           "role": "owner",
-         *           "shops": 3,
-         *           "username": "ann"
-         *         }
-         *       ]
-         *     }
-         */
-        PersonList: {
-            /** Items */
-            items: components["schemas"]["PersonShape"][];
-            /** Next */
-            next?: string | null;
-        };
-        /**
-         * PersonShape
-         * @description One person. ``shops``: how many they own. ``leaving``: being removed, with every shop.
-         * @example {
-         *       "active": true,
-         *       "created_at": "2026-01-02T03:04:05.000Z",
-         *       "email": "ann@example.com",
-         *       "has_totp": false,
-         *       "id": 2,
-         *       "leaving": false,
-         *       "role": "owner",
-         *       "shops": 3,
-         *       "username": "ann"
-         *     }
-         */
-        PersonShape: {
-            /** Id */
-            id: number;
-            /** Username */
-            username: string;
-            /** Email */
-            email: string | null;
-            role: components["schemas"]["Role"];
-            /** Active */
-            active: boolean;
-            /** Leaving */
-            leaving: boolean;
-            /** Has Totp */
-            has_totp: boolean;
-            /** Shops */
-            shops: number;
-            /** Created At */
-            created_at: string;
-            /** Signed In At */
-            signed_in_at: string | null;
         };
         /**
          * PictureKept
@@ -6549,12 +6494,6 @@ export interface components {
             warnings: components["schemas"]["WarningShape"][];
         };
         /**
-         * SecurityEvent
-         * @description What happened.
-         * @enum {string}
-         */
-        SecurityEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
-        /**
          * SecurityNote
          * @description What happened, by whom, from where, and how it ended.
          *
@@ -6798,12 +6737,12 @@ export interface components {
          * ServeBody
          * @description Which act is to be done; without one, all that failed or that nobody knows of.
          * @example {
-         *       "act": "confirm"
+         *       "action": "confirm"
          *     }
          */
         ServeBody: {
-            /** Act */
-            act?: ("free_shipping" | "paid_message" | "confirm") | null;
+            /** Action */
+            action?: ("free_shipping" | "paid_message" | "confirm") | null;
         };
         /**
          * Services
@@ -6964,16 +6903,16 @@ export interface components {
          * SettleBody
          * @description What the owner found: the act was ``done``, or is ``not_needed`` any more.
          * @example {
-         *       "act": "confirm",
+         *       "action": "confirm",
          *       "outcome": "done"
          *     }
          */
         SettleBody: {
             /**
-             * Act
+             * Action
              * @enum {string}
              */
-            act: "free_shipping" | "paid_message" | "confirm";
+            action: "free_shipping" | "paid_message" | "confirm";
             /**
              * Outcome
              * @enum {string}
@@ -7026,15 +6965,15 @@ export interface components {
          * StaffBody
          * @description What a person may do with a shop of somebody else.
          * @example {
-         *       "right": "reply"
+         *       "permission": "reply"
          *     }
          */
         StaffBody: {
             /**
-             * Right
+             * Permission
              * @enum {string}
              */
-            right: "read" | "reply" | "operate";
+            permission: "read" | "reply" | "operate";
         };
         /**
          * StaffList
@@ -7044,7 +6983,7 @@ export interface components {
          *         {
          *           "active": true,
          *           "given_by": "user:admin",
-         *           "right": "reply",
+         *           "permission": "reply",
          *           "since": "2026-01-02T03:04:05.000Z",
          *           "username": "ann"
          *         }
@@ -7083,7 +7022,7 @@ export interface components {
          * @example {
          *       "active": true,
          *       "given_by": "user:admin",
-         *       "right": "reply",
+         *       "permission": "reply",
          *       "since": "2026-01-02T03:04:05.000Z",
          *       "username": "ann"
          *     }
@@ -7092,10 +7031,10 @@ export interface components {
             /** Username */
             username: string;
             /**
-             * Right
+             * Permission
              * @enum {string}
              */
-            right: "read" | "reply" | "operate" | "own";
+            permission: "read" | "reply" | "operate" | "own";
             /** Active */
             active: boolean;
             /** Since */
@@ -7272,6 +7211,12 @@ export interface components {
              */
             minutes: number;
         };
+        /**
+         * TakeoverReason
+         * @description Why a chat is silent, or is so no longer.
+         * @enum {string}
+         */
+        TakeoverReason: "human" | "taken_over" | "handed_back";
         /**
          * Timeline
          * @description States, newest first.
@@ -7526,6 +7471,42 @@ export interface components {
             week: number | null;
         };
         /**
+         * UserBody
+         * @description One person. ``shops``: how many they own. ``leaving``: being removed, with every shop.
+         * @example {
+         *       "active": true,
+         *       "created_at": "2026-01-02T03:04:05.000Z",
+         *       "email": "ann@example.com",
+         *       "has_totp": false,
+         *       "id": 2,
+         *       "leaving": false,
+         *       "role": "owner",
+         *       "shops": 3,
+         *       "username": "ann"
+         *     }
+         */
+        UserBody: {
+            /** Id */
+            id: number;
+            /** Username */
+            username: string;
+            /** Email */
+            email: string | null;
+            role: components["schemas"]["Role"];
+            /** Active */
+            active: boolean;
+            /** Leaving */
+            leaving: boolean;
+            /** Has Totp */
+            has_totp: boolean;
+            /** Shops */
+            shops: number;
+            /** Created At */
+            created_at: string;
+            /** Signed In At */
+            signed_in_at: string | null;
+        };
+        /**
          * UserChangeBody
          * @description What of a person is to be changed; what is left out stays.
          * @example {
@@ -7549,11 +7530,30 @@ export interface components {
             email?: string | null;
         };
         /**
-         * Verdict
-         * @description Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered.
-         * @enum {string}
+         * UserList
+         * @description Everybody, by number.
+         * @example {
+         *       "items": [
+         *         {
+         *           "active": true,
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "email": "ann@example.com",
+         *           "has_totp": false,
+         *           "id": 2,
+         *           "leaving": false,
+         *           "role": "owner",
+         *           "shops": 3,
+         *           "username": "ann"
+         *         }
+         *       ]
+         *     }
          */
-        Verdict: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "nothing_said" | "echo" | "human";
+        UserList: {
+            /** Items */
+            items: components["schemas"]["UserBody"][];
+            /** Next */
+            next?: string | null;
+        };
         /**
          * VerifyAnswer
          * @description Who is signed in.
@@ -8814,7 +8814,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonList"];
+                    "application/json": components["schemas"]["UserList"];
                 };
             };
             /** @description Not signed in */
@@ -8874,7 +8874,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonShape"];
+                    "application/json": components["schemas"]["UserBody"];
                 };
             };
             /** @description What was sent cannot be used */
@@ -9062,7 +9062,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonShape"];
+                    "application/json": components["schemas"]["UserBody"];
                 };
             };
             /** @description What was sent cannot be used */
@@ -9274,7 +9274,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PersonShape"];
+                    "application/json": components["schemas"]["UserBody"];
                 };
             };
             /** @description Not signed in */
@@ -15872,9 +15872,9 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only this. */
-                kind?: components["schemas"]["SecurityEvent"] | null;
+                kind?: components["schemas"]["AuditEvent"] | null;
                 /** @description Only by or about this person. */
-                person?: string | null;
+                user?: string | null;
                 /** @description Only what ended so: `ok`, a code, or `refused` for all but `ok`. */
                 outcome?: string | null;
                 /** @description Not before this moment. */
@@ -16106,7 +16106,7 @@ export interface operations {
                 /** @description Only from the buyer (in), from here (out), or by the owner's hand (human). */
                 direction?: components["schemas"]["Direction"] | null;
                 /** @description Only with this verdict. */
-                verdict?: components["schemas"]["Verdict"] | null;
+                decision?: components["schemas"]["Decision"] | null;
                 /** @description Not before this moment. */
                 since?: string | null;
                 /** @description Before this moment. */

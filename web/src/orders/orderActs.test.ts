@@ -2,20 +2,20 @@ import { expect, test } from 'vitest'
 import type { FullOrder, OrderAct } from '../common/api'
 import { actsToServe, canBeHad, nextAct, stuckAct } from './orderActs'
 
-const act = (name: OrderAct['act'], state: OrderAct['state'], detail = ''): OrderAct => ({
-  act: name,
+const act = (name: OrderAct['action'], state: OrderAct['state'], detail = ''): OrderAct => ({
+  action: name,
   state,
   detail,
   since: '2026-01-02T03:04:05.000Z',
   settled_at: null,
 })
 const order = (status: FullOrder['status'], acts: OrderAct[], code?: string): FullOrder =>
-  ({ status, acts, problem: code ? { code, detail: '', do: '' } : null }) as FullOrder
+  ({ status, actions: acts, problem: code ? { code, detail: '', do: '' } : null }) as FullOrder
 
 test('what failed and what nobody knows of is served again, as long as the order is open', () => {
   const acts = [act('free_shipping', 'done'), act('paid_message', 'uncertain')]
   expect(actsToServe(order('pending_ship', acts, 'message_uncertain'))).toEqual(['paid_message'])
-  expect(stuckAct(order('pending_ship', acts))?.act).toBe('paid_message')
+  expect(stuckAct(order('pending_ship', acts))?.action).toBe('paid_message')
   for (const status of ['shipped', 'refunding', 'completed', 'cancelled'] as const) {
     expect(actsToServe(order(status, acts, 'refund_asked'))).toEqual([])
     expect(stuckAct(order(status, acts))).toBeUndefined()

@@ -15,12 +15,12 @@ const inTheWay = (act: OrderAct): boolean => act.state === 'failed' || act.state
 
 /** The step that is in the way: its owner may say what became of it. */
 export const stuckAct = (order: FullOrder): OrderAct | undefined =>
-  isOpen(order) ? order.acts.find(inTheWay) : undefined
+  isOpen(order) ? order.actions.find(inTheWay) : undefined
 
 /** The steps that "serve again" means; none where there is nothing to serve. */
 export function actsToServe(order: FullOrder): Act[] {
   if (!isOpen(order)) return []
-  const stuck = order.acts.filter(inTheWay).map((act) => act.act)
+  const stuck = order.actions.filter(inTheWay).map((act) => act.action)
   if (stuck.length) return stuck
   return order.problem?.code === 'paid_without_card' ? ['paid_message'] : []
 }
@@ -32,6 +32,6 @@ export const canBeHad = (order: FullOrder, act: OrderAct): boolean =>
 /** What follows a step once it succeeded, as the switches of the shop stand. */
 export function nextAct(order: FullOrder, act: Act, switches: { auto_confirm: boolean }): Act | undefined {
   const next = ACTS[ACTS.indexOf(act) + 1]
-  if (!next || order.acts.some((one) => one.act === next && one.state === 'done')) return undefined
+  if (!next || order.actions.some((one) => one.action === next && one.state === 'done')) return undefined
   return next === 'confirm' && !switches.auto_confirm ? undefined : next
 }

@@ -220,7 +220,7 @@ export function useRules(account: () => Account) {
   watch(
     () => line.talked,
     (talks) => {
-      if (talks.some((talk) => talk.type === 'verdict' && talk.account === id())) soon(HITS_MS)
+      if (talks.some((talk) => talk.type === 'decision' && talk.account === id())) soon(HITS_MS)
     },
   )
 

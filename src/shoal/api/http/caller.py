@@ -18,12 +18,12 @@ from shoal.api.http.session_cookie import SAFE_METHODS, cookie_token, is_own_ori
 from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.server import Server
 from shoal.auth.api_tokens import PREFIX
-from shoal.auth.audit_log import SecurityEvent
-from shoal.auth.authorization import Principal, right_missing
-from shoal.auth.permission import Right
+from shoal.auth.audit_log import AuditEvent
+from shoal.auth.authorization import Principal, permission_missing
+from shoal.auth.permission import Permission
 from shoal.auth.sessions import Session
 from shoal.auth.users import Role, User
-from shoal.concurrency.fair_turns import asking_person
+from shoal.concurrency.fair_turns import asking_user
 from shoal.errors import Forbidden, InvalidInput, TooManyAttempts, Unauthenticated, UnknownAccount
 from shoal.storage.idempotency_keys import Reservation
 
@@ -73,7 +73,7 @@ async def maybe_principal(request: Request, server: TheServer, token: SessionTok
     if not hasattr(request.state, "principal"):
         who = request.state.principal = await principal_of(server, token)
         if who is not None:
-            asking_person.set(who.id)
+            asking_user.set(who.id)
             count_call(server, who)
         elif token is not None and "authorization" in request.headers:  # a browser's sign-in may just have ended
             request.state.guessing = await wrong_token(server, request)
@@ -85,11 +85,11 @@ async def wrong_token(server: Server, request: Request, *, outcome: str = "wrong
     """Count a token that opens nothing and write it down; returns what refuses the caller when they guess."""
     refusal: TooManyAttempts | None = None
     try:
-        server.sign_ins.delays.count_wrong_token(address_of(request))
+        server.login.delays.count_wrong_token(address_of(request))
     except TooManyAttempts as error:
         refusal, outcome = error, error.code
-    await server.security_log.note(
-        SecurityEvent.REFUSED_TOKEN, actor="", origin=where_from(request, "api"), outcome=outcome
+    await server.audit_log.record(
+        AuditEvent.REFUSED_TOKEN, actor="", origin=where_from(request, "api"), outcome=outcome
     )
     return refusal
 
@@ -104,9 +104,9 @@ def require_no_guessing(request: Request) -> None:
 def count_call(server: Server, who: Principal) -> None:
     """One call more. Raises ``TooManyCalls``."""
     if who.token is not None:
-        server.call_rates.count_token(who.token.id)
+        server.rate_limits.count_token(who.token.id)
     elif who.session is not None:
-        server.call_rates.count_session(who.session.token_hash)
+        server.rate_limits.count_session(who.session.token_hash)
 
 
 async def caller_in(request: Request) -> Principal | None:
@@ -165,13 +165,15 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _who_may(right: Right, shop: Shop = Shop.NONE, *, adds_shops: bool = False) -> Callable[..., Awaitable[Principal]]:
+def _who_may(
+    permission: Permission, shop: Shop = Shop.NONE, *, adds_shops: bool = False
+) -> Callable[..., Awaitable[Principal]]:
     """A dependency: who calls, by a sign-in or by a token of that scope."""
 
-    @ruled(RouteRule(asks=Asks.RIGHT, right=right, shop=shop, adds_shops=adds_shops))
+    @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission, shop=shop, adds_shops=adds_shops))
     async def who_may(who: _Known) -> Principal:
-        if who.most < right:
-            raise right_missing(right, who.most, by_token=True)
+        if who.most < permission:
+            raise permission_missing(permission, who.most, by_token=True)
         if adds_shops and not who.owns_shops:
             raise Forbidden("staff own no shops", code="staff_owns_none")
         return who
@@ -179,18 +181,18 @@ def _who_may(right: Right, shop: Shop = Shop.NONE, *, adds_shops: bool = False) 
     return who_may
 
 
-WhoReads = Annotated[Principal, Depends(_who_may(Right.READ))]
+WhoReads = Annotated[Principal, Depends(_who_may(Permission.READ))]
 """For lists of what the caller may see."""
-who_replies = _who_may(Right.REPLY)
-who_operates = _who_may(Right.OPERATE)
+who_replies = _who_may(Permission.REPLY)
+who_operates = _who_may(Permission.OPERATE)
 WhoOperates = Annotated[Principal, Depends(who_operates)]
-WhoManages = Annotated[Principal, Depends(_who_may(Right.OWN))]
-WhoAddsShops = Annotated[Principal, Depends(_who_may(Right.OWN, adds_shops=True))]
-WhoReadsNamed = Annotated[Principal, Depends(_who_may(Right.READ, Shop.CONTENT))]
-"""For routes that name a shop in the query or the body: they check the right by ``server.access``."""
-WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Right.REPLY, Shop.CONTENT))]
-WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Right.OPERATE, Shop.CONTENT))]
-WhoAddsNamed = Annotated[Principal, Depends(_who_may(Right.OWN, Shop.CONTENT, adds_shops=True))]
+WhoManages = Annotated[Principal, Depends(_who_may(Permission.OWN))]
+WhoAddsShops = Annotated[Principal, Depends(_who_may(Permission.OWN, adds_shops=True))]
+WhoReadsNamed = Annotated[Principal, Depends(_who_may(Permission.READ, Shop.CONTENT))]
+"""For routes that name a shop in the query or the body: they check the right by ``server.authorization``."""
+WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Permission.REPLY, Shop.CONTENT))]
+WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Permission.OPERATE, Shop.CONTENT))]
+WhoAddsNamed = Annotated[Principal, Depends(_who_may(Permission.OWN, Shop.CONTENT, adds_shops=True))]
 
 
 def actor_of(user: User) -> str:
@@ -250,7 +252,7 @@ async def caller_of(
     rule = rule_of(request.scope["route"])
     return Caller(
         actor=actor_of(who.user),
-        permit=permit(server, who, Right.OWN if rule is None else rule.right),
+        permit=permit(server, who, Permission.OWN if rule is None else rule.permission),
         most_shops=most_shops(server, who),
         op_id=op.op_id,
         repeats=not op.is_new,
@@ -280,11 +282,11 @@ def most_shops(server: Server, who: Principal) -> int | None:
     return None if who.user.role is Role.ADMIN or not limit else limit
 
 
-def permit(server: Server, who: Principal, right: Right) -> Callable[[Account], None]:
+def permit(server: Server, who: Principal, permission: Permission) -> Callable[[Account], None]:
     """What refuses a change when the account's turn has come and they may not do it (any more)."""
 
     def check(account: Account) -> None:
-        server.access.check(who, account, right)
+        server.authorization.check(who, account, permission)
 
     return check
 
@@ -292,28 +294,28 @@ def permit(server: Server, who: Principal, right: Right) -> Callable[[Account], 
 _Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"])]
 
 
-def _account(right: Right, variant: str = "") -> Callable[..., Awaitable[Account]]:
+def _account(permission: Permission, variant: str = "") -> Callable[..., Awaitable[Account]]:
     """A dependency: the account of the path, with which the caller may do that.
 
     Unknown and foreign are the same answer, that of ``variant``.
     """
 
-    @ruled(RouteRule(asks=Asks.RIGHT, right=right, shop=Shop.PATH))
+    @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission, shop=Shop.PATH))
     async def account_of_path(request: Request, server: TheServer, who: _Known, cid: _Cid) -> Account:
         request.state.unknown_account = f"unknown_account{variant}"
-        account = server.access.require(who, cid, right)
-        request.state.right = server.access.right_on(who, account)
+        account = server.authorization.require(who, cid, permission)
+        request.state.permission = server.authorization.permission_on(who, account)
         return account
 
     return account_of_path
 
 
-@ruled(RouteRule(asks=Asks.RIGHT, right=Right.OWN, shop=Shop.PATH))
+@ruled(RouteRule(asks=Asks.PERMISSION, permission=Permission.OWN, shop=Shop.PATH))
 async def id_to_remove(request: Request, server: TheServer, who: _Known, caller: TheCaller, cid: _Cid) -> str:
     """The id of the path: of the caller's account, or of one that this same request removed before."""
     request.state.unknown_account = "unknown_account/change"
     try:
-        server.access.require(who, cid, Right.OWN)
+        server.authorization.require(who, cid, Permission.OWN)
     except UnknownAccount:
         before = await server.store.op(caller.op_id) if caller.repeats else None
         if before is None or before.account_id != cid:
@@ -321,22 +323,22 @@ async def id_to_remove(request: Request, server: TheServer, who: _Known, caller:
     return cid
 
 
-async def right_on_path(request: Request) -> Right:
+async def right_on_path(request: Request) -> Permission:
     """What the caller may do with the account of the path, which another dependency found."""
-    right: Right = request.state.right
-    return right
+    permission: Permission = request.state.permission
+    return permission
 
 
-TheRight = Annotated[Right, Depends(right_on_path)]
+ThePermission = Annotated[Permission, Depends(right_on_path)]
 """To be asked for after the account."""
 IdToRemove = Annotated[str, Depends(id_to_remove)]
-ReadAccount = Annotated[Account, Depends(_account(Right.READ))]
-ReplyAccount = Annotated[Account, Depends(_account(Right.REPLY))]
-OperateAccount = Annotated[Account, Depends(_account(Right.OPERATE))]
-OwnAccount = Annotated[Account, Depends(_account(Right.OWN))]
-AccountToRead = Annotated[Account, Depends(_account(Right.READ, "/read"))]
+ReadAccount = Annotated[Account, Depends(_account(Permission.READ))]
+ReplyAccount = Annotated[Account, Depends(_account(Permission.REPLY))]
+OperateAccount = Annotated[Account, Depends(_account(Permission.OPERATE))]
+OwnAccount = Annotated[Account, Depends(_account(Permission.OWN))]
+AccountToRead = Annotated[Account, Depends(_account(Permission.READ, "/read"))]
 """These answer in the words of the system that sellers come from, when there is no such account."""
-AccountToChange = Annotated[Account, Depends(_account(Right.OPERATE, "/change"))]
-AccountToRenew = Annotated[Account, Depends(_account(Right.OWN, "/change"))]
-RulesToRead = Annotated[Account, Depends(_account(Right.READ, "/rules"))]
-RulesToChange = Annotated[Account, Depends(_account(Right.OPERATE, "/rules"))]
+AccountToChange = Annotated[Account, Depends(_account(Permission.OPERATE, "/change"))]
+AccountToRenew = Annotated[Account, Depends(_account(Permission.OWN, "/change"))]
+RulesToRead = Annotated[Account, Depends(_account(Permission.READ, "/rules"))]
+RulesToChange = Annotated[Account, Depends(_account(Permission.OPERATE, "/rules"))]

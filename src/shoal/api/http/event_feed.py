@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, Subscription, Talk
+from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, MessageEvent, Subscription
 from shoal.accounts.journal import JournalEntry
 from shoal.api.schemas.responses import account_body, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
@@ -106,7 +106,7 @@ async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterato
 
 
 def _is_for(server: Server, who: Principal, told: Told) -> bool:
-    return not told.account_id or server.access.may_see(who, told.account_id, told.owner_id)
+    return not told.account_id or server.authorization.may_see(who, told.account_id, told.owner_id)
 
 
 def _differs(who: Principal, events: Sequence[Event]) -> bool:
@@ -116,7 +116,7 @@ def _differs(who: Principal, events: Sequence[Event]) -> bool:
 
 def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
     """The snapshot without what the reader was refused since it was taken."""
-    readable = {account.id for account in server.access.accounts_of(who)}
+    readable = {account.id for account in server.authorization.accounts_of(who)}
     rows = snapshot.body["accounts"]
     kept = [row for row in rows if row["id"] in readable or row["owner_id"] == who.id]
     return snapshot if len(kept) == len(rows) else Told({**snapshot.body, "accounts": kept}, snapshot.rev)
@@ -140,25 +140,25 @@ async def _missed(server: Server, who: Principal, after: int, rev: int) -> Async
         if place < await server.store.oldest_rev():  # asked last: it may have been pruned just before the page was read
             yield [Told({"type": "reset"})]
             return
-        mine = [entry for entry in page if entry.rev <= rev and server.access.may_see_entry(who, entry)]
+        mine = [entry for entry in page if entry.rev <= rev and server.authorization.may_see_entry(who, entry)]
         if mine:
             yield [_told_change(AccountChanged(entry=entry)) for entry in mine]
         place = page[-1].rev if page else rev
 
 
 def _snapshot(server: Server, who: Principal, rev: int) -> Told:
-    access, manager = server.access, server.manager
+    authorization, manager = server.authorization, server.manager
     accounts = [
-        account_body(manager, account, access.right_on(who, account)).model_dump(mode="json")
-        for account in access.accounts_of(who)
+        account_body(manager, account, authorization.permission_on(who, account)).model_dump(mode="json")
+        for account in authorization.accounts_of(who)
     ]
     return Told({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
 
 
-def _told(event: AccountChanged | AccountStateChanged | Talk, pages: SitePages) -> Told:
+def _told(event: AccountChanged | AccountStateChanged | MessageEvent, pages: SitePages) -> Told:
     if isinstance(event, AccountChanged):
         return _told_change(event)
-    body = _talk(event) if isinstance(event, Talk) else _state(event, pages)
+    body = _talk(event) if isinstance(event, MessageEvent) else _state(event, pages)
     return Told(body, None, event.account_id, event.owner_id)
 
 
@@ -179,7 +179,7 @@ def _change(entry: JournalEntry) -> dict[str, Any]:
     }
 
 
-def _talk(event: Talk) -> dict[str, Any]:
+def _talk(event: MessageEvent) -> dict[str, Any]:
     facts = {
         name.removesuffix("_ms"): maybe_rfc3339(value) if name.endswith("_ms") else value
         for name, value in event.facts.items()

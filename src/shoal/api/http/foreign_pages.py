@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.http.session_cookie import cookie_counts, cookie_token
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.logs.redaction import redact_path
 
 _TELLS_ITSELF = "/console/session"
@@ -33,8 +33,8 @@ class ForeignPages:
 
 async def _note(connection: HTTPConnection) -> None:
     client = connection.client
-    await connection.app.state.server.security_log.note(
-        SecurityEvent.REFUSED_ORIGIN,
+    await connection.app.state.server.audit_log.record(
+        AuditEvent.REFUSED_ORIGIN,
         actor="",
         origin=f"browser {client.host}" if client else "browser",
         outcome="foreign_origin",

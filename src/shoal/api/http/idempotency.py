@@ -33,7 +33,7 @@ from shoal.errors import (
     Unauthenticated,
     UnknownAccount,
 )
-from shoal.storage.idempotency_keys import Answer, KeyedRequest
+from shoal.storage.idempotency_keys import KeyedRequest, StoredAnswer
 
 log = structlog.get_logger("shoal.idempotency")
 
@@ -70,7 +70,7 @@ class ChangingRoute(APIRoute):
             if who is None:
                 return await handle(request)  # which refuses it
             keyed = await _keyed(request, who, check_key(key))
-            async with server.answers.turn(keyed):
+            async with server.idempotency_keys.turn(keyed):
                 return await _answered(server, who, keyed, request, handle)
 
         return once
@@ -94,7 +94,7 @@ async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
         key=key,
         method=request.method,
         path=_storable(request.scope["path"]),
-        request_hash=server.answers.hash_of(request.url.query.encode() + b"\n" + body),
+        request_hash=server.idempotency_keys.hash_of(request.url.query.encode() + b"\n" + body),
     )
 
 
@@ -106,7 +106,7 @@ def _storable(path: str) -> str:
 async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request: Request, handle: Handle) -> Response:
     op_id = new_op_id(keyed.user_id, keyed.key)
     try:
-        reserved = await server.answers.reserve(keyed, op_id)
+        reserved = await server.idempotency_keys.reserve(keyed, op_id)
     except OutcomeUnknown as error:  # the request may be a repeated one: by its key anybody can ask what became of it
         raise OutcomeUnknown(str(error), op_id=op_id) from None
     request.state.op = reserved
@@ -114,11 +114,11 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
         if _is_refused_now(server, who, request):
             return await handle(request)  # which says why
         return _again(reserved.answer)
-    begun = not reserved.is_new and await server.answers.begun(reserved.op_id)
+    begun = not reserved.is_new and await server.idempotency_keys.begun(reserved.op_id)
     try:
         response = await handle(request)
     except (RequestValidationError, HTTPException):
-        await server.answers.release(reserved.op_id)
+        await server.idempotency_keys.release(reserved.op_id)
         raise
     except ShoalError as error:
         # Whoever hears that there is no such account takes the change for one that was never made.
@@ -143,16 +143,16 @@ def _is_refused_now(server: Server, who: Principal, request: Request) -> bool:
     account = server.manager.accounts.get(request.path_params.get("cid", ""))
     if rule is None or rule.shop is not Shop.PATH or account is None:
         return False
-    return (server.access.right_on(who, account) or 0) < rule.right
+    return (server.authorization.permission_on(who, account) or 0) < rule.permission
 
 
 async def _keep(server: Server, op_id: str, response: Response) -> bool:
     """Store the answer; says whether that went well. Else the op itself still tells a twin what was done."""
     headers = tuple((name, value) for name, value in response.headers.items() if name != "content-length")
-    answer = Answer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
+    answer = StoredAnswer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
     try:
         async with asyncio.timeout(server.settings.database_deadline_seconds):
-            await server.answers.keep(op_id, answer)
+            await server.idempotency_keys.keep(op_id, answer)
     except (StoreError, TimeoutError) as error:
         why = error.code if isinstance(error, StoreError) else OutcomeUnknown.code
         log.warning("answer not stored", op_id=op_id, why=why)
@@ -160,5 +160,5 @@ async def _keep(server: Server, op_id: str, response: Response) -> bool:
     return True
 
 
-def _again(answer: Answer) -> Response:
+def _again(answer: StoredAnswer) -> Response:
     return Response(answer.body, answer.status, headers={**dict(answer.headers), REPLAYED: "true"})

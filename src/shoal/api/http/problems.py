@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from shoal.api.http.problem_table import PROBLEMS, Problem
 from shoal.api.http.refusals import note_refusal
 from shoal.api.schemas.op_ids import shown_op_id
-from shoal.api.schemas.responses import right_word
+from shoal.api.schemas.responses import permission_word
 from shoal.errors import (
     LockTimeout,
     OutcomeUnknown,
@@ -110,8 +110,8 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
         params = {"operation": "", "held_seconds": 0.0, **params}
     if isinstance(error, StaleGeneration):
         current = params.pop("current", None)
-        if isinstance(current, dict) and "right" in current:
-            current["right"] = right_word(getattr(request.state, "right", None))
+        if isinstance(current, dict) and "permission" in current:
+            current["permission"] = permission_word(getattr(request.state, "permission", None))
         etag = params.pop("etag", None)
         more |= {"current": current} if current is not None else {}
         headers |= {"ETag": etag} if etag else {}

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from shoal.api.http.caller import actor_of, origin_of
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.authorization import Principal
 from shoal.errors import Forbidden, ShoalError, TooManyCalls
 
@@ -19,15 +19,15 @@ async def note_refusal(request: Request, error: ShoalError) -> None:
     """Write down who was refused for a missing right, or for their many calls; the log itself bounds a flood."""
     code = error.code.partition("/")[0]
     if isinstance(error, TooManyCalls):
-        event = SecurityEvent.REFUSED_RATE
+        event = AuditEvent.REFUSED_RATE
     elif isinstance(error, Forbidden) and code in _OF_RIGHTS:
-        event = SecurityEvent.REFUSED_RIGHT
+        event = AuditEvent.REFUSED_PERMISSION
     else:
         return
     server: Server = request.app.state.server
     who: Principal | None = getattr(request.state, "principal", None)
     account = server.manager.accounts.get(request.path_params.get("cid", ""))
-    await server.security_log.note(
+    await server.audit_log.record(
         event,
         actor="" if who is None else actor_of(who.user),
         user_id=None if who is None else who.id,

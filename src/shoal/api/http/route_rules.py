@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ class Asks(IntEnum):
 
     NOTHING = 0
     """Anybody may call."""
-    RIGHT = 1
+    PERMISSION = 1
     """Who is signed in, or comes with a token of enough scope; for a shop: with enough right on it."""
     SESSION = 2
     """A person who is signed in; a token is refused, whatever its scope."""
@@ -49,7 +49,7 @@ class RouteRule:
     """What a route asks. ``adds_shops``: of who may have shops of their own."""
 
     asks: Asks
-    right: Right = Right.READ
+    permission: Permission = Permission.READ
     shop: Shop = Shop.NONE
     adds_shops: bool = False
 
@@ -57,7 +57,7 @@ class RouteRule:
         """Both: whatever is more."""
         return RouteRule(
             asks=max(self.asks, other.asks),
-            right=max(self.right, other.right),
+            permission=max(self.permission, other.permission),
             shop=max(self.shop, other.shop),
             adds_shops=self.adds_shops or other.adds_shops,
         )

@@ -20,9 +20,9 @@ from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
-from shoal.auth.audit_log import KeptNote, Reader, SecurityEvent, SecurityLog, Sought
+from shoal.auth.audit_log import AuditEvent, AuditLog, Reader, Sought, StoredEntry
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.users import User
 
 routes = Routes(tags=["security"])
@@ -89,8 +89,8 @@ async def get_security_log(
     server: TheServer,
     me: Me,
     *,
-    kind: Annotated[SecurityEvent | None, Query(description="Only this.")] = None,
-    person: Annotated[
+    kind: Annotated[AuditEvent | None, Query(description="Only this.")] = None,
+    user: Annotated[
         str | None, Query(max_length=100, pattern=NO_NUL, description="Only by or about this person.", examples=["ann"])
     ] = None,
     outcome: Annotated[
@@ -116,16 +116,16 @@ async def get_security_log(
 
     An administrator reads everything, anybody else what is about themselves or about a shop of theirs.
     """
-    sought = Sought(kind=kind, person=person, outcome=outcome, since_ms=ms_of(since), until_ms=ms_of(until))
+    sought = Sought(kind=kind, user=user, outcome=outcome, since_ms=ms_of(since), until_ms=ms_of(until))
     reader = _reader(server, me)
     place = place_of(cursor, 2) if cursor else None
     before = (place[0], place[1]) if place else None
     if form is Form.LINES:
-        first = await server.security_log.notes(sought, reader=reader, before=before, limit=_PAGE)
-        lines = _lines(server.security_log, sought, reader, first)
+        first = await server.audit_log.entries(sought, reader=reader, before=before, limit=_PAGE)
+        lines = _lines(server.audit_log, sought, reader, first)
         headers = {**file_headers("security-log.jsonl"), "Cache-Control": "no-store"}
         return StreamingResponse(lines, media_type=LINES, headers=headers)
-    found = await server.security_log.notes(sought, reader=reader, before=before, limit=limit + 1)
+    found = await server.audit_log.entries(sought, reader=reader, before=before, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
     return SecurityNotes(items=[_shape(kept) for kept in page], next=cursor_of(*_place(page[-1])) if more else None)
@@ -134,7 +134,7 @@ async def get_security_log(
 def _reader(server: Server, me: User) -> Reader | None:
     if is_admin(me):
         return None
-    own = server.access.accounts_of(Principal(user=me), Right.OWN)
+    own = server.authorization.accounts_of(Principal(user=me), Permission.OWN)
     return Reader(
         user_id=me.id,
         accounts=tuple((account.id, account.created_at_ms) for account in own),
@@ -142,32 +142,32 @@ def _reader(server: Server, me: User) -> Reader | None:
 
 
 async def _lines(
-    security_log: SecurityLog, sought: Sought, reader: Reader | None, page: list[KeptNote]
+    audit_log: AuditLog, sought: Sought, reader: Reader | None, page: list[StoredEntry]
 ) -> AsyncIterator[str]:
     while page:
         yield "".join(f"{_shape(kept).model_dump_json()}\n" for kept in page)
         if len(page) < _PAGE:
             return
-        page = await security_log.notes(sought, reader=reader, before=_place(page[-1]), limit=_PAGE)
+        page = await audit_log.entries(sought, reader=reader, before=_place(page[-1]), limit=_PAGE)
 
 
-def _place(kept: KeptNote) -> tuple[int, int]:
-    return kept.note.at_ms, kept.id
+def _place(kept: StoredEntry) -> tuple[int, int]:
+    return kept.entry.at_ms, kept.id
 
 
-def _shape(kept: KeptNote) -> SecurityNote:
-    note = kept.note
+def _shape(kept: StoredEntry) -> SecurityNote:
+    entry = kept.entry
     return SecurityNote(
         id=kept.id,
-        at=rfc3339(note.at_ms),
-        last_at=rfc3339(note.last_at_ms),
-        times=note.times,
-        kind=note.kind,
-        outcome=note.outcome,
-        actor=note.actor,
-        user_id=note.user_id,
+        at=rfc3339(entry.at_ms),
+        last_at=rfc3339(entry.last_at_ms),
+        times=entry.times,
+        kind=entry.kind,
+        outcome=entry.outcome,
+        actor=entry.actor,
+        user_id=entry.user_id,
         username=kept.username,
-        origin=note.origin,
-        account=note.account_id,
-        facts=note.facts,
+        origin=entry.origin,
+        account=entry.account_id,
+        facts=entry.facts,
     )

@@ -27,7 +27,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.login import SignedIn
 from shoal.auth.login_throttle import Guess, place_of
 from shoal.auth.sessions import Session
@@ -103,9 +103,9 @@ async def sign_in(
     origin: str,
     marks: str = "",
 ) -> SignedIn:
-    """Let somebody in, or not, and write it down. Raises what ``SignIns.sign_in`` raises."""
+    """Let somebody in, or not, and write it down. Raises what ``Login.sign_in`` raises."""
     try:
-        signed_in = await server.sign_ins.sign_in(
+        signed_in = await server.login.sign_in(
             name,
             password,
             code or "",
@@ -119,7 +119,7 @@ async def sign_in(
         raise
     user, factor = signed_in.user, signed_in.factor
     by = {} if factor is None else {"factor": factor.value}
-    await server.security_log.note(SecurityEvent.SIGN_IN, actor=actor_of(user), user_id=user.id, origin=origin, **by)
+    await server.audit_log.record(AuditEvent.SIGN_IN, actor=actor_of(user), user_id=user.id, origin=origin, **by)
     await note_recovery_code(server, user, factor, origin)
     return signed_in
 
@@ -127,12 +127,12 @@ async def sign_in(
 async def note_recovery_code(server: Server, user: User, factor: Factor | None, origin: str) -> None:
     """Write down that a recovery code was used up, if it was."""
     if factor is Factor.RECOVERY:
-        await server.security_log.note(
-            SecurityEvent.RECOVERY_CODE_USED,
+        await server.audit_log.record(
+            AuditEvent.RECOVERY_CODE_USED,
             actor=actor_of(user),
             user_id=user.id,
             origin=origin,
-            left=await server.second_factor.codes_left(user.id),
+            left=await server.totp.codes_left(user.id),
         )
 
 
@@ -141,8 +141,8 @@ async def note_refused_sign_in(server: Server, name: str, origin: str, why: str 
     meant: User | None = None
     with suppress(StoreError):
         meant = await (server.users.by_email(name) if "@" in name else server.users.by_name(name))
-    await server.security_log.note(
-        SecurityEvent.SIGN_IN,
+    await server.audit_log.record(
+        AuditEvent.SIGN_IN,
         actor="",
         user_id=None if meant is None else meant.id,
         origin=origin,
@@ -155,10 +155,10 @@ async def change_password(
 ) -> None:
     """Replace a person's own password, and end their other sessions. Raises what proving and choosing one raise."""
     note = partial(
-        server.security_log.note, SecurityEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin
+        server.audit_log.record, AuditEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin
     )
     try:
-        await server.sign_ins.prove_again(me, current.get_secret_value(), address=address)
+        await server.login.prove_again(me, current.get_secret_value(), address=address)
     except (Forbidden, TooManyAttempts) as error:
         await note(outcome=error.code)
         raise
@@ -170,7 +170,7 @@ async def change_password(
 
 async def note_sign_out(server: Server, user: User, origin: str) -> None:
     """Write down that somebody signed out."""
-    await server.security_log.note(SecurityEvent.SIGN_OUT, actor=actor_of(user), user_id=user.id, origin=origin)
+    await server.audit_log.record(AuditEvent.SIGN_OUT, actor=actor_of(user), user_id=user.id, origin=origin)
 
 
 @routes.post("/login", summary="Sign in", dependencies=[ANYBODY], responses=problems(400, 413, 422, 503))
@@ -272,17 +272,17 @@ async def register(body: RegisterBody, request: Request, server: TheServer) -> P
     if not server.settings.open_registration:
         raise Forbidden("registration is closed", code="registration_closed")
     origin = await origin_of(request, None)
-    server.call_rates.check_registration(place_of(address_of(request)))
-    async with server.sign_ins.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
+    server.rate_limits.check_registration(place_of(address_of(request)))
+    async with server.login.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
         try:
             user = await server.users.create(
                 body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email
             )
-            server.call_rates.count_registration(place_of(address_of(request)))
+            server.rate_limits.count_registration(place_of(address_of(request)))
         except Conflict:  # which names are taken is told, but not to who asks for all of them
             attempt.fail()
             raise
-    await server.security_log.note(
-        SecurityEvent.PERSON_MADE, actor=actor_of(user), user_id=user.id, origin=origin, username=user.username
+    await server.audit_log.record(
+        AuditEvent.PERSON_MADE, actor=actor_of(user), user_id=user.id, origin=origin, username=user.username
     )
     return PasswordAnswer(success=True, message="注册成功，请登录")

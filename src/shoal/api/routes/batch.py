@@ -21,7 +21,7 @@ from shoal.api.schemas.requests import BatchStatusBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.errors import Forbidden, InvalidInput, UnknownAccount
 from shoal.language.choice import Language, language_of
 
@@ -100,7 +100,7 @@ def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, 
     refused: dict[str, UnknownAccount | Forbidden] = {}
     for name in names:
         try:
-            server.access.require(who, name, Right.OPERATE)
+            server.authorization.require(who, name, Permission.OPERATE)
         except (UnknownAccount, Forbidden) as error:
             refused[name] = error
     return refused

@@ -20,7 +20,7 @@ from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.requests import TakeOverBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.messages.chats import Chat
-from shoal.messages.takeovers import ChatPause, PauseReason
+from shoal.messages.takeovers import Takeover, TakeoverReason
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
 
@@ -40,7 +40,7 @@ class PauseShape(BaseModel):
     model_config = example(**_PAUSE)
     account: str
     chat_id: str
-    reason: PauseReason
+    reason: TakeoverReason
     actor: str
     since: str
     until: str
@@ -78,7 +78,7 @@ class ChatShape(BaseModel):
     last_direction: str
     read_at: str | None
     paused_until: str | None
-    pause_reason: PauseReason | None
+    pause_reason: TakeoverReason | None
     pause_actor: str
     found_text: str | None
 
@@ -148,7 +148,7 @@ async def list_chats(
 @routes.get("/cookies/{cid}/pauses", summary="List the chats in the owner's hands", responses=READING_ONE)
 async def list_pauses(account: ReadAccount, server: TheServer) -> PauseList:
     """The account's chats that get no automatic reply now, and until when."""
-    return PauseList(items=[_pause(pause) for pause in await server.pauses.active([account.id])])
+    return PauseList(items=[_pause(pause) for pause in await server.takeovers.active([account.id])])
 
 
 @routes.put("/cookies/{cid}/chats/{chat}/pause", summary="Take a chat over", responses=CHANGING)
@@ -157,7 +157,7 @@ async def take_over_chat(
 ) -> PauseShape:
     """Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it."""
     await require_current(server, account, caller)
-    pause = await server.pauses.take_over(account.id, chat, minutes=body.minutes, actor=caller.actor)
+    pause = await server.takeovers.take_over(account.id, chat, minutes=body.minutes, actor=caller.actor)
     return _pause(pause)
 
 
@@ -165,10 +165,10 @@ async def take_over_chat(
 async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
     """Reply automatically in this chat again, from the next message on."""
     await require_current(server, account, caller)
-    return PauseEnded(ended=await server.pauses.hand_back(account.id, chat, actor=caller.actor))
+    return PauseEnded(ended=await server.takeovers.hand_back(account.id, chat, actor=caller.actor))
 
 
-def _pause(pause: ChatPause) -> PauseShape:
+def _pause(pause: Takeover) -> PauseShape:
     return PauseShape(
         account=pause.account_id,
         chat_id=pause.chat_id,

@@ -11,7 +11,7 @@ from shoal.api.http.caller import (
     AccountToRenew,
     OperateAccount,
     TheCaller,
-    TheRight,
+    ThePermission,
     TheServer,
 )
 from shoal.api.http.changes import changed, facts_of, made
@@ -21,7 +21,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_secret
 from shoal.api.schemas.requests import AccountInfoBody, AutoConfirmBody, PauseBody, RemarkBody, SettingsBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, DesiredBody, desired_body, example, rfc3339
-from shoal.auth.authorization import right_missing, right_to_change
+from shoal.auth.authorization import permission_missing, permission_to_change
 from shoal.errors import InvalidInput
 
 routes = Routes(tags=["account settings"], route_class=ChangingRoute)
@@ -197,7 +197,7 @@ async def get_account_row(account: AccountToRead) -> FullRow:
 async def update_settings(
     body: SettingsBody,
     account: OperateAccount,
-    right: TheRight,
+    permission: ThePermission,
     server: TheServer,
     caller: TheCaller,
     response: Response,
@@ -207,8 +207,8 @@ async def update_settings(
     Another `proxy` makes a running account reconnect through it. It un-parks none.
     """
     values = body.model_dump(include=body.model_fields_set)
-    if right < right_to_change(values):
-        raise right_missing(right_to_change(values), right)
+    if permission < permission_to_change(values):
+        raise permission_missing(permission_to_change(values), permission)
     if body.proxy is not None:
         values["proxy"] = body.proxy.get_secret_value()
     change = server.manager.update_settings(account.id, values, caller=caller)

@@ -16,7 +16,7 @@ from shoal.api.http.caller import (
     OperateAccount,
     ReadAccount,
     TheCaller,
-    TheRight,
+    ThePermission,
     TheServer,
     WhoAddsNamed,
     WhoReads,
@@ -30,15 +30,15 @@ from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
     AccountBody,
     ChangeFacts,
-    RightWord,
+    PermissionWord,
     account_body,
     etag_of,
     example,
-    right_word,
+    permission_word,
 )
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.errors import Forbidden, InvalidInput
 
 routes = Routes(tags=["accounts"], route_class=ChangingRoute)
@@ -49,7 +49,7 @@ class DetailRow(BaseModel):
 
     model_config = example(
         id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
-        state="running", reason="", generation=7, fingerprint="1f0e9a3c", right="own",
+        state="running", reason="", generation=7, fingerprint="1f0e9a3c", permission="own",
     )  # fmt: skip
     id: str
     value: str = ""
@@ -61,7 +61,7 @@ class DetailRow(BaseModel):
     reason: str
     generation: int
     fingerprint: str
-    right: RightWord = Field(description="What you may do with it: `own`, or what its owner lets you do.")
+    permission: PermissionWord = Field(description="What you may do with it: `own`, or what its owner lets you do.")
 
 
 class CheckAnswer(BaseModel):
@@ -105,14 +105,14 @@ class StatusAnswer(ChangeFacts):
 @routes.get("/cookies", summary="List account ids", responses=READING)
 async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
     """The ids of the caller's accounts."""
-    return [account.id for account in server.access.accounts_of(who)]
+    return [account.id for account in server.authorization.accounts_of(who)]
 
 
 @routes.get("/cookies/details", summary="List accounts", responses=READING)
 async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRow]:
     """The caller's accounts: what is wanted, and what is really happening."""
     rows = []
-    for account in server.access.accounts_of(who):
+    for account in server.authorization.accounts_of(who):
         seen = server.manager.observation(account.id)
         rows.append(
             DetailRow(
@@ -125,7 +125,7 @@ async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRo
                 reason=seen.reason,
                 generation=account.generation,
                 fingerprint=account.fingerprint,
-                right=right_word(server.access.right_on(who, account)),
+                permission=permission_word(server.authorization.permission_on(who, account)),
             )
         )
     return rows
@@ -134,7 +134,7 @@ async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRo
 @routes.get("/cookies/check", summary="Is any account usable", responses=READING)
 async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     """Count the caller's accounts; usable are those that are on and need nobody to act."""
-    mine = server.access.accounts_of(who)
+    mine = server.authorization.accounts_of(who)
     enabled = [account for account in mine if account.enabled]
     valid = [account for account in enabled if not server.manager.observation(account.id).state.needs_owner]
     return CheckAnswer(
@@ -143,10 +143,12 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
 
 
 @routes.get("/cookies/{cid}", summary="Look at an account", responses=READING_ONE)
-async def get_cookie(account: ReadAccount, right: TheRight, server: TheServer, response: Response) -> AccountBody:
+async def get_cookie(
+    account: ReadAccount, permission: ThePermission, server: TheServer, response: Response
+) -> AccountBody:
     """Wish and fact side by side. The `ETag` stands for everything that the owner wants of the account."""
     response.headers["ETag"] = etag_of(account)
-    return account_body(server.manager, account, right)
+    return account_body(server.manager, account, permission)
 
 
 @routes.post("/cookies", summary="Add an account, or renew its cookie", responses=CHANGING)
@@ -206,8 +208,8 @@ def require_own(server: Server, who: Principal, account_id: str) -> None:
     One that the caller cannot see is left to be refused as taken.
     """
     account = server.manager.accounts.get(account_id)
-    if account is not None and server.access.right_on(who, account) is not None:
-        server.access.check(who, account, Right.OWN)
+    if account is not None and server.authorization.permission_on(who, account) is not None:
+        server.authorization.check(who, account, Permission.OWN)
     elif not who.covers(account_id):
         raise Forbidden("this token is for other shops", code="token_not_allowed")
 

@@ -63,7 +63,7 @@ class RecordsCleared(BaseModel):
 @routes.get("/default-replies", summary="Read every default reply", responses=READING)
 async def list_default_replies(server: TheServer, who: WhoReads) -> DefaultReplies:
     """The default replies of the caller's accounts."""
-    return DefaultReplies({account.id: _shown(account) for account in server.access.accounts_of(who)})
+    return DefaultReplies({account.id: _shown(account) for account in server.authorization.accounts_of(who)})
 
 
 @routes.get("/default-replies/{cid}", summary="Read the default reply", responses=READING_COMPAT)

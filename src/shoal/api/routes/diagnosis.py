@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import now_ms
-from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyFigures, diagnose, is_replying
+from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.api.advice import ADVICE
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
@@ -21,7 +21,7 @@ from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.errors import StoreError
 from shoal.language.choice import Language, language_of
-from shoal.messages.reply_stats import reply_figures
+from shoal.messages.reply_stats import reply_stats
 from shoal.xianyu.cookie_string import merge, parse_cookie
 
 routes = Routes(tags=["accounts"])
@@ -74,9 +74,9 @@ async def facts_of(server: Server, account: Account) -> Facts:
     """What is known of the account now."""
     now, settings, seen = now_ms(), server.settings, server.manager.observation(account.id)
     message_age_ms = round(settings.message_age_seconds * 1000)
-    figures, in_need, jar, readable = ReplyFigures(), 0, None, False
+    figures, in_need, jar, readable = ReplyStats(), 0, None, False
     with suppress(StoreError):  # a database that cannot be read is the finding
-        figures = await reply_figures(
+        figures = await reply_stats(
             server.database,
             account.id,
             now_ms=now,
@@ -84,7 +84,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
             too_old_before_ms=now - message_age_ms,
         )
         readable = True
-        in_need = await server.order_book.in_need(account.id)
+        in_need = await server.order_store.in_need(account.id)
         jar = await server.credentials.jar(account)
     holder = server.manager.locks.holder(account.id)
     return Facts(

@@ -162,7 +162,7 @@ async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
     """Holders, waiters and times since start."""
     figures = asdict(server.manager.locks.figures())
     account = server.manager.accounts.get(figures["oldest_account"])
-    if account is None or server.access.right_on(who, account) is None:
+    if account is None or server.authorization.permission_on(who, account) is None:
         figures["oldest_account"] = ""
     return LocksAnswer(**figures)
 

@@ -21,8 +21,8 @@ from shoal.api.http.timestamps import Moment, ms_of
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, HistoryRow, etag_of, example, history_row
 from shoal.api.server import Server
-from shoal.auth.authorization import Principal, right_to_change
-from shoal.auth.permission import Right
+from shoal.auth.authorization import Principal, permission_to_change
+from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput, StaleGeneration
 
 routes = Routes(tags=["history"], route_class=ChangingRoute)
@@ -139,7 +139,7 @@ async def get_whole_history(
     A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
     """
     before = place_of(cursor, 1)[0] if cursor else 0
-    shared = server.access.shared_with(who)
+    shared = server.authorization.shared_with(who)
     sought = _Sought(actor=actor, field=field, since_ms=ms_of(since), until_ms=ms_of(until))
     size = limit + 1 if sought == _EVERYTHING and who.token is None else _PAGE
     rows: list[AccountHistoryRow] = []
@@ -151,7 +151,7 @@ async def get_whole_history(
             if len(rows) == limit:
                 return WholeHistory(items=rows, next=cursor_of(before))
             before = entry.rev
-            if sought.fits(entry) and server.access.may_see_entry(who, entry):
+            if sought.fits(entry) and server.authorization.may_see_entry(who, entry):
                 rows.append(_row(server, who, entry))
         if len(entries) < size or sought.is_passed(entries[-1]):
             return WholeHistory(items=rows, next=None)
@@ -167,7 +167,9 @@ def _row(server: Server, who: Principal, entry: JournalEntry) -> AccountHistoryR
 
 def _changeable(server: Server, who: Principal, account: Account | None) -> Account | None:
     """The account, if they may take changes of it back."""
-    return account if account and (server.access.right_on(who, account) or 0) >= Right.OPERATE else None
+    return (
+        account if account and (server.authorization.permission_on(who, account) or 0) >= Permission.OPERATE else None
+    )
 
 
 @routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)
@@ -179,7 +181,7 @@ async def get_history(
     entries = await server.store.journal(account_id=account.id, after_rev=before, limit=limit + 1, newest_first=True)
     page = entries[:limit]
     undoable = _changeable(server, who, account)
-    rows = [history_row(entry, undoable) for entry in page if server.access.may_see_entry(who, entry)]
+    rows = [history_row(entry, undoable) for entry in page if server.authorization.may_see_entry(who, entry)]
     return HistoryList(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
 
 
@@ -206,12 +208,12 @@ async def undo_change(
 async def _undoable_entry(server: Server, who: Principal, rev: int) -> tuple[JournalEntry, Account]:
     """A change that the caller may see, of an account whose every field that it changed they may change."""
     entries = await server.store.journal(after_rev=rev - 1, limit=1)
-    if not entries or entries[0].rev != rev or not server.access.may_see_entry(who, entries[0]):
+    if not entries or entries[0].rev != rev or not server.authorization.may_see_entry(who, entries[0]):
         raise InvalidInput("there is no such change", code="unknown_entry")
     account = server.manager.accounts.get(entries[0].account_id)
     if account is None or account.owner_id != entries[0].owner_id:
         raise InvalidInput("the account of that change is gone", code="not_undoable/gone")
-    server.access.check(who, account, right_to_change(entries[0].changes))
+    server.authorization.check(who, account, permission_to_change(entries[0].changes))
     return entries[0], account
 
 

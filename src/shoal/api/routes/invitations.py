@@ -17,11 +17,11 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import InvitationBody, JoinBody, LinkBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.invitations import Invitation
 from shoal.auth.login_throttle import Guess
 from shoal.auth.users import Role
-from shoal.errors import UnknownPerson
+from shoal.errors import UnknownUser
 
 routes = Routes(tags=["people"])
 
@@ -113,8 +113,8 @@ async def create_invitation(
     link, token = await server.invitations.invite(
         Role(body.role), hours=body.expires_hours, email=body.email, invited_by=me.id
     )
-    await server.security_log.note(
-        SecurityEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation_id=link.id, role=body.role
+    await server.audit_log.record(
+        AuditEvent.INVITATION_MADE, actor=actor_of(me), origin=origin, invitation_id=link.id, role=body.role
     )
     return new_link(link, token)
 
@@ -127,8 +127,8 @@ async def revoke_invitation(
 ) -> InvitationShape:
     """End a link that was not used."""
     link = await server.invitations.revoke(invitation_id)
-    await server.security_log.note(
-        SecurityEvent.INVITATION_REVOKED,
+    await server.audit_log.record(
+        AuditEvent.INVITATION_REVOKED,
         actor=actor_of(me),
         user_id=link.for_user_id,
         origin=origin,
@@ -164,24 +164,22 @@ async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) 
         )
     server.sessions.look_again(user.id)
     origin = await origin_of(request, None)
-    note = partial(
-        server.security_log.note, actor=actor_of(user), user_id=user.id, origin=origin, invitation_id=link.id
-    )
-    await note(SecurityEvent.INVITATION_USED)
+    note = partial(server.audit_log.record, actor=actor_of(user), user_id=user.id, origin=origin, invitation_id=link.id)
+    await note(AuditEvent.INVITATION_USED)
     if link.for_user_id is None:
-        await note(SecurityEvent.PERSON_MADE, username=user.username, role=user.role.value)
+        await note(AuditEvent.PERSON_MADE, username=user.username, role=user.role.value)
     else:
-        await note(SecurityEvent.PASSWORD_CHANGED)
+        await note(AuditEvent.PASSWORD_CHANGED)
     return JoinAnswer(user_id=user.id, username=user.username)
 
 
 @asynccontextmanager
 async def _guessing(server: Server, request: Request) -> AsyncIterator[None]:
     """Whoever tries one token after another waits longer and longer."""
-    async with server.sign_ins.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
+    async with server.login.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
         try:
             yield
-        except UnknownPerson:
+        except UnknownUser:
             attempt.fail()
             raise
 

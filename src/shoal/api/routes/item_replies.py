@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import Path, Request, Response
 from pydantic import BaseModel
 
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.accounts.account import Account, ItemSetting
 from shoal.api.http.caller import AccountToChange, AccountToRead, TheCaller, TheServer, WhoOperatesNamed, WhoReads
 from shoal.api.http.changes import changed
@@ -20,7 +20,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import ItemRepliesBody, ItemReplyBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.server import Server
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput, ShoalError, StoreError
 
 routes = Routes(tags=["item replies"], route_class=ChangingRoute)
@@ -77,7 +77,7 @@ class ItemRepliesDeleted(BaseModel):
 @routes.get("/itemReplays", summary="List every item reply", responses=READING)
 async def list_item_replies(server: TheServer, who: WhoReads) -> ItemReplies:
     """The item replies of the caller's accounts."""
-    return ItemReplies(items=_shown(server.access.accounts_of(who)))
+    return ItemReplies(items=_shown(server.authorization.accounts_of(who)))
 
 
 @routes.get("/itemReplays/cookie/{cid}", summary="List an account's item replies", responses=READING_COMPAT)
@@ -128,7 +128,7 @@ async def delete_item_replies(
     request.state.unknown_account = "unknown_account/change"
     by_account: defaultdict[str, list[str]] = defaultdict(list)
     for row in body.items:
-        server.access.require(who, row.cookie_id, Right.OPERATE)
+        server.authorization.require(who, row.cookie_id, Permission.OPERATE)
         by_account[row.cookie_id].append(row.item_id)
     gone = 0
     for account_id, item_ids in by_account.items():
@@ -138,7 +138,7 @@ async def delete_item_replies(
         there = {item.item_id for item in present.items if item.reply}
         one = replace(caller, op_id=f"{caller.op_id}:{account_id}", if_match=None)
         try:
-            outcome = await server.manager.update_items(account_id, wishes.no_item_replies(item_ids), caller=one)
+            outcome = await server.manager.update_items(account_id, edits.no_item_replies(item_ids), caller=one)
         except ShoalError as error:
             if isinstance(error, StoreError):
                 leave_open(request)
@@ -153,7 +153,7 @@ async def delete_item_reply(
     item_id: ItemId, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemReplyDeleted:
     """Remove what is answered about one item. All else that is set for the item stays."""
-    change = server.manager.update_items(account.id, wishes.no_item_reply(item_id), caller=caller)
+    change = server.manager.update_items(account.id, edits.no_item_reply(item_id), caller=caller)
     return ItemReplyDeleted(**await changed(server, response, account.id, change))
 
 

@@ -9,7 +9,7 @@ from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.storage.key_rotation import KeyFigures
 
 routes = Routes(tags=["system"])
@@ -59,8 +59,8 @@ async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, resp
     """
     response.headers["Cache-Control"] = "no-store"
     body = _body(await server.key_rotation.rotate())
-    await server.security_log.note(
-        SecurityEvent.KEYS_ROTATED, actor=actor_of(me), user_id=me.id, origin=origin, step="begun", key=body.keys[0].id
+    await server.audit_log.record(
+        AuditEvent.KEYS_ROTATED, actor=actor_of(me), user_id=me.id, origin=origin, step="begun", key=body.keys[0].id
     )
     return body
 
@@ -70,8 +70,8 @@ async def forget_keys(server: TheServer, me: Administrator, origin: Origin, resp
     """Drop the old keys, once nothing is sealed with them. Backups made before need the old key: keep a copy apart."""
     response.headers["Cache-Control"] = "no-store"
     body = _body(await server.key_rotation.forget())
-    await server.security_log.note(
-        SecurityEvent.KEYS_ROTATED,
+    await server.audit_log.record(
+        AuditEvent.KEYS_ROTATED,
         actor=actor_of(me),
         user_id=me.id,
         origin=origin,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import File, Form, Path, Query, Request, Response, UploadFile
 from pydantic import BaseModel
 
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.edits import image_keyword
 from shoal.api.http.caller import AccountToChange, AccountToRead, RulesToChange, RulesToRead, TheCaller, TheServer
@@ -167,7 +167,7 @@ async def export_keywords(request: Request, account: AccountToRead, server: TheS
     What such a row cannot express (pictures, several words or messages, hours, priorities, …) is left out.
     """
     rows = await beside(keyword_rows, account.keywords)
-    writing = server.sheets.write(SHEET, HEADS, rows or EXAMPLES, grey=not rows)
+    writing = server.xlsx.write(SHEET, HEADS, rows or EXAMPLES, grey=not rows)
     data = await while_here(request, writing)
     kind = "keywords" if rows else "keywords_template"
     return table_answer(data, f"{kind}_{account.id}_{now_ms() // 1000}.xlsx", account)
@@ -192,14 +192,14 @@ async def import_keywords(
     check_name(file)
     data = await file.read()
     with telling_rows(language):
-        table = await while_here(request, server.sheets.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
+        table = await while_here(request, server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
         rows = await beside(rows_of_table, table, account.keywords)
-    wish = await beside(wishes.text_keywords, rows)
+    edit = await beside(edits.text_keywords, rows)
     if dry_run:
-        after = await server.manager.preview_rules(account.id, wish, caller=caller)
+        after = await server.manager.preview_rules(account.id, edit, caller=caller)
         facts = untouched(server, account, caller)
     else:
-        change = server.manager.update_rules(account.id, wish, caller=caller)
+        change = server.manager.update_rules(account.id, edit, caller=caller)
         outcome = await made(server, response, account.id, change, _with_items)
         facts, after = facts_of(outcome), outcome.account
     known = {rule.key for rule in account.keywords}
@@ -230,9 +230,9 @@ async def add_image_keyword(
     size = measure(data)
     image_keyword(keyword, item_id, Part(image_url="?"))  # refuses what cannot be before the picture is kept
     url = await server.pictures.keep(data)
-    wish = image_keyword(keyword, item_id, Part(image_url=url, width=size.width, height=size.height))
+    edit = image_keyword(keyword, item_id, Part(image_url=url, width=size.width, height=size.height))
     facts = await changed(
-        server, response, account.id, server.manager.update_rules(account.id, wish, caller=caller), _with_types
+        server, response, account.id, server.manager.update_rules(account.id, edit, caller=caller), _with_types
     )
     return ImageKeywordAdded(keyword=keyword.strip(), image_url=url, item_id=item_id.strip(), **facts)
 

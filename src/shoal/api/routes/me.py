@@ -17,10 +17,10 @@ from shoal.api.routes.invitations import NoStore
 from shoal.api.schemas.requests import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.login_throttle import Guess
 from shoal.auth.users import Role, User
-from shoal.errors import Conflict, Forbidden, Unauthenticated, UnknownPerson
+from shoal.errors import Conflict, Forbidden, Unauthenticated, UnknownUser
 
 routes = Routes(tags=["session"])
 
@@ -114,8 +114,8 @@ async def change_my_password(
 )
 async def begin_totp(body: ProofBody, request: Request, server: TheServer, me: Me, _: NoStore) -> SeedAnswer:
     """Make a seed, shown this once, for an authenticator app. It counts as soon as a code of it was confirmed."""
-    await server.sign_ins.prove_again(me, body.password.get_secret_value(), address=address_of(request))
-    seed = await server.second_factor.begin(me)
+    await server.login.prove_again(me, body.password.get_secret_value(), address=address_of(request))
+    seed = await server.totp.begin(me)
     picture = segno.make(seed.uri, error="M", micro=False).svg_data_uri(border=4, scale=4)
     return SeedAnswer(secret=seed.secret, uri=seed.uri, picture=picture)
 
@@ -129,14 +129,14 @@ async def confirm_totp(
     body: CodeBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin, _: NoStore
 ) -> RecoveryCodesAnswer:
     """Prove by a code that the app has the seed. The recovery codes are shown this once; other sessions end."""
-    async with server.sign_ins.delays.attempt(Guess.CODE, address=address_of(request), name=me.username) as attempt:
+    async with server.login.delays.attempt(Guess.CODE, address=address_of(request), name=me.username) as attempt:
         try:
-            codes = await server.second_factor.confirm(me.id, body.code)
+            codes = await server.totp.confirm(me.id, body.code)
         except Forbidden:
             attempt.fail()
             raise
     await server.sessions.end_all(me.id, but=session.id if session else "")
-    await server.security_log.note(SecurityEvent.TOTP_ON, actor=actor_of(me), user_id=me.id, origin=origin)
+    await server.audit_log.record(AuditEvent.TOTP_ON, actor=actor_of(me), user_id=me.id, origin=origin)
     return RecoveryCodesAnswer(recovery_codes=codes)
 
 
@@ -146,8 +146,8 @@ async def confirm_totp(
 async def end_totp(body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin) -> MeAnswer:
     """Take it away, by the password and a code of it or a recovery code."""
     await _prove_both(body, request, server, me, origin)
-    await server.second_factor.take_away(me.id)
-    await server.security_log.note(SecurityEvent.TOTP_OFF, actor=actor_of(me), user_id=me.id, origin=origin)
+    await server.totp.take_away(me.id)
+    await server.audit_log.record(AuditEvent.TOTP_OFF, actor=actor_of(me), user_id=me.id, origin=origin)
     return await _answer(server, replace(me, has_totp=False))
 
 
@@ -159,15 +159,15 @@ async def renew_recovery_codes(
 ) -> RecoveryCodesAnswer:
     """Make new recovery codes, shown this once; the old ones are worth nothing then."""
     await _prove_both(body, request, server, me, origin)
-    codes = await server.second_factor.renew_recovery_codes(me.id)
-    await server.security_log.note(SecurityEvent.RECOVERY_CODES_MADE, actor=actor_of(me), user_id=me.id, origin=origin)
+    codes = await server.totp.renew_recovery_codes(me.id)
+    await server.audit_log.record(AuditEvent.RECOVERY_CODES_MADE, actor=actor_of(me), user_id=me.id, origin=origin)
     return RecoveryCodesAnswer(recovery_codes=codes)
 
 
 async def _prove_both(body: ProofAndCodeBody, request: Request, server: Server, me: User, origin: str) -> None:
     if not me.has_totp:
         raise Conflict("the second factor is off", code="totp_off")
-    factor = await server.sign_ins.prove_again(
+    factor = await server.login.prove_again(
         me, body.password.get_secret_value(), body.code, address=address_of(request)
     )
     await note_recovery_code(server, me, factor, origin)
@@ -199,7 +199,7 @@ async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> Sess
 async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: Origin) -> EndedAnswer:
     """Sign out there; that may be this one. What it follows live ends at once."""
     if not await server.sessions.end_one(me.id, session_id):
-        raise UnknownPerson("there is no such session", code="unknown_session")
+        raise UnknownUser("there is no such session", code="unknown_session")
     await _note_ended(server, me, origin, 1)
     return EndedAnswer(ended=1)
 
@@ -215,8 +215,8 @@ async def end_other_sessions(server: TheServer, me: Me, session: MaybeSession, o
 
 
 async def _note_ended(server: Server, me: User, origin: str, ended: int) -> None:
-    await server.security_log.note(
-        SecurityEvent.SESSION_ENDED, actor=actor_of(me), user_id=me.id, origin=origin, sessions=ended
+    await server.audit_log.record(
+        AuditEvent.SESSION_ENDED, actor=actor_of(me), user_id=me.id, origin=origin, sessions=ended
     )
 
 
@@ -227,5 +227,5 @@ async def _answer(server: Server, user: User) -> MeAnswer:
         email=user.email,
         role=user.role,
         has_totp=user.has_totp,
-        recovery_codes_left=await server.second_factor.codes_left(user.id) if user.has_totp else 0,
+        recovery_codes_left=await server.totp.codes_left(user.id) if user.has_totp else 0,
     )

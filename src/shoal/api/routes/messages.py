@@ -17,8 +17,8 @@ from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
-from shoal.messages.decisions import Verdict
+from shoal.auth.permission import Permission
+from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, LoggedMessage
 from shoal.messages.outbox import OutboxKind, Sending, SendOutcome
 
@@ -73,7 +73,7 @@ class SendingList(BaseModel):
 class MessageShape(BaseModel):
     """One message of a chat.
 
-    ``verdict`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
+    ``decision`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
     was answered together with a later one is ``joined_to`` it. ``repeats``: so often it came again and was left aside.
     """
 
@@ -90,7 +90,7 @@ class MessageShape(BaseModel):
     at: str
     received_at: str
     handled: bool
-    verdict: Verdict
+    decision: Decision
     rule_id: str
     joined_to: str | None
     repeats: int
@@ -106,7 +106,7 @@ class MessageList(BaseModel):
                 "id": 31, "account": "my-shop", "message_id": "31.PNM", "chat_id": "59000001", "item_id": None,
                 "sender_id": "2200000000099", "sender_name": "buyer", "direction": "in", "content_type": "text",
                 "text": "在吗", "at": "2026-01-02T03:04:05.000Z", "received_at": "2026-01-02T03:04:05.120Z",
-                "handled": True, "verdict": "answered", "rule_id": "5f2b9c0d1e3a4b6c", "joined_to": None, "repeats": 0,
+                "handled": True, "decision": "answered", "rule_id": "5f2b9c0d1e3a4b6c", "joined_to": None, "repeats": 0,
                 "answers": [_SENDING],
             }
         ],
@@ -128,7 +128,7 @@ async def list_messages(
         Direction | None,
         Query(description="Only from the buyer (in), from here (out), or by the owner's hand (human)."),
     ] = None,
-    verdict: Annotated[Verdict | None, Query(description="Only with this verdict.")] = None,
+    decision: Annotated[Decision | None, Query(description="Only with this verdict.")] = None,
     since: Annotated[
         Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
     ] = None,
@@ -147,7 +147,7 @@ async def list_messages(
             asked_for(server, who, cid),
             chat_id=chat,
             direction=direction,
-            verdict=verdict,
+            decision=decision,
             since_ms=ms_of(since),
             until_ms=ms_of(until),
             before=(before[0], before[1]) if before else None,
@@ -175,7 +175,7 @@ async def list_sendings(
 ) -> SendingList:
     """What the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
     before = place_of(cursor, 1) if cursor else None
-    found = await server.message_log.sendings.list_sendings(
+    found = await server.message_log.outbox.list_sendings(
         asked_for(server, who, cid),
         chat_id=chat,
         order_id=order,
@@ -191,8 +191,8 @@ async def list_sendings(
 def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
     """The ids of the caller's accounts, or the one named. Raises ``UnknownAccount``."""
     if cid is None:
-        return [account.id for account in server.access.accounts_of(who)]
-    return [server.access.require(who, cid, Right.READ).id]
+        return [account.id for account in server.authorization.accounts_of(who)]
+    return [server.authorization.require(who, cid, Permission.READ).id]
 
 
 def _message(logged: LoggedMessage) -> MessageShape:
@@ -211,7 +211,7 @@ def _message(logged: LoggedMessage) -> MessageShape:
         at=rfc3339(message.created_at_ms),
         received_at=rfc3339(logged.received_at_ms),
         handled=message.handled,
-        verdict=message.verdict,
+        decision=message.decision,
         rule_id=logged.rule_id,
         joined_to=logged.joined_to,
         repeats=logged.repeats,

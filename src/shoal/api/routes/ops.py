@@ -57,8 +57,8 @@ async def get_op(
     key, colon, part = op_id.partition(":")
     token_id = None if who.token is None else who.token.id
     # Asked first: what is decided meanwhile is found below.
-    undecided = _undecided(server, who) or server.answers.is_under_way(who.id, key, token_id)
-    keyed = await server.answers.newest(who.id, actor_of(who.user), key, token_id)
+    undecided = _undecided(server, who) or server.idempotency_keys.is_under_way(who.id, key, token_id)
+    keyed = await server.idempotency_keys.newest(who.id, actor_of(who.user), key, token_id)
     stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
     if record is not None:
@@ -67,17 +67,19 @@ async def get_op(
         if keyed.answer is not None and keyed.answer.status < 300:
             return OpAnswer(state="applied")
         unrecorded = keyed.answer is None and _LEAVES_NO_ENTRY.fullmatch(keyed.path) is not None
-        undecided = undecided or unrecorded or await server.answers.begun(stored)
+        undecided = undecided or unrecorded or await server.idempotency_keys.begun(stored)
     return OpAnswer(state="unknown" if undecided else "not_applied")
 
 
 def _undecided(server: Server, who: Principal) -> bool:
     """Whether any change of an account that this person may see is still on its way."""
     manager = server.manager
-    if server.database.degraded or any(manager.is_stale(account.id) for account in server.access.accounts_of(who)):
+    if server.database.degraded or any(
+        manager.is_stale(account.id) for account in server.authorization.accounts_of(who)
+    ):
         return True
     return any(
-        server.access.may_see(who, account_id, owner)
+        server.authorization.may_see(who, account_id, owner)
         for account_id, draft in manager.pending.items()
         if (owner := _owner(server, account_id, draft.owner_id if draft else None)) is not None
     )

@@ -37,7 +37,7 @@ from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
 from shoal.language.choice import Language, language_of
 from shoal.orders.order_status import ENDS, OrderStatus
-from shoal.orders.order_store import Act, Intent, IntentState, Order, Why
+from shoal.orders.order_store import Action, ActionState, Order, OrderAction, Why
 
 routes = Routes(tags=["orders"], route_class=ChangingRoute)
 
@@ -93,7 +93,7 @@ async def list_orders_compat(
 ) -> CompatOrders:
     """The orders of the caller's accounts, newest first, as the older system told them."""
     mine = asked_for(server, who, None)
-    return CompatOrders(data=[compat_order(order) for order in await server.order_book.orders(mine, limit=limit)])
+    return CompatOrders(data=[compat_order(order) for order in await server.order_store.orders(mine, limit=limit)])
 
 
 @routes.get("/orders", summary="List orders", responses=READING_ONE)
@@ -161,14 +161,17 @@ async def serve_order(
     """
     await require_current(server, account, caller)
     order = await _known(server, account, order_id)
-    intents = await server.order_book.intents(account.id, order_id)
-    acts = [Act(body.act)] if body.act else _to_serve(order, intents)
+    order_actions = await server.order_store.order_actions(account.id, order_id)
+    actions = [Action(body.action)] if body.action else _to_serve(order, order_actions)
     if not caller.repeats:
-        _refuse(order, intents, acts)
-    for act in acts:
-        if not await server.order_book.ask_again(account.id, order_id, act, actor=caller.actor) and not caller.repeats:
+        _refuse(order, order_actions, actions)
+    for action in actions:
+        if (
+            not await server.order_store.ask_again(account.id, order_id, action, actor=caller.actor)
+            and not caller.repeats
+        ):
             order = await _known(server, account, order_id)
-            _refuse(order, await server.order_book.intents(account.id, order_id), [act])
+            _refuse(order, await server.order_store.order_actions(account.id, order_id), [action])
     await _settled(server, account, order_id, caller)
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
 
@@ -188,21 +191,21 @@ async def settle_order(
     """
     await require_current(server, account, caller)
     await _known(server, account, order_id)
-    act, state = Act(body.act), IntentState(OwnersWord(body.outcome).value)
-    told = await server.order_book.owner_settles(account.id, order_id, act, state, actor=caller.actor)
+    action, state = Action(body.action), ActionState(OwnersWord(body.outcome).value)
+    told = await server.order_store.owner_settles(account.id, order_id, action, state, actor=caller.actor)
     if not told and not caller.repeats:
-        intents = await server.order_book.intents(account.id, order_id)
-        if act not in {intent.action for intent in intents}:
-            raise InvalidInput("that act was never due", code="unknown_act", act=act.value)
-        _refuse_act(intents, act)
-        raise Conflict("it is settled", code="act_settled", act=act.value)
+        order_actions = await server.order_store.order_actions(account.id, order_id)
+        if action not in {order_action.action for order_action in order_actions}:
+            raise InvalidInput("that act was never due", code="unknown_act", action=action.value)
+        _refuse_action(order_actions, action)
+        raise Conflict("it is settled", code="act_settled", action=action.value)
     await _settled(server, account, order_id, caller)
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
 
 
 async def _listed(server: Server, account_ids: Sequence[str], wanted: _Filter, language: Language) -> OrderList:
     place = mixed_place_of(wanted.cursor, (int, str, str)) if wanted.cursor else None
-    found = await server.order_book.orders(
+    found = await server.order_store.orders(
         account_ids,
         cursor=place,
         limit=wanted.limit + 1,
@@ -222,52 +225,64 @@ async def _names(server: Server, orders: Sequence[Order]) -> _Names:
 
 
 async def _short(server: Server, order: Order, names: _Names, language: Language) -> OrderShape:
-    reason = reason_of(await server.order_book.intents(order.account_id, order.order_id)) if order.problem else ""
+    reason = (
+        reason_of(await server.order_store.order_actions(order.account_id, order.order_id)) if order.problem else ""
+    )
     return order_shape(order, names.get((order.account_id, order.chat_id), ""), reason, language)
 
 
 async def _full(server: Server, order: Order, language: Language) -> FullOrder:
-    book = server.order_book
+    order_store = server.order_store
     name = (await _names(server, [order])).get((order.account_id, order.chat_id), "")
-    intents = await book.intents(order.account_id, order.order_id)
-    return full_order(order, name, intents, await book.events(order.account_id, order.order_id), language)
+    order_actions = await order_store.order_actions(order.account_id, order.order_id)
+    return full_order(order, name, order_actions, await order_store.events(order.account_id, order.order_id), language)
 
 
 async def _known(server: Server, account: Account, order_id: str) -> Order:
-    order = await server.order_book.order(account.id, order_id)
+    order = await server.order_store.order(account.id, order_id)
     if order is None:
         raise InvalidInput("there is no such order", code="unknown_order")
     return order
 
 
-def _to_serve(order: Order, intents: Sequence[Intent]) -> list[Act]:
+def _to_serve(order: Order, order_actions: Sequence[OrderAction]) -> list[Action]:
     """What an owner means who names no act."""
-    in_the_way = {IntentState.FAILED, IntentState.UNCERTAIN}
-    acts = [Act(intent.action) for intent in intents if intent.state in in_the_way]
-    acts = acts or [Act(intent.action) for intent in intents if intent.state is IntentState.PENDING]
-    if not acts and order.status == OrderStatus.PENDING_SHIP and Act.PAID_MESSAGE not in {i.action for i in intents}:
-        return [Act.PAID_MESSAGE]  # paid, and no card told of it
-    return acts or [Act(intent.action) for intent in intents if intent.detail in _LEFT_ALONE]
+    in_the_way = {ActionState.FAILED, ActionState.UNCERTAIN}
+    actions = [Action(order_action.action) for order_action in order_actions if order_action.state in in_the_way]
+    actions = actions or [
+        Action(order_action.action) for order_action in order_actions if order_action.state is ActionState.PENDING
+    ]
+    if (
+        not actions
+        and order.status == OrderStatus.PENDING_SHIP
+        and Action.PAID_MESSAGE not in {i.action for i in order_actions}
+    ):
+        return [Action.PAID_MESSAGE]  # paid, and no card told of it
+    return actions or [
+        Action(order_action.action) for order_action in order_actions if order_action.detail in _LEFT_ALONE
+    ]
 
 
-def _refuse(order: Order, intents: Sequence[Intent], acts: Sequence[Act]) -> None:
+def _refuse(order: Order, order_actions: Sequence[OrderAction], actions: Sequence[Action]) -> None:
     """Raise ``Conflict`` when an owner asks for what must not, or need not, be done."""
     if order.status in ENDS or order.status == OrderStatus.SHIPPED:
         raise Conflict("the order is settled", code="order_settled", status=order.status)
     if order.status == OrderStatus.REFUNDING:
         raise Conflict("the order is being refunded", code="order_refunding")
-    if not acts:
+    if not actions:
         raise Conflict("there is nothing to serve", code="nothing_to_serve", status=order.status or "unknown")
-    for act in acts:
-        _refuse_act(intents, act)
+    for action in actions:
+        _refuse_action(order_actions, action)
 
 
-def _refuse_act(intents: Sequence[Intent], act: Act) -> None:
-    intent = next((intent for intent in intents if intent.action == act), None)
-    if intent is not None and (intent.state is IntentState.DONE or intent.detail == Why.SERVED_BEFORE):
-        raise Conflict("it was done", code="act_done", act=act.value)
-    if intent is not None and intent.state is IntentState.INTENDED:
-        raise Conflict("it is under way", code="act_under_way", act=act.value)
+def _refuse_action(order_actions: Sequence[OrderAction], action: Action) -> None:
+    order_action = next((order_action for order_action in order_actions if order_action.action == action), None)
+    if order_action is not None and (
+        order_action.state is ActionState.DONE or order_action.detail == Why.SERVED_BEFORE
+    ):
+        raise Conflict("it was done", code="act_done", action=action.value)
+    if order_action is not None and order_action.state is ActionState.INTENDED:
+        raise Conflict("it is under way", code="act_under_way", action=action.value)
 
 
 async def _settled(server: Server, account: Account, order_id: str, caller: Caller) -> None:
@@ -275,11 +290,11 @@ async def _settled(server: Server, account: Account, order_id: str, caller: Call
     seconds = SERVE_WAIT_SECONDS if caller.wait_seconds is None else caller.wait_seconds
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + min(seconds, LONGEST_SERVE_WAIT_SECONDS)
-    open_states = {IntentState.PENDING, IntentState.INTENDED}
+    open_states = {ActionState.PENDING, ActionState.INTENDED}
     while loop.time() < ends_at:
         if server.manager.observation(account.id).state is not AccountState.RUNNING:
             return
-        found = await server.order_book.intents(account.id, order_id)
-        if not any(intent.state in open_states for intent in found):
+        found = await server.order_store.order_actions(account.id, order_id)
+        if not any(order_action.state in open_states for order_action in found):
             return
         await asyncio.sleep(_LOOK_SECONDS)

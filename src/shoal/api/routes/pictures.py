@@ -13,8 +13,8 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
-from shoal.auth.authorization import Principal, right_missing
-from shoal.auth.permission import Right
+from shoal.auth.authorization import Principal, permission_missing
+from shoal.auth.permission import Permission
 from shoal.messages.picture_formats import measure
 from shoal.messages.pictures import URL_PREFIX
 
@@ -50,9 +50,9 @@ async def keep_picture(
     image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
 ) -> PictureKept:
     """Keep a picture for replies. One that no rule names is forgotten after a week; 300 a day at most."""
-    if not who.owns_shops and not server.access.accounts_of(who, Right.REPLY):
-        raise right_missing(Right.REPLY, Right.READ)  # whoever has no shop to reply for needs no picture
-    server.call_rates.count_picture(who.id)
+    if not who.owns_shops and not server.authorization.accounts_of(who, Permission.REPLY):
+        raise permission_missing(Permission.REPLY, Permission.READ)  # whoever has no shop to reply for needs no picture
+    server.rate_limits.count_picture(who.id)
     data = await image.read()
     size = measure(data)
     return PictureKept(image_url=await server.pictures.keep(data), width=size.width, height=size.height)

@@ -98,7 +98,9 @@ def _told(failed: int, *, dry_run: bool) -> dict[str, Any]:
 
 def _row(server: Server, who: Principal, one: Difference, language: Language, *, dry_run: bool) -> DifferenceRow:
     account, error = server.manager.accounts.get(one.account_id), one.error
-    may_read = one.owner_id == who.id or (account is not None and server.access.right_on(who, account) is not None)
+    may_read = one.owner_id == who.id or (
+        account is not None and server.authorization.permission_on(who, account) is not None
+    )
     return DifferenceRow(
         id=one.account_id,
         fields=sorted(one.changes),

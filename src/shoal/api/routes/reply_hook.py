@@ -14,7 +14,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import ReplyHookBody
 from shoal.api.schemas.responses import example
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput
 from shoal.messages.outbox import first_once
 from shoal.messages.replies import AnswerSource, Asked, chosen
@@ -46,7 +46,7 @@ async def get_reply_words(
     and a default reply that a chat gets once counts as given. An account that is off answers nothing.
     """
     request.state.unknown_account = "unknown_account/rules"
-    account = server.access.require(who, body.cookie_id, Right.REPLY)
+    account = server.authorization.require(who, body.cookie_id, Permission.REPLY)
     asked = Asked(
         text=body.send_message,
         chat_id=body.chat_id,

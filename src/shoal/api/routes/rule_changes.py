@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Response
 
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import Outcome
@@ -23,9 +23,9 @@ from shoal.messages.pictures import is_kept
 from shoal.rules.rule_lint import warnings_of
 
 
-async def rules_made(server: Server, response: Response, account_id: str, wish: wishes.Wish, caller: Caller) -> Outcome:
+async def rules_made(server: Server, response: Response, account_id: str, edit: edits.Edit, caller: Caller) -> Outcome:
     """Change the rules by a wish; a 412 shows them as they are now."""
-    change = server.manager.update_rules(account_id, wish, caller=caller)
+    change = server.manager.update_rules(account_id, edit, caller=caller)
     return await made(server, response, account_id, change, _current)
 
 

@@ -10,7 +10,7 @@ from fastapi import Depends, File, Query, Request, Response, UploadFile
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer, who_operates
@@ -70,14 +70,14 @@ async def replace_rules(
     """
     wanted = await beside(_wanted, body.rules, caller)
     await _measure(server, wanted)
-    wish = wishes.more_rules(wanted) if mode == "merge" else wishes.all_rules(wanted)
+    edit = edits.more_rules(wanted) if mode == "merge" else edits.all_rules(wanted)
     hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
     facts: dict[str, Any]
     if dry_run:
-        after = await server.manager.preview_rules(account.id, wish, caller=caller)
+        after = await server.manager.preview_rules(account.id, edit, caller=caller)
         facts = untouched(server, account, caller)
     else:
-        outcome = await rules_made(server, response, account.id, wish, caller)
+        outcome = await rules_made(server, response, account.id, edit, caller)
         facts, after = facts_of(outcome), outcome.account
 
     def replaced() -> RulesReplaced:
@@ -137,7 +137,7 @@ async def export_rules(
     name = f"rules_{account.id}_{now_ms() // 1000}.{format}"
     if format == "xlsx":
         heads, rows = await beside(rule_table, account.keywords, chinese=language is Language.ZH)
-        data = await while_here(request, server.sheets.write(SHEET, heads, rows))
+        data = await while_here(request, server.xlsx.write(SHEET, heads, rows))
         return table_answer(data, name, account)
     data = await while_here(request, beside(_json_file, account))
     return Response(data, media_type="application/json", headers=file_headers(name) | {"ETag": etag_of(account)})
@@ -186,7 +186,7 @@ async def read_rules(
         if _is_json(file, data):
             found = await while_here(request, beside(_read_json, data))
         else:
-            table = await while_here(request, server.sheets.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
+            table = await while_here(request, server.xlsx.read(data, COLUMNS, sheet=SHEET, most=MAX_RULES))
             found = await while_here(request, beside(rules_of_table, table))
         await _check_pictures(server, found)
     return await large_answer(lambda: {"rules": [_row(wanted) for _, wanted in found]}, large=len(found) > 100)

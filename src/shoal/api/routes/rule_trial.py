@@ -24,10 +24,10 @@ from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.messages.decisions import Verdict
+from shoal.messages.decisions import Decision
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
 from shoal.messages.rule_hits import hits_of
-from shoal.messages.send_guards import Intended, restraint
+from shoal.messages.send_guards import Intended, held_back_by
 from shoal.rules.matcher import Considered
 from shoal.rules.rule import Rule
 from shoal.storage.schema import chats, once_replies
@@ -48,22 +48,25 @@ _WHY_NOT = {
     "comes_later": ("词匹配，但另一条规则先生效", "Its words were said, but another rule comes first."),
 }
 _BLOCKED = {
-    Verdict.NOTHING_SAID: ("消息是空的", "Nothing was said."),
-    Verdict.SYSTEM_TEXT: ("这是平台自己的提示语，不会自动回复", "These are the site's own words; nobody answers them."),
-    Verdict.NO_RULE: (
+    Decision.NOTHING_SAID: ("消息是空的", "Nothing was said."),
+    Decision.SYSTEM_TEXT: (
+        "这是平台自己的提示语，不会自动回复",
+        "These are the site's own words; nobody answers them.",
+    ),
+    Decision.NO_RULE: (
         "没有规则匹配，也没有商品回复或默认回复",
         "No rule fires; there is no other reply.",
     ),
-    Verdict.SILENT_RULE: ("匹配的规则没有回复内容，因此不回复", "The rule that fires says nothing."),
-    Verdict.PAUSED: ("您正在接管这个会话，自动回复已暂停", "You have taken this chat over; automatic replies pause."),
-    Verdict.HUMAN_ANSWERED: ("您已亲自回复", "You answered yourself."),
-    Verdict.BUYER_LIMIT: (
+    Decision.SILENT_RULE: ("匹配的规则没有回复内容，因此不回复", "The rule that fires says nothing."),
+    Decision.PAUSED: ("您正在接管这个会话，自动回复已暂停", "You have taken this chat over; automatic replies pause."),
+    Decision.HUMAN_ANSWERED: ("您已亲自回复", "You answered yourself."),
+    Decision.BUYER_LIMIT: (
         "这位买家一小时内收到的自动回复已达上限",
         "The buyer had all replies of this hour.",
     ),
-    Verdict.SHOP_LIMIT: ("店铺一分钟内的自动回复已达上限", "The shop sent all replies of this minute."),
-    Verdict.COOLDOWN: ("这条规则对该买家仍在冷却时间内", "The rule spoke to this buyer a short while ago."),
-    Verdict.SAID_ONCE: (
+    Decision.SHOP_LIMIT: ("店铺一分钟内的自动回复已达上限", "The shop sent all replies of this minute."),
+    Decision.COOLDOWN: ("这条规则对该买家仍在冷却时间内", "The rule spoke to this buyer a short while ago."),
+    Decision.SAID_ONCE: (
         "该会话已收到过默认回复（每个会话一次）",
         "The chat has had its default reply.",
     ),
@@ -169,28 +172,28 @@ async def _blocked(
 ) -> tuple[str, str, str]:
     """The code of the first thing in the way, what it means and what to do; empty when nothing is."""
     if not asked.text:
-        return _verdict(Verdict.NOTHING_SAID, language)
+        return _verdict(Decision.NOTHING_SAID, language)
     if is_system_text(asked.text):
-        return _verdict(Verdict.SYSTEM_TEXT, language)
+        return _verdict(Decision.SYSTEM_TEXT, language)
     if found.answer is None:
-        return _verdict(Verdict.NO_RULE, language)
+        return _verdict(Decision.NO_RULE, language)
     if found.answer.is_silent:
-        return _verdict(Verdict.SILENT_RULE, language)
+        return _verdict(Decision.SILENT_RULE, language)
     facts = await facts_of(server, account)
     for check in diagnose(facts):
         if check.blocks and not check.ok and check.name is not CheckName.ANSWERS:
             return check.finding, *told(check, language)
-    verdict = await server.database.read(lambda connection: _restraint(connection, account, asked, found, facts))
-    return _verdict(verdict, language) if verdict is not None else ("", "", "")
+    decision = await server.database.read(lambda connection: _held_back_by(connection, account, asked, found, facts))
+    return _verdict(decision, language) if decision is not None else ("", "", "")
 
 
-def _restraint(
+def _held_back_by(
     connection: Connection, account: Account, asked: Asked, found: Explained, facts: Facts
-) -> Verdict | None:
+) -> Decision | None:
     answer, now = found.answer, now_ms()
     if answer is None:
         return None
-    held = restraint(
+    held = held_back_by(
         connection,
         Intended(
             account_id=account.id,
@@ -206,12 +209,12 @@ def _restraint(
     )
     if held is None and account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY:
         said = exists().where(once_replies.c.account_id == account.id, once_replies.c.chat_id == asked.chat_id)
-        held = Verdict.SAID_ONCE if connection.scalar(select(said)) else None
+        held = Decision.SAID_ONCE if connection.scalar(select(said)) else None
     return held
 
 
-def _verdict(verdict: Verdict, language: Language) -> tuple[str, str, str]:
-    return verdict.value, _BLOCKED[verdict][language is Language.EN], ""
+def _verdict(decision: Decision, language: Language) -> tuple[str, str, str]:
+    return decision.value, _BLOCKED[decision][language is Language.EN], ""
 
 
 def _most_telling(considered: tuple[Considered, ...]) -> list[Considered]:

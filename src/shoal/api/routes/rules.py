@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response
 
-from shoal.accounts import edits as wishes
+from shoal.accounts import edits
 from shoal.accounts.account import Account
 from shoal.accounts.change_path import Caller
 from shoal.api.http.caller import OperateAccount, ReadAccount, TheCaller, TheServer
@@ -103,8 +103,8 @@ async def add_rule(
 ) -> RuleChanged:
     """Add a rule after all others of its priority. It counts from the very next message on."""
     rule_id = new_rule_id(caller, 0)
-    wish = wishes.new_rule(rule_id, await measured(server, values_of(body)))
-    return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
+    edit = edits.new_rule(rule_id, await measured(server, values_of(body)))
+    return await _rule_changed(server, response, account, (rule_id, edit), caller, language)
 
 
 @routes.put("/cookies/{cid}/rules/order", summary="Order the rules", responses=CHANGING)
@@ -121,7 +121,7 @@ async def order_rules(
 
     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
     """
-    outcome = await rules_made(server, response, account.id, wishes.rule_order(body.ids, body.priorities), caller)
+    outcome = await rules_made(server, response, account.id, edits.rule_order(body.ids, body.priorities), caller)
     ids = [rule.id for rule in outcome.account.keywords]
     warnings = await warnings_found(outcome.account, set(ids), language)
     return RulesOrdered(ids=ids, warnings=warnings, **facts_of(outcome))
@@ -139,8 +139,8 @@ async def change_rule(
     language: TheLanguage,
 ) -> RuleChanged:
     """Change the fields that are sent; the others stay."""
-    wish = wishes.changed_rule(rule_id, await measured(server, values_of(body)))
-    return await _rule_changed(server, response, account, (rule_id, wish), caller, language)
+    edit = edits.changed_rule(rule_id, await measured(server, values_of(body)))
+    return await _rule_changed(server, response, account, (rule_id, edit), caller, language)
 
 
 @routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Remove a rule", responses=CHANGING)
@@ -148,7 +148,7 @@ async def remove_rule(
     rule_id: RuleId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> RuleRemoved:
     """Remove one rule. What it said and how often stays in the history."""
-    return RuleRemoved(**facts_of(await rules_made(server, response, account.id, wishes.no_keyword(rule_id), caller)))
+    return RuleRemoved(**facts_of(await rules_made(server, response, account.id, edits.no_keyword(rule_id), caller)))
 
 
 def _rule(account: Account, rule_id: str) -> Rule | None:
@@ -159,14 +159,14 @@ async def _rule_changed(
     server: Server,
     response: Response,
     account: Account,
-    wished: tuple[str, wishes.Wish],
+    apply_edit: tuple[str, edits.Edit],
     caller: Caller,
     language: Language,
 ) -> RuleChanged:
     """Change one rule, and answer as it is now."""
-    rule_id, wish = wished
+    rule_id, edit = apply_edit
     hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
-    outcome = await rules_made(server, response, account.id, wish, caller)
+    outcome = await rules_made(server, response, account.id, edit, caller)
     rule = _rule(outcome.account, rule_id)
     if rule is None:  # removed meanwhile
         return RuleChanged(rule=None, warnings=[], **facts_of(outcome))

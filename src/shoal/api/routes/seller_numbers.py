@@ -16,7 +16,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 
 routes = Routes(tags=["system"], route_class=ChangingRoute)
 
@@ -96,8 +96,8 @@ async def free_seller_number(
     """
     owner = next((one.owner_id for one in server.manager.accounts_of_number(number) if _holds(server, one)), None)
     was = await server.manager.free_number(number, holder=holder, caller=Caller(actor=actor_of(me), origin=origin))
-    await server.security_log.note(
-        SecurityEvent.NUMBER_FREED, actor=actor_of(me), user_id=owner, origin=origin, account=was, number=number
+    await server.audit_log.record(
+        AuditEvent.NUMBER_FREED, actor=actor_of(me), user_id=owner, origin=origin, account=was, number=number
     )
     return NumberFreed(number=number, was=was)
 

@@ -31,12 +31,12 @@ from shoal.api.schemas.requests import OldSendBody, SendBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.errors import ShoalError
 from shoal.language.choice import Language, language_of
 from shoal.messages.manual_sending import NotConnected, send_by_hand
 from shoal.messages.outbox import SendOutcome
-from shoal.messages.sender import Letter, Sent
+from shoal.messages.sender import OutgoingMessage, Sent
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)
 
@@ -81,10 +81,10 @@ async def send_message(body: SendBody, account: ReplyAccount, server: TheServer,
     With an `Idempotency-Key` it is sent once, however often it is asked. With `take_over` the chat gets no automatic
     reply for the shop's pause, as if the owner had spoken in the site's own client.
     """
-    if not caller.repeats or await server.message_log.sendings.by_op(account.id, caller.op_id) is None:
+    if not caller.repeats or await server.message_log.outbox.by_op(account.id, caller.op_id) is None:
         await require_current(server, account, caller)
     buyer_id = body.to_user_id or await _buyer_of(server, account, body.chat_id)
-    letter = Letter(
+    outgoing = OutgoingMessage(
         chat_id=body.chat_id,
         buyer_id=buyer_id,
         text=body.text,
@@ -95,14 +95,16 @@ async def send_message(body: SendBody, account: ReplyAccount, server: TheServer,
 
     async def take_over() -> None:
         if body.take_over and account.pause_duration:
-            await server.pauses.take_over(account.id, body.chat_id, minutes=account.pause_duration, actor=caller.actor)
+            await server.takeovers.take_over(
+                account.id, body.chat_id, minutes=account.pause_duration, actor=caller.actor
+            )
 
     sent = await send_by_hand(
-        server.switchboard,
-        server.message_log.sendings,
+        server.live_connections,
+        server.message_log.outbox,
         account,
         server.manager.observation(account.id),
-        letter,
+        outgoing,
         repeats=caller.repeats,
         first=take_over,
     )
@@ -151,17 +153,17 @@ async def send_message_compat(
 
 async def _send_old(server: Server, who: Principal, values: Mapping[str, str], language: Language) -> OldSendAnswer:
     account = server.manager.accounts.get(values["cookie_id"])
-    given = server.access.right_on(who, account) if account is not None else None
+    given = server.authorization.permission_on(who, account) if account is not None else None
     if account is None or given is None:
         return OldSendAnswer(success=False, message=NOT_THERE)
-    if given < Right.REPLY:
+    if given < Permission.REPLY:
         return OldSendAnswer(success=False, message=MAY_NOT)
-    letter = Letter(
+    outgoing = OutgoingMessage(
         chat_id=values["chat_id"], buyer_id=values["to_user_id"], text=values["message"], actor=actor_of(who.user)
     )
-    sendings, seen = server.message_log.sendings, server.manager.observation(account.id)
+    sendings, seen = server.message_log.outbox, server.manager.observation(account.id)
     try:
-        return _told(await send_by_hand(server.switchboard, sendings, account, seen, letter, repeats=False))
+        return _told(await send_by_hand(server.live_connections, sendings, account, seen, outgoing, repeats=False))
     except NotConnected as failure:
         return OldSendAnswer(success=False, message=NOT_THERE if failure.code == "account_disabled" else GONE)
     except ShoalError as failure:

@@ -12,19 +12,20 @@ from shoal.api.http.caller import Me, Origin, OwnAccount, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import StaffBody
-from shoal.api.schemas.responses import RightWord, example, rfc3339, right_word
+from shoal.api.schemas.responses import PermissionWord, example, permission_word, rfc3339
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.authorization import Grant
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.auth.users import User
-from shoal.errors import UnknownPerson
+from shoal.errors import UnknownUser
 
 routes = Routes(tags=["accounts"])
 
 Username = Annotated[str, Path(description="The person's user name.", max_length=200, examples=["ann"])]
 _ROW = {
-    "username": "ann", "right": "reply", "active": True, "since": "2026-01-02T03:04:05.000Z", "given_by": "user:admin",
+    "username": "ann", "permission": "reply", "active": True, "since": "2026-01-02T03:04:05.000Z",
+    "given_by": "user:admin",
 }  # fmt: skip
 
 
@@ -33,7 +34,7 @@ class StaffShape(BaseModel):
 
     model_config = example(**_ROW)
     username: str
-    right: RightWord
+    permission: PermissionWord
     active: bool
     since: str
     given_by: str
@@ -60,7 +61,7 @@ class StaffRemoved(BaseModel):
 async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
     """Who else may do something with the account, and what. For its owner."""
     people = {user.id: user for user in await server.users.list_users()}
-    grants = server.access.staff_of(account)
+    grants = server.authorization.staff_of(account)
     return StaffList(items=[_shape(grant, people[grant.user_id]) for grant in grants if grant.user_id in people])
 
 
@@ -77,13 +78,13 @@ async def put_staff(
     `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
     switches, rules and settings. The cookie, the proxy, the removal and this list stay the owner's.
     """
-    person = await _person(server, username)
-    right = Right.of(body.right)
-    changed = await server.access.give(account, person.id, right, given_by=actor_of(me))
+    user = await _person(server, username)
+    permission = Permission.of(body.permission)
+    changed = await server.authorization.give(account, user.id, permission, given_by=actor_of(me))
     if changed:
-        await _note(server, SecurityEvent.RIGHT_GIVEN, me, person, account, origin, right=right.word)
-    grant = next(grant for grant in server.access.staff_of(account) if grant.user_id == person.id)
-    return _shape(grant, person)
+        await _note(server, AuditEvent.PERMISSION_GIVEN, me, user, account, origin, permission=permission.word)
+    grant = next(grant for grant in server.authorization.staff_of(account) if grant.user_id == user.id)
+    return _shape(grant, user)
 
 
 @routes.delete(
@@ -95,40 +96,40 @@ async def delete_staff(
     username: Username, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffRemoved:
     """Let a person do nothing more with the account. What they follow of it ends at once. For its owner."""
-    person = await _person(server, username)
-    changed = await server.access.take(account.id, person.id)
+    user = await _person(server, username)
+    changed = await server.authorization.take(account.id, user.id)
     if changed:
-        await _note(server, SecurityEvent.RIGHT_TAKEN, me, person, account, origin)
-    return StaffRemoved(username=person.username, changed=changed)
+        await _note(server, AuditEvent.PERMISSION_TAKEN, me, user, account, origin)
+    return StaffRemoved(username=user.username, changed=changed)
 
 
 async def _person(server: Server, username: str) -> User:
     """Who has that user name. Only owners of a shop can ask, and are answered plainly: they name colleagues."""
-    person = await server.users.by_name(username)
-    if person is None:
-        raise UnknownPerson("there is no such person")
-    return person
+    user = await server.users.by_name(username)
+    if user is None:
+        raise UnknownUser("there is no such person")
+    return user
 
 
 async def _note(
-    server: Server, event: SecurityEvent, me: User, person: User, account: Account, origin: str, **facts: str
+    server: Server, event: AuditEvent, me: User, user: User, account: Account, origin: str, **facts: str
 ) -> None:
-    await server.security_log.note(
+    await server.audit_log.record(
         event,
         actor=actor_of(me),
-        user_id=person.id,
+        user_id=user.id,
         origin=origin,
         account=account.id,
-        username=person.username,
+        username=user.username,
         **facts,
     )
 
 
-def _shape(grant: Grant, person: User) -> StaffShape:
+def _shape(grant: Grant, user: User) -> StaffShape:
     return StaffShape(
-        username=person.username,
-        right=right_word(grant.right),
-        active=person.active,
+        username=user.username,
+        permission=permission_word(grant.permission),
+        active=user.active,
         since=rfc3339(grant.since_ms),
         given_by=grant.given_by,
     )

@@ -48,7 +48,7 @@ class KeptDays(BaseModel):
     changes: int
     outcomes: int
     states: int
-    security_log: int
+    audit_log: int
 
 
 class SystemStatus(BaseModel):
@@ -85,8 +85,8 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
     The database and the disk are asked once for all who ask meanwhile.
     """
     settings, manager = server.settings, server.manager
-    figures = await server.store_figures.result()
-    mine = (account.id for account in server.access.accounts_of(who))
+    figures = await server.database_stats.result()
+    mine = (account.id for account in server.authorization.accounts_of(who))
     states = Counter(manager.observation(account_id).state for account_id in mine)
     with _process.oneshot():
         memory, cpu, threads = _process.memory_info().rss, _process.cpu_percent(), _process.num_threads()
@@ -109,7 +109,7 @@ async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
             changes=settings.journal_days,
             outcomes=settings.op_days,
             states=settings.state_history_days,
-            security_log=settings.security_log_days,
+            audit_log=settings.security_log_days,
         ),
         accounts={state.value: states[state] for state in AccountState if states[state]},
         readers=server.events.readers,

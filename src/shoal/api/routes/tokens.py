@@ -15,9 +15,9 @@ from shoal.api.routes.invitations import NoStore
 from shoal.api.schemas.requests import NewTokenBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.auth.api_tokens import ApiToken
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.authorization import Principal
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 
@@ -25,10 +25,10 @@ routes = Routes(tags=["tokens"])
 """No ``ChangingRoute``: its answers would be kept, and a token is shown once."""
 
 Scope = Literal["read", "reply", "operate", "manage"]
-SCOPES: dict[Scope, Right] = {
-    "read": Right.READ, "reply": Right.REPLY, "operate": Right.OPERATE, "manage": Right.OWN,
+SCOPES: dict[Scope, Permission] = {
+    "read": Permission.READ, "reply": Permission.REPLY, "operate": Permission.OPERATE, "manage": Permission.OWN,
 }  # fmt: skip
-_SCOPE_WORDS: dict[Right, Scope] = {right: word for word, right in SCOPES.items()}
+_SCOPE_WORDS: dict[Permission, Scope] = {permission: word for word, permission in SCOPES.items()}
 _TOKEN: dict[str, Any] = {
     "id": 3, "name": "nightly report", "scope": "read", "accounts": ["my-shop"],
     "created_at": "2026-01-02T03:04:05.000Z", "expires_at": "2026-04-02T03:04:05.000Z", "last_used_at": None,
@@ -89,12 +89,12 @@ async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Or
     """
     who = Principal(user=me)
     for account_id in body.accounts or ():
-        server.access.require(who, account_id, Right.READ)
+        server.authorization.require(who, account_id, Permission.READ)
     token, made = await server.api_tokens.make(
         me.id, body.name, SCOPES[body.scope], days=body.expires_days, only_accounts=body.accounts
     )
-    await server.security_log.note(
-        SecurityEvent.TOKEN_MADE,
+    await server.audit_log.record(
+        AuditEvent.TOKEN_MADE,
         actor=actor_of(me),
         user_id=me.id,
         origin=origin,
@@ -117,8 +117,8 @@ async def revoke_token(
     if revoked is None:
         raise InvalidInput("there is no such token", code="unknown_token")
     server.events.publish(AccessChanged(user_id=me.id))
-    await server.security_log.note(
-        SecurityEvent.TOKEN_REVOKED,
+    await server.audit_log.record(
+        AuditEvent.TOKEN_REVOKED,
         actor=actor_of(me),
         user_id=me.id,
         origin=origin,

@@ -18,9 +18,9 @@ from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.schemas.requests import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
-from shoal.auth.audit_log import SecurityEvent
+from shoal.auth.audit_log import AuditEvent
 from shoal.auth.users import Role, User
-from shoal.errors import Conflict, UnknownPerson
+from shoal.errors import Conflict, UnknownUser
 
 routes = Routes(tags=["people"])
 
@@ -33,7 +33,7 @@ PERSON_EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-class PersonShape(BaseModel):
+class UserBody(BaseModel):
     """One person. ``shops``: how many they own. ``leaving``: being removed, with every shop."""
 
     model_config = example(**PERSON_EXAMPLE)
@@ -60,35 +60,35 @@ class RemovalAnswer(BaseModel):
     leaving: bool
 
 
-class PersonList(BaseModel):
+class UserList(BaseModel):
     """Everybody, by number."""
 
     model_config = example(items=[PERSON_EXAMPLE], next=None)
-    items: list[PersonShape]
+    items: list[UserBody]
     next: str | None = None
 
 
 @routes.get("/users", summary="List the people", responses=problems(401, 403, 503))
-async def get_users(server: TheServer, _: Administrator) -> PersonList:
+async def get_users(server: TheServer, _: Administrator) -> UserList:
     """Everybody who may sign in, or might again. For administrators."""
     shops = _shops(server)
-    return PersonList(items=[person_shape(user, shops) for user in await server.users.list_users()])
+    return UserList(items=[user_body(user, shops) for user in await server.users.list_users()])
 
 
 @routes.post("/users", summary="Add a person", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
-async def create_user(body: NewUserBody, server: TheServer, me: Administrator, origin: Origin) -> PersonShape:
+async def create_user(body: NewUserBody, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
     """Add a person with a first password. Better invite them: then nobody but they know it."""
     user = await server.users.create(
         body.username, body.password.get_secret_value(), role=Role(body.role), email=body.email
     )
-    await _note(server, SecurityEvent.PERSON_MADE, me, user.id, origin, username=user.username, role=user.role.value)
-    return person_shape(user, {})
+    await _note(server, AuditEvent.PERSON_MADE, me, user.id, origin, username=user.username, role=user.role.value)
+    return user_body(user, {})
 
 
 @routes.patch("/users/{user_id}", summary="Change a person", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def update_user(
     user_id: UserId, body: UserChangeBody, server: TheServer, me: Administrator, origin: Origin
-) -> PersonShape:
+) -> UserBody:
     """Change a person's role, address, or whether they may sign in. Who may not is signed out everywhere.
 
     Their shops go on as they are. The last administrator who may sign in stays one.
@@ -97,8 +97,8 @@ async def update_user(
     user = await server.users.update(user_id, changes)
     if not user.active:
         server.sessions.look_again(user_id)
-    await _note(server, SecurityEvent.PERSON_CHANGED, me, user_id, origin, **changes)
-    return person_shape(user, _shops(server))
+    await _note(server, AuditEvent.PERSON_CHANGED, me, user_id, origin, **changes)
+    return user_body(user, _shops(server))
 
 
 @routes.delete("/users/{user_id}", summary="Remove a person", responses=problems(401, 403, 404, 409, 422, 503))
@@ -113,14 +113,14 @@ async def delete_user(
     """
     if dry_run:
         user = await server.users.check_may_leave(user_id)
-        shops = server.departures.shops_of(user_id)
+        shops = server.user_removal.shops_of(user_id)
     else:
-        user, shops = await server.departures.begin(user_id, Caller(actor=actor_of(me), origin=origin))
-        await _note(server, SecurityEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
-        server.access.forget_person(user_id)
+        user, shops = await server.user_removal.begin(user_id, Caller(actor=actor_of(me), origin=origin))
+        await _note(server, AuditEvent.PERSON_REMOVED, me, user_id, origin, username=user.username, shops=len(shops))
+        server.authorization.forget_user(user_id)
         for login in server.qr_logins.of(user_id):
             await server.qr_logins.cancel(user_id, login.id)
-    gone = not dry_run and await server.departures.gone(user_id, within_seconds=server.settings.stop_wait_seconds)
+    gone = not dry_run and await server.user_removal.gone(user_id, within_seconds=server.settings.stop_wait_seconds)
     return RemovalAnswer(
         id=user_id, username=user.username, shops=shops, removed=gone, leaving=not gone and not dry_run
     )
@@ -142,33 +142,33 @@ async def create_password_link(
     if user_id == me.id:
         raise Conflict("one's own is changed by the one before", code="own_password")
     link, token = await server.invitations.password_link(user_id, hours=body.expires_hours, invited_by=me.id)
-    await _note(server, SecurityEvent.INVITATION_MADE, me, user_id, origin, invitation_id=link.id)
+    await _note(server, AuditEvent.INVITATION_MADE, me, user_id, origin, invitation_id=link.id)
     return new_link(link, token)
 
 
 @routes.delete(
     "/users/{user_id}/totp", summary="Take a second factor away", responses=problems(401, 403, 404, 409, 422, 503)
 )
-async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, origin: Origin) -> PersonShape:
+async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
     """Switch off the second factor of somebody who lost it, after you made sure who asks. Their sessions end."""
     if user_id == me.id:
         raise Conflict("one's own is taken away by the password and a code", code="own_totp")
     user = await server.users.get(user_id)
     if user is None:
-        raise UnknownPerson("there is no such person")
-    await server.second_factor.take_away(user_id)
+        raise UnknownUser("there is no such person")
+    await server.totp.take_away(user_id)
     await server.sessions.end_all(user_id)
-    await _note(server, SecurityEvent.TOTP_OFF, me, user_id, origin)
-    return person_shape(replace(user, has_totp=False), _shops(server))
+    await _note(server, AuditEvent.TOTP_OFF, me, user_id, origin)
+    return user_body(replace(user, has_totp=False), _shops(server))
 
 
-async def _note(server: Server, kind: SecurityEvent, me: User, user_id: int, origin: str, **facts: Any) -> None:
-    await server.security_log.note(kind, actor=actor_of(me), user_id=user_id, origin=origin, **facts)
+async def _note(server: Server, kind: AuditEvent, me: User, user_id: int, origin: str, **facts: Any) -> None:
+    await server.audit_log.record(kind, actor=actor_of(me), user_id=user_id, origin=origin, **facts)
 
 
-def person_shape(user: User, shops: Mapping[int, int]) -> PersonShape:
+def user_body(user: User, shops: Mapping[int, int]) -> UserBody:
     """A person as JSON."""
-    return PersonShape(
+    return UserBody(
         id=user.id,
         username=user.username,
         email=user.email,

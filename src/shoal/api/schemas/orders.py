@@ -13,14 +13,14 @@ from shoal.api.order_advice import ORDER_ADVICE
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
 from shoal.orders.order_status import OrderProblem, OrderStatus
-from shoal.orders.order_store import Act, Intent, IntentState, Order, OrderEvent
+from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
 
 PAGE_OF_ORDER = "https://www.goofish.com/order-detail?orderId={}&role=seller"
 """Where an owner sees an order on the site."""
 
 _LINE = {
     "at": "2026-01-02T03:04:05.120Z", "site_at": "2026-01-02T03:04:05.000Z", "source": "card",
-    "status": "pending_ship", "act": "", "outcome": "", "words": "我已付款，等待你发货",
+    "status": "pending_ship", "action": "", "outcome": "", "words": "我已付款，等待你发货",
 }  # fmt: skip
 ORDER_EXAMPLE: dict[str, Any] = {
     "account": "my-shop", "order_id": "4500000000000000001", "item_id": "700000000001", "buyer_id": "2200000000099",
@@ -35,9 +35,9 @@ ORDER_EXAMPLE: dict[str, Any] = {
 FULL_EXAMPLE: dict[str, Any] = {
     **ORDER_EXAMPLE,
     "url": PAGE_OF_ORDER.format("4500000000000000001"),
-    "acts": [
+    "actions": [
         {
-            "act": "paid_message", "state": "failed", "detail": "CSI_FORBID", "since": "2026-01-02T03:04:05.120Z",
+            "action": "paid_message", "state": "failed", "detail": "CSI_FORBID", "since": "2026-01-02T03:04:05.120Z",
             "settled_at": "2026-01-02T03:04:06.020Z",
         }
     ],
@@ -105,8 +105,8 @@ class OrderList(BaseModel):
 class ActShape(BaseModel):
     """One irreversible act. ``detail`` is the site's reason, or a word of ours."""
 
-    act: Act
-    state: IntentState
+    action: Action
+    state: ActionState
     detail: str
     since: str
     settled_at: str | None
@@ -123,7 +123,7 @@ class LineShape(BaseModel):
     site_at: str | None
     source: str
     status: str
-    act: str
+    action: str
     outcome: str
     words: str
 
@@ -133,7 +133,7 @@ class FullOrder(OrderShape):
 
     model_config = example(**FULL_EXAMPLE)
     url: str
-    acts: list[ActShape]
+    actions: list[ActShape]
     timeline: list[LineShape]
 
 
@@ -179,31 +179,35 @@ def order_shape(order: Order, buyer_name: str, reasons: str, language: Language)
 
 
 def full_order(
-    order: Order, buyer_name: str, intents: Sequence[Intent], events: Sequence[OrderEvent], language: Language
+    order: Order,
+    buyer_name: str,
+    order_actions: Sequence[OrderAction],
+    events: Sequence[OrderEvent],
+    language: Language,
 ) -> FullOrder:
     """One order with its acts and its time line."""
-    acts = [
+    actions = [
         ActShape(
-            act=Act(intent.action),
-            state=intent.state,
-            detail=intent.detail,
-            since=rfc3339(intent.created_at_ms),
-            settled_at=maybe_rfc3339(intent.settled_at_ms),
+            action=Action(order_action.action),
+            state=order_action.state,
+            detail=order_action.detail,
+            since=rfc3339(order_action.created_at_ms),
+            settled_at=maybe_rfc3339(order_action.settled_at_ms),
         )
-        for intent in intents
+        for order_action in order_actions
     ]
     return FullOrder(
-        **_facts(order, buyer_name, reason_of(intents), language),
+        **_facts(order, buyer_name, reason_of(order_actions), language),
         url=PAGE_OF_ORDER.format(order.order_id),
-        acts=acts,
+        actions=actions,
         timeline=[_line(event) for event in events],
     )
 
 
-def reason_of(intents: Sequence[Intent]) -> str:
+def reason_of(order_actions: Sequence[OrderAction]) -> str:
     """The detail of the first act that is in the way."""
-    in_the_way = (IntentState.FAILED, IntentState.UNCERTAIN)
-    return next((intent.detail for intent in intents if intent.state in in_the_way), "")
+    in_the_way = (ActionState.FAILED, ActionState.UNCERTAIN)
+    return next((order_action.detail for order_action in order_actions if order_action.state in in_the_way), "")
 
 
 def compat_order(order: Order) -> CompatOrder:
@@ -262,7 +266,7 @@ def _line(event: OrderEvent) -> LineShape:
         site_at=maybe_rfc3339(event.site_at_ms),
         source=event.source,
         status=event.status,
-        act=event.act,
+        action=event.action,
         outcome=event.outcome,
         words=event.words,
     )

@@ -121,8 +121,8 @@ class NewTokenBody(BaseModel):
 class StaffBody(BaseModel):
     """What a person may do with a shop of somebody else."""
 
-    model_config = _example(right="reply")
-    right: Literal["read", "reply", "operate"]
+    model_config = _example(permission="reply")
+    permission: Literal["read", "reply", "operate"]
 
 
 class InvitationBody(BaseModel):
@@ -380,21 +380,21 @@ class ReplyHookBody(BaseModel):
 
 # ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-AnyAct = Literal["free_shipping", "paid_message", "confirm"]
+AnyAction = Literal["free_shipping", "paid_message", "confirm"]
 
 
 class ServeBody(BaseModel):
     """Which act is to be done; without one, all that failed or that nobody knows of."""
 
-    model_config = _example(act="confirm")
-    act: AnyAct | None = None
+    model_config = _example(action="confirm")
+    action: AnyAction | None = None
 
 
 class SettleBody(BaseModel):
     """What the owner found: the act was ``done``, or is ``not_needed`` any more."""
 
-    model_config = _example(act="confirm", outcome="done")
-    act: AnyAct
+    model_config = _example(action="confirm", outcome="done")
+    action: AnyAction
     outcome: Literal["done", "not_needed"]
 
 

@@ -12,16 +12,16 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.undo import can_undo
 from shoal.api.schemas.op_ids import shown_op_id
-from shoal.auth.permission import Right
+from shoal.auth.permission import Permission
 from shoal.xianyu.proxy import shown_proxy
 
 _LAST_MS = 253_402_300_799_999
 """The last moment that RFC 3339 can write."""
 
 
-RightWord = Literal["read", "reply", "operate", "own"]
-_RIGHT_WORDS: dict[Right, RightWord] = {
-    Right.READ: "read", Right.REPLY: "reply", Right.OPERATE: "operate", Right.OWN: "own",
+PermissionWord = Literal["read", "reply", "operate", "own"]
+_PERMISSION_WORDS: dict[Permission, PermissionWord] = {
+    Permission.READ: "read", Permission.REPLY: "reply", Permission.OPERATE: "operate", Permission.OWN: "own",
 }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ class AccountBody(BaseModel):
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
         action_text="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
-        answers="messages", right="own",
+        answers="messages", permission="own",
         desired={
             "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
             "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
@@ -149,18 +149,18 @@ class AccountBody(BaseModel):
     created_at: str
     answers: Answers
     """What it can answer while it runs: messages of buyers, paid orders only, or nothing at all."""
-    right: RightWord
+    permission: PermissionWord
     """What the reader may do with it."""
     desired: DesiredBody
     observed: ObservedBody
 
 
-def right_word(right: Right | None) -> RightWord:
+def permission_word(permission: Permission | None) -> PermissionWord:
     """A right as answers write it."""
-    return _RIGHT_WORDS[right or Right.READ]
+    return _PERMISSION_WORDS[permission or Permission.READ]
 
 
-def account_body(manager: CookieManager, account: Account, right: Right | None) -> AccountBody:
+def account_body(manager: CookieManager, account: Account, permission: Permission | None) -> AccountBody:
     """Everything that may be shown of an account, to somebody who may do that with it."""
     seen = manager.observation(account.id)
     link, text = manager.site_pages.split(seen.action_url)
@@ -184,7 +184,7 @@ def account_body(manager: CookieManager, account: Account, right: Right | None) 
         stale=manager.is_stale(account.id),
         created_at=rfc3339(account.created_at_ms),
         answers=account.answers,
-        right=right_word(right),
+        permission=permission_word(permission),
         desired=desired_body(account),
         observed=_observed(seen),
     )
