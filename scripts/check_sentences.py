@@ -14,7 +14,7 @@ from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.schemas.orders import OrderStatusShape
 from shoal.connection.qr_logins import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
-from shoal.orders.order_actions import Act
+from shoal.orders.order_actions import Action
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
@@ -23,7 +23,7 @@ ASKING = {"say", "knows", "placeholders"}
 FAMILIES: dict[str, Collection[str] | None] = {
     "cookie_flaw": set(Flaw),
     "order_status": set(OrderStatusShape),
-    "order_step": set(Act),
+    "order_step": set(Action),
     "park": set(ParkReason),
     "permission": None,
     "problems": set(PROBLEMS),

@@ -57,7 +57,7 @@ async def test_what_is_noted_is_read_back_whole_newest_first(notes: AuditLog, cl
         user_id=7,
         origin="console 192.0.2.7",
         account="shop",
-        right="reply",
+        permission="reply",
     )
     clock.now += 1_000
     await notes.record(AuditEvent.SIGN_IN, actor="", user_id=7, origin="api 192.0.2.8", outcome="wrong_login")

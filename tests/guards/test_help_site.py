@@ -14,7 +14,9 @@ from shoal.console import help_pages
 
 ROOT = Path(__file__).parents[2]
 SITE = help_pages.SITE
-LOADED = re.compile(r"<(?:script|img|iframe|source|audio|video|embed|object)[^>]*?\s(?:src|data)=\"?([^\s\">]+)", re.IGNORECASE)
+LOADED = re.compile(
+    r"<(?:script|img|iframe|source|audio|video|embed|object)[^>]*?\s(?:src|data)=\"?([^\s\">]+)", re.IGNORECASE
+)
 LINKED = re.compile(r"<link[^>]*?\shref=\"?([^\s\">]+)", re.IGNORECASE)
 OF_STYLES = re.compile(r"@import|url\(['\"]?(?!data:|#)([a-z]+:)?//", re.IGNORECASE)
 HANDLER = re.compile(r"<[a-z][^>]*\son[a-z]+=", re.IGNORECASE)
