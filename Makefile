@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 MODULES := web/node_modules/.package-lock.json
 CONSOLE := src/shoal/console/static/index.html
 HELP := src/shoal/console/help_site/script-hashes.txt
-DOCS := mkdocs.yml scripts/build_docs.py $(shell find docs -type f)
+DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs -type f)
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
 # Two on two cores: with three, tests of real time outs and browsers fail now and then.
@@ -62,7 +62,8 @@ console-types: $(READY) $(MODULES)
 		openapi-typescript openapi.json -o src/common/schema.d.ts
 	@rm web/openapi.json
 
-# Every page from the demo, light and dark, zh and en, wide and narrow, into .screenshots.
+# Every page from the demo, light and dark, zh and en, wide and narrow, into .screenshots; and the pictures of the help
+# into docs/pictures (only those: scripts/screenshots.py --docs).
 screenshots: $(READY) $(CONSOLE)
 	$(BIN)/python scripts/screenshots.py
 

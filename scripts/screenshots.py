@@ -1,4 +1,5 @@
-"""Pictures of every page of the console from the demo, into ``.screenshots``: ``python scripts/screenshots.py``.
+"""Pictures of the console from the demo: of every page into ``.screenshots``, and those of the help into
+``docs/pictures`` (``python scripts/screenshots.py``; with ``--docs`` only those).
 
 Three of the demo's shops are put into trouble first, some settings are changed and a message after payment is refused;
 what was said is said again for every hour of a week past, so that the pages have something to show.
@@ -7,6 +8,7 @@ what was said is said again for every hour of a week past, so that the pages hav
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import os
@@ -23,7 +25,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 OUT = Path(".screenshots")
 CHATTING_SECONDS = 40
@@ -65,6 +67,14 @@ CHANGED = (
     ),
 )
 SIZES = {1280: 800, 390: 844}
+PICTURES = {
+    "overview": 1280, "add-shop": 1280, "shop": 1280, "shop-rules": 1280, "chat": 1280, "order": 1280,
+    "shops-phone": 390,
+}  # fmt: skip
+"""The help's pictures, light, in both languages, with their widths. WebP keeps all of them below 1 MB."""
+PICTURES_OUT = Path("docs/pictures")
+QUALITY = 82
+TRIED = "在吗，这个包邮吗"
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -187,15 +197,7 @@ async def take(
     browser: Browser, ready: dict[str, Any], shown: dict[str, str], width: int, scheme: Any, locale: str
 ) -> None:
     """Every page in one look."""
-    context = await browser.new_context(
-        base_url=ready["url"],
-        viewport={"width": width, "height": SIZES[width]},
-        color_scheme=scheme,
-        locale=locale,
-        timezone_id="Asia/Shanghai",
-        reduced_motion="reduce",
-    )
-    page = await context.new_page()
+    context, page = await _looking(browser, ready, width, scheme, locale)
     for name, path in PAGES.items():
         if name != "login" and not await page.locator("[data-test=line]").count():
             await sign_in(page, ready)
@@ -206,7 +208,44 @@ async def take(
     await context.close()
 
 
-async def main() -> int:
+async def take_for_docs(browser: Browser, ready: dict[str, Any], shown: dict[str, str], locale: str) -> None:
+    """The pictures of the help in one language."""
+    for width in SIZES:
+        context, page = await _looking(browser, ready, width, "light", locale)
+        await sign_in(page, ready)
+        devtools = await context.new_cdp_session(page)
+        for name in [name for name, wanted in PICTURES.items() if wanted == width]:
+            await page.goto(PAGES["shops" if name in {"add-shop", "shops-phone"} else name].format(**shown))
+            await page.wait_for_load_state("networkidle")
+            if name == "add-shop":
+                await page.locator("[data-test=add]").click()
+                await page.locator("[data-test=scan]").click()
+                await page.locator("[data-test=show-code]").click()
+                await page.locator("[data-test=qr] svg, [data-test=qr] img").first.wait_for()
+            if name == "shop-rules":
+                await page.locator("[data-test=try] textarea").first.fill(TRIED)
+                await page.locator("[data-test=show-rule]").wait_for()
+            await page.wait_for_timeout(700)
+            shot = await devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+            (PICTURES_OUT / f"{name}-{locale[:2]}.webp").write_bytes(base64.b64decode(shot["data"]))
+        await context.close()
+
+
+async def _looking(
+    browser: Browser, ready: dict[str, Any], width: int, scheme: Any, locale: str
+) -> tuple[BrowserContext, Page]:
+    context = await browser.new_context(
+        base_url=ready["url"],
+        viewport={"width": width, "height": SIZES[width]},
+        color_scheme=scheme,
+        locale=locale,
+        timezone_id="Asia/Shanghai",
+        reduced_motion="reduce",
+    )
+    return context, await context.new_page()
+
+
+async def main(*, only_docs: bool) -> int:
     """Start, wait for some talk, take the pictures."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
@@ -219,12 +258,14 @@ async def main() -> int:
             say_it_again(f"{directory}/data")
             shown = await subjects(ready)
             browser = await playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-            for width, scheme, locale in product(SIZES, ("light", "dark"), ("zh-CN", "en-US")):
-                await take(browser, ready, shown, width, scheme, locale)
+            for locale in ("zh-CN", "en-US"):
+                await take_for_docs(browser, ready, shown, locale)
+                for width, scheme in () if only_docs else product(SIZES, ("light", "dark")):
+                    await take(browser, ready, shown, width, scheme, locale)
             await browser.close()
     return 0
 
 
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(only_docs="--docs" in sys.argv[1:])))
