@@ -1,4 +1,4 @@
-"""Every setting, declared once: unit, default, bounds and a sentence. Read at start, never later."""
+"""Every setting, declared once: unit, default, bounds and a sentence. Read at the start, never later."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shoal.network.outbound import Outbound
 
 PREFIX = "SHOAL_"
 _NOT_SETTINGS = {"SHOAL_URL", "SHOAL_USER", "SHOAL_PASSWORD", "SHOAL_CONFIG", "SHOAL_TOKEN"}
-"""Variables that the command line reads when it talks to a server; they are no settings of the server."""
+"""Variables that the command line reads as a client of a server; they are not settings of the server."""
 
 
 _NARROWEST_TRUSTED = {4: 8, 6: 16}
-"""The shortest prefixes of networks that may say where a request came from."""
+"""The shortest prefix lengths, by IP version, of trusted proxy networks."""
 
 
 class Settings(BaseSettings):
@@ -163,9 +163,10 @@ class Settings(BaseSettings):
 
     @property
     def look_seconds(self) -> float:
-        """How often a quiet connection is looked at, so that what a deaf one kept back is not too old to be answered.
+        """How often a quiet connection is checked, in seconds.
 
-        The other half of the time is for the look itself, a new connection and what is pulled over it.
+        Half of ``message_age_seconds`` at most: a message that a deaf connection held back is then still young enough
+        for a reply. The other half is for the check itself, a new connection and the messages pulled over it.
         """
         return min(self.probe_seconds, self.message_age_seconds / 2)
 
@@ -198,7 +199,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  fixed by pydantic-settings
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the file."""
+        """Return the sources in order of precedence: arguments, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
 
 
@@ -212,7 +213,7 @@ def _config_file() -> Path | None:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read and check the settings; ``None`` overrides are left out.
+    """Read and check the settings. Overrides that are ``None`` are left out.
 
     Raises ``ConfigError`` with a sentence that names the setting: unknown, of the wrong type or out of bounds.
     """

@@ -1,34 +1,35 @@
-"""The error tree: each class is named for what its reader should do.
+"""The error tree. Each class name says what its reader should do.
 
 ::
 
     ShoalError
-    ├── ConfigError             the operator must mend a setting, a path or a key; the program does not start
-    ├── InvalidInput            the caller must send something else; nothing was touched
+    ├── ConfigError             the operator must fix a setting, a path or a key; the program does not start
+    ├── InvalidInput            the caller must send something else; nothing was changed
     │   ├── Unauthenticated     the caller must sign in
     │   ├── Forbidden           the caller may not do this
-    │   └── TooManyAttempts     the caller must wait before trying again
-    │       └── TooManyCalls    … since they called too often
-    ├── UnknownNumber           no shop holds that seller's number
-    ├── UnknownPerson           there is no such person, session or invitation
+    │   └── TooManyAttempts     the caller must wait before the next attempt
+    │       └── TooManyCalls    … because of too many calls
+    ├── UnknownUser             there is no such user, session or invitation
+    ├── UnknownNumber           no account holds that seller's number
     ├── UnknownAccount          there is no such account (or it is not the caller's)
-    │   └── AlreadyRemoved      … since the very same op removed it before
-    ├── Conflict                the world differs from what the caller assumed
+    │   └── AlreadyRemoved      … because the same operation removed it before
+    ├── Conflict                the current state differs from what the caller assumed
     │   ├── AccountExists       the id is taken
-    │   ├── AccountVanishing    the id is being deleted; try again when that has ended
+    │   ├── AccountVanishing    the id is being deleted; try again after the deletion
+    │   ├── RemovedSince        the operation was done before, and its account was removed later
     │   ├── DuplicateUnb        the owner's other account is of the same platform user
-    │   ├── TooManyShops        their owner may have no more of them
+    │   ├── TooManyShops        the owner may have no more accounts
     │   ├── OtherUnb            a new cookie belongs to another platform user
     │   └── StaleGeneration     an If-Match did not hold
     ├── StoreError              the database did not do what was asked
-    │   ├── NotApplied          … and certainly did nothing
-    │   │   ├── LockTimeout     the account's turn did not come in time
+    │   ├── NotApplied          … and certainly changed nothing
+    │   │   ├── LockTimeout     the lock of the account was not free in time
     │   │   └── StoreDegraded   nothing is written until the outcome of a commit is known
-    │   └── OutcomeUnknown      … and nobody can tell yet whether it did
-    ├── TemporaryFailure        we try again by ourselves
-    │   ├── NumberTaken         … once no other shop holds the seller's number
-    │   └── ComeBackLater       … and the site wants us to take our time
-    └── NeedsOwner              a person must act; we never retry
+    │   └── OutcomeUnknown      … and it is not known yet whether it did
+    ├── TemporaryFailure        Shoal retries by itself
+    │   ├── NumberTaken         … when no other account holds the seller's number
+    │   └── ComeBackLater       … after a longer wait, because the site asks for it
+    └── ActionRequired          the owner must act; Shoal never retries
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ from typing import Any
 
 
 class ShoalError(Exception):
-    """The root. ``code`` is the stable snake-case name that the API shows; ``params`` fills its sentence."""
+    """The root of the tree.
+
+    ``code`` is the stable snake-case name that the API shows; ``params`` fills in its sentence.
+    """
 
     code = "internal_error"
 
@@ -49,13 +53,13 @@ class ShoalError(Exception):
 
 
 class ConfigError(ShoalError):
-    """The operator must mend a setting, a path or a key before the program can start."""
+    """The operator must fix a setting, a path or a key before the program can start."""
 
     code = "config_error"
 
 
 class InvalidInput(ShoalError):
-    """The caller must send something else; nothing was touched."""
+    """The caller must send something else; nothing was changed."""
 
     code = "invalid"
 
@@ -73,7 +77,7 @@ class Forbidden(InvalidInput):
 
 
 class TooManyAttempts(InvalidInput):
-    """The caller must wait before trying again: ``retry_after`` whole seconds."""
+    """The caller must wait ``retry_after`` whole seconds before the next attempt."""
 
     code = "too_many_attempts"
 
@@ -83,41 +87,44 @@ class TooManyAttempts(InvalidInput):
 
 
 class TooManyCalls(TooManyAttempts):
-    """The sign-in, the token, the person or the address has asked for so much lately."""
+    """The session, the token, the user or the address made too many calls in a short time."""
 
     code = "too_many_calls"
 
 
 class UnknownUser(ShoalError):
-    """There is no such person, session or invitation."""
+    """There is no such user, session or invitation."""
 
     code = "unknown_person"
 
 
 class UnknownNumber(ShoalError):
-    """No shop holds that seller's number."""
+    """No account holds that seller's number."""
 
     code = "unknown_number"
 
 
 class UnknownAccount(ShoalError):
-    """There is no such account, or it belongs to somebody else (the answer is the same)."""
+    """There is no such account, or it belongs to another user (the answer is the same)."""
 
     code = "unknown_account"
 
 
 class AlreadyRemoved(UnknownAccount):
-    """There is no such account any more: this op, now tried again, removed it. ``generation`` and ``rev`` say when."""
+    """The account does not exist any more: an earlier try of the same operation removed it.
+
+    ``generation`` and ``rev`` identify the removal.
+    """
 
 
 class Conflict(ShoalError):
-    """The world differs from what the caller assumed; nothing was touched."""
+    """The current state differs from what the caller assumed; nothing was changed."""
 
     code = "conflict"
 
 
 class AccountExists(Conflict):
-    """The id is taken by a living account."""
+    """An existing account has this id."""
 
     code = "account_exists"
 
@@ -129,19 +136,19 @@ class AccountVanishing(Conflict):
 
 
 class RemovedSince(Conflict):
-    """This op, now tried again, was made before; its account has been removed since."""
+    """The operation is retried, but its first try succeeded and the account was removed afterwards."""
 
     code = "removed_since"
 
 
 class DuplicateUnb(Conflict):
-    """The owner has an account of the same platform user, under another id."""
+    """The owner has another account of the same platform user."""
 
     code = "duplicate_unb"
 
 
 class TooManyShops(Conflict):
-    """The owner has as many shops as one person may have: ``limit``."""
+    """The owner has as many accounts as one user may have: ``limit``."""
 
     code = "too_many_shops"
 
@@ -153,31 +160,34 @@ class OtherUnb(Conflict):
 
 
 class StaleGeneration(Conflict):
-    """The caller's If-Match, or the row the change was built on, is no longer current."""
+    """The caller's If-Match, or the row on which the change was built, is no longer current."""
 
     code = "stale_generation"
 
 
 class StoreError(ShoalError):
-    """The database did not do what was asked. A failure is never turned into a default."""
+    """The database did not do what was asked. The code never replaces a failure by a default value."""
 
     code = "store_error"
 
 
 class NotApplied(StoreError):
-    """The database refused: the change certainly left no trace."""
+    """The database refused the change and certainly stored nothing of it."""
 
     code = "not_applied"
 
 
 class LockTimeout(NotApplied):
-    """The account's turn did not come within the limit. ``operation`` and ``held_seconds`` say who has it."""
+    """The lock of the account was not free within the limit.
+
+    ``operation`` names the operation that holds the lock, ``held_seconds`` for how long.
+    """
 
     code = "lock_timeout"
 
 
 class StoreDegraded(NotApplied):
-    """The store is read-only: the outcome of a commit is not known yet, and nothing is written until it is."""
+    """The store is read-only: it writes nothing until the outcome of a commit is known."""
 
     code = "store_degraded"
 
@@ -186,7 +196,7 @@ class StoreDegraded(NotApplied):
 
 
 class OutcomeUnknown(StoreError):
-    """The COMMIT itself failed and could not be settled in time: the change may or may not be durable."""
+    """The COMMIT failed and could not be settled in time: the change may or may not be durable."""
 
     code = "outcome_unknown"
 
@@ -198,19 +208,22 @@ class TemporaryFailure(ShoalError):
 
 
 class NumberTaken(TemporaryFailure):
-    """Another shop holds the seller's number: nothing is tried until it is free."""
+    """Another account holds the seller's number: the task tries nothing until the number is free."""
 
     code = "number_taken"
 
 
 class ComeBackLater(TemporaryFailure):
-    """The site has no room for us or does not want us now: we try again after a longer wait than usual."""
+    """The site has no capacity for us or refuses us now: the task retries after a longer wait than usual."""
 
     code = "come_back_later"
 
 
 class ActionRequired(ShoalError):
-    """Only a person can go on: the account parks. ``reason`` says why, ``action_url`` where to act."""
+    """Only a user can continue: the account is parked until then.
+
+    ``reason`` says why, ``action_url`` says where to act.
+    """
 
     code = "needs_owner"
 

@@ -1,6 +1,6 @@
-"""What who owns the machine may do for somebody locked out: beside a server that runs, or without one.
+"""What the operator of the machine may do for a user who is locked out, with or without a running server.
 
-It works on the database itself, in one short transaction. Whoever may do so can read everything anyhow.
+It changes the database directly, in one short transaction. The operator can read everything in it anyway.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from shoal.storage.database import Database
 from shoal.storage.schema import sessions, users
 
 ACTOR: Final = "machine"
-"""Who acts in the security log: somebody at the machine itself."""
+"""The actor in the audit log: the operator at the machine."""
 ORIGIN: Final = "shell"
 
 
 async def reset_password(settings: Settings, username: str) -> str:
-    """Give somebody a made-up password, and end their sessions; returns it, this once.
+    """Set a random password for a user and end the user's sessions; return the password, which is stored nowhere.
 
-    Raises ``ConfigError`` when there is no such person or no database of this program, and ``StoreError``.
+    Raises ``ConfigError`` when there is no such user or no database of this program, and ``StoreError``.
     """
     password = made_up_password()
     passwords = Passwords()
@@ -46,7 +46,7 @@ async def reset_password(settings: Settings, username: str) -> str:
 
 
 def reset_totp(settings: Settings, username: str) -> bool:
-    """Take somebody's second factor away, and end their sessions. False: it was off. Raises as ``reset_password``."""
+    """Remove a user's second factor and end the user's sessions. False: it was off. Raises as ``reset_password``."""
 
     def job(connection: Connection) -> bool:
         user_id = _find(connection, username)

@@ -1,4 +1,4 @@
-"""The tokens that people make for their scripts: of one scope, for a limited time. Stored only as their hash."""
+"""API tokens that users make for their scripts: one scope, a limited time. Only the hash of a token is stored."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from shoal.storage.schema import api_tokens, users
 log = structlog.get_logger("shoal.tokens")
 
 PREFIX = "shoal_"
-"""By it a token is known for what it is, also by programs that look for secrets in the wrong places."""
+"""Marks a token as one of Shoal's, also for programs that search for leaked secrets."""
 MOST_TOKENS = 50
-"""So many of one person live at a time."""
+"""How many valid tokens one user may have."""
 DEFAULT_DAYS = 90
 LONGEST_DAYS = 366
 _LAST_USED_STEP_MS = 60_000
@@ -35,20 +35,20 @@ _DAY_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiToken:
-    """What a token may do. The token itself is known to whoever holds it, and to nobody else."""
+    """What a token may do. The token itself is stored nowhere."""
 
     id: int
     user_id: int
     name: str
     scope: Permission
     only_accounts: frozenset[str] | None
-    """The ids of the shops that it is limited to; ``None``: to none."""
+    """The ids of the accounts to which the token is limited; ``None``: all accounts."""
     created_at_ms: int
     expires_at_ms: int
     last_used_ms: int | None
 
     def covers(self, account_id: str) -> bool:
-        """Whether it is for that shop, too."""
+        """Return whether the token is valid for that account."""
         return self.only_accounts is None or account_id in self.only_accounts
 
 
@@ -62,13 +62,16 @@ class ApiTokens:
         self._touching: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Store what was last seen."""
+        """Wait until the last uses are stored."""
         await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def make(
         self, user_id: int, name: str, scope: Permission, *, days: int, only_accounts: Sequence[str] | None = None
     ) -> tuple[str, ApiToken]:
-        """A new token and what it may do; the token is stored nowhere. Raises ``Conflict`` (``too_many_tokens``)."""
+        """Make a token; return it and what it may do. The token is stored nowhere.
+
+        Raises ``Conflict`` (``too_many_tokens``).
+        """
         token = PREFIX + secrets.token_urlsafe(32)
         now = self._now_ms()
         row = {
@@ -93,9 +96,9 @@ class ApiTokens:
         return token, await self._database.write(job)
 
     async def find(self, token: str, *, in_use: bool = True) -> tuple[User, ApiToken] | None:
-        """Whose token it is and what it may do; ``None`` when it is unknown or over, or its person is not active.
+        """Return the user of a token and what it may do; ``None`` if it is unknown or expired, or its user is inactive.
 
-        ``in_use``: a script asks, which is not so when somebody only looks whether the token is still there.
+        ``in_use``: a script calls. False for a check that the token still exists; it does not count as a use.
         """
         now, hashed = self._now_ms(), token_hash(token)
         columns = [column.label(f"token_{column.name}") for column in api_tokens.c]
@@ -113,7 +116,7 @@ class ApiTokens:
         return user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS})
 
     def _touch(self, hashed: str, now: int) -> None:
-        """Store the last use beside the request: a store that takes no writes must not keep a script from reading."""
+        """Store the last use beside the request: a store that takes no writes must not stop a script from reading."""
         statement = update(api_tokens).where(api_tokens.c.token_hash == hashed).values(last_used_ms=now)
 
         async def store() -> None:
@@ -130,14 +133,14 @@ class ApiTokens:
         task.add_done_callback(self._touching.discard)
 
     async def list_of(self, user_id: int) -> list[ApiToken]:
-        """A person's tokens, also those that are over, newest first."""
+        """Return a user's tokens, expired ones included, newest first."""
         query = select(api_tokens).where(api_tokens.c.user_id == user_id).order_by(api_tokens.c.id.desc())
         return await self._database.read(
             lambda connection: [_token(row) for row in connection.execute(query).mappings()]
         )
 
     async def revoke(self, user_id: int, token_id: int) -> ApiToken | None:
-        """End a token of that person for good; ``None``: there is none."""
+        """Delete a token of that user; ``None``: there is none."""
         statement = delete(api_tokens).where(api_tokens.c.user_id == user_id, api_tokens.c.id == token_id)
 
         def job(connection: Connection) -> ApiToken | None:

@@ -1,8 +1,8 @@
-"""The security log: who did what about people, keys and doors, from where, and how it ended.
+"""The audit log: who did what to users, keys and access, from where, and with which outcome.
 
-A note is written beside what it tells of and never holds that up: it waits in memory, at most for a moment while the
-database is well, and is a line of the process's own log besides. A crash may cost the table what came in its last
-moment; a database that takes nothing for long costs it what does not fit into memory.
+An entry is written beside the change it describes and never delays that change. It waits in memory, only for a moment
+while the database works, and is also a line of the process's log. A crash may lose the entries of its last moment. When
+the database takes no writes for long, the table loses what does not fit into memory.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ log = structlog.get_logger("shoal.security")
 
 OK = "ok"
 REFUSED = "refused"
-"""To be sought: all outcomes but ``ok``."""
+"""A filter value: all outcomes except ``ok``."""
 MOST_WAITING = 1_000
-"""How many notes wait for a database that does not answer; what comes then is in the process's log alone."""
+"""How many entries wait for a database that does not answer; later ones are only in the process's log."""
 MAX_CHARACTERS = 300
-"""Of a name, an origin, or one fact."""
+"""The longest name, origin or fact."""
 MAX_FACTS = 20
 MAX_FACTS_BYTES = 4_000
-"""Of all facts of one note together; what comes after is left out."""
+"""The size of all facts of one entry together; further facts are left out."""
 FOLDED_MS = 600_000
-"""For so long what happens again is counted in the row of the first time."""
+"""For how long a repetition is counted in the row of the first time."""
 REFUSALS_AT_ONCE = 60
 REFUSAL_EVERY_MS = 30_000
-"""So many rows for refusals of ever new kinds or addresses, then one in this time: a flood fills no disk."""
+"""How many rows new refusals may add at once, and then one row per this time: a flood of refusals fills no disk."""
 REPEATS_SECONDS = 5.0
-"""How soon a repeat is counted in the table, and how soon a database that refused is asked again."""
+"""How soon a repetition is counted in the table, and how soon a failed write is tried again."""
 READ_WAIT_SECONDS = 1.0
 
 
 class AuditEvent(StrEnum):
-    """What happened."""
+    """The kinds of events."""
 
     SIGN_IN = "sign_in"
     SIGN_OUT = "sign_out"
@@ -71,27 +71,27 @@ class AuditEvent(StrEnum):
     PERMISSION_GIVEN = "right_given"
     PERMISSION_TAKEN = "right_taken"
     NUMBER_FREED = "number_freed"
-    """A seller's number was taken from the shop that held it."""
+    """An administrator took a seller's number from the account that held it."""
     REFUSED_PERMISSION = "refused_right"
     REFUSED_TOKEN = "refused_token"  # noqa: S105
-    """A token, or the key of an old script, opens nothing."""
+    """A token, or the key of an old script, is not valid."""
     REFUSED_ORIGIN = "refused_origin"
-    """A page of another site asked."""
+    """A page of another site sent a request."""
     REFUSED_TARGET = "refused_target"
-    """Somebody named an address that this server does not connect to."""
+    """A user named an address to which this server does not connect."""
     REFUSED_RATE = "refused_rate"
-    """Somebody asked too often."""
+    """Too many calls in a short time."""
     KEYS_ROTATED = "keys_rotated"
     KEY_TROUBLE = "key_trouble"
-    """The server did not start, because of its key."""
+    """The server did not start because of its key."""
 
 
 @dataclass(kw_only=True, slots=True)
 class AuditEntry:
-    """What happened once or, when it was the same again within a short time, ``times`` times.
+    """One event; repetitions within a short time are counted in ``times``.
 
-    ``user_id``: whom it concerns. ``origin``: by what and from which address, as in the history. ``outcome``: ``ok``,
-    or the code of the refusal.
+    ``user_id``: the user it concerns. ``origin``: the means and the address of the caller, as in the history.
+    ``outcome``: ``ok``, or the code of the refusal.
     """
 
     kind: str
@@ -109,7 +109,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredEntry:
-    """A row of the log. ``username``: the present name of whom it concerns, if that person is still here."""
+    """A row of the log. ``username``: the present name of the user it concerns, if that user still exists."""
 
     id: int
     entry: AuditEntry
@@ -118,9 +118,9 @@ class StoredEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reader:
-    """Whose notes a person may read: those about themselves, and those about an account of theirs since it is theirs.
+    """Which entries a user may read: those about the user, and those about an account since the user owns it.
 
-    ``accounts``: id and epoch milliseconds.
+    ``accounts``: account id, and since when in epoch milliseconds.
     """
 
     user_id: int
@@ -129,7 +129,7 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sought:
-    """Which notes are asked for. ``since_ms`` is the first moment that counts, ``until_ms`` the first that does not."""
+    """A filter of entries. ``since_ms`` is the first moment included, ``until_ms`` the first one excluded."""
 
     kind: str | None = None
     user: str | None = None
@@ -139,7 +139,10 @@ class Sought:
 
 
 class AuditLog:
-    """Takes notes at any time and writes them when the database takes them. Owns one task, ``start`` to ``close``."""
+    """Records entries at any time and writes them when the database accepts writes.
+
+    Owns one task, ``start`` to ``close``.
+    """
 
     def __init__(
         self, database: Database, *, now_ms: Callable[[], int] = now_ms, repeats_seconds: float = REPEATS_SECONDS
@@ -157,11 +160,11 @@ class AuditLog:
         self._losing = False
 
     def start(self) -> None:
-        """Begin to write, on the running loop."""
+        """Start the writing task on the running loop."""
         self._task = asyncio.create_task(self._keep(), name="security log")
 
     async def close(self) -> None:
-        """Write what waits, if the database takes it, and end."""
+        """Stop the task and write the waiting entries, if the database accepts them."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -179,11 +182,12 @@ class AuditLog:
         account: str | None = None,
         **facts: Any,
     ) -> None:
-        """Write down that something happened. Never raises and never waits for the database.
+        """Record an event. Never raises and never waits for the database.
 
-        ``actor``: who did it, as the history names people (``user:ann``), or ``""`` for somebody unknown. ``user_id``:
-        whom it concerns, who may then read it; ``account``: which account, whose owner may then read it. ``facts``:
-        what else a reader needs; secrets are taken out of them as out of the process's log, by name and by pattern.
+        ``actor``: the user who did it, as in the history (``user:ann``), or ``""`` when unknown. ``user_id``: the user
+        it concerns, who may then read it. ``account``: the account it concerns, whose owner may then read it.
+        ``facts``: what else a reader needs. Secrets are removed from all of them by name and by pattern, as in the
+        process's log.
         """
         shown = redact_fields({"actor": actor, "origin": origin, "account": account, "outcome": outcome})
         self._take(
@@ -208,9 +212,10 @@ class AuditLog:
         before: tuple[int, int] | None = None,
         limit: int = 50,
     ) -> list[StoredEntry]:
-        """Notes, newest first; with ``reader`` only what that person may read.
+        """Return entries, newest first; with ``reader`` only those that this user may read.
 
-        ``before``: moment and id of the last one seen. What was noted just now is there, if the database takes it.
+        ``before``: moment and id of the last entry of the page before. Entries recorded just now are included, if the
+        database accepts them.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(READ_WAIT_SECONDS):
@@ -229,7 +234,7 @@ class AuditLog:
         )
 
     async def places_of_sign_ins(self, since_ms: int, *, limit: int = 10_000) -> list[tuple[User, str]]:
-        """Who signed in since that moment, and from which address; each pair once, the newest first."""
+        """Return users who signed in since that moment, with the address; each pair once, newest first."""
         query = (
             select(*USER_COLUMNS, audit_entries.c.origin, func.max(audit_entries.c.id).label("last"))
             .join(users, users.c.id == audit_entries.c.user_id)
@@ -246,7 +251,7 @@ class AuditLog:
         )
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
-        """Delete what happened before that moment, in steps of so many rows; returns how many."""
+        """Delete entries from before that moment, in steps of ``rows`` rows; return how many."""
         old = select(audit_entries.c.id).where(audit_entries.c.last_at_ms < moment_ms).limit(rows)
         step = audit_entries.delete().where(audit_entries.c.id.in_(old))
         forgotten = 0
@@ -256,7 +261,7 @@ class AuditLog:
             if deleted < rows:
                 return forgotten
 
-    # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── recording ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, entry: AuditEntry) -> None:
         self._end_old_folds(entry.at_ms)
@@ -280,7 +285,10 @@ class AuditLog:
 
     @staticmethod
     def _key_of(entry: AuditEntry) -> tuple[Any, ...]:
-        """What makes two notes the same: of refusals their facts do not count, for whoever is refused makes them up."""
+        """Return what makes two entries the same.
+
+        Of refusals the facts do not count: the refused caller chooses them.
+        """
         facts = msgspec.json.encode(entry.facts, order="deterministic") if entry.outcome == OK else b""
         return entry.kind, entry.outcome, entry.actor, entry.user_id, entry.origin, entry.account_id, facts
 
@@ -343,8 +351,9 @@ class AuditLog:
                 await asyncio.sleep(self._repeats_seconds)
 
     async def _write(self) -> bool:
-        """Write what waits. A row that was written before has its counts renewed, so a doubtful commit may be tried
-        again.
+        """Write what waits.
+
+        A row that was written before only gets new counts, so a commit of unknown outcome may be tried again.
         """
         async with self._writing:
             waiting = list(self._unwritten.values())
@@ -383,7 +392,7 @@ def _short_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short_fact(value: Any) -> Any:
-    """A number, a word, or a list of words, such as JSON can carry to anybody."""
+    """Return a number, a text, or a list of texts, safe for JSON."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) < 2**53:
@@ -410,7 +419,7 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
 
 
 def add_entry(connection: Connection, entry: AuditEntry) -> None:
-    """Write one note within a transaction of one's own."""
+    """Write one entry within the caller's transaction."""
     _upsert(connection, [_row(entry)])
 
 

@@ -1,7 +1,7 @@
-"""What a person may do with which shop: an owner everything, others what the owner has given them.
+"""What a user may do with which account: an owner everything, other users what the owner has granted.
 
-The grants are kept in memory as they stand in the database, so that a question costs nothing: right at once after a
-change here, after a restart, and on several nodes within ``FOLLOW_SECONDS``.
+The grants are kept in memory as they are in the database, so that a check needs no query. They are correct at once
+after a change on this node, after a restart, and within ``FOLLOW_SECONDS`` after a change on another node.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from shoal.storage.schema import accounts, grants, insert_or, users
 log = structlog.get_logger("shoal.access")
 
 FOLLOW_SECONDS = 2.0
-"""How often a node looks for grants that another one gave or took."""
+"""How often a node looks for grants that another node changed."""
 MOST_STAFF = 100
-"""With so many people a shop may be shared."""
+"""With how many users an account may be shared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Principal:
-    """Who asks: a person, by a sign-in or by one of their API tokens, which may do less than they."""
+    """The caller: a user, by a session or by one of the user's API tokens, which may do less than the user."""
 
     user: User
     session: Session | None = None
@@ -44,27 +44,27 @@ class Principal:
 
     @property
     def id(self) -> int:
-        """The person's number."""
+        """The user's id."""
         return self.user.id
 
     @property
     def most(self) -> Permission:
-        """More than this they may do with no shop."""
+        """The highest permission that the caller may have on any account."""
         return Permission.OWN if self.token is None else self.token.scope
 
     @property
     def owns_shops(self) -> bool:
-        """Whether they may have shops of their own."""
+        """Whether the user may own accounts."""
         return self.user.role is not Role.STAFF
 
     def covers(self, account_id: str) -> bool:
-        """Whether they may ask about that shop at all: a token may be limited to some."""
+        """Return whether the caller may ask about that account at all: a token may be limited to some accounts."""
         return self.token is None or self.token.covers(account_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """What an owner lets a person do with a shop."""
+    """What an owner lets a user do with an account."""
 
     account_id: str
     user_id: int
@@ -74,16 +74,16 @@ class Grant:
     given_by: str
 
     def is_for(self, account: Account) -> bool:
-        """Whether this very account is meant, and not an earlier one of the same id."""
+        """Return whether the grant is for this account, and not for an earlier one of the same id."""
         return account.id == self.account_id and account.created_at_ms == self.account_since_ms
 
 
 _Grants = dict[str, dict[int, Grant]]
-"""By account, then by person."""
+"""By account, then by user."""
 
 
 class Authorization:
-    """Answers who may do what, and lets owners share their shops."""
+    """Decides who may do what, and lets owners share their accounts."""
 
     def __init__(
         self,
@@ -108,13 +108,13 @@ class Authorization:
     # ── life ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
-        """Read the grants; on a database that other nodes share, go on looking. Raises ``StoreError``."""
+        """Read the grants. On a database that other nodes share, read them again regularly. Raises ``StoreError``."""
         await self.reload()
         if not self._database.is_sqlite:
             self._following = asyncio.create_task(self._follow(), name="grants")
 
     async def close(self) -> None:
-        """Stop looking, and let what was begun come to its end."""
+        """Stop following, and wait for the changes under way."""
         if self._following is not None:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
@@ -122,7 +122,10 @@ class Authorization:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def reload(self) -> None:
-        """Read the grants again and tell whom it concerns. Raises ``StoreError``."""
+        """Read the grants again and publish ``AccessChanged`` for each user whose permissions differ.
+
+        Raises ``StoreError``.
+        """
         async with self._turn:
             rows = await self._database.read(lambda connection: connection.execute(select(grants)).all())
             found: _Grants = {}
@@ -143,7 +146,7 @@ class Authorization:
     # ── questions ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def permission_on(self, who: Principal, account: Account) -> Permission | None:
-        """What they may do with the shop; ``None``: not even know that there is one."""
+        """Return what the caller may do with the account; ``None``: the caller may not even know that it exists."""
         if not who.covers(account.id):
             return None
         if account.owner_id == who.id:
@@ -152,8 +155,10 @@ class Authorization:
         return min(grant.permission, who.most) if grant is not None and grant.is_for(account) else None
 
     def require(self, who: Principal, account_id: str, permission: Permission) -> Account:
-        """The account, with which they may do that. Raises ``UnknownAccount`` (also when it is none of theirs), or
-        ``Forbidden`` (``permission_missing``) when they may see it and no more.
+        """Return the account if the caller has the permission on it.
+
+        Raises ``UnknownAccount`` (also when the caller may not see it), or ``Forbidden`` (``permission_missing``) when
+        the caller may see it but has less than the permission.
         """
         account = self._accounts.get(account_id)
         if account is None:
@@ -162,7 +167,7 @@ class Authorization:
         return account
 
     def check(self, who: Principal, account: Account, permission: Permission) -> None:
-        """The same, of an account that was found."""
+        """Check the permission on an account that was found. Raises as ``require``."""
         given = self.permission_on(who, account)
         if given is None:
             raise UnknownAccount(account.id)
@@ -170,42 +175,45 @@ class Authorization:
             raise permission_missing(permission, given, by_token=who.token is not None and who.most < permission)
 
     def accounts_of(self, who: Principal, permission: Permission = Permission.READ) -> list[Account]:
-        """The shops with which they may do that, oldest first."""
+        """Return the accounts on which the caller has the permission, oldest first."""
         mine = (account for account in self._accounts.values() if (self.permission_on(who, account) or 0) >= permission)
         return sorted(mine, key=lambda account: (account.created_at_ms, account.id))
 
     def may_see(self, who: Principal, account_id: str, owner_id: int, at_ms: int | None = None) -> bool:
-        """Whether what happened to an account of that owner (then) is for them. The account may be gone by now."""
+        """Return whether the caller may see what happened (at ``at_ms``) to an account of that owner.
+
+        The account may be removed by now.
+        """
         if not who.covers(account_id):
             return False
         if owner_id == who.id:
             return True
         account = self._accounts.get(account_id)
-        if account is None:  # the news may be that it is gone
+        if account is None:  # the event may be its removal
             return who.id in self._grants.get(account_id, {})
         is_of_an_earlier = account.owner_id != owner_id or (at_ms is not None and at_ms < account.created_at_ms)
         return not is_of_an_earlier and self.permission_on(who, account) is not None
 
     def may_see_entry(self, who: Principal, entry: JournalEntry) -> bool:
-        """The same, of a change."""
+        """Return whether the caller may see a change."""
         return self.may_see(who, entry.account_id, entry.owner_id, entry.at_ms)
 
     def shared_with(self, who: Principal) -> list[str]:
-        """The ids of the shops of others that they may see."""
+        """Return the ids of other owners' accounts that the caller may see."""
         return [account.id for account in self.accounts_of(who) if account.owner_id != who.id]
 
     def staff_of(self, account: Account) -> list[Grant]:
-        """With whom the shop is shared, the longest first."""
+        """Return the grants of an account, oldest first."""
         found = (grant for grant in self._grants.get(account.id, {}).values() if grant.is_for(account))
         return sorted(found, key=lambda grant: (grant.since_ms, grant.user_id))
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def give(self, account: Account, user_id: int, permission: Permission, *, given_by: str) -> bool:
-        """Let a person do that with a shop, instead of what they might before. False: nothing differed.
+        """Grant a user a permission on an account, in place of an earlier one. False: nothing changed.
 
-        Raises ``Conflict`` (``own_shop``, ``too_many_staff``), ``UnknownUser`` or ``UnknownAccount``
-        when either is gone.
+        Raises ``Conflict`` (``own_shop``, ``too_many_staff``), ``UnknownUser`` or ``UnknownAccount`` when either does
+        not exist.
         """
         if user_id == account.owner_id:
             raise Conflict("the owner needs no grant", code="own_shop")
@@ -234,12 +242,12 @@ class Authorization:
         return await self._changed(account.id, job)
 
     async def take(self, account_id: str, user_id: int) -> bool:
-        """Let a person do nothing more with a shop of somebody else. False: they might not before."""
+        """Delete a user's grant on an account. False: there was none."""
         statement = delete(grants).where(grants.c.account_id == account_id, grants.c.user_id == user_id)
         return await self._changed(account_id, lambda connection: connection.execute(statement).rowcount)
 
     def forget_user(self, user_id: int) -> None:
-        """Drop at once what a person who is being removed might do; the rows go with the person."""
+        """Drop at once the grants of a user who is being removed; their rows are deleted with the user."""
         for people in self._grants.values():
             people.pop(user_id, None)
         self._events.publish(AccessChanged(user_id=user_id))
@@ -247,7 +255,7 @@ class Authorization:
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _changed(self, account_id: str, job: Callable[[Connection], object]) -> bool:
-        """Write, and take into memory what stands then: also when the caller has gone meanwhile."""
+        """Write, and read the account's grants into memory, also when the caller was cancelled during the write."""
         differed: list[bool] = []
 
         async def write() -> None:
@@ -285,12 +293,12 @@ _OF_THE_OWNER = SECRET_FIELDS | {"cookie_version", "deleted", "owner_id", "unb"}
 
 
 def permission_to_change(fields: Iterable[str]) -> Permission:
-    """What one must be allowed to change those fields of an account."""
+    """Return the permission that is needed to change those fields of an account."""
     return Permission.OPERATE if _OF_THE_OWNER.isdisjoint(fields) else Permission.OWN
 
 
 def permission_missing(permission: Permission, given: Permission, *, by_token: bool = False) -> Forbidden:
-    """The refusal of who may do less than is asked. ``by_token``: it is the token that may not."""
+    """Return the error for a caller whose permission is too low. ``by_token``: the token is the limit."""
     code = "right_missing/token" if by_token else "right_missing"
     return Forbidden(f"needs {permission.word}, has {given.word}", code=code, needed=permission.word, given=given.word)
 

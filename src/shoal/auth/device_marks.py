@@ -1,7 +1,7 @@
-"""Device cookies: by them a browser is known as one from which a certain person signed in lately.
+"""Device cookies: they mark a browser from which a certain user signed in during the last 30 days.
 
-A mark opens nothing. Who has one is counted by itself when a password is wrong, so that a stranger who guesses at the
-same name, or from the same address, does not lock that person out. It tells no name, and is signed.
+A mark gives no access. Wrong passwords from a marked browser are counted separately, so that a stranger who guesses at
+the same name, or from the same address, does not lock the user out. A mark is signed and contains no name.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from shoal.rules.folding import folded
 
 LIFETIME_SECONDS: Final = 30 * 86_400
 MOST_PEOPLE: Final = 5
-"""So many people of one browser are known; who signed in longest ago goes first."""
+"""How many users of one browser are remembered; the one who signed in longest ago is dropped first."""
 _MAX_CHARACTERS: Final = 1024
 _DIGEST: Final = 24
 
 
 class DeviceMarks:
-    """Makes and reads what a browser keeps: a few signed marks in one cookie."""
+    """Makes and reads the cookie of a browser: a few signed marks."""
 
     def __init__(self, secret: bytes, *, now: Callable[[], float] = time.time) -> None:
         self._secret = secret
         self._now = now
 
     def knows(self, kept: str, name: str) -> bool:
-        """Whether that person signed in lately from the browser that kept this."""
+        """Return whether that user signed in during the last 30 days from the browser with this cookie."""
         return any(mark.startswith(f"{user_digest(name)}.") for mark in self._valid(kept))
 
     def with_user(self, kept: str, name: str) -> str:
-        """What the browser keeps from now on: the marks that still count, and a new one of that person."""
+        """Return the new cookie of the browser: the marks that are still valid, and a new one of that user."""
         user = user_digest(name)
         others = [mark for mark in self._valid(kept) if not mark.startswith(f"{user}.")]
         told = f"{user}.{int(self._now())}"
@@ -55,5 +55,5 @@ class DeviceMarks:
 
 
 def user_digest(name: str) -> str:
-    """A person as they are counted: of bounded length, whatever was typed, and in whatever case and width."""
+    """Return the digest by which a user is counted: of fixed length, and the same in any case and width."""
     return hashlib.sha256(folded(name.strip()).encode(errors="replace")).hexdigest()[:_DIGEST]

@@ -1,8 +1,8 @@
-"""Links that let somebody in once: an invitation of a new person, or a new password for a known one.
+"""Links that can be used once: an invitation of a new user, or a new password for an existing one.
 
-The token of a link is shown once and stored as its hash. The first administrator's set-up link is one of the second
-kind. A link is over when it was used, revoked or too old, or when who made it is no administrator any more; one for a
-password also when its person signed in by the old one, or changed it.
+The token of a link is shown once and stored as its hash. The first administrator's set-up link is of the second kind. A
+link ends when it is used, revoked or too old, or when its maker is no longer an active administrator. A link for a
+password also ends when its user signs in with the old password, or changes it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from shoal.storage.schema import invitations, users
 
 MAX_HOURS: Final = 24 * 30
 _KEPT_MS: Final = 30 * 24 * HOUR_MS
-"""How long a link that is over stays in the list."""
+"""How long a link that has ended stays in the list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invitation:
-    """One link. ``for_user_id``: whose password it sets; ``None`` for a new person, who gets ``role``."""
+    """One link. ``for_user_id``: the user whose password it sets; ``None`` for a new user, who gets ``role``."""
 
     id: str
     role: str
@@ -54,14 +54,17 @@ class Invitations:
     async def invite(
         self, role: Role, *, hours: float, email: str | None = None, invited_by: int | None = None
     ) -> tuple[Invitation, str]:
-        """A link for a new person: what it is, and its token, this once. Raises ``InvalidInput`` (``bad_email``)."""
+        """Make a link for a new user; return it and its token, which is stored nowhere.
+
+        Raises ``InvalidInput`` (``bad_email``).
+        """
         values = {"role": role.value, "email": checked_email(email), "invited_by": invited_by}
         return await self._make(values, hours)
 
     async def password_link(
         self, user_id: int, *, hours: float, invited_by: int | None = None
     ) -> tuple[Invitation, str]:
-        """A link by which a person chooses a new password; an earlier one is over. Raises ``UnknownUser``."""
+        """Make a link with which a user sets a new password; an earlier one ends. Raises ``UnknownUser``."""
         return await self._make({"for_user_id": user_id, "invited_by": invited_by}, hours)
 
     async def _make(self, values: dict[str, Any], hours: float) -> tuple[Invitation, str]:
@@ -88,14 +91,14 @@ class Invitations:
         return await self._database.write(job), token
 
     async def everything(self) -> list[Invitation]:
-        """Every link of the last weeks, the newest first."""
+        """Return every link of the last weeks, newest first."""
         query = _query().order_by(invitations.c.created_at_ms.desc(), invitations.c.id)
         return await self._database.read(
             lambda connection: [_invitation(row) for row in connection.execute(query).mappings()]
         )
 
     async def revoke(self, invitation_id: str) -> Invitation:
-        """End a link that was not used. Raises ``UnknownUser`` when there is none."""
+        """Revoke a link that was not used. Raises ``UnknownUser`` when there is none."""
 
         def job(connection: Connection) -> Invitation:
             which = [invitations.c.id == invitation_id, invitations.c.used_at_ms.is_(None)]
@@ -107,7 +110,10 @@ class Invitations:
         return await self._database.write(job)
 
     async def look(self, token: str) -> Invitation:
-        """What a link is for. Raises ``UnknownUser`` (``unknown_invitation``) when it is over, or was never one."""
+        """Return what a link is for.
+
+        Raises ``UnknownUser`` (``unknown_invitation``) when it has ended or never existed.
+        """
         query = _query(*self._open(token))
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         if row is None:
@@ -117,10 +123,10 @@ class Invitations:
     async def use(
         self, token: str, *, username: str, password: str, email: str | None = None
     ) -> tuple[Invitation, User]:
-        """Let the person in: add them, or give them the new password. Of two who race, one comes in.
+        """Add the new user, or set the new password. When two requests use one link, only one of them succeeds.
 
-        ``username`` and ``email`` count for a new person only. Raises as ``look``, and as ``Users.create``; then the
-        link stays as it was.
+        ``username`` and ``email`` count for a new user only. Raises as ``look``, and as ``Users.create``; the link then
+        stays usable.
         """
         link = await self.look(token)
         name = link.for_username or checked_name(username)
@@ -146,7 +152,10 @@ class Invitations:
         return link, await self._database.write(job)
 
     def _open(self, token: str) -> list[Any]:
-        """That the link of a token can be used; those for a person only while that person is active."""
+        """Return the conditions under which a token's link is usable.
+
+        A link for a user works only while the user is active.
+        """
         return [
             invitations.c.token_hash == token_hash(token),
             invitations.c.used_at_ms.is_(None),
@@ -165,7 +174,7 @@ class Invitations:
 
 
 _NAMES: Final = {"for_username": "for_user_id", "invited_by": "invited_by", "used_by": "used_by"}
-"""Fields that show a person by name, and the columns that name them."""
+"""Fields that show a user by name, and the columns with their ids."""
 
 
 def _query(*where: Any) -> Select[Any]:

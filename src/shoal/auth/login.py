@@ -1,4 +1,4 @@
-"""Signing in: name and password, then the code of the second factor, with growing delays for who guesses."""
+"""Login: name and password, then the code of the second factor, with growing delays after wrong guesses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shoal.errors import Forbidden, Unauthenticated
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedIn:
-    """A session that was just opened. ``factor``: by which code, where one was asked.
+    """A session that was just opened. ``factor``: the kind of code that was used, if one was needed.
 
-    ``marks``: what the browser may keep, to be known next time.
+    ``marks``: the device cookie that the browser gets for the next sign-in.
     """
 
     user: User
@@ -26,7 +26,7 @@ class SignedIn:
 
 
 class Login:
-    """Lets people in, and asks those who are in for their password again."""
+    """Signs users in, and asks signed-in users for their password again."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class Login:
     async def sign_in(
         self, name: str, password: str, code: str = "", *, kind: str, user_agent: str, address: str, marks: str = ""
     ) -> SignedIn:
-        """Open a session with a new token. ``marks``: what the browser kept of earlier sign-ins.
+        """Open a session with a new token. ``marks``: the device cookie of earlier sign-ins.
 
-        Raises ``Unauthenticated``: ``wrong_login`` whatever of name and password is wrong, and only when both are right
+        Raises ``Unauthenticated``: ``wrong_login`` if name or password is wrong, and only when both are right
         ``totp_needed`` or ``wrong_totp``. Raises ``TooManyAttempts``.
         """
         counted = await self._counted_name(name)
@@ -67,7 +67,7 @@ class Login:
         return SignedIn(user=proof.user, token=token, factor=factor, marks=marks)
 
     async def _counted_name(self, name: str) -> str:
-        """Whoever tries by the address is counted with who tries by the name."""
+        """Return the user name under which attempts are counted: the same for the name and the e-mail address."""
         user = await self._users.by_email(name) if "@" in name else None
         return name if user is None else user.username
 
@@ -88,7 +88,7 @@ class Login:
         return factor
 
     async def prove_again(self, user: User, password: str, code: str | None = None, *, address: str) -> Factor | None:
-        """Ask somebody who is signed in for the password, and (unless ``code`` is ``None``) for a code if one is due.
+        """Check a signed-in user's password again, and (unless ``code`` is ``None``) a code if the user has TOTP on.
 
         Raises ``Forbidden`` (``wrong_password``, ``wrong_totp``) and ``TooManyAttempts``.
         """

@@ -1,10 +1,9 @@
-"""Growing delays for who guesses passwords, codes, links and tokens: counted by address and by person, in this process.
+"""Growing delays for wrong passwords, codes, links and tokens, counted by address and by user, in this process.
 
-Who was wrong a few times waits a minute, who goes on waits longer, and nobody longer than the longest window. A success
-forgets what was counted of the person, never what was counted of the address. A person who signed in lately, from the
-address or by the browser that asks now, is counted there for themselves and by nothing else: a stranger who guesses at
-their name, or from their address, does not lock them out. What is counted is forgotten when the process ends, and
-several processes count each for itself.
+After a few failures the caller waits a minute, after more failures longer, at most the longest window. A success clears
+the count of the user, never that of the address. Attempts of a user who signed in recently from the same address or
+browser are counted separately: a stranger who guesses at the name, or from the address, does not lock the user out. The
+counts are lost when the process ends, and each of several processes counts for itself.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from shoal.auth.device_marks import LIFETIME_SECONDS, user_digest
 from shoal.errors import TooManyAttempts
 
 _FAMILIAR_LIMIT: Final = 10_000
-"""How many pairs of person and address are remembered."""
+"""How many pairs of user and address are remembered."""
 _WAITING_LIMIT: Final = 64
-"""How many may wait for others that are under way; who comes then is asked to come again."""
+"""How many attempts may wait for others under way; further ones are refused for a few seconds."""
 _BUSY_RETRY_SECONDS: Final = 5
 _IPV6_NET: Final = 64
-"""The smallest network that somebody is given: who has one has every address in it."""
+"""The smallest IPv6 network that one customer is given: its holder has every address in it."""
 
 _Counted = Sequence[tuple[str, Sequence[RateLimitItem]]]
-"""What a try counts for: the keys, each with the windows in which its failures are borne."""
+"""The keys that an attempt counts for, each with the windows that limit its failures."""
 
 
 class Guess(StrEnum):
@@ -44,26 +43,26 @@ class Guess(StrEnum):
 
     PASSWORD = "password"  # noqa: S105  a name
     CODE = "code"
-    """A code of the second factor: only who knows the password comes so far."""
+    """A code of the second factor: only a caller who knows the password reaches it."""
     TOKEN = "token"  # noqa: S105
-    """The token of a sign-in or of a script."""
+    """The token of a session or of a script."""
     LINK = "link"
     """The token of an invitation."""
 
 
 class Known(StrEnum):
-    """Whom we know before anything is proved, so that the guesses of others are not theirs."""
+    """How the user is known before the attempt, so that the guesses of others do not count against the user."""
 
     NOT = "not"
     BY_MARK = "mark"
-    """By what their browser kept of an earlier sign-in."""
+    """By the device cookie of an earlier sign-in."""
     SIGNED_IN = "signed_in"
-    """Who is signed in and is asked again."""
+    """By a session: a signed-in user is asked again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Windows:
-    """How many failures are borne in which time, as ``limits`` writes it; the longest window bounds the delay."""
+    """How many failures are allowed in which time, as ``limits`` writes it. The longest window bounds the delay."""
 
     address: str = "10/minute;30/10 minute;100/hour"
     user: str = "5/minute;10/10 minute;20/hour"
@@ -71,22 +70,22 @@ class Windows:
 
 
 class Attempt:
-    """One try, while it is under way. Say how it ended; one that says nothing (the database failed) is not counted."""
+    """One attempt under way. Report how it ended; an attempt without a report (the database failed) is not counted."""
 
     def __init__(self) -> None:
         self.failed: bool | None = None
 
     def fail(self) -> None:
-        """It was wrong."""
+        """Report that it was wrong."""
         self.failed = True
 
     def succeed(self) -> None:
-        """It was right."""
+        """Report that it was right."""
         self.failed = False
 
 
 class LoginThrottle:
-    """Counts failures and says who must wait."""
+    """Counts failures and decides who must wait."""
 
     def __init__(self, windows: Windows | None = None) -> None:
         windows = windows or Windows()
@@ -107,9 +106,9 @@ class LoginThrottle:
     async def attempt(
         self, guess: Guess, *, address: str, name: str = "", known: Known = Known.NOT
     ) -> AsyncIterator[Attempt]:
-        """Let one try begin. Raises ``TooManyAttempts`` when the address or the person must wait.
+        """Begin one attempt. Raises ``TooManyAttempts`` when the address or the user must wait.
 
-        ``name``: whom it is about, as it was typed; what nobody is called is counted alike.
+        ``name``: the user name as it was typed; unknown names are counted in the same way.
         """
         counted = self._counted(guess, place_of(address), name, known)
         async with self._turn:
@@ -135,7 +134,10 @@ class LoginThrottle:
                 self._turn.notify_all()
 
     def _counted(self, guess: Guess, place: str, name: str, known: Known) -> _Counted:
-        """What a try counts for. Who is known has windows of their own; a mark whose windows are used up is no mark."""
+        """Return what an attempt counts for.
+
+        A known user has separate windows; a mark with used-up windows does not count.
+        """
         strangers = [(f"address:{place}", self._by_address)]
         if not name:
             return strangers
@@ -148,9 +150,9 @@ class LoginThrottle:
         return [*strangers, (f"{guess.value}:{user}", windows)]
 
     def count_wrong_token(self, address: str) -> None:
-        """Count a token that opens nothing. Raises ``TooManyAttempts`` when so many came from there lately.
+        """Count a token that is not valid. Raises ``TooManyAttempts`` after too many of them from the address.
 
-        Tokens are looked up first, so a right one never waits, whatever others try from the same address.
+        The caller looks tokens up first, so a valid one never waits, whatever others try from the same address.
         """
         counted = [(f"{Guess.TOKEN.value}:{place_of(address)}", self._by_address)]
         if wait := self._seconds_to_wait(counted):
@@ -160,7 +162,7 @@ class LoginThrottle:
                 self._limiter.hit(window, key)
 
     async def _wait_for_room(self, counted: _Counted) -> None:
-        """Those that are under way may all fail: who would be one too many then waits for one of them to end."""
+        """Wait until an attempt under way ends: all of them may fail, and one more would then exceed the limit."""
         if self._waiting >= _WAITING_LIMIT:
             raise TooManyAttempts(retry_after=_BUSY_RETRY_SECONDS)
         self._waiting += 1
@@ -170,9 +172,9 @@ class LoginThrottle:
             self._waiting -= 1
 
     def remember(self, name: str, address: str, *, seconds_ago: float = 0.0) -> None:
-        """That person has signed in from there, whole: the password alone makes nobody familiar."""
+        """Remember that the user signed in from the address with every factor; the password alone is not enough."""
         pair = f"{user_digest(name)}@{place_of(address)}"
-        self._familiar.pop(pair, None)  # the newest stands last
+        self._familiar.pop(pair, None)  # the newest is the last
         self._familiar[pair] = time.monotonic() - seconds_ago
         while len(self._familiar) > _FAMILIAR_LIMIT:
             self._familiar.popitem(last=False)
@@ -182,7 +184,7 @@ class LoginThrottle:
         return since is not None and time.monotonic() - since <= LIFETIME_SECONDS
 
     def _has_room(self, counted: _Counted) -> bool:
-        """Whether one more may begin now. Raises when failures alone forbid it."""
+        """Return whether one more attempt may begin now. Raises when the failures alone forbid it."""
         if wait := self._seconds_to_wait(counted):
             raise TooManyAttempts(retry_after=math.ceil(wait))
         return all(
@@ -192,7 +194,7 @@ class LoginThrottle:
         )
 
     def _seconds_to_wait(self, counted: _Counted) -> float:
-        """How long failures alone forbid another try; 0: they do not."""
+        """Return for how long the failures alone forbid another attempt; 0: they do not."""
         wait = 0.0
         for key, windows in counted:
             for window in windows:
@@ -208,10 +210,10 @@ class LoginThrottle:
 
 
 def place_of(address: str) -> str:
-    """The address that is counted: of IPv6 the network that one customer has."""
+    """Return the address for counting: for IPv6 the network that one customer has."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:  # a test client has a name
+    except ValueError:  # a test client has a name instead of an address
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped is not None:

@@ -1,4 +1,4 @@
-"""Passwords: what is stored of them, which are too easy to guess, and threads that a flood of sign-ins cannot fill."""
+"""Passwords: their hashes, a check that they are hard to guess, and threads that a flood of logins cannot fill."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shoal.errors import InvalidInput, TooManyAttempts
 MIN_PASSWORD_CHARACTERS: Final = 8
 MAX_PASSWORD_CHARACTERS: Final = 1_024
 WAITING_LIMIT: Final = 32
-"""How many may wait for a thread; who comes then is asked to come again, and the server stays quick for the others."""
+"""How many calls may wait for a thread. Further ones are refused for a few seconds, so the server stays quick."""
 BUSY_RETRY_SECONDS: Final = 5
 _JUDGED_CHARACTERS: Final = 32
-"""zxcvbn takes seconds for long texts; what is weak so far is called weak."""
+"""zxcvbn takes seconds for long texts; only the first characters are judged."""
 _STRONG_ENOUGH: Final = 3
 """zxcvbn's "safely unguessable": more than 10^8 guesses."""
 _SPEAKABLE: Final = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def made_up_password() -> str:
-    """One that nobody guesses and a person can type: 20 letters and digits without look-alikes, in four groups."""
+    """Return a random password that is easy to type: 20 letters and digits without look-alikes, in four groups."""
     return "-".join("".join(secrets.choice(_SPEAKABLE) for _ in range(5)) for _ in range(4))
 
 
@@ -58,13 +58,13 @@ class Passwords:
         await asyncio.to_thread(self._threads.shutdown)
 
     async def new(self, password: str, *, about: Iterable[str | None] = ()) -> str:
-        """The hash of a password that somebody chose. ``about``: what others know of the person (name, address).
+        """Return the hash of a new password. ``about``: what others know of the user (name, address).
 
-        Raises ``InvalidInput``: ``bad_password`` for its length, ``weak_password`` with ``why`` when it is soon
-        guessed. Raises ``TooManyAttempts`` when too many wait.
+        Raises ``InvalidInput``: ``bad_password`` for its length, ``weak_password`` with ``why`` when it is easy to
+        guess. Raises ``TooManyAttempts`` when too many calls wait.
         """
         if len(password) <= MAX_PASSWORD_CHARACTERS:
-            password = _as_compared(password)  # it is judged as it counts
+            password = _as_compared(password)  # it is judged in the form in which it is hashed
         if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
             raise InvalidInput(
                 f"a password has {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters",
@@ -76,12 +76,12 @@ class Passwords:
         return await self._in_thread(self._hash, password)
 
     async def matches(self, stored: str | None, password: str) -> bool:
-        """Whether the password is the one of that hash. Takes as long when there is no hash: then it never is."""
+        """Return whether the password fits the hash. Without a hash it takes as long and returns False."""
         known = stored if stored is not None else await self._hash_of_nobody()
         return await self._in_thread(self._verified, known, password) and stored is not None
 
     async def renewed(self, stored: str, password: str) -> str | None:
-        """A new hash when the stored one was made in a weaker way than today's."""
+        """Return a new hash when the stored one has weaker parameters than today's; otherwise ``None``."""
         if not self._hasher.check_needs_rehash(stored):
             return None
         return await self._in_thread(self._hash, password)
@@ -107,22 +107,23 @@ class Passwords:
             raise TooManyAttempts(retry_after=BUSY_RETRY_SECONDS)
         self._room -= 1
         work = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
-        work.add_done_callback(self._leave)  # also when nobody waits for it any more: it goes on and keeps its place
+        # also when the caller was cancelled: the work continues and keeps its place
+        work.add_done_callback(self._leave)
         return await asyncio.shield(work)
 
     def _leave(self, work: asyncio.Future[Any]) -> None:
         self._room += 1
         if not work.cancelled():
-            work.exception()  # it was told to who waited
+            work.exception()  # marks the exception as retrieved: the waiting caller gets it
 
 
 def _as_compared(password: str) -> str:
-    """The same for every keyboard: one form of letters that can be written in several."""
+    """Return one form of letters that keyboards write in several (NFKC)."""
     return unicodedata.normalize("NFKC", password)
 
 
 def _weakness(password: str, about: list[str]) -> str:
-    """Why the password is soon guessed, as a code; empty when it is not."""
+    """Return why the password is easy to guess, as a code; empty when it is hard to guess."""
     from zxcvbn import zxcvbn  # noqa: PLC0415  15 MB of word lists, needed only where a password is chosen
 
     known = [part for text in about for part in (text, *text.replace("@", " ").replace(".", " ").split())]

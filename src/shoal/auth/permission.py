@@ -1,4 +1,4 @@
-"""How much somebody may do with a shop. Each right contains those before it."""
+"""How much a user may do with an account. Each permission contains those before it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Self
 
 
 class Permission(IntEnum):
-    """In rising order, so that ``have >= need`` answers."""
+    """In rising order, so that ``have >= need`` is the check."""
 
     READ = 1
-    """See everything but secrets."""
+    """See everything except secrets."""
     REPLY = 2
-    """Also send, take chats over, serve and settle orders."""
+    """Also send messages, take chats over, and handle orders."""
     OPERATE = 3
     """Also switches, rules, replies, settings, resume."""
     OWN = 4
-    """Also the cookie, the proxy, the removal, and with whom it is shared."""
+    """Also the cookie, the proxy, the removal, and sharing."""
 
     @property
     def word(self) -> str:
-        """As it is written in answers and rows."""
+        """The name in answers and rows."""
         return self.name.lower()
 
     @classmethod
     def of(cls, word: str) -> Self:
-        """The right of a word. Raises ``KeyError``."""
+        """Return the permission of a name. Raises ``KeyError``."""
         return cls[word.upper()]

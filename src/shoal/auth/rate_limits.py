@@ -1,6 +1,6 @@
-"""How often one sign-in, or one API token, may call: so that a script gone wild leaves room for the others.
+"""How often one session, or one API token, may call, so that a faulty script leaves capacity for other users.
 
-Also how many pictures a person may bring in a day, and how many people may register from one address in an hour.
+Also how many pictures a user may upload in a day, and how many users may register from one address in an hour.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ REGISTRATIONS_AN_HOUR = 5
 
 
 class RateLimits:
-    """Counts what was done lately, in this process. What is refused is not counted."""
+    """Counts recent calls, in this process. Refused calls are not counted."""
 
     def __init__(self, *, of_session: int, of_token: int) -> None:
-        """Calls a minute; 0 is no limit."""
+        """Set the limits in calls a minute; 0 is no limit."""
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._limits: dict[str, RateLimitItem | None] = {
             "session": RateLimitItemPerMinute(of_session) if of_session else None,
@@ -32,23 +32,26 @@ class RateLimits:
         }
 
     def count_session(self, token_hash: str) -> None:
-        """One call by that sign-in. Raises ``TooManyCalls``."""
+        """Count one call of that session. Raises ``TooManyCalls``."""
         self._count("session", token_hash)
 
     def count_token(self, token_id: int) -> None:
-        """One call by that API token. Raises ``TooManyCalls``."""
+        """Count one call of that API token. Raises ``TooManyCalls``."""
         self._count("token", str(token_id))
 
     def count_picture(self, user_id: int) -> None:
-        """One picture more of that person. Raises ``TooManyCalls`` (``too_many_pictures``)."""
+        """Count one more picture of that user. Raises ``TooManyCalls`` (``too_many_pictures``)."""
         self._count("picture", str(user_id), "too_many_pictures")
 
     def check_registration(self, address: str) -> None:
-        """Whether one person more may register from there. Raises ``TooManyCalls`` (``too_many_registrations``)."""
+        """Check that one more user may register from the address.
+
+        Raises ``TooManyCalls`` (``too_many_registrations``).
+        """
         self._count("registration", address, "too_many_registrations", only_look=True)
 
     def count_registration(self, address: str) -> None:
-        """One person more has registered from there. Raises as ``check_registration``."""
+        """Count one more registration from the address. Raises as ``check_registration``."""
         self._count("registration", address, "too_many_registrations")
 
     def _count(self, kind: str, key: str, code: str | None = None, *, only_look: bool = False) -> None:

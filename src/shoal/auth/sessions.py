@@ -1,4 +1,4 @@
-"""Sessions: who is signed in, from where, for how long. A token is stored only as its hash."""
+"""Sessions: which users are signed in, from where, for how long. Only the hash of a token is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Write = Callable[[Callable[[Connection], Sequence[int]]], Awaitable[Sequence[int
 
 MAX_LABEL_CHARACTERS: Final = 300
 ID_CHARACTERS: Final = 24
-"""How much of a token's hash names its session: enough to tell sessions apart, useless for signing in."""
+"""How many characters of a token's hash name its session: enough to tell sessions apart, useless for signing in."""
 LAST_USED_STEP_MS: Final = 60_000
 """A session's last use is stored at most once a minute."""
 HOUR_MS: Final = 3_600_000
@@ -33,7 +33,7 @@ HOUR_MS: Final = 3_600_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """A valid sign-in. ``token_hash`` names it; the token itself is known to the caller alone."""
+    """A valid session. ``token_hash`` names it; only the caller has the token itself."""
 
     token_hash: str
     user: User
@@ -46,12 +46,12 @@ class Session:
 
     @property
     def id(self) -> str:
-        """The name by which its owner may end it."""
+        """The name by which the user may end the session."""
         return self.token_hash[:ID_CHARACTERS]
 
 
 class Sessions:
-    """Opens, finds and ends sessions. ``idle_hours``: one that is not used for so long is over (0: never)."""
+    """Opens, finds and ends sessions. ``idle_hours``: a session that is not used for so long ends (0: never)."""
 
     def __init__(
         self, database: UserStore, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
@@ -65,7 +65,7 @@ class Sessions:
         self._watchers: dict[asyncio.Event, int] = {}
 
     async def close(self) -> None:
-        """Store what was last seen."""
+        """Wait until the last uses are stored."""
         await asyncio.gather(*self._touching, return_exceptions=True)
 
     async def open(
@@ -78,12 +78,12 @@ class Sessions:
         address: str = "",
         password_hash: str | None = None,
     ) -> str:
-        """Sign a person in; returns the token (256 random bits), which is stored nowhere.
+        """Sign a user in; return the token (256 random bits), which is stored nowhere.
 
         While the database takes no writes, the session is kept in memory and written as soon as it does.
 
-        Raises ``Unauthenticated`` (``wrong_login``) when the person is not active, or (with ``password_hash``: the one
-        that was just proved) has another password by now.
+        Raises ``Unauthenticated`` (``wrong_login``) when the user is not active, or no longer has the password with the
+        hash ``password_hash``, if that is given.
         """
         token = secrets.token_urlsafe(32)
         now = self._now_ms()
@@ -108,7 +108,7 @@ class Sessions:
             if connection.execute(seen).rowcount != 1:
                 return False
             connection.execute(insert_or(connection, sessions).values(**row).on_conflict_do_nothing())
-            connection.execute(  # who knows the password needs no link to choose one
+            connection.execute(  # a user who knows the password needs no link to set one
                 delete(invitations).where(invitations.c.for_user_id == user_id, invitations.c.used_at_ms.is_(None))
             )
             return True
@@ -118,9 +118,9 @@ class Sessions:
         return token
 
     async def of(self, token: str, *, in_use: bool = True) -> Session | None:
-        """The session of a token; ``None`` when it is unknown or over, or its person is not active.
+        """Return the session of a token; ``None`` if it is unknown or has ended, or its user is not active.
 
-        ``in_use``: a person asks; who only looks whether it is still there does not keep it from being idle.
+        ``in_use``: a user makes a request. False for a check that the session still exists; it does not count as a use.
         """
         now = self._now_ms()
         hashed = token_hash(token)
@@ -133,7 +133,7 @@ class Sessions:
         return _session(row)
 
     async def of_user(self, user_id: int) -> list[Session]:
-        """A person's sessions, newest first."""
+        """Return a user's sessions, newest first."""
         query = (
             _session_query()
             .where(sessions.c.user_id == user_id, *self._alive(self._now_ms()))
@@ -144,9 +144,9 @@ class Sessions:
         )
 
     async def end(self, token: str) -> Session | None:
-        """Sign out; returns what ended. Repeating it is harmless.
+        """Sign out; return the session that ended. Repeating it is harmless.
 
-        It holds at once, and is written when the database takes it.
+        It takes effect at once, and is written when the database accepts it.
         """
         session = await self.of(token, in_use=False)
         hashed = token_hash(token)
@@ -154,19 +154,19 @@ class Sessions:
         return session
 
     async def end_one(self, user_id: int, session_id: str) -> bool:
-        """End one of a person's sessions by its id. False: the person has no such one."""
+        """End one of a user's sessions by its id. False: the user has no such session."""
         return await self._end(
             sessions.c.user_id == user_id, func.substr(sessions.c.token_hash, 1, ID_CHARACTERS) == session_id
         ) == 1  # fmt: skip
 
     async def end_all(self, user_id: int, *, but: str = "") -> int:
-        """End every session of a person, but the one with the id ``but``. Returns how many."""
+        """End every session of a user, except the one with the id ``but``. Return how many."""
         shown = func.substr(sessions.c.token_hash, 1, ID_CHARACTERS)
         return await self._end(sessions.c.user_id == user_id, shown != but)
 
     @contextmanager
     def watching(self, user_id: int) -> Iterator[asyncio.Event]:
-        """An event that is set whenever sessions of that person were ended here: time to look at one's own again."""
+        """Yield an event that is set when a session of that user ends here; the caller then checks its own."""
         event = asyncio.Event()
         self._watchers[event] = user_id
         try:
@@ -175,7 +175,7 @@ class Sessions:
             del self._watchers[event]
 
     def look_again(self, user_id: int | None = None) -> None:
-        """Wake whoever watches the sessions of that person (``None``: of anybody)."""
+        """Set the events of all watchers of that user's sessions (``None``: of every user's)."""
         for event, watched in self._watchers.items():
             if user_id in {None, watched}:
                 event.set()
@@ -194,7 +194,7 @@ class Sessions:
         return len(ended)
 
     def _touch(self, hashed: str, now: int) -> None:
-        """Store the last use beside the request: a store that takes no writes must not keep anybody from reading."""
+        """Store the last use beside the request: a store that takes no writes must not stop a user from reading."""
         if self._database.degraded:
             return
         for other in [name for name, at in self._used.items() if now - at >= LAST_USED_STEP_MS]:
@@ -213,7 +213,7 @@ class Sessions:
 
 
 def token_hash(token: str) -> str:
-    """What is stored of a token."""
+    """Return the hash that is stored of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""The second factor: codes of an app by the clock (TOTP, RFC 6238), and recovery codes for when the app is gone.
+"""The second factor: time-based codes of an app (TOTP, RFC 6238), and recovery codes for users who lost the app.
 
-The app's seed is sealed by the vault. Each code counts once, also when two processes are asked at the same time: the
-30 s step of a code that was taken only ever grows. Recovery codes are stored as hashes, and a used one is deleted.
+The vault encrypts the app's seed. Each code counts once, also when two processes check it at the same time: the stored
+30 s step of the last accepted code only ever grows. Recovery codes are stored as hashes, and a used one is deleted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NEW_SEED_COLUMN: Final = "users.new_totp"
 
 
 class Factor(StrEnum):
-    """By what a code was right."""
+    """The kind of code that was accepted."""
 
     TOTP = "totp"
     RECOVERY = "recovery_code"
@@ -47,14 +47,14 @@ class Factor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What an app must know, in its two forms: to be typed, and as the address of a QR code."""
+    """The seed for an app, in two forms: to be typed, and as the URI of a QR code."""
 
     secret: str
     uri: str
 
 
 class Totp:
-    """Sets second factors up, checks their codes, takes them away."""
+    """Sets up second factors, checks their codes and removes them."""
 
     def __init__(self, database: UserStore, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Totp:
         self._now_ms = now_ms
 
     async def begin(self, user: User) -> Seed:
-        """A new seed, shown this once. It counts when a code of it was told. Raises ``Conflict`` (``totp_on``)."""
+        """Make a new seed, shown this once. ``confirm`` makes it count. Raises ``Conflict`` (``totp_on``)."""
         secret = pyotp.random_base32()
         sealed = self._vault.seal(secret, column=_NEW_SEED_COLUMN, user_id=user.id)
         statement = update(users).where(users.c.id == user.id, users.c.totp_sealed.is_(None))
@@ -74,7 +74,7 @@ class Totp:
         return Seed(secret, pyotp.TOTP(secret).provisioning_uri(name=user.username, issuer_name=ISSUER))
 
     async def confirm(self, user_id: int, code: str) -> list[str]:
-        """Switch it on by a code of the new seed; returns the recovery codes, this once.
+        """Turn the factor on with a code of the new seed; return the recovery codes, which are shown only this once.
 
         Raises ``Conflict`` (``totp_on``, ``totp_not_begun``) and ``Forbidden`` (``wrong_totp``).
         """
@@ -91,7 +91,7 @@ class Totp:
                 raise Conflict("no second factor was begun", code="totp_not_begun")
             secret = self._vault.open(row.new_totp_sealed, column=_NEW_SEED_COLUMN, user_id=user_id)
             step = self._step_of(secret, _typed(code))
-            if step is None or step <= row.totp_step:  # a used code counts for no later seed either
+            if step is None or step <= row.totp_step:  # a used code does not count for a later seed either
                 raise Forbidden("this is not the code of now", code="wrong_totp/again")
             sealed = self._vault.seal(secret, column=_SEED_COLUMN, user_id=user_id)
             values = {"totp_sealed": sealed, "new_totp_sealed": None, "totp_step": step}
@@ -102,7 +102,7 @@ class Totp:
         return codes
 
     async def accept(self, user_id: int, code: str) -> Factor | None:
-        """Whether a code is right, by which factor; it never is again. ``None``: it is not, or was used before."""
+        """Check a code and use it up; return its kind. ``None``: it is wrong, or was used before."""
         typed = _typed(code)
         if _DIGITS.fullmatch(typed):
             return Factor.TOTP if await self._accept_totp(user_id, typed) else None
@@ -121,11 +121,11 @@ class Totp:
         if step is None:
             return False
         statement = update(users).where(_is(user_id), users.c.totp_step < step).values(totp_step=step)
-        # While the database takes no writes the step is kept in memory: nobody uses the code again there either.
+        # While the database takes no writes, the step is kept in memory, so the code cannot be used again there either.
         return await self._database.write_through(lambda connection: connection.execute(statement).rowcount == 1)
 
     async def renew_recovery_codes(self, user_id: int) -> list[str]:
-        """New recovery codes, shown this once, in the place of the old. Raises ``Conflict`` (``totp_off``)."""
+        """Replace the recovery codes; return the new ones, shown only this once. Raises ``Conflict`` (``totp_off``)."""
         codes = _new_codes()
 
         def job(connection: Connection) -> None:
@@ -137,16 +137,16 @@ class Totp:
         return codes
 
     async def codes_left(self, user_id: int) -> int:
-        """How many recovery codes a person still has."""
+        """Return how many recovery codes a user still has."""
         query = select(func.count()).select_from(recovery_codes).where(recovery_codes.c.user_id == user_id)
         return await self._database.read(lambda connection: connection.scalar(query) or 0)
 
     async def take_away(self, user_id: int) -> bool:
-        """Switch it off and forget the codes. False: it was off."""
+        """Turn the factor off and delete the codes. False: it was off."""
         return await self._database.write(lambda connection: forget_factor(connection, user_id))
 
     def _step_of(self, secret: str, typed: str) -> int | None:
-        """The time step of which this is the code, near now."""
+        """Return the time step near now that has this code; ``None``: there is none."""
         now = self._now_ms() // 1000 // STEP_SECONDS
         totp = pyotp.TOTP(secret)
         right = [
@@ -158,10 +158,10 @@ class Totp:
 
 
 def forget_factor(connection: Connection, user_id: int) -> bool:
-    """Take a second factor away within a transaction. False: it was off."""
+    """Remove a second factor within the caller's transaction. False: it was off."""
     connection.execute(delete(recovery_codes).where(recovery_codes.c.user_id == user_id))
     was_on = connection.scalar(select(users.c.totp_sealed).where(_is(user_id))) is not None
-    # The step stays: a code that was seen before counts for no later seed either.
+    # The step stays: a used code does not count for a later seed either.
     connection.execute(update(users).where(_is(user_id)).values(totp_sealed=None, new_totp_sealed=None))
     return was_on
 
@@ -171,7 +171,7 @@ def _is(user_id: int) -> ColumnElement[bool]:
 
 
 def _typed(code: str) -> str:
-    """A code without what people put between: blanks, hyphens, wide digits, capitals."""
+    """Return a code without what users put in between: blanks, hyphens, wide digits, capitals."""
     text = unicodedata.normalize("NFKC", code[:MAX_CODE_CHARACTERS]).lower()
     text = "".join(character for character in text if character.isalnum())
     return text if text.isascii() else ""
@@ -191,5 +191,8 @@ def _replace_codes(connection: Connection, user_id: int, codes: list[str]) -> No
 
 
 def _code_hash(user_id: int, typed: str) -> str:
-    """What is stored of a recovery code. It has 79 random bits: nobody tries them all, with or without a slow hash."""
+    """Return the hash that is stored of a recovery code.
+
+    Its 79 random bits cannot be guessed, even with a fast hash.
+    """
     return hashlib.sha256(f"recovery:{user_id}:{typed}".encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""People who are removed: first the door is closed, then every shop goes the way of each deletion, last the person.
+"""Removes a user: blocks sign-in, deletes their accounts, deletes the user. Resumes after a restart.
 
-A departure survives the end of the process: the person is marked first, and whoever is marked leaves at the next start.
+The user is marked first; the next start resumes with every marked user.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from shoal.errors import StoreError, UnknownAccount
 log = structlog.get_logger("shoal.departures")
 
 AT_ONCE: Final = 50
-"""How many shops of a person are stopped at a time."""
+"""How many accounts of a user are stopped at a time."""
 AGAIN_SECONDS: Final = (1.0, 60.0)
-"""First and longest wait after the database refused."""
+"""First and longest wait, in seconds, after the database refused."""
 ITSELF: Final = "server"
 
 
 class UserRemoval:
-    """Sees people off. Owns one task for each who leaves, until ``close``."""
+    """Removes users. Owns one task per user under removal, until ``close``."""
 
     def __init__(self, users: Users, manager: CookieManager, sessions: Sessions) -> None:
         self._users = users
@@ -36,26 +36,26 @@ class UserRemoval:
         self._leaving: dict[int, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
-        """Go on with those who were leaving when the server ended."""
+        """Resume the removals that were under way when the server ended."""
         for user in await self._users.list_users():
             if user.leaving:
                 self._go_on(user.id, Caller(actor=ITSELF))
 
     async def close(self) -> None:
-        """Stop; the next start goes on."""
+        """Cancel the tasks; the next start resumes them."""
         tasks = list(self._leaving.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def shops_of(self, user_id: int) -> list[str]:
-        """The shops that would go with the person."""
+        """Return the ids of the accounts that would be removed with the user."""
         return sorted(account.id for account in self._manager.accounts.values() if account.owner_id == user_id)
 
     async def begin(self, user_id: int, caller: Caller) -> tuple[User, list[str]]:
-        """Close the door to a person and see them off; returns who leaves, and with which shops.
+        """Block a user's sign-in and start the removal; return the user and the ids of their accounts.
 
-        From here on it happens, whatever becomes of who asked. Raises ``UnknownUser`` and ``Conflict``
+        From here on the removal completes, also when the caller is cancelled. Raises ``UnknownUser`` and ``Conflict``
         (``last_admin``).
         """
         user = await self._users.begin_leaving(user_id)
@@ -65,7 +65,7 @@ class UserRemoval:
         return user, shops
 
     async def gone(self, user_id: int, *, within_seconds: float) -> bool:
-        """Wait for the end of a departure; says whether it came in time."""
+        """Wait for the end of a removal; return whether it ended in time."""
         task = self._leaving.get(user_id)
         if task is not None:
             await asyncio.wait({task}, timeout=within_seconds)
@@ -91,7 +91,10 @@ class UserRemoval:
         log.info("person removed", user=user_id)
 
     async def _remove_shops(self, user_id: int, caller: Caller) -> None:
-        """Remove every shop, and see its connection end. One that was just being added is there in the next round."""
+        """Remove every account and wait until its connection ends.
+
+        The next round finds accounts that were being added.
+        """
         removed: set[str] = set()
         while shops := [name for name in self._shops_to_come(user_id) if name not in removed]:
             room = asyncio.Semaphore(AT_ONCE)
@@ -100,7 +103,7 @@ class UserRemoval:
             await self._manager.seen_off(name)
 
     def _shops_to_come(self, user_id: int) -> list[str]:
-        """Those that are published, and those whose creation is on its way into the database."""
+        """Return the published accounts, and those whose creation is under way in the database."""
         coming = (account for account in self._manager.pending.values() if account is not None)
         known = (*self._manager.accounts.values(), *coming)
         return sorted({account.id for account in known if account.owner_id == user_id})
@@ -110,13 +113,13 @@ class UserRemoval:
         async with room:
             try:
                 await self._manager.remove_cookie(account_id, caller=mine)
-            except UnknownAccount:  # its owner was faster, or its creation was refused
+            except UnknownAccount:  # the owner removed it first, or its creation was refused
                 log.debug("a shop was gone already", account=account_id)
         return account_id
 
 
 async def _all_or_first_error(works: Iterable[Coroutine[Any, Any, str]]) -> list[str]:
-    """Let all end before an error is told: none goes on behind the back of who tries again."""
+    """Wait for all before an error is raised, so that none still runs when the caller tries again."""
     ended = await asyncio.gather(*works, return_exceptions=True)
     names: list[str] = []
     for result in ended:

@@ -1,8 +1,8 @@
-"""A replica in memory of the tables that let people in: who signed in goes on reading while the database is away.
+"""A replica in memory of the login tables, so that signed-in users can still read while the database is down.
 
-The database is asked first. While it does not answer, or has yet to take what is kept here for it, the replica answers:
-what was read last, and on top of it what could not be stored. What is kept (a sign-in, its code, a sign-out) is written
-as soon as the database takes it, each under the conditions that hold then; what the process is killed with is lost.
+The database is asked first. While it does not answer, or has not yet stored what is kept here for it, the replica
+answers: the last rows read, plus the writes that could not be stored. The kept writes (a sign-in, its code, a sign-out)
+are stored as soon as the database accepts them, each under the conditions of that moment. A killed process loses them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Job = Callable[[Connection], T]
 
 _COPIED: Final = (users, sessions, api_tokens)
 _EMPTY: Final = (invitations,)
-"""Written along with the others, and read by nobody here."""
+"""Written together with the others, and never read here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplicaTimes:
-    """How long the database is waited for, and how often the replica is read anew."""
+    """How long to wait for the database, and how often to refresh the replica."""
 
     read_seconds: float = 3.0
     write_seconds: float = 3.0
@@ -42,24 +42,24 @@ class ReplicaTimes:
 
 
 class UserStore(Protocol):
-    """What knows who may come in: a database, or a replica over it."""
+    """The store of users, sessions and tokens: a database, or a replica over it."""
 
     @property
     def degraded(self) -> bool:
-        """Whether no writes are taken now."""
+        """Whether no writes are accepted now."""
 
     async def read(self, job: Job[T]) -> T:
-        """As ``Database.read``."""
+        """Read as ``Database.read``."""
 
     async def write(self, job: Job[T]) -> T:
-        """As ``Database.write``."""
+        """Write as ``Database.write``."""
 
     async def write_through(self, job: Job[T]) -> T:
-        """As ``write``, for what may wait in memory where there is one. ``job`` does no harm when it is done again."""
+        """Write as ``write``, but it may wait in memory where there is one. ``job`` may be repeated without harm."""
 
 
 MOST_KEPT: Final = 1000
-"""So many writes wait for the database; who comes then hears that it takes none."""
+"""How many writes may wait for the database; further ones fail."""
 
 
 class UserReplica:
@@ -70,11 +70,11 @@ class UserReplica:
         self._times = times or ReplicaTimes()
         self._engine: Engine | None = None
         self._is_true = False
-        """Whether the replica knows of every change that was made here."""
+        """Whether the replica contains every change that was made here."""
         self._away = False
         self._kept: list[Job[Any]] = []
         self._changes = self._changing = self._passed = 0
-        """Of durable writes those that ended and those under way; how many were written through."""
+        """How many durable writes have ended, how many are under way, and how many were written through."""
         self._turn = asyncio.Lock()
         self._storing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -87,12 +87,12 @@ class UserReplica:
         return self._database.degraded or self._away or bool(self._kept)
 
     async def open(self) -> None:
-        """Read everything, then follow. Raises ``StoreError``."""
+        """Read the tables, then start the refreshing task. Raises ``StoreError``."""
         await self._refresh(within_seconds=None)
         self._following = asyncio.create_task(self._follow(), name="people replica")
 
     async def close(self) -> None:
-        """Store what is kept, if the database takes it, and end."""
+        """Stop the task and store the kept writes, if the database accepts them."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
@@ -108,7 +108,10 @@ class UserReplica:
     # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
 
     async def read(self, job: Job[T]) -> T:
-        """Ask the database, or the replica while that does not answer. Raises ``StoreError`` when neither can."""
+        """Read from the database, or from the replica while the database is down.
+
+        Raises ``StoreError`` when neither can.
+        """
         if not self._is_true or not (self._away or self._kept):
             try:
                 async with asyncio.timeout(self._times.read_seconds):
@@ -122,20 +125,20 @@ class UserReplica:
             self._is_away(failure)
         else:
             failure = StoreError("the database does not answer")
-            await asyncio.sleep(0)  # others have their turn, as they have while a thread reads
+            await asyncio.sleep(0)  # let other tasks run, as they do while a thread reads
         return self._replicated(job, failure)
 
     async def write(self, job: Job[T]) -> T:
-        """Write durably; the replica knows of it before this returns. Raises as ``Database.write``.
+        """Write durably; the replica contains the change before this returns. Raises as ``Database.write``.
 
-        What is kept is written before: the change is to find it there.
+        The kept writes are stored first, because the change may build on them.
         """
         await self._store_kept()
-        trusted, self._is_true = self._is_true, False  # the caller may go away while it is being committed
+        trusted, self._is_true = self._is_true, False  # the caller may be cancelled during the commit
         self._changing += 1
         try:
             result = await self._database.write(job)
-        except BaseException as error:  # also when the caller goes away
+        except BaseException as error:  # also when the caller is cancelled
             touched_nothing = isinstance(error, ShoalError) and (
                 not isinstance(error, StoreError) or error.code in _TOUCHED_NOTHING
             )
@@ -151,10 +154,10 @@ class UserReplica:
         return result
 
     async def write_through(self, job: Job[T]) -> T:
-        """Write, or keep it in memory until the database takes it. ``job`` does no harm when it is done again.
+        """Write, or keep the write in memory until the database accepts it. ``job`` may be repeated without harm.
 
-        It returns something false when it changed nothing. Raises what ``job`` raises, and ``StoreError`` when the
-        replica is not certain to be true, or keeps too much.
+        ``job`` returns something false when it changed nothing. Raises what ``job`` raises, and ``StoreError`` when the
+        replica may be out of date, or keeps too many writes.
         """
         if not self._kept and not self._away:
             try:
@@ -179,7 +182,7 @@ class UserReplica:
         return result
 
     async def _bounded(self, job: Job[T]) -> T:
-        """A write that is not waited for for long; it may come to its end later."""
+        """Write, but wait only for a bounded time; the write may end later."""
         task = asyncio.create_task(self._database.write(job), name="people write")
         self._late.add(task)
         task.add_done_callback(self._ended)
@@ -191,7 +194,7 @@ class UserReplica:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._late.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, also when nobody waits any more
+            task.exception()  # marks the exception as retrieved, also when no caller waits any more
 
     def _replicated(self, job: Job[T], failure: StoreError) -> T:
         if self._engine is None or not self._is_true:
@@ -208,7 +211,7 @@ class UserReplica:
         self._wake.set()
 
     async def _follow(self) -> None:
-        """Read anew now and then, and soon while the database is away or something is kept for it."""
+        """Refresh the replica regularly; sooner while the database is down or writes are kept for it."""
         while True:
             uneasy = self._away or self._kept or not self._is_true
             with suppress(TimeoutError):
@@ -224,7 +227,7 @@ class UserReplica:
                 log.debug("the replica of people is not read anew", why=str(error))
 
     async def _store_kept(self) -> None:
-        """Write what is kept, in its order. What no longer holds is dropped. Raises ``StoreError``."""
+        """Store the kept writes in order. Drop those whose conditions no longer hold. Raises ``StoreError``."""
         async with self._storing:
             while self._kept:
                 try:
@@ -233,18 +236,18 @@ class UserReplica:
                     raise
                 except ShoalError as error:
                     log.warning("what was kept in memory does not hold any more", why=error.code)
-                except Exception:  # it must not keep the others from being stored
+                except Exception:  # one failure must not stop the others from being stored
                     log.exception("what was kept in memory cannot be stored")
                 del self._kept[0]
 
     async def _refresh(self, *, within_seconds: float | None) -> None:
-        """Read the tables, and lay what is kept on top. Raises ``StoreError`` and ``TimeoutError``."""
+        """Read the tables, and apply the kept writes to the copy. Raises ``StoreError`` and ``TimeoutError``."""
         async with self._turn:
             before_reading = self._changes, self._passed
             async with asyncio.timeout(within_seconds):
                 fresh = await self._database.read(_copied)
             for job in self._kept:
-                with suppress(Exception), fresh.begin() as connection:  # the database will say what of it holds
+                with suppress(Exception), fresh.begin() as connection:  # the database decides later which of them hold
                     job(connection)
             before, self._engine = self._engine, fresh
             self._drop(before)
@@ -265,7 +268,7 @@ _TOUCHED_NOTHING: Final = {"not_applied", "store_degraded", "store_closed"}
 
 
 def _copied(connection: Connection) -> Engine:
-    """A database in memory with the rows of these tables."""
+    """Return an in-memory database with the rows of these tables."""
     rows = {table.name: [dict(row) for row in connection.execute(select(table)).mappings()] for table in _COPIED}
     engine = create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True

@@ -1,4 +1,4 @@
-"""The people who may sign in. A password is stored only as its hash."""
+"""The users who may sign in. Only the hash of a password is stored."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 
 
 class Role(StrEnum):
-    """What a person may do."""
+    """What a user may do."""
 
     ADMIN = "admin"
-    """The same as an owner; and people, and the server."""
+    """The same as an owner, and also manages users and the server."""
     OWNER = "owner"
-    """Everything, for the own shops."""
+    """Everything, for the user's own accounts."""
     STAFF = "staff"
-    """Owns no shop; what is allowed on those that are shared with them."""
+    """Owns no account; does what is allowed on accounts shared with the user."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """One person, without the password's hash. ``leaving``: being removed, with every shop of theirs."""
+    """One user, without the password's hash. ``leaving``: being removed, together with their accounts."""
 
     id: int
     username: str
@@ -53,14 +53,14 @@ class User:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proof:
-    """A person who has just proved a password, and the hash of it."""
+    """A user who has just proved the password, and the hash of it."""
 
     user: User
     password_hash: str
 
 
 class Users:
-    """People: found, added, changed and removed."""
+    """Finds, adds, changes and removes users."""
 
     def __init__(self, database: UserStore, passwords: Passwords, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
@@ -68,7 +68,7 @@ class Users:
         self._now_ms = now_ms
 
     async def create(self, username: str, password: str, *, role: Role = Role.OWNER, email: str | None = None) -> User:
-        """Add a person.
+        """Add a user.
 
         Raises ``Conflict`` (``username_taken``, ``email_taken``) and ``InvalidInput`` (``bad_username``, ``bad_email``,
         ``bad_password``, ``weak_password``).
@@ -82,31 +82,31 @@ class Users:
         )
 
     async def get(self, user_id: int) -> User | None:
-        """One person by id."""
+        """Return one user by id."""
         return await self._one(users.c.id == user_id)
 
     async def by_name(self, username: str) -> User | None:
-        """One person by user name, in whatever case and width it is typed."""
+        """Return one user by user name, typed in any case and width."""
         return await self._one(users.c.name_key == folded(username.strip()))
 
     async def by_email(self, email: str) -> User | None:
-        """One person by e-mail address."""
+        """Return one user by e-mail address."""
         return await self._one(users.c.email == _email(email))
 
     async def list_users(self) -> list[User]:
-        """Everybody, by id."""
+        """Return all users, by id."""
         query = select(*USER_COLUMNS).order_by(users.c.id)
         return await self._database.read(
             lambda connection: [user_of(row) for row in connection.execute(query).mappings()]
         )
 
     async def verify(self, name: str, password: str) -> User | None:
-        """The active person with that user name (or e-mail) and password. Takes as long for an unknown name."""
+        """Return the active user with that user name (or e-mail) and password. Takes as long for an unknown name."""
         proof = await self.prove(name, password)
         return None if proof is None else proof.user
 
     async def prove(self, name: str, password: str) -> Proof | None:
-        """The same, with the hash that was proved: a session must not open when it has been replaced meanwhile."""
+        """Verify as ``verify``; also return the proved hash, so that no session opens if it was replaced since."""
         found = users.c.email == _email(name) if "@" in name else users.c.name_key == folded(name.strip())
         query = select(users.c.password_hash, *USER_COLUMNS).where(found)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
@@ -125,14 +125,14 @@ class Users:
             replaced = await self._database.write(
                 lambda connection: connection.execute(statement.values(password_hash=renewed)).rowcount
             )
-        except StoreError:  # that it could be stronger must not keep anybody out
+        except StoreError:  # a failed renewal must not stop the sign-in
             return stored
         return renewed if replaced else stored
 
     async def set_password(self, user_id: int, password: str, *, keep_session: str = "") -> bool:
-        """Replace a password; every session of the person ends, but the one whose hash is ``keep_session``.
+        """Replace a password; end every session of the user except the one with the hash ``keep_session``.
 
-        So do the links by which another one could be chosen. Raises as ``create``. False: no such person.
+        Links to set another password end too. Raises as ``create``. False: there is no such user.
         """
         user = await self.get(user_id)
         if user is None:
@@ -147,9 +147,9 @@ class Users:
     async def update(self, user_id: int, values: Mapping[str, Any]) -> User:
         """Change some of ``role``, ``active`` and ``email``. Deactivating ends the sessions and the API tokens.
 
-        Raises ``UnknownUser``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin``
-        when nobody could administer the server any more, ``person_leaving`` when the person is being removed,
-        ``owns_shops`` when they would be staff and own some.
+        Raises ``UnknownUser``, ``InvalidInput`` (``bad_email``) and ``Conflict``: ``email_taken``, ``last_admin`` when
+        no active administrator would be left, ``person_leaving`` when the user is being removed, ``owns_shops`` when
+        the user would become staff but owns accounts.
         """
         changes = dict(values)
         if "email" in changes:
@@ -170,14 +170,14 @@ class Users:
             connection.execute(statement.values(**changes, updated_at_ms=self._now_ms()))
             if changes.get("active") is False:
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            if changes.get("active") is False or not before.active:  # one who comes back makes new ones
+            if changes.get("active") is False or not before.active:  # a reactivated user makes new tokens
                 connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
             return find_user(connection, user_id)
 
         return await self._database.write(job)
 
     async def check_may_leave(self, user_id: int) -> User:
-        """Who would leave. Raises as ``begin_leaving``."""
+        """Return the user if removal is allowed. Raises as ``begin_leaving``."""
 
         def job(connection: Connection) -> User:
             user = find_user(connection, user_id)
@@ -187,7 +187,7 @@ class Users:
         return await self._database.read(job)
 
     async def begin_leaving(self, user_id: int) -> User:
-        """Close the door to a person who is to be removed: no sign-in from now on. Repeating it is harmless.
+        """Block all sign-ins of a user who is to be removed. Repeating it is harmless.
 
         Raises ``UnknownUser`` and ``Conflict`` (``last_admin``).
         """
@@ -203,14 +203,18 @@ class Users:
         return await self._database.write(job)
 
     async def remove(self, user_id: int) -> bool:
-        """Remove a person with all that names them; the shops must be gone before. False: no such person."""
+        """Delete a user and every row that refers to the user; the accounts must be removed before.
+
+        False: no such user.
+        """
         statement = delete(users).where(users.c.id == user_id)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
     async def ensure_admin(self, password: str | None = None) -> str | None:
-        """On an empty table add ``admin`` with that password, or a made-up one; returns it, this once.
+        """Add ``admin`` to an empty table, with that password or a random one; return the password, shown only this
+        once.
 
-        ``None`` when there are people already. Raises ``InvalidInput`` when that password is too easy to guess.
+        ``None`` when there are users already. Raises ``InvalidInput`` when the password is too easy to guess.
         """
         if await self._database.read(lambda connection: connection.scalar(select(func.count()).select_from(users))):
             return None
@@ -231,25 +235,25 @@ USER_COLUMNS = [
     users.c.totp_sealed.is_not(None).label("has_totp") if entry.name == "has_totp" else users.c[entry.name]
     for entry in fields(User)
 ]
-"""What a query selects to make a ``User``."""
+"""The columns of a query that makes a ``User``."""
 
 
 def user_of(row: RowMapping) -> User:
-    """The person of a row with ``USER_COLUMNS``."""
+    """Return the user of a row with ``USER_COLUMNS``."""
     values = {entry.name: row[entry.name] for entry in fields(User)}
     return User(**{**values, "role": Role(row["role"]), "has_totp": bool(row["has_totp"])})
 
 
 _NOT_IN_NAMES = frozenset("/\\?#%")
-"""As in the ids of accounts: a name stands in paths."""
+"""The same characters as in account ids: names are parts of paths."""
 
 
 def checked_name(username: str) -> str:
-    """A user name as it is shown. Raises ``InvalidInput`` (``bad_username``)."""
+    """Return a user name in the form in which it is shown. Raises ``InvalidInput`` (``bad_username``)."""
     name = unicodedata.normalize("NFKC", username).strip()
     if (
         not 1 <= len(name) <= MAX_NAME_CHARACTERS
-        or "@" in name  # which tells an address from a name
+        or "@" in name  # the @ marks an e-mail address
         or not _NOT_IN_NAMES.isdisjoint(name)
         or not name.isprintable()
         or seen(name) != name
@@ -260,7 +264,7 @@ def checked_name(username: str) -> str:
 
 
 def checked_email(email: str | None) -> str | None:
-    """An e-mail address as it is stored; ``None`` for none. Raises ``InvalidInput`` (``bad_email``)."""
+    """Return an e-mail address as it is stored; ``None`` for none. Raises ``InvalidInput`` (``bad_email``)."""
     address = _email(email)
     if address is not None and (len(address) > MAX_EMAIL_CHARACTERS or not _EMAIL.fullmatch(address)):
         raise InvalidInput("this is no e-mail address", code="bad_email")
@@ -270,7 +274,7 @@ def checked_email(email: str | None) -> str | None:
 def add_user(
     connection: Connection, *, name: str, email: str | None, role: Role, password_hash: str, now_ms: int
 ) -> User:
-    """Add a person within a transaction. Raises ``Conflict`` (``username_taken``, ``email_taken``)."""
+    """Add a user within the caller's transaction. Raises ``Conflict`` (``username_taken``, ``email_taken``)."""
     _check_free(connection, name=name, email=email)
     row = {
         "username": name,
@@ -295,10 +299,10 @@ def _check_owns_nothing(connection: Connection, user_id: int) -> None:
 def replace_password(
     connection: Connection, user_id: int, password_hash: str, *, now_ms: int, keep_session: str = ""
 ) -> bool:
-    """Replace a password within a transaction, and end what was opened by the old one.
+    """Replace a password within the caller's transaction, and end what was opened with the old one.
 
-    Without a session to keep nobody who knows the old one asks (a link, a rescue): the person's API tokens end too,
-    since whoever had the password may have made some.
+    Without ``keep_session`` the caller did not use the old password (a link, a recovery): the user's API tokens end
+    too, because a thief of the old password may have made some.
     """
     statement = update(users).where(users.c.id == user_id)
     changed = connection.execute(statement.values(password_hash=password_hash, updated_at_ms=now_ms)).rowcount
@@ -316,7 +320,7 @@ def _email(email: str | None) -> str | None:
 
 
 def find_user(connection: Connection, user_id: int) -> User:
-    """One person, within a transaction. Raises ``UnknownUser``."""
+    """Return one user, within the caller's transaction. Raises ``UnknownUser``."""
     row = connection.execute(select(*USER_COLUMNS).where(users.c.id == user_id)).mappings().first()
     if row is None:
         raise UnknownUser("there is no such person")
@@ -327,7 +331,7 @@ def _check_not_last_admin(connection: Connection, user: User, *, locked: bool = 
     if user.role is not Role.ADMIN or not user.active:
         return
     others = select(users.c.id).where(users.c.id != user.id, users.c.role == Role.ADMIN.value, users.c.active)
-    if locked:  # another node may be taking that one away
+    if locked:  # another node may remove that one at the same time
         others = others.with_for_update()
     if connection.execute(others).first() is None:
         raise Conflict("nobody else could administer the server", code="last_admin")

@@ -1,4 +1,4 @@
-"""How often something may begin, for all owners together. Turns go round by owner, however many of one owner wait."""
+"""Limits how often something may begin, for all owners together. Owners take turns, however much one owner asks for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ROUNDING = 1e-9
 
 
 class _Waiting:
-    """The turns that one owner waits for: ``late`` ones come when no other is left."""
+    """The waiting turns of one owner. ``late`` ones are given when no other is left."""
 
     __slots__ = ("_late", "_prompt")
 
@@ -32,9 +32,9 @@ class _Waiting:
 
 
 class FairLimiter:
-    """Gives at most ``per_second`` turns, of which ``burst`` may come at once. Each step takes constant time.
+    """Give at most ``per_second`` turns, of which ``burst`` may come at once. Each step takes constant time.
 
-    Who waits gets a turn after at most one of each other owner. Lives on one event loop.
+    An owner who waits gets a turn after at most one turn of each other owner. Belongs to one event loop.
     """
 
     def __init__(self, per_second: float, *, burst: float) -> None:
@@ -46,11 +46,11 @@ class FairLimiter:
         self._timer: asyncio.TimerHandle | None = None
 
     def has_room(self) -> bool:
-        """Whether a turn that is asked for now comes at once."""
+        """Return whether a turn requested now comes at once."""
         return not self._owners and self._wait_seconds() <= 0
 
     async def acquire(self, owner_id: int, *, late: bool = False) -> None:
-        """Wait for a turn of that owner. ``late``: after all others of the same owner, also those that come later."""
+        """Wait for a turn of that owner. ``late``: after all other turns of the same owner, later requests included."""
         if self.has_room():
             self._used += 1
             return
@@ -62,13 +62,13 @@ class FairLimiter:
         except asyncio.CancelledError:
             if turn.cancelled():
                 self._leave(owner_id, turn)
-            else:  # the turn had come, and its caller went: the next one gets it
+            else:  # the caller was cancelled after the turn was given: pass it to the next one
                 self._used -= 1
                 self._serve()
             raise
 
     def _wait_seconds(self) -> float:
-        """How long until a turn may be given."""
+        """Return the seconds until the next turn may be given."""
         now = asyncio.get_running_loop().time()
         self._used = max(0.0, self._used - (now - self._used_at) * self._per_second)
         self._used_at = now
@@ -76,7 +76,7 @@ class FairLimiter:
         return over / self._per_second if over > _ROUNDING else 0.0
 
     def _serve(self) -> None:
-        """Give every turn that may be given now, one to each owner and then again from the first."""
+        """Give every turn that may be given now: one to each owner, then again from the first owner."""
         while self._owners and self._wait_seconds() <= 0:
             owner_id, waiting = self._owners.popitem(last=False)
             turn = waiting.pop()
@@ -107,17 +107,17 @@ class FairLimiter:
 
 
 def in_bursts(per_second: float) -> FairLimiter:
-    """At most so many per second; a second's worth may come at once."""
+    """Return a limiter of so many turns per second; the turns of one second may come at once."""
     return FairLimiter(per_second, burst=max(1.0, per_second))
 
 
 def evenly(per_second: float) -> FairLimiter:
-    """One at a time, evenly spaced: for what the site watches closely."""
+    """Return a limiter that spaces turns evenly, for calls that the site watches closely."""
     return FairLimiter(per_second, burst=1.0)
 
 
 class StartLimiters:
-    """How fast connections may start: a shop's first one slowly, a reconnect faster."""
+    """Limit how fast connections start: the first connection of an account slowly, reconnects faster."""
 
     def __init__(self, *, first_per_second: float = 20.0, again_per_second: float = 200.0) -> None:
         self.first = in_bursts(first_per_second)

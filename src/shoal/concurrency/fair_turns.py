@@ -1,8 +1,8 @@
-"""Turns at what only a few can have at once: the next is that of the person who had none for longest.
+"""Fair turns at a resource with few places: users take turns, so the next place goes to the one longest without.
 
-Whoever calls is known by a context variable, which a request sets once; what nobody in particular asked for shares one
-place in the round. Queues are bounded: who has much waiting is asked to come again, and when all have much, so is who
-has anything waiting. A person with nothing waiting is never refused: else a few could fill the queue for all others.
+A context variable, set once per request, holds the user; work without a user shares one queue. The queues are bounded:
+a user with a full queue is refused, and when all queues together are full, every user who already waits is refused. A
+user with nothing waiting is never refused; otherwise a few users could fill the queue for all others.
 """
 
 from __future__ import annotations
@@ -18,25 +18,29 @@ from shoal.errors import TooManyAttempts, TooManyCalls
 
 RETRY_AFTER_SECONDS: Final = 5
 asking_user: ContextVar[int | None] = ContextVar("asking_person", default=None)
-"""The id of whoever asked for what is being done."""
+"""The id of the user for whom the current work is done."""
 
 
 class ServerBusy(TooManyAttempts):
-    """Everybody together has so much waiting that nothing more is taken at the moment."""
+    """All users together have so much work waiting that the server accepts no more at the moment."""
 
     code = "server_busy"
 
 
 class FairTurns:
-    """A few places, of which a person has one at a time, and queues by person. Belongs to one event loop."""
+    """A few places and a queue for each user. A user has at most one place at a time. Belongs to one event loop."""
 
     def __init__(self, places: int, *, waiting_each: int, waiting_all: int) -> None:
-        """``waiting_each`` and ``waiting_all``: how many may wait, of one person and in all (but the first of each)."""
+        """Set the number of places and the bounds of the queues.
+
+        ``waiting_each``: how many turns of one user may wait. ``waiting_all``: how many of all users together; the
+        first one of each user does not count against this bound.
+        """
         self._free = places
         self._waiting_each = waiting_each
         self._waiting_all = waiting_all
         self._waiting = 0
-        self._queues: dict[int | None, deque[asyncio.Future[None]]] = {}  # the next in the round is the first
+        self._queues: dict[int | None, deque[asyncio.Future[None]]] = {}  # the first key is the next user
         self._having: set[int | None] = set()
 
     @asynccontextmanager
@@ -49,7 +53,7 @@ class FairTurns:
             self.give_back(user)
 
     async def take(self, user: int | None = None) -> int | None:
-        """Wait for a place, as that person or as who asks; returns whose it is, to be given back."""
+        """Wait for a place as ``user``, or as the current user. Return the user, for ``give_back``."""
         user = asking_user.get() if user is None else user
         if self._free and user not in self._having and not self._queues.get(user):
             self._have(user)
@@ -68,12 +72,12 @@ class FairTurns:
             if turn.cancelled():
                 self._leave(user, turn)
             else:
-                self.give_back(user)  # it came in the very moment in which they left
+                self.give_back(user)  # the place was given at the moment of the cancellation
             raise
         return user
 
     def give_back(self, user: int | None) -> None:
-        """Let the next have the place."""
+        """Release the place and give it to the next user."""
         self._free += 1
         self._having.discard(user)
         self._next()

@@ -1,4 +1,4 @@
-"""Reading that another thread may end: a query over everything would go on else although nobody waits for it."""
+"""Read jobs that another thread can stop, so that a long query ends when its caller no longer waits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Interruptible(Generic[T]):
         self._stopped = False
 
     def run(self) -> T:
-        """Do the job; raises what the driver raises when it is interrupted."""
+        """Do the job. Raises what the driver raises when it is stopped.
+
+        Raises ``InterruptedError`` when it was stopped before it began.
+        """
         with self._engine.connect() as connection, connection.begin():
             with self._lock:
                 if self._stopped:
@@ -32,16 +35,16 @@ class Interruptible(Generic[T]):
             try:
                 return self._job(connection)
             finally:
-                with self._lock:  # from here on the connection is somebody else's
+                with self._lock:  # from here on the pool may give the connection to another job
                     self._driver = None
 
     def stop(self) -> None:
-        """End the job soon, from another thread."""
+        """Stop the job soon; called from another thread."""
         with self._lock:
             self._stopped = True
             driver = self._driver
             if driver is None:
                 return
-            with contextlib.suppress(Exception):  # it ended in the same moment, or the server does not answer
+            with contextlib.suppress(Exception):  # the job ended at the same moment, or the server does not answer
                 stop = getattr(driver, "interrupt", None) or driver.cancel
                 stop()

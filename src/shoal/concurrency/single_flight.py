@@ -1,4 +1,4 @@
-"""Single flight: one run of a piece of work at a time, whose result everybody gets who asks for it meanwhile."""
+"""Single flight: work that runs once at a time; all callers during the run share its result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class SingleFlight(Generic[Result]):
-    """Owns the run under way. Who asks may leave: the run goes on for the others, until ``close``."""
+    """Owns the current run. A cancelled caller does not end it: the run continues for the others, until ``close``."""
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, Result]], *, name: str) -> None:
         self._work = work
@@ -18,20 +18,20 @@ class SingleFlight(Generic[Result]):
         self._running: asyncio.Task[Result] | None = None
 
     async def result(self) -> Result:
-        """Join the run under way, or begin one. Raises what the work raises."""
+        """Join the current run, or begin one. Raises what the work raises."""
         if self._running is None:
             self._running = asyncio.create_task(self._work(), name=self._name)
             self._running.add_done_callback(self._ended)
         return await asyncio.shield(self._running)
 
     async def next_result(self) -> Result:
-        """Join a run that begins after this call: one under way may have looked before what the caller means."""
+        """Join a run that begins after this call: the current one may have read its data before the caller's change."""
         if self._running is not None:
             await asyncio.wait({self._running})
         return await self.result()
 
     async def close(self) -> None:
-        """End the run under way."""
+        """Cancel the current run and wait for its end."""
         running = self._running
         if running is not None:
             running.cancel()
@@ -40,4 +40,4 @@ class SingleFlight(Generic[Result]):
     def _ended(self, run: asyncio.Task[Result]) -> None:
         self._running = None
         if not run.cancelled():
-            run.exception()  # who asked may have left: it was not overlooked
+            run.exception()  # marks the exception as retrieved: all callers may have left

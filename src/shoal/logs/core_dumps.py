@@ -1,4 +1,4 @@
-"""No image of this process's memory is left on a disk: it holds the key, and every cookie in clear."""
+"""Keeps images of the process's memory off the disk: the memory holds the key and every cookie in clear text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid_core_dumps() -> None:
-    """Let a crash leave nothing, and no other process of this user read the memory. Without rights it does nothing.
+    """Turn off core dumps, and stop other processes of this user from reading the memory. Without rights it does
+    nothing.
 
-    The limit stops what the kernel writes into a file; on Linux a program that collects crashes passes the limit over,
-    so the process is made not dumpable as well. The files in ``/proc`` that tell of its inside then belong to root.
+    The limit stops core files of the kernel. On Linux a program that collects crashes ignores the limit, so the process
+    is also made not dumpable. The files in ``/proc`` that show its memory then belong to root.
     """
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

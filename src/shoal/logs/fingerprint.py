@@ -1,4 +1,4 @@
-"""How a secret is named where it must not be shown."""
+"""Names a secret where the secret itself must not be shown."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def fingerprint(secret: str) -> str:
-    """The first 8 hex digits of SHA-256: enough to compare, useless to a thief."""
+    """Return the first 8 hex digits of SHA-256: enough to compare, useless to a thief."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]

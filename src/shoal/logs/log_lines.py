@@ -1,4 +1,4 @@
-"""The newest lines of the process's log, for who asks over the API: bounded, in memory, secrets already taken out."""
+"""The newest lines of the process's log, for the API: bounded, in memory, with secrets already removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_SHOWN: Final = frozenset({"event", "level", "logger", "timestamp", "excepti
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line. ``accounts``: whom it tells of, if it says so; ``function`` and ``line``: where it was written."""
+    """One line. ``accounts``: the accounts it names; ``function`` and ``line``: the code that wrote it."""
 
     at_ms: int
     level: str
@@ -36,7 +36,7 @@ class LogLines:
         self._lines: deque[LogLine] = deque(maxlen=most)
 
     def keep(self, event: Mapping[str, Any], *, function: str, line: int) -> None:
-        """Keep an event whose secrets have been taken out."""
+        """Keep an event; its secrets must already be removed."""
         said = " ".join(
             [str(event.get("event", "")), *(f"{name}={event[name]}" for name in sorted(event.keys() - _NOT_SHOWN))]
         )
@@ -53,23 +53,23 @@ class LogLines:
         )
 
     def __iter__(self) -> Iterator[LogLine]:
-        """The lines as they are now, oldest first."""
+        """Iterate over the current lines, oldest first."""
         return iter(list(self._lines))
 
     def clear(self) -> None:
-        """Forget every line."""
+        """Delete every line."""
         self._lines.clear()
 
 
 def _accounts(event: Mapping[str, Any]) -> frozenset[str]:
-    """The accounts that a line names: by ``account``, or several by ``accounts``."""
+    """Return the accounts that an event names: by ``account``, or several by ``accounts``."""
     one, several = event.get("account"), event.get("accounts")
     named = [*(several if isinstance(several, list | tuple) else []), *([one] if one else [])]
     return frozenset(name for name in named if isinstance(name, str))
 
 
 class Named:
-    """Names that are looked for in texts as whole words, also where an address has them percent-encoded."""
+    """Names to look for in texts as whole words, also where a URL has them percent-encoded."""
 
     def __init__(self, names: Iterable[str]) -> None:
         found = frozenset(names)
@@ -77,7 +77,7 @@ class Named:
         self._words = found.difference(self._of_several_words)
 
     def are_in(self, text: str) -> bool:
-        """Whether any of the names stands there."""
+        """Return whether the text contains any of the names."""
         for form in {text, unquote(text)}:
             if not self._words.isdisjoint(_BETWEEN_WORDS.split(form)):
                 return True
@@ -87,4 +87,4 @@ class Named:
 
 
 NEWEST: Final = LogLines()
-"""Those of this process, which has one log."""
+"""The lines of this process, which has one log."""

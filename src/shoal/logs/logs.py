@@ -1,4 +1,4 @@
-"""What is logged, and how: one line per event, for a terminal or as JSON, with every secret taken out on the way."""
+"""What is logged, and how: one line per event, as text or as JSON, with every secret removed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from shoal.logs.redaction import redact_fields, redact_path
 
 _PLACE = "_place"
 _OURS = ("level", "logger", "timestamp", _PLACE)
-"""Fields that are made here, of nobody's words."""
+"""Fields that this module makes itself; they hold no text from outside."""
 
 
 _crashes = structlog.get_logger("shoal.crashes")
 
 
 def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO | None = None) -> None:
-    """Send everything that is logged, by us or by a library, through one handler on ``stream`` (stderr).
+    """Send everything that Shoal or a library logs through one handler on ``stream`` (default: stderr).
 
-    ``level`` is for Shoal's own loggers; libraries speak from WARNING on, and of each request one line at INFO.
+    ``level`` is for Shoal's own loggers. Libraries log from WARNING on; each request is one line at INFO.
     """
     out = stream or sys.stderr
     shared: list[Processor] = [
@@ -72,9 +72,9 @@ def configure_logging(*, level: str = "INFO", json: bool = False, stream: TextIO
 
 
 def log_crashes() -> None:
-    """Let what ends the process or a thread, or fails where nobody can hear it, be logged like all else.
+    """Log errors that end the process or a thread, or that no caller can catch, like all other events.
 
-    Python itself would write it to stderr as it is, secrets and all.
+    Python itself would write them to stderr unchanged, secrets included.
     """
 
     def at_exit(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -96,19 +96,19 @@ def log_crashes() -> None:
 
 
 def redact_event(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """The processor that takes secrets out."""
+    """Remove secrets from an event; a processor."""
     ours = {name: event_dict[name] for name in _OURS if name in event_dict}
     return {**redact_fields({name: value for name, value in event_dict.items() if name not in ours}), **ours}
 
 
 def _with_place(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """Note where a line was written, before the record is dropped."""
+    """Note where the line was written, before the record is dropped."""
     record: logging.LogRecord | None = event_dict.get("_record")
     return event_dict if record is None else {**event_dict, _PLACE: (record.funcName or "", record.lineno)}
 
 
 def _kept(_: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-    """Keep the line for who asks for the newest ones."""
+    """Keep the line for the API's list of the newest ones."""
     function, line = event_dict.pop(_PLACE, ("", 0))
     NEWEST.keep(event_dict, function=function, line=line)
     return event_dict

@@ -1,9 +1,9 @@
-"""Taking secrets out of what is written down: by the name of a field, and by what a text looks like.
+"""Removes secrets from what is written down: by the name of a field, and by the form of a text.
 
-This is the last net. What is logged on purpose holds no secret; but an exception, a library or a page of somebody
-else's may quote one. So a text rather loses too much than too little. A *mark* stands for what was taken out: ``#`` and
-a fingerprint where that is useless to a thief, ``***`` where people make the secret up or it is short. Doing it twice
-changes nothing more.
+This is the last safeguard. What Shoal logs on purpose holds no secret, but an exception, a library or a foreign page
+may quote one. So the rules rather remove too much than too little. A *mark* replaces each secret: ``#`` and a
+fingerprint where the fingerprint is useless to a thief, ``***`` where users choose the secret or it is short. A second
+run changes nothing more.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from shoal.logs.fingerprint import fingerprint
 
 HIDDEN: Final = "***"
 MAX_CHARACTERS: Final = 65_536
-"""Of one text; the rest is cut off."""
+"""The longest text; the rest is cut off."""
 _MAX_DEPTH: Final = 8
 _MAX_ENCODINGS: Final = 4
-"""So many times over a text may be percent-encoded."""
+"""How many layers of percent-encoding are decoded."""
 _SMALL_NUMBER: Final = 99_999
-"""A number up to this beside the name of a secret counts something."""
+"""A number up to this beside the name of a secret is a count."""
 _IGNORING_CASE: Final = re.IGNORECASE
 
 # ── fields, by their names ──────────────────────────────────────────────────────────────────────────────────────
 
 _GUESSABLE_KEY = re.compile(r"passw(or)?d|passwd|pwd|passphrase|passcode|otp|seed|recovery|密码|口令", _IGNORING_CASE)
-"""A fingerprint of something that people make up or type could be guessed back, so nothing of it is shown."""
+"""Secrets that users choose or type: a thief could guess them from a fingerprint, so the mark shows nothing."""
 _SECRET_KEY = re.compile(
     r"cookie|token|authorization|secret|(api|private)[_-]?key|x5sec|credential|invitation|令牌|"
     r"^(_m_h5_tk.*|sgcookie|unb|csg|(__host-)?shoal_session)$",
@@ -46,7 +46,7 @@ class _Kind(Enum):
 
 
 def redact_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields without secrets at any depth: texts, numbers, lists and mappings stay such, all else becomes a text."""
+    """Remove secrets at any depth. Texts, numbers, lists and mappings keep their type; all else becomes a text."""
     return {name: _by_key(name, value, 0) for name, value in fields.items()}
 
 
@@ -67,7 +67,7 @@ def _by_key(name: object, value: Any, depth: int) -> Any:
 
 
 def _says_nothing(value: Any) -> bool:
-    """Whether even beside the name of a secret this is none."""
+    """Return whether the value is no secret even beside the name of one."""
     if isinstance(value, int | float):
         return abs(value) <= _SMALL_NUMBER
     return value is None or (isinstance(value, str | bytes | Mapping | list | tuple | set | frozenset) and not value)
@@ -106,7 +106,7 @@ def _cleaned(value: Any, depth: int, *, multiline: bool = False) -> Any:
 
 
 def _cleaned_parts(parts: list[Any], depth: int) -> list[Any]:
-    if len(parts) == 2 and isinstance(parts[0], str | bytes):  # as headers stand
+    if len(parts) == 2 and isinstance(parts[0], str | bytes):  # the form of headers
         return [_cleaned(parts[0], depth), _by_key(parts[0], parts[1], depth)]
     return [_cleaned(part, depth) for part in parts]
 
@@ -118,36 +118,36 @@ def _without_control(text: str, *, kept: str = "") -> str:
 def _told(value: Any) -> str:
     try:
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
-    except Exception:  # noqa: BLE001  whatever it is, it must not keep the line from being written
+    except Exception:  # noqa: BLE001 any error of a foreign repr: the line must still be written
         return f"<{type(value).__name__}>"
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# ── texts, by what they look like ───────────────────────────────────────────────────────────────────────────────
+# ── texts, by their form ────────────────────────────────────────────────────────────────────────────────────────
 
 _RANDOM = (
     r"(?:set-)?cookies?\d*|_m_h5_tk(?:_enc)?|sgcookie|unb|_tb_token_|csg|x5sec\w*|havana_lgc\w*|tokens?|令牌|"
     r"u4ee4\\+u724c|secrets?(?:[_-]?(?:access[_-]?)?keys?)?|(?:api|private)[_-]?keys?|(?:proxy-)?authorization|credentials?|"
     r"invitations?|shoal_session"
 )
-"""Names of what machines make up: long and random."""
+"""Names of secrets that machines make: long and random."""
 _GUESSABLE = (
     r"passw(?:or)?ds?|passwd|pwd|passphrase|passcode|t?otp|seed|recovery[_-]?codes?|密码|口令|"
     r"u5bc6\\+u7801|u53e3\\+u4ee4"
 )
-"""Names of what people make up or type. Chinese also as JSON writes it."""
+"""Names of secrets that users choose or type. Chinese also in JSON's notation."""
 _NAMED = re.compile(
     rf"(?<![\w.-])[\w.-]*?(?:(?P<guessable>{_GUESSABLE})|{_RANDOM})(?P<quote>\\*[\"'])?\s{{0,9}}(?P<sign>=>|[=:：]|\\+uff1a)\s{{0,9}}",
     _IGNORING_CASE,
 )
 """A name before its value: in a query, a cookie, JSON, a dictionary's ``repr``, the arguments of a call; also in a text
-within a text, where quotes have backslashes before them.
+inside a text, where quotes follow backslashes.
 """
 _OPENING = re.compile(r"[bBuU]?(\\*[\"'])")
 _BARE = re.compile(r"[^\s;,&\"'<>(){}\[\]\\]*")
 _END_OF_TYPED = re.compile(r"[\r\n&]|\s[\w.-]{1,64}\s?=")
-"""What people type may hold anything but this."""
+"""The end of a value that users type: it may hold anything but this."""
 _BRACKET = re.compile(r"[\[\](){}]")
 _MOST_LISTED = 4_096
 _LINE_HEADER = re.compile(
@@ -182,21 +182,21 @@ _LONG_WORD = re.compile(r"[\w-]{32,}")
 _RUN = re.compile(r"[^\s\"'<>]+")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _SUSPICIOUS = re.compile(r"[:=@%#\t：\\]|shoal_|[Bb](?:earer|asic|EARER|ASIC)\s|[A-Z2-7]{32}|(?:[A-Z2-7]{4} ){3}")
-"""What each of these needs: most texts hold none of it, and a log line of many fields is made a thousand times."""
+"""What at least one of the patterns needs. Most texts hold none of it, and this check saves time on each log line."""
 _DIGIT = re.compile(r"[2-7]")
 _MARK = re.compile(r"#[0-9a-f]{8}|\*\*\*")
 _NOTHING = re.compile(r"none|null|true|false|\d{1,5}", _IGNORING_CASE)
 
 
 def redact_text(text: str) -> str:
-    """A text without its cookies, tokens and passwords."""
+    """Return the text without its cookies, tokens and passwords."""
     if len(text) > MAX_CHARACTERS:
         text = f"{text[:MAX_CHARACTERS]}…"
     return _redacted(text, _MAX_ENCODINGS) if _SUSPICIOUS.search(text) else text
 
 
 def redact_path(path: str) -> str:
-    """The path of a request, without parts that look like a token: somebody may have put one there by mistake."""
+    """Return the path of a request without parts that look like a token: a caller may have put one there by mistake."""
     return _LONG_WORD.sub(lambda run: _mark(run[0]) if _OPAQUE.fullmatch(run[0]) else run[0], path)
 
 
@@ -224,7 +224,7 @@ def _redacted(text: str, encodings: int) -> str:
 
 
 def _decoded(run: str, encodings: int) -> str:
-    """What was percent-encoded stays so, unless it holds a secret."""
+    """Clean the decoded text; keep the percent-encoded form unless it holds a secret."""
     if not _ENCODED.search(run):
         return run
     plain = unquote(run)
@@ -233,7 +233,7 @@ def _decoded(run: str, encodings: int) -> str:
 
 
 def _without_user(run: str) -> str:
-    """An address without the user and the password in it, which may hold any letter."""
+    """Remove the user and the password from a URL; they may hold any character."""
     before, sign, rest = run.partition("://")
     user, at, after = rest.rpartition("@")
     if not at:
@@ -245,14 +245,14 @@ def _without_user(run: str) -> str:
 
 
 def _cookies(text: str) -> str:
-    """The values of all cookies that stand beside one of the site's."""
+    """Hide the values of all cookies in a list that contains one of the site's cookies."""
     if not _KNOWN_COOKIE.search(text):
         return text
     return _COOKIE_VALUE.sub(lambda found: f"{found[1]}{_mark(found[2])}", text)
 
 
 def _without_named(text: str) -> str:
-    """The text without the values that have the name of a secret before them."""
+    """Return the text without the values that follow the name of a secret."""
     kept: list[str] = []
     done = 0
     while named := _NAMED.search(text, done):
@@ -263,7 +263,7 @@ def _without_named(text: str) -> str:
 
 
 def _value(text: str, named: re.Match[str]) -> tuple[int, int, str]:
-    """Where the value begins and ends, and what stands for it. A value that was cut off has no end."""
+    """Return where the value begins and ends, and its replacement. A value that was cut off ends with the text."""
     start, guessable = named.end(), named["guessable"] is not None
     if opening := _OPENING.match(text, start):
         start = opening.end()
@@ -304,7 +304,7 @@ def _closing_bracket(text: str, start: int) -> int:
 
 
 def _mark(secret: str) -> str:
-    """What stands for a secret: enough to see that two are the same, useless to a thief."""
+    """Return the mark of a secret: enough to see that two secrets are equal, useless to a thief."""
     if not secret or _MARK.fullmatch(secret):
         return secret
     return f"#{fingerprint(secret)}" if len(secret) >= 8 else HIDDEN

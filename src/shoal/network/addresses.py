@@ -1,4 +1,4 @@
-"""Where a server that listens can be reached, and networks as settings write them."""
+"""Addresses at which a server can be reached, and networks and host names in settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_NAME = 253
 
 
 def reachable_url(host: str, port: int, *, scheme: str = "http") -> str:
-    """The address to type into a browser on this machine."""
+    """Return the address to type into a browser on this machine."""
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
         if address.is_unspecified:
@@ -22,7 +22,7 @@ def reachable_url(host: str, port: int, *, scheme: str = "http") -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a server that listens there is reached from this machine alone."""
+    """Return whether a server that listens on ``host`` can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -30,7 +30,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
-    """The networks and addresses of a setting, with commas or blanks between. Raises ``ValueError`` naming the word."""
+    """Parse networks and addresses, separated by commas or blanks. Raises ``ValueError`` that names the wrong part."""
     networks = []
     for word in text.replace(",", " ").split():
         try:
@@ -41,9 +41,9 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def parse_host_names(text: str) -> frozenset[str]:
-    """The names of a setting, with commas or blanks between; ``*.`` at the front stands for anything below.
+    """Parse host names, separated by commas or blanks; ``*.`` at the front means every name below.
 
-    Raises ``ValueError`` naming the word.
+    Raises ``ValueError`` that names the wrong part.
     """
     names = set()
     for word in text.replace(",", " ").split():
@@ -55,7 +55,7 @@ def parse_host_names(text: str) -> frozenset[str]:
 
 
 def host_name(netloc: str) -> str:
-    """The name or address in a ``Host`` header: without its port, in lower case."""
+    """Return the name or address of a ``Host`` header: without the port, in lower case."""
     text = netloc.strip().lower()
     if text.startswith("["):
         return text[1:].partition("]")[0]
@@ -63,7 +63,10 @@ def host_name(netloc: str) -> str:
 
 
 def is_allowed_host(name: str, allowed: frozenset[str]) -> bool:
-    """Whether a page may be reached under that name: an address, a name of this machine, or one that is allowed."""
+    """Return whether a page may be reached under that name.
+
+    Allowed are IP addresses, names of this machine and the names in ``allowed``.
+    """
     if name == "localhost" or name.endswith(".localhost") or name in allowed:
         return True
     if any(one.startswith("*.") and name.endswith(one[1:]) for one in allowed):

@@ -1,8 +1,8 @@
-"""The connections at our door: how many there may be, how long a client may keep one waiting, and who makes room.
+"""The incoming connections of the server: how many there may be, and which are closed.
 
-A connection waits for its client from the moment it is accepted until a request has begun, while a body comes in, and
-after the answer. Who keeps it waiting too long is closed, and when every place is taken the one that has waited longest
-is closed for the next. A connection whose request is being worked on is never closed here.
+A connection waits for its client from the moment it is accepted until a request has begun, while a body arrives, and
+after the answer. A client that is silent too long is disconnected. When every place is taken, the connection that has
+waited longest is closed for the next one. A connection whose request is being handled is never closed here.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from typing import Any, Final, cast
 from shoal.network.addresses import Network
 
 MOST_CONNECTIONS: Final = 4_096
-"""How many are accepted at once when nothing is set and the file limit leaves room."""
+"""How many connections are accepted at once when nothing is set and the file limit is high enough."""
 SLOWEST_BYTES_PER_SECOND: Final = 1_024
-"""A body that comes in slower than this is given up."""
+"""The lowest speed of a request body; the server gives up slower ones."""
 STATE_KEY: Final = "connection"
-"""Where a request's ``scope["state"]`` names its connection."""
+"""The key in a request's ``scope["state"]`` that holds its connection."""
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _FAREWELL_SECONDS: Final = 5.0
-"""How long a client may take to hear that it was too slow."""
+"""How long a client may take to read the answer that it was too slow."""
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _TCP_INFO_BYTES: Final = 128
 _BYTES_ACKED: Final = 120
-"""Where ``struct tcp_info`` of Linux holds how many bytes the other side has acknowledged."""
+"""The offset in Linux's ``struct tcp_info`` of the number of bytes that the other side has acknowledged."""
 _SITE_PREFIX: Final = 64
-"""Whoever has one IPv6 address has all of its /64."""
+"""The owner of one IPv6 address has all of its /64."""
 
 MakeProtocol = Callable[["Connection"], asyncio.Protocol]
 
@@ -48,22 +48,24 @@ class Limits:
 
 
 def most_connections(wanted: int, open_files: int) -> int:
-    """How many connections may be accepted: half of the file limit at most, the rest is for shops and the database."""
+    """Return how many connections may be accepted: at most half of the file limit; accounts and the database use the
+    rest.
+    """
     return max(8, min(wanted or MOST_CONNECTIONS, open_files // 2))
 
 
 class Connection(asyncio.Protocol):
-    """One accepted connection: it passes everything on to the protocol that speaks, and knows whose turn it is."""
+    """One accepted connection: passes everything on to its protocol and tracks whether it waits for its client."""
 
     def __init__(self, connections: Connections, address: str, *, exempt: bool) -> None:
         self.address = address
         self.exempt = exempt
-        """Whether many clients may stand behind the address: it has no limit of its own."""
+        """Whether many clients may share the address: then no limit by address applies."""
         self.waits_since = 0.0
         self.deadline = 0.0
         self.handshake: asyncio.Task[None] | None = None
         self.accepted: socket.socket | None = None
-        """What the system knows the connection by."""
+        """The accepted socket, for questions to the system."""
         self._requests = 0
         self._connections = connections
         self._speaking: asyncio.Protocol | None = None
@@ -74,69 +76,69 @@ class Connection(asyncio.Protocol):
         self._taken = 0
         self._unsent_since = 0.0
 
-    # ── what the transport tells ────────────────────────────────────────────────────────────────────────────────
+    # ── what the transport reports ──────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to speak, over a transport that lets the speaking protocol be changed."""
+        """Start the protocol, on a transport whose protocol can be replaced."""
         self._transport = cast("asyncio.Transport", transport)
         self._speaking = self._connections.protocol_of(self)
         self._speaking.connection_made(cast("asyncio.Transport", _Line(self._transport, self)))
 
     def speak(self, protocol: asyncio.Protocol) -> None:
-        """Pass what comes from now on to another protocol, after an upgrade: an answer of HTTP would be read as its."""
+        """Pass all further data to another protocol, after an upgrade: it would read an HTTP answer as its own data."""
         self._speaking, self._speaks_http = protocol, False
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on."""
+        """Pass the data on."""
         self._heard_anything = True
         if self._speaking is not None:
             self._speaking.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Pass it on."""
+        """Pass the event on."""
         return self._speaking.eof_received() if self._speaking is not None else None
 
     def pause_writing(self) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         if self._speaking is not None:
             self._speaking.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         if self._speaking is not None:
             self._speaking.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave, and pass it on."""
+        """Remove the connection and pass the event on."""
         self._connections.leave(self)
         if self._speaking is not None:
             self._speaking.connection_lost(exc)
 
-    # ── whose turn it is ────────────────────────────────────────────────────────────────────────────────────────
+    # ── who is waited for ───────────────────────────────────────────────────────────────────────────────────────────
 
     def begin_request(self) -> None:
-        """A request begins: it is our turn. The one before may still be about its end, though its answer has left."""
+        """Count a request that begins; from now on the server works. The request before may still be ending."""
         self._requests += 1
         self.work()
 
     def end_request(self) -> None:
-        """A request ends: it is the client's turn, unless the next has begun."""
+        """Count a request that ends; wait for the client unless the next request has begun."""
         self._requests -= 1
         if not self._requests:
             self.wait_for_client()
 
     def wait_for_client(self, allowed_seconds: float | None = None) -> None:
-        """It is the client's turn, for so long (``None``: as long as any silence may last)."""
+        """Wait for the client for so many seconds (``None``: as long as any silence may last)."""
         self._connections.wait_for(self, allowed_seconds)
 
     def work(self) -> None:
-        """It is our turn."""
+        """Stop waiting for the client: the server works."""
         self._connections.work_for(self)
 
     def is_stuck(self, now: float, longest: float) -> bool:
-        """Whether the client has taken nothing of what waits to be sent for too long.
+        """Return whether the client has taken nothing of what waits to be sent for longer than ``longest`` seconds.
 
-        What waits in the system is asked for too: a slow client may empty megabytes of it before it takes from ours.
+        Acknowledged bytes count too: a slow client may empty megabytes of the system's buffer before ours shrinks.
         """
         unsent = self._transport.get_write_buffer_size() if self._transport is not None else 0
         taken = self._acknowledged() if unsent else 0
@@ -146,17 +148,17 @@ class Connection(asyncio.Protocol):
         return unsent > 0 and now - self._unsent_since > longest
 
     def _acknowledged(self) -> int:
-        """How many bytes the other side has acknowledged in all; 0 where the system does not tell."""
+        """Return how many bytes the other side has acknowledged in all; 0 where the system does not report it."""
         if _TCP_INFO is None or self.accepted is None:
             return 0
         try:
             told = self.accepted.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _TCP_INFO_BYTES)
             return int(struct.unpack_from("=Q", told, _BYTES_ACKED)[0])
-        except (OSError, struct.error):  # closed, or a system that knows less
+        except (OSError, struct.error):  # closed, or a system that reports less
             return 0
 
     def end(self, *, told: bool = False) -> None:
-        """Close at once. ``told``: say why when the client has begun to ask."""
+        """Close at once. ``told``: send the reason first if the client has sent anything."""
         self._connections.leave(self)
         if self._transport is None:
             if self.handshake is not None:
@@ -165,14 +167,14 @@ class Connection(asyncio.Protocol):
         if told and self._heard_anything and self._speaks_http and self._transport.get_write_buffer_size() == 0:
             self._transport.write(_TOO_SLOW)
             self._transport.close()
-            # The system takes so little at once, but for one whose client reads nothing.
+            # The system accepts so few bytes at once, except for a client that reads nothing.
             asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._transport.abort)
         else:
             self._transport.abort()
 
 
 class _Line:
-    """A transport whose protocol is changed at the connection in front of it."""
+    """A transport that changes the protocol at the connection instead of at the real transport."""
 
     def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
         self._transport = transport
@@ -185,15 +187,15 @@ class _Line:
         return getattr(self._transport, name)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Speak by another protocol from now on."""
+        """Replace the protocol from now on."""
         self._connection.speak(cast("asyncio.Protocol", protocol))
 
 
 class Connections:
-    """Every connection of one listener. ``sweep`` is to be called often."""
+    """All connections of one listener. The owner calls ``sweep`` often."""
 
     def __init__(self, limits: Limits, trusted: Collection[Network]) -> None:
-        """``trusted``: the networks of reverse proxies, behind which many clients stand."""
+        """``trusted``: the networks of reverse proxies, which pass on requests of many clients."""
         self.limits = limits
         self.protocol_of: MakeProtocol = lambda _: asyncio.Protocol()
         self._trusted = tuple(trusted)
@@ -203,14 +205,14 @@ class Connections:
         self._in_flight: dict[str, int] = {}
 
     def speak_by(self, make_protocol: MakeProtocol) -> None:
-        """Say which protocol speaks on each connection; before the first is admitted."""
+        """Set which protocol each connection uses; call it before the first one is admitted."""
         self.protocol_of = make_protocol
 
     def __len__(self) -> int:
         return len(self._all)
 
     def admit(self, host: str) -> Connection | None:
-        """A place for a client from there; if need be that of one who only keeps us waiting. ``None``: no place."""
+        """Admit a client from ``host``; closes another waiting connection if necessary. ``None``: there is no place."""
         exempt = self.stands_for_many(host)
         address = grouped(host)
         mine = self._by_address.get(address, {})
@@ -225,7 +227,7 @@ class Connections:
         return connection
 
     def stands_for_many(self, host: str) -> bool:
-        """Whether that address is of this machine, or of a reverse proxy that is trusted."""
+        """Return whether the address belongs to this machine or to a trusted reverse proxy."""
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
@@ -235,7 +237,7 @@ class Connections:
         return address.is_loopback or any(address in network for network in self._trusted)
 
     def make_any_room(self) -> bool:
-        """Close the one that has kept us waiting longest; whether there was one."""
+        """Close the connection that has waited longest; return whether there was one."""
         return self._make_room(self._waiting)
 
     def _make_room(self, among: dict[Connection, None]) -> bool:
@@ -250,7 +252,7 @@ class Connections:
         return True
 
     def wait_for(self, connection: Connection, allowed_seconds: float | None = None) -> None:
-        """It is that client's turn."""
+        """Wait for that client."""
         if connection not in self._all:
             return
         now = asyncio.get_running_loop().time()
@@ -260,11 +262,11 @@ class Connections:
         self._waiting[connection] = None
 
     def work_for(self, connection: Connection) -> None:
-        """It is our turn."""
+        """Stop waiting for that client."""
         self._waiting.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
-        """The connection is gone, or as good as gone."""
+        """Forget a connection that is closed or about to be."""
         self._all.discard(connection)
         self._waiting.pop(connection, None)
         mine = self._by_address.get(connection.address)
@@ -274,7 +276,7 @@ class Connections:
                 del self._by_address[connection.address]
 
     def sweep(self) -> int:
-        """Close whoever is silent, or takes nothing of what is sent, for too long; returns how many."""
+        """Close every connection that is silent, or takes nothing of what is sent, for too long; return how many."""
         now = asyncio.get_running_loop().time()
         late = [one for one in self._waiting if now > one.deadline]
         stuck = [one for one in self._all if one.is_stuck(now, self.limits.silent_seconds)]
@@ -285,13 +287,13 @@ class Connections:
         return len(late) + len(stuck)
 
     def end_all(self) -> None:
-        """Close every one."""
+        """Close every connection."""
         for connection in list(self._all):
             connection.end()
 
     @contextmanager
     def in_flight(self, host: str) -> Iterator[bool]:
-        """A request that a proxy passed on for that address; whether it may go on."""
+        """Count a request that a proxy passed on for that address. Yields whether it may continue."""
         address = grouped(host)
         if self._in_flight.get(address, 0) >= self.limits.per_address:
             yield False
@@ -306,7 +308,7 @@ class Connections:
 
 
 def grouped(host: str) -> str:
-    """The address as it is counted: of IPv6 the network that one customer is given."""
+    """Return the address for counting: for IPv6 the /64 network that one customer is given."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

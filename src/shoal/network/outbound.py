@@ -1,7 +1,7 @@
-"""Connections to addresses that people name: resolved once, never into this machine or its networks unless allowed.
+"""Connections to addresses that users enter: resolved once, never to this machine or its networks unless allowed.
 
-What is checked is the very address that is connected to, so that a name that changes its answer gains nothing, and
-however it is written: names, decimal and hexadecimal forms all become an address first.
+The check applies to the very IP address of the connection. So a name that changes its answer gains nothing, and neither
+does an unusual notation: names, decimal and hexadecimal forms all become an IP address first.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from shoal.network.addresses import parse_networks
 from shoal.network.public_addresses import Network, is_public, meanings
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""All addresses of a host, for a port. Raises ``OSError`` when it is not known."""
+"""Return all addresses of a host, for a port. Raises ``OSError`` when the host is not known."""
 Refused = Callable[[str], Awaitable[None]]
-"""Told of the host that was refused."""
+"""Called with each host that was refused."""
 
 EVERYWHERE: Final = "all"
 
 
 class TargetRefused(ShoalError):
-    """Nobody connects there: no address of the host is public, or allowed by the setting."""
+    """No connection is made: no address of the host is public or allowed by the setting."""
 
     code = "target_refused"
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host, by the system."""
+    """Return the addresses of a host, as the system resolves it."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """Where connections may go that people ask for. ``allowed``: networks besides the public ones.
+    """Decides where connections to addresses from users may go.
 
-    ``refused`` is told of each host that was refused.
+    ``allowed``: networks besides the public ones. ``refused`` is called with each refused host.
     """
 
     allowed: tuple[Network, ...] = ()
@@ -52,14 +52,14 @@ class Outbound:
 
     @classmethod
     def of(cls, setting: str, **options: Any) -> Outbound:
-        """As the setting says: networks with commas, or ``all``. Raises ``ValueError`` for anything else."""
+        """Parse the setting: networks with commas, or ``all``. Raises ``ValueError`` for anything else."""
         every = (ip_network("0.0.0.0/0"), ip_network("::/0"))
         return cls(every if setting.strip() == EVERYWHERE else parse_networks(setting), **options)
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """Those of a host's addresses to which one may connect, by one look-up.
+        """Resolve the host once and return those of its addresses that are permitted.
 
-        Raises ``TargetRefused`` when there are addresses and none may be used, ``OSError`` when the host is not known.
+        Raises ``TargetRefused`` when there are addresses and none is permitted, ``OSError`` when the host is not known.
         """
         found = await self.resolve(host, port)
         usable = [text for text in found if self.permits(text)]
@@ -70,7 +70,7 @@ class Outbound:
         return usable
 
     def permits(self, text: str) -> bool:
-        """Whether one may connect to the address. Something that is no address is refused."""
+        """Return whether a connection to the address is permitted. A text that is not an address is refused."""
         ways = meanings(text)
         if any(one in network for one in ways for network in self.allowed):
             return True
@@ -78,10 +78,10 @@ class Outbound:
 
 
 class GuardedConnector(aiohttp.TCPConnector):
-    """For an ``aiohttp`` session that talks to hosts that people name. Give it to ``open_session`` of ``site_session``,
-    which follows no redirect.
+    """A connector for an ``aiohttp`` session to hosts that users name. For ``open_session`` of ``site_session``, which
+    follows no redirect.
 
-    It looks at the address of every socket before it is opened. A refusal reaches the caller as
+    It checks the address of every socket before it opens the socket. A refusal reaches the caller as
     ``aiohttp.ClientConnectorError``.
     """
 
@@ -92,7 +92,7 @@ class GuardedConnector(aiohttp.TCPConnector):
 
 
 class _Resolver(aiohttp.abc.AbstractResolver):
-    """Resolves by ``Outbound``. Addresses that are written out never come here, but to the socket alone."""
+    """Resolves by ``Outbound``. Hosts written as IP addresses skip it; the check of the socket sees them."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
@@ -112,7 +112,7 @@ class _Resolver(aiohttp.abc.AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
 def _checked(outbound: Outbound) -> Callable[[Any], socket.socket]:
