@@ -1,1 +1,1 @@
-"""The HTTP door: one file per noun, each with the routes of that noun."""
+"""The HTTP API: routes, bodies, and what all routes share."""

@@ -1,4 +1,7 @@
-"""How many pages and streams of events a person holds open: each costs a connection, and work at every change."""
+"""Limits the open console pages and event streams of each user.
+
+Each costs a connection, and work at every change.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ RETRY_AFTER_SECONDS = 30
 
 
 class LiveStreams:
-    """Counts what is open, by person."""
+    """The number of open streams of each user."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -19,7 +22,7 @@ class LiveStreams:
 
     @contextmanager
     def one_more(self, user_id: int) -> Iterator[None]:
-        """Hold one more open. Raises ``TooManyCalls`` (``too_many_streams``)."""
+        """Count one more open stream until the context ends. Raise ``TooManyCalls`` (``too_many_streams``)."""
         if self._open.get(user_id, 0) >= self._limit:
             raise TooManyCalls(retry_after=RETRY_AFTER_SECONDS, code="too_many_streams", limit=self._limit)
         self._open[user_id] = self._open.get(user_id, 0) + 1

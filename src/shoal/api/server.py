@@ -1,4 +1,4 @@
-"""The living parts of one running server, together in one frozen value."""
+"""The components of one running server, in one frozen value."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from shoal.storage.key_rotation import KeyRotation
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Server:
-    """What the routes may use. Made when the application starts, gone when it ends."""
+    """All components that a route may use. Created at startup, closed at shutdown."""
 
     settings: Settings
     database: Database
@@ -78,5 +78,5 @@ class Server:
 
     @property
     def events(self) -> EventBus:
-        """Where committed changes and new states are told."""
+        """Return the bus that publishes committed changes and new states."""
         return self.manager.events

@@ -1,1 +1,1 @@
-"""What stands around every route: callers, idempotency, limits, headers, problems."""
+"""What all routes share: caller checks, idempotency, limits, headers, error answers."""

@@ -1,4 +1,4 @@
-"""The largest body that is read at all: a larger one is refused before anything looks at it."""
+"""Rejects a request whose body is too large, before any other code reads the body."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from shoal.messages.picture_formats import MAX_PICTURE_BYTES
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_PICTURE_BODY_BYTES = MAX_PICTURE_BYTES + 64 * 1024
-"""A picture, and the other fields of its form."""
+"""One picture and the other fields of its form."""
 MAX_RULES_BODY_BYTES = 8 * 1024 * 1024
-"""Every rule of an account, in full."""
+"""All rules of an account, in full."""
 _TAKES_RULES = re.compile(r"/cookies/[^/]+/rules|/rules-file")
 _TAKES_A_PICTURE = re.compile(r"/keywords/[^/]+/image|/pictures")
 
 
 class BodyLimit:
-    """Middleware that answers 413, by the announced length or as soon as more has come than allowed."""
+    """Middleware that answers 413 when the announced length, or the length received so far, exceeds the limit."""
 
     def __init__(self, app: ASGIApp, max_bytes: int = MAX_BODY_BYTES) -> None:
         self._app = app
@@ -52,7 +52,7 @@ class BodyLimit:
         return MAX_RULES_BODY_BYTES if _TAKES_RULES.fullmatch(path) else self._max_bytes
 
     async def _read(self, receive: Receive, limit: int) -> bytes | None:
-        """A body of unannounced length; ``None`` when it is too large."""
+        """Read a body of unannounced length. Return ``None`` when it is too large."""
         parts: list[bytes] = []
         size = 0
         more = True
@@ -75,7 +75,7 @@ class BodyLimit:
 
 
 class _Replay:
-    """Gives a body that was read already once more, then whatever comes."""
+    """Returns a body that was already read, then passes on later messages."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body

@@ -1,4 +1,4 @@
-"""Who calls, about which account, and under which conditions: the dependencies of the routes."""
+"""Dependencies of the routes: the caller, the account of the path, the conditions of a change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _bearer = HTTPBearer(auto_error=False, description="A token that POST /login or 
 
 
 async def server_of(request: Request) -> Server:
-    """The living parts of the server."""
+    """Return the components of the server."""
     return cast("Server", request.app.state.server)
 
 
@@ -42,23 +42,28 @@ TheServer = Annotated[Server, Depends(server_of)]
 async def session_token(
     request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> str | None:
-    """The token of the ``Authorization`` header, else of the browser's cookie.
+    """Return the token of the ``Authorization`` header, else of the browser's cookie.
 
-    A cookie counts for a change only when a page of ours asks for it: browsers send cookies unasked.
+    Browsers send cookies with every request. A cookie therefore counts for a change only when the request comes from a
+    page of this server.
     """
     if bearer is not None:
         return bearer.credentials
     if request.method not in SAFE_METHODS and not is_own_origin(request):
         return None
     token = cookie_token(request)
-    return None if token is None or token.startswith(PREFIX) else token  # a cookie holds sign-ins only
+    return None if token is None or token.startswith(PREFIX) else token  # a cookie may hold session tokens only
 
 
 SessionToken = Annotated[str | None, Depends(session_token)]
 
 
 async def principal_of(server: Server, token: str | None, *, in_use: bool = True) -> Principal | None:
-    """Whose token that is; ``None`` when it is unknown or over. ``in_use``: not only to look whether it is."""
+    """Return the owner of a token, or ``None`` when the token is unknown, expired or revoked.
+
+    Args:
+        in_use: ``False`` only checks the token: it does not count as use.
+    """
     if token is None:
         return None
     if token.startswith(PREFIX):
@@ -69,20 +74,20 @@ async def principal_of(server: Server, token: str | None, *, in_use: bool = True
 
 
 async def maybe_principal(request: Request, server: TheServer, token: SessionToken) -> Principal | None:
-    """Who calls, if anybody says so. Looked up once for each request."""
+    """Return the caller, or ``None`` without a valid token. Look the token up once for each request."""
     if not hasattr(request.state, "principal"):
         who = request.state.principal = await principal_of(server, token)
         if who is not None:
             asking_user.set(who.id)
             count_call(server, who)
-        elif token is not None and "authorization" in request.headers:  # a browser's sign-in may just have ended
+        elif token is not None and "authorization" in request.headers:  # a browser's session may simply have ended
             request.state.guessing = await wrong_token(server, request)
     found: Principal | None = request.state.principal
     return found
 
 
 async def wrong_token(server: Server, request: Request, *, outcome: str = "wrong_token") -> TooManyAttempts | None:
-    """Count a token that opens nothing and write it down; returns what refuses the caller when they guess."""
+    """Count an invalid token and record it in the audit log. Return the error for a caller who guesses tokens."""
     refusal: TooManyAttempts | None = None
     try:
         server.login.delays.count_wrong_token(address_of(request))
@@ -95,14 +100,14 @@ async def wrong_token(server: Server, request: Request, *, outcome: str = "wrong
 
 
 def require_no_guessing(request: Request) -> None:
-    """Raise ``TooManyAttempts`` for who came with a wrong token, after many of them from there."""
+    """Raise ``TooManyAttempts`` for an invalid token when too many came from the same address."""
     refusal: TooManyAttempts | None = getattr(request.state, "guessing", None)
     if refusal is not None:
         raise refusal
 
 
 def count_call(server: Server, who: Principal) -> None:
-    """One call more. Raises ``TooManyCalls``."""
+    """Count one call against the limit of the token or session. Raise ``TooManyCalls`` at the limit."""
     if who.token is not None:
         server.rate_limits.count_token(who.token.id)
     elif who.session is not None:
@@ -110,7 +115,7 @@ def count_call(server: Server, who: Principal) -> None:
 
 
 async def caller_in(request: Request) -> Principal | None:
-    """The same, for who has no more than the request."""
+    """Return the caller, for code that has only the request."""
     token = await session_token(request, await _bearer(request))
     return await maybe_principal(request, await server_of(request), token)
 
@@ -119,7 +124,7 @@ MaybePrincipal = Annotated[Principal | None, Depends(maybe_principal)]
 
 
 async def known(request: Request, principal: MaybePrincipal) -> Principal:
-    """Who calls. Raises ``Unauthenticated``, and ``TooManyAttempts`` for who guesses tokens."""
+    """Return the caller. Raise ``Unauthenticated`` without one, ``TooManyAttempts`` for a caller who guesses tokens."""
     if principal is None:
         require_no_guessing(request)
         raise Unauthenticated
@@ -131,18 +136,18 @@ _Known = Annotated[Principal, Depends(known)]
 
 @ruled(RouteRule(asks=Asks.SESSION))
 async def signed_in(who: _Known) -> User:
-    """The person who calls, by a sign-in. Raises ``Unauthenticated``, or ``Forbidden`` for a token."""
+    """Return the user of a session. Raise ``Unauthenticated`` without a caller, ``Forbidden`` for an API token."""
     if who.session is None:
         raise Forbidden("no token may do this", code="token_not_allowed")
     return who.user
 
 
 Me = Annotated[User, Depends(signed_in)]
-"""For what is about the person: sign-ins, passwords, tokens, other people. No token may."""
+"""For routes about the user: sessions, passwords, tokens, other users. API tokens are refused."""
 
 
 async def maybe_session(who: MaybePrincipal) -> Session | None:
-    """The sign-in by which they call, if they call by one."""
+    """Return the caller's session; ``None`` for an API token or no caller."""
     return None if who is None else who.session
 
 
@@ -151,7 +156,7 @@ MaybeSession = Annotated[Session | None, Depends(maybe_session)]
 
 @ruled(RouteRule(asks=Asks.ADMINISTRATOR))
 async def administrator(me: Me) -> User:
-    """The person who calls, an administrator. Raises ``Forbidden``."""
+    """Return the user of a session who is an administrator. Raise ``Forbidden`` for other users."""
     if me.role is not Role.ADMIN:
         raise Forbidden
     return me
@@ -161,14 +166,14 @@ Administrator = Annotated[User, Depends(administrator)]
 
 
 def address_of(request: Request) -> str:
-    """The address that a request came from; empty when there is none."""
+    """Return the client's address of a request; empty when there is none."""
     return request.client.host if request.client else ""
 
 
 def _who_may(
     permission: Permission, shop: Shop = Shop.NONE, *, adds_shops: bool = False
 ) -> Callable[..., Awaitable[Principal]]:
-    """A dependency: who calls, by a sign-in or by a token of that scope."""
+    """Build a dependency that returns a caller with that permission, by a session or a token of that scope."""
 
     @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission, shop=shop, adds_shops=adds_shops))
     async def who_may(who: _Known) -> Principal:
@@ -189,19 +194,19 @@ WhoOperates = Annotated[Principal, Depends(who_operates)]
 WhoManages = Annotated[Principal, Depends(_who_may(Permission.OWN))]
 WhoAddsShops = Annotated[Principal, Depends(_who_may(Permission.OWN, adds_shops=True))]
 WhoReadsNamed = Annotated[Principal, Depends(_who_may(Permission.READ, Shop.CONTENT))]
-"""For routes that name a shop in the query or the body: they check the right by ``server.authorization``."""
+"""For routes that name an account in the query or body: they check the permission by ``server.authorization``."""
 WhoRepliesNamed = Annotated[Principal, Depends(_who_may(Permission.REPLY, Shop.CONTENT))]
 WhoOperatesNamed = Annotated[Principal, Depends(_who_may(Permission.OPERATE, Shop.CONTENT))]
 WhoAddsNamed = Annotated[Principal, Depends(_who_may(Permission.OWN, Shop.CONTENT, adds_shops=True))]
 
 
 def actor_of(user: User) -> str:
-    """The person as the journal names them."""
+    """Return the name of a user in the journal."""
     return f"user:{user.username}"
 
 
 async def origin_of(request: Request, who: MaybePrincipal) -> str:
-    """From where a request came, as the journal names it: by what it was asked, and from which address."""
+    """Return the origin of a request for the journal: the kind of client, and its address."""
     if who is not None and who.token is not None:
         by = f"token:{who.token.id}"
     elif who is not None and who.session is not None and who.session.kind == "console":
@@ -212,7 +217,7 @@ async def origin_of(request: Request, who: MaybePrincipal) -> str:
 
 
 def where_from(request: HTTPConnection, by: str) -> str:
-    """The same for what came by another way."""
+    """Return the origin of a request that came by ``by``."""
     return f"{by} {request.client.host}" if request.client else by
 
 
@@ -245,7 +250,7 @@ async def caller_of(
         ),
     ] = None,
 ) -> Caller:
-    """Who asks for a change, under which op id, and what they assume."""
+    """Return who makes a change, its op id, and the conditions on the account."""
     if idempotency_key is None:
         request.state.op = Reservation(op_id=new_op_id(who.id), is_new=True)
     op: Reservation = request.state.op
@@ -266,7 +271,7 @@ TheCaller = Annotated[Caller, Depends(caller_of)]
 
 
 def _generations(if_match: str | None) -> frozenset[int] | None:
-    """Those of which one must be the account's; ``None``: whichever it is."""
+    """Return the generations one of which must be the account's; ``None`` means any."""
     if if_match is None or if_match.strip() == "*":
         return None
     found = [_ETAG.fullmatch(tag.strip()) for tag in if_match.split(",")]
@@ -277,13 +282,13 @@ def _generations(if_match: str | None) -> frozenset[int] | None:
 
 
 def most_shops(server: Server, who: Principal) -> int | None:
-    """How many shops they may have; ``None`` is no limit, which administrators have."""
+    """Return how many accounts the caller may have. ``None`` means no limit, as for administrators."""
     limit = server.settings.shops_per_owner
     return None if who.user.role is Role.ADMIN or not limit else limit
 
 
 def permit(server: Server, who: Principal, permission: Permission) -> Callable[[Account], None]:
-    """What refuses a change when the account's turn has come and they may not do it (any more)."""
+    """Return a check that refuses a change if the caller lacks the permission when the change runs."""
 
     def check(account: Account) -> None:
         server.authorization.check(who, account, permission)
@@ -295,9 +300,9 @@ _Cid = Annotated[str, Path(description="The account's id.", examples=["my-shop"]
 
 
 def _account(permission: Permission, variant: str = "") -> Callable[..., Awaitable[Account]]:
-    """A dependency: the account of the path, with which the caller may do that.
+    """Build a dependency that returns the account of the path, if the caller has that permission on it.
 
-    Unknown and foreign are the same answer, that of ``variant``.
+    An unknown account and one that the caller may not see get the same answer, that of ``variant``.
     """
 
     @ruled(RouteRule(asks=Asks.PERMISSION, permission=permission, shop=Shop.PATH))
@@ -312,7 +317,7 @@ def _account(permission: Permission, variant: str = "") -> Callable[..., Awaitab
 
 @ruled(RouteRule(asks=Asks.PERMISSION, permission=Permission.OWN, shop=Shop.PATH))
 async def id_to_remove(request: Request, server: TheServer, who: _Known, caller: TheCaller, cid: _Cid) -> str:
-    """The id of the path: of the caller's account, or of one that this same request removed before."""
+    """Return the id of the path: of the caller's account, or of one that this same request already removed."""
     request.state.unknown_account = "unknown_account/change"
     try:
         server.authorization.require(who, cid, Permission.OWN)
@@ -324,20 +329,20 @@ async def id_to_remove(request: Request, server: TheServer, who: _Known, caller:
 
 
 async def right_on_path(request: Request) -> Permission:
-    """What the caller may do with the account of the path, which another dependency found."""
+    """Return the caller's permission on the account of the path, which another dependency found."""
     permission: Permission = request.state.permission
     return permission
 
 
 ThePermission = Annotated[Permission, Depends(right_on_path)]
-"""To be asked for after the account."""
+"""A route must declare it after the account."""
 IdToRemove = Annotated[str, Depends(id_to_remove)]
 ReadAccount = Annotated[Account, Depends(_account(Permission.READ))]
 ReplyAccount = Annotated[Account, Depends(_account(Permission.REPLY))]
 OperateAccount = Annotated[Account, Depends(_account(Permission.OPERATE))]
 OwnAccount = Annotated[Account, Depends(_account(Permission.OWN))]
 AccountToRead = Annotated[Account, Depends(_account(Permission.READ, "/read"))]
-"""These answer in the words of the system that sellers come from, when there is no such account."""
+"""The following use the error texts of the REST dialect that sellers come from when the account does not exist."""
 AccountToChange = Annotated[Account, Depends(_account(Permission.OPERATE, "/change"))]
 AccountToRenew = Annotated[Account, Depends(_account(Permission.OWN, "/change"))]
 RulesToRead = Annotated[Account, Depends(_account(Permission.READ, "/rules"))]

@@ -1,4 +1,4 @@
-"""What every change does around the manager's call: the facts of its answer, the ETag, the state on a conflict."""
+"""What every change adds to the manager's call: the facts of its answer, the ETag, the state on a conflict."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Shown = Callable[[Account], Any]
 async def changed(
     server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
 ) -> dict[str, Any]:
-    """Await a change and return the fields of ``ChangeFacts``; else as ``made``."""
+    """Await a change and return the fields of ``ChangeFacts``; otherwise like ``made``."""
     return facts_of(await made(server, response, account_id, change, shown))
 
 
 async def made(
     server: Server, response: Response, account_id: str, change: Awaitable[Outcome], shown: Shown | None = None
 ) -> Outcome:
-    """Await a change; the new ETag goes into the response.
+    """Await a change and put the new ETag into the response.
 
-    A ``StaleGeneration`` leaves with the account as it is now, in the form of ``shown``. What the answer shows of the
-    account comes from the outcome: the account itself may be gone by now.
+    A ``StaleGeneration`` carries the account as it is now, in the form of ``shown``. The answer takes the account's
+    values from the outcome, because the account may already be deleted.
     """
     try:
         outcome = await change
@@ -46,7 +46,7 @@ async def made(
 
 
 async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, Any]:
-    """Remove an account; the fields of ``ChangeFacts``, with the generation of its tombstone, and ``purged``."""
+    """Remove an account. Return the fields of ``ChangeFacts`` with the tombstone's generation, and ``purged``."""
     try:
         outcome = await server.manager.remove_cookie(account_id, caller=caller)
         return {**facts_of(outcome), "purged": outcome.purged}
@@ -65,9 +65,9 @@ async def removed(server: Server, account_id: str, caller: Caller) -> dict[str, 
 
 
 async def require_current(server: Server, account: Account, caller: Caller) -> None:
-    """Refuse a stale ``If-Match`` where what changes is beside the account: its chats, orders and sendings.
+    """Check ``If-Match`` for a change of chats, orders or messages, which leaves the account itself unchanged.
 
-    Raises ``StaleGeneration`` with the account as it is now.
+    Raise ``StaleGeneration`` with the account as it is now.
     """
     if caller.is_mistaken_about(account):
         error = StaleGeneration(f"{account.id} is at generation {account.generation}", id=account.id)
@@ -76,7 +76,7 @@ async def require_current(server: Server, account: Account, caller: Caller) -> N
 
 
 def facts_of(outcome: Outcome) -> dict[str, Any]:
-    """The fields of ``ChangeFacts``."""
+    """Return the fields of ``ChangeFacts``."""
     return {
         "changed": outcome.changed,
         "generation": outcome.generation,
@@ -87,7 +87,7 @@ def facts_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def untouched(server: Server, account: Account, caller: Caller) -> dict[str, Any]:
-    """The fields of ``ChangeFacts`` for a preview, which changes nothing."""
+    """Return the fields of ``ChangeFacts`` for a preview, which changes nothing."""
     return {
         "changed": False,
         "generation": account.generation,

@@ -1,4 +1,4 @@
-"""Work that ends when whoever asked for it leaves: files that are checked, searches, messages that are tried out."""
+"""Cancels work when its client disconnects: file checks, searches, rule trials."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ T = TypeVar("T")
 
 
 async def while_here(request: Request, work: Coroutine[Any, Any, T], *, lasting: bool = True) -> T:
-    """What the work returns. When the client leaves before, the work is cancelled: nobody would read it.
+    """Await the work and return its result. Cancel the work when the client disconnects first.
 
-    To be used after the body was read; ``lasting``: whether the work is worth it. Raises ``InvalidInput``
-    (``client_left``), which nobody reads either.
+    The body must have been read before.
+
+    Args:
+        lasting: whether the work takes long enough to watch the connection.
+
+    Raise ``InvalidInput`` (``client_left``) after a disconnect; no client receives it.
     """
     if not lasting:
         return await work

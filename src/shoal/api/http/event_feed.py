@@ -1,4 +1,4 @@
-"""One person's events, in order and without a gap: a snapshot, then everything later, or an explicit reset."""
+"""One user's events in order and without a gap: a snapshot, then every later event, or an explicit reset."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from shoal.xianyu.site_pages import SitePages
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
-"""A cursor that is further behind gets a reset: reading a snapshot is quicker then."""
+"""A cursor further behind gets a reset, because a snapshot is quicker to read."""
 _PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event for the reader. ``rev`` is the cursor to resume after it, where there is one.
+    """One event for the reader.
 
-    ``account_id`` and ``owner_id``: of whose account it tells, unless it tells of all.
+    ``rev`` is the cursor to resume after it; ``None`` for an event without a revision. ``account_id`` and ``owner_id``
+    name the account that the event is about; empty when the event is about all accounts.
     """
 
     body: dict[str, Any]
@@ -37,13 +38,14 @@ class Told:
 async def account_events(
     server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[Told | None, None]:
-    """Tell a person's events until the server stops, one by one.
+    """Yield a user's events one by one until the server stops.
 
-    ``None`` every ``beat_seconds``, and when what the reader may see has changed: whoever tells it on looks whether
-    they are still signed in. A snapshot follows then, and nothing more of a shop that they lost.
+    Yield ``None`` every ``beat_seconds``, and when the accounts that the reader may see have changed: the caller then
+    checks whether the user is still signed in. After such a change a new snapshot follows, and no more events of an
+    account that the reader lost.
 
-    With ``after``: first the changes since then, in order, and then the snapshot. A cursor that is too old, or not
-    ours, and a reader who is too slow, get a reset and a new snapshot.
+    With ``after``, first yield the changes since then in order, and then the snapshot. A cursor that is too old or
+    invalid, and a reader who is too slow, get a reset and a new snapshot.
     """
     batches = account_event_batches(server, who, after, beat_seconds=beat_seconds, queue_limit=queue_limit)
     async with aclosing(batches):
@@ -58,11 +60,12 @@ async def account_events(
 async def account_event_batches(
     server: Server, who: Principal, after: int | None, *, beat_seconds: float, queue_limit: int = QUEUE_LIMIT
 ) -> AsyncGenerator[list[Told], None]:
-    """The same, with everything that waits together; empty where the other says ``None``."""
+    """Yield the same events, all waiting ones together; an empty list where ``account_events`` yields ``None``."""
     cursor = after
     while True:
         with server.events.subscribe(queue_limit) as subscription:
-            # Listening began before the snapshot is taken, on the same turn of the loop: nothing falls between.
+            # The subscription starts before the snapshot, in the same turn of the event loop: no event is lost in
+            # between.
             rev = server.manager.newest_rev
             snapshot = _snapshot(server, who, rev)
             told_already: set[int] = set()
@@ -72,7 +75,7 @@ async def account_event_batches(
                     yield missed
             yield [_without_lost(server, who, snapshot)]
             async for events in _live(subscription, beat_seconds):
-                # Another machine's change stands in the journal before it is published, and so is told, here.
+                # A change by another machine is read from the journal before it is published, so skip it here.
                 news = [told for told in _all_told(server, who, events) if told.rev not in told_already]
                 anew = _snapshot(server, who, server.manager.newest_rev) if _differs(who, events) else None
                 if news:
@@ -88,11 +91,11 @@ async def account_event_batches(
 
 
 async def _live(subscription: Subscription, beat_seconds: float) -> AsyncIterator[list[Event]]:
-    """What happens from now on, all that waits at once; ends when events were lost, or none come. Empty is the beat."""
+    """Yield new events, all waiting ones at once; an empty list is the beat. End when the subscription ends."""
     loop = asyncio.get_running_loop()
     beat_at = loop.time() + beat_seconds
     while True:
-        if loop.time() >= beat_at:  # also when something happens all the time
+        if loop.time() >= beat_at:  # the beat also comes while events keep arriving
             yield []
             beat_at = loop.time() + beat_seconds
         try:
@@ -110,12 +113,12 @@ def _is_for(server: Server, who: Principal, told: Told) -> bool:
 
 
 def _differs(who: Principal, events: Sequence[Event]) -> bool:
-    """Whether something changed of what the reader may see."""
+    """Return whether the accounts that the reader may see changed."""
     return any(isinstance(event, AccessChanged) and event.user_id == who.id for event in events)
 
 
 def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
-    """The snapshot without what the reader was refused since it was taken."""
+    """Return the snapshot without accounts that the reader lost after it was taken."""
     readable = {account.id for account in server.authorization.accounts_of(who)}
     rows = snapshot.body["accounts"]
     kept = [row for row in rows if row["id"] in readable or row["owner_id"] == who.id]
@@ -123,21 +126,21 @@ def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
 
 
 def _all_told(server: Server, who: Principal, events: Sequence[Event]) -> list[Told]:
-    """The events that are for that reader, as things are now."""
+    """Return the events that the reader may see now."""
     pages = server.manager.site_pages
     told = (_told(event, pages) for event in events if not isinstance(event, AccessChanged))
     return [one for one in told if _is_for(server, who, one)]
 
 
 async def _missed(server: Server, who: Principal, after: int, rev: int) -> AsyncIterator[list[Told]]:
-    """The changes beyond ``after`` up to ``rev``, page by page, or one reset."""
+    """Yield the changes after ``after`` up to ``rev``, page by page, or one reset."""
     if after > rev or rev - after > MISSED_LIMIT:
         yield [Told({"type": "reset"})]
         return
     place = after
     while place < rev:
         page = await server.store.journal(after_rev=place, limit=_PAGE)
-        if place < await server.store.oldest_rev():  # asked last: it may have been pruned just before the page was read
+        if place < await server.store.oldest_rev():  # checked last: entries may be pruned just before the page is read
             yield [Told({"type": "reset"})]
             return
         mine = [entry for entry in page if entry.rev <= rev and server.authorization.may_see_entry(who, entry)]

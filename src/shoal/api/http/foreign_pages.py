@@ -1,4 +1,4 @@
-"""Browsers send cookies unasked: what a page of another site made one send counts for nothing."""
+"""Ignores the cookies of requests that a page of another site made: browsers add cookies to them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from shoal.auth.audit_log import AuditEvent
 from shoal.logs.redaction import redact_path
 
 _TELLS_ITSELF = "/console/session"
-"""It refuses and notes foreign pages by itself."""
+"""This route refuses and records foreign pages itself."""
 
 
 class ForeignPages:
-    """Middleware that takes the cookies away from such a request. Tokens in a header no browser sends unasked."""
+    """Middleware that removes the cookies of such a request. Browsers never add a token header by themselves."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, with its cookies or without."""
+        """Pass the request on, with or without its cookies."""
         if scope["type"] == "http":
             connection = HTTPConnection(scope)
             if cookie_token(connection) is not None and not cookie_counts(connection):

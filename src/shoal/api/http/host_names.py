@@ -1,6 +1,7 @@
-"""The names under which a server may be reached: a page of another site whose name leads here is refused.
+"""Refuses requests for host names other than the server's own.
 
-Who owns a name can let it lead to any address (DNS rebinding); to a browser its pages and ours are then one site.
+The owner of a domain name can point it at any address (DNS rebinding). A browser then treats the pages of that name and
+this server as one site.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ log = structlog.get_logger("shoal.listener")
 
 SETTING: Final = "SHOAL_ALLOWED_HOSTS"
 _MOST_TOLD: Final = 50
-"""So many refused names are logged, each once."""
+"""The number of refused names that are logged, each once."""
 _LONGEST_SHOWN: Final = 100
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
@@ -35,7 +36,7 @@ _PAGE_HEADERS: Final = {
 
 
 class HostNames:
-    """Middleware in front of all others. It alone hears ``X-Forwarded-Host``, of trusted proxies only."""
+    """Middleware before all others. Only it reads ``X-Forwarded-Host``, and only of trusted proxies."""
 
     def __init__(self, app: ASGIApp, *, allowed: frozenset[str], proxies: Sequence[Network], hsts: bool) -> None:
         self._app = app
@@ -47,7 +48,7 @@ class HostNames:
         self._is_allowed = lru_cache(maxsize=1024)(lambda name: is_allowed_host(name, allowed))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on when every name that it gives is one of ours."""
+        """Pass the request on when every host name in it is allowed."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
@@ -73,7 +74,7 @@ class HostNames:
         return client is not None and self._is_proxy(client[0])
 
     def _strange(self, hosts: Collection[bytes]) -> str:
-        """The first name that is not ours; empty when there is none. A request without a name is no browser's."""
+        """Return the first name that is not allowed; empty when there is none. Browsers always send a name."""
         for host in hosts:
             name = host_name(host.decode("latin-1"))
             if name and not self._is_allowed(name):
@@ -86,7 +87,7 @@ class HostNames:
             self._told.add(shown)
             log.warning("refused: the server is not to be reached under this name", host=shown, setting=SETTING)
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the handshake gets a 403
+            await send({"type": "websocket.close", "code": 1008})  # closed before it is accepted: the client gets a 403
             return
         await SafetyHeaders(_answer(shown, Headers(scope=scope)), hsts=self._hsts)(scope, receive, send)
 
@@ -108,14 +109,14 @@ def _answer(name: str, headers: Headers) -> Response:
 
 
 def _renamed(scope: Scope, host: bytes) -> Scope:
-    """The request without ``X-Forwarded-Host``; a name that is believed becomes its ``Host``."""
+    """Return the request without ``X-Forwarded-Host``; a trusted forwarded name becomes its ``Host``."""
     dropped = {b"x-forwarded-host", b"host"} if host else {b"x-forwarded-host"}
     kept = [(name, value) for name, value in scope["headers"] if name not in dropped]
     return {**scope, "headers": [*kept, (b"host", host)] if host else kept}
 
 
 def _last(values: Sequence[bytes]) -> bytes:
-    """What the nearest proxy said: it adds its word at the end."""
+    """Return the value of the nearest proxy, which adds its own at the end."""
     return values[-1].rpartition(b",")[2].strip()
 
 

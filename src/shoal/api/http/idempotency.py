@@ -1,4 +1,4 @@
-"""Requests with an ``Idempotency-Key``: each is carried out once, and its twins get the same answer."""
+"""Runs a request with an ``Idempotency-Key`` once; repeated requests get the same answer."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ REPLAYED = "Idempotent-Replayed"
 CHANGING_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 PASSING = (StoreError, Unauthenticated, Forbidden, TooManyAttempts, StaleGeneration, AccountVanishing)
-"""What ends a request without an answer for ever. Nothing was done: with a newer ETag, or later, it may well be."""
+"""Errors whose answer is not stored. Nothing was done: the request may succeed later, or with a newer ETag."""
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class ChangingRoute(APIRoute):
-    """A route that heeds the ``Idempotency-Key`` of a signed-in person.
+    """A route that applies the ``Idempotency-Key`` of a signed-in user.
 
-    The key is reserved, durably, before the route runs. A final answer is stored and given again: with 2xx, or a
-    refusal of what was asked. Not final are 5xx, a missing permission, a body that could not be read, and what may be
-    otherwise in a moment (``PASSING``). A request whose key was reserved and not answered runs again under the same op,
-    which does nothing twice.
+    The key is stored as reserved before the route runs. A final answer is stored and given again. Final are 2xx, and a
+    refusal of what the request asks for. Not final are 5xx, a missing permission, a body that cannot be read, and
+    errors that may pass (``PASSING``). A request whose key is reserved but has no stored answer runs again under the
+    same op id, which does nothing twice.
     """
 
     def get_route_handler(self) -> Handle:
-        """The handler of the route, asked at most once for each key."""
+        """Return the handler of the route, which runs at most once for each key."""
         handle = super().get_route_handler()
 
         async def once(request: Request) -> Response:
@@ -68,7 +68,7 @@ class ChangingRoute(APIRoute):
             server: Server = request.app.state.server
             who = await caller_in(request)
             if who is None:
-                return await handle(request)  # which refuses it
+                return await handle(request)  # the route refuses it
             keyed = await _keyed(request, who, check_key(key))
             async with server.idempotency_keys.turn(keyed):
                 return await _answered(server, who, keyed, request, handle)
@@ -77,7 +77,7 @@ class ChangingRoute(APIRoute):
 
 
 def leave_open(request: Request) -> None:
-    """The answer is not final: the same request with the same key goes on where this one could not."""
+    """Mark the answer as not final: the same request with the same key may continue later."""
     request.state.is_final = False
 
 
@@ -85,7 +85,7 @@ async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
     try:
         body = await request.body()
     except ClientDisconnect:
-        raise HTTPException(400) from None  # the caller is gone: nobody hears it
+        raise HTTPException(400) from None  # the client is gone and receives no answer
     server: Server = request.app.state.server
     return KeyedRequest(
         user_id=who.id,
@@ -99,7 +99,7 @@ async def _keyed(request: Request, who: Principal, key: str) -> KeyedRequest:
 
 
 def _storable(path: str) -> str:
-    """The path, or its hash when a database might refuse it in a key: very long, or with strange characters."""
+    """Return the path, or its hash when it is very long or not printable, which a database key may refuse."""
     return path if len(path) <= LONGEST_PATH and path.isprintable() else hashlib.sha256(path.encode()).hexdigest()
 
 
@@ -107,12 +107,12 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
     op_id = new_op_id(keyed.user_id, keyed.key)
     try:
         reserved = await server.idempotency_keys.reserve(keyed, op_id)
-    except OutcomeUnknown as error:  # the request may be a repeated one: by its key anybody can ask what became of it
+    except OutcomeUnknown as error:  # may be a repeated request: the client can look up the op id
         raise OutcomeUnknown(str(error), op_id=op_id) from None
     request.state.op = reserved
     if reserved.answer is not None:
         if _is_refused_now(server, who, request):
-            return await handle(request)  # which says why
+            return await handle(request)  # the route gives the reason
         return _again(reserved.answer)
     begun = not reserved.is_new and await server.idempotency_keys.begun(reserved.op_id)
     try:
@@ -121,7 +121,7 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
         await server.idempotency_keys.release(reserved.op_id)
         raise
     except ShoalError as error:
-        # Whoever hears that there is no such account takes the change for one that was never made.
+        # "No such account" would mean to the client that the change was never made.
         gone = begun and isinstance(error, (UnknownAccount, StaleGeneration))
         told = RemovedSince(op_id=reserved.op_id) if gone else error
         if isinstance(told, PASSING):
@@ -130,7 +130,7 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
     if response.status_code < 500 and getattr(request.state, "is_final", True):
         kept = await _keep(server, reserved.op_id, response)
         if not kept and not begun and response.status_code >= 400:
-            # It could be carried out when it is repeated: a refusal that nobody keeps is none that holds.
+            # A repeated request might succeed. A refusal that is not stored is therefore not final.
             raise NotApplied("the refusal could not be stored")
     if begun:
         response.headers[REPLAYED] = "true"
@@ -138,7 +138,7 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
 
 
 def _is_refused_now(server: Server, who: Principal, request: Request) -> bool:
-    """Whether the caller was let do it then, and may not do that with the account of the path any more."""
+    """Return whether the caller no longer has the permission that the stored answer needed."""
     rule = rule_of(request.scope["route"])
     account = server.manager.accounts.get(request.path_params.get("cid", ""))
     if rule is None or rule.shop is not Shop.PATH or account is None:
@@ -147,7 +147,7 @@ def _is_refused_now(server: Server, who: Principal, request: Request) -> bool:
 
 
 async def _keep(server: Server, op_id: str, response: Response) -> bool:
-    """Store the answer; says whether that went well. Else the op itself still tells a twin what was done."""
+    """Store the answer and return whether that worked. If not, a repeated request finds the result by its op id."""
     headers = tuple((name, value) for name, value in response.headers.items() if name != "content-length")
     answer = StoredAnswer(status=response.status_code, headers=headers, body=bytes(response.body).decode())
     try:

@@ -1,4 +1,4 @@
-"""Answers that may be large: made and written beside the event loop, which goes on meanwhile."""
+"""Builds large answers on another thread, so that the event loop stays free."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from shoal.concurrency.fair_threads import beside
 
 
 def has_many_rules(account: Account) -> bool:
-    """Whether what tells of all the account's rules is large."""
+    """Return whether a list of all the account's rules is large."""
     return len(account.keywords) >= MANY_RULES
 
 
 async def large_answer(
     make: Callable[[], Any], *, large: bool, headers: Mapping[str, str] | None = None, status: int = 200
 ) -> Response:
-    """The answer whose body ``make`` makes of values that do not change; on another thread if it is ``large``.
+    """Build an answer from the value of ``make``; on another thread if it is ``large``.
 
-    The route names its ``response_model`` for the reference; nothing is checked against it.
+    ``make`` must use only values that do not change. The route names its ``response_model`` for the reference only; the
+    body is not validated against it.
     """
     body = await beside(_written, make) if large else _written(make)
     return Response(body, status_code=status, media_type="application/json", headers=headers)

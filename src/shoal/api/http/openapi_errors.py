@@ -1,4 +1,4 @@
-"""How failures stand in the OpenAPI document: one shape, with the statuses that each route may answer."""
+"""Errors in the OpenAPI document: one shape, and the statuses that each route may return."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ProblemBody(BaseModel):
-    """What went wrong. ``detail`` is for a person to read, ``code`` for a program."""
+    """An error. ``detail`` is text for the user, ``code`` is for programs."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -23,7 +23,7 @@ class ProblemBody(BaseModel):
 
 
 class ShapeProblem(BaseModel):
-    """One place of a body that has the wrong shape."""
+    """One field of a body that has the wrong shape."""
 
     type: str
     loc: list[str | int]
@@ -31,7 +31,7 @@ class ShapeProblem(BaseModel):
 
 
 class InvalidBody(BaseModel):
-    """The body, or a parameter, cannot be used: a sentence, or the places that have the wrong shape."""
+    """The body or a parameter cannot be used: a sentence, or a list of the fields with the wrong shape."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -66,7 +66,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
-    """The ``responses`` of a route that may fail with those statuses; whom it knows, it may tell to call less often."""
+    """Return the ``responses`` of a route for these statuses. A route with sign-in (401) may also answer 429."""
     known = {429} if 401 in statuses else set[int]()
     return {
         status: {"model": InvalidBody if status == 422 else ProblemBody, "description": _SENTENCES[status]}

@@ -1,7 +1,7 @@
-"""The table of what can go wrong: code, HTTP status and the params that may be shown.
+"""The table of errors: code, HTTP status, and the params that answers may show.
 
-A code may carry a variant after a slash (``unknown_account/change``): another status or sentence for the same code, as
-the compatible routes need it. The variant is never shown. The sentences stand in the catalogue ``problems``.
+A code may carry a variant after a slash (``unknown_account/change``): another status or sentence for the same code, for
+routes of the compatible REST dialect. Answers never show the variant. The sentences are in the catalogue ``problems``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shoal.language.choice import Language
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One row. Only ``params`` are ever shown; ``codes`` is the catalogue of those whose values are codes."""
+    """One row. Answers show ``params`` only; ``codes`` names the catalogue for params whose values are codes."""
 
     code: str
     status: int
@@ -24,7 +24,7 @@ class Problem:
     codes: str = ""
 
     def sentence(self, language: Language, params: Mapping[str, Any]) -> str:
-        """The sentence for a person to read, filled in."""
+        """Return the sentence for the user, with the params filled in."""
         shown = {name: self._said(value, language) for name, value in params.items()}
         return say(f"problems.{self.code}", language, **shown)
 
@@ -36,7 +36,7 @@ class Problem:
         return value
 
     def shown(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The params that may leave the server."""
+        """Return the params that may leave the server."""
         return {name: value for name, value in params.items() if name in self.params}
 
 
@@ -246,4 +246,4 @@ _ROWS = (
 )
 
 PROBLEMS = {row.code: row for row in _ROWS}
-"""Every code that an answer may carry."""
+"""All codes that an answer may carry."""

@@ -1,4 +1,4 @@
-"""How errors become answers: ``{detail, code, params, op_id?}``, in the reader's language, and nothing secret."""
+"""Turns errors into answers ``{detail, code, params, op_id?}`` in the reader's language, without secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SHOWABLE_KEY = re.compile(r"[^=;\x00-\x1f\ud800-\udfff]{1,64}")
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Let the application answer every failure from the table."""
+    """Make the application answer every failure from the table."""
     app.add_exception_handler(ShoalError, _shoal_error)
     app.add_exception_handler(RequestValidationError, _wrong_shape)
     app.add_exception_handler(HTTPException, _http_error)
@@ -51,7 +51,7 @@ def problem_answer(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> JSONResponse:
-    """The answer for a code of the table (or one that borrows another row)."""
+    """Build the answer for a code of the table, or for ``problem`` if it is given."""
     row = problem or PROBLEMS[code]
     given = params or {}
     body = {
@@ -64,13 +64,13 @@ def problem_answer(
 
 
 def problem_of(error: ShoalError) -> Problem:
-    """The row of an error: that of its own code, else that of the nearest class whose code has one."""
+    """Return the row of an error: of its own code, else of the nearest class whose code has a row."""
     codes = [error.code, *(getattr(kind, "code", "") for kind in type(error).__mro__)]
     return next(PROBLEMS[code] for code in codes if code in PROBLEMS)
 
 
 def variant_of(error: ShoalError, request: Request) -> str:
-    """The code with the variant that this route, or this case, needs."""
+    """Return the code with the variant for this route or case."""
     if isinstance(error, UnknownAccount):
         return getattr(request.state, "unknown_account", error.code)
     if isinstance(error, StaleGeneration) and "if-match" not in request.headers:
@@ -88,11 +88,11 @@ async def _shoal_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def answer_to(error: ShoalError, request: Request) -> JSONResponse:
-    """The answer to a request that ended with one of our errors."""
+    """Build the answer to a request that ended with a Shoal error."""
     reserved: Reservation | None = getattr(request.state, "op", None)
     if reserved and error.code == StoreError.code:
-        # A read failed during a change. It may have been the one after the commit, or, when a request is repeated, the
-        # one that looks for what the first asking did: nobody may be told that nothing was done.
+        # A read failed during a change. The change may already be committed, by this request or by an earlier one with
+        # the same key. So the answer must not claim that nothing was done.
         error = OutcomeUnknown(op_id=reserved.op_id)
     params = dict(error.params)
     code = variant_of(error, request)
@@ -121,7 +121,7 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
 
 
 async def _wrong_shape(_: Request, error: Exception) -> JSONResponse:
-    """FastAPI's list, without the input: a body may hold a cookie."""
+    """Answer with FastAPI's list of errors, without the input: a body may hold a cookie."""
     found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
     answer = {
         "detail": [{"type": row["type"], "loc": _place(row["loc"]), "msg": row["msg"]} for row in found],
@@ -132,7 +132,7 @@ async def _wrong_shape(_: Request, error: Exception) -> JSONResponse:
 
 
 def _place(loc: Sequence[Any]) -> list[Any]:
-    """Where in the body; a key that looks like more than a name is not repeated."""
+    """Return the place in the body; hide a key that may be more than a name."""
     return [part if not isinstance(part, str) or _SHOWABLE_KEY.fullmatch(part) else "…" for part in loc]
 
 

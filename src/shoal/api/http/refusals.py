@@ -1,4 +1,4 @@
-"""Refusals that belong into the security log: of who may not do what they asked, or asked too often."""
+"""Records refusals in the audit log: missing permissions and too many calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OF_RIGHTS: Final = frozenset({"right_missing", "token_not_allowed", "staff_owns
 
 
 async def note_refusal(request: Request, error: ShoalError) -> None:
-    """Write down who was refused for a missing right, or for their many calls; the log itself bounds a flood."""
+    """Record a caller who lacks a permission or calls too often. The audit log limits repeated entries itself."""
     code = error.code.partition("/")[0]
     if isinstance(error, TooManyCalls):
         event = AuditEvent.REFUSED_RATE

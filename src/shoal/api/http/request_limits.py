@@ -1,4 +1,7 @@
-"""Tells the connection whose turn it is, and bounds what a proxy passes on for one address at a time."""
+"""Marks each connection as waiting for the client or for the server, and limits requests per address.
+
+The limit is for requests that one trusted proxy passes on for the same address at the same time.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ RETRY_AFTER_SECONDS = 5
 
 
 class RequestLimits:
-    """Middleware for requests whose ``scope["client"]`` is whom a trusted proxy named."""
+    """Middleware that needs the client's real address in ``scope["client"]``, as named by a trusted proxy."""
 
     def __init__(self, app: ASGIApp, connections: Connections) -> None:
         self._app = app
         self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, unless too many of that address are under way."""
+        """Pass the request on, unless too many requests of that address are in progress."""
         connection: Connection | None = scope.get("state", {}).get(STATE_KEY)
         if connection is None:
             await self._app(scope, receive, send)
@@ -47,7 +50,7 @@ class RequestLimits:
 
 
 class _Body:
-    """A body, for each part of which it is the client's turn; each buys the next some time."""
+    """A body that must arrive in time: each part that is received gives the client time for the next one."""
 
     def __init__(self, receive: Receive, connection: Connection, silent_seconds: float) -> None:
         self._receive = receive
@@ -73,7 +76,7 @@ class _Body:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1013})  # before it is accepted: the handshake gets a 403
+        await send({"type": "websocket.close", "code": 1013})  # closed before it is accepted: the client gets a 403
         return
     language = Headers(scope=scope).get("accept-language")
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -1,7 +1,7 @@
-"""What each route asks of its caller, declared where it is enforced, so that it can be read back and proved.
+"""Declares what each route requires of its caller, where it is enforced, so that tests can read it.
 
-A dependency that lets somebody in, or refuses them, carries its ``RouteRule``; the rule of a route is what those of its
-dependencies come to. ``require_rules`` refuses to build an application that has a route without one.
+A dependency that admits or refuses a caller carries its ``RouteRule``. The rule of a route is the strictest combination
+of the rules of its dependencies. ``require_rules`` refuses to build an application with a route that has no rule.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Asks(IntEnum):
-    """Of whom a route asks anything, in rising order."""
+    """The kind of caller that a route requires, in rising order."""
 
     NOTHING = 0
-    """Anybody may call."""
+    """No sign-in is needed."""
     PERMISSION = 1
-    """Who is signed in, or comes with a token of enough scope; for a shop: with enough right on it."""
+    """A signed-in user, or a token of enough scope; for an account, with enough permission on it."""
     SESSION = 2
-    """A person who is signed in; a token is refused, whatever its scope."""
+    """A signed-in user. A token is refused, whatever its scope."""
     ADMINISTRATOR = 3
-    """The same, an administrator."""
+    """A signed-in administrator."""
 
 
 class Shop(IntEnum):
-    """Which shop it is about, in rising order."""
+    """The account that a route is about, in rising order."""
 
     NONE = 0
-    """None; or all on which the caller has the right."""
+    """No account, or all accounts on which the caller has the permission."""
     CONTENT = 1
-    """One that the query or the body names; the route itself checks the right on it."""
+    """An account named in the query or body; the route itself checks the permission on it."""
     PATH = 2
-    """The one that the path names."""
+    """The account named in the path."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteRule:
-    """What a route asks. ``adds_shops``: of who may have shops of their own."""
+    """What a route requires. ``adds_shops``: the caller must be a user who may own accounts."""
 
     asks: Asks
     permission: Permission = Permission.READ
@@ -54,7 +54,7 @@ class RouteRule:
     adds_shops: bool = False
 
     def with_(self, other: RouteRule) -> RouteRule:
-        """Both: whatever is more."""
+        """Return the stricter value of both rules, for each field."""
         return RouteRule(
             asks=max(self.asks, other.asks),
             permission=max(self.permission, other.permission),
@@ -64,7 +64,7 @@ class RouteRule:
 
 
 def ruled(rule: RouteRule) -> Callable[[Function], Function]:
-    """Let a dependency carry the rule that it enforces."""
+    """Attach to a dependency the rule that it enforces."""
 
     def carry(function: Function) -> Function:
         function.__dict__["route_rule"] = rule
@@ -84,13 +84,13 @@ async def _by_itself() -> None:
 
 
 ANYBODY = Depends(_anybody)
-"""For ``dependencies=[…]`` of a route that asks nothing of its caller."""
+"""For ``dependencies=[…]`` of a route without sign-in."""
 SIGNED_IN_BY_ITSELF = Depends(_by_itself)
-"""The same for a socket, which must look at the sign-in by itself."""
+"""For a WebSocket route, which checks the session itself."""
 
 
 def rule_of(route: APIRoute | APIWebSocketRoute) -> RouteRule | None:
-    """What the route asks; ``None`` when nobody said it."""
+    """Return what the route requires; ``None`` when it declares no rule."""
     found: RouteRule | None = None
     for rule in _rules(route.dependant):
         found = rule if found is None else found.with_(rule)
@@ -106,7 +106,7 @@ def _rules(dependant: Dependant) -> Iterator[RouteRule]:
 
 
 def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute | APIWebSocketRoute]:
-    """Every route of those routers, and of the routers within them."""
+    """Yield every route of these routers and of the routers within them."""
     for router in routers:
         for route in router.routes:
             if isinstance(route, APIRoute | APIWebSocketRoute):
@@ -116,7 +116,7 @@ def routes_of(routers: Iterable[APIRouter]) -> Iterator[APIRoute | APIWebSocketR
 
 
 def require_rules(routers: Iterable[APIRouter]) -> None:
-    """Raise ``LookupError`` that names the routes which say nothing of who may call them."""
+    """Raise ``LookupError`` with the paths of routes that declare no rule."""
     bare = [route.path for route in routes_of(routers) if rule_of(route) is None]
     if bare:
         raise LookupError(

@@ -1,4 +1,4 @@
-"""The router of which every module of routes has one."""
+"""The router class of all route modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 
 class Routes(APIRouter):
-    """Routes whose operations are called like their functions, ready for an application to take over as they are."""
+    """A router whose operation ids are the names of the functions."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(generate_unique_id_function=_operation_id, **values)

@@ -1,4 +1,4 @@
-"""What every answer tells browsers: run nothing of it, show it in no frame, guess no type, keep it not, tell nobody."""
+"""Security headers for every answer: no scripts, no frames, no type guessing, no caching, no referrer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ SAFE = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Each stands unless the route says otherwise, as the console's pages do."""
+"""Defaults: a route may set other values, as the console's pages do."""
 HSTS = "max-age=31536000"
 
 
 class SafetyHeaders:
-    """Around the whole application, its failures included. ``hsts``: TLS ends here, and shall not be gone without."""
+    """Middleware around the whole application, including its errors.
+
+    Args:
+        hsts: tells browsers to use only HTTPS; for a server that handles TLS itself.
+    """
 
     def __init__(self, app: ASGIApp, *, hsts: bool) -> None:
         self._app = app
         self._hsts = hsts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, and add to the head of each answer what it lacks."""
+        """Pass the request on, and add missing headers to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The cookie in which a browser keeps its sign-in, and whether a request comes from a page of ours."""
+"""The browser's session cookie, and whether a request comes from a page of this server."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from starlette.requests import HTTPConnection
 from shoal.auth.device_marks import LIFETIME_SECONDS
 
 SECURE_NAME = "__Host-shoal_session"
-"""Over HTTPS. The prefix makes the browser refuse a cookie that another host, or plain HTTP, tries to plant."""
+"""For HTTPS. With this prefix the browser refuses a cookie that another host or plain HTTP sets."""
 PLAIN_NAME = "shoal_session"
-"""Over plain HTTP, where the prefix is not possible."""
+"""For plain HTTP, where the prefix is not possible."""
 SECURE_DEVICE_NAME = "__Host-shoal_device"
 PLAIN_DEVICE_NAME = "shoal_device"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SAME_SITE = "same-origin"
 _PASSED_ON = ("x-forwarded-for", "forwarded", "x-real-ip")
-"""What a reverse proxy says. One that we trust has been heard before; then the address is the visitor's."""
+"""Headers of a reverse proxy. Those of a trusted proxy are already applied; the address is then the visitor's."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_secure(connection: HTTPConnection) -> bool:
-    """Whether the browser came over TLS (a proxy that is trusted says so by ``X-Forwarded-Proto``)."""
+    """Return whether the browser uses TLS. A trusted proxy reports it by ``X-Forwarded-Proto``."""
     return connection.scope["scheme"] in {"https", "wss"}
 
 
 def cookie_token(connection: HTTPConnection) -> str | None:
-    """The token of the browser's sign-in, if it sent one."""
+    """Return the browser's session token, if it sent one."""
     return connection.cookies.get(SECURE_NAME if is_secure(connection) else PLAIN_NAME) or None
 
 
 def set_cookie(connection: HTTPConnection, response: Response, token: str, lifetime_seconds: float) -> None:
-    """Give the browser its token. No script can read it, and no other site can make the browser send it."""
+    """Set the session cookie. Scripts cannot read it, and other sites cannot make the browser send it."""
     secure = is_secure(connection)
     response.set_cookie(
         SECURE_NAME if secure else PLAIN_NAME,
@@ -48,12 +48,12 @@ def set_cookie(connection: HTTPConnection, response: Response, token: str, lifet
 
 
 def device_marks(connection: HTTPConnection) -> str:
-    """What the browser kept of earlier sign-ins, if anything. It opens nothing."""
+    """Return the marks of the browser's earlier logins; empty without any. They give no access."""
     return connection.cookies.get(SECURE_DEVICE_NAME if is_secure(connection) else PLAIN_DEVICE_NAME, "")
 
 
 def keep_device_marks(connection: HTTPConnection, response: Response, marks: str) -> None:
-    """Let the browser be known next time, also after it signed out."""
+    """Set the cookie that identifies the browser at later logins, also after it signed out."""
     secure = is_secure(connection)
     response.set_cookie(
         SECURE_DEVICE_NAME if secure else PLAIN_DEVICE_NAME,
@@ -67,23 +67,23 @@ def keep_device_marks(connection: HTTPConnection, response: Response, marks: str
 
 
 def clear_cookie(connection: HTTPConnection, response: Response) -> None:
-    """Let the browser forget its token."""
+    """Delete the session cookie."""
     secure = is_secure(connection)
     name = SECURE_NAME if secure else PLAIN_NAME
     response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="strict")
 
 
 def is_own_origin(connection: HTTPConnection) -> bool:
-    """Whether the page that asks was served from this very address. Browsers say so with all but plain reading.
+    """Return whether a page of this server made the request, by its ``Origin``. Browsers omit it for some reads only.
 
-    ``Sec-Fetch-Site`` must agree where a browser sends it: no script can forge it. The scheme is compared only when we
-    know that TLS was used: a proxy that ends TLS may not tell us.
+    ``Sec-Fetch-Site`` must agree when a browser sends it: scripts cannot forge it. The scheme is compared only when the
+    server knows that TLS is used: a proxy that ends TLS may not report it.
     """
     if connection.headers.get("sec-fetch-site", _SAME_SITE) != _SAME_SITE:
         return False
     try:
         origin = urlsplit(connection.headers.get("origin", ""))
-    except ValueError:  # no address at all
+    except ValueError:  # not a URL
         return False
     if not origin.netloc or (is_secure(connection) and origin.scheme != "https"):
         return False
@@ -92,9 +92,10 @@ def is_own_origin(connection: HTTPConnection) -> bool:
 
 
 def cookie_counts(connection: HTTPConnection) -> bool:
-    """Whether a cookie was sent by a page of ours, or, for plain reading, by a person who typed the address.
+    """Return whether the cookie of a request counts: sent by a page of this server, or by a user who typed the URL.
 
-    The site of another port of this machine is another page: ``SameSite`` alone does not keep it out.
+    A typed URL counts for plain reading only. A page on another port of the same machine is another origin:
+    ``SameSite`` alone does not exclude it.
     """
     if connection.scope.get("method") not in SAFE_METHODS or "origin" in connection.headers:
         return is_own_origin(connection)
@@ -102,7 +103,7 @@ def cookie_counts(connection: HTTPConnection) -> bool:
 
 
 def comes_from_this_machine(connection: HTTPConnection) -> bool:
-    """Whether nobody between can listen, even without TLS. What somebody passed on does not come from here."""
+    """Return whether the request comes directly from this machine, so that it is safe without TLS."""
     if any(name in connection.headers for name in _PASSED_ON):
         return False
     try:
@@ -112,5 +113,5 @@ def comes_from_this_machine(connection: HTTPConnection) -> bool:
 
 
 def _address(scheme: str, netloc: str) -> str:
-    """Host and port in one spelling: a default port is left out."""
+    """Return host and port in one spelling: without a default port."""
     return netloc.lower().removesuffix(f":{_DEFAULT_PORTS.get(scheme, '')}")

@@ -1,6 +1,7 @@
-"""Bodies with long lists: cut into pieces at once, and checked piece by piece beside the event loop.
+"""Bodies with long lists: split into items quickly, then validated item by item.
 
-A checker in C holds the interpreter while it runs, also on another thread: of a long list it would stop every account.
+A validator in C holds the interpreter lock while it runs, even on another thread. One call for a long list would stop
+all accounts for that time.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ _cut = msgspec.json.Decoder(_Rules).decode
 
 
 class _SlicedRequest(Request):
-    """A request whose ``rules`` are left as they came, each a piece of JSON."""
+    """A request whose ``rules`` stay unparsed, each one piece of JSON."""
 
     async def json(self) -> Any:
         body = await self.body()
         try:
             return {"rules": _cut(body).rules}
         except (msgspec.DecodeError, msgspec.ValidationError):
-            return json.loads(body)  # which says what is wrong with it, here or at the check
+            return json.loads(body)  # raises a precise error, here or during validation
 
 
 class SlicedRoute(ChangingRoute):
-    """A route whose body is one list, ``rules``, of which the model checks nothing: ``checked`` does."""
+    """A route whose body is one list, ``rules``; its model validates no item: ``checked`` does."""
 
     def get_route_handler(self) -> Handle:
-        """The handler of the route, given the list in pieces."""
+        """Return the handler of the route, which receives the list in pieces."""
         handle = super().get_route_handler()
 
         async def sliced(request: Request) -> Response:
@@ -51,7 +52,7 @@ class SlicedRoute(ChangingRoute):
 
 
 def checked(rows: Any, model: type[_Model]) -> list[_Model]:
-    """Each piece of a list as a model. Raises ``RequestValidationError`` that names up to 20 places."""
+    """Validate each piece of a list as a model. Raise ``RequestValidationError`` with up to 20 places."""
     if not isinstance(rows, list):
         raise RequestValidationError(
             [{"type": "list_type", "loc": ("body", "rules"), "msg": "Input should be a valid list", "input": None}]

@@ -1,4 +1,4 @@
-"""A stream must not outlive the sign-in, or the token, by which it was opened."""
+"""Ends a stream when its session or token ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def is_over(server: Server, token: str) -> bool:
-    """Whether nobody is signed in by that token any more. A database that does not answer signs nobody out."""
+    """Return whether the token is no longer valid. ``False`` when the database does not answer."""
     with suppress(StoreError):
         return await principal_of(server, token, in_use=False) is None
     return False
@@ -23,7 +23,10 @@ async def is_over(server: Server, token: str) -> bool:
 
 @asynccontextmanager
 async def until_over(server: Server, user_id: int, token: str) -> AsyncIterator[asyncio.Task[None]]:
-    """A task that is done as soon as the sign-in is ended here. One that runs out is found by looking now and then."""
+    """Provide a task that is done as soon as this server ends the session.
+
+    A session that expires is not noticed: the caller checks from time to time.
+    """
     watching = asyncio.create_task(_watch(server, user_id, token), name=f"signed-in:{user_id}")
     try:
         yield watching
@@ -35,7 +38,7 @@ async def until_over(server: Server, user_id: int, token: str) -> AsyncIterator[
 
 async def _watch(server: Server, user_id: int, token: str) -> None:
     with server.sessions.watching(user_id) as ended:
-        while not await is_over(server, token):  # asked first: it may have ended before we watched
+        while not await is_over(server, token):  # checked first: the session may have ended before the watch began
             await ended.wait()
             ended.clear()
 
@@ -43,7 +46,7 @@ async def _watch(server: Server, user_id: int, token: str) -> None:
 async def while_signed_in(
     server: Server, user_id: int, token: str, feed: AsyncGenerator[T, None]
 ) -> AsyncGenerator[T, None]:
-    """What the feed yields, until it ends or the sign-in does."""
+    """Yield the items of the feed until the feed or the session ends."""
     async with aclosing(feed), until_over(server, user_id, token) as over:
         while True:
             step = asyncio.ensure_future(anext(feed))

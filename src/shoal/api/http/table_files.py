@@ -1,4 +1,4 @@
-"""Tables in Excel files at the door: the answer that is a file, and what is the matter with the rows of one."""
+"""Excel files in requests and answers: the file to download, and the errors of uploaded rows."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _MOST_SAID = 5
 
 
 def file_headers(name: str) -> dict[str, str]:
-    """The headers of an answer that is to be saved under that name."""
+    """Return the headers of a file to be saved under that name."""
     return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
 
 
 def table_answer(data: bytes, name: str, account: Account) -> Response:
-    """An Excel file to be saved under that name, with the version of the account that it shows."""
+    """Build the answer with an Excel file to be saved under that name, and the ETag of its account."""
     return Response(data, media_type=XLSX, headers={**file_headers(name), "ETag": etag_of(account)})
 
 
 def check_name(file: UploadFile) -> None:
-    """Refuse a file that does not call itself an Excel file (an old name is taken, its contents must be new)."""
+    """Refuse a file whose name is not that of an Excel file. ``.xls`` is accepted, but the content must be XLSX."""
     if not (file.filename or "").lower().endswith((".xlsx", ".xls")):
         raise InvalidInput("no Excel file by its name", code="not_xlsx")
 
 
 @contextmanager
 def telling_rows(language: Language) -> Iterator[None]:
-    """Say of a file that is refused what is the matter with its rows, in the reader's language."""
+    """Add to the error of a refused file the errors of its rows, in the reader's language."""
     try:
         yield
     except UnusableRows as error:

@@ -1,4 +1,4 @@
-"""Moments in a query: RFC 3339 with a zone. A bare number could be seconds or a year, and is refused."""
+"""Times in a query: RFC 3339 with a time zone. A bare number is refused: it may be seconds or a year."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 
 
 def ms_of(moment: datetime | None) -> int | None:
-    """A moment as milliseconds since 1970; ``None`` stays ``None``."""
+    """Return a time as milliseconds since 1970; ``None`` stays ``None``."""
     return None if moment is None else max(0, round(moment.timestamp() * 1000))
