@@ -15,13 +15,16 @@ from shoal.api.schemas.orders import OrderStatusShape
 from shoal.connection.qr_logins import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_actions import Action
+from shoal.orders.order_status import OrderProblem
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
-ASKING = {"say", "knows", "placeholders"}
+ASKING = {"say", "knows", "placeholders", "advice_on"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
+    "advice": None,
     "cookie_flaw": set(Flaw),
+    "order_advice": set(OrderProblem),
     "order_status": set(OrderStatusShape),
     "order_step": set(Action),
     "park": set(ParkReason),
@@ -90,7 +93,7 @@ def _uses(sources: Collection[str]) -> tuple[set[str], set[str], set[str]]:
     """The keys that stand in the code, the families of those that it builds, and every string."""
     asked: set[str] = set()
     built = {row.codes for row in PROBLEMS.values() if row.codes}
-    strings: set[str] = set()
+    strings = {f"parked_{why}" for why in ParkReason} | {"sendings_refused", "sendings_uncertain"}
     for source in sources:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

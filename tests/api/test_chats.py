@@ -69,7 +69,7 @@ async def test_c5_a_chat_is_taken_over_shown_and_handed_back(door: Door) -> None
     assert (row["chat_id"], row["paused_until"], row["pause_actor"]) == ("c1", pause["until"], "user:admin")
     checks = {row["name"]: row for row in (await door.call("GET", "/cookies/shop/diagnosis"))["checks"]}
     assert "小鱼" in checks["pause"]["detail"]
-    assert "交还" in checks["pause"]["do"]
+    assert "恢复自动回复" in checks["pause"]["do"]
     async with another_person(door) as bob:
         await bob.call("DELETE", path, 404)
     assert (await door.call("DELETE", path))["ended"] is True

@@ -32,7 +32,7 @@ async def test_a_new_account_has_nothing_to_say_yet(door: Door) -> None:
     await door.call("POST", "/keywords/shop", json={"keywords": {"a": "b"}})
     replying, checks = await _checks(door, **EN)
     assert replying
-    assert checks["answers"]["detail"].startswith("Keyword replies: 1.")
+    assert checks["answers"]["detail"].startswith("1 keyword reply and 0 item replies,")
     assert not any(row["do"] for row in checks.values())
 
 
@@ -56,7 +56,7 @@ async def test_a_change_that_takes_long_is_named(door: Door, monkeypatch: pytest
     monkeypatch.setattr("shoal.accounts.diagnosis.SLOW_SECONDS", 0.0)
     hold = await door.server.manager.locks.acquire("shop", "update_keywords")
     _, checks = await _checks(door, **EN)
-    assert checks["lock"]["detail"].startswith("A change (update_keywords) has been under way for 0 s")
+    assert checks["lock"]["detail"].startswith("A change (update_keywords) has been running for 0 s")
     hold.release()
     assert (await _checks(door))[1]["lock"]["ok"]
 
@@ -65,8 +65,8 @@ async def test_a_disabled_account_says_so_first(door: Door) -> None:
     await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
     body = await door.call("GET", PATH, headers=EN)
     assert body["checks"][0] == {
-        "name": "enabled", "ok": False, "detail": "The account is off: it does not connect and does not reply.",
-        "do": "Switch the account on.",
+        "name": "enabled", "ok": False, "detail": "The shop is off: it does not connect or reply.",
+        "do": "Turn the shop on.",
     }  # fmt: skip
 
 
@@ -137,5 +137,5 @@ async def test_orders_that_wait_for_their_owner_are_told(door: Door) -> None:
     news = OrderUpdate(order_id="1", status="refunding", source="card")
     await door.server.order_store.receive("shop", news)
     _, checks = await _checks(door, **EN)
-    assert checks["orders"]["detail"].endswith("something: 1.")
+    assert checks["orders"]["detail"].startswith("1 order needs your attention")
     assert checks["orders"]["do"]

@@ -133,7 +133,7 @@ async def test_a_proxy_is_tried_then_set_then_taken_away_and_its_password_never_
         typed, found = page.locator("input[name=proxy]"), page.locator("[data-test=proxy-found]")
         await typed.fill("http://127.0.0.1:9")
         await page.locator("[data-test=proxy-check]").click()
-        await expect(found).to_contain_text("没有回应")
+        await expect(found).to_contain_text("没有响应")
         await typed.fill(proxy.url)
         await expect(found).to_have_count(0)
         await page.locator("[data-test=proxy-check]").click()

@@ -10,7 +10,7 @@ from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.accounts.diagnosis import PROXY_REASONS
-from shoal.api.advice import ADVICE
+from shoal.api.advice import advice_on
 from shoal.api.http.caller import TheServer, WhoAddsNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
@@ -35,7 +35,7 @@ class ProxyFinding(BaseModel):
         milliseconds=0,
         code="proxy_refused",
         detail="代理 socks5://***@proxy.example.com:1080 拒绝连接；不会改为直接连接。",
-        do="检查代理的用户名、密码和有效期；或为该账号换一个代理。",
+        do="检查代理的用户名、密码和有效期；或为该店铺换一个代理。",
     )
     ok: bool
     milliseconds: int
@@ -83,15 +83,9 @@ async def _reach(server: Server, url: str) -> str:
 
 
 def _finding(url: str, code: str, milliseconds: int, language: Language) -> ProxyFinding:
-    advice = ADVICE[_WORDS[code, bool(url)]]
     params = {"proxy": parse_proxy(url).shown if url else "", "milliseconds": milliseconds}
-    return ProxyFinding(
-        ok=not code,
-        milliseconds=0 if code else milliseconds,
-        code=code,
-        detail=advice.detail(language, params),
-        do=advice.do(language, params),
-    )
+    detail, do = advice_on(f"advice.{_WORDS[code, bool(url)]}", language, params)
+    return ProxyFinding(ok=not code, milliseconds=0 if code else milliseconds, code=code, detail=detail, do=do)
 
 
 _WORDS = {

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.api.order_advice import ORDER_ADVICE
-from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
+from shoal.api.advice import advice_on
+from shoal.language.choice import Language
+from shoal.orders.order_actions import Action, OrderAction, ActionState, Why
 from shoal.orders.order_status import ENDS, REFUND_CANCELLED, OrderProblem, OrderStatus, problem_of, status_after
 
 STATUSES = [status.value for status in OrderStatus]
@@ -78,9 +79,8 @@ def is_chinese(text: str) -> bool:
 @pytest.mark.parametrize("problem", list(OrderProblem))
 def test_every_problem_says_what_to_do_in_both_languages(problem: OrderProblem) -> None:
     params = {"reason": "R", "item": "7001", "url": "https://example.org/o"}
-    advice = ORDER_ADVICE[problem]
-    zh = [text.format_map(params) for text in (advice.zh, advice.do_zh)]
-    en = [text.format_map(params) for text in (advice.en, advice.do_en)]
+    key = f"order_advice.{problem.value}"
+    zh, en = (advice_on(key, language, params) for language in (Language.ZH, Language.EN))
     assert all(map(is_chinese, zh))
     assert not any(map(is_chinese, en))
     assert all(zh + en)

@@ -3177,14 +3177,14 @@ export interface components {
          * @example {
          *       "checks": [
          *         {
-         *           "detail": "账号已启用。",
+         *           "detail": "店铺已启用。",
          *           "do": "",
          *           "name": "enabled",
          *           "ok": true
          *         },
          *         {
          *           "detail": "登录已过期，已停止连接。",
-         *           "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该账号。",
+         *           "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该店铺。",
          *           "name": "parked",
          *           "ok": false
          *         }
@@ -3277,7 +3277,7 @@ export interface components {
          *       "problem": {
          *         "code": "message_refused",
          *         "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
-         *         "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。"
+         *         "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。"
          *       },
          *       "quantity": "1",
          *       "spec_name": "",
@@ -5133,7 +5133,7 @@ export interface components {
          *           "problem": {
          *             "code": "message_refused",
          *             "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
-         *             "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。"
+         *             "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。"
          *           },
          *           "quantity": "1",
          *           "spec_name": "",
@@ -5522,7 +5522,7 @@ export interface components {
          * @example {
          *       "code": "proxy_refused",
          *       "detail": "代理 socks5://***@proxy.example.com:1080 拒绝连接；不会改为直接连接。",
-         *       "do": "检查代理的用户名、密码和有效期；或为该账号换一个代理。",
+         *       "do": "检查代理的用户名、密码和有效期；或为该店铺换一个代理。",
          *       "milliseconds": 0,
          *       "ok": false
          *     }

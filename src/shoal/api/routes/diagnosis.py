@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import now_ms
 from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyStats, diagnose, is_replying
-from shoal.api.advice import ADVICE
+from shoal.api.advice import advice_on
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
@@ -46,10 +46,10 @@ class Diagnosis(BaseModel):
     model_config = example(
         replying=False,
         checks=[
-            {"name": "enabled", "ok": True, "detail": "账号已启用。", "do": ""},
+            {"name": "enabled", "ok": True, "detail": "店铺已启用。", "do": ""},
             {
                 "name": "parked", "ok": False, "detail": "登录已过期，已停止连接。",
-                "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该账号。",
+                "do": "重新登录闲鱼（https://www.goofish.com），复制整段 Cookie，更新到该店铺。",
             },
         ],
     )  # fmt: skip
@@ -117,12 +117,12 @@ def token_expiry_ms(cookie: str) -> int | None:
 
 def told(check: Check, language: Language) -> tuple[str, str]:
     """What is so, and what to do about it; the latter is empty when nothing need be done."""
-    advice, params = ADVICE[check.finding], dict(check.params)
+    params = dict(check.params)
     if "why" in params:
         params["why"] = retry_words(params["reason"], params["why"], language)
     elif check.name is CheckName.PARKED and "reason" in params:
         params["reason"] = park_words(params["reason"], language)
-    return advice.detail(language, params), advice.do(language, params)
+    return advice_on(f"advice.{check.finding}", language, params)
 
 
 def _shape(check: Check, language: Language) -> CheckShape:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shoal.api.order_advice import ORDER_ADVICE
+from shoal.api.advice import advice_on
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
 from shoal.orders.order_status import OrderProblem, OrderStatus
@@ -28,7 +28,7 @@ ORDER_EXAMPLE: dict[str, Any] = {
     "spec_name": "", "spec_value": "", "group_price": False,
     "problem": {
         "code": "message_refused", "detail": "闲鱼拒绝了付款后消息（CSI_FORBID），因此没有确认发货。",
-        "do": "修改付款后消息（例如去掉联系方式或网址）。处理后点击“重新处理”；若您已亲自完成，点击“已处理”。",
+        "do": "修改付款后消息（例如去掉联系方式或网址）。然后点击“重新处理”；若您已亲自完成，点击“已处理”。",
     },
     "created_at": "2026-01-02T03:04:05.120Z", "updated_at": "2026-01-02T03:04:06.020Z",
 }  # fmt: skip
@@ -256,8 +256,8 @@ def _problem(order: Order, reason: str, language: Language) -> ProblemShape | No
         return None
     code = OrderProblem(order.problem)
     params = {"reason": reason, "item": order.item_id or "?", "url": PAGE_OF_ORDER.format(order.order_id)}
-    advice = ORDER_ADVICE[code]
-    return ProblemShape(code=code, detail=advice.detail(language, params), do=advice.do(language, params))
+    detail, do = advice_on(f"order_advice.{code.value}", language, params)
+    return ProblemShape(code=code, detail=detail, do=do)
 
 
 def _line(event: OrderEvent) -> LineShape:
