@@ -9,20 +9,30 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from shoal.accounts.account import ParkReason
+from shoal.accounts.account import AccountState, ParkReason
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.schemas.orders import OrderStatusShape
+from shoal.cli.tokens import Scope
+from shoal.cli.users import RoleName
 from shoal.connection.qr_logins import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
-from shoal.orders.order_actions import Action
+from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OrderProblem
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
-ASKING = {"say", "knows", "placeholders", "advice_on"}
+ASKING = {"say", "knows", "placeholders", "advice_on", "words", "word_or"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
     "advice": None,
+    "cli.ago": None,
+    "cli.demo.order": {"ordered", "paid", "shipped"},
+    "cli.outcome": set(ActionState),
+    "cli.reason": {*ParkReason, "answers_nothing", "answers_orders"},
+    "cli.state": {*AccountState, "mute"},
+    "cli.table": None,
+    "cli.tokens.scopes": set(Scope),
+    "cli.users.roles": set(RoleName),
     "cookie_flaw": set(Flaw),
     "order_advice": set(OrderProblem),
     "order_status": set(OrderStatusShape),
@@ -34,11 +44,11 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "retry": None,
     "weakness": None,
 }
-"""Keys that the code builds, by what stands before their first dot: their codes, or none when each is any string of the
+"""Keys that the code builds, by what stands before their last part: their codes, or none when each is any string of the
 code.
 """
 
-_KEY = re.compile(r"[a-z_]+\.[\w./-]+")
+_KEY = re.compile(r"[a-z_]+(\.[\w/-]+)+")
 _CHINESE = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 
 
@@ -58,14 +68,22 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
 def _unused(zh: Mapping[str, str], built: set[str], strings: set[str]) -> Iterator[str]:
     had: dict[str, set[str]] = {}
     for key in zh:
-        name, code = key.split(".")[:2]
+        name, code = _family_of(key)
         had.setdefault(name, set()).add(code)
-        known = FAMILIES.get(name) or strings
-        if key not in strings and not (name in built and code in known):
+        if key not in strings and not (name in built and code in (FAMILIES[name] or strings)):
             yield f"{key}: nothing uses it"
     for name, codes in FAMILIES.items():
         for code in sorted(set(codes or ()) - had.get(name, set())):
             yield f"{name}.{code}: the catalogues lack it"
+
+
+def _family_of(key: str) -> tuple[str, str]:
+    """The family of a key and its code in it; of a key that belongs to none, nothing."""
+    parts = key.split(".")
+    for end in range(1, len(parts)):
+        if (name := ".".join(parts[:end])) in FAMILIES:
+            return name, parts[end]
+    return "", ""
 
 
 def _unlike(key: str, zh: str, en: str) -> Iterator[str]:
@@ -101,7 +119,7 @@ def _uses(sources: Collection[str]) -> tuple[set[str], set[str], set[str]]:
             if isinstance(node, ast.Call) and _name_of(node.func) in ASKING and node.args:
                 for part in ast.walk(node.args[0]):
                     if isinstance(part, ast.JoinedStr) and isinstance(part.values[0], ast.Constant):
-                        built.add(str(part.values[0].value).split(".")[0])
+                        built.add(str(part.values[0].value).rpartition(".")[0])
                     elif isinstance(part, ast.Constant) and _KEY.fullmatch(str(part.value)):
                         asked.add(str(part.value))
     return asked, built, strings

@@ -108,10 +108,10 @@ async def test_the_shell_asks_for_a_proxy_and_shows_it_masked(door: Door) -> Non
         token = door.client.headers["authorization"].removeprefix("Bearer ")
         code, said = await in_shell(url, token, "accounts", "proxy", "shop", typed=f"{PROXY}\n")
         assert code == 0
-        assert said.startswith(f"shop connects through {SHOWN}.\nshop: running, will not answer (")
+        assert said.startswith(f"shop connects through {SHOWN}.\nshop: running, won't answer (")
         assert door.account().proxy == PROXY
         code, said = await in_shell(url, token, "accounts", "proxy", "shop", typed="\n")
         assert code == 2
         code, said = await in_shell(url, token, "accounts", "proxy", "shop", "--none")
         assert code == 0
-        assert said.startswith("shop connects directly.\nshop: running, will not answer (")
+        assert said.startswith("shop connects directly.\nshop: running, won't answer (")

@@ -210,7 +210,7 @@ async def test_the_shell_draws_the_code_and_follows_the_login(door: Door, sandbo
         code, said = await drawn
         assert code == 0, said
         assert "▄" in said
-        assert "shop has the new cookie.\nshop: running, will not answer (" in said
+        assert "shop has its new cookie.\nshop: running, won't answer (" in said
         refused = asyncio.create_task(in_shell(url, token, "accounts", "qr", "shop"))
         await until(lambda: not door.server.qr_logins.of(1)[0].state.is_over, seconds=30)
         await sandbox.do("qr", status="RISK", account=next(iter(sandbox.world.sellers)))

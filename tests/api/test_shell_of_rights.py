@@ -23,7 +23,7 @@ async def test_a_token_of_the_shell_works_in_the_shell_and_is_over_when_it_is_re
         assert ("nightly" in said, "read" in said, "shop" in said, token in said) == (True, True, True, False)
         (row,) = (await door.call("GET", "/tokens"))["items"]
         code, said = await in_shell(url, session, "tokens", "revoke", str(row["id"]))
-        assert (code, said) == (0, "It was revoked.\n")
+        assert (code, said) == (0, "The token was revoked.\n")
         assert (await door.call("GET", "/tokens"))["items"] == []
 
 
@@ -31,11 +31,11 @@ async def test_an_account_is_shared_and_taken_back_in_the_shell(door: Door) -> N
     session = await door.server.sessions.open(1, 3600)
     async with another_person(door) as bob, served(door) as url:
         code, said = await in_shell(url, session, "accounts", "share", "shop", "bob", "--permission", "reply")
-        assert (code, said) == (0, "bob may reply for shop.\n")
+        assert (code, said) == (0, "bob now has “reply” permission for shop.\n")
         assert (await bob.call("GET", "/cookies/shop"))["permission"] == "reply"
-        assert (await in_shell(url, session, "accounts", "staff", "shop"))[1] == "bob: reply for\n"
+        assert (await in_shell(url, session, "accounts", "staff", "shop"))[1] == "bob: reply\n"
         code, said = await in_shell(url, session, "accounts", "unshare", "shop", "bob")
-        assert (code, said) == (0, "bob may do nothing with shop any more.\n")
+        assert (code, said) == (0, "bob can no longer use shop.\n")
         assert (await bob.call("GET", "/cookies")) == []
 
 
@@ -51,10 +51,10 @@ async def test_f8_a_number_is_listed_and_freed_in_the_shell(door: Door) -> None:
         await bob.call("POST", "/cookies", json={"id": "theirs", "value": cookie_of(7)})
         await door.call("POST", "/cookies", json={"id": "mine", "value": cookie_of(7)})
         code, said = await in_shell(url, session, "accounts", "numbers")
-        held = f"{unb_of(7)}: held by theirs (bob, running); also named by mine (admin, needs you)\n"
+        held = f"{unb_of(7)}: used by theirs (bob, running); waiting: mine (admin, action needed)\n"
         assert (code, said) == (0, held)
         code, said = await in_shell(url, session, "accounts", "free-number", unb_of(7), "--yes")
-        assert (code, said) == (0, f"{unb_of(7)} is free; theirs was switched off.\n")
+        assert (code, said) == (0, f"{unb_of(7)} is free; theirs was turned off.\n")
         code, said = await in_shell(url, session, "accounts", "free-number", unb_of(8), "--yes")
         assert code == 1
         assert "No shop uses" in said

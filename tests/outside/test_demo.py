@@ -181,9 +181,7 @@ def test_an_account_is_added_from_standard_input_and_removed(demo: Demo) -> None
     cookie = demo.site.post("/sellers", json={"nick": "新开的店"}).json()["cookie"]
     (demo.directory / "cookie").write_text(cookie)
     added = demo.shell("accounts", "add", "new", "--cookie-file", str(demo.directory / "cookie"), **signed_in)
-    told = (
-        "new was added.\nnew: running, will not answer (it has no rule and no default reply; add one in the console)\n"
-    )
+    told = "new was added.\nnew: running, won't answer (no rule and no default reply; add one in the console)\n"
     assert added.stdout == told, added.stderr
     assert cookie not in added.stdout + added.stderr
     assert demo.shell("accounts", "remove", "new", **signed_in).returncode == 2

@@ -133,5 +133,5 @@ async def test_an_owner_has_an_order_served_that_the_site_refused(
     listed = await shell(server, token, "list", "shop", "--problem", "--json")
     assert [row["order_id"] for row in json.loads(listed)] == [order_id]
     assert "shipped" in await shell(server, token, "serve", "shop", order_id)
-    assert "Shipment confirmed" in await shell(server, token, "show", "shop", order_id)
+    assert "Confirm the shipment" in await shell(server, token, "show", "shop", order_id)
     assert (await shop.words(), await shop.calls("consign.dummy")) == (1, 1)

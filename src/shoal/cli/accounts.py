@@ -18,64 +18,47 @@ from shoal.cli.hidden_prompt import MAX_BYTES, ask_hidden
 from shoal.cli.qr_login import log_in_by_qr
 from shoal.cli.session import Url, run, signed_in
 from shoal.cli.tables import account_facts, account_table, standing, why
-from shoal.cli.words import in_chinese, printable, state_word, words
+from shoal.cli.words import printable, state_word, words
 from shoal.errors import ConfigError
 
 accounts = typer.Typer(
     no_args_is_help=True,
-    help=words(
-        "List, add, switch, look at and remove accounts of a running server.",
-        "查看、添加、启用、停用和删除服务器上的账号。",
-    ),
+    help=words("cli.accounts.help.accounts"),
 )
 
-AccountId = Annotated[
-    str, typer.Argument(metavar="ID", help=words("The account's id.", "账号 ID。"), show_default=False)
-]
+AccountId = Annotated[str, typer.Argument(metavar="ID", help=words("cli.help.shop_id"), show_default=False)]
 AccountIds = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help=words("One or more account ids.", "一个或多个账号 ID。"), show_default=False),
+    typer.Argument(metavar="ID...", help=words("cli.help.shop_ids"), show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help=words("Print JSON instead.", "以 JSON 输出。"))]
+AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 _SPARE_LINES = 6
 _WIDE = 1_000
 
 
-@accounts.command("list")
-@in_chinese(
-    "列出账号：现在怎样、从何时起、为什么。\n\n同时使用 --watch 和 --json：每行一个 JSON，逐条输出服务器的事件。\n"
-)
+@accounts.command("list", help=words("cli.accounts.help.list"))
 def list_accounts(
     url: Url = None,
     watch: Annotated[
         bool,
-        typer.Option("--watch", "-w", help=words("Stay, and show every change as it happens.", "持续显示每一次变化。")),
+        typer.Option("--watch", "-w", help=words("cli.accounts.help.watch")),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the accounts: what is happening to each, since when, and why.
-
-    With --watch and --json: each event of the server's stream, one JSON object per line.
-    """
+    """List the accounts: what is happening to each, since when, and why."""
     if watch:
         run(_watch(url, as_json=as_json), interrupted=0)
     else:
         run(_list(url, as_json=as_json))
 
 
-@accounts.command("show")
-@in_chinese("显示一个账号的全部信息；Cookie 除外，它从不离开服务器。")
+@accounts.command("show", help=words("cli.accounts.help.show"))
 def show_account(account_id: AccountId, url: Url = None, as_json: AsJson = False) -> None:
     """Show everything about one account, except its cookie, which never leaves the server."""
     run(_show(url, account_id, as_json=as_json))
 
 
-@accounts.command("add")
-@in_chinese(
-    "添加账号并启动；ID 已存在时换用新的 Cookie。\n\n"
-    "Cookie 可以是一行请求头、cURL 命令、JSON 或 Netscape 导出。"
-    "它不能作为参数给出：参数会留在历史记录里，本机的其他人也看得到。"
-)
+@accounts.command("add", help=words("cli.accounts.help.add"))
 def add_account(
     account_id: AccountId,
     cookie_file: Annotated[
@@ -84,40 +67,27 @@ def add_account(
             "--cookie-file",
             "-f",
             metavar="FILE",
-            help=words(
-                "Read the cookie from a file, or from standard input with -. Without it you are asked.",
-                "从文件读取 Cookie，- 表示标准输入；不写则提示输入。",
-            ),
+            help=words("cli.accounts.help.cookie_file"),
             show_default=False,
         ),
     ] = None,
     remark: Annotated[
         str | None,
-        typer.Option(
-            "--remark", help=words("A note, shown to all who see the account.", "备注，能看到该账号的人都能看到。")
-        ),
+        typer.Option("--remark", help=words("cli.accounts.help.remark")),
     ] = None,
     url: Url = None,
 ) -> None:
-    """Add an account and start it; an id that is there already gets the new cookie.
-
-    The cookie may be a header line, a cURL command, a JSON or a Netscape export. It is never an argument: those stay
-    in the shell's history, and everybody on the machine can see them.
-    """
+    """Add an account and start it; an id that is there already gets the new cookie."""
     run(_add(url, account_id, _cookie(cookie_file), remark))
 
 
-@accounts.command("qr")
-@in_chinese("添加账号或更新它的 Cookie：卖家用闲鱼 App 扫描终端里显示的二维码。")
+@accounts.command("qr", help=words("cli.accounts.help.qr"))
 def log_in(
     account_id: Annotated[
         str | None,
         typer.Argument(
             metavar="[ID]",
-            help=words(
-                "The account to add or to renew; without it, that of the seller who scans.",
-                "要添加或更新的账号；不写则为扫码的卖家的账号。",
-            ),
+            help=words("cli.accounts.help.qr_id"),
             show_default=False,
         ),
     ] = None,
@@ -125,9 +95,7 @@ def log_in(
         bool,
         typer.Option(
             "--proxy",
-            help=words(
-                "Ask for a proxy through which a new account logs in and connects.", "询问新账号登录和连接用的代理。"
-            ),
+            help=words("cli.accounts.help.qr_proxy"),
         ),
     ] = False,
     url: Url = None,
@@ -136,62 +104,46 @@ def log_in(
     run(_log_in(url, account_id, _asked_proxy() if proxy else None))
 
 
-@accounts.command("proxy")
-@in_chinese(
-    "让账号通过代理连接：http://用户:密码@主机:端口 或 socks5://…\n\n"
-    "地址会提示输入，或取自标准输入的第一行。它不能作为参数给出：参数会留在历史记录里，本机的其他人也看得到。"
-)
+@accounts.command("proxy", help=words("cli.accounts.help.proxy"))
 def set_proxy(
     account_id: AccountId,
-    none: Annotated[
-        bool, typer.Option("--none", help=words("Take the proxy away: connect directly.", "取消代理，直接连接。"))
-    ] = False,
+    none: Annotated[bool, typer.Option("--none", help=words("cli.accounts.help.no_proxy"))] = False,
     url: Url = None,
 ) -> None:
-    """Let an account connect through a proxy: http://user:password@host:port or socks5://…
-
-    You are asked for the address, or it is the first line of standard input. It is never an argument: those stay in
-    the shell's history, and everybody on the machine can see them.
-    """
+    """Let an account connect through a proxy: http://user:password@host:port or socks5://…"""
     run(_set_proxy(url, account_id, None if none else _asked_proxy()))
 
 
-@accounts.command("enable")
-@in_chinese("启用账号，每个最多等待 5 秒。")
+@accounts.command("enable", help=words("cli.accounts.help.enable"))
 def enable_account(account_ids: AccountIds, url: Url = None) -> None:
     """Switch accounts on, and wait up to 5 seconds for each to start."""
     run(_switch(url, account_ids, enabled=True))
 
 
-@accounts.command("disable")
-@in_chinese("停用账号，每个最多等待 10 秒。")
+@accounts.command("disable", help=words("cli.accounts.help.disable"))
 def disable_account(account_ids: AccountIds, url: Url = None) -> None:
     """Switch accounts off, and wait up to 10 seconds for each to stop."""
     run(_switch(url, account_ids, enabled=False))
 
 
-@accounts.command("resume")
-@in_chinese("您处理之后，让等待您处理的账号重试。")
+@accounts.command("resume", help=words("cli.accounts.help.resume"))
 def resume_account(account_id: AccountId, url: Url = None) -> None:
     """Let an account that waits for you try again, after you did what was asked."""
     run(_resume(url, account_id))
 
 
-@accounts.command("remove")
-@in_chinese("停止账号，并删除它的 Cookie、关键词和消息。")
+@accounts.command("remove", help=words("cli.accounts.help.remove"))
 def remove_account(
     account_id: AccountId,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help=words("Do not ask.", "不再询问。"))] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help=words("cli.help.yes"))] = False,
     url: Url = None,
 ) -> None:
     """Stop an account and forget its cookie, rules and messages."""
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(words("say --yes to remove an account without being asked", "非交互环境请加 --yes"))
-        question = words(
-            "Remove {} with its cookie, rules and messages?", "删除账号 {} 以及它的 Cookie、关键词和消息？"
-        )
-        typer.confirm(question.format(printable(account_id)), abort=True)
+            raise ConfigError(words("cli.error.remove_shop_unasked"))
+        question = words("cli.accounts.remove_question", name=printable(account_id))
+        typer.confirm(question, abort=True)
     run(_remove(url, account_id))
 
 
@@ -201,9 +153,7 @@ async def _list(url: str | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     elif not found:
-        typer.echo(
-            words("No accounts yet. Add one with: shoal accounts add ID", "还没有账号。添加：shoal accounts add ID")
-        )
+        typer.echo(words("cli.accounts.none"))
     else:
         _console().print(account_table(found, plain=not sys.stdout.isatty()))
 
@@ -240,7 +190,7 @@ async def _watch_table(board: AccountBoard) -> None:
     def table() -> Any:
         drawn = account_table(board.accounts, rows=max(3, console.height - _SPARE_LINES))
         if board.trouble:
-            drawn.caption = f"{board.trouble} {words('Trying again …', '正在重连……')}"
+            drawn.caption = f"{board.trouble} {words('cli.accounts.reconnecting')}"
             drawn.caption_style = "yellow"
         return drawn
 
@@ -266,18 +216,18 @@ async def _add(url: str | None, account_id: str, cookie: str, remark: str | None
             await client.call("PUT", "cookies", account_id, "remark", body={"remark": remark})
         name = printable(account_id)
         if answer["generation"] == 1:
-            typer.echo(words(f"{name} was added.", f"已添加 {name}。"))
+            typer.echo(words("cli.accounts.added", name=name))
         elif answer["changed"]:
-            typer.echo(words(f"{name} has the new cookie.", f"{name} 已换用新 Cookie。"))
+            typer.echo(words("cli.accounts.cookie_changed", name=name))
         else:
-            typer.echo(words(f"{name} has this cookie already.", f"{name} 已在使用这个 Cookie。"))
+            typer.echo(words("cli.accounts.cookie_unchanged", name=name))
         await _publish(client, account_id)
 
 
 async def _log_in(url: str | None, account_id: str | None, proxy: str | None) -> None:
     name = await log_in_by_qr(url, account_id, proxy)
     async with signed_in(url) as client:
-        typer.echo(words(f"{printable(name)} has the new cookie.", f"{printable(name)} 已换用新 Cookie。"))
+        typer.echo(words("cli.accounts.cookie_changed", name=printable(name)))
         await _publish(client, name)
 
 
@@ -286,9 +236,9 @@ async def _set_proxy(url: str | None, account_id: str, proxy: str | None) -> Non
         answer = await client.call("PATCH", "cookies", account_id, "settings", body={"proxy": proxy})
         name, shown = printable(account_id), printable(answer["settings"]["proxy"])
         if shown:
-            typer.echo(words(f"{name} connects through {shown}.", f"{name} 通过代理 {shown} 连接。"))
+            typer.echo(words("cli.accounts.uses_proxy", name=name, shown=shown))
         else:
-            typer.echo(words(f"{name} connects directly.", f"{name} 直接连接。"))
+            typer.echo(words("cli.accounts.uses_no_proxy", name=name))
         await _publish(client, account_id)
 
 
@@ -310,14 +260,9 @@ async def _remove(url: str | None, account_id: str) -> None:
         gone = await client.call("DELETE", "cookies", account_id)
     shown = printable(account_id)
     if gone["purged"]:
-        typer.echo(words(f"{shown} was removed.", f"已删除 {shown}。"))
+        typer.echo(words("cli.accounts.removed", shown=shown))
     else:
-        typer.echo(
-            words(
-                f"{shown} is being removed; its id is free once that has ended.",
-                f"正在删除 {shown}；删除完成后才能再次使用这个编号。",
-            )
-        )
+        typer.echo(words("cli.accounts.removing", shown=shown))
 
 
 async def _publish(client: ApiClient, account_id: str) -> None:
@@ -338,30 +283,23 @@ def _line(account: dict[str, Any]) -> str:
 def _asked_proxy() -> str:
     try:
         if sys.stdin.isatty():
-            return ask_hidden(words("Proxy address (it is not shown): ", "代理地址（不显示）："))
+            return ask_hidden(words("cli.accounts.ask_proxy"))
         line = sys.stdin.readline(MAX_BYTES).strip()
     except EOFError:
         line = ""
     if not line:
-        raise ConfigError(words("no proxy was given; --none takes it away", "没有输入代理；用 --none 取消代理"))
+        raise ConfigError(words("cli.accounts.no_proxy"))
     return line
 
 
 def _cookie(source: str | None) -> str:
     if source is None:
         if not sys.stdin.isatty():
-            raise ConfigError(
-                words(
-                    "give the cookie with --cookie-file FILE, or - for standard input",
-                    "请用 --cookie-file 文件 提供 Cookie（- 表示标准输入）",
-                )
-            )
+            raise ConfigError(words("cli.accounts.how_to_give_cookie"))
         try:
-            return ask_hidden(
-                words("Paste the cookie (it is not shown), then Enter: ", "粘贴 Cookie（不显示），然后回车：")
-            )
+            return ask_hidden(words("cli.accounts.ask_cookie"))
         except EOFError:
-            raise ConfigError(words("no cookie was given", "没有输入 Cookie")) from None
+            raise ConfigError(words("cli.accounts.no_cookie")) from None
     try:
         raw = sys.stdin.buffer.read(MAX_BYTES + 1) if source == "-" else _file(Path(source))
         text = raw.decode("utf-8-sig").strip()

@@ -77,7 +77,7 @@ class ApiClient:
         if not answer.get("success"):
             code, detail = answer.get("code") or "wrong_login", str(answer.get("message", ""))
             if code == "wrong_login":
-                detail = words("The user name or the password is wrong.", detail or "用户名或密码错误")
+                detail = words("cli.client.wrong_login")
             raise Refused(401, code, detail)
         self.token = str(answer["token"])
         return self.token
@@ -145,23 +145,13 @@ class ApiClient:
 
     def _no_server(self, error: BaseException | None) -> NoServer:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ServerTimeoutError):
-            return NoServer(words(f"{self.url} does not answer in time.", f"{self.url} 未能及时响应。"))
+            return NoServer(words("cli.client.timeout", url=self.url))
         if error is None or isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-            return NoServer(words(f"The connection to {self.url} broke off.", f"与 {self.url} 的连接中断。"))
-        return NoServer(
-            words(
-                f"No Shoal server answers at {self.url}. Start one with: shoal serve",
-                f"{self.url} 没有 Shoal 服务在运行。请先启动：shoal serve",
-            )
-        )
+            return NoServer(words("cli.client.broken", url=self.url))
+        return NoServer(words("cli.client.no_server", url=self.url))
 
     def _stranger(self, status: int) -> NoServer:
-        return NoServer(
-            words(
-                f"What answers at {self.url} (HTTP {status}) is not a Shoal server. Check --url or SHOAL_URL.",
-                f"{self.url} 上应答的（HTTP {status}）不是 Shoal 服务，请检查 --url 或 SHOAL_URL。",
-            )
-        )
+        return NoServer(words("cli.client.other_server", url=self.url, status=status))
 
 
 class EventParser:

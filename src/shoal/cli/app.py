@@ -21,7 +21,7 @@ from shoal.cli.session import Url, chosen_url, run
 from shoal.cli.token_file import TokenFile
 from shoal.cli.tokens import tokens
 from shoal.cli.users import users
-from shoal.cli.words import in_chinese, words
+from shoal.cli.words import words
 from shoal.config import load_settings
 from shoal.errors import ConfigError, ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
 # What a command alone needs is imported where it is run: a server's modules take longer to load than most commands run.
 # ruff: noqa: PLC0415
 
-_EXIT_CODES = words(
-    "Exit codes: 0 done; 1 the server refused or does not answer, or something failed; "
-    "2 a wrong option or setting, an address in use, a data directory that cannot be used; 130 ended by Ctrl-C.",
-    "退出码：0 完成；1 服务器拒绝、没有应答或失败；2 选项或设置有误、地址被占用、数据目录不可用；130 被 Ctrl-C 结束。",
-)
+_EXIT_CODES = words("cli.app.help.exit_codes")
 
 app = typer.Typer(
     name="shoal",
@@ -45,10 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help=words(
-        "Keep many Xianyu seller accounts connected, answering and in step.",
-        "让多个闲鱼卖家账号保持在线、自动回复、状态一致。",
-    ),
+    help=words("cli.app.help.shoal"),
     epilog=_EXIT_CODES,
 )
 app.add_typer(accounts, name="accounts")
@@ -85,46 +78,34 @@ def shoal(
             "--version",
             callback=_show_version,
             is_eager=True,
-            help=words("Show the version and exit.", "显示版本并退出。"),
+            help=words("cli.app.help.version"),
         ),
     ] = False,
 ) -> None:
     """Keep many Xianyu seller accounts connected, answering and in step."""
 
 
-@app.command()
-@in_chinese(
-    "运行服务器，直到 Ctrl-C 或 SIGTERM；开始监听时显示地址。\n\n"
-    "数据库为空时会建立用户 admin，并显示一次密码。设置取自 SHOAL_… 环境变量和 shoal.toml，见 docs/operating.md。"
-)
+@app.command(help=words("cli.app.help.serve"))
 def serve(
-    host: Annotated[
-        str | None, typer.Option(help=words("Address to listen on; over SHOAL_HOST.", "监听地址，优先于 SHOAL_HOST。"))
-    ] = None,
+    host: Annotated[str | None, typer.Option(help=words("cli.app.help.host"))] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            help=words("Port, 0 for a free one; over SHOAL_PORT.", "端口，0 为任意空闲端口，优先于 SHOAL_PORT。")
-        ),
+        typer.Option(help=words("cli.app.help.port")),
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help=words("Data directory; over SHOAL_DATA_DIR.", "数据目录，优先于 SHOAL_DATA_DIR。")),
+        typer.Option(help=words("cli.help.data_dir")),
     ] = None,
     tls_cert: Annotated[
         Path | None,
-        typer.Option(help=words("Certificate for HTTPS; over SHOAL_TLS_CERT.", "HTTPS 证书，优先于 SHOAL_TLS_CERT。")),
+        typer.Option(help=words("cli.app.help.tls_cert")),
     ] = None,
     tls_key: Annotated[
         Path | None,
-        typer.Option(help=words("Its key; over SHOAL_TLS_KEY.", "证书的私钥，优先于 SHOAL_TLS_KEY。")),
+        typer.Option(help=words("cli.app.help.tls_key")),
     ] = None,
 ) -> None:
-    """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens.
-
-    On an empty database it makes the user admin and prints his password, once. Settings come from SHOAL_… variables
-    and shoal.toml; docs/operating.md lists them.
-    """
+    """Run the server until Ctrl-C or SIGTERM. It prints its address when it listens."""
     from shoal.server.listener import serve as serve_app
     from shoal.server.reply_server import build_app
 
@@ -139,68 +120,36 @@ def _announce(application: FastAPI, url: str) -> None:
 
     password = application.state.first_password
     if password is not None:
-        typer.echo(
-            words(
-                "This is a new database. Sign in as admin with this password; it is shown only now:",
-                "这是一个新数据库。请用 admin 和以下密码登录，密码只显示这一次：",
-            )
-        )
+        typer.echo(words("cli.app.first_password"))
         typer.echo(f"\n    {password}\n")
-        typer.echo(
-            words(
-                "Or choose a password of your own by this link. It works once, for a day, until you first sign in:",
-                "或者打开以下链接，自己设置密码。链接只能用一次，一天内、首次登录之前有效：",
-            )
-        )
+        typer.echo(words("cli.app.first_link"))
         typer.echo(f"\n    {url}{JOIN_PATH}#{application.state.first_link}\n")
-    typer.echo(words(f"Shoal is listening at {url}", f"Shoal 已启动：{url}"))
+    typer.echo(words("cli.app.listening", url=url))
 
 
-@app.command()
-@in_chinese(
-    "演示全部功能：一台服务器、一个本地的模拟闲鱼、六个店铺，以及会聊天和付款的买家。\n\n"
-    "使用新的目录 .demo（或 SHOAL_DATA_DIR），为脚本输出一行 READY {…}，按 Ctrl-C 结束。不访问外网。"
-)
+@app.command(help=words("cli.app.help.demo"))
 def demo() -> None:
-    """Show everything at once: a server, a local stand-in for the site, six shops and buyers who talk and pay.
-
-    It works in a fresh directory .demo (or SHOAL_DATA_DIR), prints one line READY {…} for scripts, and ends with
-    Ctrl-C. Nothing leaves this machine.
-    """
+    """Show everything at once: a server, a local stand-in for the site, six shops and buyers who talk and pay."""
     from shoal.cli.demo.run import run_demo
 
     raise typer.Exit(run_demo())
 
 
-@app.command()
-@in_chinese("运行本地的模拟闲鱼，直到 Ctrl-C；显示它的地址，以及每个卖家和可用的 Cookie。")
+@app.command(help=words("cli.app.help.sandbox"))
 def sandbox(
     *,
-    host: Annotated[str, typer.Option(help=words("A loopback address.", "本机回环地址。"))] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65_535, help=words("Port; 0 takes a free one.", "端口；0 为任意空闲端口。"))
-    ] = 0,
-    seed: Annotated[
-        int, typer.Option(help=words("What ids and cookies follow from.", "随机种子：ID 和 Cookie 由它决定。"))
-    ] = 0,
-    shops: Annotated[int, typer.Option(min=0, max=10_000, help=words("Sellers to begin with.", "起始的卖家数。"))] = 3,
-    script: Annotated[
-        bool, typer.Option("--script", help=words("Let scripted buyers talk and pay.", "让模拟买家聊天和付款。"))
-    ] = False,
-    buyers: Annotated[
-        int, typer.Option(min=1, max=1_000, help=words("How many scripted buyers.", "模拟买家的人数。"))
-    ] = 5,
-    interval: Annotated[
-        float, typer.Option(min=0.05, help=words("Mean seconds between their lines.", "他们发言的平均间隔秒数。"))
-    ] = 4.0,
+    host: Annotated[str, typer.Option(help=words("cli.app.help.sandbox_host"))] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help=words("cli.app.help.sandbox_port"))] = 0,
+    seed: Annotated[int, typer.Option(help=words("cli.app.help.seed"))] = 0,
+    shops: Annotated[int, typer.Option(min=0, max=10_000, help=words("cli.app.help.shops"))] = 3,
+    script: Annotated[bool, typer.Option("--script", help=words("cli.app.help.script"))] = False,
+    buyers: Annotated[int, typer.Option(min=1, max=1_000, help=words("cli.app.help.buyers"))] = 5,
+    interval: Annotated[float, typer.Option(min=0.05, help=words("cli.app.help.interval"))] = 4.0,
     tls: Annotated[
         Path | None,
         typer.Option(
-            metavar=words("DIRECTORY", "目录"),
-            help=words(
-                "Serve TLS; the authority to trust is written into this directory.",
-                "使用 TLS；要信任的证书颁发者写入此目录。",
-            ),
+            metavar=words("cli.app.help.directory"),
+            help=words("cli.app.help.tls"),
         ),
     ] = None,
 ) -> None:
@@ -219,9 +168,9 @@ def sandbox(
     story = Script(interval_seconds=interval, buyers=buyers) if script else False
 
     def ready(url: str) -> None:
-        typer.echo(words(f"The sandbox is listening at {url}", f"沙盒已启动：{url}"))
+        typer.echo(words("cli.app.sandbox_listening", url=url))
         typer.echo(
-            words("Let a server use it with these settings:", "让服务使用它的设置：")
+            words("cli.app.sandbox_settings")
             + f"\n  SHOAL_SITE_MTOP_URL={url} SHOAL_SITE_PASSPORT_URL={url} SHOAL_SITE_UPLOAD_URL={url}"
             f" SHOAL_SITE_WS_URL={url.replace('http', 'ws', 1)}/"
             + (f" SSL_CERT_FILE={certificate.authority.resolve()}" if certificate else "")
@@ -240,36 +189,27 @@ def sandbox(
         raise ConfigError(f"{host} port {port} cannot be used ({error.strerror}); choose another --port") from None
 
 
-@app.command()
-@in_chinese(
-    "登录服务器，并把会话保存在只有您能读的文件里，供以后的命令使用。\n\n密码会提示输入，或取自 SHOAL_PASSWORD。"
-)
+@app.command(help=words("cli.app.help.login"))
 def login(
     url: Url = None,
     user: Annotated[
         str | None,
-        typer.Option("--user", "-u", help=words("The user's name; else you are asked.", "用户名；不写则提示输入。")),
+        typer.Option("--user", "-u", help=words("cli.app.help.user")),
     ] = None,
 ) -> None:
-    """Sign in to a server and keep the session for later commands, in a file that only you can read.
-
-    The password is asked for, or taken from SHOAL_PASSWORD.
-    """
+    """Sign in to a server and keep the session for later commands, in a file that only you can read."""
     address = chosen_url(url)
     run(_reach(address))
     name, password = user or os.environ.get("SHOAL_USER"), os.environ.get("SHOAL_PASSWORD")
     if password is None:
         if not sys.stdin.isatty():
-            raise ConfigError(
-                words("set SHOAL_PASSWORD to sign in without being asked", "非交互环境请设置 SHOAL_PASSWORD")
-            )
-        name = name or typer.prompt(words("User", "用户名"), default="admin", err=True)
-        password = typer.prompt(words("Password", "密码"), hide_input=True, err=True)
+            raise ConfigError(words("cli.app.password_unasked"))
+        name = name or typer.prompt(words("cli.app.user"), default="admin", err=True)
+        password = typer.prompt(words("cli.app.password"), hide_input=True, err=True)
     run(_login(address, name or "admin", password))
 
 
-@app.command()
-@in_chinese("结束保存的会话：服务器上的和本机的。")
+@app.command(help=words("cli.app.help.logout"))
 def logout(url: Url = None) -> None:
     """End the stored session of a server, there and here."""
     run(_logout(chosen_url(url)))
@@ -288,25 +228,25 @@ async def _login(url: str, user: str, password: str) -> None:
         except Refused as error:
             if error.code != "totp_needed" or not sys.stdin.isatty():
                 raise
-            code = typer.prompt(words("Code of your authenticator app", "验证器应用中的验证码"), err=True)
+            code = typer.prompt(words("cli.app.totp"), err=True)
             token = await client.sign_in(user, password, code)
     TokenFile().put(url, user=user, token=token)
-    typer.echo(words(f"Signed in to {url} as {user}.", f"已以 {user} 登录 {url}。"))
+    typer.echo(words("cli.app.signed_in", user=user, url=url))
 
 
 async def _logout(url: str) -> None:
     token = TokenFile().get(url)
     if token is None:
-        typer.echo(words(f"You were not signed in to {url}.", f"尚未登录 {url}。"))
+        typer.echo(words("cli.app.was_not_signed_in", url=url))
         return
     TokenFile().drop(url)
     async with ApiClient(url, token) as client:
         try:
             await client.call("POST", "logout")
         except (NoServer, Refused) as error:
-            typer.echo(words(f"Forgotten here only: {error}", f"仅在本机退出：{error}"), err=True)
+            typer.echo(words("cli.app.signed_out_here", error=error), err=True)
             return
-    typer.echo(words(f"Signed out of {url}.", f"已退出 {url}。"))
+    typer.echo(words("cli.app.signed_out", url=url))
 
 
 if __name__ == "__main__":

@@ -12,20 +12,16 @@ from rich.console import Console
 
 from shoal.cli.order_tables import order_facts, order_line, order_table
 from shoal.cli.session import Url, run, signed_in
-from shoal.cli.words import in_chinese, words
+from shoal.cli.words import words
 
 orders = typer.Typer(
     no_args_is_help=True,
-    help=words("List orders, look at one, and say what became of it.", "查看订单，并说明处理结果。"),
+    help=words("cli.orders.help.orders"),
 )
 
-AccountId = Annotated[
-    str, typer.Argument(metavar="ACCOUNT", help=words("The account's id.", "账号 ID。"), show_default=False)
-]
-OrderId = Annotated[
-    str, typer.Argument(metavar="ORDER", help=words("The order's id on the site.", "闲鱼订单号。"), show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help=words("Print JSON instead.", "以 JSON 输出。"))]
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT", help=words("cli.help.shop_id"), show_default=False)]
+OrderId = Annotated[str, typer.Argument(metavar="ORDER", help=words("cli.orders.help.order_id"), show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help=words("cli.help.json"))]
 _WIDE = 1_000
 
 
@@ -48,25 +44,19 @@ Action = Annotated[
     ActionName,
     typer.Argument(
         metavar="ACT",
-        help=words(
-            "free_shipping, paid_message or confirm.",
-            "free_shipping（免拼发货）、paid_message（付款后消息）或 confirm（确认发货）。",
-        ),
+        help=words("cli.orders.help.act"),
     ),
 ]
 
 
-@orders.command("list")
-@in_chinese("列出订单（新的在前）：现在怎样、被什么挡住。")
+@orders.command("list", help=words("cli.orders.help.list"))
 def list_orders(
     account_id: Annotated[
         str | None,
-        typer.Argument(metavar="[ACCOUNT]", help=words("Only of this account.", "只看该账号。"), show_default=False),
+        typer.Argument(metavar="[ACCOUNT]", help=words("cli.orders.help.only_shop"), show_default=False),
     ] = None,
-    problem: Annotated[
-        bool, typer.Option("--problem", "-p", help=words("Only those that wait for you.", "只看需要处理的订单。"))
-    ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=200, help=words("How many at most.", "最多显示多少个。"))] = 50,
+    problem: Annotated[bool, typer.Option("--problem", "-p", help=words("cli.orders.help.problem"))] = False,
+    limit: Annotated[int, typer.Option(min=1, max=200, help=words("cli.orders.help.limit"))] = 50,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -74,20 +64,18 @@ def list_orders(
     run(_list(url, account_id, problem=problem, limit=limit, as_json=as_json))
 
 
-@orders.command("show")
-@in_chinese("显示一个订单的全部信息和时间线。")
+@orders.command("show", help=words("cli.orders.help.show"))
 def show_order(account_id: AccountId, order_id: OrderId, url: Url = None, as_json: AsJson = False) -> None:
     """Show everything about one order, with its time line."""
     run(_show(url, account_id, order_id, as_json=as_json))
 
 
-@orders.command("serve")
-@in_chinese("重新处理失败或结果不明的步骤；已经完成的步骤不会重复。")
+@orders.command("serve", help=words("cli.orders.help.serve"))
 def serve_order(
     account_id: AccountId,
     order_id: OrderId,
     action: Annotated[
-        ActionName | None, typer.Option("--action", help=words("This act alone.", "只做这一步。"), show_default=False)
+        ActionName | None, typer.Option("--action", help=words("cli.orders.help.only_act"), show_default=False)
     ] = None,
     url: Url = None,
 ) -> None:
@@ -95,17 +83,14 @@ def serve_order(
     run(_publish(url, account_id, order_id, "serve", {} if action is None else {"action": action.value}))
 
 
-@orders.command("settle")
-@in_chinese("告诉服务器您在闲鱼看到的结果：某一步已完成，或无需处理；之后的步骤会继续。")
+@orders.command("settle", help=words("cli.orders.help.settle"))
 def settle_order(
     account_id: AccountId,
     order_id: OrderId,
     action: Action,
     outcome: Annotated[
         Outcome,
-        typer.Argument(
-            metavar="OUTCOME", help=words("done, or not_needed.", "done（已完成）或 not_needed（无需处理）。")
-        ),
+        typer.Argument(metavar="OUTCOME", help=words("cli.orders.help.outcome")),
     ],
     url: Url = None,
 ) -> None:
@@ -122,7 +107,7 @@ async def _list(url: str | None, account_id: str | None, *, problem: bool, limit
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
     elif not found:
-        typer.echo(words("There are no such orders.", "没有符合条件的订单。"))
+        typer.echo(words("cli.orders.none"))
     else:
         _console().print(order_table(found, plain=not sys.stdout.isatty()))
 

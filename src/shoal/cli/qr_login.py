@@ -67,22 +67,16 @@ def terminal_picture(content: str) -> str:
 
 
 _PROGRESS: dict[str, Callable[[], str]] = {
-    "waiting": lambda: words(
-        "Scan this with the Xianyu app. Make the window larger if it is cut; Ctrl-C cancels.",
-        "请用闲鱼 App 扫码；显示不全请放大窗口，Ctrl-C 取消。",
-    ),
-    "scanned": lambda: words("Scanned. Confirm it on the phone.", "已扫码，请在手机上确认。"),
+    "waiting": lambda: words("cli.qr_login.waiting"),
+    "scanned": lambda: words("cli.qr_login.scanned"),
 }
 
 
 def _end_words(login: dict[str, Any]) -> str:
     page = printable(login["action_url"]) or SITE_URL
     ends = {
-        "expired": words("The code has expired; begin again.", "二维码已过期，请重新开始。"),
-        "cancelled": words("The login was cancelled.", "登录已取消。"),
-        "needs_owner": words(
-            f"The site asks for a verification. Open {page} and pass it, then begin again.",
-            f"闲鱼要求验证。请打开 {page} 完成验证，然后重新开始。",
-        ),
+        "expired": words("cli.qr_login.expired"),
+        "cancelled": words("cli.qr_login.cancelled"),
+        "needs_owner": words("cli.qr_login.needs_owner", page=page),
     }
     return ends.get(login["state"], printable(login["detail"]))

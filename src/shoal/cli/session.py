@@ -22,10 +22,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help=words(
-            "The server's address; else SHOAL_URL, else SHOAL_HOST and SHOAL_PORT.",
-            "服务器地址；不写则用 SHOAL_URL，再则用 SHOAL_HOST 和 SHOAL_PORT。",
-        ),
+        help=words("cli.session.help.url"),
     ),
 ]
 
@@ -68,12 +65,7 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
             if error.status != 401:
                 raise
             by_password = False
-            raise NotSignedIn(
-                words(
-                    "The server does not accept this sign-in (any more). Sign in with: shoal login",
-                    "登录已失效，请重新登录：shoal login",
-                )
-            ) from None
+            raise NotSignedIn(words("cli.session.ended")) from None
         finally:
             if by_password:
                 with suppress(NoServer, Refused):
@@ -87,12 +79,7 @@ async def _not_signed_in(address: str) -> ShoalError:
             await client.call("GET", "verify")
         except (NoServer, Refused) as error:
             return error
-    return NotSignedIn(
-        words(
-            f"You are not signed in to {address}. Sign in with: shoal login",
-            f"尚未登录 {address}。请先登录：shoal login",
-        )
-    )
+    return NotSignedIn(words("cli.session.not_signed_in", address=address))
 
 
 def run(work: Coroutine[Any, Any, None], *, interrupted: int = 130) -> None:

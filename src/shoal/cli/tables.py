@@ -22,11 +22,11 @@ def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int
     if rows is not None and len(shown) > rows:
         shown = sorted(shown, key=lambda account: _urgency(standing(account)))[:rows]
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in (words("Account", "账号"), words("State", "状态"), words("Since", "时间")):
+    for heading in (words("cli.table.shop"), words("cli.table.state"), words("cli.table.since")):
         table.add_column(heading, no_wrap=True)
-    table.add_column(words("Rules", "关键词"), justify="right", no_wrap=True)
-    table.add_column(words("Remark", "备注"), overflow="fold" if plain else "ellipsis", no_wrap=plain)
-    table.add_column(words("Reason", "原因"), overflow="fold", no_wrap=plain)
+    table.add_column(words("cli.table.rules"), justify="right", no_wrap=True)
+    table.add_column(words("cli.table.remark"), overflow="fold" if plain else "ellipsis", no_wrap=plain)
+    table.add_column(words("cli.table.reason"), overflow="fold", no_wrap=plain)
     for account in shown:
         table.add_row(
             Text(printable(account["id"]), style="bold"),
@@ -47,7 +47,7 @@ def summary(accounts: Iterable[Account], *, hidden: int = 0) -> str:
     counts = Counter(standing(account) for account in accounts)
     parts = [f"{counts[state]} {state_word(state)}" for state in sorted(counts, key=_urgency)]
     if hidden:
-        parts.append(words(f"{hidden} not shown", f"{hidden} 个未显示"))
+        parts.append(words("cli.table.not_shown", hidden=hidden))
     return " · ".join(parts)
 
 
@@ -75,39 +75,38 @@ def account_facts(account: Account) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bright_black", no_wrap=True)
     table.add_column(overflow="fold")
-    yes = {True: words("yes", "是"), False: words("no", "否")}
+    yes = {True: words("cli.table.yes"), False: words("cli.table.no")}
     state = state_text(standing(account))
     if since := ago(account["since"]):
         state.append(f"  {since}", style="default")
-    minutes = words("{} min", "{} 分钟")
-    facts: list[tuple[str, str, Text | str]] = [
-        ("Account", "账号", printable(account["id"])),
-        ("Remark", "备注", printable(account["remark"])),
-        ("State", "状态", state),
-        ("Reason", "原因", why(account)),
-        ("Detail", "详情", printable(seen["detail"])),
-        ("Act here", "处理地址", printable(account["action_url"])),
-        ("Named, but not the site’s", "站点给出的陌生地址", printable(account.get("action_text", ""))),
-        ("Next attempt", "下次重试", printable(account["next_attempt_at"] or "")),
-        ("Wanted on", "应运行", yes[account["enabled"]]),
-        ("Seller (unb)", "闲鱼号 (unb)", printable(account["unb"])),
-        ("Cookie", "Cookie", f"#{account['fingerprint']}"),
-        ("Proxy", "代理", printable(wanted.get("proxy", ""))),
-        ("Connected", "连接", ago(seen["connected_at"])),
-        ("Heartbeat", "心跳", ago(seen["last_heartbeat_at"])),
-        ("Last message", "最近消息", ago(seen["last_message_at"])),
-        ("Keyword rules", "关键词", str(wanted["keyword_count"])),
-        ("Items with settings", "单独设置的商品", str(wanted["item_count"])),
-        ("Default reply", "默认回复", printable(wanted["default_reply"]) if wanted["default_reply_enabled"] else ""),
-        ("After payment", "付款后发送", printable(wanted["paid_message"])),
-        ("Confirms shipment", "自动确认发货", yes[wanted["auto_confirm"]]),
-        ("Completes group prices", "小刀自动免拼发货", yes[wanted["free_shipping"]]),
-        ("Silent after you wrote", "人工回复后静默", minutes.format(wanted["pause_duration"])),
-        ("Generation", "版本", str(account["generation"])),
+    facts: list[tuple[str, Text | str]] = [
+        ("shop", printable(account["id"])),
+        ("remark", printable(account["remark"])),
+        ("state", state),
+        ("reason", why(account)),
+        ("detail", printable(seen["detail"])),
+        ("action_url", printable(account["action_url"])),
+        ("action_text", printable(account.get("action_text", ""))),
+        ("next_attempt", printable(account["next_attempt_at"] or "")),
+        ("enabled", yes[account["enabled"]]),
+        ("seller", printable(account["unb"])),
+        ("cookie", f"#{account['fingerprint']}"),
+        ("proxy", printable(wanted.get("proxy", ""))),
+        ("connected", ago(seen["connected_at"])),
+        ("heartbeat", ago(seen["last_heartbeat_at"])),
+        ("last_message", ago(seen["last_message_at"])),
+        ("rules", str(wanted["keyword_count"])),
+        ("items", str(wanted["item_count"])),
+        ("default_reply", printable(wanted["default_reply"]) if wanted["default_reply_enabled"] else ""),
+        ("paid_message", printable(wanted["paid_message"])),
+        ("auto_confirm", yes[wanted["auto_confirm"]]),
+        ("free_shipping", yes[wanted["free_shipping"]]),
+        ("pause", words("cli.table.minutes", count=wanted["pause_duration"])),
+        ("generation", str(account["generation"])),
     ]
-    for english, chinese, value in facts:
+    for name, value in facts:
         if value:
-            table.add_row(words(english, chinese), value if isinstance(value, Text) else Text(value))
+            table.add_row(words(f"cli.table.{name}"), value if isinstance(value, Text) else Text(value))
     return table
 
 

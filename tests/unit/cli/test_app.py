@@ -115,12 +115,12 @@ def test_without_a_server_the_shell_says_how_to_start_one(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     for command in (["list"], ["show", "x"], ["enable", "x"], ["remove", "x", "--yes"]):
         assert shell(monkeypatch, "accounts", *command, "--url", url) == 1
-        assert capsys.readouterr().err == f"shoal: No Shoal server answers at {url}. Start one with: shoal serve\n"
+        assert capsys.readouterr().err == f"shoal: No Shoal server is running at {url}. Start one with: shoal serve\n"
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     monkeypatch.setenv("SHOAL_URL", url)
     monkeypatch.setenv("SHOAL_TOKEN", "t")
     assert shell(monkeypatch, "accounts", "list") == 1
-    assert "没有 Shoal 服务在运行" in capsys.readouterr().err
+    assert "没有 Shoal 服务器在运行" in capsys.readouterr().err
 
 
 def test_a_stranger_at_the_address_is_called_one(
@@ -279,7 +279,7 @@ def test_a_table_shows_states_in_words_and_markup_as_text() -> None:
     shown = drawn(
         account_table([account(), account("off", state="stopped"), account("p", state="parked", reason="x_y")])
     )
-    for text in ("shop", "running", "off", "needs you", "[red]", "x y", "1 needs you · 1 running · 1 off"):
+    for text in ("shop", "running", "off", "action needed", "[red]", "x y", "1 action needed · 1 running · 1 off"):
         assert text in shown
     assert all(len(line) <= 80 for line in shown.splitlines())
 
@@ -288,11 +288,11 @@ def test_f18_a_running_shop_with_nothing_to_say_is_listed_as_one_that_will_not_a
     mute, serves = account("mute", answers="nothing"), account("serves", answers="orders")
     asleep = account("asleep", answers="nothing", state="stopped")
     many = [*(account(f"shop{number}", answers="messages") for number in range(9)), asleep, serves, mute]
-    assert summary(many) == "2 running, will not answer · 9 running · 1 off"
+    assert summary(many) == "2 running, won't answer · 9 running · 1 off"
     shown = drawn(account_table(many, rows=2), width=200)
-    for text in ("mute", "serves", "it has no rule and no default reply", "it only serves paid orders"):
+    for text in ("mute", "serves", "no rule and no default reply", "only processes paid orders"):
         assert text in shown
-    assert "will not answer" in drawn(account_facts(mute))
+    assert "won't answer" in drawn(account_facts(mute))
 
 
 def test_too_many_accounts_show_those_first_that_need_somebody() -> None:
@@ -300,7 +300,7 @@ def test_too_many_accounts_show_those_first_that_need_somebody() -> None:
     shown = drawn(account_table(many, rows=5))
     assert "broken" in shown
     assert "46 not shown" in shown
-    assert summary(many) == "1 needs you · 50 running"
+    assert summary(many) == "1 action needed · 50 running"
 
 
 def test_one_account_is_shown_with_wish_and_fact_and_without_its_cookie() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shoal.api.advice import advice_on
 from shoal.language.choice import Language
-from shoal.orders.order_actions import Action, OrderAction, ActionState, Why
+from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 from shoal.orders.order_status import ENDS, REFUND_CANCELLED, OrderProblem, OrderStatus, problem_of, status_after
 
 STATUSES = [status.value for status in OrderStatus]

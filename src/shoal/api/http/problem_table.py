@@ -223,13 +223,13 @@ _ROWS = (
     Problem("idempotency_mismatch", 422),
     # ── orders ──
     Problem("unknown_order", 404),
-    Problem("unknown_act", 404, ("act",), codes="order_step"),
+    Problem("unknown_act", 404, ("action",), codes="order_step"),
     Problem("order_settled", 409, ("status",), codes="order_status"),
     Problem("order_refunding", 409),
     Problem("nothing_to_serve", 409, ("status",), codes="order_status"),
-    Problem("act_done", 409, ("act",), codes="order_step"),
-    Problem("act_under_way", 409, ("act",), codes="order_step"),
-    Problem("act_settled", 409, ("act",), codes="order_step"),
+    Problem("act_done", 409, ("action",), codes="order_step"),
+    Problem("act_under_way", 409, ("action",), codes="order_step"),
+    Problem("act_settled", 409, ("action",), codes="order_step"),
     # ── the store ──
     Problem("lock_timeout", 503, ("operation", "held_seconds")),
     Problem("not_applied", 503),

@@ -79,29 +79,26 @@ class _Demo:
         else:
             return 0
         finally:
-            _progress(words("Ending the demo …", "正在结束演示……"))
+            _progress(words("cli.demo.ending"))
             await self._server.stop()
             await self._sandbox.stop()
 
     async def _work(self) -> None:
-        _progress(words("Starting the sandbox …", "正在启动沙盒……"))
+        _progress(words("cli.demo.starting_sandbox"))
         sandbox = await self._start_sandbox()
-        _progress(words("Starting the server …", "正在启动服务……"))
+        _progress(words("cli.demo.starting_server"))
         url = await self._start_server(sandbox)
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aclosing(_Sandbox(sandbox)))
             client = await stack.enter_async_context(ApiClient(url))
             await client.sign_in(_USER, self._password)
-            _progress(words("Adding the shops …", "正在添加店铺……"))
+            _progress(words("cli.demo.adding_shops"))
             await add_shops(client, http.open_shop)
             ready = {"url": url, "user": _USER, "password": self._password, "sandbox": sandbox}
             typer.echo(f"READY {json.dumps(ready)}")
             board = AccountBoard(client)
             console = Console()
-            heading = words(
-                f"Shoal demo · open {url} · user {_USER} · password {self._password} · Ctrl-C ends it",
-                f"Shoal 演示 · 打开 {url} · 用户 {_USER} · 密码 {self._password} · Ctrl-C 结束",
-            )
+            heading = words("cli.demo.title", url=url, user=_USER, password=self._password)
             with DemoScreen(board, console, heading, live=console.is_terminal) as screen:
                 await _until_one_ends(
                     sandbox=self._sandbox.wait(),

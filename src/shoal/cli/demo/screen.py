@@ -18,17 +18,13 @@ from shoal.cli.board import AccountBoard
 from shoal.cli.demo.shops import SHOPS
 from shoal.cli.tables import standing, summary
 from shoal.cli.words import ago, printable, state_text, state_word, words
+from shoal.language.catalogue import knows
 
 Event = dict[str, Any]
 _CHAT_LINES: Final = 200
 _NAMES: Final = {shop.id: shop.name for shop in SHOPS}
 _NAMES_WIDTH: Final = 24
 _FEWEST_CHAT_LINES: Final = 4
-_ORDER_WORDS: Final[dict[str, tuple[str, str]]] = {
-    "ordered": ("placed an order", "已下单"),
-    "paid": ("paid", "已付款"),
-    "shipped": ("order confirmed as shipped", "订单已确认发货"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +87,12 @@ class DemoScreen:
             line = ChatLine(at, shop, buyer, text, by_shop=True, after_seconds=waited)
             self._last_reply[unb] = line
             self._add(line)
-        elif kind in _ORDER_WORDS:
+        elif knows(key := f"cli.demo.order.{kind}"):
             by_shop = kind == "shipped"
             if kind == "paid":
                 self._asked_ms[unb, buyer] = event["wall_ms"]
             names = (shop, buyer) if by_shop else (buyer, shop)
-            self._add(ChatLine(at, *names, f"[{words(*_ORDER_WORDS[kind])}]", by_shop=by_shop))
+            self._add(ChatLine(at, *names, f"[{words(key)}]", by_shop=by_shop))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The whole screen, as high as the terminal allows."""
@@ -106,11 +102,11 @@ class DemoScreen:
 
     def _shops(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
-        table.add_column(words("Shop", "店铺"), no_wrap=True, ratio=3, overflow="ellipsis")
-        table.add_column(words("State", "状态"), no_wrap=True, min_width=9)
-        table.add_column(words("Since", "时间"), no_wrap=True, min_width=9)
-        table.add_column(words("Msgs", "消息"), no_wrap=True, justify="right", min_width=4)
-        table.add_column(words("Last reply", "最近回复"), no_wrap=True, ratio=4, overflow="ellipsis")
+        table.add_column(words("cli.table.shop"), no_wrap=True, ratio=3, overflow="ellipsis")
+        table.add_column(words("cli.table.state"), no_wrap=True, min_width=9)
+        table.add_column(words("cli.table.since"), no_wrap=True, min_width=9)
+        table.add_column(words("cli.demo.msgs"), no_wrap=True, justify="right", min_width=4)
+        table.add_column(words("cli.demo.last_reply"), no_wrap=True, ratio=4, overflow="ellipsis")
         for account in self._board.accounts:
             unb = account["unb"]
             shop = Text(printable(account["id"]), style="bold")
@@ -139,7 +135,7 @@ class DemoScreen:
             names = Text(f"{line.speaker} → {line.listener}", style=style)
             table.add_row(line.at, names, Text(line.text, style=style), waited)
         if not self._chat:
-            table.add_row("", "", Text(words("Waiting for the first buyer …", "等待第一位买家……")), "")
+            table.add_row("", "", Text(words("cli.demo.no_buyer_yet")), "")
         return table
 
     def _add(self, line: ChatLine) -> None:
