@@ -18,6 +18,7 @@ from shoal.connection.qr_logins import QrLoginState
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_actions import Action, ActionState
 from shoal.orders.order_status import OrderProblem
+from shoal.rules.rule_lint import WarningCode
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
@@ -42,6 +43,9 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "problems": set(PROBLEMS),
     "qr_login": set(QrLoginState),
     "retry": None,
+    "rule_lint": set(WarningCode),
+    "rule_trial.blocked": None,
+    "rule_trial.why_not": None,
     "weakness": None,
 }
 """Keys that the code builds, by what stands before their last part: their codes, or none when each is any string of the

@@ -339,7 +339,7 @@ async def test_a_rule_that_can_never_fire_is_warned_about_in_both_languages(door
     body = await door.call("PATCH", path, json={"words": ["是否包邮"]}, headers={"Accept-Language": "en"})
     (warning,) = body["warnings"]
     assert warning["code"] == "never_fires"
-    assert warning["detail"].startswith("This rule never fires: the rule “包邮”")
+    assert warning["detail"].startswith("This rule never applies: the rule “包邮”")
     assert (await door.call("GET", "/cookies/shop/rules"))["warnings"][0]["rule_id"] == body["rule"]["id"]
     await door.call("PATCH", path, json={"priority": 1})
     (turned,) = (await door.call("GET", "/cookies/shop/rules"))["warnings"] or [None]

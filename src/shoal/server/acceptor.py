@@ -11,6 +11,8 @@ from typing import Final
 
 import structlog
 
+from shoal.language.catalogue import say
+from shoal.language.choice import Language
 from shoal.network.connections import Connection, Connections
 
 log = structlog.get_logger("shoal.listener")
@@ -27,7 +29,7 @@ _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-type: text/plain; "
     b"charset=utf-8\r\ncontent-length: %d\r\n\r\n%s"
 )
-_WORDS: Final = "连接过多，请稍后再试。Too many connections are open; try again shortly.\n".encode()
+_WORDS: Final = f"{' '.join(say('page.too_many_connections', language) for language in Language)}\n".encode()
 
 
 class Acceptor:

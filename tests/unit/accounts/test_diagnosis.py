@@ -134,7 +134,7 @@ ANSWERS: list[tuple[dict[str, Any], Answers]] = [
 ]
 
 
-@pytest.mark.parametrize(("wish", "answers"), ANSWERS)
+@pytest.mark.parametrize(("edit", "answers"), ANSWERS)
 def test_f18_what_a_shop_can_answer_at_all_is_told_of_its_settings(edit: dict[str, Any], answers: Answers) -> None:
     account = SHOP.evolve(**{"keywords": (), **edit})
     assert account.answers is answers

@@ -13,6 +13,7 @@ from shoal.accounts.account import Account
 from shoal.api.http.problems import problem_of
 from shoal.api.schemas.responses import etag_of
 from shoal.errors import InvalidInput
+from shoal.language.catalogue import say
 from shoal.language.choice import Language
 from shoal.rules.xlsx import XLSX, Fault, UnusableRows
 
@@ -64,10 +65,5 @@ def _told(fault: Fault, language: Language) -> dict[str, Any]:
 
 
 def _sentence(row: dict[str, Any], language: Language) -> str:
-    if language is Language.ZH:
-        return f"第 {row['row']} 行{_quoted(row['column'])}：{row['detail']}"
-    return f"Row {row['row']}{_quoted(row['column'], ', ')}: {row['detail']}"
-
-
-def _quoted(column: str, before: str = "") -> str:
-    return f"{before}“{column}”" if column else ""
+    key = "xlsx.cell" if row["column"] else "xlsx.row"
+    return say(key, language, row=row["row"], column=row["column"], detail=row["detail"])

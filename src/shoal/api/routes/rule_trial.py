@@ -23,6 +23,7 @@ from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shap
 from shoal.api.server import Server
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
+from shoal.language.catalogue import say
 from shoal.language.choice import Language
 from shoal.messages.decisions import Decision
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
@@ -38,39 +39,6 @@ routes = Routes(tags=["rules"])
 _EARLIEST, _LATEST = 1971, 2999
 MOST_CONSIDERED = 500
 """So many rules are told of; those that nothing speaks for are left out first."""
-
-_WHY_NOT = {
-    "inactive": ("已停用", "It is switched off."),
-    "other_item": ("只对其他商品生效", "It is for other items."),
-    "no_word": ("消息中没有它的任何词", "None of its words was said."),
-    "missing_word": ("要求全部的词，而消息中只有一部分", "It needs all of its words, and not all were said."),
-    "outside_schedule": ("现在不在它的时间段内", "It is not its time."),
-    "comes_later": ("词匹配，但另一条规则先生效", "Its words were said, but another rule comes first."),
-}
-_BLOCKED = {
-    Decision.NOTHING_SAID: ("消息是空的", "Nothing was said."),
-    Decision.SYSTEM_TEXT: (
-        "这是平台自己的提示语，不会自动回复",
-        "These are the site's own words; nobody answers them.",
-    ),
-    Decision.NO_RULE: (
-        "没有规则匹配，也没有商品回复或默认回复",
-        "No rule fires; there is no other reply.",
-    ),
-    Decision.SILENT_RULE: ("匹配的规则没有回复内容，因此不回复", "The rule that fires says nothing."),
-    Decision.PAUSED: ("您正在接管这个会话，自动回复已暂停", "You have taken this chat over; automatic replies pause."),
-    Decision.HUMAN_ANSWERED: ("您已亲自回复", "You answered yourself."),
-    Decision.BUYER_LIMIT: (
-        "这位买家一小时内收到的自动回复已达上限",
-        "The buyer had all replies of this hour.",
-    ),
-    Decision.SHOP_LIMIT: ("店铺一分钟内的自动回复已达上限", "The shop sent all replies of this minute."),
-    Decision.COOLDOWN: ("这条规则对该买家仍在冷却时间内", "The rule spoke to this buyer a short while ago."),
-    Decision.SAID_ONCE: (
-        "该会话已收到过默认回复（每个会话一次）",
-        "The chat has had its default reply.",
-    ),
-}
 
 
 class ConsideredShape(BaseModel):
@@ -91,7 +59,7 @@ class Tried(BaseModel):
     model_config = example(
         rule=None, source="default_reply", text="在的，请说", parts=[{"text": "在的，请说", "image_url": ""}],
         delay_seconds=[0.0, 0.0], considered=[
-            {"rule": "5f2b9c0d1e3a4b6c", "words": ["包邮"], "why_not": "no_word", "detail": "消息中没有它的任何词"},
+            {"rule": "5f2b9c0d1e3a4b6c", "words": ["包邮"], "why_not": "no_word", "detail": "消息中没有它的任何关键词"},
         ],
         considered_total=1, would_send=True, blocked_by=None, detail="", do="",
     )  # fmt: skip
@@ -214,7 +182,7 @@ def _held_back_by(
 
 
 def _verdict(decision: Decision, language: Language) -> tuple[str, str, str]:
-    return decision.value, _BLOCKED[decision][language is Language.EN], ""
+    return decision.value, say(f"rule_trial.blocked.{decision.value}", language), ""
 
 
 def _most_telling(considered: tuple[Considered, ...]) -> list[Considered]:
@@ -227,5 +195,5 @@ def _most_telling(considered: tuple[Considered, ...]) -> list[Considered]:
 
 def _considered(one: Considered, language: Language) -> ConsideredShape:
     rule: Rule = one.rule
-    detail = _WHY_NOT[one.why_not][language is Language.EN] if one.why_not else ""
+    detail = say(f"rule_trial.why_not.{one.why_not}", language) if one.why_not else ""
     return ConsideredShape(rule=rule.id, words=list(rule.words), why_not=one.why_not, detail=detail)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from shoal.api.schemas.requests import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
+from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
 from shoal.messages.rule_hits import Hits
 from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
@@ -209,25 +210,6 @@ class WarningShape(BaseModel):
     detail: str
 
 
-_WARNINGS = {
-    (
-        WarningCode.NEVER_FIRES,
-        Language.ZH,
-    ): "这条规则永远不会生效：规则“{before}”总是先匹配。请调整顺序，或删除其中一条",
-    (WarningCode.NEVER_FIRES, Language.EN): (
-        "This rule never fires: the rule “{before}” always comes first. Change their order, or remove one of them."
-    ),
-    (WarningCode.WORD_NEVER_FIRES, Language.ZH): "词“{word}”不起作用：规则“{before}”总是先匹配",
-    (WarningCode.WORD_NEVER_FIRES, Language.EN): (
-        "The word “{word}” does nothing: the rule “{before}” always answers it first."
-    ),
-    (WarningCode.UNKNOWN_VARIABLE, Language.ZH): "回复中的“{word}”不是变量，会原样发给买家。可用的变量：{variables}",
-    (WarningCode.UNKNOWN_VARIABLE, Language.EN): (
-        "“{word}” in the answer is no variable and is sent as it stands. There are {variables}."
-    ),
-}
-
-
 def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoken: Language) -> list[WarningShape]:
     """Warnings about these rules as JSON, with a sentence each."""
     names = {rule.id: rule.keyword for rule in rules}
@@ -237,12 +219,12 @@ def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoke
             code=warning.code,
             before=warning.before,
             word=warning.word,
-            detail=_WARNINGS[warning.code, spoken].format_map(
-                {
-                    "before": names.get(warning.before, warning.before),
-                    "word": warning.word,
-                    "variables": " ".join(f"{{{name}}}" for name in VARIABLES),
-                }
+            detail=say(
+                f"rule_lint.{warning.code.value}",
+                spoken,
+                before=names.get(warning.before, warning.before),
+                word=warning.word,
+                variables=" ".join(f"{{{name}}}" for name in VARIABLES),
             ),
         )
         for warning in warnings
