@@ -13,7 +13,6 @@ const zh = {
   unb: '闲鱼号 {unb}',
   gone: '没有店铺“{id}”',
   goneText: '它可能已被删除，或地址输入有误。变更记录会保留。',
-  more: '更多',
 
   diagnosis: '为什么不回复？',
   replying: '现在有买家来信，会自动回复',
@@ -148,7 +147,6 @@ const en: Texts<typeof zh> = {
   unb: 'Seller {unb}',
   gone: 'There is no shop “{id}”',
   goneText: 'It may have been removed, or the address is wrong. Its history stays.',
-  more: 'More',
 
   diagnosis: 'Why is it not replying?',
   replying: 'A buyer who writes now gets a reply',
