@@ -10,7 +10,7 @@ from typing import Any
 
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from shoal.orders.order_store import Action, ActionState, Order
+from shoal.orders.order_store import Action, ActionState, Order, OrderStore
 from shoal.sandbox import codec
 from standins import ANN, until
 
@@ -38,10 +38,16 @@ async def pay(shoal: Shoal, unb: str, **body: Any) -> str:
     return paid
 
 
+async def action_state(book: OrderStore, account_id: str, order_id: str, action: Action) -> ActionState | None:
+    """How far an action has come; ``None`` when it was never due."""
+    found = await book.order_actions(account_id, order_id)
+    return next((entry.state for entry in found if entry.action == action), None)
+
+
 async def order_action(shoal: Shoal, order_id: str, act: Action, state: ActionState) -> None:
     """Wait until an act has come so far."""
     async with asyncio.timeout(PATIENCE):
-        while await shoal.book.action_state("shop", order_id, act) is not state:
+        while await action_state(shoal.book, "shop", order_id, act) is not state:
             await asyncio.sleep(0.02)
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from order_steps import action_state
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
@@ -59,7 +60,7 @@ async def test_b15_an_order_that_is_paid_while_the_shop_is_away_is_served(shoal:
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
     await shoal.open()
     async with asyncio.timeout(5):
-        while await shoal.book.action_state("shop", paid["order_id"], Action.CONFIRM) is not ActionState.DONE:
+        while await action_state(shoal.book, "shop", paid["order_id"], Action.CONFIRM) is not ActionState.DONE:
             await asyncio.sleep(0.02)
     assert [line for line in await shoal.sandbox.seen(unb, "小鱼") if line == "网盘链接"] == ["网盘链接"]
 

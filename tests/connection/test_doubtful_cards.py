@@ -9,6 +9,7 @@ import pytest
 from order_steps import (
     CONSIGN,
     PATIENCE,
+    action_state,
     calls,
     held,
     order_action,
@@ -188,6 +189,6 @@ async def test_a_clock_that_is_put_back_makes_no_order_one_from_before_the_accou
     await running(shoal)
     order_id = await pay(shoal, unb)
     async with asyncio.timeout(PATIENCE):
-        while await shoal.book.action_state("shop", order_id, Action.PAID_MESSAGE) is None:
+        while await action_state(shoal.book, "shop", order_id, Action.PAID_MESSAGE) is None:
             await asyncio.sleep(0.02)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from order_steps import action_state
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
@@ -129,7 +130,7 @@ async def test_b10_a_cookie_that_comes_with_a_confirmation_is_kept_and_used(shoa
     )
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
     async with asyncio.timeout(5):
-        while await shoal.book.action_state("shop", paid["order_id"], Action.CONFIRM) is not ActionState.DONE:
+        while await action_state(shoal.book, "shop", paid["order_id"], Action.CONFIRM) is not ActionState.DONE:
             await asyncio.sleep(0.02)
     assert (await shoal.credentials.jar(shoal.manager.account("shop")) or {}).get("sgcookie") == "fromconsign"
     await shoal.close()
@@ -252,7 +253,7 @@ async def test_b13_an_ordinary_error_that_asks_for_patience_is_no_risk_control(s
     )
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
     async with asyncio.timeout(5):
-        while await shoal.book.action_state("shop", paid["order_id"], Action.CONFIRM) is not ActionState.FAILED:
+        while await action_state(shoal.book, "shop", paid["order_id"], Action.CONFIRM) is not ActionState.FAILED:
             await asyncio.sleep(0.02)
     assert shoal.manager.observation("shop").state is AccountState.RUNNING
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1

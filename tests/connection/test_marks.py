@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from order_steps import action_state
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.orders.order_store import Action, ActionState
@@ -73,7 +74,7 @@ async def test_a_payment_that_comes_as_the_update_of_a_card_is_served(shoal: Sho
         "pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=order["order_id"], as_update=True, mark=False
     )
     async with asyncio.timeout(5):
-        while await shoal.book.action_state("shop", order["order_id"], Action.CONFIRM) is not ActionState.DONE:
+        while await action_state(shoal.book, "shop", order["order_id"], Action.CONFIRM) is not ActionState.DONE:
             await asyncio.sleep(0.02)
     assert (await shoal.sandbox.seen(unb, "小鱼"))[0] == "网盘链接"
 

@@ -16,7 +16,7 @@ from shoal.messages.decisions import Decision
 from shoal.messages.replies import LONGEST_HEARD
 from shoal.rules.rule import MAX_REPLY_CHARACTERS
 from shoal.rules.rule_edits import Wanted
-from shoal.xianyu.packets import encode_entry
+from shoal.xianyu.wire_bytes import encode_entry
 from standins import ANN
 
 

@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from order_steps import CONSIGN, FREE, calls, died, held, order_action, order_soon, pay, paying_shop, running, words
+from order_steps import (
+    CONSIGN,
+    FREE,
+    action_state,
+    calls,
+    died,
+    held,
+    order_action,
+    order_soon,
+    pay,
+    paying_shop,
+    running,
+    words,
+)
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.errors import StoreError
@@ -59,7 +72,7 @@ async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Pat
     heir = await heir_of(shoal, tmp_path, heirs)
     await asyncio.sleep(0.5)
     assert len(await words(heir, unb)) == 1
-    state = await heir.book.action_state("shop", order_id, Action.PAID_MESSAGE)
+    state = await action_state(heir.book, "shop", order_id, Action.PAID_MESSAGE)
     (sending,) = await heir.log.outbox.list_sendings(["shop"], order_id=order_id)
     if sending.outcome is SendOutcome.UNCERTAIN:
         assert state is ActionState.UNCERTAIN

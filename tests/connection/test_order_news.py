@@ -9,6 +9,7 @@ import pytest
 from order_steps import (
     CONSIGN,
     FREE,
+    action_state,
     calls,
     order_action,
     order_soon,
@@ -261,7 +262,7 @@ async def test_risk_control_at_the_confirmation_parks_and_confirms_after_the_own
     await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign", times=1)
     order_id = await pay(shoal, unb)
     await until(lambda: shoal.manager.observation("shop").reason == "risk_control")
-    assert await shoal.book.action_state("shop", order_id, Action.CONFIRM) is ActionState.PENDING
+    assert await action_state(shoal.book, "shop", order_id, Action.CONFIRM) is ActionState.PENDING
     await shoal.manager.resume("shop", caller=ANN)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     assert len(await words(shoal, unb)) == 1

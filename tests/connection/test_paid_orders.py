@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from order_steps import CONSIGN, held, order_action, order_soon, pay, paying_shop
+from order_steps import CONSIGN, action_state, held, order_action, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection.xianyu_live import ORDER_CALLS_AT_ONCE
@@ -77,7 +77,7 @@ async def test_an_order_that_is_cancelled_while_its_message_leaves_is_not_confir
     await order_soon(shoal, paid["order_id"], status="cancelled")
     await shoal.sandbox.do("fault/release")
     await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.NOT_NEEDED)
-    assert await shoal.book.action_state("shop", paid["order_id"], Action.PAID_MESSAGE) is ActionState.DONE
+    assert await action_state(shoal.book, "shop", paid["order_id"], Action.PAID_MESSAGE) is ActionState.DONE
     assert not await shoal.sandbox.calls("consign.dummy", unb)
 
 

@@ -16,7 +16,7 @@ from sandboxed import Sandbox, settings_for
 from shoal.messages.outbox import OutboxRow
 from shoal.messages.sender import Sender
 from shoal.server.reply_server import build_app
-from shoal.xianyu.live_socket import GateClosed
+from shoal.xianyu.socket_errors import GateClosed
 from standins import FakeSite, until
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from order_steps import action_state
 from shoal.messages.outbox import Outbox, OutboxKind, OutboxRow, SendOutcome
 from shoal.orders.order_store import Action, ActionState, Order, OrderStore, OrderUpdate, Why
 from shoal.storage.database import Database
@@ -172,7 +173,7 @@ async def test_f1_what_a_server_left_under_way_is_told_of_every_shop_and_to_who_
     book.on_change(changed.append)
     assert [order_action.order_id for order_action in await book.interrupted(None)] == ["o1"]
     assert {(order.order_id, order.problem) for order in changed} == {("o1", "confirm_uncertain"), ("o2", "")}
-    assert await book.action_state("other", "o2", Action.PAID_MESSAGE) is ActionState.PENDING
+    assert await action_state(book, "other", "o2", Action.PAID_MESSAGE) is ActionState.PENDING
     changed.clear()
     assert await book.interrupted(None) == []
     assert changed == []
@@ -259,7 +260,7 @@ async def test_the_sites_own_card_settles_a_confirmation_that_nobody_knew_of(boo
     assert [one.order_id for one in await book.unsettled("shop", 0)] == ["o1"]
     order = await told(book, "shipped")
     assert order.problem == ""
-    assert await book.action_state("shop", "o1", Action.CONFIRM) is ActionState.DONE
+    assert await action_state(book, "shop", "o1", Action.CONFIRM) is ActionState.DONE
     assert await book.unsettled("shop", 0) == []
 
 
@@ -289,7 +290,7 @@ async def test_the_outbox_tells_what_became_of_a_message_that_was_under_way(
     assert [order_action.action for order_action in unknown] == (
         [Action.PAID_MESSAGE] if state is ActionState.UNCERTAIN else []
     )
-    assert await book.action_state("shop", "o1", Action.PAID_MESSAGE) is state
+    assert await action_state(book, "shop", "o1", Action.PAID_MESSAGE) is state
     assert (await book.next_due("shop", "o1") is not None) == (state in {ActionState.PENDING, ActionState.DONE})
 
 

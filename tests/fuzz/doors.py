@@ -15,8 +15,10 @@ import aiohttp
 
 from shoal.xianyu import chat_history, frames, mtop_reply
 from shoal.xianyu.live_socket import LiveSocket
-from shoal.xianyu.packets import ChatMessage, UndecodableFrame, decode_entry, parse_json_object, read_event
+from shoal.xianyu.packets import read_event
+from shoal.xianyu.push_events import ChatMessage
 from shoal.xianyu.stop_switch import StopSwitch
+from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry, parse_json_object
 
 ME: Final = "2200000000002"
 

@@ -11,7 +11,8 @@ from shoal.messages.message_log import MessageLog
 from shoal.xianyu import frames
 from shoal.xianyu.chat_history import ChatHead, ChatPage, read_chats, read_history
 from shoal.xianyu.live_socket import LiveSocket
-from shoal.xianyu.packets import ChatMessage, Event, UndecodableFrame
+from shoal.xianyu.push_events import ChatMessage, Event
+from shoal.xianyu.wire_bytes import UndecodableFrame
 
 log = structlog.get_logger("shoal.catch_up")
 

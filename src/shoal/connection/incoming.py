@@ -18,14 +18,9 @@ from shoal.orders.order_store import Order
 from shoal.orders.order_updates import OrderUpdates
 from shoal.orders.orders import Orders
 from shoal.xianyu import frames
-from shoal.xianyu.packets import (
-    ChatMessage,
-    Event,
-    ReadReceipt,
-    UndecodableFrame,
-    decode_entry,
-    read_event,
-)
+from shoal.xianyu.packets import read_event
+from shoal.xianyu.push_events import ChatMessage, Event, ReadReceipt
+from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry
 
 log = structlog.get_logger("shoal.incoming")
 

@@ -8,7 +8,8 @@ from shoal.clock import SiteClock, now_ms
 from shoal.errors import StoreError
 from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.xianyu import frames
-from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout
+from shoal.xianyu.live_socket import LiveSocket
+from shoal.xianyu.socket_errors import ReplyTimeout
 
 log = structlog.get_logger("shoal.position")
 

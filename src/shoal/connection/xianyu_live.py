@@ -39,11 +39,12 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.storage.token_cache import SocketToken
 from shoal.xianyu import frames
-from shoal.xianyu.live_socket import LiveSocket, TokenRefused, connect
+from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
+from shoal.xianyu.socket_errors import TokenRefused
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.uploads import UploadedPicture, upload_picture
 

@@ -19,7 +19,8 @@ from shoal.messages.outbox import Guard, OutboxKind, OutboxRow, Sending, SendOut
 from shoal.messages.send_guards import nobody_spoke_since
 from shoal.messages.site_pictures import SitePictures
 from shoal.rules.rule import Part
-from shoal.xianyu.live_socket import GateClosed, LiveSocket, SendReceipt, SendRefused, SendUncertain
+from shoal.xianyu.live_socket import LiveSocket, SendReceipt
+from shoal.xianyu.socket_errors import GateClosed, SendRefused, SendUncertain
 
 log = structlog.get_logger("shoal.outbox")
 

@@ -13,7 +13,7 @@ import structlog
 from shoal.errors import InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.pictures import Picture, Pictures, is_kept
 from shoal.messages.uploaded_pictures import UploadedPictures
-from shoal.xianyu.live_socket import GateClosed, SendRefused
+from shoal.xianyu.socket_errors import GateClosed, SendRefused
 from shoal.xianyu.uploads import UploadedPicture, UploadRefused
 
 log = structlog.get_logger("shoal.pictures")

@@ -43,11 +43,6 @@ class Order:
         """Where this order stands in a list, newest first."""
         return (self.created_at_ms, self.account_id, self.order_id)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it was completed or cancelled: nothing may be handed out for it any more."""
-        return self.status in ENDS
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderEvent:

@@ -339,13 +339,6 @@ class OrderStore:
         for look in list(self._serving.get(account_id, ())):
             look()
 
-    async def action_state(self, account_id: str, order_id: str, action: Action) -> ActionState | None:
-        """How far an act has come; ``None`` when it was never due."""
-        found = await self._database.read(
-            lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).order_action(action)
-        )
-        return None if found is None else found.state
-
     async def order_actions(
         self, account_id: str, order_id: str | None = None, *, state: ActionState | None = None
     ) -> list[OrderAction]:

@@ -10,7 +10,7 @@ from shoal.accounts.account import Account
 from shoal.clock import SiteClock, now_ms
 from shoal.orders.order_status import REFUND_CANCELLED
 from shoal.orders.order_store import Order, OrderStore, OrderUpdate, Why
-from shoal.xianyu.packets import CardUpdate, Event, OrderMark, TradeCard
+from shoal.xianyu.push_events import CardUpdate, Event, OrderMark, TradeCard
 from shoal.xianyu.trade_texts import status_told
 
 log = structlog.get_logger("shoal.order_news")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from shoal.xianyu import frames
 from shoal.xianyu.identity import strip_address
-from shoal.xianyu.packets import Event, UndecodableFrame, parse_json_object, read_event
+from shoal.xianyu.packets import read_event
+from shoal.xianyu.push_events import Event
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 _MS_LIMIT = 2**53
 _CHAT_PATHS = ("singleChatUserConversation", "singleChatConversation")

@@ -155,18 +155,6 @@ def send_image(
     return _message(mid, uuid, chat_id, to_id, my_id, {"contentType": 2, "image": {"pics": [picture]}})
 
 
-def create_chat(mid: str, peer_id: str, my_id: str, item_id: str) -> Frame:
-    """Build the opening of a chat with ``peer_id`` about an item (§4)."""
-    pair: dict[str, object] = {
-        "pairFirst": address(peer_id),
-        "pairSecond": address(my_id),
-        "bizType": "1",
-        "extension": {"itemId": item_id},
-        "ctx": {"appVersion": "1.0", "platform": "web"},
-    }
-    return _request("/r/SingleChatConversation/create", mid, [pair])
-
-
 def list_messages(mid: str, chat_id: str, cursor: int = NEWEST_CURSOR, count: int = 20) -> Frame:
     """Ask for one page of a chat's history, newest first (§4)."""
     return _request("/r/MessageManager/listUserMessages", mid, [address(chat_id), False, cursor, count, False])
@@ -175,16 +163,6 @@ def list_messages(mid: str, chat_id: str, cursor: int = NEWEST_CURSOR, count: in
 def list_chats(mid: str, cursor: int = NEWEST_CURSOR, count: int = 20) -> Frame:
     """Ask for one page of chats, newest first (§4)."""
     return _request("/r/Conversation/listNewestPagination", mid, [cursor, count])
-
-
-def mark_read(mid: str, message_ids: list[str]) -> Frame:
-    """Mark messages as read (§4)."""
-    return _request("/r/MessageStatus/read", mid, [message_ids])
-
-
-def recall(mid: str, message_id: str) -> Frame:
-    """Take a message back (§4)."""
-    return _request("/r/MessageManager/recallMessage", mid, [message_id])
 
 
 def _request(lwp: str, mid: str, body: list[object]) -> Frame:

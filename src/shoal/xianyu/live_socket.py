@@ -17,12 +17,21 @@ import aiohttp
 from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
+from shoal.xianyu.handshake import open_socket
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
-from shoal.xianyu.mtop_reply import is_risk_url, risk_in_refusal
-from shoal.xianyu.packets import UndecodableFrame, parse_json_object
-from shoal.xianyu.proxied_session import ProxyFailed
-from shoal.xianyu.site_session import Redirected, code_of_failure, require_no_cookie_jar
+from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.socket_errors import (
+    GateClosed,
+    ReplyTimeout,
+    SendUncertain,
+    SocketClosed,
+    refusal,
+    risk_url,
+    send_refusal,
+    text_of,
+)
 from shoal.xianyu.stop_switch import StopSwitch
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_URL = "wss://wss-goofish.dingtalk.com/"
 DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -31,68 +40,7 @@ MAX_WAITING_BYTES = 8 * 1024 * 1024
 WRITE_LIMIT_SECONDS = 10.0
 """How long one write may wait for a site that does not read; then the link counts as dead."""
 
-CLOSE_LIMIT_SECONDS = 2.0
-"""How long the farewell may take."""
-
 _CLEAN_CLOSE_CODES = frozenset({1000, 1001})
-_TOKEN_REASONS = ("invalid token", "token invalid", "not auth", "device id or appkey is not equal")
-_BACK_OFF_REASONS = ("connect limit", "too many", "session remove")
-_KICKED_OUT_REASONS = ("kickout", "kick out", "kicked")
-_MAX_SITE_TEXT = 200
-
-
-class TokenRefused(ComeBackLater):
-    """The access token does not fit any more: ask for a new one, then connect again.
-
-    When the new one is refused too, take time: the call for a token is the one that the site watches most.
-    """
-
-    code = "token_refused"
-
-
-class SocketClosed(TemporaryFailure):
-    """The link has ended. ``close_code`` is the closing code, if one came; ``clean`` tells a proper farewell."""
-
-    code = "socket_closed"
-
-    def __init__(self, close_code: int | None = None, *, clean: bool = False) -> None:
-        super().__init__(f"the message socket has ended (close code {close_code})", close_code=close_code, clean=clean)
-        self.close_code = close_code
-        self.clean = clean
-
-
-class ReplyTimeout(TemporaryFailure):
-    """No reply came in time."""
-
-    code = "reply_timeout"
-
-
-class GateClosed(ShoalError):
-    """The gate said no: the frame was not sent."""
-
-    code = "gate_closed"
-
-
-class SendRefused(ShoalError):
-    """The site refused a message; it was not delivered. ``site_code`` and ``message`` are the site's."""
-
-    code = "send_refused"
-
-    def __init__(self, reason: str, site_code: str = "", message: str = "") -> None:
-        super().__init__(f"the site refused the message: {reason}", reason=reason, site_code=site_code, detail=message)
-        self.reason = reason
-        self.site_code = site_code
-        self.message = message
-
-
-class SendUncertain(TemporaryFailure):
-    """The frame may have gone out but no reply came: send again only with the same ``uuid``, and watch for the echo."""
-
-    code = "send_uncertain"
-
-    def __init__(self, uuid: str) -> None:
-        super().__init__("no reply says whether the message was delivered", uuid=uuid)
-        self.uuid = uuid
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,66 +81,21 @@ async def connect(
     ``gate`` is asked before every frame that goes out, ``/reg`` included: ``False`` keeps it back (``GateClosed``).
     So is ``stop_switch``, which raises ``ActionRequired``, and which an answer that needs the owner pulls.
 
-    Raises ``ActionRequired`` (``risk_control``) when the handshake is sent to the site's check for people, and
-    ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
-    code of a ``ProxyFailed``.
+    Raises as ``open_socket``.
     """
     require_no_cookie_jar(session)
     stop_switch = stop_switch or StopSwitch()
     with stop_switch.guarding():
-        link = await _open(session, url, _headers(cookie_header, user_agent), max_frame_bytes, connect_timeout_seconds)
+        link = await open_socket(
+            session, url, cookie_header, user_agent,
+            max_frame_bytes=max_frame_bytes, timeout_seconds=connect_timeout_seconds,
+        )  # fmt: skip
     socket = LiveSocket(link, gate, stop_switch)
     socket.start()
     try:
         yield socket
     finally:
         await socket.close()
-
-
-async def _open(
-    session: aiohttp.ClientSession, url: str, headers: dict[str, str], max_frame_bytes: int, timeout_seconds: float
-) -> aiohttp.ClientWebSocketResponse:
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            return await session.ws_connect(
-                url,
-                headers=headers,
-                compress=0,
-                max_msg_size=max_frame_bytes,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_SECONDS),
-            )
-    except aiohttp.WSServerHandshakeError as refusal:
-        # "from None", here and below: what aiohttp raises refers to the request, and so to the cookie.
-        raise TemporaryFailure(
-            f"the message socket refused the handshake: HTTP {refusal.status}",
-            code="handshake_refused",
-            status=refusal.status,
-        ) from None
-    except Redirected as elsewhere:
-        if is_risk_url(elsewhere.location):
-            raise ActionRequired("risk_control", action_url=elsewhere.location) from None
-        raise TemporaryFailure(
-            f"the message socket refused the handshake: {elsewhere}", code="handshake_refused", status=elsewhere.status
-        ) from None
-    except ProxyFailed as failure:
-        raise TemporaryFailure(f"the message socket cannot be reached: {failure}", code=failure.code) from None
-    except (aiohttp.ClientError, OSError) as failure:
-        raise TemporaryFailure(
-            f"the message socket cannot be reached ({type(failure).__name__})", code=code_of_failure(failure)
-        ) from None
-
-
-def _headers(cookie_header: str, user_agent: str) -> dict[str, str]:
-    """Return the headers of §3.1; ``Host`` and ``Connection`` are the library's to send, once."""
-    return {
-        "Cookie": cookie_header,
-        "Origin": "https://www.goofish.com",
-        "User-Agent": user_agent,
-        "Pragma": "no-cache",
-        "Cache-Control": "no-cache",
-        "Accept-Encoding": "gzip, deflate, br, zstd",
-        "Accept-Language": "zh-CN,zh;q=0.9",
-    }
 
 
 class LiveSocket:
@@ -238,7 +141,7 @@ class LiveSocket:
         self._reader = asyncio.create_task(self._read(), name="live socket reader")
 
     async def close(self) -> None:
-        """End the reader and say farewell, within ``CLOSE_LIMIT_SECONDS``. Whoever waits is told at once."""
+        """End the reader and say farewell, within ``handshake.CLOSE_LIMIT_SECONDS``. Whoever waits is told at once."""
         self._end(lambda: SocketClosed(1000, clean=True))
         try:
             if self._reader is not None:
@@ -274,8 +177,8 @@ class LiveSocket:
         headers, body = frames.headers_of(reply), frames.body_of(reply)
         timestamp = body.get("timestamp")
         return Registration(
-            session_id=_text(headers.get("sid")),
-            user_id=strip_address(_text(headers.get("reg-uid"))),
+            session_id=text_of(headers.get("sid")),
+            user_id=strip_address(text_of(headers.get("reg-uid"))),
             server_time_ms=timestamp if isinstance(timestamp, int) else 0,
         )
 
@@ -381,8 +284,8 @@ class LiveSocket:
             raise SendUncertain(uuid) from None
         body = frames.body_of(reply)
         if reply.get("code") != 200 or "reason" in body:
-            raise _send_refusal(reply)
-        return SendReceipt(message_id=_text(body.get("messageId")), uuid=uuid)
+            raise send_refusal(reply)
+        return SendReceipt(message_id=text_of(body.get("messageId")), uuid=uuid)
 
     async def _write(self, frame: Frame) -> None:
         """Write one frame if the gate allows it.
@@ -433,7 +336,7 @@ class LiveSocket:
             self.dropped_frames += 1
         else:
             waiter.set_result(frame)
-        url = _risk_url(frame)
+        url = risk_url(frame)
         if url is not None:
             self._stop_switch.pull(ActionRequired("risk_control", action_url=url))
             self._end(lambda: ActionRequired("risk_control", action_url=url))
@@ -453,7 +356,7 @@ class LiveSocket:
                 self._arrived.set()
 
     def _refused(self, reply: Frame, otherwise: str) -> ShoalError:
-        error = _refusal(reply, otherwise)
+        error = refusal(reply, otherwise)
         if isinstance(error, ActionRequired):
             self._stop_switch.pull(error)
         return error
@@ -470,46 +373,3 @@ class LiveSocket:
 
     def _ended(self) -> ShoalError:
         return self._ending() if self._ending is not None else SocketClosed()
-
-
-def _refusal(reply: Frame, otherwise: str) -> ShoalError:
-    """Return what a refused ``/reg`` or heartbeat means (§3.2). The site's own words are not repeated."""
-    url = _risk_url(reply)
-    if url is not None:
-        return ActionRequired("risk_control", action_url=url)
-    code = reply.get("code")
-    body = frames.body_of(reply)
-    said = " ".join(_text(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
-    for reasons, error in (
-        (_KICKED_OUT_REASONS, ActionRequired("kicked_out")),
-        (_BACK_OFF_REASONS, ComeBackLater("the site wants us to come back later", code="connect_limit")),
-        (_TOKEN_REASONS, TokenRefused("the site does not accept the token")),
-    ):
-        if any(reason in said for reason in reasons):
-            return error
-    if code == 401:
-        return TokenRefused("the site does not accept the token")
-    return TemporaryFailure(f"the site refused (code {str(code)[:16]})", code=otherwise)
-
-
-def _risk_url(reply: Frame) -> str | None:
-    """The address to open, maybe empty, when a reply is risk control; ``None`` when it is not."""
-    body = frames.body_of(reply)
-    return risk_in_refusal(body) if reply.get("code") != 200 or "reason" in body else None
-
-
-def _send_refusal(reply: Frame) -> SendRefused:
-    body = frames.body_of(reply)
-    site_code = body.get("code", reply.get("code"))
-    words = [_text(body.get(name)) for name in ("developerMessage", "moreInfo")]
-    return SendRefused(
-        reason=str(body.get("reason") or f"code {reply.get('code')}")[:_MAX_SITE_TEXT],
-        site_code=str(site_code)[:_MAX_SITE_TEXT],
-        message=" ".join(word for word in words if word)[:_MAX_SITE_TEXT],
-    )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""

@@ -10,8 +10,8 @@ from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
-from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
 _PATH = "/newlogin/hasLogin.do"

@@ -20,12 +20,12 @@ from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
 from shoal.xianyu.order_detail import OrderDetail, read_order_detail
-from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.sign import MTOP_APP_KEY, sign, token_of
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
 from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
 from shoal.xianyu.stop_switch import StopSwitch
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0
@@ -202,21 +202,6 @@ class MtopClient:
     async def item_detail(self, item_id: str) -> dict[str, object]:
         """Return an item's page; its facts are under ``itemDO`` (§2.5)."""
         return await self.call("mtop.taobao.idle.pc.detail", _compact({"itemId": _digits(item_id)}))
-
-    async def item_list(self, user_id: str, page: int = 1) -> dict[str, object]:
-        """Return one page (20, the first is 1) of a seller's items on sale, under ``cardList`` (§2.5)."""
-        data_text = _compact(
-            {
-                "needGroupInfo": False,
-                "pageNumber": page,
-                "pageSize": 20,
-                "groupName": "在售",
-                "groupId": "58877261",
-                "defaultGroup": True,
-                "userId": _digits(user_id),
-            }
-        )
-        return await self.call("mtop.idle.web.xyh.item.list", data_text)
 
     async def order_detail(self, order_id: str) -> OrderDetail:
         """Look an order up: what was bought, for how much, and how it stands (§2.6)."""

@@ -1,4 +1,4 @@
-"""From payload to event: what the site's pushes mean (docs/protocol.md §3.7). Also the door to decoding."""
+"""From payload to event: what the site's pushes mean (docs/protocol.md §3.7)."""
 
 from __future__ import annotations
 
@@ -22,28 +22,7 @@ from shoal.xianyu.push_events import (
     UnknownEvent,
 )
 from shoal.xianyu.trade_texts import is_group_price_text, is_paid_text, is_system_text
-from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry, encode_entry, pack, parse_json_object
-
-__all__ = [
-    "CardUpdate",
-    "ChatImage",
-    "ChatMessage",
-    "Event",
-    "NewMessageMark",
-    "OrderMark",
-    "ReadReceipt",
-    "SessionArouse",
-    "TradeCard",
-    "Typing",
-    "UndecodableFrame",
-    "UnknownEvent",
-    "decode_entry",
-    "encode_entry",
-    "is_system_text",
-    "pack",
-    "parse_json_object",
-    "read_event",
-]
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 TEXT, IMAGE, SESSION_AROUSE, TIPS, TRADE_CARD, CUSTOM = 1, 2, 8, 14, 26, 101
 """The content types that we tell apart."""

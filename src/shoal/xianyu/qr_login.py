@@ -17,10 +17,10 @@ import aiohttp
 from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.cookie_string import format_cookie
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
-from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
 from shoal.xianyu.site_session import require_no_cookie_jar
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
 _VIEW_DATA = re.compile(rb"window\.viewData\s*=\s*")

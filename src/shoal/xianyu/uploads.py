@@ -11,9 +11,9 @@ from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
-from shoal.xianyu.packets import UndecodableFrame, parse_json_object
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
+from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_UPLOAD_URL = "https://stream-upload.goofish.com"
 _PATH = "/api/upload.api"

@@ -12,8 +12,8 @@ from shoal.errors import NotApplied, OutcomeUnknown, StoreError
 from shoal.language.catalogue import ROOT as CATALOGUE
 from shoal.language.catalogue import read_catalogue
 from shoal.language.choice import Language
-from shoal.xianyu.live_socket import ReplyTimeout, SocketClosed, TokenRefused
 from shoal.xianyu.site_session import SITE_UNTRUSTED, UNREACHABLE
+from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed, TokenRefused
 
 ROOT = Path(__file__).parents[3] / "src" / "shoal"
 CODE = re.compile(r"\bcode=\"(\w+)\"")

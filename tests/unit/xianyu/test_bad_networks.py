@@ -23,10 +23,11 @@ from proxies import small_proxy
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.network.outbound import Outbound
 from shoal.xianyu import frames
-from shoal.xianyu.live_socket import LiveSocket, ReplyTimeout, SocketClosed, connect
+from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.site_session import open_site_session
+from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2"
 LOOPBACK = Outbound.of("127.0.0.1")

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from shoal.xianyu.chat_history import read_chats, read_history
-from shoal.xianyu.packets import ChatMessage, TradeCard, UndecodableFrame
+from shoal.xianyu.push_events import ChatMessage, TradeCard
+from shoal.xianyu.wire_bytes import UndecodableFrame
 
 ME, BUYER, CHAT = "2200000000002", "2200000000001", "51000000001"
 Json = dict[str, object]

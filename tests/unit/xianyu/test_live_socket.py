@@ -11,18 +11,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
-from shoal.xianyu import frames, live_socket
-from shoal.xianyu.live_socket import (
-    GateClosed,
-    LiveSocket,
-    ReplyTimeout,
-    SendRefused,
-    SendUncertain,
-    SocketClosed,
-    TokenRefused,
-    connect,
-)
+from shoal.xianyu import frames, handshake, live_socket
+from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.site_session import open_site_session
+from shoal.xianyu.socket_errors import GateClosed, ReplyTimeout, SendRefused, SendUncertain, SocketClosed, TokenRefused
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2"
 ME = "2200000000002"
@@ -484,7 +476,7 @@ async def test_a_frame_over_the_limit_ends_the_socket(site: Site) -> None:
 
 
 async def test_leaving_takes_no_longer_than_the_farewell_may(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_socket, "CLOSE_LIMIT_SECONDS", 0.1)
+    monkeypatch.setattr(handshake, "CLOSE_LIMIT_SECONDS", 0.1)
     hold = asyncio.Event()
 
     async def mute(frame: Frame) -> None:

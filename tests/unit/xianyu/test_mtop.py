@@ -19,10 +19,6 @@ OLD_TOKEN = "0123456789abcdef0123456789abcdef"
 NEW_TOKEN = "fedcba9876543210fedcba9876543210"
 COOKIE = f"unb=2200000000002; cookie2=secretcookie2; _m_h5_tk={OLD_TOKEN}_1750000000000; _m_h5_tk_enc=encencenc"
 SECRETS = (OLD_TOKEN, NEW_TOKEN, "secretcookie2", "encencenc")
-LIST_PAGE_2 = (
-    '{"needGroupInfo":false,"pageNumber":2,"pageSize":20,"groupName":"\\u5728\\u552e","groupId":"58877261",'
-    '"defaultGroup":true,"userId":"2200000000002"}'
-)
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -266,19 +262,17 @@ async def test_a_socket_token_is_read(site: Site) -> None:
 
 
 async def test_the_data_texts_are_exact(site: Site) -> None:
-    for _ in range(5):
+    for _ in range(4):
         site.will_say("SUCCESS::调用成功", data={})
     client = site.client()
     await client.confirm_shipment("4000000000000000001")
     await client.free_shipping("4000000000000000001", "800000000001", "2200000000001")
     await client.item_detail("800000000001")
-    await client.item_list("2200000000002", 2)
     await client.login_user()
     assert site.forms == [
         '{"orderId":"4000000000000000001", "tradeText":"","picList":[],"newUnconsign":true}',
         '{"bizOrderId":"4000000000000000001", "itemId":800000000001,"buyerId":2200000000001}',
         '{"itemId":"800000000001"}',
-        LIST_PAGE_2,
         "{}",
     ]
     assert [json.loads(form) for form in site.forms]
@@ -286,7 +280,6 @@ async def test_the_data_texts_are_exact(site: Site) -> None:
         "mtop.taobao.idle.logistic.consign.dummy",
         "mtop.idle.groupon.activity.seller.freeshipping",
         "mtop.taobao.idle.pc.detail",
-        "mtop.idle.web.xyh.item.list",
         "mtop.taobao.idlemessage.pc.loginuser.get",
     ]
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.xianyu import packets
-from shoal.xianyu.packets import UndecodableFrame, decode_entry, encode_entry, is_system_text, pack, read_event
+from shoal.xianyu import push_events
+from shoal.xianyu.packets import read_event
+from shoal.xianyu.trade_texts import is_system_text
+from shoal.xianyu.wire_bytes import UndecodableFrame, decode_entry, encode_entry, pack
 
 ME = "2200000000002"
 BUYER = "2200000000001"
@@ -73,15 +75,15 @@ def card_payload(reminder: str, content: dict[str, object], **changes: object) -
     return chat_payload(reminder, content_type=26, content=content, **changes)
 
 
-def trade_card(payload: dict[str, object]) -> packets.TradeCard:
+def trade_card(payload: dict[str, object]) -> push_events.TradeCard:
     event = read_event(decode_entry(encode_entry(payload)), ME)
-    assert isinstance(event, packets.TradeCard)
+    assert isinstance(event, push_events.TradeCard)
     return event
 
 
-def message(payload: dict[str, object]) -> packets.ChatMessage:
+def message(payload: dict[str, object]) -> push_events.ChatMessage:
     event = read_event(decode_entry(encode_entry(payload)), ME)
-    assert isinstance(event, packets.ChatMessage)
+    assert isinstance(event, push_events.ChatMessage)
     return event
 
 
@@ -219,7 +221,7 @@ def test_values_in_a_chat_may_have_any_type(value: object) -> None:
 
 
 def test_a_captured_text_message_is_read() -> None:
-    assert read_event(decode_entry(TEXT), ME) == packets.ChatMessage(
+    assert read_event(decode_entry(TEXT), ME) == push_events.ChatMessage(
         chat_id=CHAT,
         message_id="3500000000001.PNM",
         sender_id=BUYER,
@@ -235,7 +237,7 @@ def test_a_captured_text_message_is_read() -> None:
 
 def test_the_echo_of_an_own_message_is_own() -> None:
     echo = read_event(decode_entry(TEXT), BUYER)
-    assert isinstance(echo, packets.ChatMessage)
+    assert isinstance(echo, push_events.ChatMessage)
     assert echo.is_own
 
 
@@ -253,7 +255,7 @@ def test_no_item_is_invented() -> None:
 def test_a_trigger_that_somebody_typed_is_only_a_message(phrase: str) -> None:
     typed = message(chat_payload(phrase))
     assert typed.text == phrase
-    assert isinstance(message(chat_payload(phrase, content=PAID)), packets.ChatMessage)
+    assert isinstance(message(chat_payload(phrase, content=PAID)), push_events.ChatMessage)
 
 
 def test_system_texts_and_silent_messages_are_the_sites() -> None:
@@ -270,7 +272,7 @@ def test_system_texts_and_silent_messages_are_the_sites() -> None:
 def test_pictures_are_read() -> None:
     content = {"contentType": 2, "image": {"pics": [{"url": "https://img.example/x.jpg", "width": 8, "height": 6}, 5]}}
     picture = message(chat_payload("[图片]", content_type=2, content=content))
-    assert picture.images == (packets.ChatImage("https://img.example/x.jpg", 8, 6),)
+    assert picture.images == (push_events.ChatImage("https://img.example/x.jpg", 8, 6),)
     assert picture.text == "[图片]"
 
 
@@ -350,7 +352,7 @@ def update_payload(**ext_json: object) -> dict[str, object]:
 
 def test_a_card_update_says_that_an_order_is_paid_now() -> None:
     event = read_event(update_payload(contentType="26", updateKey=f"{CHAT}:{ORDER}:2_pay"), ME)
-    assert isinstance(event, packets.CardUpdate)
+    assert isinstance(event, push_events.CardUpdate)
     assert (event.chat_id, event.message_id, event.order_id, event.paid) == (CHAT, "3500000000001.PNM", ORDER, True)
     assert (event.buyer_id, event.item_id, event.created_at_ms) == (BUYER, "800000000001", AT)
 
@@ -360,15 +362,15 @@ def test_a_card_update_says_that_an_order_is_paid_now() -> None:
 )
 def test_a_card_update_without_proof_is_not_paid(ext_json: dict[str, object]) -> None:
     event = read_event(update_payload(**ext_json), ME)
-    assert isinstance(event, packets.CardUpdate)
+    assert isinstance(event, push_events.CardUpdate)
     assert not event.paid
 
 
-def updated(**extension: object) -> packets.CardUpdate:
+def updated(**extension: object) -> push_events.CardUpdate:
     payload = update_payload(contentType="26", updateKey=f"{CHAT}:{ORDER}:2_pay")
     payload["4"] = {**cast("dict[str, object]", payload["4"]), **extension}
     event = read_event(payload, ME)
-    assert isinstance(event, packets.CardUpdate)
+    assert isinstance(event, push_events.CardUpdate)
     return event
 
 
@@ -395,13 +397,13 @@ def test_f4_an_update_tells_a_group_price_by_its_title_or_its_words(place: str) 
 @pytest.mark.parametrize(
     ("sample", "event"),
     [
-        (ORDER_MARK, packets.OrderMark(CHAT, "等待卖家发货", AT)),
-        (NEW_MESSAGE, packets.NewMessageMark(CHAT, "3500000000001.PNM", AT)),
-        (READ_RECEIPT, packets.ReadReceipt(CHAT, ("3500000000001.PNM",), AT)),
-        (TYPING, packets.Typing(CHAT, BUYER)),
+        (ORDER_MARK, push_events.OrderMark(CHAT, "等待卖家发货", AT)),
+        (NEW_MESSAGE, push_events.NewMessageMark(CHAT, "3500000000001.PNM", AT)),
+        (READ_RECEIPT, push_events.ReadReceipt(CHAT, ("3500000000001.PNM",), AT)),
+        (TYPING, push_events.Typing(CHAT, BUYER)),
     ],
 )
-def test_captured_marks_are_read(sample: str, event: packets.Event) -> None:
+def test_captured_marks_are_read(sample: str, event: push_events.Event) -> None:
     assert read_event(decode_entry(sample), ME) == event
 
 
@@ -418,17 +420,17 @@ def operation(content: dict[str, object]) -> dict[str, object]:
 
 
 def test_plain_pushes_are_read() -> None:
-    assert read_event(operation({"contentType": 8, "sessionArouse": {}}), ME) == packets.SessionArouse(CHAT)
+    assert read_event(operation({"contentType": 8, "sessionArouse": {}}), ME) == push_events.SessionArouse(CHAT)
     plain = read_event(operation({"contentType": 1, "text": {"text": "还在吗"}}), ME)
     inner = base64.b64encode(json.dumps({"contentType": 1, "text": {"text": "还在吗"}}).encode()).decode()
     assert read_event(operation({"contentType": 101, "custom": {"data": inner}}), ME) == plain
-    assert isinstance(plain, packets.ChatMessage)
+    assert isinstance(plain, push_events.ChatMessage)
     assert (plain.text, plain.chat_id, plain.sender_id, plain.item_id) == ("还在吗", CHAT, BUYER, "800000000001")
 
 
 @pytest.mark.parametrize("payload", [{}, {"1": 5}, {"1": "x"}, {"1": []}, {"1": {}}, {"operation": {}}, [], "x", None])
 def test_unknown_shapes_are_named_without_their_content(payload: object) -> None:
-    assert isinstance(read_event(payload, ME), packets.UnknownEvent)
+    assert isinstance(read_event(payload, ME), push_events.UnknownEvent)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from shoal.messages.send_guards import Intended, held_back_by
 from shoal.rules.matcher import Considered
 from shoal.rules.rule import Rule
 from shoal.storage.schema import chats, once_replies
-from shoal.xianyu.packets import is_system_text
+from shoal.xianyu.trade_texts import is_system_text
 
 routes = Routes(tags=["rules"])
 

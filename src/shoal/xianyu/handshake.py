@@ -1,0 +1,73 @@
+"""The handshake of the message socket, and what its failure means (docs/protocol.md §3.1)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.xianyu.mtop_reply import is_risk_url
+from shoal.xianyu.proxied_session import ProxyFailed
+from shoal.xianyu.site_session import Redirected, code_of_failure
+
+CLOSE_LIMIT_SECONDS = 2.0
+"""How long the farewell may take."""
+
+
+async def open_socket(
+    session: aiohttp.ClientSession,
+    url: str,
+    cookie_header: str,
+    user_agent: str,
+    *,
+    max_frame_bytes: int,
+    timeout_seconds: float,
+) -> aiohttp.ClientWebSocketResponse:
+    """Open the socket at ``url``.
+
+    Raises ``ActionRequired`` (``risk_control``) when the handshake is sent to the site's check for people, and
+    ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
+    code of a ``ProxyFailed``.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await session.ws_connect(
+                url,
+                headers=_headers(cookie_header, user_agent),
+                compress=0,
+                max_msg_size=max_frame_bytes,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_SECONDS),
+            )
+    except aiohttp.WSServerHandshakeError as refusal:
+        # "from None", here and below: what aiohttp raises refers to the request, and so to the cookie.
+        raise TemporaryFailure(
+            f"the message socket refused the handshake: HTTP {refusal.status}",
+            code="handshake_refused",
+            status=refusal.status,
+        ) from None
+    except Redirected as elsewhere:
+        if is_risk_url(elsewhere.location):
+            raise ActionRequired("risk_control", action_url=elsewhere.location) from None
+        raise TemporaryFailure(
+            f"the message socket refused the handshake: {elsewhere}", code="handshake_refused", status=elsewhere.status
+        ) from None
+    except ProxyFailed as failure:
+        raise TemporaryFailure(f"the message socket cannot be reached: {failure}", code=failure.code) from None
+    except (aiohttp.ClientError, OSError) as failure:
+        raise TemporaryFailure(
+            f"the message socket cannot be reached ({type(failure).__name__})", code=code_of_failure(failure)
+        ) from None
+
+
+def _headers(cookie_header: str, user_agent: str) -> dict[str, str]:
+    """Return the headers of §3.1; ``Host`` and ``Connection`` are the library's to send, once."""
+    return {
+        "Cookie": cookie_header,
+        "Origin": "https://www.goofish.com",
+        "User-Agent": user_agent,
+        "Pragma": "no-cache",
+        "Cache-Control": "no-cache",
+        "Accept-Encoding": "gzip, deflate, br, zstd",
+        "Accept-Language": "zh-CN,zh;q=0.9",
+    }

@@ -1,0 +1,112 @@
+"""What the message socket raises, and what the site's refusals mean (docs/protocol.md §3.2, §4)."""
+
+from __future__ import annotations
+
+from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
+from shoal.xianyu import frames
+from shoal.xianyu.frames import Frame
+from shoal.xianyu.mtop_reply import risk_in_refusal
+
+_TOKEN_REASONS = ("invalid token", "token invalid", "not auth", "device id or appkey is not equal")
+_BACK_OFF_REASONS = ("connect limit", "too many", "session remove")
+_KICKED_OUT_REASONS = ("kickout", "kick out", "kicked")
+_MAX_SITE_TEXT = 200
+
+
+class TokenRefused(ComeBackLater):
+    """The access token does not fit any more: ask for a new one, then connect again.
+
+    When the new one is refused too, take time: the call for a token is the one that the site watches most.
+    """
+
+    code = "token_refused"
+
+
+class SocketClosed(TemporaryFailure):
+    """The link has ended. ``close_code`` is the closing code, if one came; ``clean`` tells a proper farewell."""
+
+    code = "socket_closed"
+
+    def __init__(self, close_code: int | None = None, *, clean: bool = False) -> None:
+        super().__init__(f"the message socket has ended (close code {close_code})", close_code=close_code, clean=clean)
+        self.close_code = close_code
+        self.clean = clean
+
+
+class ReplyTimeout(TemporaryFailure):
+    """No reply came in time."""
+
+    code = "reply_timeout"
+
+
+class GateClosed(ShoalError):
+    """The gate said no: the frame was not sent."""
+
+    code = "gate_closed"
+
+
+class SendRefused(ShoalError):
+    """The site refused a message; it was not delivered. ``site_code`` and ``message`` are the site's."""
+
+    code = "send_refused"
+
+    def __init__(self, reason: str, site_code: str = "", message: str = "") -> None:
+        super().__init__(f"the site refused the message: {reason}", reason=reason, site_code=site_code, detail=message)
+        self.reason = reason
+        self.site_code = site_code
+        self.message = message
+
+
+class SendUncertain(TemporaryFailure):
+    """The frame may have gone out but no reply came: send again only with the same ``uuid``, and watch for the echo."""
+
+    code = "send_uncertain"
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__("no reply says whether the message was delivered", uuid=uuid)
+        self.uuid = uuid
+
+
+def refusal(reply: Frame, otherwise: str) -> ShoalError:
+    """Return what a refused ``/reg`` or heartbeat means (§3.2). The site's own words are not repeated."""
+    url = risk_url(reply)
+    if url is not None:
+        return ActionRequired("risk_control", action_url=url)
+    code = reply.get("code")
+    body = frames.body_of(reply)
+    said = " ".join(text_of(body.get(name)) for name in ("reason", "developerMessage", "code")).lower()
+    for reasons, error in (
+        (_KICKED_OUT_REASONS, ActionRequired("kicked_out")),
+        (_BACK_OFF_REASONS, ComeBackLater("the site wants us to come back later", code="connect_limit")),
+        (_TOKEN_REASONS, TokenRefused("the site does not accept the token")),
+    ):
+        if any(reason in said for reason in reasons):
+            return error
+    if code == 401:
+        return TokenRefused("the site does not accept the token")
+    return TemporaryFailure(f"the site refused (code {str(code)[:16]})", code=otherwise)
+
+
+def risk_url(reply: Frame) -> str | None:
+    """The address to open, maybe empty, when a reply is risk control; ``None`` when it is not."""
+    body = frames.body_of(reply)
+    return risk_in_refusal(body) if reply.get("code") != 200 or "reason" in body else None
+
+
+def send_refusal(reply: Frame) -> SendRefused:
+    """Return what a refused message means."""
+    body = frames.body_of(reply)
+    site_code = body.get("code", reply.get("code"))
+    words = [text_of(body.get(name)) for name in ("developerMessage", "moreInfo")]
+    return SendRefused(
+        reason=str(body.get("reason") or f"code {reply.get('code')}")[:_MAX_SITE_TEXT],
+        site_code=str(site_code)[:_MAX_SITE_TEXT],
+        message=" ".join(word for word in words if word)[:_MAX_SITE_TEXT],
+    )
+
+
+def text_of(value: object) -> str:
+    """A text or a whole number as text; anything else is empty."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""
