@@ -1,4 +1,4 @@
-"""Texts as they are compared: case, width, other forms of the same letters and what nobody sees make no difference."""
+"""Folds texts for comparison: case, width, other forms of the same letters and invisible characters do not count."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-"""Unicode's Default_Ignorable_Code_Point: zero-width blanks and joiners, marks of direction, variation selectors."""
+"""Unicode's Default_Ignorable_Code_Point: zero-width blanks and joiners, direction marks, variation selectors."""
 
 
 def folded(text: str) -> str:
-    """A text as it is compared: NFKC_Casefold of the Unicode standard; half a surrogate pair is no letter."""
+    """Return the text for comparison: NFKC_Casefold of the Unicode standard; a lone surrogate becomes U+FFFD."""
     if text.isascii():
         return text.casefold()
     text = unicodedata.normalize("NFKC", _SURROGATES.sub("\ufffd", text)).casefold()
@@ -22,5 +22,5 @@ def folded(text: str) -> str:
 
 
 def seen(text: str) -> str:
-    """The text without the letters that nobody sees."""
+    """Return the text without invisible characters."""
     return text if text.isascii() else _IGNORABLE.sub("", text)

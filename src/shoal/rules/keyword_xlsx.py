@@ -1,6 +1,6 @@
-"""Rules as the Excel file of the system that sellers come from: a keyword, at most one item, a text.
+"""Rules as an Excel file in the format of the sellers' previous system: a keyword, at most one item, a text.
 
-What such a file cannot express (pictures, several words, hours, …) is not in it, and stays when one is read.
+Such a file does not contain what it cannot express (pictures, several words, hours, …); reading one keeps those rules.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _ITEM_ID = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
 def keyword_rows(rules: Iterable[Rule]) -> list[tuple[str, str, str]]:
-    """The rows of the rules that such a file can express."""
+    """Return the rows of the rules that such a file can express."""
     return [(rule.keyword, rule.item_id or "", rule.reply) for rule in rules if is_plain_text(rule)]
 
 
 def rows_of_table(table: Table, rules: Rules) -> list[KeywordRow]:
-    """The rows of such a file, to replace the text rules among ``rules``.
+    """Return the rows of such a file; they replace the text rules among ``rules``.
 
-    Raises ``UnusableRows`` that says what is the matter with each row, and ``InvalidInput`` (``no_rows``).
+    Raises ``UnusableRows`` with the fault of each row, and ``InvalidInput`` (``no_rows``).
     """
     plain = {rule.key for rule in rules if is_plain_text(rule)}
     told = {rule.key: rule.kind for rule in reversed(rules) if rule.key not in plain}

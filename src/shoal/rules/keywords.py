@@ -1,7 +1,7 @@
-"""Editing an account's rules: each function takes the rules as they are and returns them as they shall be.
+"""Edits of an account's rules: each function takes the current rules and returns the new ones.
 
-Rules that an edit does not speak of stay, with their ids, so that the journal can say what was added, removed and
-edited, and nothing is lost that the caller's format cannot express.
+Rules that an edit does not name keep their ids. So the journal can list what was added, removed and edited, and nothing
+is lost that the caller's format cannot express.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Rules = tuple[Rule, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeywordRow:
-    """One text rule as the compatible routes send it. ``item_id`` empty or ``None`` means every item."""
+    """One text rule in the format of the compatible routes. ``item_id`` empty or ``None`` means every item."""
 
     keyword: str
     reply: str
@@ -27,38 +27,38 @@ class KeywordRow:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What must be unique."""
+        """Keyword and item, which together are unique."""
         return (self.keyword, self.item_id or "")
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The reply as what a rule says; nothing when it is empty."""
+        """The reply as parts of a rule; none when it is empty."""
         return (Part(text=self.reply),) if self.reply else ()
 
     def stripped(self) -> KeywordRow:
-        """Without outer blanks about keyword and item."""
+        """Return the row without outer blanks around keyword and item."""
         return replace(self, keyword=self.keyword.strip(), item_id=(self.item_id or "").strip() or None)
 
 
 def replace_general(rules: Rules, pairs: Iterable[tuple[str, str]]) -> Rules:
-    """Replace the general text rules; item-bound rules, pictures and all that this form cannot express stay."""
+    """Replace the general text rules. Item-bound rules, pictures and all that this format cannot express stay."""
     rows = [KeywordRow(keyword=keyword, reply=reply) for keyword, reply in pairs]
     kept = [rule for rule in rules if not is_plain_text(rule) or rule.item_ids]
     return _merge(rules, kept, rows)
 
 
 def replace_text(rules: Rules, rows: Sequence[KeywordRow]) -> Rules:
-    """Replace every text rule, general and item-bound; pictures and all that this form cannot express stay."""
+    """Replace every text rule, general and item-bound. Pictures and all that this format cannot express stay."""
     return _merge(rules, [rule for rule in rules if not is_plain_text(rule)], list(rows))
 
 
 def check_rows(rows: Sequence[KeywordRow]) -> None:
-    """Refuse rows that could replace nothing, whatever the rules are. Raises ``InvalidInput``."""
+    """Refuse rows that are invalid for any account. Raises ``InvalidInput``."""
     _check([row.stripped() for row in rows], [])
 
 
 def check_row(row: KeywordRow) -> None:
-    """Refuse a row that could stand in no list. Raises ``InvalidInput``."""
+    """Refuse a row that is invalid in any list. Raises ``InvalidInput``."""
     if not folded(row.keyword).strip():
         raise InvalidInput("a keyword is empty", code="empty_keyword")
     if len(row.keyword) > MAX_KEYWORD_CHARACTERS or len(row.reply) > MAX_REPLY_CHARACTERS:
@@ -72,14 +72,14 @@ def check_row(row: KeywordRow) -> None:
 
 
 def without_index(rules: Rules, index: int) -> Rules:
-    """Remove the rule at that place of the lists that the API shows."""
+    """Remove the rule at that index of the lists that the API shows. Raises ``InvalidInput``."""
     if not 0 <= index < len(rules):
         raise InvalidInput("there is no rule at that place", code="bad_keyword_index")
     return rules[:index] + rules[index + 1 :]
 
 
 def without_rule(rules: Rules, rule_id: str) -> Rules:
-    """Remove one rule by its id."""
+    """Remove one rule by its id. Raises ``InvalidInput`` when there is none."""
     kept = tuple(rule for rule in rules if rule.id != rule_id)
     if len(kept) == len(rules):
         raise InvalidInput("there is no such rule", code="unknown_rule")
@@ -87,7 +87,7 @@ def without_rule(rules: Rules, rule_id: str) -> Rules:
 
 
 def with_image(rules: Rules, keyword: str, item_id: str | None, picture: Part) -> Rules:
-    """Add a rule that answers a keyword with a picture. A simple rule of that keyword and item is refused."""
+    """Add a rule that answers a keyword with a picture. Refuses it if a simple rule has that keyword and item."""
     row = KeywordRow(keyword=keyword, reply="", item_id=item_id).stripped()
     _check([row], [])
     if any(rule.is_simple and rule.key == row.key for rule in rules):
@@ -99,17 +99,17 @@ def with_image(rules: Rules, keyword: str, item_id: str | None, picture: Part) -
 
 
 def is_plain_text(rule: Rule) -> bool:
-    """Whether the compatible routes can express all of it: one keyword, at most one item, a text and nothing else."""
+    """Return whether the compatible routes can express the whole rule: one keyword, at most one item, one text."""
     return rule.is_simple and rule.kind is RuleKind.TEXT
 
 
 def new_rule_id() -> str:
-    """An id for a rule, which nobody had before."""
+    """Return a new random id for a rule."""
     return secrets.token_hex(8)
 
 
 def next_position(rules: Iterable[Rule]) -> int:
-    """The position after every rule."""
+    """Return the position after every rule."""
     return 1 + max((rule.position for rule in rules), default=-1)
 
 
@@ -142,7 +142,7 @@ def _merge(before: Rules, kept: list[Rule], rows: list[KeywordRow]) -> Rules:
 
 
 def _told(rule: Rule, row: KeywordRow) -> Rule:
-    """A rule that says more than a row can, with the row's reply as its first text: all the rest stays."""
+    """Return a rule richer than a row with the row's reply as its first text; everything else stays."""
     if row.reply == rule.reply:
         return rule
     if rule.kind is RuleKind.IMAGE:

@@ -1,8 +1,7 @@
-"""Finding the rule that answers a message: every rule of an account compiled once, read by any number of messages.
+"""Finds the rule that answers a message. All rules of an account are compiled once and then matched with any message.
 
-A word's texts are folded (``folded``) on both sides, so case, width and other forms of the same letters are alike.
-Few words are looked for one after the other, many at once by an Aho-Corasick automaton; regular expressions all at
-once.
+Words and texts are both folded (``folded``), so case, width and other forms of the same letters are equal. A few words
+are searched one after the other, many at once by an Aho-Corasick automaton, and all regular expressions at once by RE2.
 """
 
 from __future__ import annotations
@@ -22,33 +21,38 @@ from shoal.rules.rule import MatchMode, Rule, WordMode, in_order
 from shoal.rules.schedule import Moment, holds
 
 MANY_WORDS = 32
-"""From so many words on an automaton looks for all of them at once."""
+"""With so many words or more, an automaton searches all of them at once."""
 MAX_PATTERNS = 200
 """How many regular expressions one account may have."""
 MAX_PATTERN_STEPS = 20_000
-"""How large the regular expressions of one account may be together, in instructions of RE2. For the worst of them each
-letter of a message costs time in proportion.
+"""The total size of an account's regular expressions, in RE2 instructions.
+
+In the worst case the time for each letter of a message grows in proportion to it.
 """
 _PATTERN_BYTES = 8 << 20
-"""How much memory the regular expressions of one account may take while they run."""
+"""The memory that the regular expressions of one account may use while they run."""
 _NEVER = -1
-"""The number of a word of which nothing is left when it is folded: nobody can say it."""
+"""The number of a word that is empty after folding: no message contains it."""
 _STEPS_AT_ONCE = 500_000
-"""So many instructions times letters take a few milliseconds at the worst."""
+"""Instructions times letters that take a few milliseconds in the worst case."""
 
 _TOKENS = re.compile(r"\\?.", re.DOTALL)
 _UNSEPARATED = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
-"""Letters of scripts that put nothing between words: Hangul, Kana, Bopomofo and Han."""
+"""Letters of scripts that do not separate words: Hangul, Kana, Bopomofo and Han."""
 
 
 class _Patterns:
-    """Regular expressions that are looked for all at once, by their numbers."""
+    """Regular expressions that are searched all at once; each has a number."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """Compile. Raises ``InvalidInput``: ``bad_pattern`` names one and says why, ``patterns_too_large`` all."""
+        """Compile the patterns.
+
+        Raises ``InvalidInput``: ``bad_pattern`` names one pattern and its error, ``patterns_too_large`` concerns all
+        together.
+        """
         self._set = re2.Set.SearchSet(_options())
         self.steps = 0
-        """How large they are together, in instructions."""
+        """The total size of the patterns, in instructions."""
         for pattern in patterns:
             checked = _checked(pattern)
             self._set.Add(checked)
@@ -61,7 +65,7 @@ class _Patterns:
             raise InvalidInput("the regular expressions are too large together", code="patterns_too_large") from None
 
     def found_in(self, text: str) -> frozenset[int]:
-        """The numbers of those that a folded text matches."""
+        """Return the numbers of the patterns that a folded text matches."""
         return frozenset(self._set.Match(text) or ())  # None: nothing matches
 
 
@@ -74,7 +78,7 @@ def _options() -> Any:
 
 
 def _checked(pattern: str) -> str:
-    """A regular expression as it reads folded texts: its letters beyond ASCII are folded. Raises ``InvalidInput``."""
+    """Return the regular expression for folded texts: its letters outside ASCII are folded. Raises ``InvalidInput``."""
     literal = _TOKENS.sub(lambda token: _folded_token(token[0]), seen(pattern))
     try:
         re2.compile(literal, _options())
@@ -98,7 +102,7 @@ def _folded_token(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What a buyer said: the whole text folded, each of its lines, and which words and patterns were found in it."""
+    """A buyer's text: folded as a whole, its lines, and the numbers of the words and patterns found in it."""
 
     text: str
     lines: frozenset[str]
@@ -108,7 +112,7 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """A rule made ready: its words folded, and their numbers among all words, or among all patterns."""
+    """A compiled rule: its folded words, and their numbers among all words, or among all patterns."""
 
     rule: Rule
     words: tuple[str, ...]
@@ -125,24 +129,27 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """A rule that was looked at. ``why_not`` is empty for the one that fires, else a code of ``WHY_NOT``."""
+    """A rule that was checked. ``why_not`` is empty for the rule that fires, otherwise a code of ``WHY_NOT``."""
 
     rule: Rule
     why_not: str = ""
 
 
 WHY_NOT = ("inactive", "other_item", "no_word", "missing_word", "outside_schedule", "comes_later")
-"""Why a rule does not fire: it is switched off; bound to other items; none of its words was said, or not all; it is not
-its time; it would, but another comes first."""
+"""Why a rule does not fire: it is off; it is bound to other items; none of its words was found; not all of them were
+found; the time is outside its schedule; another rule fires before it.
+"""
 
 
 class Matcher:
-    """The rules of one account, compiled. Immutable, so that any number of messages may be read at once."""
+    """The compiled rules of one account. Immutable, so any number of messages may use it at once."""
 
     __slots__ = ("_automaton", "_compiled", "_patterns", "_scopes", "_words", "rules")
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
-        """Compile. Raises ``InvalidInput`` that names what cannot be used: ``bad_pattern``, ``too_many_patterns``,
+        """Compile the rules.
+
+        Raises ``InvalidInput`` that names what is invalid: ``bad_pattern``, ``too_many_patterns``,
         ``patterns_too_large``.
         """
         self.rules = rules
@@ -156,11 +163,11 @@ class Matcher:
         self._scopes = _scopes(self._compiled)
 
     def takes_long(self, text: str) -> bool:
-        """Whether looking for the patterns in that text may take longer than the event loop should stand still."""
+        """Return whether matching the patterns with that text may block the event loop for too long."""
         return self._patterns is not None and len(text) * self._patterns.steps > _STEPS_AT_ONCE
 
     def first(self, text: str, item_id: str | None, moment: Moment) -> Rule | None:
-        """The rule that answers a text about an item (``None``: about none) at that moment of the shop's week."""
+        """Return the rule that answers a text about an item (``None``: no item) at that moment."""
         heard = self._hear(text)
         for scope in self._scopes_of(item_id):
             places = {place for number in heard.words for place in scope.by_word.get(number, ())}
@@ -172,7 +179,7 @@ class Matcher:
         return None
 
     def consider(self, text: str, item_id: str | None, moment: Moment) -> list[Considered]:
-        """Every rule, those of the item first and those of other items last, with why it does not fire."""
+        """Return every rule and why it does not fire: rules of the item first, those of other items last."""
         heard = self._hear(text)
         bound = [compiled for compiled in self._compiled if item_id and item_id in compiled.rule.item_ids]
         general = [compiled for compiled in self._compiled if not compiled.rule.item_ids]
@@ -249,7 +256,7 @@ def _why_not(compiled: _Compiled, heard: _Heard, moment: Moment) -> str:
 
 
 def _why_unsaid(compiled: _Compiled, heard: _Heard) -> str:
-    """Why the words do not make the rule fire; empty when they do."""
+    """Return why the words do not make the rule fire; empty when they do."""
     said = [_is_said(compiled, place, heard) for place in range(len(compiled.rule.words))]
     if compiled.rule.word_mode is WordMode.ALL and any(said):
         return "" if all(said) else "missing_word"
@@ -269,7 +276,7 @@ def _is_said(compiled: _Compiled, place: int, heard: _Heard) -> bool:
 
 
 def has_whole_word(text: str, word: str) -> bool:
-    """Whether a folded word stands in a folded text without a letter or digit going on from it."""
+    """Return whether a folded word is in a folded text without a letter or digit that continues it on either side."""
     at = text.find(word)
     while at >= 0:
         end = at + len(word)
@@ -280,7 +287,7 @@ def has_whole_word(text: str, word: str) -> bool:
 
 
 def _goes_on(before: str, after: str) -> bool:
-    """Whether two letters or digits belong to one word."""
+    """Return whether two neighbouring letters or digits belong to one word."""
     return _joins(before) and _joins(after)
 
 

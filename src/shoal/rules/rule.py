@@ -1,4 +1,4 @@
-"""One rule: which words, on which items and at which times, are answered with what. A frozen value."""
+"""One rule: which words, for which items and at which times, get which answer. A frozen value."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ MAX_KEYWORD_CHARACTERS = 200
 MAX_REPLY_CHARACTERS = 4_000
 
 VARIABLES = ("send_user_name", "send_user_id", "send_message", "item_id")
-"""What a reply may name in braces, to be filled in: the buyer's name and id, what was said, the item's id."""
+"""What a reply may contain in braces: the buyer's name and id, the buyer's message, the item's id."""
 
 
 class MatchMode(StrEnum):
-    """How a word is looked for. Case, width and other forms of the same letters make no difference."""
+    """How a word is searched. Case, width and other forms of the same letters do not count."""
 
     CONTAINS = "contains"
-    """It stands anywhere in what the buyer said."""
+    """The word is anywhere in the buyer's text."""
     EXACT = "exact"
-    """It is all that the buyer said, or one message of a burst (outer blanks do not count)."""
+    """The word is the whole text, or one message of a burst; outer blanks do not count."""
     WHOLE_WORD = "whole_word"
-    """It stands there and no letter or digit goes on from it. Han, Kana and Hangul have no such borders."""
+    """No letter or digit continues the word on either side. Han, Kana and Hangul have no such borders."""
     REGEX = "regex"
-    """It is a regular expression of RE2: without look-around and back references. ``^`` and ``$`` mean each message."""
+    """An RE2 regular expression: no look-around, no back references. ``^`` and ``$`` match at each message."""
 
 
 class WordMode(StrEnum):
@@ -38,7 +38,7 @@ class WordMode(StrEnum):
 
 
 class RuleKind(StrEnum):
-    """What a rule begins its answer with: the word of the system that sellers come from."""
+    """What a rule's answer begins with, in the terms of the sellers' previous system."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -46,7 +46,7 @@ class RuleKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One message of an answer: either a text or a picture (whose size in pixels is 0 while it is not known)."""
+    """One message of an answer: a text or a picture. Width and height are in pixels, 0 while unknown."""
 
     text: str = ""
     image_url: str = ""
@@ -60,12 +60,12 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """Words, where and when they count, and the answer to them.
+    """Words, the items and times for which they count, and the answer.
 
-    Rules of the item come before general ones (no ``item_ids``); among either, rules are asked by ``priority``, the
-    highest first, then by ``position``, then by id. Without ``parts`` the rule says nothing when it fires. Before the
-    first part a random time between the two of ``delay_seconds`` is waited; for ``cooldown_seconds`` after it the rule
-    says nothing to the same buyer. The texts of parts are templates (see ``replies.variables``).
+    Rules of the item come before general ones (no ``item_ids``). Within each group rules are checked by ``priority``,
+    the highest first, then by ``position``, then by id. A rule without ``parts`` sends nothing when it fires. The first
+    part waits for a random time between the two values of ``delay_seconds``. For ``cooldown_seconds`` after it the rule
+    sends nothing to the same buyer. The texts of parts are templates (see ``replies.variables``).
     """
 
     id: str
@@ -89,21 +89,21 @@ class Rule:
     def simple(
         cls,
         *,
-        id: str,  # noqa: A002  the field's name
+        id: str,  # noqa: A002 the field's name
         keyword: str,
         reply: str = "",
         item_id: str | None = None,
         image_url: str = "",
         position: int = 0,
     ) -> Self:
-        """A rule as the system that sellers come from knows it: one keyword, at most one item, a text or a picture."""
+        """Make a rule of the sellers' previous system: one keyword, at most one item, a text or a picture."""
         part = (Part(image_url=image_url),) if image_url else (Part(text=reply),) if reply else ()
         items = (item_id,) if item_id else ()
         return cls(id=id, words=(keyword,), item_ids=items, parts=part, position=position)
 
     @property
     def is_simple(self) -> bool:
-        """Whether ``simple`` could make it: whoever knows no more than that form sees all of it."""
+        """Whether ``simple`` could make the rule, so that a caller that knows only this format sees all of it."""
         return self == Rule(
             id=self.id,
             words=self.words[:1],
@@ -114,27 +114,27 @@ class Rule:
 
     @property
     def keyword(self) -> str:
-        """Its first word."""
+        """The first word."""
         return self.words[0]
 
     @property
     def item_id(self) -> str | None:
-        """Its first item; ``None`` when it holds for every item."""
+        """The first item; ``None`` when the rule is for every item."""
         return self.item_ids[0] if self.item_ids else None
 
     @property
     def reply(self) -> str:
-        """The text that it begins with; empty when it says nothing, or shows a picture first."""
+        """The text of the first part; empty when there is no part, or a picture comes first."""
         return self.parts[0].text if self.parts else ""
 
     @property
     def image_url(self) -> str:
-        """The picture that it begins with, if it does."""
+        """The picture of the first part; empty when it is a text."""
         return self.parts[0].image_url if self.parts else ""
 
     @property
     def kind(self) -> RuleKind:
-        """What it begins with."""
+        """The kind of the first part."""
         return RuleKind.IMAGE if self.image_url else RuleKind.TEXT
 
     @property
@@ -144,5 +144,5 @@ class Rule:
 
 
 def in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The rules in the order in which they are asked and shown."""
+    """Sort rules in the order in which they are checked and shown."""
     return tuple(sorted(rules, key=lambda rule: (-rule.priority, rule.position, rule.id)))

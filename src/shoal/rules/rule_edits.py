@@ -1,4 +1,5 @@
-"""Editing an account's rules with all that a rule can be: from the rules as they are to those as they shall be.
+"""Edits of an account's rules with all fields of a rule: each function takes the current rules and returns the new
+ones.
 
 ``values`` are fields of a rule by name, as plain values: ``words``, ``word_mode``, ``match_mode``, ``item_ids``,
 ``priority``, ``schedule`` (rows of a span), ``parts`` (rows of a part), ``delay_seconds``, ``cooldown_seconds``,
@@ -56,9 +57,9 @@ def with_changed_rule(rules: Rules, rule_id: str, values: Values) -> Rules:
 
 
 def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Rules:
-    """Ask the rules in that order, some of them with another priority than before.
+    """Put the rules in that order, and give some of them another priority.
 
-    Every rule is named once, and none before one that then has a higher priority.
+    ``ids`` names every rule once; no rule may come before one with a higher priority.
     """
     known = {rule.id: rule for rule in rules}
     for rule_id, priority in (priorities or {}).items():
@@ -86,8 +87,10 @@ def with_order(rules: Rules, ids: Sequence[str], priorities: Mapping[str, int] |
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A rule that shall be there. Without an ``id`` it is the one that answers the same words in the same places and at
-    the same times, if there is one; else a new one, under ``new_id``.
+    """A rule that an import asks for.
+
+    Without an ``id`` it is the existing rule with the same words, items and times, if there is one, otherwise a new one
+    with ``new_id``.
     """
 
     values: Values
@@ -96,15 +99,16 @@ class Wanted:
 
 
 def replaced(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
-    """Replace every rule by these, in this order. One that is known already is edited, so that its history goes on;
-    what a rule leaves out is as in a new one.
+    """Replace every rule by these, in this order.
+
+    A rule that exists is edited, so its history continues. Fields that are left out get the values of a new rule.
     """
     made = list(_identified(rules, wanted, {row.id for row in wanted}))
     return _checked(_kept_in_place(rules, made) or _placed_anew(rules, made))
 
 
 def _kept_in_place(rules: Rules, made: Sequence[Rule]) -> Rules | None:
-    """The rules where they were, new ones after all others; ``None`` when that is not the order in which they come."""
+    """Return the rules at their old positions, new ones after all others; ``None`` when that changes the order."""
     known = {rule.id: rule.position for rule in rules}
     free = count(next_position(rules))
     placed = tuple(_placed(rule, known[rule.id] if rule.id in known else next(free)) for rule in made)
@@ -128,8 +132,10 @@ def _placed_anew(rules: Rules, made: Sequence[Rule]) -> Rules:
 
 
 def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
-    """Add these rules after all others of their priority, in this order. One that is known already is edited instead
-    (also by an id that nobody has, if it answers the same): what is left out of it stays, and it stays where it is.
+    """Add these rules after all others of their priority, in this order.
+
+    A rule that exists is edited instead, also under an unknown id if it has the same words, items and times. Its fields
+    that are left out stay, and so does its position.
     """
     known = {rule.id: rule for rule in rules}
     found: dict[str, Rule] = {}
@@ -143,7 +149,7 @@ def merged(rules: Rules, wanted: Sequence[Wanted]) -> Rules:
 
 
 def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iterator[Rule]:
-    """The wanted rules as new ones, each under its id. An id that is ``taken`` is that of the rule that names it."""
+    """Yield the wanted rules as new ones, each under its id. An id in ``taken`` belongs to the rule that names it."""
     names = [row.id for row in wanted if row.id]
     for rule_id in names:
         check_rule_id(rule_id)
@@ -161,19 +167,19 @@ def _identified(rules: Rules, wanted: Sequence[Wanted], taken: Set[str]) -> Iter
 
 
 def check_rule_id(rule_id: str) -> None:
-    """Refuse what is no id of a rule. Raises ``InvalidInput``."""
+    """Refuse an invalid rule id. Raises ``InvalidInput``."""
     if not _RULE_ID.fullmatch(rule_id):
         raise InvalidInput("this is no id of a rule", code="bad_rule_id")
 
 
 def _question(rule: Rule) -> object:
-    """What a rule answers: two rules of which this is the same are alike, whatever they say."""
+    """Return what a rule reacts to. Two rules with the same value are alike, whatever they answer."""
     return (frozenset(rule.words), rule.word_mode, rule.match_mode, frozenset(rule.item_ids), rule.schedule)
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What leads from one list of rules to another."""
+    """The differences between two lists of rules."""
 
     added: tuple[Rule, ...]
     removed: tuple[Rule, ...]
@@ -182,7 +188,7 @@ class Edits:
 
 
 def edits_between(before: Rules, after: Rules) -> Edits:
-    """What an edit would do, by the rules' ids."""
+    """Return what an edit changes, by the rules' ids."""
     old, new = {rule.id: rule for rule in before}, {rule.id: rule for rule in after}
     return Edits(
         added=tuple(rule for rule in after if rule.id not in old),
@@ -197,7 +203,7 @@ def _placed(rule: Rule, position: int) -> Rule:
 
 
 def _checked(rules: Rules) -> Rules:
-    """The rules in order, if they may stand beside each other."""
+    """Return the rules in order, if they are valid together. Raises ``InvalidInput``."""
     if len(rules) > MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
     if sum(len(rule.words) for rule in rules) > MAX_ACCOUNT_WORDS:
@@ -217,7 +223,7 @@ def _checked(rules: Rules) -> Rules:
 
 
 def _made(rule: Rule, values: Values) -> Rule:
-    """The rule with those values. ``words`` are checked in the mode that the rule then has."""
+    """Return the rule with those values. ``words`` are checked in the rule's new mode."""
     checked = {name: check(values[name]) for name, check in _CHECKS.items() if name in values}
     made = replace(rule, **checked)
     if "words" in values or "match_mode" in values:
@@ -311,4 +317,4 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "cooldown_seconds": _cooldown,
     "active": bool,
 }
-"""What is checked by itself; the words are checked with the mode."""
+"""The checks of single fields; the words are checked together with the mode."""

@@ -1,6 +1,6 @@
-"""Rules that can never fire, because another one always comes first, and variables that nobody knows.
+"""Finds rules that can never fire, because another rule always comes first, and unknown variables.
 
-Pure; finds what is certain and nothing else.
+Pure. It reports only what is certain.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ from shoal.rules.schedule import covers
 _IN_BRACES = re.compile(r"\{\s*[A-Za-z_]{1,40}\s*\}")
 _KNOWN = frozenset(f"{{{name}}}" for name in VARIABLES)
 _MOST_CANDIDATES = 100
-"""So many earlier rules are looked at for one word. A warning may be missed; none is wrong."""
+"""How many earlier rules are checked for one word. A warning may be missed; none is wrong."""
 
 
 class WarningCode(StrEnum):
-    """What is the matter with a rule."""
+    """The kinds of warnings."""
 
     NEVER_FIRES = "never_fires"
-    """Whatever makes it fire makes another one fire first."""
+    """Every text that makes the rule fire makes another rule fire first."""
     WORD_NEVER_FIRES = "word_never_fires"
-    """One of its words does nothing: another rule always answers it first."""
+    """One of its words has no effect: another rule always answers it first."""
     UNKNOWN_VARIABLE = "unknown_variable"
-    """Its answer names something in braces that is no variable: the buyer will read the braces."""
+    """Its answer contains an unknown variable in braces: the buyer would read the braces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleWarning:
-    """One rule (``rule_id``), what is the matter with it, which rule comes ``before`` it (empty: none is to blame), and
-    for which ``word`` (also the one in braces).
+    """One warning about the rule ``rule_id``.
+
+    ``before``: the rule that comes first (empty: none is the cause). ``word``: the word it concerns, or the unknown
+    variable.
     """
 
     rule_id: str
@@ -56,7 +58,7 @@ class _Ready:
 
 
 def warnings_of(rules: Sequence[Rule]) -> list[RuleWarning]:
-    """Every warning, in the order of the rules. Rules that are switched off neither get one nor cause one."""
+    """Return every warning, in the order of the rules. Rules that are off neither get a warning nor cause one."""
     ready = [
         _Ready(rule, place, tuple(_prepared(rule, word) for word in rule.words), frozenset(rule.item_ids))
         for place, rule in enumerate(in_order(rules))
@@ -86,7 +88,7 @@ def _about_answer(rule: Rule) -> Iterator[RuleWarning]:
 
 
 class _Earlier:
-    """The rules by their words, to be asked which of them comes first."""
+    """The rules by their words, to find out which of them comes first."""
 
     def __init__(self, ready: Sequence[_Ready]) -> None:
         self._by_word: defaultdict[str, list[_Ready]] = defaultdict(list)
@@ -99,7 +101,7 @@ class _Earlier:
         self._automaton = AhoCorasick(self._words) if self._words else None
 
     def one_that_fires(self, later: _Ready, said: tuple[str, ...]) -> str:
-        """The id of a rule that comes before and fires whenever all these words are said; empty when none does."""
+        """Return the id of an earlier rule that fires whenever all these words are found; empty when there is none."""
         for one in self._candidates(later, said):
             if _comes_first(one, later) and _fires(one, later.rule.match_mode, said):
                 return one.rule.id
@@ -116,7 +118,7 @@ class _Earlier:
 
 
 def _comes_first(one: _Ready, later: _Ready) -> bool:
-    """Whether it is asked before, wherever and whenever the later one is."""
+    """Return whether ``one`` is checked before ``later`` for every item and time of ``later``."""
     return (
         one.place < later.place
         and bool(one.items) == bool(later.items)
@@ -131,14 +133,14 @@ def _fires(one: _Ready, mode: MatchMode, said: tuple[str, ...]) -> bool:
 
 
 def _implies(mode: MatchMode, word: str, other_mode: MatchMode, other: str) -> bool:
-    """Whether a text in which ``word`` is found by ``mode`` is one in which ``other`` is found by ``other_mode``."""
+    """Return whether each text in which ``mode`` finds ``word`` is one in which ``other_mode`` finds ``other``."""
     if MatchMode.REGEX in (mode, other_mode):
         return mode is other_mode and word == other
     if other_mode is MatchMode.CONTAINS:
         return other in word
     if other_mode is MatchMode.EXACT:
         return mode is MatchMode.EXACT and word == other
-    surely = word if mode in (MatchMode.EXACT, MatchMode.WHOLE_WORD) else f"x{word}x"  # anything may stand beside it
+    surely = word if mode in (MatchMode.EXACT, MatchMode.WHOLE_WORD) else f"x{word}x"  # any letter may be next to it
     return has_whole_word(surely, other)
 
 

@@ -1,4 +1,4 @@
-"""Rules as rows of the journal and of the database: plain values, of which those left out are what a new rule has."""
+"""Rules as rows of the journal and of the database: plain values. Fields with the default value are left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shoal.errors import StoreError
 from shoal.rules.rule import Part, Rule
 
 RuleRow = dict[str, Any]
-"""``{"id", "words", …}``: the fields of a rule that differ from those of a new one, as JSON has them."""
+"""``{"id", "words", …}``: the fields of a rule that differ from those of a new one, as JSON values."""
 
 
 def _plain(value: object) -> Any:
@@ -24,7 +24,7 @@ _PART_DEFAULTS: dict[str, Any] = {"text": "", "image_url": "", "width": 0, "heig
 
 
 def rule_row(rule: Rule) -> RuleRow:
-    """The rule as a row."""
+    """Return the rule as a row."""
     row: RuleRow = _plain(rule)
     row = {name: value for name, value in row.items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
     if rule.parts:
@@ -33,12 +33,12 @@ def rule_row(rule: Rule) -> RuleRow:
 
 
 def part_row(part: Part) -> dict[str, Any]:
-    """A part of an answer as a row."""
+    """Return a part of an answer as a row."""
     return {name: value for name, empty in _PART_DEFAULTS.items() if (value := getattr(part, name)) != empty}
 
 
 def rule_of(row: Mapping[str, Any]) -> Rule:
-    """The rule of a row. Raises ``StoreError`` (``unreadable_account``) for what is no rule."""
+    """Return the rule of a row. Raises ``StoreError`` (``unreadable_account``) for an invalid row."""
     try:
         return msgspec.convert(row, Rule)
     except (msgspec.ValidationError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""Rules with all that they can be as an Excel file: one row each, and what is the matter with the rows of one.
+"""Rules with all their fields as an Excel file: one row for each rule, and the faults of rows that are read.
 
-A file of the system that sellers come from is understood too: its columns are some of these.
+It also reads the files of the sellers' previous system: their columns are some of these.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _DELAY = re.compile(r"(\d+(?:\.\d+)?)(?:\s*[-–—~～]\s*(\d+(?:\.\d+)?))?")
 
 
 def rule_table(rules: Sequence[Rule], *, chinese: bool) -> tuple[list[tuple[Column, str]], list[list[str]]]:
-    """The columns and rows of the rules in their order, with heads and words in Chinese or English."""
+    """Return the columns and rows of the rules in their order, with heads and words in Chinese or English."""
     widest = max((len(rule.parts) for rule in rules), default=1)
     shown = [column for column in COLUMNS if column.key not in _PARTS[max(widest, 1) :]]
     heads = [(column, column.zh if chinese else column.en) for column in shown]
@@ -85,7 +85,7 @@ def _part_text(part: Part, language: int) -> str:
 
 
 def _days_text(days: Sequence[int]) -> str:
-    """Days as ``1-5`` or ``1,3,6-7``."""
+    """Return days as ``1-5`` or ``1,3,6-7``."""
     runs: list[list[int]] = []
     for day in days:
         if runs and day == runs[-1][-1] + 1:
@@ -96,9 +96,9 @@ def _days_text(days: Sequence[int]) -> str:
 
 
 def rules_of_table(table: Table) -> list[tuple[int, Wanted]]:
-    """The rules of a table, each with the number of its row.
+    """Return the rules of a table, each with the number of its row.
 
-    Raises ``UnusableRows`` that says what is the matter with each row, and ``InvalidInput`` (``no_rows``).
+    Raises ``UnusableRows`` with the fault of each row, and ``InvalidInput`` (``no_rows``).
     """
     faults, wanted = list(table.faults), []
     for row in table.rows:
@@ -115,7 +115,7 @@ def rules_of_table(table: Table) -> list[tuple[int, Wanted]]:
 
 
 def faults_of(wanted: Iterable[tuple[int, Wanted]], *, heads: Mapping[str, str] | None = None) -> list[Fault]:
-    """What is the matter with each of these rules by itself, by the number of its row."""
+    """Return the faults of single rules, by the number of their rows."""
     faults: list[Fault] = []
     seen: set[str] = set()
     for number, row in wanted:
@@ -146,7 +146,7 @@ _COLUMN_OF = {
 
 
 def _values(row: Row, table: Table) -> tuple[dict[str, Any], list[Fault]]:
-    """The fields of a rule that the row says, and what is the matter with its cells. A missing column says nothing."""
+    """Return the fields of the row's rule and the faults of its cells. A missing column sets no field."""
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for column in COLUMNS:
@@ -177,7 +177,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _word(line: str) -> str:
-    """A word as it stands; one of several lines is written as JSON."""
+    """Return the word of a line; a word of several lines is written as JSON."""
     if line.startswith('"') and "\\n" in line:
         with suppress(ValueError):
             return str(json.loads(line))
@@ -226,4 +226,4 @@ _READ: dict[str, Callable[[str], Any]] = {
     "cooldown_seconds": lambda text: int(text.strip() or "0"),
     "active": _one_of(_FLAGS, True, _MORE_FLAGS),
 }
-"""How a cell is read, by its column. Raises ``ValueError`` for what it does not understand."""
+"""The reader of a cell, by its column. Raises ``ValueError`` for a text it cannot read."""

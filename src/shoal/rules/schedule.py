@@ -1,4 +1,4 @@
-"""When a rule holds: spans of the week in the shop's own time, some of them over midnight. Pure."""
+"""When a rule applies: spans of the week in the account's own time zone, also over midnight. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 DEFAULT_TIMEZONE = "Asia/Shanghai"
-"""The time zone of a shop that names none."""
+"""The time zone of an account that sets none."""
 EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
 DAY_MINUTES = 24 * 60
 WEEK_MINUTES = 7 * DAY_MINUTES
@@ -18,7 +18,10 @@ _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
 
 
 def minute_of(clock: str) -> int:
-    """Minutes since midnight of a time such as ``09:30``; ``24:00`` is the day's end. Raises ``ValueError``."""
+    """Return the minutes since midnight of a time such as ``09:30``; ``24:00`` is the day's end.
+
+    Raises ``ValueError``.
+    """
     if not _CLOCK.fullmatch(clock):
         raise ValueError(f"{clock!r} is no time of a day")
     return int(clock[:2]) * 60 + int(clock[3:])
@@ -26,10 +29,10 @@ def minute_of(clock: str) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """The same hours on some days: from ``start`` up to, and without, ``end``.
+    """The same hours on some days: from ``start`` up to, but without, ``end``.
 
-    Weekdays are those of ISO 8601, Monday is 1. An ``end`` that is not after ``start`` lies on the next day, and the
-    hours after midnight belong to the day on which the span began. Raises ``ValueError`` for what is no span.
+    Weekdays are those of ISO 8601, Monday is 1. An ``end`` that is not after ``start`` is on the next day, and the
+    hours after midnight belong to the day on which the span began. Raises ``ValueError`` for invalid values.
     """
 
     weekdays: tuple[int, ...] = EVERY_DAY
@@ -43,7 +46,7 @@ class Span:
             raise ValueError("a span begins before 24:00 and does not end when it begins")
 
     def holds(self, moment: Moment) -> bool:
-        """Whether the moment lies in the span."""
+        """Return whether the moment is in the span."""
         start, end = minute_of(self.start), minute_of(self.end)
         if start < end:
             return moment.weekday in self.weekdays and start <= moment.minute < end
@@ -54,36 +57,36 @@ class Span:
 
 
 Schedule = tuple[Span, ...]
-"""The times of a rule: any of its spans. Without a span a rule holds always."""
+"""The times of a rule: any of its spans. A rule without a span always applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment by the shop's own clock: the weekday (Monday is 1) and the minute of the day."""
+    """A moment by the account's own clock: the weekday (Monday is 1) and the minute of the day."""
 
     weekday: int
     minute: int
 
 
 def moment_in(timezone: str, at_ms: int) -> Moment:
-    """What a clock in that time zone (empty: ``DEFAULT_TIMEZONE``) shows ``at_ms`` milliseconds after 1970."""
+    """Return the local time, in that time zone (empty: ``DEFAULT_TIMEZONE``), of ``at_ms`` milliseconds after 1970."""
     there = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(timezone or DEFAULT_TIMEZONE))
     return Moment(there.isoweekday(), there.hour * 60 + there.minute)
 
 
 def holds(schedule: Iterable[Span], moment: Moment) -> bool:
-    """Whether a schedule holds at that moment."""
+    """Return whether a schedule includes that moment."""
     spans = tuple(schedule)
     return not spans or any(span.holds(moment) for span in spans)
 
 
 def covers(wide: Schedule, narrow: Schedule) -> bool:
-    """Whether ``wide`` holds at every minute of the week at which ``narrow`` does."""
+    """Return whether ``wide`` includes every minute of the week that ``narrow`` includes."""
     return not wide or wide == narrow or not _week(narrow) & ~_week(wide)
 
 
 def _week(schedule: Schedule) -> int:
-    """The minutes of a week at which a schedule holds, as the bits of a number."""
+    """Return the minutes of a week that a schedule includes, as the bits of a number."""
     if not schedule:
         return (1 << WEEK_MINUTES) - 1
     found = 0

@@ -1,7 +1,9 @@
-"""Tables in Excel files: written so that no cell is a formula, and read as texts or refused, whoever made them.
+"""Tables in Excel files: written so that no cell is a formula, and read as texts or refused, whatever program made
+them.
 
-A file is unpacked in bounds, its XML by ``defusedxml``; nothing that a cell would only show (a formula's result, a
-date, a number in a format of its own) is guessed at. Both directions take a while: call them beside the event loop.
+A file is unpacked within bounds, and ``defusedxml`` parses its XML. A value that a cell only displays (the result of a
+formula, a date, a number in its own format) is never guessed. Both directions take long: call them outside the event
+loop.
 """
 
 from __future__ import annotations
@@ -23,25 +25,25 @@ from shoal.rules.folding import folded
 if TYPE_CHECKING:
     from openpyxl.cell import Cell
 
-# openpyxl is loaded at the first table: most servers run for weeks without one, and it is a tenth of their start.
+# openpyxl is loaded at the first table: most servers run for weeks without one, and it takes a tenth of their start.
 # ruff: noqa: PLC0415
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 """The media type of such a file."""
 
 MAX_UNPACKED_BYTES = 48 << 20
-"""How large all parts of a file may be together when they are unpacked."""
+"""The largest size of all unpacked parts of a file together."""
 MAX_PARTS = 400
 MAX_ROWS = 20_000
-"""So many rows are looked at, empty ones too."""
+"""How many rows are read, including empty ones."""
 MAX_COLUMNS = 64
 MAX_CELLS = 300_000
-"""So many cells, and so many texts beside them, may stand in all parts together: each costs time to read."""
+"""How many cells, and how many shared texts, all parts together may contain: each one takes time to read."""
 _MOST_DIGITS = 15
-"""A number of more digits is not kept exactly by Excel."""
+"""Excel does not keep numbers of more digits exactly."""
 
 _AS_TYPED = {"General", "@", "0"}
-"""The formats of numbers that show what was typed."""
+"""The number formats that show what was typed."""
 _UNWRITABLE = re.compile("_(?=x[0-9A-Fa-f]{4}_)|[\x01-\x08\x0b-\x1f\ufffe\uffff]")
 _WRITTEN = re.compile(r"_x(?:005[Ff]_(?=x[0-9A-Fa-f]{4}_)|(000[1-9BbCcEeFfDd]|001[0-9A-Fa-f]|[Ff]{3}[EeFf])_)")
 _MERGED = re.compile(
@@ -53,27 +55,27 @@ _CHUNK_BYTES = 1 << 20
 _LONGEST_TAG = 200
 _MOST_MERGED = 100
 _RUNS = ("=", "+", "-", "@")
-"""What a formula may begin with when somebody types the cell again, or saves the table as another kind of file."""
+"""First characters of a formula, if the cell is typed again or the table is saved in another format."""
 
-warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")  # of what only the looks of a table need
+warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")  # about the looks of a table only
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its key, and what its head says in Chinese and English (either is understood)."""
+    """One column: its key, and its head in Chinese and English (a reader accepts either)."""
 
     key: str
     zh: str
     en: str
     width: int = 20
     needed: bool = False
-    """Whether a file without it is refused."""
+    """Whether a file without the column is refused."""
     also: tuple[str, ...] = ()
-    """What its head may say beside that."""
+    """More heads that are accepted."""
 
     @property
     def heads(self) -> frozenset[str]:
-        """What its head may say, as it is compared."""
+        """The accepted heads, folded for comparison."""
         return frozenset(folded(name).strip() for name in (self.key, self.zh, self.en, *self.also))
 
 
@@ -87,7 +89,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is the matter with one row: in which column (empty: with all of it), and why."""
+    """The fault of one row: the column (empty: the whole row), and the reason."""
 
     row: int
     column: str
@@ -95,7 +97,7 @@ class Fault:
 
 
 class UnusableRows(InvalidInput):
-    """Some rows of a file cannot be used, so none is: the sender must mend them."""
+    """Some rows of a file are invalid, so no row is used: the sender must correct them."""
 
     code = "bad_rows"
 
@@ -106,24 +108,24 @@ class UnusableRows(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows that could be read, and what is the matter with the others."""
+    """The rows that could be read, and the faults of the others."""
 
     rows: tuple[Row, ...]
     faults: tuple[Fault, ...]
     heads: Mapping[str, str]
-    """What the heads of the columns that are there say, by their keys."""
+    """The heads of the existing columns, by the columns' keys."""
 
 
 def written_table(sheet: str, columns: Sequence[tuple[Column, str]], rows: Iterable[Sequence[str]]) -> bytes:
-    """An Excel file of one sheet: the columns, each with its head, and a row of texts for each of ``rows``.
+    """Return an Excel file of one sheet: the columns, each with its head, and a row of texts for each of ``rows``.
 
-    Raises ``TemporaryFailure`` (``file_not_made``) when the disk has no room for the draft.
+    Raises ``TemporaryFailure`` (``file_not_made``) when the disk has no space for the temporary file.
     """
     return _written(sheet, columns, ([(text, False) for text in row] for row in rows))
 
 
 def written_template(sheet: str, columns: Sequence[tuple[Column, str]], rows: Iterable[Sequence[str]]) -> bytes:
-    """The same with examples, in grey."""
+    """Return the same with example rows, in grey."""
     return _written(sheet, columns, ([(text, True) for text in row] for row in rows))
 
 
@@ -136,14 +138,14 @@ def _written(title: str, columns: Sequence[tuple[Column, str]], rows: Iterable[S
     for place, (column, _) in enumerate(columns):
         letter = chr(ord("A") + place)
         sheet.column_dimensions[letter].width = column.width
-        sheet.column_dimensions[letter].number_format = "@"  # what is typed below stays what was typed
+        sheet.column_dimensions[letter].number_format = "@"  # so that Excel keeps what users type below
     try:
         sheet.append([_head(sheet, head) for _, head in columns])
         for row in rows:
             sheet.append([_cell(sheet, text, grey=grey) for text, grey in row])
         file = io.BytesIO()
         book.save(file)
-    except OSError as error:  # openpyxl drafts in a temporary file
+    except OSError as error:  # openpyxl writes a temporary file first
         raise TemporaryFailure(f"the file could not be made: {error.strerror}", code="file_not_made") from None
     return file.getvalue()
 
@@ -158,26 +160,26 @@ def _head(sheet: Any, text: str) -> Cell:
 
 
 def _cell(sheet: Any, text: str, *, grey: bool = False) -> Cell:
-    """A cell that is a text whatever stands in it."""
+    """Return a cell that is always a text, whatever it contains."""
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Alignment, Font
 
     cell: Cell = WriteOnlyCell(sheet, _UNWRITABLE.sub(lambda found: f"_x{ord(found[0]):04X}_", text))
-    cell.data_type = "s"  # and no formula, error or number
+    cell.data_type = "s"  # not a formula, an error or a number
     cell.number_format = "@"
     cell.alignment = Alignment(vertical="top", wrap_text=True)
-    if text.lstrip().startswith(_RUNS):  # blanks and tabs before it do not make it less of a formula
-        cell.quotePrefix = True  # a text too when it is typed again
+    if text.lstrip().startswith(_RUNS):  # blanks and tabs at the front do not stop Excel from seeing a formula
+        cell.quotePrefix = True  # the cell stays a text when it is typed again
     if grey:
         cell.font = Font(color="FF808080")
     return cell
 
 
 def read_table(data: bytes, columns: Sequence[Column], *, sheet: str, most: int) -> Table:
-    """The rows of the sheet of that name, else of the first one. At most ``most`` rows may say anything.
+    """Return the rows of the sheet ``sheet``, or of the first one. At most ``most`` rows may have a text.
 
-    Raises ``InvalidInput``: ``not_xlsx``, ``sheet_too_large``, ``too_many_sheet_rows``, ``missing_columns``,
-    ``duplicate_column``. What is the matter with single rows stands in the table.
+    Raises ``InvalidInput``: ``not_xlsx``, ``sheet_too_large``, ``too_many_cells``, ``too_many_sheet_rows``,
+    ``missing_columns``, ``duplicate_column``. The faults of single rows are in the table.
     """
     from openpyxl import DEFUSEDXML, load_workbook
 
@@ -190,12 +192,12 @@ def read_table(data: bytes, columns: Sequence[Column], *, sheet: str, most: int)
             return _read(book, data, columns, sheet, most)
     except InvalidInput:
         raise
-    except Exception as error:  # noqa: BLE001  openpyxl raises whatever a damaged part makes it stumble over
+    except Exception as error:  # noqa: BLE001 a damaged file makes openpyxl raise any error
         raise InvalidInput(f"no Excel file: {type(error).__name__}", code="not_xlsx") from None
 
 
 def _check_parts(data: bytes) -> None:
-    """Refuse what is no archive, or is larger inside than anybody's table."""
+    """Refuse a file that is not an archive, or that unpacks to more than the limit."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = archive.infolist()
@@ -204,7 +206,7 @@ def _check_parts(data: bytes) -> None:
     for part in parts:
         if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or part.flag_bits & 1:
             raise InvalidInput("no Excel file: packed in another way", code="not_xlsx")
-    # No part is ever unpacked beyond the size that it names itself, or the archive is refused.
+    # zipfile never unpacks a part beyond the size that its header names.
     if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
         raise InvalidInput(
             "the file is too large when unpacked", code="sheet_too_large", limit=MAX_UNPACKED_BYTES >> 20
@@ -213,7 +215,7 @@ def _check_parts(data: bytes) -> None:
 
 
 def _check_contents(data: bytes) -> None:
-    """Count what is costly to read, piece by piece, before anything is read: 30 KB may hold millions of texts."""
+    """Count the cells and texts piece by piece before anything is parsed: 30 KB may hold millions of texts."""
     found = {b"c": 0, b"si": 0}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -261,7 +263,7 @@ def _read(book: Any, data: bytes, columns: Sequence[Column], title: str, most: i
 
 
 def _places(cells: Sequence[Any], columns: Sequence[Column]) -> dict[str, int]:
-    """Where each column stands. Others are left aside."""
+    """Return the place of each column. Ignores other columns of the file."""
     found = [_head_text(cell) for cell in cells]
     places: dict[str, int] = {}
     for column in columns:
@@ -286,7 +288,7 @@ def _head_text(cell: Any) -> str:
 
 
 def _text(cell: Any) -> str:
-    """What stands in a cell. Raises ``InvalidInput`` for what is no text and no plain number."""
+    """Return the text of a cell. Raises ``InvalidInput`` for anything but a text or a plain number."""
     value = cell.value
     if value is None:
         return ""
@@ -302,7 +304,7 @@ def _text(cell: Any) -> str:
 
 
 def _merged(data: bytes, sheet: Any, heads: Mapping[int, str]) -> Iterator[Fault]:
-    """Merged cells below the head: what stands in one of them is meant for all, and is not there."""
+    """Yield faults for merged cells below the head: the text is meant for all of them, but only one has it."""
     for first, top, last, bottom in islice(_merged_cells(data, sheet), _MOST_MERGED):
         here = [head for place, head in heads.items() if _number(first) <= place <= _number(last)]
         if here and bottom > 1:
@@ -314,7 +316,7 @@ def _merged_cells(data: bytes, sheet: Any) -> Iterator[tuple[str, int, str, int]
     seen: set[bytes] = set()
     with (
         zipfile.ZipFile(io.BytesIO(data)) as archive,
-        archive.open(sheet._worksheet_path) as part,  # noqa: SLF001  nothing else tells where a sheet lies
+        archive.open(sheet._worksheet_path) as part,  # noqa: SLF001 no public name has the path of a sheet
     ):
         before = b""
         while chunk := part.read(_CHUNK_BYTES):
@@ -326,7 +328,7 @@ def _merged_cells(data: bytes, sheet: Any) -> Iterator[tuple[str, int, str, int]
 
 
 def _number(letters: str) -> int:
-    """The place of a column by its letters: ``A`` is 0."""
+    """Return the place of a column by its letters: ``A`` is 0."""
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1

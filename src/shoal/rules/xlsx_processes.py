@@ -1,4 +1,4 @@
-"""Excel files read and written in processes of their own: in fair turns, bounded in time, ended with their caller."""
+"""Reads and writes Excel files in separate processes: in fair turns, bounded in time, ended with their caller."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ log = structlog.get_logger("shoal.sheets")
 
 PROCESSES: Final = 2
 WAITING_EACH: Final = 4
-"""So many files of one person wait; each is held in memory."""
+"""How many files of one user may wait; each is held in memory."""
 WAITING_ALL: Final = 16
 DEADLINE_SECONDS: Final = 60.0
-"""The longest that one file may take in all, on a machine that has other things to do."""
+"""The longest time for one file in all, on a busy machine."""
 IDLE_SECONDS: Final = 60.0
-"""A process that nobody needed for so long is ended: it holds 30 MB."""
+"""A process that is unused for so long is ended: it holds 30 MB."""
 _KEPT: Final = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LANG", "LC_ALL")
-"""Of the environment; it may hold the server's key."""
+"""The environment variables that the processes get; the others may hold the server's key."""
 
 
 class _Ended(Exception):
-    """The process ended while it had a file."""
+    """The process ended while it worked on a file."""
 
 
 class XlsxProcesses:
-    """Reads and writes tables. A process is started when it is needed, and kept for the next file."""
+    """Reads and writes tables. Starts a process when needed, and keeps it for the next file."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class XlsxProcesses:
         idle_seconds: float = IDLE_SECONDS,
         cpu_seconds: int = CPU_SECONDS,
     ) -> None:
-        """``cpu_seconds``: how much of a processor one file may cost."""
+        """``cpu_seconds``: how much processor time one file may use."""
         self._cpu_seconds = cpu_seconds
         self._deadline_seconds = deadline_seconds
         self._idle_seconds = idle_seconds
@@ -62,13 +62,16 @@ class XlsxProcesses:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def read(self, data: bytes, columns: Sequence[Column], *, sheet: str, most: int) -> Table:
-        """As ``sheets.read_table``; raises ``InvalidInput`` (``sheet_too_costly``) too, ``TooManyCalls`` or such."""
+        """Read as ``xlsx.read_table``.
+
+        Also raises ``InvalidInput`` (``sheet_too_costly``), ``TooManyCalls`` or ``ServerBusy``.
+        """
         return (await self._asked(ReadRequest(data, list(columns), sheet, most))).table()
 
     async def write(
         self, sheet: str, columns: Sequence[tuple[Column, str]], rows: Iterable[Sequence[str]], *, grey: bool = False
     ) -> bytes:
-        """As ``sheets.written_table``, or ``written_template`` when ``grey``."""
+        """Write as ``xlsx.written_table``, or as ``xlsx.written_template`` if ``grey``."""
         answer = await self._asked(WriteRequest(sheet, list(columns), [list(row) for row in rows], grey))
         if answer.failure is not None and answer.failure.code == "file_not_made":
             raise TemporaryFailure(answer.failure.text, code="file_not_made")
@@ -97,7 +100,7 @@ class XlsxProcesses:
             finally:
                 if whole:
                     self._keep(child)
-                else:  # also when the caller left: what was begun for them ends
+                else:  # also when the caller was cancelled: its work ends
                     self._end(child)
             return answer
 
@@ -147,5 +150,5 @@ async def _exchange(child: asyncio.subprocess.Process, request: Request) -> Answ
 
 
 async def _seen_off(child: asyncio.subprocess.Process) -> None:
-    """Until nothing is left of it."""
+    """Wait until the process has ended."""
     await child.communicate()

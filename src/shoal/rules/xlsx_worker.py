@@ -1,7 +1,7 @@
-"""A process of its own for Excel files: it may use so much time and memory, and can be ended in the midst of a file.
+"""A separate process for Excel files, bounded in time and memory; the server can end it in the middle of a file.
 
-Its parent writes requests to its standard input and reads the answers from its standard output, each a length and a
-MessagePack. It holds nothing of the server: no database, no key, no connection. It ends with its input.
+Its parent writes requests to its standard input and reads answers from its standard output, each a length and a
+MessagePack. It has nothing of the server: no database, no key, no connection. It ends with its input.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from shoal.logs.core_dumps import forbid_core_dumps
 from shoal.rules.xlsx import Column, Fault, Row, Table, read_table, written_table, written_template
 
 CPU_SECONDS: Final = 10
-"""How much of a processor one file may cost."""
+"""How much processor time one file may use."""
 MEMORY_BYTES: Final = 1 << 30
 LENGTH_BYTES: Final = 4
 _FIRST_TO_GO: Final = "1000"
-"""When the machine's memory is used up, Linux ends this process and not the server."""
+"""The OOM score: when the machine runs out of memory, Linux ends this process and not the server."""
 _PR_SET_PDEATHSIG: Final = 1
 _NICENESS: Final = 10
-"""Whoever works with the server goes before whoever waits for a file."""
+"""Requests to the server have priority over Excel files."""
 
 
 class Failure(msgspec.Struct):
-    """What is the matter with a file, as a code and what fills its sentence."""
+    """The fault of a file: a code, and the values for its sentence."""
 
     code: str
     text: str
@@ -59,7 +59,7 @@ class WriteRequest(msgspec.Struct, tag="write"):
 
 
 class WrongRow(msgspec.Struct):
-    """A ``Fault`` as it travels."""
+    """A ``Fault`` in the answer."""
 
     row: int
     column: str
@@ -67,7 +67,7 @@ class WrongRow(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """A table, a file, or what is the matter."""
+    """A table, a file, or a failure."""
 
     rows: list[tuple[int, dict[str, str]]] = []
     faults: list[WrongRow] = []
@@ -76,7 +76,7 @@ class Answer(msgspec.Struct):
     failure: Failure | None = None
 
     def table(self) -> Table:
-        """The table that was read. Raises what was the matter."""
+        """Return the table that was read. Raises the failure, if there is one."""
         self.check()
         return Table(
             tuple(Row(number, texts) for number, texts in self.rows),
@@ -85,7 +85,7 @@ class Answer(msgspec.Struct):
         )
 
     def check(self) -> None:
-        """Raise what was the matter, if anything was."""
+        """Raise the failure, if there is one."""
         if self.failure is not None:
             raise _error(self.failure)
 
@@ -105,7 +105,7 @@ def _failure(error: ShoalError) -> Failure:
 
 
 def answered(request: Request) -> Answer:
-    """Do what is asked."""
+    """Carry out the request."""
     try:
         if isinstance(request, ReadRequest):
             table = read_table(request.data, request.columns, sheet=request.sheet, most=request.most)
@@ -123,7 +123,7 @@ def answered(request: Request) -> Answer:
 
 
 def _bound_time(seconds: int) -> None:
-    """Be ended by the system when one file costs too much: nothing in here could do that for itself."""
+    """Let the system end this process when one file takes too long; a loop in C code cannot be stopped from inside."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + 1 + seconds
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -131,14 +131,14 @@ def _bound_time(seconds: int) -> None:
 
 
 def _bound_memory() -> None:
-    with contextlib.suppress(ValueError, OSError):  # macOS bounds no address space
+    with contextlib.suppress(ValueError, OSError):  # macOS does not bound the address space
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with contextlib.suppress(OSError), Path("/proc/self/oom_score_adj").open("w", encoding="ascii") as score:
         score.write(_FIRST_TO_GO)
 
 
 def _end_with_the_server() -> None:
-    """Be ended by Linux with the parent, also while a file is read: the end of the input is seen only after that."""
+    """Let Linux end this process with its parent: during a file, the process would not see the end of its input."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -152,12 +152,13 @@ def _read_exactly(source: IO[bytes], size: int) -> bytes:
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
-    import openpyxl  # noqa: F401, PLC0415  before the first file, so that none waits for it
+    """Answer requests until the input ends."""
+    import openpyxl  # noqa: F401, PLC0415 load it before the first file, so that no file waits for it
 
     _end_with_the_server()
     _bound_memory()
-    forbid_core_dumps()  # the end by too much time would leave one; and no file in /proc can be written after it
+    # a process that used too much time would dump its memory; afterwards /proc files cannot be written
+    forbid_core_dumps()
     os.nice(_NICENESS)
     cpu_seconds = int(sys.argv[1])
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
