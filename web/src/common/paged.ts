@@ -1,37 +1,31 @@
 /** A list that the server gives page by page, newest first: renewed at its top, continued at its end. */
-import { onBeforeUnmount, onMounted, ref, shallowRef, watch } from 'vue'
+import { onMounted, onScopeDispose, ref, shallowRef } from 'vue'
 import { t } from '../i18n'
 import { type Page, why } from './api'
 import { joined, type Kind } from './joined'
-import { useLine } from './line'
+import { useLive } from './liveData'
 
 /** `ask` gives the first page, or the one at a cursor. */
 export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Kind<T>) {
-  const line = useLine()
   const rows = shallowRef<T[] | null>(null)
   const next = ref<string | null>(null)
-  const problem = ref('')
   const busy = ref(false)
-  let turn = 0
   /** Rises when something else is sought: what was asked before is not an answer to that. */
   let search = 0
-  let timer = 0
   let askedAt = 0
 
-  async function load(): Promise<void> {
-    const mine = ++turn
-    askedAt = Date.now()
-    try {
-      const page = await ask()
-      if (mine !== turn) return
+  const live = useLive(
+    () => {
+      askedAt = Date.now()
+      return ask()
+    },
+    (page) => {
       const whole = joined({ items: rows.value ?? [], next: next.value }, page, kind)
       rows.value = whole.items
       next.value = whole.next
-      problem.value = ''
-    } catch (error) {
-      if (mine === turn) problem.value = t('errors.load', { why: why(error) })
-    }
-  }
+    },
+  )
+  const { problem, load } = live
 
   async function loadMore(): Promise<void> {
     const cursor = next.value
@@ -61,26 +55,13 @@ export function usePaged<T>(ask: (cursor?: string) => Promise<Page<T>>, kind: Ki
 
   /** Load again: at once, but not twice within so many milliseconds, whatever happens meanwhile. */
   function soon(apart: number): void {
-    if (timer) return
-    const wait = Math.max(0, askedAt + apart - Date.now())
-    timer = window.setTimeout(() => {
-      timer = 0
-      void load()
-    }, wait)
+    live.soon(Math.max(0, askedAt + apart - Date.now()))
   }
 
   onMounted(load)
-  onBeforeUnmount(() => {
-    clearTimeout(timer)
-    turn += 1
+  onScopeDispose(() => {
     search += 1
   })
-  watch(
-    () => line.state,
-    (line, was) => {
-      if (line === 'live' && (was === 'lost' || was === 'full')) void load()
-    },
-  )
 
   return { rows, next, problem, busy, load, loadMore, restart, soon }
 }

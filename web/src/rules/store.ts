@@ -1,5 +1,5 @@
 /** The rules of one shop: as the server has them, changed at once here, and put back when it refuses. */
-import { onBeforeUnmount, onMounted, ref, shallowRef, watch } from 'vue'
+import { onMounted, shallowRef, watch } from 'vue'
 import {
   type Account,
   type ChangeFacts,
@@ -12,12 +12,11 @@ import {
   type RulesReplaced,
   type RuleWarning,
   tagged,
-  why,
 } from '../common/api'
 import { actorName } from '../common/describe'
 import { same } from '../common/drafts'
-import { useLine } from '../common/line'
-import { languageTag, t } from '../i18n'
+import { useLive } from '../common/liveData'
+import { languageTag } from '../i18n'
 import { isOfItems, type Move, type RuleValues, sameRules, valuesOf, type WantedRule } from './rules'
 
 type RuleList = Page<Rule> & { warnings: RuleWarning[] }
@@ -68,38 +67,26 @@ export function rulesNow(error: unknown): Rule[] | null {
 }
 
 export function useRules(account: () => Account) {
-  const line = useLine()
   const rules = shallowRef<Rule[] | null>(null)
   const warnings = shallowRef<RuleWarning[]>([])
-  const problem = ref('')
   const id = (): string => account().id
   /** What the server has, as far as is known, and its version. */
   let confirmed: Rule[] = []
   let etag = ''
-  let asked = 0
   let pending = 0
-  let timer = 0
   let turn: Promise<unknown> = Promise.resolve()
 
-  async function load(): Promise<void> {
-    const mine = ++asked
-    try {
-      const found = await readRules(id())
-      if (mine !== asked || pending) return // a newer answer, or the end of a change, brings it
+  const { problem, load, soon } = useLive(
+    () => readRules(id()),
+    (found) => {
+      if (pending) return // the end of a change brings it
       confirmed = found.rules
       etag = found.etag
       rules.value = found.rules
       warnings.value = found.warnings
-      problem.value = ''
-    } catch (error) {
-      if (mine === asked) problem.value = t('errors.load', { why: why(error) })
-    }
-  }
-
-  function soon(after: number): void {
-    clearTimeout(timer)
-    timer = window.setTimeout(load, after)
-  }
+    },
+    { mine: (talk) => talk.type === 'decision' && talk.account === id(), after: HITS_MS },
+  )
 
   /**
    * Show a change, then make it; when it is refused, show what is.
@@ -206,10 +193,6 @@ export function useRules(account: () => Account) {
   const placeOf = (rule: Rule): unknown[] => [rule.id, rule.priority, isOfItems(rule)]
 
   onMounted(load)
-  onBeforeUnmount(() => {
-    clearTimeout(timer)
-    asked += 1
-  })
   watch(
     () => account().generation,
     (generation) => {
@@ -217,13 +200,6 @@ export function useRules(account: () => Account) {
     },
   )
   watch(languageTag, load) // the warnings are sentences
-  watch(
-    () => line.talked,
-    (talks) => {
-      if (talks.some((talk) => talk.type === 'decision' && talk.account === id())) soon(HITS_MS)
-    },
-  )
-
   return { rules, warnings, problem, load, patch, add, remove, setActive, order }
 }
 
