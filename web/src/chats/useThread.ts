@@ -1,0 +1,183 @@
+/** One chat: what was said and sent, kept current; whose turn it is; and the owner's own words on their way. */
+import { computed, ref, watch } from 'vue'
+import { type Chat, call, type Message, type Page, type Pause, path, type Sending, type Sent, why } from '../common/api'
+import { useLive } from '../common/liveData'
+import { useToasts } from '../common/toasts'
+import { t } from '../i18n'
+import { useRuleNames } from '../rules/ruleNames'
+import { draftOf, forgetAside, keepDraft, setAside } from './drafts'
+import { type Entry, renewed, thread } from './thread'
+
+const PAGE = 50
+const SOON_MS = 150
+
+interface Place {
+  account: string
+  chat: string
+}
+
+/** What is on its way and not yet in the list. */
+export interface Leaving {
+  kind: 'leaving'
+  key: string
+  text: string
+}
+
+/** What a renewal brought: the first view of the chat, or a newer entry at its end. */
+export interface Renewal {
+  isFirst: boolean
+  isNewer: boolean
+}
+
+/** `shown` runs with each renewal, before the page draws it. */
+export function useThread(place: () => Place, shown: (renewal: Renewal) => void | Promise<void>) {
+  const rules = useRuleNames()
+  const toasts = useToasts()
+  /** `undefined` until they are loaded, `null` when the chat is not known. */
+  const facts = ref<Chat | null>()
+  const messages = ref<Message[]>([])
+  const sendings = ref<Sending[]>([])
+  const next = ref<{ messages: string | null; sendings: string | null }>({ messages: null, sendings: null })
+  const loaded = ref(false)
+  const leaving = ref<Leaving[]>([])
+  let keys = 0
+
+  const name = computed(() => facts.value?.buyer_name || facts.value?.buyer_id || t('conversations.noName'))
+  const isMore = computed(() => ({ messages: next.value.messages !== null, sendings: next.value.sendings !== null }))
+  const entries = computed<Entry[]>(() => thread(messages.value, sendings.value, isMore.value))
+
+  const where = () => ({ cid: place().account, chat: place().chat })
+  const loadFacts = () => call<Page<Chat>>('GET', '/chats', { query: { ...where(), limit: 1 } })
+  const loadMessages = (cursor?: string) =>
+    call<Page<Message>>('GET', '/messages', { query: { ...where(), limit: PAGE, cursor } })
+  const loadSendings = (cursor?: string) =>
+    call<Page<Sending>>('GET', '/sendings', { query: { ...where(), limit: PAGE, cursor } })
+
+  /** The newest of everything, joined to what is there. */
+  const { problem, load } = useLive(
+    () => Promise.all([loadFacts(), loadMessages(), loadSendings()]),
+    ([chats, said, sent]) => {
+      const known = entries.value.at(-1)?.key
+      const isFirst = !loaded.value
+      const both = { said: renewed(messages.value, said.items), sent: renewed(sendings.value, sent.items) }
+      facts.value = chats.items[0] ?? null
+      next.value = {
+        messages: both.said.joins ? next.value.messages : said.next,
+        sendings: both.sent.joins ? next.value.sendings : sent.next,
+      }
+      messages.value = both.said.rows
+      sendings.value = both.sent.rows
+      loaded.value = true
+      return shown({ isFirst, isNewer: entries.value.at(-1)?.key !== known })
+    },
+    {
+      mine: (talk) => {
+        const { account, chat } = place()
+        return talk.account === account && (talk.chat === undefined || talk.chat === chat)
+      },
+      after: SOON_MS,
+    },
+  )
+
+  /** What is older, of whichever list ends later. */
+  async function loadOlder(): Promise<void> {
+    const end = (rows: { at: string }[]): number => Date.parse(rows.at(-1)?.at ?? '') || 0
+    const { messages: more, sendings: moreSent } = next.value
+    try {
+      if (more && (!moreSent || end(messages.value) >= end(sendings.value))) {
+        const page = await loadMessages(more)
+        messages.value = [...messages.value, ...page.items]
+        next.value = { ...next.value, messages: page.next }
+      } else if (moreSent) {
+        const page = await loadSendings(moreSent)
+        sendings.value = [...sendings.value, ...page.items]
+        next.value = { ...next.value, sendings: page.next }
+      }
+    } catch (error) {
+      toasts.refused(t('errors.load', { why: why(error) }))
+    }
+  }
+
+  watch(
+    () => [place().account, place().chat],
+    () => {
+      facts.value = undefined
+      messages.value = []
+      sendings.value = []
+      leaving.value = []
+      loaded.value = false
+      void load()
+    },
+    { immediate: true },
+  )
+  watch(sendings, (rows) => rules.want(place().account, new Set(rows.map((row) => row.rule_id ?? ''))))
+
+  const pausePath = (): string => path('cookies', place().account, 'chats', place().chat, 'pause')
+
+  async function take(minutes: number): Promise<void> {
+    const before = facts.value
+    if (!before) return
+    const until = new Date(Date.now() + minutes * 60_000).toISOString()
+    facts.value = { ...before, paused_until: until, pause_reason: 'taken_over', pause_actor: '' }
+    try {
+      const pause = await call<Pause>('PUT', pausePath(), { body: { minutes } })
+      facts.value = { ...before, paused_until: pause.until, pause_reason: pause.reason, pause_actor: pause.actor }
+      const undo = { label: t('app.undo'), run: () => void giveBack() }
+      toasts.done(t('conversations.took', { name: name.value }), undo)
+    } catch (error) {
+      facts.value = before
+      toasts.refused(t('conversations.notTaken', { why: why(error) }))
+    }
+  }
+
+  async function giveBack(): Promise<void> {
+    const before = facts.value
+    if (!before) return
+    const minutes = Math.ceil((Date.parse(before.paused_until ?? '') - Date.now()) / 60_000) || 60
+    facts.value = { ...before, paused_until: null, pause_reason: null, pause_actor: '' }
+    try {
+      await call('DELETE', pausePath())
+      const undo = { label: t('app.undo'), run: () => void take(minutes) }
+      toasts.done(t('conversations.gaveBack', { name: name.value }), undo)
+    } catch (error) {
+      facts.value = before
+      toasts.refused(t('conversations.notGiven', { why: why(error) }))
+    }
+  }
+
+  /** Send the owner's words; a failure puts them back into their draft. */
+  async function send(text: string, takeOver: boolean): Promise<void> {
+    const { account, chat } = place()
+    const key = `w${++keys}`
+    leaving.value = [...leaving.value, { kind: 'leaving', key, text }]
+    setAside(account, chat)
+    const buyer = facts.value?.buyer_id
+    try {
+      const body = { chat_id: chat, text, take_over: takeOver, ...(buyer && { to_user_id: buyer }) }
+      const sent = await call<Sent>('POST', path('cookies', account, 'send'), { body })
+      forgetAside(account, chat)
+      if (sent.outcome === 'refused') toasts.refused(t('conversations.wasRefused', { why: sent.reason }))
+      else if (sent.outcome === 'uncertain') toasts.refused(t('conversations.wasUncertain'))
+      else if (sent.outcome === 'dropped') toasts.refused(t('conversations.wasDropped'))
+    } catch (error) {
+      toasts.refused(t('conversations.notSent', { why: why(error) }))
+      if (!draftOf(account, chat)) keepDraft(account, chat, text) // also when another chat is looked at meanwhile
+    }
+    if (place().chat === chat && place().account === account) await load()
+    leaving.value = leaving.value.filter((one) => one.key !== key)
+  }
+
+  /** What is on its way. The stored row may be there already: it is not shown twice. */
+  const waiting = computed(() => {
+    const open = sendings.value
+      .filter((one) => one.kind === 'manual' && one.outcome === 'sending')
+      .map((one) => one.text)
+    return leaving.value.filter((one) => {
+      const at = open.indexOf(one.text)
+      if (at >= 0) open.splice(at, 1)
+      return at < 0
+    })
+  })
+
+  return { facts, name, entries, isMore, waiting, loaded, problem, load, loadOlder, take, giveBack, send }
+}
