@@ -12,7 +12,7 @@ from shoal.accounts.account_task import Link, now_ms
 from shoal.errors import ActionRequired, StoreError
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import OrderUpdate
 
 EN = {"Accept-Language": "en"}

@@ -11,7 +11,7 @@ import pytest
 from doors import Door, another_person
 from shoal.api.http.event_feed import account_events
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.outbox import OutboxRow
+from shoal.messages.outbox_rows import OutboxRow
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 
 EN = {"Accept-Language": "en"}

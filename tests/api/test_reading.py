@@ -16,7 +16,7 @@ from doors import Door, another_person, client_of, open_door
 from shoal import __version__
 from shoal.errors import StoreError
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.storage.database import DATABASE_FILE
 from standins import cookie_of
 

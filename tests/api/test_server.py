@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, update
 
 from doors import another_person, open_door
 from shoal.errors import ConfigError
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.server.reply_server import build_app
 from shoal.storage.schema import accounts, grants, journal

@@ -10,7 +10,7 @@ from doors import Door, another_person
 from shoal.clock import now_ms
 from shoal.errors import ComeBackLater
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.outbox import OutboxRow
+from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.takeovers import Takeovers
 from shoal.rules.matcher import WHY_NOT
 from standins import until

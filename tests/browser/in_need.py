@@ -7,7 +7,7 @@ from picture_files import a_png
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from standins import until
 
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen" * 2

@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from browser.axe import findings
 from browser.conftest import NAME, Console, WiredConsole, hangs_over, said
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from standins import until_told
 
 HOSTILE = "<img src=x onerror=alert(1)> 在吗"

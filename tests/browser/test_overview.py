@@ -11,7 +11,7 @@ from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
 from shoal.messages.message_log import IncomingMessage
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from standins import cookie_of, until
 
 

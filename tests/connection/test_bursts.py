@@ -10,7 +10,7 @@ from connection.test_conversations import PAIR, ask, give_rule, held_up, pass_by
 from order_steps import pushed
 from sandboxed import Machine, Shoal
 from shoal.messages.decisions import Decision
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.keywords import KeywordRow
 from shoal.sandbox import codec
 from standins import ANN

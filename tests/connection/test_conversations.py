@@ -16,7 +16,8 @@ from shoal.errors import StoreError
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.messages.outbox import Outbox, Sending, SendOutcome
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import Sending, SendOutcome
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule_edits import with_rule

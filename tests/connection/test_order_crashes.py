@@ -27,7 +27,7 @@ from order_steps import (
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.errors import StoreError
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from standins import ANN, until
 

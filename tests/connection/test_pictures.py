@@ -13,7 +13,7 @@ from sqlalchemy import update
 from picture_files import a_png
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.keywords import with_image
 from shoal.rules.rule import Part
 from shoal.storage.schema import uploads

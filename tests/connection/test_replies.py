@@ -10,7 +10,7 @@ import pytest
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from shoal.messages.outbox import Sending
+from shoal.messages.outbox_rows import Sending
 from shoal.rules.keywords import KeywordRow
 from standins import ANN, until
 

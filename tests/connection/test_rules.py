@@ -8,8 +8,8 @@ from typing import Any
 from sandboxed import Shoal
 from shoal.accounts import edits
 from shoal.clock import now_ms
-from shoal.messages.outbox import OutboxRow
-from shoal.messages.rule_hits import hits_of
+from shoal.messages.decisions import hits_of
+from shoal.messages.outbox_rows import OutboxRow
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule_edits import Wanted
 from shoal.rules.schedule import moment_in

@@ -13,7 +13,7 @@ import pytest
 
 from doors import Door, another_person, client_of
 from sandboxed import Sandbox, settings_for
-from shoal.messages.outbox import OutboxRow
+from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.sender import Sender
 from shoal.server.reply_server import build_app
 from shoal.xianyu.socket_errors import GateClosed

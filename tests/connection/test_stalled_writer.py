@@ -16,7 +16,7 @@ from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.connection import xianyu_live
 from shoal.messages.message_log import Direction
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_rows import OrderRow
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until

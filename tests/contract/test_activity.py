@@ -6,7 +6,7 @@ import pytest
 
 from shoal.messages.activity import Span, activity
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from store_steps import an_account, created

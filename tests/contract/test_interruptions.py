@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 from shoal.messages.message_log import MessageLog
-from shoal.messages.outbox import OutboxRow, SendOutcome
+from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.interruptions import Interruptions
 from shoal.orders.order_store import OrderStore
 from shoal.storage.database import Database

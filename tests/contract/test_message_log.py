@@ -15,15 +15,8 @@ from shoal.errors import NotApplied
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
-from shoal.messages.outbox import (
-    ECHO_WINDOW_MS,
-    MISNAMED_WINDOW_MS,
-    Outbox,
-    OutboxKind,
-    OutboxRow,
-    Queued,
-    SendOutcome,
-)
+from shoal.messages.outbox import ECHO_WINDOW_MS, MISNAMED_WINDOW_MS, Outbox, Queued
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
 from shoal.messages.send_guards import HOUR_MS, MINUTE_MS, Intended, guard_of, held_back_by, nobody_spoke_since
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.storage.database import Database

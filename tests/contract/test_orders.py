@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from order_steps import action_state
-from shoal.messages.outbox import Outbox, OutboxKind, OutboxRow, SendOutcome
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, SendOutcome
 from shoal.orders.order_store import Action, ActionState, Order, OrderStore, OrderUpdate, Why
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -29,10 +29,9 @@ _DAY_MS = 24 * 3600_000
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Events that are stored: what was said, which of it is new (by message id), and which orders may be served."""
+    """Events that are stored: the messages that are new (by message id), and the orders that may be served."""
 
-    said: Sequence[ChatMessage]
-    new: Mapping[str, IncomingMessage]
+    new: Sequence[IncomingMessage]
     paid: Sequence[Order]
 
 
@@ -57,16 +56,14 @@ class Incoming:
         self._conversations = conversations
         self._orders = orders
         self._work = work
-        self.undecodable_total = 0
 
     def read(self, push: frames.Frame) -> list[Event]:
-        """Every event of a push, in order. An entry that cannot be read is counted and left out."""
+        """Every event of a push, in order. An entry that cannot be read is logged and left out."""
         events = []
         for entry in frames.entries_of(push):
             try:
                 events.append(read_event(decode_entry(entry), self._account.unb))
             except UndecodableFrame as error:
-                self.undecodable_total += 1
                 log.warning("undecodable push", account=self._account.id, push=frames.mid_of(push), why=str(error))
         return events
 
@@ -75,30 +72,25 @@ class Incoming:
 
         ``pulled``: they were asked for, so that what is known already is no repeat.
         """
-        said = [_named(event) for event in events if isinstance(event, ChatMessage)]
-        new = await self._stored(said, pulled=pulled)
+        said = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
+        new_ids = await self._log.store_incoming(self._account.id, said, pulled=pulled)
+        new = {message.message_id: message for message in said if message.message_id in new_ids}
         for receipt in events:
             if isinstance(receipt, ReadReceipt):
                 read_at_ms = self._site_clock.ours(receipt.at_ms) if receipt.at_ms else now_ms()
                 await self._log.mark_read(self._account.id, receipt.chat_id, read_at_ms)
-        return Received(said, new, await self._order_news.store(events))
+        return Received(list(new.values()), await self._order_news.store(events))
 
     def action(self, received: Received) -> None:
         """Answer what is new and serve what was paid. What a crash prevents is taken up by the next connection."""
-        for message in received.said:
-            if message.is_own and message.message_id in received.new:
-                self._conversations.said_by_us(received.new[message.message_id])
-        questions = (message.message_id for message in received.said if _is_question(message))
-        self._conversations.received(received.new[message_id] for message_id in questions if message_id in received.new)
+        for message in received.new:
+            if message.direction is Direction.OUT:
+                self._conversations.said_by_us(message)
+        self._conversations.received(
+            [message for message in received.new if message.direction is Direction.IN and not message.handled]
+        )
         for order in received.paid:
             self._work.start(self._orders.serve(order), name=f"order:{self._account.id}:{order.order_id}")
-
-    async def _stored(self, said: Sequence[ChatMessage], *, pulled: bool) -> dict[str, IncomingMessage]:
-        if not said:
-            return {}
-        incoming = [self._logged(message) for message in said]
-        new = await self._log.store_incoming(self._account.id, incoming, pulled=pulled)
-        return {message.message_id: message for message in incoming if message.message_id in new}
 
     def _logged(self, message: ChatMessage) -> IncomingMessage:
         decision = _verdict_at_once(message)
@@ -142,8 +134,3 @@ def _verdict_at_once(message: ChatMessage) -> Decision:
     if message.is_system:
         return Decision.SYSTEM_TEXT
     return Decision.PENDING if message.text else Decision.NOTHING_SAID
-
-
-def _is_question(message: ChatMessage) -> bool:
-    """Whether a buyer said something that may be answered."""
-    return not message.is_own and not _verdict_at_once(message).is_final

@@ -43,6 +43,7 @@ from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
+from shoal.xianyu.push_events import ChatMessage
 from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 from shoal.xianyu.socket_errors import TokenRefused
 from shoal.xianyu.stop_switch import StopSwitch
@@ -307,7 +308,7 @@ class XianyuLive:
             keepalive.passed_over(await position.follow())
         if events:
             keepalive.received()
-            self._link.received(message=bool(received.said))
+            self._link.received(message=any(isinstance(event, ChatMessage) for event in events))
         incoming.action(received)
 
     def _site_pictures(self, authorization: _Access) -> SitePictures:

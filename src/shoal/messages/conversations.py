@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from random import Random
 
 import structlog
@@ -15,7 +16,7 @@ from shoal.clock import now_ms, steady_ms
 from shoal.config import Settings
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.replies import Answer, AnswerSource, Asked, chosen, joined
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
 from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent
@@ -30,13 +31,23 @@ LONGEST_BURST_FACTOR = 10
 """A buyer who never stops typing is answered after so many quiet spans all the same."""
 
 
+class _Place(Enum):
+    """Where a burst stands in the line of those for which the shop's limit left no room."""
+
+    NONE = auto()
+    """It waits for no room: the limit has not stopped it so far."""
+    IN_LINE = auto()
+    """The limit left no room for its answer; those before it in the line come first."""
+    FIRST = auto()
+    """No burst of the shop has waited longer: it may try."""
+
+
 @dataclass(slots=True)
 class _Burst:
     """What a buyer said in one go; still growing. ``said_at`` is when each message was, by ``steady_ms``.
 
     ``waited_for`` is the choice whose delay was waited for, if one was, and ``delay_ms`` how long that is.
-    ``lacks_room``: the shop's limit left no room for its answer; ``held_up``: the messages to which that happened;
-    ``is_next``: it is the first in the line of those that wait.
+    ``held_up``: the messages that have waited for room in the shop's limit.
     """
 
     messages: list[IncomingMessage] = field(default_factory=list)
@@ -45,9 +56,34 @@ class _Burst:
     grew: float = 0.0
     waited_for: _Choice | None = None
     delay_ms: int = 0
-    lacks_room: bool = False
-    is_next: bool = False
+    place: _Place = _Place.NONE
     held_up: set[str] = field(default_factory=set)
+
+    def hear(self, message: IncomingMessage, said_at_ms: int, now: float) -> None:
+        """Add a message, unless it is known."""
+        if message.message_id not in self.said_at:
+            self.messages.append(message)
+            self.said_at[message.message_id] = said_at_ms
+            self.grew = now
+
+    def line_up(self, message_ids: Iterable[str]) -> None:
+        """NONE or FIRST → IN_LINE: these messages got no answer, because the limit left no room."""
+        self.place = _Place.IN_LINE
+        self.held_up.update(message_ids)
+
+    def come_first(self) -> None:
+        """IN_LINE → FIRST: its turn in the line has come."""
+        self.place = _Place.FIRST
+
+    def join(self, later: _Burst) -> None:
+        """Add what was said while this one was being answered."""
+        self.messages += later.messages
+        self.said_at |= later.said_at
+
+    def split(self, oldest: int) -> tuple[list[IncomingMessage], list[IncomingMessage]]:
+        """The messages that were said before ``oldest`` (by ``steady_ms``), and the others."""
+        old = [message for message in self.messages if self.said_at[message.message_id] < oldest]
+        return old, [message for message in self.messages if self.said_at[message.message_id] >= oldest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +158,7 @@ class Conversations:
             for message in waiting
             if message.direction is Direction.IN and message.message_id not in (received or ())
         ]
-        self._hear(questions, said_by_clock_of_ms=now_ms() - self._clock_set_ms)
+        self.received(questions, set_ms=self._clock_set_ms)
 
     async def go_on(self, looked_back: asyncio.Event) -> None:
         """Say to its end what was being said when the last connection ended, unless it has grown old.
@@ -136,27 +172,19 @@ class Conversations:
         """What was stored with an earlier time, by an earlier connection, has grown old."""
         return now_ms() - self._clock_set_ms - self._message_age_ms
 
-    def received(self, messages: Iterable[IncomingMessage]) -> None:
-        """Buyers said something that is stored already."""
-        messages = list(messages)
+    def received(self, messages: Sequence[IncomingMessage], *, set_ms: int = 0) -> None:
+        """Answer what buyers said, which is stored already.
+
+        ``set_ms``: how far our clock was set forward since the messages were dated by it. From here on their age is
+        counted evenly, whatever becomes of the machine's clock.
+        """
         if self._heard_before is not None:
             self._heard_before.update(message.message_id for message in messages)
-        self._hear(messages, said_by_clock_of_ms=now_ms())
-
-    def _hear(self, messages: Iterable[IncomingMessage], *, said_by_clock_of_ms: int) -> None:
-        """``said_by_clock_of_ms``: what the clock that dates the messages shows now.
-
-        From here on their age is counted evenly, whatever becomes of the machine's clock.
-        """
         now = asyncio.get_running_loop().time()
-        since_steady_ms = steady_ms() - said_by_clock_of_ms
+        since_steady_ms = steady_ms() - now_ms() + set_ms
         for message in messages:
             burst = self._bursts.setdefault(message.chat_id, _Burst(began=now))
-            if any(known.message_id == message.message_id for known in burst.messages):
-                continue
-            burst.messages.append(message)
-            burst.said_at[message.message_id] = message.created_at_ms + since_steady_ms
-            burst.grew = now
+            burst.hear(message, message.created_at_ms + since_steady_ms, now)
             if message.chat_id not in self._talking:
                 self._talking.add(message.chat_id)
                 # A connection that is ending leaves it to the next one: what was said is stored.
@@ -186,28 +214,26 @@ class Conversations:
                 if await self._answered(chat_id):
                     continue
                 async with self._room:  # in the order in which they came, one at a time: no storm when there is room
-                    burst.is_next = True
                     while True:
                         await asyncio.sleep(self._room_seconds())
+                        burst.come_first()
                         if await self._answered(chat_id):
                             break
         finally:
             self._talking.discard(chat_id)
 
     async def _answered(self, chat_id: str) -> bool:
-        """Answer a chat's burst; False when there was no room: then it stands again, with what was said meanwhile."""
+        """Answer a chat's burst; False: there was no room, and it waits in line with what was said meanwhile."""
         burst = self._bursts.pop(chat_id)  # what is said from here on is answered after this
         task = self._work.start(self._answer(chat_id, burst), name=f"reply:{self._account_id}:{chat_id}")
         if task is None:
             return True
         await asyncio.wait({task})
-        if not burst.lacks_room:
+        if burst.place is not _Place.IN_LINE:
             return True
-        burst.lacks_room = False
         later = self._bursts.get(chat_id)
         if later is not None:
-            burst.messages += later.messages
-            burst.said_at |= later.said_at
+            burst.join(later)
         self._bursts[chat_id] = burst
         return False
 
@@ -248,7 +274,7 @@ class Conversations:
     async def _answer(self, chat_id: str, burst: _Burst) -> None:
         """Answer what has not grown old; what waited for room, and has, ends as what it waited for."""
         oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # the wait of a rule makes nothing too old
-        old = [message for message in burst.messages if burst.said_at[message.message_id] < oldest]
+        old, fresh = burst.split(oldest)
         for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
             ids = [
                 message.message_id
@@ -257,7 +283,6 @@ class Conversations:
             ]
             await self._log.decide(self._account_id, ids, decision, for_good=for_good)
         waited_for = burst.waited_for
-        fresh = [message for message in burst.messages if burst.said_at[message.message_id] >= oldest]
         burst.messages = list(fresh)
         if not fresh:
             return
@@ -269,7 +294,7 @@ class Conversations:
             return
         intended = self._intended(account, choice, fresh)
         reply = _reply(choice, ids, once=intended.once)
-        if self._room.locked() and not burst.is_next:  # others wait longer
+        if self._room.locked() and burst.place is not _Place.FIRST:  # others wait longer
             await self._log.decide(self._account_id, ids, Decision.SHOP_LIMIT, rule_id=choice.rule_id)
             sent = Sent(SendOutcome.DROPPED, Decision.SHOP_LIMIT)
         else:
@@ -280,8 +305,7 @@ class Conversations:
                 await self._answer(chat_id, burst)
                 return
         if not sent.id and sent.reason == Decision.SHOP_LIMIT:
-            burst.lacks_room = True
-            burst.held_up.update(ids)
+            burst.line_up(ids)
             return
         if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
             await self._sender.drop(reply, Decision(sent.reason), is_decided=True)

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from shoal.accounts.account import Account, Observation
 from shoal.errors import ActionRequired, Conflict, InvalidInput, TemporaryFailure
 from shoal.messages.live_connections import LiveConnections
-from shoal.messages.outbox import Outbox, Sending
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import Sending
 from shoal.messages.sender import OutgoingMessage, Sent
 
 

@@ -14,8 +14,9 @@ from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
 from shoal.messages import chats
 from shoal.messages.chats import Chat
-from shoal.messages.decisions import Decision
-from shoal.messages.outbox import Outbox, Sending, SendOutcome, decide, decision_events, sending_of
+from shoal.messages.decisions import Decision, decide, decision_events
+from shoal.messages.outbox import Outbox
+from shoal.messages.outbox_rows import Sending, SendOutcome, sending_of
 from shoal.messages.takeovers import Takeover, TakeoverReason, pause_for_human
 from shoal.messages.takeovers import told as pause_told
 from shoal.storage.database import Database

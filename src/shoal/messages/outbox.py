@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, exists, not_, or_, select, text, update
+from sqlalchemy import Connection, and_, exists, not_, or_, select, text, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
-from shoal.messages.decisions import Decision
-from shoal.messages.rule_hits import count_hit, take_hit_back
+from shoal.messages.decisions import Decision, decide, decided_before, decision_events, take_hit_back
+from shoal.messages.outbox_rows import OutboxRow, Sending, SendOutcome, columns_of, sending_of
 from shoal.storage.database import Database
 from shoal.storage.schema import OUTBOX_OPEN, insert_or, messages, once_replies, outbox
 
@@ -26,86 +25,27 @@ PICTURE = "2"
 """The content type of a picture (docs/protocol.md §3.7)."""
 
 
-class SendOutcome(StrEnum):
-    """What became of a sending."""
-
-    WAITING = "waiting"
-    """A later part of an answer: stored, its turn has not come. It has certainly not left."""
-    SENDING = "sending"
-    """Stored, on its way: the only state in which it may be sent for the first time."""
-    SENT = "sent"
-    """The site took it, or its echo came back."""
-    REFUSED = "refused"
-    """The site refused it, and said why."""
-    UNCERTAIN = "uncertain"
-    """It left and no answer came, or the program ended meanwhile. Sent again only with the same uuid."""
-    DROPPED = "dropped"
-    """It never left; the reason says why: paused, switched off, too old."""
-
-
-class OutboxKind(StrEnum):
-    """Why something is sent."""
-
-    REPLY = "reply"
-    PAID = "paid"
-    MANUAL = "manual"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutboxRow:
-    """Something to send. ``message_id`` is the message it answers; ``uuid`` is ours and unique.
-
-    ``part`` counts the messages of one answer from 0. ``actor`` and ``op_id`` name who sent it by hand, and by which
-    request. ``width`` and ``height`` are pixels.
-    """
-
-    account_id: str
-    chat_id: str
-    uuid: str
-    kind: OutboxKind = OutboxKind.REPLY
-    message_id: str | None = None
-    order_id: str | None = None
-    buyer_id: str = ""
-    rule_id: str | None = None
-    text: str = ""
-    image_url: str = ""
-    width: int = 0
-    height: int = 0
-    part: int = 0
-    actor: str = ""
-    op_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sending:
-    """A row of the outbox with its outcome. ``resends`` counts how often it was sent again."""
-
-    id: int
-    row: OutboxRow
-    outcome: SendOutcome
-    reason: str
-    site_message_id: str | None
-    created_at_ms: int
-    settled_at_ms: int | None
-    resends: int = 0
-
-
 Guard = Callable[[Connection], Decision | None]
 """Looks, inside the transaction that would begin a sending, for what holds it back; ``None``: nothing does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued:
-    """The rows of an answer, in order of its parts; or, without rows, why there are none.
+    """The stored parts of an answer, in their order; or, without any, why there are none.
 
     ``decision``: what held the answer back. ``decided``: messages that had a decision before. ``before``: what the same
     request sent already.
     """
 
-    ids: tuple[int, ...] = ()
+    sendings: tuple[Sending, ...] = ()
     decision: Decision | None = None
     decided: frozenset[str] = frozenset()
     before: Sending | None = None
+
+    @property
+    def ids(self) -> list[int]:
+        """The numbers of the rows."""
+        return [sending.id for sending in self.sendings]
 
 
 class Outbox:
@@ -133,31 +73,28 @@ class Outbox:
 
         def job(connection: Connection) -> Queued:
             before = _sent_by(connection, account_id, rows[0].op_id)
-            decided = _decided(connection, account_id, answers)
+            decided = decided_before(connection, account_id, answers)
             if before is not None or decided:
                 return Queued(before=before, decided=decided)
             decision = guard(connection) if guard is not None else None
             decide(connection, account_id, answers, decision or Decision.ANSWERED, rule_id)
             if decision is not None:
                 return Queued(decision=decision)
-            return Queued(ids=tuple(self._insert(connection, row) for row in rows))
+            return Queued(sendings=tuple(self._insert(connection, row) for row in rows))
 
         queued = await self._database.announce(job)
         if queued.before is not None or queued.decided:
             return queued
         self._tell_decided(account_id, answers, queued.decision or Decision.ANSWERED, rule_id)
-        for row_id, row in zip(queued.ids, rows, strict=False):
-            outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
-            self._tell_outcome(account_id, row_id, row.chat_id, outcome, "")
+        for sending in queued.sendings:
+            self._tell_outcome(account_id, sending.id, sending.row.chat_id, sending.outcome, "")
         return queued
 
-    def _insert(self, connection: Connection, row: OutboxRow) -> int:
+    def _insert(self, connection: Connection, row: OutboxRow) -> Sending:
         outcome = SendOutcome.WAITING if row.part else SendOutcome.SENDING
-        values = {**_plain(row), "outcome": outcome.value, "created_at_ms": self._now_ms()}
-        stored: int = connection.execute(
-            insert_or(connection, outbox).values(**values).returning(outbox.c.id)
-        ).scalar_one()
-        return stored
+        values = {**columns_of(row), "outcome": outcome.value, "created_at_ms": self._now_ms()}
+        stored = insert_or(connection, outbox).values(**values).returning(*outbox.columns)
+        return sending_of(connection.execute(stored).mappings().one())
 
     async def drop_answer(self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str]) -> None:
         """Store what would have been said, had not that verdict come over it while it waited for its moment.
@@ -169,7 +106,7 @@ class Outbox:
 
         def job(connection: Connection) -> None:
             decide(connection, account_id, answers, decision, rule_id)
-            values = [{**_plain(row), **dropped, "created_at_ms": now, "settled_at_ms": now} for row in rows]
+            values = [{**columns_of(row), **dropped, "created_at_ms": now, "settled_at_ms": now} for row in rows]
             connection.execute(outbox.insert(), values)
 
         await self._database.write(job)
@@ -436,67 +373,6 @@ class Outbox:
             self._publish(event)
 
 
-_FIRED = frozenset({Decision.ANSWERED, Decision.SILENT_RULE})
-
-
-def decision_events(
-    account_id: str, ids: Collection[str], decision: Decision, rule_id: str, at_ms: int
-) -> list[MessageEvent]:
-    """The events of messages about which something was decided."""
-    return [
-        MessageEvent(
-            account_id=account_id,
-            kind="decision",
-            key=message_id,
-            facts={"message_id": message_id, "decision": decision.value, "rule_id": rule_id},
-            at_ms=at_ms,
-        )
-        for message_id in ids
-    ]
-
-
-def decide(
-    connection: Connection,
-    account_id: str,
-    message_ids: Sequence[str],
-    decision: Decision,
-    rule_id: str,
-    *,
-    for_good: bool = False,
-) -> None:
-    """Write what was decided about the messages of a burst; all but the last one are joined to the last.
-
-    A rule that answers them, or says nothing on purpose, has fired once more. ``for_good``: also what is not final as
-    such ends the matter.
-    """
-    if not message_ids:
-        return
-    if rule_id and decision in _FIRED:
-        count_hit(connection, account_id, rule_id, now_ms())
-    is_final = for_good or decision.is_final
-    values: dict[str, Any] = {"handled": is_final, "verdict": decision.value, "rule_id": rule_id}
-    mine = messages.c.account_id == account_id
-    last, others = message_ids[-1], list(message_ids[:-1])
-    connection.execute(update(messages).where(mine, messages.c.message_id == last).values(**values, joined_to=None))
-    if others:
-        joined = last if is_final else None
-        connection.execute(
-            update(messages).where(mine, messages.c.message_id.in_(others)).values(**values, joined_to=joined)
-        )
-
-
-def _decided(connection: Connection, account_id: str, message_ids: Sequence[str]) -> frozenset[str]:
-    """Which of these messages need nothing more. The others cannot be decided before this transaction ends."""
-    if not message_ids:
-        return frozenset()
-    query = (
-        select(messages.c.message_id, messages.c.handled)
-        .where(messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids)))
-        .with_for_update()
-    )
-    return frozenset(row.message_id for row in connection.execute(query) if row.handled)
-
-
 def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:
     """What that request sent before, if it is one that may be repeated."""
     if op_id is None:
@@ -504,37 +380,3 @@ def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Send
     query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else sending_of(row)
-
-
-def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> bool:
-    """Whether this chat has not had its once-only reply; from now on it has."""
-    columns = [once_replies.c.account_id, once_replies.c.chat_id]
-    statement = (
-        insert_or(connection, once_replies)
-        .values(account_id=account_id, chat_id=chat_id, at_ms=at_ms)
-        .on_conflict_do_nothing(index_elements=columns)
-        .returning(once_replies.c.chat_id)
-    )
-    return connection.execute(statement).first() is not None
-
-
-_OUTBOX_FIELDS = tuple(entry.name for entry in fields(OutboxRow))
-
-
-def _plain(row: OutboxRow) -> dict[str, Any]:
-    return {**asdict(row), "kind": row.kind.value}
-
-
-def sending_of(row: RowMapping) -> Sending:
-    """A row of the table as a value."""
-    values = {name: row[name] for name in _OUTBOX_FIELDS}
-    return Sending(
-        id=row["id"],
-        row=OutboxRow(**{**values, "kind": OutboxKind(row["kind"])}),
-        outcome=SendOutcome(row["outcome"]),
-        reason=row["reason"],
-        site_message_id=row["site_message_id"],
-        created_at_ms=row["created_at_ms"],
-        settled_at_ms=row["settled_at_ms"],
-        resends=row["resends"],
-    )

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, and_, func, not_, or_, select
 from shoal.accounts.diagnosis import ReplyStats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.storage.database import Database
 from shoal.storage.schema import chats, messages, outbox, takeovers
 

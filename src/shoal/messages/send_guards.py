@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
-from shoal.messages.decisions import Decision
+from shoal.messages.decisions import Decision, first_once
 from shoal.messages.message_log import Direction
-from shoal.messages.outbox import Guard, OutboxKind, SendOutcome, first_once
+from shoal.messages.outbox import Guard
+from shoal.messages.outbox_rows import OutboxKind, SendOutcome
 from shoal.messages.takeovers import paused_until
 from shoal.storage.schema import messages, outbox
 

@@ -15,10 +15,12 @@ from shoal.clock import now_ms
 from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import IncomingMessage, MessageLog
-from shoal.messages.outbox import Guard, OutboxKind, OutboxRow, Sending, SendOutcome
+from shoal.messages.outbox import Guard
+from shoal.messages.outbox_rows import OutboxKind, OutboxRow, Sending, SendOutcome
 from shoal.messages.send_guards import nobody_spoke_since
 from shoal.messages.site_pictures import SitePictures
 from shoal.rules.rule import Part
+from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, SendReceipt
 from shoal.xianyu.socket_errors import GateClosed, SendRefused, SendUncertain
 
@@ -122,23 +124,22 @@ class Sender:
         ``is_still_due`` is asked when its turn in the chat has come; if not, it is ``dropped``, without a row. Raises
         what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
         """
-        row = self._row_of(outgoing)
         async with self._turn(outgoing.chat_id):
             if is_still_due is not None and not await is_still_due():
                 return Sent(SendOutcome.DROPPED, "not_due")
-            queued = await self._outbox.queue([row])
+            queued = await self._outbox.queue([self._row_of(outgoing)])
             if queued.before is not None:
                 return _as_it_stands(queued.before)
-            (row_id,) = queued.ids
+            (sending,) = queued.sendings
             try:
-                sent = await self._deliver(row_id, row)
-            except GateClosed:
-                await self._outbox.take_back(self._account_id, [row_id], _DISABLED)
-                return _as_it_stands(await self._outbox.get(row_id))  # the next connection may go on with it
-            except (TemporaryFailure, ActionRequired):
-                if await self._outbox.take_back(self._account_id, [row_id], "connection_lost"):
+                sent = await self._deliver(sending)
+            except (GateClosed, TemporaryFailure, ActionRequired) as failure:
+                is_shut = isinstance(failure, GateClosed)
+                reason = _DISABLED if is_shut else "connection_lost"
+                is_mine = await self._outbox.take_back(self._account_id, queued.ids, reason)
+                if is_mine and not is_shut:
                     raise
-                return _as_it_stands(await self._outbox.get(row_id))  # the next connection goes on with it
+                return _as_it_stands(await self._outbox.get(sending.id))  # the next connection may go on with it
         return await self._insist(sent) if outgoing.kind is OutboxKind.MANUAL else sent
 
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
@@ -154,30 +155,33 @@ class Sender:
                 raise DecidedBefore(queued.decided)
             if queued.decision is not None:
                 return Sent(SendOutcome.DROPPED, queued.decision.value)
+            first, *later = queued.sendings
             try:
-                sent = await self._deliver(queued.ids[0], rows[0])
-            except GateClosed:
-                await self._take_back(reply, queued.ids, _DISABLED, Decision.DISABLED)
-                return Sent(SendOutcome.DROPPED, _DISABLED, queued.ids[0])
-            except (TemporaryFailure, ActionRequired):
-                await self._take_back(reply, queued.ids, "connection_lost", Decision.PENDING)
-                raise
-        sent = await self._insist(sent)
-        return await self._go_on(sent, queued.ids[1:])
+                sent = await self._deliver(first)
+            except (GateClosed, TemporaryFailure, ActionRequired) as failure:
+                is_shut = isinstance(failure, GateClosed)
+                await self._outbox.take_back(
+                    self._account_id,
+                    queued.ids,
+                    _DISABLED if is_shut else "connection_lost",
+                    answers=reply.answers,
+                    decision=Decision.DISABLED if is_shut else Decision.PENDING,
+                    once_in=reply.chat_id if reply.once else None,
+                )
+                if not is_shut:
+                    raise
+                return Sent(SendOutcome.DROPPED, _DISABLED, first.id)
+        return await self._go_on(await self._insist(sent), later)
 
-    async def _take_back(self, reply: Reply, ids: Sequence[int], reason: str, decision: Decision) -> None:
-        once_in = reply.chat_id if reply.once else None
-        await self._outbox.take_back(
-            self._account_id, ids, reason, answers=reply.answers, decision=decision, once_in=once_in
-        )
-
-    async def _go_on(self, before: Sent, ids: Sequence[int]) -> Sent:
+    async def _go_on(self, before: Sent, later: Sequence[Sending]) -> Sent:
         """Send the parts that wait, one after another, as long as the one before has arrived."""
-        for place, row_id in enumerate(ids):
+        for place, sending in enumerate(later):
             if before.outcome is not SendOutcome.SENT:
-                await self._outbox.drop_waiting(ids[place:], f"earlier_part_{before.outcome}")
+                await self._outbox.drop_waiting(
+                    [waiting.id for waiting in later[place:]], f"earlier_part_{before.outcome}"
+                )
                 return before
-            before = await self._send_part(await self._outbox.get(row_id))
+            before = await self._send_part(sending)
         return before
 
     async def _send_part(self, sending: Sending) -> Sent:
@@ -188,7 +192,7 @@ class Sender:
             if decision is not None:
                 return Sent(SendOutcome.DROPPED, decision.value, sending.id)
             try:
-                sent = await self._deliver(sending.id, row)
+                sent = await self._deliver(sending)
             except GateClosed:
                 return await self._settled(sending.id, Sent(SendOutcome.DROPPED, _DISABLED, sending.id))
             except (TemporaryFailure, ActionRequired):
@@ -235,8 +239,9 @@ class Sender:
         answers = () if is_decided else reply.answers
         await self._outbox.drop_answer(self._rows(reply), decision, answers=answers)
 
-    async def _deliver(self, row_id: int, row: OutboxRow) -> Sent:
+    async def _deliver(self, sending: Sending) -> Sent:
         """Send for the first time. Raises ``GateClosed``, or what ended the socket: then it certainly did not leave."""
+        row_id, row = sending.id, sending.row
         try:
             receipt = await self._hand_over(row)
         except SendRefused as refusal:
@@ -250,13 +255,14 @@ class Sender:
     async def _hand_over(self, row: OutboxRow) -> SendReceipt:
         if row.image_url:
             async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
-                return await self._socket.send_image(
-                    row.chat_id, row.buyer_id, self._my_id, picture.url,
-                    width=picture.width, height=picture.height, uuid=row.uuid, timeout_seconds=self._timeout,
+                frame = frames.send_image(
+                    self._socket.names.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id,
+                    url=picture.url, width=picture.width, height=picture.height,
                 )  # fmt: skip
-        return await self._socket.send_text(
-            row.chat_id, row.buyer_id, self._my_id, row.text, uuid=row.uuid, timeout_seconds=self._timeout
-        )
+                return await self._socket.send(frame, row.uuid, self._timeout)
+        mid = self._socket.names.mid()
+        frame = frames.send_text(mid, row.uuid, row.chat_id, row.buyer_id, self._my_id, row.text)
+        return await self._socket.send(frame, row.uuid, self._timeout)
 
     async def _settled(self, row_id: int, sent: Sent) -> Sent:
         await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
@@ -269,12 +275,11 @@ class Sender:
         if sent.outcome is not SendOutcome.UNCERTAIN:
             return sent
         await asyncio.sleep(ECHO_GRACE_SECONDS)
-        return await self._send_again(sent.id, None)
+        return await self._send_again(await self._outbox.get(sent.id), None)
 
-    async def _send_again(self, row_id: int, guard: Guard | None) -> Sent:
+    async def _send_again(self, sending: Sending, guard: Guard | None) -> Sent:
         """Send what is uncertain again. It stays so when that is not due, or is not answered either."""
-        sending = await self._outbox.get(row_id)
-        row = sending.row
+        row_id, row = sending.id, sending.row
         async with self._turn(row.chat_id):
             if not await self._outbox.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
                 return _as_it_stands(await self._outbox.get(row_id))
@@ -312,8 +317,8 @@ class Sender:
                         guard = nobody_spoke_since(
                             self._account_id, sending.row.chat_id, sending.created_at_ms, now_ms()
                         )
-                    before = await self._send_again(sending.id, guard)
-            waiting = [sending.id for sending in parts if sending.outcome is SendOutcome.WAITING]
+                    before = await self._send_again(sending, guard)
+            waiting = [sending for sending in parts if sending.outcome is SendOutcome.WAITING]
             await self._go_on(before, waiting)
 
     async def is_ours(self, message: IncomingMessage) -> bool:

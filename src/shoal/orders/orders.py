@@ -17,7 +17,7 @@ from aiolimiter import AsyncLimiter
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link, now_ms
 from shoal.errors import ActionRequired, InvalidInput, StoreError, TemporaryFailure
-from shoal.messages.outbox import OutboxKind, Sending, SendOutcome
+from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
 from shoal.messages.sender import OutgoingMessage, Sender
 from shoal.orders.order_rows import PAGE

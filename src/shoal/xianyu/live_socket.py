@@ -215,43 +215,23 @@ class LiveSocket:
         """Acknowledge a push, once its content is safe. Raises ``GateClosed`` or what ended the socket."""
         await self._write(frames.ack_of(push))
 
-    async def send_text(
-        self,
-        chat_id: str,
-        to_id: str,
-        my_id: str,
-        text: str,
-        *,
-        uuid: str | None = None,
-        timeout_seconds: float = 10.0,
-    ) -> SendReceipt:
-        """Send a text message and wait until the site has taken it (§4). Ids are bare or addresses.
+    async def send(self, frame: Frame, uuid: str, timeout_seconds: float = 10.0) -> SendReceipt:
+        """Send a message (``frames.send_text``, ``frames.send_image``) and wait until the site has taken it (§4).
 
         Raises ``GateClosed`` or what ended the socket when nothing went out, ``SendRefused`` when the site refused,
-        and ``SendUncertain`` when nobody knows. Give the same ``uuid`` to send that message again.
+        and ``SendUncertain`` when nobody knows. Send that message again only with the same ``uuid``.
         """
-        uuid = uuid or self.names.uuid()
-        frame = frames.send_text(self.names.mid(), uuid, chat_id, to_id, my_id, text)
-        return await self._send(frame, uuid, timeout_seconds)
-
-    async def send_image(
-        self,
-        chat_id: str,
-        to_id: str,
-        my_id: str,
-        image_url: str,
-        *,
-        width: int,
-        height: int,
-        uuid: str | None = None,
-        timeout_seconds: float = 10.0,
-    ) -> SendReceipt:
-        """Send a picture that has been uploaded, sizes in pixels. Raises as ``send_text``."""
-        uuid = uuid or self.names.uuid()
-        frame = frames.send_image(
-            self.names.mid(), uuid, chat_id, to_id, my_id, url=image_url, width=width, height=height
-        )
-        return await self._send(frame, uuid, timeout_seconds)
+        if self._ending is not None:
+            raise self._ended()
+        self._stop_switch.check()  # here it is certain that nothing went out
+        try:
+            reply = await self.request(frame, timeout_seconds)
+        except (TemporaryFailure, ActionRequired):
+            raise SendUncertain(uuid) from None
+        body = frames.body_of(reply)
+        if reply.get("code") != 200 or "reason" in body:
+            raise send_refusal(reply)
+        return SendReceipt(message_id=text_of(body.get("messageId")), uuid=uuid)
 
     async def pushes(self) -> AsyncIterator[Frame]:
         """Yield pushes in order of arrival; when the socket ends, yield what has come, then raise why it ended.
@@ -273,19 +253,6 @@ class LiveSocket:
             await self._arrived.wait()
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _send(self, frame: Frame, uuid: str, timeout_seconds: float) -> SendReceipt:
-        if self._ending is not None:
-            raise self._ended()
-        self._stop_switch.check()  # here it is certain that nothing went out
-        try:
-            reply = await self.request(frame, timeout_seconds)
-        except (TemporaryFailure, ActionRequired):
-            raise SendUncertain(uuid) from None
-        body = frames.body_of(reply)
-        if reply.get("code") != 200 or "reason" in body:
-            raise send_refusal(reply)
-        return SendReceipt(message_id=text_of(body.get("messageId")), uuid=uuid)
 
     async def _write(self, frame: Frame) -> None:
         """Write one frame if the gate allows it.

@@ -77,8 +77,8 @@ MUTATIONS = (
     _one(
         "what was asked before a restart is not taken up",
         "messages/conversations.py",
-        "        self._hear(questions, said_by",
-        "        self._hear((), said_by",
+        "        self.received(questions, set_ms",
+        "        self.received((), set_ms",
     ),
     _one(
         "an echo is taken for the owner",

@@ -17,7 +17,7 @@ from shoal.api.routes.diagnosis import token_expiry_ms
 from shoal.console import proxy_check
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.language.choice import Language
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.rule import Rule
 
 NOW = 1_800_000_000_000

@@ -1,9 +1,9 @@
 import asyncio
 import json
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -105,6 +105,14 @@ async def next_push(socket: LiveSocket) -> Frame:
 
 
 # ── opening ──
+
+
+def say(
+    socket: LiveSocket, text: str, *, uuid: str = "-17500000021230", timeout_seconds: float = 10.0
+) -> Coroutine[Any, Any, live_socket.SendReceipt]:
+    """Send a text message."""
+    frame = frames.send_text(socket.names.mid(), uuid, CHAT, BUYER, ME, text)
+    return socket.send(frame, uuid, timeout_seconds)
 
 
 async def test_the_handshake_carries_each_header_once(site: Site) -> None:
@@ -255,7 +263,7 @@ async def test_all_who_wait_are_told_at_once_when_the_link_breaks(site: Site) ->
         with pytest.raises(SocketClosed):
             await socket.heartbeat()
         with pytest.raises(SocketClosed):
-            await socket.send_text(CHAT, BUYER, ME, "hi")
+            await say(socket, "hi")
 
 
 async def test_leaving_ends_those_who_wait(site: Site) -> None:
@@ -283,9 +291,12 @@ async def test_a_cancelled_request_leaves_nothing_behind(site: Site) -> None:
 async def test_a_message_counts_as_sent_when_the_site_took_it(site: Site) -> None:
     site.bodies["/r/MessageSend/sendByReceiverScope"] = {"messageId": "3500000000002.PNM", "createAt": 1}
     async with site.open() as socket:
-        receipt = await socket.send_text(CHAT, BUYER, ME, "您好", uuid="-17500000021231")
+        receipt = await say(socket, "您好", uuid="-17500000021231")
         assert receipt == live_socket.SendReceipt("3500000000002.PNM", "-17500000021231")
-        await socket.send_image(CHAT, BUYER, ME, "https://img.example/x.jpg", width=8, height=6)
+        picture = frames.send_image(
+            socket.names.mid(), "-2", CHAT, BUYER, ME, url="https://img.example/x.jpg", width=8, height=6
+        )
+        await socket.send(picture, "-2")
     body = cast("list[dict[str, object]]", site.got[0]["body"])
     assert body[0]["uuid"] == "-17500000021231"
     assert body[1] == {"actualReceivers": [f"{BUYER}@goofish", f"{ME}@goofish"]}
@@ -312,21 +323,21 @@ async def test_a_refused_message_says_why_even_with_code_200(
     site.bodies["/r/MessageSend/sendByReceiverScope"] = body
     async with site.open() as socket:
         with pytest.raises(SendRefused) as refused:
-            await socket.send_text(CHAT, BUYER, ME, "hi")
+            await say(socket, "hi")
     assert (refused.value.reason, refused.value.site_code, refused.value.message) == (reason, site_code, message)
 
 
 async def test_no_reply_to_a_message_is_uncertain_and_names_the_uuid(site: Site) -> None:
     async with site.open() as socket:
         with pytest.raises(SendUncertain) as uncertain:
-            await socket.send_text(CHAT, BUYER, ME, "hi", timeout_seconds=0.05)
+            await say(socket, "hi", timeout_seconds=0.05)
         sent = cast("list[dict[str, object]]", site.got[0]["body"])
         assert uncertain.value.uuid == sent[0]["uuid"]
 
 
 async def test_a_link_that_breaks_under_a_message_leaves_it_uncertain(site: Site) -> None:
     async with site.open() as socket:
-        sending = asyncio.create_task(socket.send_text(CHAT, BUYER, ME, "hi", timeout_seconds=60))
+        sending = asyncio.create_task(say(socket, "hi", timeout_seconds=60))
         await site.until_got("/r/MessageSend/sendByReceiverScope")
         site.cut()
         with pytest.raises(SendUncertain):
@@ -346,7 +357,7 @@ async def test_a_closed_gate_keeps_every_frame_back(site: Site) -> None:
         for sending in (
             socket.heartbeat(),
             socket.ack(push),
-            socket.send_text(CHAT, BUYER, ME, "hi"),
+            say(socket, "hi"),
             socket.request({"lwp": "/x", "headers": {"mid": "1 0"}}),
             socket.register("token", "D-1"),
         ):

@@ -15,7 +15,7 @@ from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMP
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import DefaultReplyBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
-from shoal.messages.once_replies import forget_once_replies
+from shoal.messages.decisions import forget_once_replies
 
 routes = Routes(tags=["default replies"], route_class=ChangingRoute)
 

@@ -20,7 +20,7 @@ from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, LoggedMessage
-from shoal.messages.outbox import OutboxKind, Sending, SendOutcome
+from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 
 routes = Routes(tags=["messages"])
 

@@ -16,9 +16,8 @@ from shoal.api.schemas.requests import ReplyHookBody
 from shoal.api.schemas.responses import example
 from shoal.auth.permission import Permission
 from shoal.errors import InvalidInput
-from shoal.messages.outbox import first_once
+from shoal.messages.decisions import count_hit, first_once
 from shoal.messages.replies import AnswerSource, Asked, chosen
-from shoal.messages.rule_hits import count_hit
 
 routes = Routes(tags=["replies"])
 

@@ -37,7 +37,7 @@ from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
-from shoal.messages.rule_hits import hits_of
+from shoal.messages.decisions import hits_of
 from shoal.rules.rule import MAX_RULES, Rule
 from shoal.rules.rule_edits import Wanted, edits_between
 from shoal.rules.rule_xlsx import COLUMNS, SHEET, faults_of, rule_table, rules_of_table

@@ -25,9 +25,8 @@ from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
-from shoal.messages.decisions import Decision
+from shoal.messages.decisions import Decision, hits_of
 from shoal.messages.replies import AnswerSource, Asked, Explained, explain
-from shoal.messages.rule_hits import hits_of
 from shoal.messages.send_guards import Intended, held_back_by
 from shoal.rules.matcher import Considered
 from shoal.rules.rule import Rule

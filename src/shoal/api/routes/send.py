@@ -35,7 +35,7 @@ from shoal.auth.permission import Permission
 from shoal.errors import ShoalError
 from shoal.language.choice import Language, language_of
 from shoal.messages.manual_sending import NotConnected, send_by_hand
-from shoal.messages.outbox import SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.sender import OutgoingMessage, Sent
 
 routes = Routes(tags=["messages"], route_class=ChangingRoute)

@@ -13,7 +13,7 @@ from shoal.api.schemas.requests import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
 from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
-from shoal.messages.rule_hits import Hits
+from shoal.messages.decisions import Hits
 from shoal.rules.rule import VARIABLES, MatchMode, Rule, WordMode
 from shoal.rules.rule_edits import Edits
 from shoal.rules.rule_lint import RuleWarning, WarningCode

@@ -1,0 +1,96 @@
+"""A row of the outbox as a value: what is to be sent, why, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+
+class SendOutcome(StrEnum):
+    """What became of a sending."""
+
+    WAITING = "waiting"
+    """A later part of an answer: stored, its turn has not come. It has certainly not left."""
+    SENDING = "sending"
+    """Stored, on its way: the only state in which it may be sent for the first time."""
+    SENT = "sent"
+    """The site took it, or its echo came back."""
+    REFUSED = "refused"
+    """The site refused it, and said why."""
+    UNCERTAIN = "uncertain"
+    """It left and no answer came, or the program ended meanwhile. Sent again only with the same uuid."""
+    DROPPED = "dropped"
+    """It never left; the reason says why: paused, switched off, too old."""
+
+
+class OutboxKind(StrEnum):
+    """Why something is sent."""
+
+    REPLY = "reply"
+    PAID = "paid"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxRow:
+    """Something to send. ``message_id`` is the message it answers; ``uuid`` is ours and unique.
+
+    ``part`` counts the messages of one answer from 0. ``actor`` and ``op_id`` name who sent it by hand, and by which
+    request. ``width`` and ``height`` are pixels.
+    """
+
+    account_id: str
+    chat_id: str
+    uuid: str
+    kind: OutboxKind = OutboxKind.REPLY
+    message_id: str | None = None
+    order_id: str | None = None
+    buyer_id: str = ""
+    rule_id: str | None = None
+    text: str = ""
+    image_url: str = ""
+    width: int = 0
+    height: int = 0
+    part: int = 0
+    actor: str = ""
+    op_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sending:
+    """A row of the outbox with its outcome. ``resends`` counts how often it was sent again."""
+
+    id: int
+    row: OutboxRow
+    outcome: SendOutcome
+    reason: str
+    site_message_id: str | None
+    created_at_ms: int
+    settled_at_ms: int | None
+    resends: int = 0
+
+
+_FIELDS = tuple(entry.name for entry in fields(OutboxRow))
+
+
+def columns_of(row: OutboxRow) -> dict[str, Any]:
+    """The columns of a row that is to be stored."""
+    return {**asdict(row), "kind": row.kind.value}
+
+
+def sending_of(row: RowMapping) -> Sending:
+    """A row of the table as a value."""
+    values = {name: row[name] for name in _FIELDS}
+    return Sending(
+        id=row["id"],
+        row=OutboxRow(**{**values, "kind": OutboxKind(row["kind"])}),
+        outcome=SendOutcome(row["outcome"]),
+        reason=row["reason"],
+        site_message_id=row["site_message_id"],
+        created_at_ms=row["created_at_ms"],
+        settled_at_ms=row["settled_at_ms"],
+        resends=row["resends"],
+    )
