@@ -14,12 +14,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, copy_context
 from pathlib import Path
 from random import Random
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from sqlalchemy import Connection
 
 from shoal.accounts.store import Change, Settle, Settlement
 from shoal.storage.database import Database
+from shoal.storage.group_writer import GroupWriter
 from state.virtual_loop import REAL_WAIT_SECONDS, VirtualLoop
 
 T = TypeVar("T")
@@ -87,6 +88,20 @@ class _Queue:
         return self._rng.uniform(0.0002, 0.006)
 
 
+class _PacedWriter:
+    """A group writer that takes changes when their turn comes."""
+
+    def __init__(self, writer: GroupWriter, submit_to: Callable[[GroupWriter, Sequence[Change], Settle], None]) -> None:
+        self._writer = writer
+        self._submit_to = submit_to
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+        self._submit_to(self._writer, changes, settle)
+
+
 class PacedDatabase(Database):
     """As ``Database``; ``trouble`` makes its transactions fail for a while, two more make it stand still."""
 
@@ -149,12 +164,17 @@ class PacedDatabase(Database):
     async def settled(self) -> None:
         await self._writes.in_turn(lambda: self._at_once(super(PacedDatabase, self).settled()))
 
-    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
+    @property
+    def group_writer(self) -> GroupWriter:
+        return cast("GroupWriter", _PacedWriter(super().group_writer, self.submit_to))
+
+    def submit_to(self, writer: GroupWriter, changes: Sequence[Change], settle: Settle) -> None:
+        """Let the writer take the changes when their turn comes."""
         context = copy_context()
 
         def carry_out() -> None:
             settled: list[Settlement] = []
-            super(PacedDatabase, self).submit(changes, settled.append)
+            writer.submit(changes, settled.append)
             self._until(lambda: bool(settled))
             for settlement in settled:
                 self._virtual.call_at(self._writes.told_at(), settle, settlement, context=context)

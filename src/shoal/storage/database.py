@@ -8,7 +8,7 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,6 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from shoal.accounts.store import Change, Settle
 from shoal.concurrency.fair_turns import FairTurns
 from shoal.concurrency.interruptible import Interruptible
 from shoal.errors import ConfigError, StoreError, TemporaryFailure
@@ -107,7 +106,7 @@ class Database:
 
     @property
     def group_writer(self) -> GroupWriter:
-        """The writer, for its counters."""
+        """The writer, for account changes and its counters. Raises ``StoreError`` when the database is not open."""
         if self._group_writer is None:
             raise StoreError("the database is not open", code="store_closed")
         return self._group_writer
@@ -296,10 +295,6 @@ class Database:
                 return job(connection)
         finally:
             engine.dispose()
-
-    def submit(self, changes: Sequence[Change], settle: Settle) -> None:
-        """Write changes all or nothing (see ``AccountStore.submit``)."""
-        self.group_writer.submit(changes, settle)
 
     def write_changes_with(self, change_writer: ChangeWriter) -> None:
         """Say how changes become rows; once, before the first ``submit``."""

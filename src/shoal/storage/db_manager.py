@@ -147,7 +147,7 @@ class DBManager:
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes in one transaction and settle (see ``AccountStore``)."""
-        self._database.submit(changes, settle)
+        self._database.group_writer.submit(changes, settle)
 
     async def load(self) -> Contents:
         """Read everything from one snapshot; one unreadable row raises, naming the account."""
