@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from doors import Door, another_person, client_of
-from shoal.accounts.account_task import now_ms
 from shoal.accounts.events import MessageEvent
+from shoal.clock import now_ms
 from shoal.messages.message_log import Direction, IncomingMessage
 
 EN = {"Accept-Language": "en"}

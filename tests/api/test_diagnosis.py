@@ -8,7 +8,8 @@ import pytest
 
 from doors import Door, another_person
 from shoal.accounts.account import Account
-from shoal.accounts.account_task import Link, now_ms
+from shoal.accounts.account_task import Link
+from shoal.clock import now_ms
 from shoal.errors import ActionRequired, StoreError
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage

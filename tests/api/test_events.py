@@ -15,10 +15,10 @@ import pytest
 
 from doors import Door, another_person, served
 from shoal.accounts.account import Observation
-from shoal.accounts.account_task import now_ms
 from shoal.accounts.events import AccountStateChanged
 from shoal.api.http.event_feed import Told, account_event_batches, account_events
 from shoal.api.http.streams import is_over
+from shoal.clock import now_ms
 from standins import ANN, FakeSite, managing, until
 
 Event = tuple[str | None, dict[str, Any]]

@@ -68,9 +68,9 @@ NOTICED: tuple[Noticed, ...] = (
     ),
     one(
         "saying enabled again does not skip the back-off",
-        "accounts/cookie_manager.py",
-        "self._task_manager.wake(account_id, skip_backoff=True)",
-        "self._task_manager.wake(account_id)",
+        "accounts/task_manager.py",
+        "self.wake(account_id, skip_backoff=True)",
+        "self.wake(account_id)",
         f"{_MANAGER}test_a2_a3_saying_enabled_again_revives_an_ended_connection",
     ),
     one(
@@ -91,15 +91,15 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "only the first account of an atomic batch is read again after a stale write",
         "accounts/change_path.py",
-        "            for change in changes:\n                await self.refresh(change.account_id)\n",
-        "            for change in changes[:1]:\n                await self.refresh(change.account_id)\n",
+        "            for change in changes:\n                await self.drift.refresh(change.account_id)\n",
+        "            for change in changes[:1]:\n                await self.drift.refresh(change.account_id)\n",
         f"{_MANAGER}test_f4_after_a_stale_write_every_account_of_an_atomic_batch_is_read_again",
     ),
     one(
         "what another writer did is told in another order",
-        "accounts/change_path.py",
-        "        for entry in glimpse.entries:\n",
-        "        for entry in reversed(glimpse.entries):\n",
+        "accounts/published.py",
+        "            for entry in entries:\n",
+        "            for entry in reversed(entries):\n",
         f"{_MANAGER}test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done",
     ),
     Noticed(

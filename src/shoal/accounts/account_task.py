@@ -20,7 +20,7 @@ import structlog
 from shoal.accounts.account import Account, AccountState, Observation, ParkReason, RunKey
 from shoal.accounts.backoff import Backoff, BackoffLimits
 from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
-from shoal.clock import now_ms as now_ms  # noqa: PLC0414 - named here for those who have it from here
+from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
 from shoal.errors import ActionRequired, ComeBackLater, NumberTaken, ShoalError, TemporaryFailure
 

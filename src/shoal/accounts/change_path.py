@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_locks import AccountLocks, Hold
-from shoal.accounts.account_task import now_ms
-from shoal.accounts.drift import OUTSIDE, Difference, difference, differing, is_same, taken_over
-from shoal.accounts.edits import Edit, RuleEdit
-from shoal.accounts.events import AccountChanged, EventBus
+from shoal.accounts.drift import STALE_RETRIES, Drift
+from shoal.accounts.edits import Edit, apply_edit
 from shoal.accounts.journal import JournalEntry
-from shoal.accounts.store import (
-    AccountStore,
-    Change,
-    Committed,
-    Contents,
-    Glimpse,
-    Op,
-    OpRecord,
-    Refused,
-    Settlement,
-    Unsettled,
-)
-from shoal.concurrency.fair_threads import beside
+from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.store import AccountStore, Change, Committed, Op, OpRecord, Refused, Settlement, Unsettled
+from shoal.clock import now_ms
 from shoal.errors import (
     AccountExists,
     AccountVanishing,
@@ -44,7 +32,6 @@ from shoal.errors import (
     ShoalError,
     StaleGeneration,
     StoreDegraded,
-    StoreError,
     TooManyShops,
     Unauthenticated,
     UnknownAccount,
@@ -52,12 +39,8 @@ from shoal.errors import (
 
 log = structlog.get_logger("shoal.changes")
 
-STALE_RETRIES = 3
-"""How often a change is built anew when the row moved under it (another machine wrote it)."""
-
-
-COMPARED_AT_ONCE = 50
-"""How many accounts are compared with their rows at a time."""
+Draft = Callable[[Account, Op], Awaitable[Change]]
+"""Builds the change from the account as it is when its turn has come."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,59 +86,28 @@ class Done:
 
 
 class ChangePath:
-    """Owns the published snapshots; nobody else writes them."""
+    """Carries every change from its check to its publication."""
 
     def __init__(
         self,
         store: AccountStore,
         locks: AccountLocks,
-        events: EventBus,
+        published: PublishedAccounts,
         *,
         deadline_seconds: float,
-        published_now: Callable[[str, Account | None], None],
         is_vanishing: Callable[[str], bool],
     ) -> None:
-        """``published_now`` is told of each new snapshot (``None``: deleted), right after its event went out.
-
-        ``is_vanishing`` says whether a deletion has not ended yet: asked only by who has the account's turn.
-        """
+        """``is_vanishing`` says whether a deletion has not ended yet: asked only by who has the account's turn."""
         self._store = store
         self._locks = locks
-        self._events = events
+        self._published = published
         self._deadline_seconds = deadline_seconds
-        self._published_now = published_now
         self._is_vanishing = is_vanishing
-        self._published: dict[str, Account] = {}
         self._pending: dict[str, Account | None] = {}
-        self._of_number: dict[str, tuple[str, ...]] = {}
-        self._shops_of: Counter[int] = Counter()
         self._unsettled: set[str] = set()
-        self._loaded_rev = 0
         self._closed_to: set[int] = set()
-        self._missed: dict[str, Sequence[JournalEntry]] = {}
-        """Entries of other servers that are told before the one by which a row is taken over."""
-        self._gone_at: dict[str, int] = {}
-        """The rev of the deletion of each account that was told and is not there now."""
-        self.newest_rev = 0
-        self.published: Mapping[str, Account] = MappingProxyType(self._published)
+        self.drift = Drift(store, locks, published, self._commit)
         self.pending: Mapping[str, Account | None] = MappingProxyType(self._pending)
-
-    def load(self, contents: Contents) -> None:
-        """Publish what was read at start, without events."""
-        self.newest_rev = self._loaded_rev = contents.newest_rev
-        for account_id, account in contents.accounts.items():
-            self._put(account_id, account)
-
-    def current(self, account_id: str) -> Account:
-        """The published snapshot. Raises ``UnknownAccount``."""
-        account = self._published.get(account_id)
-        if account is None:
-            raise UnknownAccount(account_id)
-        return account
-
-    def of_number(self, number: str) -> tuple[str, ...]:
-        """The published accounts that name that seller's number, each of another owner."""
-        return self._of_number.get(number, ())
 
     def is_stale(self, account_id: str) -> bool:
         """Whether a change of the account is unsettled, so that what is shown may be old."""
@@ -170,71 +122,76 @@ class ChangePath:
     async def create(self, account: Account, caller: Caller) -> Done:
         """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was touched."""
         op = caller.op()
-        hold = await self._locks.acquire(account.id, "add_cookie")
-        try:
-            before = await self._done_before(account.id, op, caller.repeats)
+        async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
             if before is None:
                 self._refuse_taken(account)
                 self._refuse_too_many(account.owner_id, caller.most_shops)
-        except BaseException:
-            hold.release()
-            raise
         if before is not None:
-            hold.release()
             return self._as_before(before, caller)
         change = Change(old=None, new=account, op=op)
         try:
             entries = await self._commit([change], [hold])
         except AccountExists:  # made elsewhere meanwhile
-            await self.refresh(account.id)
+            await self.drift.refresh(account.id)
             raise
         return self._done(change, entries)
 
     async def change(self, account_id: str, operation: str, edit: Edit, caller: Caller) -> Done:
         """Commit and publish what ``edit`` makes of the account."""
-        op = caller.op()
-        for attempt in range(STALE_RETRIES):
-            hold = await self._locks.acquire(account_id, operation)
-            try:
-                before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
-                if before is None:
-                    old = self._matching(account_id, caller)
-                    change = _built(old, await apply_edit(edit, old), op)
-            except BaseException:
-                hold.release()
-                raise
-            if before is not None:
-                hold.release()
-                return self._as_before(before, caller)
-            log.debug("draft made", account=account_id, operation=operation, op_id=op.op_id)
-            entries = await self._committed_fresh([change], [hold], caller)
-            if entries is not None:
-                return self._done(change, entries)
-        raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
+
+        async def built(old: Account, op: Op) -> Change:
+            return _built(old, await apply_edit(edit, old), op)
+
+        done = await self._change(account_id, operation, built, caller)
+        return done if isinstance(done, Done) else self._as_before(done, caller)
 
     async def delete(self, account_id: str, caller: Caller) -> Done:
         """Commit a tombstone; the account is invisible from then on.
 
         Raises ``AlreadyRemoved`` when this very op did so before.
         """
+
+        async def buried(old: Account, op: Op) -> Change:
+            return Change(old=old, new=None, op=op)
+
+        done = await self._change(account_id, "remove_cookie", buried, caller)
+        if isinstance(done, Done):
+            return done
+        raise AlreadyRemoved(account_id, generation=done.generation, rev=done.rev)
+
+    async def _change(self, account_id: str, operation: str, draft: Draft, caller: Caller) -> Done | OpRecord:
+        """Commit and publish the draft of a change, or return what this op did before."""
         op = caller.op()
         for attempt in range(STALE_RETRIES):
-            hold = await self._locks.acquire(account_id, "remove_cookie")
-            try:
-                before = await self._done_before(account_id, op, caller.repeats or attempt > 0)
+            look = caller.repeats or attempt > 0
+            async with self._turn(account_id, operation, op, look=look) as (hold, before):
                 if before is None:
-                    old = self._matching(account_id, caller)
-            except BaseException:
-                hold.release()
-                raise
+                    change = await draft(self._matching(account_id, caller), op)
             if before is not None:
-                hold.release()
-                raise AlreadyRemoved(account_id, generation=before.generation, rev=before.rev)
-            change = Change(old=old, new=None, op=op)
+                return before
             entries = await self._committed_fresh([change], [hold], caller)
             if entries is not None:
                 return self._done(change, entries)
         raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
+
+    @asynccontextmanager
+    async def _turn(
+        self, account_id: str, operation: str, op: Op, *, look: bool
+    ) -> AsyncIterator[tuple[Hold, OpRecord | None]]:
+        """Take the account's turn, and look up what this op did before.
+
+        The end of the block gives the turn back if the block failed or the op was done before; else the hold stays, for
+        a commit to release.
+        """
+        hold = await self._locks.acquire(account_id, operation)
+        try:
+            before = await self._done_before(account_id, op, look)
+            yield hold, before
+        except BaseException:
+            hold.release()
+            raise
+        if before is not None:
+            hold.release()
 
     async def change_all(
         self, edits: Mapping[str, Edit], operation: str, caller: Caller, *, wait_seconds: float
@@ -287,7 +244,7 @@ class ChangePath:
         )
 
     def _done(self, change: Change, entries: Mapping[str, JournalEntry]) -> Done:
-        account = change.old if change.new is None else self._published.get(change.account_id, change.new)
+        account = change.old if change.new is None else self._published.accounts.get(change.account_id, change.new)
         if account is None:
             raise ValueError("a change has an old or a new account")
         stamp = entries.get(change.account_id, change.new or account)  # not what was published since
@@ -302,23 +259,23 @@ class ChangePath:
     def _refuse_taken(self, account: Account) -> None:
         if account.owner_id in self._closed_to:
             raise Unauthenticated("that person is being removed")
-        if account.id in self._published:
+        if account.id in self._published.accounts:
             raise AccountExists(f"{account.id} exists", id=account.id)
         if self._is_vanishing(account.id):
             raise AccountVanishing(f"{account.id} is being deleted", id=account.id)
-        for other in self.of_number(account.unb):
-            if self._published[other].owner_id == account.owner_id:
+        for other in self._published.of_number(account.unb):
+            if self._published.accounts[other].owner_id == account.owner_id:
                 raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
 
     def _refuse_too_many(self, owner_id: int, limit: int | None) -> None:
         """Count those too that are on their way into the database: two that come at once must not both fit."""
-        if limit is None or self._shops_of[owner_id] + len(self._pending) < limit:
+        if limit is None or self._published.count_of(owner_id) + len(self._pending) < limit:
             return
         coming = sum(
-            draft is not None and draft.owner_id == owner_id and account_id not in self._published
+            draft is not None and draft.owner_id == owner_id and account_id not in self._published.accounts
             for account_id, draft in self._pending.items()
         )
-        if self._shops_of[owner_id] + coming >= limit:
+        if self._published.count_of(owner_id) + coming >= limit:
             raise TooManyShops(f"one person may have {limit} shops", limit=limit)
 
     def _matching(self, account_id: str, caller: Caller) -> Account:
@@ -328,7 +285,7 @@ class ChangePath:
         return account
 
     def _owned(self, account_id: str, caller: Caller) -> Account:
-        account = self.current(account_id)
+        account = self._published.current(account_id)
         if caller.owner_id is not None and account.owner_id != caller.owner_id:
             raise UnknownAccount(account_id)  # deleted, and made anew by somebody else, during the wait
         if caller.permit is not None:
@@ -343,19 +300,24 @@ class ChangePath:
             return await self._commit(changes, holds)
         except StaleGeneration:
             for change in changes:
-                await self.refresh(change.account_id)
+                await self.drift.refresh(change.account_id)
             if caller.if_match is not None:
                 raise
             return None
 
-    async def _commit(self, changes: Sequence[Change], holds: Sequence[Hold]) -> Mapping[str, JournalEntry]:
-        """Hand the changes to the store and wait, at most the database deadline, for the entries they made."""
+    async def _commit(
+        self, changes: Sequence[Change], holds: Sequence[Hold], missed: Sequence[JournalEntry] = ()
+    ) -> Mapping[str, JournalEntry]:
+        """Hand the changes to the store and wait, at most the database deadline, for the entries they made.
+
+        ``missed``: entries of other servers to tell before the one by which a row is taken over.
+        """
         settled: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
         for change in changes:
             self._pending[change.account_id] = change.new
 
         def settle(settlement: Settlement) -> None:
-            self._settle(changes, holds, settlement)
+            self._settle(changes, holds, settlement, missed)
             if not settled.done():
                 settled.set_result(settlement)
 
@@ -378,7 +340,13 @@ class ChangePath:
 
     # -- the writer's completion ---------------------------------------------------------------------------------
 
-    def _settle(self, changes: Sequence[Change], holds: Sequence[Hold], settlement: Settlement) -> None:
+    def _settle(
+        self,
+        changes: Sequence[Change],
+        holds: Sequence[Hold],
+        settlement: Settlement,
+        missed: Sequence[JournalEntry],
+    ) -> None:
         """Called by the store, on the loop, in commit order: publish or drop, then let the next one in."""
         if isinstance(settlement, Unsettled):
             self._unsettled.update(change.account_id for change in changes)
@@ -392,7 +360,7 @@ class ChangePath:
                 for change in changes:
                     entry = entries.get(change.account_id)
                     if entry is not None:
-                        self._publish(change, entry)
+                        self._publish(change, entry, missed)
             elif isinstance(settlement, Refused):
                 why = settlement.error.code
                 log.warning("change refused", accounts=[change.account_id for change in changes], why=why)
@@ -406,120 +374,17 @@ class ChangePath:
         for hold in holds:
             hold.release()
 
-    def _publish(self, change: Change, entry: JournalEntry) -> None:
-        account_id = change.account_id
+    def _publish(self, change: Change, entry: JournalEntry, missed: Sequence[JournalEntry] = ()) -> None:
         new = None if change.new is None else change.new.evolve(generation=entry.generation, rev=entry.rev)
-        self._put(account_id, new)
-        try:
-            self._fan_out(entry)
-            self._published_now(account_id, new)
-        except Exception:  # whoever listens badly must not keep the others of the group from being published
-            log.exception("a committed change was not heard by all", account=account_id, rev=entry.rev)
+        self._published.publish(change.account_id, new, (*missed, entry))
         log.info(
             "change committed",
-            account=account_id,
+            account=entry.account_id,
             generation=entry.generation,
             rev=entry.rev,
             fields=sorted(entry.changes),
             actor=entry.actor,
         )
-
-    def _put(self, account_id: str, account: Account | None) -> None:
-        old = self._published.get(account_id)
-        if (old and old.unb) != (account and account.unb):
-            self._count_number(account_id, old, account)
-        if old is not None:
-            self._shops_of[old.owner_id] -= 1
-        if account is not None:
-            self._shops_of[account.owner_id] += 1
-        if account is None:
-            self._published.pop(account_id, None)
-        else:
-            self._published[account_id] = account
-
-    def _count_number(self, account_id: str, old: Account | None, new: Account | None) -> None:
-        if old is not None:
-            others = tuple(other for other in self._of_number[old.unb] if other != account_id)
-            if others:
-                self._of_number[old.unb] = others
-            else:
-                del self._of_number[old.unb]
-        if new is not None:
-            self._of_number[new.unb] = (*self._of_number.get(new.unb, ()), account_id)
-
-    def _fan_out(self, entry: JournalEntry) -> None:
-        for missed in self._missed.pop(entry.account_id, ()):
-            self._fan_out(missed)
-        self.newest_rev = max(self.newest_rev, entry.rev)
-        if entry.is_deletion:
-            self._gone_at[entry.account_id] = entry.rev
-        else:
-            self._gone_at.pop(entry.account_id, None)
-        self._events.publish(AccountChanged(entry=entry))
-
-    # -- what others wrote ---------------------------------------------------------------------------------------
-
-    async def compare(self, *, take_over: bool) -> list[Difference]:
-        """Read the whole store again and tell what differs from what is published; with ``take_over`` publish it.
-
-        Each account for itself: one that cannot be taken over says why, and keeps no other from it.
-        """
-        contents = await self._store.load()
-        names = await asyncio.to_thread(differing, dict(self._published), contents.accounts)
-        room = asyncio.Semaphore(COMPARED_AT_ONCE)
-        found = await asyncio.gather(*(self._compared(name, room, take_over=take_over) for name in names))
-        return [one for one in found if one is not None]
-
-    async def refresh(self, account_id: str) -> None:
-        """Publish what is stored for one account, with the events that were missed. Takes its turn for it."""
-        found = await self._compare(account_id, take_over=True)
-        if found is not None and found.error is not None:
-            raise found.error
-
-    async def _compared(self, account_id: str, room: asyncio.Semaphore, *, take_over: bool) -> Difference | None:
-        async with room:
-            try:
-                return await self._compare(account_id, take_over=take_over)
-            except ShoalError as error:
-                account = self._published.get(account_id)
-                owner_id = 0 if account is None else account.owner_id
-                return Difference(account_id=account_id, owner_id=owner_id, changes={}, error=error)
-
-    async def _compare(self, account_id: str, *, take_over: bool) -> Difference | None:
-        """What of one account is stored otherwise; with ``take_over`` it is published, by an entry if none tells it."""
-        for _ in range(STALE_RETRIES):
-            hold = await self._locks.acquire(account_id, "reload_from_db")
-            try:
-                self._missed.pop(account_id, None)  # of an entry that was refused
-                old = self._published.get(account_id)
-                told = old.rev if old else self._gone_at.get(account_id, self._loaded_rev)
-                glimpse = await self._store.glimpse(account_id, after_rev=told)
-                found = None if is_same(old, glimpse.account) else difference(account_id, old, glimpse)
-                if found is not None and take_over and not found.outside:
-                    self._history_sync(account_id, glimpse)
-                change = taken_over(old, glimpse, _outside_op()) if found and found.outside else None
-            except BaseException:
-                hold.release()
-                raise
-            if change is None or not take_over:
-                hold.release()
-                return found
-            self._missed[account_id] = glimpse.entries
-            try:
-                await self._commit([change], [hold])
-            except StaleGeneration:  # it moved on meanwhile: look again
-                continue
-            except StoreError as error:
-                return found and replace(found, error=error)
-            return found
-        raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
-
-    def _history_sync(self, account_id: str, glimpse: Glimpse) -> None:
-        """Publish what another server wrote, with the events that were missed."""
-        self._put(account_id, glimpse.account)
-        for entry in glimpse.entries:
-            self._fan_out(entry)
-        self._published_now(account_id, glimpse.account)
 
 
 def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
@@ -527,17 +392,6 @@ def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
     if isinstance(settlement, Refused):
         return settlement.error
     return OutcomeUnknown(str(settlement.error), op_id=op.op_id)
-
-
-def _outside_op() -> Op:
-    return Op(op_id=uuid.uuid4().hex, actor=OUTSIDE, at_ms=now_ms())
-
-
-async def apply_edit(edit: Edit, account: Account) -> Account:
-    """What the wish makes of the account. Many rules are compiled on another thread, while the loop goes on."""
-    if isinstance(edit, RuleEdit) and edit.takes_long(account):
-        return await beside(edit, account)
-    return edit(account)
 
 
 def _built(old: Account, new: Account, op: Op) -> Change:

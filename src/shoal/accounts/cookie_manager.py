@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from shoal.accounts import edits
 from shoal.accounts.account import Account, Observation, check_account_id
 from shoal.accounts.account_locks import AccountLocks
-from shoal.accounts.account_task import AccountTask, Connect, now_ms
+from shoal.accounts.account_task import AccountTask, Connect
 from shoal.accounts.backoff import BackoffLimits
-from shoal.accounts.change_path import Caller, ChangePath, Done, apply_edit
+from shoal.accounts.change_path import Caller, ChangePath, Done
 from shoal.accounts.drift import Difference
 from shoal.accounts.edits import Edit
 from shoal.accounts.events import EventBus
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.ownership import Ownership
+from shoal.accounts.published import PublishedAccounts, PublishedView
+from shoal.accounts.status_batch import BatchResult, StatusBatch
 from shoal.accounts.store import AccountStore
 from shoal.accounts.task_manager import TaskManager
 from shoal.accounts.undo import undo
+from shoal.clock import now_ms
 from shoal.config import Settings
-from shoal.errors import (
-    AlreadyRemoved,
-    Conflict,
-    InvalidInput,
-    ShoalError,
-    StaleGeneration,
-    UnknownAccount,
-    UnknownNumber,
-)
+from shoal.errors import AlreadyRemoved, Conflict, StaleGeneration, UnknownAccount, UnknownNumber
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule import Rule
 from shoal.xianyu.cookie_string import require_cookie
 from shoal.xianyu.site_pages import SitePages
 
-ATOMIC_BATCH_LIMIT = 500
-BATCH_AT_ONCE = 250
-"""How many accounts of a batch are changed at a time: the loop turns in between, and none waits long for its commit."""
 LONGEST_WAIT_SECONDS = 60.0
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,35 +50,6 @@ class Outcome:
     observation: Observation
     op_id: str
     purged: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchResult:
-    """One account's part of a batch. ``outcome`` is ``changed``, ``unchanged``, ``would_change`` or ``failed``."""
-
-    account_id: str
-    outcome: str
-    error: ShoalError | None = None
-    account: Account | None = None
-    generation: int | None = None
-    observation: Observation | None = None
-
-
-class PublishedView(Mapping[str, Value]):
-    """One field of every published account, by account id. Nobody can write through it."""
-
-    def __init__(self, published: Mapping[str, Account], field: Callable[[Account], Value]) -> None:
-        self._published = published
-        self._field = field
-
-    def __getitem__(self, account_id: str) -> Value:
-        return self._field(self._published[account_id])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._published)
-
-    def __len__(self) -> int:
-        return len(self._published)
 
 
 class CookieManager:
@@ -115,27 +75,27 @@ class CookieManager:
         self.site_pages = SitePages(
             (settings.site_mtop_url, settings.site_ws_url, settings.site_passport_url, settings.site_upload_url)
         )
-        self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
-        self._path = ChangePath(
-            store,
-            self._task_locks,
-            self.events,
-            deadline_seconds=settings.database_deadline_seconds,
-            published_now=self._published_now,
-            is_vanishing=lambda account_id: self._task_manager.is_vanishing(account_id),  # noqa: PLW0108  made below
-        )
-        published = self._path.published
+        self._published = PublishedAccounts(self.events)
         self._task_manager = TaskManager(
             store,
             connect,
             settings,
             self.events,
-            published.get,
-            self._path.of_number,
+            self._published,
             ownership=ownership,
             rng=rng,
             backoff=backoff,
         )
+        self._task_locks = AccountLocks(wait_seconds=settings.lock_wait_seconds)
+        self._path = ChangePath(
+            store,
+            self._task_locks,
+            self._published,
+            deadline_seconds=settings.database_deadline_seconds,
+            is_vanishing=self._task_manager.is_vanishing,
+        )
+        self._batch = StatusBatch(self._path, self._task_manager, self._published)
+        published = self._published.accounts
         self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders
         self.accounts: Mapping[str, Account] = published
         self.cookies: Mapping[str, str] = PublishedView(published, lambda account: account.cookie)
@@ -163,12 +123,12 @@ class CookieManager:
     async def _load_from_db(self) -> None:
         await self._task_manager.numbers.load()
         contents = await self._store.load()
-        self._path.load(contents)
+        self._published.load(contents)
         seen = {name: contents.observations.get(name, Observation()) for name in contents.accounts}
         self._task_manager.open(seen)
         for account_id, tombstone in contents.tombstones.items():
             if not tombstone.purged:
-                self._task_manager.vanish(account_id)
+                self._stop_cookie_task(account_id)
 
     async def reload_from_db(self) -> int:
         """Read the store again, publish what differs and bring the tasks along. Returns how many differed.
@@ -185,7 +145,7 @@ class CookieManager:
         """What is stored otherwise than it is published; with ``take_over`` it is published, and tasks follow."""
         if take_over:
             await self._task_manager.numbers.load()
-        return await self._path.compare(take_over=take_over)
+        return await self._path.drift.compare(take_over=take_over)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -195,7 +155,7 @@ class CookieManager:
 
     def account(self, account_id: str) -> Account:
         """The published snapshot. Raises ``UnknownAccount``."""
-        return self._path.current(account_id)
+        return self._published.current(account_id)
 
     def observation(self, account_id: str) -> Observation:
         """What is happening to the account. Raises ``UnknownAccount``."""
@@ -220,7 +180,7 @@ class CookieManager:
     @property
     def newest_rev(self) -> int:
         """The journal position up to which everything is published."""
-        return self._path.newest_rev
+        return self._published.newest_rev
 
     # -- changes -------------------------------------------------------------------------------------------------
 
@@ -266,9 +226,8 @@ class CookieManager:
         owner's word to try once more; saying ``True`` to a parked one that is on is not.
         """
         wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
-        return await self._change(
-            account_id, "update_cookie_status", self._switch(enabled, by_user=True), caller, wait=wait, revive=enabled
-        )
+        edit = edits.switched(enabled, self._task_manager.is_parked)
+        return await self._change(account_id, "update_cookie_status", edit, caller, wait=wait, revive=enabled)
 
     async def update_auto_confirm_setting(self, account_id: str, auto_confirm: bool, *, caller: Caller) -> Outcome:
         """Switch automatic shipment confirmation. A running connection reads it at the moment it decides."""
@@ -295,7 +254,7 @@ class CookieManager:
         account = self.account(account_id)
         if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
-        return await apply_edit(edit, account)
+        return await edits.apply_edit(edit, account)
 
     async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
         """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field.
@@ -344,7 +303,7 @@ class CookieManager:
 
     def accounts_of_number(self, number: str) -> list[Account]:
         """Every account that names that seller's number."""
-        return [self.accounts[account_id] for account_id in self._path.of_number(number)]
+        return [self.accounts[account_id] for account_id in self._published.of_number(number)]
 
     async def free_number(self, number: str, *, caller: Caller, holder: str = "") -> str:
         """Take a seller's number from the account that holds it, which is switched off. Returns that account's id.
@@ -377,71 +336,18 @@ class CookieManager:
         """Switch many accounts; one result per account, in the order asked.
 
         ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); else each stands
-        alone. Either goes through the one change path. A batch never un-parks, and waits for no account to start or
-        stop unless the caller's ``wait_seconds`` say so.
+        alone. A batch never un-parks, and waits for no account to start or stop unless the caller's ``wait_seconds``
+        say so.
         """
-        if atomic and len(updates) > ATOMIC_BATCH_LIMIT:
-            raise InvalidInput(
-                f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
-                code="batch_too_large",
-                limit=ATOMIC_BATCH_LIMIT,
-            )
-        if dry_run:
-            return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
         if atomic:
-            return await self._batch_atomic(updates, caller)
-        room = asyncio.Semaphore(BATCH_AT_ONCE)
-        each = (self._batch_each(account_id, enabled, caller, room) for account_id, enabled in updates.items())
-        return list(await asyncio.gather(*each))
-
-    def _preview(self, account_id: str, enabled: bool) -> BatchResult:
-        account = self.accounts.get(account_id)
-        if account is None:
-            return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount(account_id))
-        outcome = "unchanged" if account.enabled == enabled else "would_change"
-        return BatchResult(
-            account_id=account_id,
-            outcome=outcome,
-            account=account,
-            generation=account.generation,
-            observation=self.observation(account_id),
-        )
-
-    async def _batch_each(self, account_id: str, enabled: bool, caller: Caller, room: asyncio.Semaphore) -> BatchResult:
-        op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
-        one = replace(caller, op_id=op_id, if_match=None)
-        edit = self._switch(enabled, by_user=False)
-        try:
-            async with room:
-                done = await self._path.change(account_id, "batch_update_cookie_status", edit, one)
-        except ShoalError as error:
-            return BatchResult(account_id=account_id, outcome="failed", error=error)
-        if enabled and not done.changed:
-            self._revive(account_id)
-        return _batch_result(await self._answer(done, one, wait=caller.wait_seconds or 0.0))
-
-    async def _batch_atomic(self, updates: Mapping[str, bool], caller: Caller) -> list[BatchResult]:
-        changed = await self._path.change_all(
-            {account_id: self._switch(enabled, by_user=False) for account_id, enabled in updates.items()},
-            "batch_update_cookie_status",
-            caller,
-            wait_seconds=self._settings.lock_wait_seconds,
-        )
-        for account_id, done in changed.items():
-            if updates[account_id] and not done.changed:
-                self._revive(account_id)
-        wait = caller.wait_seconds or 0.0
-        outcomes = await asyncio.gather(*(self._answer(done, caller, wait=wait) for done in changed.values()))
-        return [_batch_result(outcome) for outcome in outcomes]
-
-    def _switch(self, enabled: bool, *, by_user: bool) -> Edit:
-        def edit(account: Account) -> Account:
-            if account.enabled == enabled:
-                return account
-            again = enabled and by_user and self._task_manager.task(account.id).is_parked(account)
-            return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again))
-
-        return edit
+            self._batch.require_size(updates)
+        if dry_run:
+            return self._batch.preview(updates)
+        wait = self._limit(caller, 0.0)
+        if atomic:
+            lock_wait = self._settings.lock_wait_seconds
+            return await self._batch.all_or_none(updates, caller, lock_wait_seconds=lock_wait, wait_seconds=wait)
+        return await self._batch.each(updates, caller, wait_seconds=wait)
 
     async def _change(
         self,
@@ -455,14 +361,13 @@ class CookieManager:
     ) -> Outcome:
         done = await self._path.change(account_id, operation, edit, caller)
         if revive and not done.changed:
-            self._revive(account_id)
+            self._task_manager.revive(account_id)
         return await self._answer(done, caller, wait=wait)
 
     async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
         """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
-        task = self.tasks.get(done.account.id)
-        limit = self._limit(caller, wait)
-        observation = await task.settled(limit) if task and wait and limit else self._seen(done.account.id)
+        limit = self._limit(caller, wait) if wait else 0.0
+        observation = await self._task_manager.settled(done.account.id, limit)
         return Outcome(
             changed=done.changed,
             account=done.account,
@@ -479,36 +384,10 @@ class CookieManager:
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
-    def _published_now(self, account_id: str, account: Account | None) -> None:
-        if account is None:
-            self._stop_cookie_task(account_id)
-        else:
-            self._start_cookie_task(account_id)
-
     def _start_cookie_task(self, account_id: str) -> None:
         """Let the account's task look at what is published, and start, renew or stop its connection."""
         self._task_manager.wake(account_id)
 
-    def _revive(self, account_id: str) -> None:
-        """The same at once, whatever its task waits for; one that was removed meanwhile gets no task again."""
-        if account_id in self.accounts:
-            self._task_manager.wake(account_id, skip_backoff=True)
-
-    def _seen(self, account_id: str) -> Observation:
-        """What is happening to an account that may have been removed, and purged, meanwhile."""
-        task = self.tasks.get(account_id)
-        return Observation() if task is None else task.observation
-
     def _stop_cookie_task(self, account_id: str) -> None:
         """See a deleted account off: its connection is stopped, then its rows are purged."""
         self._task_manager.vanish(account_id)
-
-
-def _batch_result(outcome: Outcome) -> BatchResult:
-    return BatchResult(
-        account_id=outcome.account.id,
-        outcome="changed" if outcome.changed else "unchanged",
-        account=outcome.account,
-        generation=outcome.generation,
-        observation=outcome.observation,
-    )

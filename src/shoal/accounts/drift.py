@@ -6,17 +6,28 @@ by another program: taking it over adds the entry that is missing, so that the j
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shoal.accounts.account import Account
-from shoal.accounts.journal import Baseline, Changes, changes_between, changes_from, projection, told_of
-from shoal.accounts.store import Change, Found, Glimpse, Op
-from shoal.errors import ShoalError
+from shoal.accounts.account_locks import AccountLocks, Hold
+from shoal.accounts.journal import Baseline, Changes, JournalEntry, changes_between, changes_from, projection, told_of
+from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.store import AccountStore, Change, Found, Glimpse, Op
+from shoal.clock import now_ms
+from shoal.errors import ShoalError, StaleGeneration, StoreError
 
 OUTSIDE: Final = "outside"
 """The actor of what another program wrote into the database."""
+
+
+COMPARED_AT_ONCE = 50
+"""How many accounts are compared with their rows at a time."""
+STALE_RETRIES = 3
+"""How often a change is built anew when the row moved under it (another machine wrote it)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,3 +118,73 @@ def _told_projection(told: Baseline | None) -> dict[str, Any] | None:
 
 def _in_order(account: Account) -> Account:
     return replace(account, items=tuple(sorted(account.items, key=lambda item: item.item_id)))
+
+
+Commit = Callable[[Sequence[Change], Sequence[Hold], Sequence[JournalEntry]], Awaitable[Mapping[str, JournalEntry]]]
+"""Commits changes under their holds, and tells the entries that were missed before theirs."""
+
+
+class Drift:
+    """Compares stored rows with the published snapshots, and publishes the rows on demand."""
+
+    def __init__(self, store: AccountStore, locks: AccountLocks, published: PublishedAccounts, commit: Commit) -> None:
+        self._store = store
+        self._locks = locks
+        self._published = published
+        self._commit = commit
+
+    async def compare(self, *, take_over: bool) -> list[Difference]:
+        """Read the whole store again and tell what differs from what is published; with ``take_over`` publish it.
+
+        Each account for itself: one that cannot be taken over says why, and keeps no other from it.
+        """
+        contents = await self._store.load()
+        names = await asyncio.to_thread(differing, dict(self._published.accounts), contents.accounts)
+        room = asyncio.Semaphore(COMPARED_AT_ONCE)
+        found = await asyncio.gather(*(self._compared(name, room, take_over=take_over) for name in names))
+        return [one for one in found if one is not None]
+
+    async def refresh(self, account_id: str) -> None:
+        """Publish what is stored for one account, with the events that were missed. Takes its turn for it."""
+        found = await self._compare(account_id, take_over=True)
+        if found is not None and found.error is not None:
+            raise found.error
+
+    async def _compared(self, account_id: str, room: asyncio.Semaphore, *, take_over: bool) -> Difference | None:
+        async with room:
+            try:
+                return await self._compare(account_id, take_over=take_over)
+            except ShoalError as error:
+                account = self._published.accounts.get(account_id)
+                owner_id = 0 if account is None else account.owner_id
+                return Difference(account_id=account_id, owner_id=owner_id, changes={}, error=error)
+
+    async def _compare(self, account_id: str, *, take_over: bool) -> Difference | None:
+        """What of one account is stored otherwise; with ``take_over`` it is published, by an entry if none tells it."""
+        for _ in range(STALE_RETRIES):
+            hold = await self._locks.acquire(account_id, "reload_from_db")
+            try:
+                old = self._published.accounts.get(account_id)
+                glimpse = await self._store.glimpse(account_id, after_rev=self._published.told_up_to(account_id))
+                found = None if is_same(old, glimpse.account) else difference(account_id, old, glimpse)
+                if found is not None and take_over and not found.outside:
+                    self._published.publish(account_id, glimpse.account, glimpse.entries)
+                change = taken_over(old, glimpse, _outside_op()) if found and found.outside else None
+            except BaseException:
+                hold.release()
+                raise
+            if change is None or not take_over:
+                hold.release()
+                return found
+            try:
+                await self._commit([change], [hold], glimpse.entries)
+            except StaleGeneration:  # it moved on meanwhile: look again
+                continue
+            except StoreError as error:
+                return found and replace(found, error=error)
+            return found
+        raise StaleGeneration(f"{account_id} keeps changing", id=account_id)
+
+
+def _outside_op() -> Op:
+    return Op(op_id=uuid.uuid4().hex, actor=OUTSIDE, at_ms=now_ms())

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account, ItemSetting
+from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.rules.keywords import (
     KeywordRow,
@@ -47,6 +48,25 @@ class RuleEdit:
     def takes_long(self, account: Account) -> bool:
         """Whether it is to be made off the event loop."""
         return len(account.keywords) + self.sent >= MANY_RULES
+
+
+async def apply_edit(edit: Edit, account: Account) -> Account:
+    """Return what the edit makes of the account. Many rules are compiled on another thread, while the loop goes on."""
+    if isinstance(edit, RuleEdit) and edit.takes_long(account):
+        return await beside(edit, account)
+    return edit(account)
+
+
+def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) -> Edit:
+    """Switch the account on or off; with ``is_parked``, switching a parked one on makes it try again."""
+
+    def edit(account: Account) -> Account:
+        if account.enabled == enabled:
+            return account
+        again = enabled and is_parked is not None and is_parked(account)
+        return account.evolve(enabled=enabled, restart_nonce=account.restart_nonce + int(again))
+
+    return edit
 
 
 def cookie(checked: CookieCheck) -> Edit:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from types import MappingProxyType
 
 import structlog
 
 from shoal.accounts.account import Account, Observation, StateMove
-from shoal.accounts.account_task import AccountTask, Connect, TaskDeps, now_ms
+from shoal.accounts.account_task import AccountTask, Connect, TaskDeps
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged, EventBus
 from shoal.accounts.ownership import LocalOwnership, Ownership
+from shoal.accounts.published import PublishedAccounts
 from shoal.accounts.seller_numbers import SellerNumbers
 from shoal.accounts.state_history import StateHistory
 from shoal.accounts.store import AccountStore
+from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import StartLimiters
 from shoal.config import Settings
 from shoal.errors import StoreError, UnknownAccount
@@ -39,8 +41,7 @@ class TaskManager:
         connect: Connect,
         settings: Settings,
         events: EventBus,
-        published: Callable[[str], Account | None],
-        of_number: Callable[[str], Iterable[str]],
+        published: PublishedAccounts,
         *,
         ownership: Ownership | None = None,
         rng: Random | None = None,
@@ -48,7 +49,7 @@ class TaskManager:
     ) -> None:
         self._store = store
         self._events = events
-        self._published = published
+        self._published = published.accounts.get
         self._stop_wait_seconds = settings.stop_wait_seconds
         self._resync_seconds = settings.resync_seconds
         self._tasks: dict[str, AccountTask] = {}
@@ -59,11 +60,12 @@ class TaskManager:
         self._dirt = asyncio.Event()
         self._house: list[asyncio.Task[None]] = []
         self._closed = False
-        self._of_number = of_number
+        self._of_number = published.of_number
+        published.subscribe(self._follow_published)
         self.numbers = SellerNumbers(store, self._number_changed)
         self._deps = TaskDeps(
             connect=connect,
-            published=published,
+            published=self._published,
             owns=(ownership or LocalOwnership()).owns,
             report=self._report,
             numbers=self.numbers,
@@ -141,6 +143,28 @@ class TaskManager:
         """Let the account's task look at what is published and act on it."""
         if not self._closed:
             self.task(account_id).wake(skip_backoff=skip_backoff)
+
+    def is_parked(self, account: Account) -> bool:
+        """Whether its owner must act before this account may run again."""
+        return self.task(account.id).is_parked(account)
+
+    def revive(self, account_id: str) -> None:
+        """Wake the task at once, whatever it waits for; an account that was removed meanwhile gets no task again."""
+        if self._published(account_id) is not None:
+            self.wake(account_id, skip_backoff=True)
+
+    async def settled(self, account_id: str, within_seconds: float) -> Observation:
+        """Give the account's task so long to start or stop, and say how it stands; it may be purged meanwhile."""
+        task = self._tasks.get(account_id)
+        if task is None:
+            return Observation()
+        return await task.settled(within_seconds) if within_seconds else task.observation
+
+    def _follow_published(self, account_id: str, account: Account | None) -> None:
+        if account is None:
+            self.vanish(account_id)
+        else:
+            self.wake(account_id)
 
     def _keep_out(self, account_id: str) -> None:
         self._kept_out[account_id] = None

@@ -15,7 +15,8 @@ import structlog
 from aiolimiter import AsyncLimiter
 
 from shoal.accounts.account import Account
-from shoal.accounts.account_task import Link, now_ms
+from shoal.accounts.account_task import Link
+from shoal.clock import now_ms
 from shoal.errors import ActionRequired, InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables

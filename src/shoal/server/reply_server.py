@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from shoal import __version__
 from shoal.accounts.account import Account
 from shoal.accounts.account_counts import AccountCounter
-from shoal.accounts.account_task import Connect, Link, now_ms
+from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.events import MessageEvent
 from shoal.accounts.ownership import LocalOwnership
@@ -82,6 +82,7 @@ from shoal.auth.totp import Totp
 from shoal.auth.user_removal import UserRemoval
 from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import ADMIN_NAME, Role, Users
+from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import evenly
 from shoal.concurrency.single_flight import SingleFlight
 from shoal.config import Settings

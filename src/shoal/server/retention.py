@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from shoal.accounts.account import Account
-from shoal.accounts.account_task import now_ms as wall_clock_ms
 from shoal.accounts.store import AccountStore
 from shoal.auth.audit_log import AuditLog
+from shoal.clock import now_ms as wall_clock_ms
 from shoal.config import Settings
 from shoal.errors import StoreError
 from shoal.messages.message_log import MessageLog

@@ -67,14 +67,15 @@ MUTATIONS = (
         "accounts/change_path.py",
         "            self._pending[change.account_id] = change.new\n",
         "            self._pending[change.account_id] = change.new\n"
-        "            self._put(change.account_id, change.new)\n",
+        "            self._published.put(change.account_id, change.new)\n",
     ),
     Mutation(
         "publish from the request",
         (
             Edit(
                 "accounts/change_path.py",
-                "                    if entry is not None:\n                        self._publish(change, entry)\n",
+                "                    if entry is not None:\n"
+                "                        self._publish(change, entry, missed)\n",
                 "                    if entry is None:\n                        log.debug('unchanged')\n",
             ),
             Edit(
@@ -90,9 +91,11 @@ MUTATIONS = (
     ),
     _one(
         "fan out, then publish",
-        "accounts/change_path.py",
-        "        self._put(account_id, new)\n        try:\n            self._fan_out(entry)\n",
-        "        try:\n            self._fan_out(entry)\n            self._put(account_id, new)\n",
+        "accounts/published.py",
+        "        self.put(account_id, account)\n        try:\n            for entry in entries:\n"
+        "                self._fan_out(entry)\n",
+        "        try:\n            for entry in entries:\n"
+        "                self._fan_out(entry)\n            self.put(account_id, account)\n",
     ),
     _one(
         "no generation check in the store in memory",
@@ -125,11 +128,8 @@ MUTATIONS = (
     _one(
         "the lock stays after a refusal of the wish",
         "accounts/change_path.py",
-        "                    change = _built(old, await apply_edit(edit, old), op)\n"
-        "            except BaseException:\n"
-        "                hold.release()\n",
-        "                    change = _built(old, await apply_edit(edit, old), op)\n"
-        "            except BaseException:\n",
+        "            yield hold, before\n        except BaseException:\n            hold.release()\n",
+        "            yield hold, before\n        except BaseException:\n",
     ),
     _one(
         "unsettled is taken for refused",
@@ -197,9 +197,9 @@ MUTATIONS = (
     ),
     _one(
         "a batch un-parks",
-        "accounts/cookie_manager.py",
-        "if_match=None)\n        edit = self._switch(enabled, by_user=False)\n",
-        "if_match=None)\n        edit = self._switch(enabled, by_user=True)\n",
+        "accounts/status_batch.py",
+        "_OPERATION, edits.switched(enabled), own)",
+        "_OPERATION, edits.switched(enabled, self._tasks.is_parked), own)",
     ),
 )
 """Every defect that the proofs must see."""

@@ -15,9 +15,10 @@ import pytest
 from shoal.accounts.account import Account, AccountState, Observation, StateMove, check_account_id
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import BATCH_AT_ONCE, CookieManager
+from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.events import AccountChanged, AccountStateChanged, Subscription
 from shoal.accounts.journal import fold, projection
+from shoal.accounts.status_batch import BATCH_AT_ONCE
 from shoal.accounts.store import Change, Glimpse, MemoryStore, Refused, Settle, Settlement
 from shoal.errors import (
     AccountExists,

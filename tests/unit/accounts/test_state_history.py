@@ -10,10 +10,11 @@ from structlog.testing import capture_logs
 
 from shoal.accounts import state_history
 from shoal.accounts.account import AccountState, Observation, StateMove, StopReason
-from shoal.accounts.account_task import Link, now_ms
+from shoal.accounts.account_task import Link
 from shoal.accounts.state_history import StateHistory
 from shoal.accounts.store import MemoryStore
 from shoal.accounts.uptime import intervals, uptime
+from shoal.clock import now_ms
 from shoal.errors import ActionRequired, NotApplied, OutcomeUnknown
 from standins import ANN, FakeSite, cookie_of, managing, until
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel
 
-from shoal.accounts.account_task import now_ms
 from shoal.api.http.caller import TheServer, WhoReadsNamed
 from shoal.api.http.openapi_errors import READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.timestamps import Moment
 from shoal.api.routes.messages import OfAccount, asked_for
 from shoal.api.schemas.responses import example, rfc3339
+from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.messages.activity import Span, activity
 

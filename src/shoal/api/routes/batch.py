@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
-from shoal.accounts.cookie_manager import BatchResult
+from shoal.accounts.status_batch import BatchResult
 from shoal.api.http.caller import TheCaller, TheServer, WhoOperatesNamed
 from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING

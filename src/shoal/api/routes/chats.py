@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
-from shoal.accounts.account_task import now_ms
 from shoal.api.http.caller import ReadAccount, ReplyAccount, TheCaller, TheServer, WhoReadsNamed
 from shoal.api.http.changes import require_current
 from shoal.api.http.disconnects import while_here
@@ -19,6 +18,7 @@ from shoal.api.routes.messages import OfAccount, OfChat, asked_for
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
 from shoal.api.schemas.requests import TakeOverBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.clock import now_ms
 from shoal.messages.chats import Chat
 from shoal.messages.takeovers import Takeover, TakeoverReason
 

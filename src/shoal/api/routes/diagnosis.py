@@ -10,7 +10,6 @@ from fastapi import Header
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
-from shoal.accounts.account_task import now_ms
 from shoal.accounts.diagnosis import Check, CheckName, Facts, ReplyStats, diagnose, is_replying
 from shoal.api.advice import advice_on
 from shoal.api.http.caller import ReadAccount, TheServer
@@ -19,6 +18,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.retry_reasons import park_words, retry_words
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
+from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.language.choice import Language, language_of
 from shoal.messages.reply_stats import reply_stats

@@ -8,13 +8,13 @@ from fastapi import Request
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from shoal.accounts.account_task import now_ms
 from shoal.api.http.caller import TheServer, WhoRepliesNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.requests import ReplyHookBody
 from shoal.api.schemas.responses import example
 from shoal.auth.permission import Permission
+from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.messages.decisions import count_hit, first_once
 from shoal.messages.replies import AnswerSource, Asked, chosen

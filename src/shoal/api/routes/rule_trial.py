@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, exists, select
 
 from shoal.accounts.account import Account
-from shoal.accounts.account_task import now_ms
 from shoal.accounts.diagnosis import CheckName, Facts, diagnose
 from shoal.accounts.edits import MANY_RULES
 from shoal.api.http.caller import ReadAccount, TheServer
@@ -21,6 +20,7 @@ from shoal.api.schemas.requests import TryBody
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
 from shoal.api.server import Server
+from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import say

@@ -10,7 +10,6 @@ from fastapi import Header, Request
 from pydantic import BaseModel
 
 from shoal.accounts.account import Account
-from shoal.accounts.account_task import now_ms
 from shoal.api.http.caller import (
     MaybePrincipal,
     ReplyAccount,
@@ -32,6 +31,7 @@ from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
+from shoal.clock import now_ms
 from shoal.errors import ShoalError
 from shoal.language.choice import Language, language_of
 from shoal.messages.manual_sending import NotConnected, send_by_hand

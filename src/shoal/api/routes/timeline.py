@@ -9,7 +9,6 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from shoal.accounts.account import AccountState
-from shoal.accounts.account_task import now_ms
 from shoal.accounts.uptime import Interval, intervals, uptime
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.openapi_errors import READING_ONE
@@ -18,6 +17,7 @@ from shoal.api.http.timestamps import Moment
 from shoal.api.routes.history import Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import example, rfc3339
+from shoal.clock import now_ms
 
 routes = Routes(tags=["history"])
 

@@ -1,0 +1,127 @@
+"""The published snapshots: what every account is, as committed, and who is told of a new one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
+
+import structlog
+
+from shoal.accounts.account import Account
+from shoal.accounts.events import AccountChanged, EventBus
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.store import Contents
+from shoal.errors import UnknownAccount
+
+log = structlog.get_logger("shoal.changes")
+
+Value = TypeVar("Value")
+Listener = Callable[[str, Account | None], None]
+"""Takes an account's id and its new snapshot; ``None`` after a deletion."""
+
+
+class PublishedAccounts:
+    """Holds the snapshots. The change path publishes; connections, tasks and routes read."""
+
+    def __init__(self, events: EventBus) -> None:
+        self._events = events
+        self._accounts: dict[str, Account] = {}
+        self._of_number: dict[str, tuple[str, ...]] = {}
+        self._shops_of: Counter[int] = Counter()
+        self._listeners: list[Listener] = []
+        self._loaded_rev = 0
+        self._gone_at: dict[str, int] = {}
+        """The rev of the deletion of each account that was told and is not there now."""
+        self.newest_rev = 0
+        self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call ``listener`` after each new snapshot, right after its event went out."""
+        self._listeners.append(listener)
+
+    def load(self, contents: Contents) -> None:
+        """Publish what was read at start, without events."""
+        self.newest_rev = self._loaded_rev = contents.newest_rev
+        for account_id, account in contents.accounts.items():
+            self.put(account_id, account)
+
+    def current(self, account_id: str) -> Account:
+        """The snapshot of an account. Raises ``UnknownAccount``."""
+        account = self._accounts.get(account_id)
+        if account is None:
+            raise UnknownAccount(account_id)
+        return account
+
+    def of_number(self, number: str) -> tuple[str, ...]:
+        """The accounts that name that seller's number, each of another owner."""
+        return self._of_number.get(number, ())
+
+    def count_of(self, owner_id: int) -> int:
+        """How many accounts that person has."""
+        return self._shops_of[owner_id]
+
+    def told_up_to(self, account_id: str) -> int:
+        """The journal position up to which events told of the account."""
+        account = self._accounts.get(account_id)
+        return account.rev if account else self._gone_at.get(account_id, self._loaded_rev)
+
+    def publish(self, account_id: str, account: Account | None, entries: Sequence[JournalEntry]) -> None:
+        """Put a snapshot in the place of the older one, then tell of the entries that led to it."""
+        self.put(account_id, account)
+        try:
+            for entry in entries:
+                self._fan_out(entry)
+            for listener in self._listeners:
+                listener(account_id, account)
+        except Exception:  # whoever listens badly must not keep the others of the group from being published
+            log.exception("a committed change was not heard by all", account=account_id, rev=self.newest_rev)
+
+    def put(self, account_id: str, account: Account | None) -> None:
+        """Put a snapshot in the place of the older one, and tell no one."""
+        old = self._accounts.get(account_id)
+        if (old and old.unb) != (account and account.unb):
+            self._count_number(account_id, old, account)
+        if old is not None:
+            self._shops_of[old.owner_id] -= 1
+        if account is not None:
+            self._shops_of[account.owner_id] += 1
+            self._accounts[account_id] = account
+        else:
+            self._accounts.pop(account_id, None)
+
+    def _count_number(self, account_id: str, old: Account | None, new: Account | None) -> None:
+        if old is not None:
+            others = tuple(other for other in self._of_number[old.unb] if other != account_id)
+            if others:
+                self._of_number[old.unb] = others
+            else:
+                del self._of_number[old.unb]
+        if new is not None:
+            self._of_number[new.unb] = (*self._of_number.get(new.unb, ()), account_id)
+
+    def _fan_out(self, entry: JournalEntry) -> None:
+        self.newest_rev = max(self.newest_rev, entry.rev)
+        if entry.is_deletion:
+            self._gone_at[entry.account_id] = entry.rev
+        else:
+            self._gone_at.pop(entry.account_id, None)
+        self._events.publish(AccountChanged(entry=entry))
+
+
+class PublishedView(Mapping[str, Value]):
+    """One field of every published account, by account id. It cannot be written."""
+
+    def __init__(self, published: Mapping[str, Account], field: Callable[[Account], Value]) -> None:
+        self._published = published
+        self._field = field
+
+    def __getitem__(self, account_id: str) -> Value:
+        return self._field(self._published[account_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._published)
+
+    def __len__(self) -> int:
+        return len(self._published)

@@ -1,0 +1,103 @@
+"""Switching many accounts on or off in one call: each for itself, or all or none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from shoal.accounts import edits
+from shoal.accounts.account import Account, Observation
+from shoal.accounts.change_path import Caller, ChangePath, Done
+from shoal.accounts.published import PublishedAccounts
+from shoal.accounts.task_manager import TaskManager
+from shoal.errors import InvalidInput, ShoalError, UnknownAccount
+
+ATOMIC_BATCH_LIMIT = 500
+BATCH_AT_ONCE = 250
+"""How many accounts of a batch are changed at a time: the loop turns in between, and none waits long for its commit."""
+_OPERATION = "batch_update_cookie_status"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchResult:
+    """One account's part of a batch. ``outcome`` is ``changed``, ``unchanged``, ``would_change`` or ``failed``."""
+
+    account_id: str
+    outcome: str
+    error: ShoalError | None = None
+    account: Account | None = None
+    generation: int | None = None
+    observation: Observation | None = None
+
+
+class StatusBatch:
+    """Carries out batches over the one change path. A batch never un-parks an account."""
+
+    def __init__(self, path: ChangePath, tasks: TaskManager, published: PublishedAccounts) -> None:
+        self._path = path
+        self._tasks = tasks
+        self._published = published
+
+    @staticmethod
+    def require_size(updates: Mapping[str, bool]) -> None:
+        """Raise ``InvalidInput`` (``batch_too_large``) for too many accounts to be switched all or none."""
+        if len(updates) > ATOMIC_BATCH_LIMIT:
+            raise InvalidInput(
+                f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
+                code="batch_too_large",
+                limit=ATOMIC_BATCH_LIMIT,
+            )
+
+    def preview(self, updates: Mapping[str, bool]) -> list[BatchResult]:
+        """What each account's part would come to. Changes nothing."""
+        return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
+
+    def _preview(self, account_id: str, enabled: bool) -> BatchResult:
+        account = self._published.accounts.get(account_id)
+        if account is None:
+            return BatchResult(account_id=account_id, outcome="failed", error=UnknownAccount(account_id))
+        return BatchResult(
+            account_id=account_id,
+            outcome="unchanged" if account.enabled == enabled else "would_change",
+            account=account,
+            generation=account.generation,
+            observation=self._tasks.task(account_id).observation,
+        )
+
+    async def each(self, updates: Mapping[str, bool], caller: Caller, *, wait_seconds: float) -> list[BatchResult]:
+        """Switch each account for itself, then wait at most so long for its task to start or stop."""
+        room = asyncio.Semaphore(BATCH_AT_ONCE)
+
+        async def one(account_id: str, enabled: bool) -> BatchResult:
+            op_id = f"{caller.op_id}:{account_id}" if caller.op_id else ""
+            own = replace(caller, op_id=op_id, if_match=None)
+            try:
+                async with room:
+                    done = await self._path.change(account_id, _OPERATION, edits.switched(enabled), own)
+            except ShoalError as error:
+                return BatchResult(account_id=account_id, outcome="failed", error=error)
+            return await self._result(done, enabled, wait_seconds)
+
+        return list(await asyncio.gather(*(one(account_id, enabled) for account_id, enabled in updates.items())))
+
+    async def all_or_none(
+        self, updates: Mapping[str, bool], caller: Caller, *, lock_wait_seconds: float, wait_seconds: float
+    ) -> list[BatchResult]:
+        """Switch all accounts or none, with the locks taken in sorted order under one wait limit."""
+        switched = {account_id: edits.switched(enabled) for account_id, enabled in updates.items()}
+        changed = await self._path.change_all(switched, _OPERATION, caller, wait_seconds=lock_wait_seconds)
+        return list(
+            await asyncio.gather(*(self._result(changed[name], updates[name], wait_seconds) for name in changed))
+        )
+
+    async def _result(self, done: Done, enabled: bool, wait_seconds: float) -> BatchResult:
+        if enabled and not done.changed:
+            self._tasks.revive(done.account.id)
+        return BatchResult(
+            account_id=done.account.id,
+            outcome="changed" if done.changed else "unchanged",
+            account=done.account,
+            generation=done.generation,
+            observation=await self._tasks.settled(done.account.id, wait_seconds),
+        )
