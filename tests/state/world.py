@@ -18,6 +18,7 @@ from shoal.accounts.cookie_manager import CookieManager, Outcome
 from shoal.accounts.edits import all_rules
 from shoal.accounts.events import AccountChanged, Event, EventBus
 from shoal.accounts.journal import JournalEntry, fold, projection
+from shoal.accounts.published import PublishedAccounts
 from shoal.config import Settings, load_settings
 from shoal.errors import ActionRequired, ShoalError, StoreError, TemporaryFailure
 from standins import cookie_of
@@ -282,7 +283,9 @@ class World:
     def _new_manager(self) -> CookieManager:
         self.fanned_out: list[JournalEntry] = []
         self._bus = WatchedBus(self._event_went_out)
-        return CookieManager(self.store, self.site.connect, settings(), events=self._bus, rng=Random(7))
+        return CookieManager(
+            self.store, self.site.connect, settings(), published=PublishedAccounts(self._bus), rng=Random(7)
+        )
 
     async def _open(self) -> None:
         if isinstance(self.store, FaultySqlite) and self.store.database._threads is None:

@@ -79,11 +79,10 @@ async def fill(place: Path) -> None:
 
 def site_of(settings: Settings) -> str:
     """What the server of this version binds its data to."""
-    if has("reply_server"):
-        from shoal.server import reply_server
+    if has("server.open_storage"):
+        from shoal.server import open_storage
 
-        if hasattr(reply_server, "_site_of"):
-            return str(reply_server._site_of(settings))
+        return str(open_storage.site_of(settings))
     return settings.site_ws_url
 
 

@@ -64,18 +64,18 @@ class CookieManager:
         connect: Connect,
         settings: Settings,
         *,
-        events: EventBus | None = None,
+        published: PublishedAccounts | None = None,
         ownership: Ownership | None = None,
         rng: Random | None = None,
         backoff: BackoffLimits | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
-        self.events = events or EventBus()
         self.site_pages = SitePages(
             (settings.site_mtop_url, settings.site_ws_url, settings.site_passport_url, settings.site_upload_url)
         )
-        self._published = PublishedAccounts(self.events)
+        self._published = published or PublishedAccounts(EventBus())
+        self.events = self._published.events
         self._task_manager = TaskManager(
             store,
             connect,
@@ -95,13 +95,13 @@ class CookieManager:
             is_vanishing=self._task_manager.is_vanishing,
         )
         self._batch = StatusBatch(self._path, self._task_manager, self._published)
-        published = self._published.accounts
+        accounts = self._published.accounts
         self.number_holders: Mapping[str, str] = self._task_manager.numbers.holders
-        self.accounts: Mapping[str, Account] = published
-        self.cookies: Mapping[str, str] = PublishedView(published, lambda account: account.cookie)
-        self.keywords: Mapping[str, tuple[Rule, ...]] = PublishedView(published, lambda account: account.keywords)
-        self.cookie_status: Mapping[str, bool] = PublishedView(published, lambda account: account.enabled)
-        self.auto_confirm_settings: Mapping[str, bool] = PublishedView(published, lambda account: account.auto_confirm)
+        self.accounts: Mapping[str, Account] = accounts
+        self.cookies: Mapping[str, str] = PublishedView(accounts, lambda account: account.cookie)
+        self.keywords: Mapping[str, tuple[Rule, ...]] = PublishedView(accounts, lambda account: account.keywords)
+        self.cookie_status: Mapping[str, bool] = PublishedView(accounts, lambda account: account.enabled)
+        self.auto_confirm_settings: Mapping[str, bool] = PublishedView(accounts, lambda account: account.auto_confirm)
         self.tasks: Mapping[str, AccountTask] = self._task_manager.tasks
 
     # -- life ----------------------------------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
 
 from shoal.accounts.account import Account
-from shoal.accounts.events import AccountChanged, EventBus
+from shoal.accounts.events import AccountChanged, EventBus, MessageEvent
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import Contents
 from shoal.errors import UnknownAccount
@@ -26,7 +27,7 @@ class PublishedAccounts:
     """Holds the snapshots. The change path publishes; connections, tasks and routes read."""
 
     def __init__(self, events: EventBus) -> None:
-        self._events = events
+        self.events = events
         self._accounts: dict[str, Account] = {}
         self._of_number: dict[str, tuple[str, ...]] = {}
         self._shops_of: Counter[int] = Counter()
@@ -78,6 +79,12 @@ class PublishedAccounts:
         except Exception:  # whoever listens badly must not keep the others of the group from being published
             log.exception("a committed change was not heard by all", account=account_id, rev=self.newest_rev)
 
+    def tell(self, event: MessageEvent) -> None:
+        """Publish what happened in a chat or to an order, under the account's owner."""
+        account = self._accounts.get(event.account_id)
+        if account is not None:
+            self.events.publish(replace(event, owner_id=account.owner_id))
+
     def put(self, account_id: str, account: Account | None) -> None:
         """Put a snapshot in the place of the older one, and tell no one."""
         old = self._accounts.get(account_id)
@@ -107,7 +114,7 @@ class PublishedAccounts:
             self._gone_at[entry.account_id] = entry.rev
         else:
             self._gone_at.pop(entry.account_id, None)
-        self._events.publish(AccountChanged(entry=entry))
+        self.events.publish(AccountChanged(entry=entry))
 
 
 class PublishedView(Mapping[str, Value]):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import ConfigError
-from shoal.server.reply_server import KEY_FILE
+from shoal.server.open_storage import KEY_FILE
 from shoal.storage.database import DATABASE_FILE, LOCK_FILE, MARKER_FILE
 
 DEMO_MARKER: Final = "shoal-demo"

@@ -1,0 +1,104 @@
+"""Opens the accounts: the manager, who may do what with which account, and the reading of what others wrote."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from shoal.accounts.cookie_manager import CookieManager
+from shoal.accounts.ownership import LocalOwnership
+from shoal.accounts.reload import Reload
+from shoal.auth.authorization import Authorization
+from shoal.auth.user_removal import UserRemoval
+from shoal.config import Settings
+from shoal.errors import ShoalError, StoreError
+from shoal.orders.interruptions import note_interrupted
+from shoal.server.closing import Closing
+from shoal.server.open_connections import Connections
+from shoal.server.open_storage import Storage
+from shoal.server.open_users import UserParts
+from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+
+log = structlog.get_logger("shoal.server")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accounts:
+    """The open accounts."""
+
+    store: DBManager
+    manager: CookieManager
+    authorization: Authorization
+    reload: Reload
+    user_removal: UserRemoval
+
+
+@asynccontextmanager
+async def open_accounts(
+    storage: Storage, users: UserParts, connections: Connections, settings: Settings
+) -> AsyncIterator[Accounts]:
+    """Load the accounts, start those that are wanted, and finish removals that a restart cut off.
+
+    What the program before left under way is settled first, also of accounts that are off. Raises ``StoreError``.
+    """
+    async with Closing() as closing:
+        store = DBManager(storage.database, storage.vault)
+        ownership = storage.lease or LocalOwnership()
+        manager = CookieManager(
+            store, connections.connect, settings, published=connections.published, ownership=ownership
+        )
+        closing.later("manager", manager.close)
+        with suppress(StoreError):  # a full disk is no reason not to start, and each connection asks once more
+            await note_interrupted(connections.message_log, connections.order_store, None)
+        await manager.open()
+        if storage.lease is not None:
+            storage.lease.keep(manager.ownership_changed)
+        authorization = Authorization(storage.database, manager.accounts, manager.events)
+        closing.later("access", authorization.close)
+        await authorization.open()
+        reload = Reload(manager)
+        closing.later("reload", reload.close)
+        closing.push_async_callback(_rereading(storage.database, manager, authorization))
+        user_removal = UserRemoval(users.users, manager, users.sessions)
+        closing.later("departures", user_removal.close)
+        await user_removal.resume()
+        yield Accounts(
+            store=store, manager=manager, authorization=authorization, reload=reload, user_removal=user_removal
+        )
+
+
+def _rereading(
+    database: Database, manager: CookieManager, authorization: Authorization
+) -> Callable[[], Awaitable[None]]:
+    """Read everything again each time the database has recovered; returns what ends that."""
+    running: set[asyncio.Task[None]] = set()
+
+    def on_degraded(degraded: bool) -> None:
+        if not degraded:
+            task = asyncio.create_task(_reread(manager, authorization), name="reread")
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+    async def end() -> None:
+        tasks = list(running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    database.on_degraded(on_degraded)
+    return end
+
+
+async def _reread(manager: CookieManager, authorization: Authorization) -> None:
+    try:
+        await authorization.reload()  # first: a shop that cannot be read keeps no right that was taken
+        differed = await manager.reload_from_db()
+    except ShoalError as error:
+        log.warning("could not read the database again", why=error.code)
+    else:
+        log.info("database read again", differed=differed)

@@ -1,0 +1,93 @@
+"""Opens what all accounts' connections to the site share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from shoal.accounts.account import Account
+from shoal.accounts.account_task import Connect, Link
+from shoal.accounts.events import EventBus
+from shoal.accounts.published import PublishedAccounts
+from shoal.auth.audit_log import AuditEvent
+from shoal.concurrency.fair_limiter import evenly
+from shoal.config import Settings
+from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
+from shoal.messages.live_connections import LiveConnections
+from shoal.messages.message_log import MessageLog
+from shoal.messages.pictures import Pictures
+from shoal.messages.uploaded_pictures import UploadedPictures
+from shoal.network.outbound import Outbound
+from shoal.orders.order_store import OrderStore, order_event
+from shoal.server.closing import Closing
+from shoal.server.open_storage import ITSELF, Storage
+from shoal.storage.credentials import Credentials
+from shoal.storage.sync_cursors import SyncCursors
+from shoal.xianyu.site_session import open_site_session
+
+PICTURE_DIRECTORY = "uploads/images"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connections:
+    """The components that connections share with the routes, and the function that runs a connection."""
+
+    published: PublishedAccounts
+    message_log: MessageLog
+    order_store: OrderStore
+    live_connections: LiveConnections
+    credentials: Credentials
+    pictures: Pictures
+    session: aiohttp.ClientSession
+    outbound: Outbound
+    connect: Connect
+
+
+@asynccontextmanager
+async def open_connections(storage: Storage, settings: Settings, connect: Connect | None) -> AsyncIterator[Connections]:
+    """Open messages, orders, pictures and the HTTP session. ``connect`` replaces the connection to the real site."""
+
+    async def note_refused(host: str) -> None:
+        await storage.audit_log.record(
+            AuditEvent.REFUSED_TARGET, actor=ITSELF, outcome="target_refused", host=host
+        )  # fmt: skip
+
+    async with Closing() as closing:
+        published = PublishedAccounts(EventBus())
+        order_store = OrderStore(storage.database)
+        order_store.on_change(lambda order: published.tell(order_event(order)))
+        pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
+        await pictures.open()
+        session = open_site_session()
+        closing.push_async_callback(session.close)
+        deps = ConnectionDeps(
+            session=session,
+            settings=settings,
+            credentials=Credentials(storage.database, storage.vault),
+            message_log=MessageLog(storage.database, publish=published.tell),
+            order_store=order_store,
+            positions=SyncCursors(storage.database),
+            pictures=pictures,
+            uploaded=UploadedPictures(storage.database),
+            token_calls=evenly(settings.token_calls_per_second),
+            live_connections=LiveConnections(),
+            outbound=Outbound.of(settings.allow_private_targets, refused=note_refused),
+        )
+
+        async def connect_to_site(account: Account, link: Link) -> None:
+            await XianyuLive(account, link, deps).main()
+
+        yield Connections(
+            published=published,
+            message_log=deps.message_log,
+            order_store=order_store,
+            live_connections=deps.live_connections,
+            credentials=deps.credentials,
+            pictures=pictures,
+            session=session,
+            outbound=deps.outbound,
+            connect=connect or connect_to_site,
+        )

@@ -1,0 +1,66 @@
+"""Opens the database, the key of its secrets and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from shoal.auth.audit_log import AuditEvent, AuditLog
+from shoal.config import Settings
+from shoal.errors import ConfigError
+from shoal.server.closing import Closing
+from shoal.storage.database import LOCK_FILE, Database
+from shoal.storage.db_manager import open_vault
+from shoal.storage.server_lease import ServerLease
+from shoal.storage.vault import Vault
+
+KEY_FILE: Final = "secret.key"
+ITSELF: Final = "server"
+"""The actor in the audit log when no user asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Storage:
+    """The open database and what every other component needs with it."""
+
+    database: Database
+    lease: ServerLease | None
+    """Keeps a second server out of a PostgreSQL database; a data directory is locked by itself."""
+    vault: Vault
+    audit_log: AuditLog
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
+    """Open the database that no other server serves. Raises ``ConfigError`` and ``StoreError``."""
+    async with Closing() as closing:
+        lease = ServerLease(settings.data_dir / LOCK_FILE)
+        closing.later("lease", lease.close)
+        url = settings.database_url.get_secret_value() if settings.database_url else ""
+        database = await Database(settings.data_dir, url=url, guard=lease.take).open()
+        closing.later("database", database.close)
+        await database.remember_site(site_of(settings))
+        audit_log = AuditLog(database)
+        closing.later("security log", audit_log.close)
+        audit_log.start()
+        try:
+            vault = await open_vault(database, settings.data_dir / KEY_FILE, key_of(settings))
+        except ConfigError as error:
+            await audit_log.record(AuditEvent.KEY_TROUBLE, actor=ITSELF, outcome=error.code)
+            raise
+        yield Storage(
+            database=database, lease=None if database.is_sqlite else lease, vault=vault, audit_log=audit_log
+        )  # fmt: skip
+
+
+def key_of(settings: Settings) -> str | None:
+    """The key that the settings name, if any."""
+    return settings.secret_key.get_secret_value() if settings.secret_key else None
+
+
+def site_of(settings: Settings) -> str:
+    """What the data is bound to: every address to which cookies go."""
+    urls = (settings.site_ws_url, settings.site_mtop_url, settings.site_passport_url, settings.site_upload_url)
+    return " ".join(urls)

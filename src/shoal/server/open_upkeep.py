@@ -1,0 +1,70 @@
+"""Opens what looks at the database and tidies it: the probe, figures, kept answers, retention, the rotation of keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shoal.concurrency.single_flight import SingleFlight
+from shoal.config import Settings
+from shoal.server.closing import Closing
+from shoal.server.open_accounts import Accounts
+from shoal.server.open_connections import Connections
+from shoal.server.open_storage import KEY_FILE, Storage, key_of
+from shoal.server.retention import Retention
+from shoal.storage.database_probe import DatabaseProbe
+from shoal.storage.database_stats import DatabaseStats, database_stats
+from shoal.storage.db_manager import ANSWERS_SECRET, own_secret
+from shoal.storage.idempotency_keys import IdempotencyKeys
+from shoal.storage.key_rotation import KeyRotation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upkeep:
+    """The components that keep house."""
+
+    database_probe: DatabaseProbe
+    database_stats: SingleFlight[DatabaseStats]
+    idempotency_keys: IdempotencyKeys
+    key_rotation: KeyRotation
+
+
+@asynccontextmanager
+async def open_upkeep(
+    storage: Storage, connections: Connections, accounts: Accounts, settings: Settings
+) -> AsyncIterator[Upkeep]:
+    """Start the daily retention and the rotation of keys. Raises ``StoreError``."""
+    database = storage.database
+    async with Closing() as closing:
+        probe = DatabaseProbe(database)
+        closing.later("probe", probe.close)
+        stats = SingleFlight(lambda: database_stats(database, settings.data_dir), name="store figures")
+        closing.later("store figures", stats.close)
+        idempotency_keys = IdempotencyKeys(
+            database,
+            wait_seconds=settings.lock_wait_seconds,
+            secret=await own_secret(database, storage.vault, ANSWERS_SECRET),
+        )
+        retention = Retention(
+            accounts.store,
+            connections.message_log,
+            idempotency_keys,
+            settings,
+            pictures=connections.pictures,
+            audit_log=storage.audit_log,
+            accounts=accounts.manager.accounts,
+        )
+        closing.later("retention", retention.close)
+        retention.start()
+        key_rotation = KeyRotation(
+            database, storage.vault, settings.data_dir / KEY_FILE, from_setting=key_of(settings) is not None
+        )
+        closing.later("key rotation", key_rotation.close)
+        key_rotation.start()
+        yield Upkeep(
+            database_probe=probe,
+            database_stats=stats,
+            idempotency_keys=idempotency_keys,
+            key_rotation=key_rotation,
+        )

@@ -1,0 +1,106 @@
+"""Opens what knows the users: passwords, sign-ins, tokens, invitations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shoal.auth.api_tokens import ApiTokens
+from shoal.auth.audit_log import AuditEvent, AuditLog
+from shoal.auth.device_marks import DeviceMarks
+from shoal.auth.invitations import Invitations
+from shoal.auth.login import Login
+from shoal.auth.login_throttle import LoginThrottle
+from shoal.auth.passwords import Passwords
+from shoal.auth.sessions import Sessions
+from shoal.auth.totp import Totp
+from shoal.auth.user_replica import UserReplica
+from shoal.auth.users import ADMIN_NAME, Role, Users
+from shoal.clock import now_ms
+from shoal.config import Settings
+from shoal.errors import ConfigError, InvalidInput
+from shoal.server.closing import Closing
+from shoal.server.open_storage import ITSELF, Storage
+from shoal.storage.db_manager import DEVICES_SECRET, own_secret
+
+SETUP_LINK_HOURS = 24
+"""How long the first administrator's set-up link holds; it is over with the first sign-in."""
+FAMILIAR_DAYS = 30
+"""How long somebody who signed in from an address is known there after a restart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UserParts:
+    """The components that know who may come in."""
+
+    users: Users
+    sessions: Sessions
+    invitations: Invitations
+    totp: Totp
+    login: Login
+    api_tokens: ApiTokens
+
+
+@asynccontextmanager
+async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[UserParts]:
+    """Open users and their sign-ins over a replica in memory. Raises ``StoreError``."""
+    async with Closing() as closing:
+        passwords = Passwords()
+        closing.later("passwords", passwords.close)
+        replica = UserReplica(storage.database)
+        closing.later("people", replica.close)
+        await replica.open()
+        sessions = Sessions(replica, hours=settings.session_hours, idle_hours=settings.session_idle_hours)
+        closing.later("sessions", sessions.close)
+        api_tokens = ApiTokens(replica)
+        closing.later("tokens", api_tokens.close)
+        users, totp, delays = Users(replica, passwords), Totp(replica, storage.vault), LoginThrottle()
+        await _remember_places(storage.audit_log, delays)
+        devices = DeviceMarks(await own_secret(storage.database, storage.vault, DEVICES_SECRET))
+        yield UserParts(
+            users=users,
+            sessions=sessions,
+            invitations=Invitations(replica, passwords),
+            totp=totp,
+            login=Login(users, sessions, totp, delays, devices),
+            api_tokens=api_tokens,
+        )
+
+
+async def _remember_places(audit_log: AuditLog, delays: LoginThrottle) -> None:
+    """A restart forgets who guessed, but not where people signed in: there nobody else's guesses hold them up."""
+    places = await audit_log.places_of_sign_ins(now_ms() - FAMILIAR_DAYS * 86_400_000)
+    for user, address in reversed(places):
+        for name in (user.username, user.email):
+            if name:
+                delays.remember(name, address)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstEntry:
+    """What lets the administrator in for the first time: a password, and the token of a link to choose another."""
+
+    password: str
+    link_token: str
+
+
+async def first_entry(parts: UserParts, settings: Settings, audit_log: AuditLog) -> FirstEntry | None:
+    """Make the administrator on a first start; what lets them in is returned only if it was made up here."""
+    chosen = settings.admin_password.get_secret_value() if settings.admin_password else None
+    try:
+        made = await parts.users.ensure_admin(chosen)
+    except InvalidInput as error:
+        raise ConfigError(
+            f"SHOAL_ADMIN_PASSWORD cannot be used: {error}. Choose some words that have nothing to do with each other, "
+            "or leave it unset, and one is made up",
+            code=error.code,
+        ) from None
+    if made is None:
+        return None
+    await audit_log.record(AuditEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)
+    admin = await parts.users.by_name(ADMIN_NAME)
+    if chosen or admin is None:
+        return None
+    _, token = await parts.invitations.password_link(admin.id, hours=SETUP_LINK_HOURS)
+    return FirstEntry(made, token)
