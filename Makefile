@@ -14,12 +14,30 @@ NPM := $(BIN)/python hatch_build.py
 # Two on two cores: with three, tests of real time outs and browsers fail now and then.
 WORKERS ?= 2
 
-.PHONY: demo test lint types unit console docs console-types screenshots prove soak bench sbom audit pins clean
+CHECKED := web/node_modules/.checked
+
+.PHONY: demo test quick quick-tests quick-types lint types unit console docs console-types screenshots prove soak bench sbom audit pins clean
 
 demo: $(READY) $(CONSOLE) $(HELP)
 	@exec $(BIN)/shoal demo
 
 test: lint types unit
+
+# What to run while working: unit tests, contract tests on SQLite, types and lint, all beside each other. The console is
+# checked when one of its sources is newer than its last check.
+quick: $(READY) $(MODULES)
+	@$(MAKE) --no-print-directory -j4 --output-sync=target quick-tests quick-types lint $(CHECKED)
+
+quick-tests:
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m "not postgresql" tests/unit tests/contract
+
+quick-types:
+	$(BIN)/mypy
+
+$(CHECKED): $(WEB) $(MODULES)
+	@$(NPM) run --silent types
+	@$(NPM) run --silent test
+	@touch $(CHECKED)
 
 lint: $(READY) $(MODULES)
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
+
 settings.register_profile("any machine", deadline=None)
 """However slow the machine is: a timing fails no test."""
 settings.load_profile("any machine")

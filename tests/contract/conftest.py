@@ -19,6 +19,16 @@ from shoal.storage.vault import Vault
 from store_steps import Place
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a PostgreSQL, so that the quick checks can leave it out."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            if "postgres" in item.fixturenames or "postgresql" in values:
+                item.add_marker("postgresql")
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """The PostgreSQL of all workers of this run."""
