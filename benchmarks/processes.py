@@ -93,7 +93,7 @@ class Process:
         assert self._child is not None, "not started"
         return self._child
 
-    async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20.0) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60.0) -> int:
         """Send a signal and wait; after the limit the child is killed."""
         if self._child is None:
             return 0
@@ -150,7 +150,7 @@ class SandboxProcess(Process):
         answer: dict[str, Any] = response.json()
         return answer
 
-    async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20.0) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60.0) -> int:
         """As every process; its client goes first, so that no connection of ours keeps it waiting."""
         if self.url:
             await self._http.aclose()
@@ -188,7 +188,7 @@ class ServerProcess(Process):
             SHOAL_SITE_WS_URL=sandbox_url.replace("http", "ws", 1) + "/",
             **{**QUICK_ENVIRONMENT, **environment},
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=40)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
 
     async def start(self) -> Self:
         """Start it, wait until it is ready, sign in."""

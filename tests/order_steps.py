@@ -15,7 +15,7 @@ from shoal.sandbox import codec
 from standins import ANN, until
 
 CONSIGN, FREE = "consign.dummy", "seller.freeshipping"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """How long what must come may take on a busy machine, in seconds."""
 _NUMBERS = count()
 

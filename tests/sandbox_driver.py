@@ -42,7 +42,7 @@ class Im:
         self.unread: list[Json] = []
         self.number = 0
 
-    async def frame(self, seconds: float = 3) -> Json:
+    async def frame(self, seconds: float = 30) -> Json:
         if self.unread:
             return self.unread.pop(0)
         async with asyncio.timeout(seconds):
@@ -70,7 +70,7 @@ class Im:
     async def position(self, pts: int) -> Json:
         return await self.ask("/r/SyncStatus/ackDiff", [{"pipeline": "sync", "pts": pts}])
 
-    async def push(self, seconds: float = 3) -> Json:
+    async def push(self, seconds: float = 30) -> Json:
         """Return the next sync push that holds something."""
         while not (frame := await self.frame(seconds))["body"].get("syncPushPackage", {}).get("data"):
             pass
@@ -192,7 +192,7 @@ async def sandbox(
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))
     try:
-        url = await asyncio.wait_for(ready, 10)
+        url = await asyncio.wait_for(ready, 60)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
             yield Box(url, app.state.site, http)

@@ -85,7 +85,7 @@ async def managing(
         await manager.close()
 
 
-async def until_told(ask: Callable[[], Awaitable[Any]], wanted: Any, *, seconds: float = 30.0) -> None:
+async def until_told(ask: Callable[[], Awaitable[Any]], wanted: Any, *, seconds: float = 60.0) -> None:
     """Ask until the answer is the wanted one; fails the test with the last answer when it is not in time."""
     loop = asyncio.get_running_loop()
     late = loop.time() + seconds
@@ -94,7 +94,7 @@ async def until_told(ask: Callable[[], Awaitable[Any]], wanted: Any, *, seconds:
     assert told == wanted
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     """Wait until a condition holds; fails the test when it does not in time."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -69,7 +69,7 @@ def submitted(store: AccountStore, *changes: Change) -> asyncio.Future[Settlemen
 
 async def settled(store: AccountStore, *changes: Change) -> Settlement:
     """Submit and wait for the first settlement."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await submitted(store, *changes)
 
 
@@ -114,7 +114,7 @@ class Settlements:
 
     async def wait_for(self, count: int) -> list[tuple[str, Settlement]]:
         """Wait until that many settlements came."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.seen) < count:
                 self._news.clear()
                 await self._news.wait()

@@ -302,7 +302,7 @@ async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> N
 
     door.site.behave = park
     events = account_events(door.server, await door.principal(), None, beat_seconds=60)
-    async with aclosing(events), asyncio.timeout(20):
+    async with aclosing(events), asyncio.timeout(60):
         await anext(events)  # the snapshot: what comes now is told
         for named, told in ((page, (page, "")), (other, ("", other))):
             assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "parked"

@@ -33,7 +33,7 @@ async def _say(url: str, text: str) -> bytes:
     """What the server answers until it closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     writer.write(text.encode())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     return answer
@@ -168,7 +168,7 @@ async def test_an_error_of_the_program_is_written_down_and_the_server_goes_on(
     def broken(account_id: str) -> bool:
         raise RuntimeError(f"a defect with {account_id}")
 
-    async with served(door) as url, httpx.AsyncClient(base_url=url, headers=door.client.headers) as client:
+    async with served(door) as url, httpx.AsyncClient(base_url=url, headers=door.client.headers, timeout=60) as client:
         with monkeypatch.context() as patched:
             patched.setattr(door.server.manager, "is_stale", broken)
             answer = await client.get("/cookies/shop")

@@ -124,7 +124,7 @@ def test_the_server_answers_as_its_document_says(tmp_path: Path) -> None:
 
 def _token_of_staff(url: str, headers: dict[str, str]) -> str:
     """A token that reads, of somebody with whom the shop is shared: for everything else it is refused."""
-    with httpx.Client(base_url=url, headers=headers) as admin:
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as admin:
         user = {"username": "sam", "password": f"{PASSWORD} of sam", "role": "staff"}
         assert admin.post("/users", json=user).is_success
         assert admin.put("/cookies/my-shop/staff/sam", json={"permission": "read"}).is_success

@@ -227,7 +227,7 @@ async def test_the_stream_tells_of_each_order_that_changes_to_its_owner_alone(do
     ):
         assert bob is not None
         stranger = account_events(door.server, await door.principal(2), None, beat_seconds=0.3)
-        async with aclosing(stranger), asyncio.timeout(5):
+        async with aclosing(stranger), asyncio.timeout(60):
             for told in (await anext(events), await anext(stranger)):
                 assert told is not None
                 assert told.body["type"] == "snapshot"

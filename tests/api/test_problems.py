@@ -160,7 +160,7 @@ async def test_a_large_body_is_refused_on_a_real_connection_too(door: Door) -> N
             yield b"x" * 65_536
 
     headers = {"Content-Type": "application/json", "Authorization": door.client.headers["authorization"]}
-    async with served(door) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=10) as client:
+    async with served(door) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
         for content in (b"x" * 10_000_000, parts()):
             answer = await client.put("/cookies/shop/remark", content=content)
             assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")

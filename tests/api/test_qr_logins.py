@@ -50,7 +50,7 @@ async def act(sandbox: Sandbox, login: dict[str, Any], status: str, number: int 
 
 
 async def over(door: Door, login: dict[str, Any], **headers: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             seen: dict[str, Any] = await door.call("GET", f"/qr-logins/{login['id']}", headers=headers)
             if seen["state"] not in {"waiting", "scanned"}:
@@ -142,7 +142,7 @@ async def test_old_scripts_find_their_words(door: Door, sandbox: Sandbox) -> Non
     assert (await door.call("GET", path))["status"] == "waiting"
     unb = next(iter(sandbox.world.sellers))
     await sandbox.do("qr", status="CONFIRMED", account=unb)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (seen := await door.call("GET", path))["status"] != "success":
             await asyncio.sleep(0.02)
     assert seen["account_info"] == {"account_id": unb, "is_new_account": True}
@@ -205,14 +205,14 @@ async def test_the_shell_draws_the_code_and_follows_the_login(door: Door, sandbo
     async with served(door) as url:
         token = door.client.headers["authorization"].removeprefix("Bearer ")
         drawn = asyncio.create_task(in_shell(url, token, "accounts", "qr", "shop"))
-        await until(lambda: bool(door.server.qr_logins.of(1)), seconds=30)
+        await until(lambda: bool(door.server.qr_logins.of(1)), seconds=60)
         await sandbox.do("qr", status="CONFIRMED", account=next(iter(sandbox.world.sellers)))
         code, said = await drawn
         assert code == 0, said
         assert "▄" in said
         assert "shop has its new cookie.\nshop: running, won't answer (" in said
         refused = asyncio.create_task(in_shell(url, token, "accounts", "qr", "shop"))
-        await until(lambda: not door.server.qr_logins.of(1)[0].state.is_over, seconds=30)
+        await until(lambda: not door.server.qr_logins.of(1)[0].state.is_over, seconds=60)
         await sandbox.do("qr", status="RISK", account=next(iter(sandbox.world.sellers)))
         code, said = await refused
         assert code == 1

@@ -113,4 +113,4 @@ async def test_f7_a_shop_that_cannot_be_read_again_keeps_no_right_that_was_taken
         async def status() -> int:
             return (await bob.client.get("/cookies/shop")).status_code
 
-        await until_told(status, 404, seconds=10)
+        await until_told(status, 404, seconds=60)

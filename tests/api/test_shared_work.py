@@ -26,7 +26,11 @@ def workers() -> int:
 
 async def test_f9_eight_uploads_of_bombs_keep_nobody_from_working_and_end_with_who_sent_them(door: Door) -> None:
     bomb = a_bomb(styles=8_000_000)
-    async with served(door) as url, another_person(door) as other, httpx.AsyncClient(base_url=url) as sender:
+    async with (
+        served(door) as url,
+        another_person(door) as other,
+        httpx.AsyncClient(base_url=url, timeout=60) as sender,
+    ):
         sender.headers["Authorization"] = door.client.headers["Authorization"]
         file = {"file": ("rules.xlsx", bomb)}
         uploads = [asyncio.create_task(sender.post("/rules-file", files=file, timeout=60)) for _ in range(8)]

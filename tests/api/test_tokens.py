@@ -148,7 +148,7 @@ async def test_a_stream_ends_when_its_token_is_revoked(door: Door) -> None:
     headers = {"Authorization": f"Bearer {made['token']}"}
     async with (
         served(door) as url,
-        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client,
         client.stream("GET", "/events") as stream,
     ):
         lines = stream.aiter_lines()

@@ -105,7 +105,7 @@ async def test_an_expired_code_is_renewed_and_a_check_is_linked(shops: Console, 
     await page.locator("[data-test=show-code]").click()
     await page.get_by_role("img", name="登录二维码").wait_for()
     logins._lifetime_seconds = 300.0
-    await until(lambda: [one.state for one in logins.of(1)] == [QrLoginState.WAITING, QrLoginState.EXPIRED], seconds=10)
+    await until(lambda: [one.state for one in logins.of(1)] == [QrLoginState.WAITING, QrLoginState.EXPIRED], seconds=60)
     await page.get_by_role("img", name="登录二维码").wait_for()
     await _scan(shops, sandbox, "RISK")
     await until(lambda: logins.of(1)[0].state is QrLoginState.NEEDS_OWNER)
@@ -122,7 +122,7 @@ async def test_a_code_that_nobody_looks_at_any_more_logs_nobody_in(shops: Consol
     await page.locator("[data-test=show-code]").click()
     await page.get_by_role("img", name="登录二维码").wait_for()
     await page.keyboard.press("Escape")
-    await until(lambda: logins.of(1)[0].state is QrLoginState.CANCELLED, seconds=10)
+    await until(lambda: logins.of(1)[0].state is QrLoginState.CANCELLED, seconds=60)
 
 
 async def test_a_proxy_is_tried_then_set_then_taken_away_and_its_password_never_shown(shops: Console) -> None:

@@ -27,10 +27,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def shoal(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Shoal]:
-    """An open Shoal over that sandbox."""
+async def shoal(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Shoal]:
+    """An open Shoal over that sandbox, with what the test's mark ``settings`` names."""
     await blank_database(tmp_path / "data")
     instance = Shoal(sandbox, tmp_path / "data")
-    await instance.open()
+    mark = request.node.get_closest_marker("settings")
+    await instance.open(**(mark.kwargs if mark else {}))
     yield instance
     await instance.close()

@@ -84,7 +84,7 @@ async def test_f4_the_owner_who_speaks_between_two_parts_has_the_last_word(
     await ask(shoal, unb)
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "我来了" not in [entry.message.text for entry in await shoal.log.list_messages(["shop"])]:
             await asyncio.sleep(0.02)
     await shoal.sandbox.do("fault/release")

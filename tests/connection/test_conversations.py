@@ -40,7 +40,7 @@ async def ask(shoal: Shoal, unb: str, text: str = "在吗", *, buyer: str = "小
     return str(said["message_id"])
 
 
-async def verdict(shoal: Shoal, message_id: str, wanted: Decision, *, seconds: float = 8.0) -> LoggedMessage:
+async def verdict(shoal: Shoal, message_id: str, wanted: Decision, *, seconds: float = 60.0) -> LoggedMessage:
     """The message once it has that verdict."""
     found: LoggedMessage | None = None
     try:
@@ -58,7 +58,7 @@ async def sendings(shoal: Shoal, *outcomes: str) -> list[Sending]:
     """The sendings, oldest first, once they have come to these outcomes."""
     found: list[Sending] = []
     try:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(60):
             while [sending.outcome for sending in found] != list(outcomes):
                 found = (await shoal.log.outbox.list_sendings(["shop"]))[::-1]
                 await asyncio.sleep(0.02)
@@ -97,7 +97,7 @@ async def test_c1_a_repeated_id_is_counted_and_left_aside(shoal: Shoal) -> None:
     first = await ask(shoal, unb)
     await verdict(shoal, first, Decision.ANSWERED)
     await ask(shoal, unb, message_id=first)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (await verdict(shoal, first, Decision.ANSWERED)).repeats:
             await asyncio.sleep(0.02)
     again = await ask(shoal, unb)
@@ -120,7 +120,7 @@ async def test_what_the_buyer_has_read_is_shown(shoal: Shoal) -> None:
     chat_id = asked.message.chat_id
     await sendings(shoal, "sent")
     await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="read_receipt")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             chat = await Chats(shoal.database).find("shop", chat_id, now_ms=now_ms())
             if chat is not None and chat.read_at_ms:
@@ -133,7 +133,7 @@ async def test_a_message_without_an_id_is_kept_and_answered_once(shoal: Shoal) -
     unb = await shoal.add(keywords={"在吗": "hi"})
     for _ in range(2):
         await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape="json_text", text="在吗")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (
             listed := [entry for entry in await shoal.log.list_messages(["shop"]) if entry.message.direction == "in"]
         ):
@@ -249,7 +249,7 @@ async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) 
 
 async def held_up(shoal: Shoal, count: int) -> None:
     """Wait until so many messages wait for room in the shop's minute."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while True:
             found = [entry.message for entry in await shoal.log.list_messages(["shop"])]
             if len([one for one in found if one.decision is Decision.SHOP_LIMIT and not one.handled]) == count:
@@ -283,7 +283,7 @@ async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_t
         await reopen(shoal)
     for seconds, answered in ((61, 4), (61, 5)):
         await pass_by(shoal, machine, seconds)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(await shoal.log.outbox.list_sendings(["shop"], outcome=SendOutcome.SENT)) < answered:
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.5)
@@ -306,7 +306,7 @@ async def test_what_waited_for_room_until_it_was_too_old_says_what_it_waited_for
     late = await ask(shoal, unb, buyer="小虾")
     await held_up(shoal, 1)
     await pass_by(shoal, machine, 31)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not [
             entry
             for entry in await shoal.log.list_messages(["shop"], decision=Decision.SHOP_LIMIT)
@@ -451,7 +451,7 @@ async def test_c5_a_pause_outlives_a_restart_and_ends_when_it_is_handed_back(sho
     await ask(shoal, unb)
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await pauses.active(["shop"]):
             await asyncio.sleep(0.02)
     await reopen(shoal)
@@ -471,7 +471,7 @@ async def test_c5_what_the_owner_said_while_the_shop_was_away_pauses_the_chat_to
     await shoal.close()
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
     await shoal.open()
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(60):
         while not await Takeovers(shoal.database).active(["shop"]):
             await asyncio.sleep(0.02)
     await verdict(shoal, await ask(shoal, unb), Decision.PAUSED)

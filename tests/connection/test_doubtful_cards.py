@@ -20,7 +20,7 @@ from order_steps import (
     running,
     words,
 )
-from sandboxed import Shoal
+from sandboxed import UNANSWERED, Shoal
 from shoal.clock import reading
 from shoal.orders import orders
 from shoal.orders.order_store import Action, ActionState, Order, OrderUpdate
@@ -156,6 +156,7 @@ async def test_a_refund_that_is_asked_while_the_message_waits_for_its_turn_sends
     assert len(await words(shoal, unb)) == 1
 
 
+@pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 async def test_an_echo_that_comes_late_lets_the_order_go_on_over_the_same_connection(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False)

@@ -16,7 +16,7 @@ DEFAULT = {"default_reply_enabled": True, "default_reply": "您好"}
 
 
 async def acknowledged(shoal: Shoal, unb: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await shoal.sandbox.sockets(unb))["unacked"]:
             await asyncio.sleep(0.01)
 
@@ -73,7 +73,7 @@ async def test_a_payment_that_comes_as_the_update_of_a_card_is_served(shoal: Sho
     await shoal.sandbox.do(
         "pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=order["order_id"], as_update=True, mark=False
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await action_state(shoal.book, "shop", order["order_id"], Action.CONFIRM) is not ActionState.DONE:
             await asyncio.sleep(0.02)
     assert (await shoal.sandbox.seen(unb, "小鱼"))[0] == "网盘链接"

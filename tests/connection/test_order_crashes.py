@@ -24,7 +24,7 @@ from order_steps import (
     running,
     words,
 )
-from sandboxed import Shoal
+from sandboxed import UNANSWERED, Shoal
 from shoal.accounts.account import AccountState
 from shoal.errors import StoreError
 from shoal.messages.outbox_rows import SendOutcome
@@ -82,6 +82,7 @@ async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Pat
         assert sending.outcome is SendOutcome.SENT
 
 
+@pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 @pytest.mark.parametrize("delivered", [True, False])
 async def test_f4_an_uncertain_paid_message_is_never_sent_again_by_a_later_connection(
     shoal: Shoal, *, delivered: bool
@@ -279,6 +280,7 @@ async def test_a_full_disk_after_the_confirmation_is_uncertain_until_the_sites_c
     assert await calls(shoal, CONSIGN, unb) == 1
 
 
+@pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 async def test_the_echo_of_an_unanswered_message_tells_that_it_arrived_and_the_order_goes_on(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", times=1)

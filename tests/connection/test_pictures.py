@@ -45,7 +45,7 @@ async def uploads_of(shoal: Shoal, unb: str) -> list[str]:
 
 async def outcome_of(shoal: Shoal) -> tuple[SendOutcome, str]:
     """What became of the account's newest sending, once it is settled."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             sendings = await shoal.log.outbox.list_sendings(("shop",))
             if sendings and sendings[0].outcome is not SendOutcome.SENDING:
@@ -175,7 +175,7 @@ async def test_an_account_that_is_switched_off_during_an_upload_sends_nothing(sh
     await give_picture(shoal)
     fault = await shoal.sandbox.do("fault", account=unb, kind="hold", which="upload")
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="图")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (await shoal.sandbox.get("state"))["faults"][0]["held"]:
             await asyncio.sleep(0.02)
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)

@@ -44,13 +44,13 @@ async def test_everything_an_account_says_goes_through_its_proxy_names_included(
             assert added.observation.state is AccountState.RUNNING, added.observation
             await shoal.manager.update_keywords("shop", [("在吗", "在的")], caller=ANN)
             await give_picture(shoal)
-            for said in ("在吗", "图"):
-                await sandbox.do("say", account=seller.unb, buyer="小鱼", text=said)
-                await asyncio.sleep(0.2)
-            said, shown = await sandbox.seen_soon(seller.unb, "小鱼", 2)
+            for number, asked in enumerate(("在吗", "图"), 1):
+                await sandbox.do("say", account=seller.unb, buyer="小鱼", text=asked)
+                await sandbox.seen_soon(seller.unb, "小鱼", number)
+            said, shown = await sandbox.seen(seller.unb, "小鱼")
             assert (said, shown[:4]) == ("在的", "[图片]")
             assert {host for host, _ in proxy.passed} == {SITE}
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not await sandbox.calls("hasLogin.do", seller.unb):
                     await asyncio.sleep(0.02)
             counts = await sandbox.sockets(seller.unb)

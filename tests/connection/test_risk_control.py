@@ -80,7 +80,7 @@ async def ready(shoal: Shoal, **settings: Any) -> str:
 
 
 async def parked(shoal: Shoal) -> Observation:
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED, seconds=15)
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED, seconds=60)
     return shoal.manager.observation("shop")
 
 
@@ -127,7 +127,7 @@ async def test_several_calls_in_flight_that_all_meet_it_make_one_incident(shoal:
     with shoal.manager.events.subscribe() as events:
         await be_paid(shoal, unb)
         await be_asked_for_a_picture(shoal, unb)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not all([await shoal.sandbox.calls(api, unb) for api in met.values()]):
                 await asyncio.sleep(0.02)
         before = await asked_so_far(shoal, unb)
@@ -147,7 +147,7 @@ async def test_an_answer_that_comes_while_the_line_ends_parks_all_the_same(shoal
     await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign")
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="consign")
     await be_paid(shoal, unb)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await shoal.sandbox.calls("consign.dummy", unb):
             await asyncio.sleep(0.02)
     if ending == "the site hangs up":
@@ -179,7 +179,7 @@ async def test_another_page_in_place_of_a_token_is_tried_again(shoal: Shoal) -> 
     unb = await ready(shoal)
     await shoal.sandbox.do("fault", account=unb, kind="html_answer", which="token", times=2)
     await ask_for_a_token(shoal, unb)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(await shoal.sandbox.calls("login.token", unb)) < 4:
             await asyncio.sleep(0.02)
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)

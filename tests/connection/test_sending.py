@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of
-from sandboxed import Sandbox, settings_for
+from sandboxed import UNANSWERED, Sandbox, settings_for
 from shoal.messages.outbox_rows import OutboxRow
 from shoal.messages.sender import Sender
 from shoal.server.reply_server import build_app
@@ -60,7 +60,7 @@ async def counter(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
         added = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie})
         assert added["state"] == "running"
         said = await sandbox.do("say", account=seller.unb, buyer="小鱼", text="在吗")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not (await door.call("GET", "/messages", params={"decision": "no_rule"}))["items"]:
                 await asyncio.sleep(0.02)
         yield Counter(door, sandbox, seller.unb, said["cid"], said["buyer_id"])
@@ -91,6 +91,7 @@ async def test_b12_the_old_hook_says_success_only_of_what_the_site_took(counter:
     assert await counter.seen() == ["一二"]
 
 
+@pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 async def test_a_sending_without_an_answer_is_sent_again_under_its_number_and_arrives_once(counter: Counter) -> None:
     await counter.fault("send_timeout", delivered=False, times=1)
     told = await counter.send()
@@ -98,6 +99,7 @@ async def test_a_sending_without_an_answer_is_sent_again_under_its_number_and_ar
     assert await counter.seen() == ["您好"]
 
 
+@pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 async def test_a_sending_that_is_never_answered_is_uncertain_and_not_called_sent(counter: Counter) -> None:
     await counter.fault("send_timeout", delivered=False, times=9)
     assert (await counter.send())["outcome"] == "uncertain"
@@ -160,7 +162,7 @@ async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:
     (pause,) = (await counter.door.call("GET", "/cookies/shop/pauses"))["items"]
     assert (pause["chat_id"], pause["reason"]) == (counter.chat_id, "taken_over")
     said = await counter.sandbox.do("say", account=counter.unb, buyer="小鱼", text="在吗")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             rows = (await counter.door.call("GET", "/messages", params={"decision": "paused"}))["items"]
             if [row["message_id"] for row in rows] == [said["message_id"]]:
@@ -171,7 +173,7 @@ async def test_a_word_by_hand_may_take_the_chat_over(counter: Counter) -> None:
 
 async def test_our_own_word_by_api_is_no_human_and_pauses_nothing(counter: Counter) -> None:
     await counter.send()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (await counter.door.call("GET", "/messages", params={"decision": "echo"}))["items"]:
             await asyncio.sleep(0.02)
     assert (await counter.door.call("GET", "/cookies/shop/pauses"))["items"] == []

@@ -70,7 +70,7 @@ async def look_forward_only(shoal: Shoal) -> None:
     """Connect anew, with the look into the past held back: it would write more than the test is about."""
     await shoal.close()
     await shoal.sandbox.do("fault", kind="hold", which="conversations")
-    await shoal.open()
+    await shoal.open(site_timeout_seconds=3.0)
     await running(shoal)
 
 

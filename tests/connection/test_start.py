@@ -29,7 +29,7 @@ async def _running(shoal: Shoal, count: int) -> None:
     def so_many() -> bool:
         return sum(manager.observation(name).state is AccountState.RUNNING for name in manager.accounts) == count
 
-    await until(so_many, seconds=30)
+    await until(so_many, seconds=60)
 
 
 async def test_a25_a_start_of_fifty_shops_spaces_its_token_calls_and_makes_none_that_it_need_not(shoal: Shoal) -> None:

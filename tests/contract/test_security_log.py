@@ -89,7 +89,7 @@ async def test_a_note_needs_nobody_to_read_it(notes: AuditLog, database: Databas
     await notes.record(AuditEvent.SIGN_IN, actor="user:ann", user_id=1)
     await notes.record(AuditEvent.SIGN_IN, actor="user:ann", user_id=1)
     query = select(func.sum(audit_entries.c.times))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await database.read(lambda connection: connection.scalar(query)) != 2:
             await asyncio.sleep(0.01)
 

@@ -150,7 +150,7 @@ async def meet_somebody(server: ServerProcess, evidence: Evidence) -> dict[str, 
     """Another person comes in by a link, has a second factor and a token. Returns what must stay secret of them."""
     invitation = (await server.ok("POST", "/invitations", {"role": "owner"}))["token"]
     hooks = {"response": [evidence.take]}
-    async with httpx.AsyncClient(base_url=server.url, timeout=40, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=hooks) as http:
 
         async def post(path: str, body: Any, status: int = 200, key: str = "") -> Any:
             headers = {"Idempotency-Key": key} if key else {}
@@ -306,7 +306,7 @@ async def read_everything(server: ServerProcess, item: str) -> None:
         "rule_id": rule["id"],
         "order_id": order["order_id"],
     }
-    async with httpx.AsyncClient(base_url=server.url, event_hooks=server.http.event_hooks) as nobody:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, event_hooks=server.http.event_hooks) as nobody:
         for path, methods in document["paths"].items():
             if "get" in methods and path != "/events":
                 filled = path.format_map(values)

@@ -72,7 +72,7 @@ async def mends(server: ServerProcess, remark: str) -> None:
     async def accepted() -> bool:
         return (await change(server, remark)).status_code == 200
 
-    await soon(accepted, seconds=40)
+    await soon(accepted, seconds=60)
     assert (await server.http.get("/health/ready")).status_code == 200
 
 

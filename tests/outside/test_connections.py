@@ -77,7 +77,7 @@ async def all_closed(sockets: list[socket.socket], within: float) -> float:
 
 async def owner_works(server: ServerProcess) -> None:
     """A new connection each: a page, a sign-in, a change."""
-    async with httpx.AsyncClient(base_url=server.http.base_url, timeout=30, verify=False) as fresh:  # noqa: S501
+    async with httpx.AsyncClient(base_url=server.http.base_url, timeout=60, verify=False) as fresh:  # noqa: S501
         assert (await fresh.get("/console/")).status_code in {200, 503}  # without the console's build it says so
         answer = await fresh.post("/login", json={"username": "admin", "password": PASSWORD})
         assert answer.status_code == 200, answer.text
@@ -131,7 +131,7 @@ async def streams_are_bounded(server: ServerProcess) -> None:
         assert [await follow("203.0.113.6") for _ in range(3)] == [200] * 2 + [429]
         assert refused == [(429, "too_many_requests"), (429, "too_many_streams")]
         assert (await server.http.get("/cookies")).status_code == 200
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             from_there = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"}
             async with server.http.stream("GET", "/events", headers=from_there) as answer:
@@ -201,7 +201,7 @@ async def test_f13_600_silent_tls_handshakes_at_a_limit_of_400_files_do_not_shut
         tmp_path / "data", NOWHERE, SHOAL_TLS_CERT=pem, SHOAL_TLS_KEY=pem, SHOAL_CLIENT_SILENCE_SECONDS="3"
     )
     await server.http.aclose()
-    server.http = httpx.AsyncClient(base_url=f"https://localhost:{server.port}", verify=trusting, timeout=40)
+    server.http = httpx.AsyncClient(base_url=f"https://localhost:{server.port}", verify=trusting, timeout=60)
     quiet: list[socket.socket] = []
     try:
         await server.start()
@@ -212,7 +212,7 @@ async def test_f13_600_silent_tls_handshakes_at_a_limit_of_400_files_do_not_shut
         assert held(server.port) < 250
         assert "could not be accepted" not in server.log_file.read_text()
         await an_answer_that_is_not_read_ends(server, trusting, quiet)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while held(server.port) > 2:
                 await asyncio.sleep(0.1)
     finally:
@@ -229,7 +229,7 @@ async def an_answer_that_is_not_read_ends(
         writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40)
         await all_closed(quiet, within=30)
         await owner_works(server)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             with suppress(OSError):
                 while await reader.read(1 << 16):  # what had left already, then the end
                     pass

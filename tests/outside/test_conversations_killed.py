@@ -50,7 +50,7 @@ class Shop:
             row = await self.message(message_id)
             return row.get("decision") == "answered" and [one["outcome"] for one in row["answers"]] == list(outcomes)
 
-        await soon(is_so, seconds=30)
+        await soon(is_so, seconds=60)
         return await self.message(message_id)
 
 
@@ -143,7 +143,7 @@ async def test_it_dies_at_a_step_that_nobody_outside_can_hold(
         sys.executable, str(DIES), point, env={**os.environ, **server.environment}
     )
     asked = await shop.say()
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         assert await dying.wait() == -SIGKILL
     await server.start()
     await shop.ends(asked, "sent", "sent")

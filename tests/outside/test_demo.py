@@ -44,7 +44,7 @@ class Demo:
         self.http = httpx.Client(
             base_url=self.ready["url"], headers={"Authorization": f"Bearer {answer.json()['token']}"}, timeout=30
         )
-        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=30)
+        self.site = httpx.Client(base_url=f"{self.ready['sandbox']}/_sandbox", timeout=60)
 
     def lines(self) -> list[str]:
         """What it printed so far."""
@@ -75,7 +75,7 @@ class Demo:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(40)
+            return self.process.wait(60)
         finally:
             self.process.kill()
 
@@ -93,7 +93,7 @@ class Demo:
         raise TimeoutError((self.directory / "stderr").read_text())
 
 
-def soon(question: Callable[[], T], *, seconds: float = 20.0) -> T:
+def soon(question: Callable[[], T], *, seconds: float = 60.0) -> T:
     """The first true answer."""
     limit = time.monotonic() + seconds
     while not (answer := question()):
@@ -205,7 +205,7 @@ def test_watching_prints_each_change_as_it_happens(demo: Demo) -> None:
         demo.http.put("/cookies/afu/status", json={"enabled": True}).raise_for_status()
     finally:
         watching.send_signal(signal.SIGINT)
-        watching.communicate(timeout=20)
+        watching.communicate(timeout=60)
     assert watching.returncode == 0
 
 
@@ -234,7 +234,7 @@ def test_a_child_that_dies_ends_the_demo_and_is_named(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
     server = next(child for child in demo.children if "serve" in child.cmdline())
     server.kill()
-    assert demo.process.wait(30) == 1
+    assert demo.process.wait(60) == 1
     demo.end()
     assert demo.alive() == []
     said = (tmp_path / "stderr").read_text()
@@ -246,7 +246,7 @@ def test_a_child_that_dies_ends_the_demo_and_is_named(tmp_path: Path) -> None:
 def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
     assert demo.end(signal.SIGKILL) == -signal.SIGKILL
-    soon(lambda: not demo.alive(), seconds=25)
+    soon(lambda: not demo.alive(), seconds=60)
 
 
 def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:

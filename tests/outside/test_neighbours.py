@@ -23,7 +23,7 @@ FIRST = 1000
 async def person(server: ServerProcess, name: str) -> httpx.AsyncClient:
     """Somebody who owns shops, signed in."""
     await server.ok("POST", "/users", {"username": name, "password": PASSWORD, "role": "owner"})
-    client = httpx.AsyncClient(base_url=server.url, timeout=40)
+    client = httpx.AsyncClient(base_url=server.url, timeout=60)
     answer = (await client.post("/login", json={"username": name, "password": PASSWORD})).json()
     client.headers["Authorization"] = f"Bearer {answer['token']}"
     return client

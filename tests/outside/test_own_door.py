@@ -44,7 +44,7 @@ async def test_tls_of_our_own_serves_a_renewed_certificate_after_sighup_and_forw
     )
     await server.http.aclose()
     url = f"https://localhost:{server.port}"
-    server.http = httpx.AsyncClient(base_url=url, verify=first, timeout=40)
+    server.http = httpx.AsyncClient(base_url=url, verify=first, timeout=60)
     try:
         await server.start()
         answer = await server.http.get("/health/live")
@@ -55,14 +55,14 @@ async def test_tls_of_our_own_serves_a_renewed_certificate_after_sighup_and_forw
 
         async def is_new() -> bool:
             try:
-                async with httpx.AsyncClient(base_url=url, verify=second, timeout=40) as fresh:
+                async with httpx.AsyncClient(base_url=url, verify=second, timeout=60) as fresh:
                     return (await fresh.get("/health/live")).status_code == 200
             except httpx.ConnectError:
                 return False
 
         await soon(is_new)
         with pytest.raises(httpx.ConnectError):
-            async with httpx.AsyncClient(base_url=url, verify=first, timeout=40) as old:
+            async with httpx.AsyncClient(base_url=url, verify=first, timeout=60) as old:
                 await old.get("/health/live")
         assert (await server.http.get("/health/live")).status_code == 200  # a line that was open goes on
         spoil(tmp_path)
@@ -92,7 +92,7 @@ async def answer_to(port: int, *parts: bytes) -> bytes:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionError:  # it hung up while we were still writing
         return b"hung up"
@@ -103,7 +103,7 @@ async def answer_to(port: int, *parts: bytes) -> bytes:
 async def closed_after_a_large_frame(server: ServerProcess) -> int | None:
     """The code by which the console's socket is closed when the page says more than it ever needs to."""
     own = {"Origin": server.url}
-    async with httpx.AsyncClient(base_url=server.url, timeout=40, headers=own) as page:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=own) as page:
         signed_in = await page.post("/console/session", json={"name": "admin", "password": PASSWORD})
         assert signed_in.status_code == 200, signed_in.text
         cookie = f"shoal_session={page.cookies['shoal_session']}"

@@ -122,7 +122,7 @@ async def test_a_kill_during_200_toggles_loses_nothing_acknowledged(sandbox: San
             states = [now[name]["state"] == ("running" if now[name]["enabled"] else "stopped") for name in names]
             return all(states) and sockets == [int(now[name]["enabled"]) for name in names]
 
-        await soon(in_step, seconds=10)
+        await soon(in_step, seconds=60)
     finally:
         await server.close()
 

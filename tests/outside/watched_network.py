@@ -190,8 +190,8 @@ async def live_in_the_demo(directory: Path) -> list[str]:
             return bool(ready)
 
         await soon(begun)
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=ready["url"], timeout=30, trust_env=False))
-        site = httpx.AsyncClient(base_url=f"{ready['sandbox']}/_sandbox", timeout=30, trust_env=False)
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=ready["url"], timeout=60, trust_env=False))
+        site = httpx.AsyncClient(base_url=f"{ready['sandbox']}/_sandbox", timeout=60, trust_env=False)
         await stack.enter_async_context(site)
         await sign_in(http, ready["user"], ready["password"])
         unb = (await http.get("/cookies/xiaoyu")).json()["unb"]

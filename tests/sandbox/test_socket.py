@@ -18,7 +18,7 @@ BUYER = "豆豆妈"
 
 async def ended(im: Im) -> aiohttp.WSMessage:
     """Read until the socket ends."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while (message := await im.websocket.receive()).type is aiohttp.WSMsgType.TEXT:
             im.unread.append(json.loads(message.data))
     return message
@@ -42,7 +42,7 @@ async def test_a_handshake_may_carry_host_and_connection_twice_and_offer_deflate
             "Origin: https://www.goofish.com",
         ]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             answer = await reader.readuntil(b"\r\n\r\n")
         writer.close()
         await writer.wait_closed()

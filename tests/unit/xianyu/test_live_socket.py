@@ -66,7 +66,7 @@ class Site:
     async def until_got(self, lwp: str) -> None:
         while not any(frame.get("lwp") == lwp for frame in self.got):
             self.arrived.clear()
-            await asyncio.wait_for(self.arrived.wait(), 5)
+            await asyncio.wait_for(self.arrived.wait(), 20)
 
     def cut(self) -> None:
         """Break the link without a farewell."""
@@ -101,7 +101,7 @@ def push_frame(number: int) -> Frame:
 
 
 async def next_push(socket: LiveSocket) -> Frame:
-    return await asyncio.wait_for(anext(socket.pushes()), 5)
+    return await asyncio.wait_for(anext(socket.pushes()), 20)
 
 
 # ── opening ──
@@ -162,7 +162,7 @@ async def test_a_site_that_does_not_answer_the_handshake_is_temporary(site: Site
         with pytest.raises(TemporaryFailure):
             async with connect(site.session, f"ws://127.0.0.1:{port}/", COOKIE, "x", connect_timeout_seconds=0.1):
                 pass
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), 20)
 
 
 async def test_a_session_with_a_jar_of_its_own_is_refused(site: Site) -> None:
@@ -429,7 +429,7 @@ async def test_a_closed_socket_gives_what_came_and_then_its_reason(site: Site, c
         await site.link.close(code=code)
         assert frames.mid_of(await next_push(socket)) == "p1 0"
         with pytest.raises(SocketClosed) as closed:
-            await asyncio.wait_for(drain(socket), 5)
+            await asyncio.wait_for(drain(socket), 20)
     assert (closed.value.close_code, closed.value.clean) == (code, clean)
 
 
@@ -438,7 +438,7 @@ async def test_a_broken_link_is_not_clean(site: Site) -> None:
         await socket.heartbeat()
         site.cut()
         with pytest.raises(SocketClosed) as closed:
-            await asyncio.wait_for(drain(socket), 5)
+            await asyncio.wait_for(drain(socket), 20)
     assert not closed.value.clean
 
 
@@ -447,7 +447,7 @@ async def test_being_kicked_out_needs_the_owner(site: Site) -> None:
         await socket.heartbeat()
         await site.push({"lwp": "/push/kickout", "headers": {"mid": "k 0"}, "body": {}})
         with pytest.raises(ActionRequired) as kicked:
-            await asyncio.wait_for(drain(socket), 5)
+            await asyncio.wait_for(drain(socket), 20)
     assert kicked.value.reason == "kicked_out"
 
 
@@ -456,7 +456,7 @@ async def test_a_removed_session_is_temporary(site: Site) -> None:
         await socket.heartbeat()
         await site.push({"lwp": "/s/session/remove", "headers": {"mid": "k 0"}, "body": {}})
         with pytest.raises(TemporaryFailure) as removed:
-            await asyncio.wait_for(drain(socket), 5)
+            await asyncio.wait_for(drain(socket), 20)
     assert removed.value.code == "session_removed"
 
 
@@ -482,7 +482,7 @@ async def test_a_frame_over_the_limit_ends_the_socket(site: Site) -> None:
         await socket.heartbeat()
         await site.push({**push_frame(1), "body": "x" * 5000})
         with pytest.raises(SocketClosed) as closed:
-            await asyncio.wait_for(drain(socket), 5)
+            await asyncio.wait_for(drain(socket), 20)
     assert not closed.value.clean
 
 
