@@ -68,12 +68,13 @@ async def test_a_cookie_leaves_by_no_route(
     await door.call("PUT", "/cookies/shop", json={"id": "shop", "value": COOKIE})
     await door.call("POST", "/cookies", json={"id": "two", "value": cookie_of(2, secret=CANARY)})
     answers: list[httpx.Response] = []
-    for method, path in _routes(door):
+    for number, (method, path) in enumerate(_routes(door)):
         if path in {"/logout", "/cookies/{cid}"} and method != "GET":
             continue
         bodies = _bodies() if method in {"POST", "PUT", "PATCH"} else [{}]
-        for account_id in ("shop", "nobody"):
-            answers += [await door.client.request(method, _filled(path, account_id), **body) for body in bodies]
+        answers += [await door.client.request(method, _filled(path, "shop"), **body) for body in bodies]
+        in_turn = bodies[number % len(bodies)]
+        answers.append(await door.client.request(method, _filled(path, "nobody"), **in_turn))
     for body in _bodies():
         answers.append(await door.client.put("/cookies/shop", **body))
     answers.append(await door.client.delete("/cookies/two"))

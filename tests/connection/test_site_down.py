@@ -19,7 +19,7 @@ from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 
 SHOPS = 6
-LIMITS = BackoffLimits(first_seconds=0.2, longest_seconds=1.0)
+LIMITS = BackoffLimits(first_seconds=0.1, longest_seconds=0.5)
 
 
 def most_tries(seconds: float) -> int:
@@ -99,7 +99,7 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
         await until(
             lambda: all(shoal.manager.observation(f"shop{n}").reason == "handshake_refused" for n in range(SHOPS))
         )
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         told = [event.observation for event in await events.take() if isinstance(event, AccountStateChanged)]
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
@@ -112,7 +112,7 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
     await sandbox.do("fault", kind="silent_zombie", heartbeats=False, sticky=True)
     await everybody_asks()
     await until(lambda: all(shoal.manager.observation(f"shop{n}").state is AccountState.RETRYING for n in range(SHOPS)))
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(0.5)
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
     assert token_calls == [0] * SHOPS
@@ -125,7 +125,7 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
     await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
     await everybody_asks()
     await until(lambda: all(shoal.manager.observation(f"shop{n}").reason == "temporary_failure" for n in range(SHOPS)))
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(0.5)
     handshakes, token_calls, most = await counted.end()
     assert max(token_calls) <= most
     assert max(handshakes) <= most

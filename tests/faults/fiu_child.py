@@ -161,9 +161,10 @@ def _in_a_fork(place: Path, scenario: str, fail_at: int, mode: str) -> str:
     with os.fdopen(readable) as said:
         text = said.read()
     _, status = os.waitpid(child, 0)
-    if os.waitstatus_to_exitcode(status) == KILLED:
+    code = os.waitstatus_to_exitcode(status)
+    if code == KILLED:
         return json.dumps({"fail_at": fail_at, "mode": mode, "killed": True})
-    return text or json.dumps({"fail_at": fail_at, "mode": mode, "failed": True})
+    return text or json.dumps({"fail_at": fail_at, "mode": mode, "failed": True, "why": f"it ended with {code}"})
 
 
 async def _left_open(place: Path, scenario: str, fail_at: int, mode: str) -> dict[str, Any]:

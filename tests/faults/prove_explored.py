@@ -18,6 +18,8 @@ if __package__ != "faults":  # started as a script or a module of the repository
 from faults import figures
 
 ROOT = Path(__file__).parents[2]
+EXPLORING = ("tests/state", "tests/faults/test_bites.py", "tests/api/test_openapi.py")
+"""What does more under ``SHOAL_PROVE``."""
 _EXPLORED = re.compile(r"^(?P<name>.+): (?P<figures>\d+ \w+(?:, \d+ \w+)*); answers", re.MULTILINE)
 """What the proofs say of themselves (``state.world.Figures``)."""
 _FIGURE = re.compile(r"(\d+) (\w+)")
@@ -52,7 +54,7 @@ def _said_by(*words: str) -> tuple[int, str]:
 
 
 def _explore(file: Path, run: str) -> bool:
-    code, said = _said_by("pytest", "tests/state", "tests/faults/test_bites.py", "-n", "2", "-rP", "-q")
+    code, said = _said_by("pytest", *EXPLORING, "-n", "2", "-rP", "-q")
     outcome = {word: int(number) for number, word in _SUMMARY.findall(said.splitlines()[-1] if said else "")}
     for found in _EXPLORED.finditer(said):
         counted = {name: int(number) for number, name in _FIGURE.findall(found["figures"])}
