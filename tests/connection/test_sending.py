@@ -43,8 +43,8 @@ class Counter:
 
 
 @asynccontextmanager
-async def opened(sandbox: Sandbox, data_dir: Path) -> AsyncIterator[Door]:
-    app = build_app(settings_for(sandbox, data_dir=data_dir))
+async def opened(sandbox: Sandbox, data_dir: Path, **settings: Any) -> AsyncIterator[Door]:
+    app = build_app(settings_for(sandbox, data_dir=data_dir, **settings))
     async with app.router.lifespan_context(app):
         token = await app.state.server.sessions.open(1, 3600)
         async with client_of(app, token) as client:
@@ -52,9 +52,10 @@ async def opened(sandbox: Sandbox, data_dir: Path) -> AsyncIterator[Door]:
 
 
 @pytest.fixture
-async def counter(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
+async def counter(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Counter]:
     """The shop, and a chat in which the buyer has said something that nobody answers."""
-    async with opened(sandbox, tmp_path / "data") as door:
+    mark = request.node.get_closest_marker("settings")
+    async with opened(sandbox, tmp_path / "data", **(mark.kwargs if mark else {})) as door:
         seller = next(iter(sandbox.world.sellers.values()))
         cookie = sandbox.world.cookie_header(seller)
         added = await door.call("POST", "/cookies", json={"id": "shop", "value": cookie})
