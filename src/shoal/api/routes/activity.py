@@ -1,4 +1,4 @@
-"""How much was said, by the hour or whatever span is asked for."""
+"""Counts of messages per time span."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DAY_MS = 24 * 60 * _MINUTE_MS
 
 
 class ActivitySpan(BaseModel):
-    """One span of time, from ``at`` on: what came from buyers, what was answered, what did not arrive."""
+    """One time span starting at ``at``: buyers' messages, replies sent, and replies that did not arrive."""
 
     at: str
     messages: int
@@ -34,7 +34,7 @@ class ActivitySpan(BaseModel):
 
 
 class Activity(BaseModel):
-    """Equal spans of time, oldest first, also the empty ones; the last one is not over."""
+    """Equal time spans, oldest first, including empty ones; the last one has not ended yet."""
 
     model_config = example(
         items=[{"at": "2026-01-02T03:00:00.000Z", "messages": 12, "sent": 11, "failed": 0}], next=None
@@ -55,7 +55,7 @@ async def get_activity(
     minutes: Annotated[int, Query(ge=1, le=24 * 60, description="The length of a span.")] = 60,
     cid: OfAccount = None,
 ) -> Activity:
-    """Messages of buyers, answers that were sent and answers that were refused or uncertain, in equal spans of time."""
+    """Count buyers' messages, sent replies, and refused or uncertain replies, in equal time spans."""
     now = now_ms()
     start = now - _DAY_MS if since is None else round(since.timestamp() * 1000)
     if start < 0 or start > now or now - start > MOST_SPANS * minutes * _MINUTE_MS:

@@ -1,4 +1,4 @@
-"""The security log: read page by page, or taken away whole as lines of JSON."""
+"""The audit log, page by page or complete as lines of JSON."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class SecurityNote(BaseModel):
-    """What happened, by whom, from where, and how it ended.
+    """One audit log entry: what happened, who did it, from where, and the result.
 
-    ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: somebody unknown), ``user_id`` and
-    ``username`` whom it concerns. What happened again within ten minutes stands in the row of the first time:
-    ``times``, and ``last_at``.
+    ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: unknown); ``user_id`` and
+    ``username`` are the user concerned. An event that repeats within ten minutes is counted in the first entry:
+    ``times``, ``last_at``.
     """
 
     id: int
@@ -59,7 +59,7 @@ class SecurityNote(BaseModel):
 
 
 class SecurityNotes(BaseModel):
-    """What happened, newest first."""
+    """Audit log entries, newest first."""
 
     model_config = example(items=[_EXAMPLE], next=None)
     items: list[SecurityNote]
@@ -67,7 +67,7 @@ class SecurityNotes(BaseModel):
 
 
 class Form(StrEnum):
-    """What the answer is."""
+    """The form of the answer."""
 
     PAGE = "page"
     LINES = "lines"
@@ -112,9 +112,10 @@ async def get_security_log(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response | SecurityNotes:
-    """Sign-ins, refusals, and what was done to people, tokens, rights and keys; newest first, kept `security_log_days`.
+    """List logins, refusals, and changes of users, tokens, permissions and keys, newest first.
 
-    An administrator reads everything, anybody else what is about themselves or about a shop of theirs.
+    Entries are kept for `security_log_days`. An administrator reads all of them; other users read those about
+    themselves and their own accounts.
     """
     sought = Sought(kind=kind, user=user, outcome=outcome, since_ms=ms_of(since), until_ms=ms_of(until))
     reader = _reader(server, me)

@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Sign-in and sign-out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NOTHING_GIVEN = "请提供有效的登录信息"
 
 
 class LoginAnswer(BaseModel):
-    """Whether the sign-in worked, and the token when it did."""
+    """Whether the login succeeded, and its token."""
 
     model_config = example(
         success=True, token="wK3…", message=_SIGNED_IN, user_id=1, username="admin", is_admin=True  # noqa: S106  an example
@@ -63,7 +63,7 @@ class LoginAnswer(BaseModel):
 
 
 class VerifyAnswer(BaseModel):
-    """Who is signed in."""
+    """The signed-in user."""
 
     model_config = example(authenticated=True, user_id=1, username="admin", is_admin=True)
     authenticated: bool
@@ -73,14 +73,14 @@ class VerifyAnswer(BaseModel):
 
 
 class MessageAnswer(BaseModel):
-    """A sentence."""
+    """A sentence for the user."""
 
     model_config = example(message="已登出")
     message: str
 
 
 class PasswordAnswer(BaseModel):
-    """Whether it was done."""
+    """Whether the change was made."""
 
     model_config = example(success=True, message="密码修改成功")
     success: bool
@@ -88,7 +88,7 @@ class PasswordAnswer(BaseModel):
 
 
 def is_admin(user: User) -> bool:
-    """Whether the person administers the server."""
+    """Return whether the user is an administrator."""
     return user.role is Role.ADMIN
 
 
@@ -103,7 +103,7 @@ async def sign_in(
     origin: str,
     marks: str = "",
 ) -> SignedIn:
-    """Let somebody in, or not, and write it down. Raises what ``Login.sign_in`` raises."""
+    """Check a login and record the result in the audit log. Raise what ``Login.sign_in`` raises."""
     try:
         signed_in = await server.login.sign_in(
             name,
@@ -125,7 +125,7 @@ async def sign_in(
 
 
 async def note_recovery_code(server: Server, user: User, factor: Factor | None, origin: str) -> None:
-    """Write down that a recovery code was used up, if it was."""
+    """Record that a recovery code was used, if it was."""
     if factor is Factor.RECOVERY:
         await server.audit_log.record(
             AuditEvent.RECOVERY_CODE_USED,
@@ -137,7 +137,7 @@ async def note_recovery_code(server: Server, user: User, factor: Factor | None, 
 
 
 async def note_refused_sign_in(server: Server, name: str, origin: str, why: str = WRONG_LOGIN) -> None:
-    """Write down that somebody was not let in. A name that nobody has is not kept: people type passwords there."""
+    """Record a refused login. A name that no user has is not stored, because users may type a password there."""
     meant: User | None = None
     with suppress(StoreError):
         meant = await (server.users.by_email(name) if "@" in name else server.users.by_name(name))
@@ -153,7 +153,10 @@ async def note_refused_sign_in(server: Server, name: str, origin: str, why: str 
 async def change_password(
     server: Server, me: User, session: Session | None, current: SecretStr, new: SecretStr, *, address: str, origin: str
 ) -> None:
-    """Replace a person's own password, and end their other sessions. Raises what proving and choosing one raise."""
+    """Replace a user's own password and end their other sessions.
+
+    Raise what checking the current password and setting a new one raise.
+    """
     note = partial(
         server.audit_log.record, AuditEvent.PASSWORD_CHANGED, actor=actor_of(me), user_id=me.id, origin=origin
     )
@@ -169,15 +172,15 @@ async def change_password(
 
 
 async def note_sign_out(server: Server, user: User, origin: str) -> None:
-    """Write down that somebody signed out."""
+    """Record that a user signed out."""
     await server.audit_log.record(AuditEvent.SIGN_OUT, actor=actor_of(user), user_id=user.id, origin=origin)
 
 
 @routes.post("/login", summary="Sign in", dependencies=[ANYBODY], responses=problems(400, 413, 422, 503))
 async def login(body: LoginBody, request: Request, response: Response, server: TheServer) -> LoginAnswer:
-    """Sign in. A refusal is answered with 200 and `success: false`; `code` tells which.
+    """Sign in. A refused login is answered with 200 and `success: false`; `code` gives the reason.
 
-    With a second factor the first answer is `totp_needed`: send all of it again, with `totp`.
+    With TOTP on, the first answer has `code` `totp_needed`: send the same body again, with `totp`.
     """
     response.headers["Cache-Control"] = "no-store"
     name = body.username or body.email
@@ -218,7 +221,7 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
     responses=problems(429, 503),
 )
 async def verify(request: Request, who: MaybePrincipal) -> VerifyAnswer:
-    """Say who is signed in with this token. Never 401."""
+    """Return the user of this token. Never answers 401."""
     if who is None:
         require_no_guessing(request)
         return VerifyAnswer(authenticated=False)
@@ -228,7 +231,7 @@ async def verify(request: Request, who: MaybePrincipal) -> VerifyAnswer:
 
 @routes.post("/logout", summary="Sign out", dependencies=[ANYBODY], responses=problems(429, 503))
 async def logout(server: TheServer, token: SessionToken, who: MaybePrincipal, origin: Origin) -> MessageAnswer:
-    """End the session of this token. Also says so when there is none."""
+    """End the session of this token. The answer is the same when there is no session."""
     if token is not None:
         await server.sessions.end(token)
     if who is not None and who.session is not None:
@@ -249,7 +252,7 @@ async def change_admin_password(
     session: MaybeSession,
     origin: Origin,
 ) -> PasswordAnswer:
-    """Replace the caller's password. Every other session of theirs ends."""
+    """Replace the caller's password. All their other sessions end."""
     try:
         await change_password(
             server, me, session, body.current_password, body.new_password, address=address_of(request), origin=origin
@@ -268,7 +271,7 @@ async def change_admin_password(
     responses=problems(400, 403, 409, 413, 422, 429, 503),
 )
 async def register(body: RegisterBody, request: Request, server: TheServer) -> PasswordAnswer:
-    """Become an owner, on a server with `open_registration`. Elsewhere it is refused: people are invited."""
+    """Create an owner, on a server with `open_registration`. On other servers an administrator invites users."""
     if not server.settings.open_registration:
         raise Forbidden("registration is closed", code="registration_closed")
     origin = await origin_of(request, None)
@@ -279,7 +282,7 @@ async def register(body: RegisterBody, request: Request, server: TheServer) -> P
                 body.username, body.password.get_secret_value(), role=Role.OWNER, email=body.email
             )
             server.rate_limits.count_registration(place_of(address_of(request)))
-        except Conflict:  # which names are taken is told, but not to who asks for all of them
+        except Conflict:  # a caller who probes many names must not learn which are taken
             attempt.fail()
             raise
     await server.audit_log.record(

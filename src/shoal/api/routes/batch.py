@@ -1,4 +1,4 @@
-"""Many accounts at once."""
+"""Changes of many accounts in one request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ROW = {
 
 
 class BatchRow(BaseModel):
-    """What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence."""
+    """The result for one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence."""
 
     id: str
     outcome: Literal["changed", "unchanged", "would_change", "failed"]
@@ -49,7 +49,7 @@ class BatchRow(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """One result for each account, in the order that was sent."""
+    """One result for each account, in the order of the request."""
 
     model_config = example(results=[_ROW])
     results: list[BatchRow]
@@ -72,9 +72,10 @@ async def batch_update_cookie_status(
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> BatchAnswer:
-    """Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
+    """Enable or disable accounts: each by itself (207 when some failed), or all or none. Parked accounts stay parked.
 
-    A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts unless `?wait=` says so.
+    A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts to start or stop, unless `?wait=`
+    is set.
     """
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
@@ -96,7 +97,7 @@ async def batch_update_cookie_status(
 
 
 def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, UnknownAccount | Forbidden]:
-    """The accounts that the caller may not switch, and why."""
+    """Return the accounts that the caller may not switch, with the reason."""
     refused: dict[str, UnknownAccount | Forbidden] = {}
     for name in names:
         try:
@@ -107,7 +108,7 @@ def _refused(server: Server, who: Principal, names: Iterable[str]) -> dict[str, 
 
 
 def _first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> UnknownAccount | Forbidden:
-    """What an all-or-nothing batch is refused with."""
+    """Return the error that refuses an all-or-nothing batch."""
     strangers = [name for name, error in refused.items() if isinstance(error, UnknownAccount)]
     if strangers:
         return UnknownAccount(code="unknown_account/batch", ids=strangers[:MOST_NAMED])
@@ -117,7 +118,10 @@ def _first_refusal(refused: Mapping[str, UnknownAccount | Forbidden]) -> Unknown
 async def _of_refused(
     server: Server, caller: Caller, account_id: str, refused: Mapping[str, UnknownAccount | Forbidden]
 ) -> BatchResult:
-    """The caller may not; or there is no such account, which this same request may have changed before it went."""
+    """Return the result for an account that the caller may not switch or that does not exist.
+
+    A repeated request may have changed an account that was deleted afterwards: then its first result counts.
+    """
     error = refused.get(account_id, UnknownAccount())
     gone = caller.repeats and isinstance(error, UnknownAccount)
     made = await server.store.op(f"{caller.op_id}:{account_id}") if gone else None

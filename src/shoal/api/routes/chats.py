@@ -1,4 +1,4 @@
-"""The chats with buyers: a list, and the owner's hand on them."""
+"""The chats with buyers: the list, and takeovers by the owner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ _PAUSE = {
 
 
 class PauseShape(BaseModel):
-    """A chat without automatic replies ``until`` then: the owner spoke there (human), or took it over by hand."""
+    """A takeover: the chat gets no automatic replies until ``until``.
+
+    It starts when the owner writes in the chat (``human``) or takes it over through this API.
+    """
 
     model_config = example(**_PAUSE)
     account: str
@@ -47,7 +50,7 @@ class PauseShape(BaseModel):
 
 
 class PauseList(BaseModel):
-    """The pauses that hold now, the one that ends first first."""
+    """The active takeovers, in the order of their end."""
 
     model_config = example(items=[_PAUSE], next=None)
     items: list[PauseShape]
@@ -55,7 +58,7 @@ class PauseList(BaseModel):
 
 
 class PauseEnded(BaseModel):
-    """The chat is answered automatically again. ``ended``: it was not before."""
+    """The chat gets automatic replies again. ``ended``: it was taken over before."""
 
     model_config = example(msg="handed back", ended=True)
     msg: str = "handed back"
@@ -63,9 +66,9 @@ class PauseEnded(BaseModel):
 
 
 class ChatShape(BaseModel):
-    """One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat.
+    """One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
 
-    ``found_text`` is the newest message with the words that were looked for, if any were.
+    ``found_text`` is the newest message that contains the searched words, or null.
     """
 
     account: str
@@ -84,7 +87,7 @@ class ChatShape(BaseModel):
 
 
 class ChatList(BaseModel):
-    """Chats, those that spoke last first."""
+    """Chats, the most recently active first."""
 
     model_config = example(
         items=[
@@ -124,7 +127,7 @@ async def list_chats(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ChatList:
-    """The chats of the caller's accounts, those that spoke last first, each with its last word."""
+    """List the chats of the caller's accounts, the most recently active first, each with its last message."""
     before = mixed_place_of(cursor, (int, str, str)) if cursor else None
     found = await while_here(
         request,
@@ -147,7 +150,7 @@ async def list_chats(
 
 @routes.get("/cookies/{cid}/pauses", summary="List the chats in the owner's hands", responses=READING_ONE)
 async def list_pauses(account: ReadAccount, server: TheServer) -> PauseList:
-    """The account's chats that get no automatic reply now, and until when."""
+    """List the account's chats that get no automatic replies now, each with the end of its takeover."""
     return PauseList(items=[_pause(pause) for pause in await server.takeovers.active([account.id])])
 
 
@@ -155,7 +158,7 @@ async def list_pauses(account: ReadAccount, server: TheServer) -> PauseList:
 async def take_over_chat(
     chat: ChatId, body: TakeOverBody, account: ReplyAccount, server: TheServer, caller: TheCaller
 ) -> PauseShape:
-    """Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it."""
+    """Stop automatic replies in this chat for that many minutes from now. The takeover survives a restart."""
     await require_current(server, account, caller)
     pause = await server.takeovers.take_over(account.id, chat, minutes=body.minutes, actor=caller.actor)
     return _pause(pause)
@@ -163,7 +166,7 @@ async def take_over_chat(
 
 @routes.delete("/cookies/{cid}/chats/{chat}/pause", summary="Hand a chat back", responses=CHANGING)
 async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
-    """Reply automatically in this chat again, from the next message on."""
+    """End the takeover: automatic replies start again with the next message."""
     await require_current(server, account, caller)
     return PauseEnded(ended=await server.takeovers.hand_back(account.id, chat, actor=caller.actor))
 

@@ -1,4 +1,4 @@
-"""What an owner sets for one account: confirmation, remark, pause, and the rest."""
+"""An account's settings: automatic confirmation, remark, pause, and the rest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ routes = Routes(tags=["account settings"], route_class=ChangingRoute)
 
 
 class AutoConfirmAnswer(BaseModel):
-    """Whether paid orders are confirmed without a person."""
+    """Whether paid orders are confirmed automatically."""
 
     model_config = example(auto_confirm=False, message="自动确认发货当前关闭")
     auto_confirm: bool
@@ -36,7 +36,7 @@ class AutoConfirmAnswer(BaseModel):
 
 
 class AutoConfirmChanged(ChangeFacts):
-    """Automatic confirmation was switched."""
+    """Automatic confirmation was switched on or off."""
 
     model_config = example(msg="success", auto_confirm=True, message="自动确认发货已开启", **CHANGE_EXAMPLE)
     msg: str = "success"
@@ -61,7 +61,7 @@ class RemarkChanged(ChangeFacts):
 
 
 class PauseAnswer(BaseModel):
-    """Minutes of silence after a person answered."""
+    """The minutes of pause after the owner answered."""
 
     model_config = example(pause_duration=10, message="获取暂停时间成功")
     pause_duration: int
@@ -77,7 +77,7 @@ class PauseChanged(ChangeFacts):
 
 
 class InfoChanged(ChangeFacts):
-    """What was sent was taken over."""
+    """The account was updated."""
 
     model_config = example(msg="updated", success=True, **CHANGE_EXAMPLE)
     msg: str = "updated"
@@ -85,7 +85,7 @@ class InfoChanged(ChangeFacts):
 
 
 class FullRow(BaseModel):
-    """One account's row. ``value``, ``username`` and ``password`` are always empty: secrets never leave the server."""
+    """One account's row. ``value``, ``username`` and ``password`` are always empty: answers contain no secrets."""
 
     model_config = example(
         id="my-shop", value="", user_id=1, auto_confirm=False, remark="", pause_duration=10, username="", password="",
@@ -106,14 +106,14 @@ class FullRow(BaseModel):
 
 
 class SettingsChanged(ChangeFacts):
-    """The settings as they are now."""
+    """The settings after the change."""
 
     settings: DesiredBody
 
 
 @routes.get("/cookies/{cid}/auto-confirm", summary="Is confirmation automatic", responses=READING_COMPAT)
 async def get_auto_confirm(account: AccountToRead) -> AutoConfirmAnswer:
-    """Whether paid orders are confirmed as shipped without a person."""
+    """Return whether paid orders are confirmed as shipped automatically."""
     word = "开启" if account.auto_confirm else "关闭"
     return AutoConfirmAnswer(auto_confirm=account.auto_confirm, message=f"自动确认发货当前{word}")
 
@@ -122,7 +122,7 @@ async def get_auto_confirm(account: AccountToRead) -> AutoConfirmAnswer:
 async def update_auto_confirm(
     body: AutoConfirmBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> AutoConfirmChanged:
-    """Switch automatic confirmation. A running connection asks at the moment it decides."""
+    """Switch automatic confirmation on or off. It applies to the next order at once, without a reconnect."""
     change = server.manager.update_auto_confirm_setting(account.id, body.auto_confirm, caller=caller)
     facts = await changed(server, response, account.id, change)
     word = "开启" if body.auto_confirm else "关闭"
@@ -131,7 +131,7 @@ async def update_auto_confirm(
 
 @routes.get("/cookies/{cid}/remark", summary="Read the remark", responses=READING_COMPAT)
 async def get_remark(account: AccountToRead) -> RemarkAnswer:
-    """The owner's note."""
+    """Return the owner's note."""
     return RemarkAnswer(remark=account.remark)
 
 
@@ -146,7 +146,7 @@ async def update_remark(
 
 @routes.get("/cookies/{cid}/pause-duration", summary="Read the pause", responses=READING_COMPAT)
 async def get_pause_duration(account: AccountToRead) -> PauseAnswer:
-    """Minutes of silence after a person answered."""
+    """Return the minutes of pause after the owner answered."""
     return PauseAnswer(pause_duration=account.pause_duration)
 
 
@@ -154,7 +154,7 @@ async def get_pause_duration(account: AccountToRead) -> PauseAnswer:
 async def update_pause_duration(
     body: PauseBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> PauseChanged:
-    """Change how many minutes the program keeps silent after a person answered; 0 is never."""
+    """Change for how many minutes automatic replies pause after the owner answered; 0 means no pause."""
     change = server.manager.update_settings(account.id, {"pause_duration": body.pause_duration}, caller=caller)
     facts = await changed(server, response, account.id, change)
     return PauseChanged(pause_duration=body.pause_duration, **facts)
@@ -164,7 +164,7 @@ async def update_pause_duration(
 async def update_account_info(
     body: AccountInfoBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
 ) -> InfoChanged:
-    """Renew the cookie. Platform name, password and `show_browser` are accepted and never stored."""
+    """Replace the cookie. Platform name, password and `show_browser` are accepted but never stored."""
     given = {name: value for name, value in body.model_dump().items() if value is not None}
     if not given:
         raise InvalidInput("nothing was given", code="nothing_given")
@@ -180,7 +180,7 @@ async def update_account_info(
 
 @routes.get("/cookie/{cid}/details", summary="Read one account's row (old path)", responses=READING_COMPAT)
 async def get_account_row(account: AccountToRead) -> FullRow:
-    """One account's row, without its secrets."""
+    """Return one account's row, without its secrets."""
     return FullRow(
         id=account.id,
         user_id=account.owner_id,
@@ -202,9 +202,9 @@ async def update_settings(
     caller: TheCaller,
     response: Response,
 ) -> SettingsChanged:
-    """Change the settings that are sent, all in one change; the others stay. The `proxy` is its owner's to change.
+    """Change the settings that are sent, in one change; the others stay. Only the owner may change `proxy`.
 
-    Another `proxy` makes a running account reconnect through it. It un-parks none.
+    A new `proxy` makes a running account reconnect through it. A parked account stays parked.
     """
     values = body.model_dump(include=body.model_fields_set)
     if permission < permission_to_change(values):

@@ -1,4 +1,4 @@
-"""The accounts ("cookies"): list, look at, add, renew, switch, resume, remove."""
+"""The accounts ("cookies"): list, read, add, renew, enable, resume, delete."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 
 
 class DetailRow(BaseModel):
-    """One account in the list. ``value`` is always empty: the cookie never leaves the server."""
+    """One account in the list. ``value`` is always empty: answers never contain the cookie."""
 
     model_config = example(
         id="my-shop", value="", enabled=True, auto_confirm=False, remark="", pause_duration=10,
@@ -65,7 +65,7 @@ class DetailRow(BaseModel):
 
 
 class CheckAnswer(BaseModel):
-    """Whether any of the caller's accounts can be used."""
+    """Whether any of the caller's accounts is usable."""
 
     model_config = example(success=True, hasValidCookies=True, validCount=1, enabledCount=2, totalCount=3)
     success: bool = True
@@ -76,17 +76,17 @@ class CheckAnswer(BaseModel):
 
 
 class MsgAnswer(ChangeFacts):
-    """A change that was made."""
+    """A change was made."""
 
     model_config = example(msg="success", **CHANGE_EXAMPLE)
     msg: str
 
 
 class RemovedAnswer(ChangeFacts):
-    """The account was removed: nobody sees it any more, and it acts no more.
+    """The account was deleted: it is no longer visible, and does nothing more.
 
-    ``purged``: its connection has ended and its rows are gone, so that the id may be taken again. Else `msg` is
-    `removing`: that goes on by itself, and the same request with the same `Idempotency-Key` waits for it again.
+    ``purged``: its connection has ended and its rows are deleted, so the id is free. Otherwise `msg` is `removing`: the
+    deletion continues by itself, and the same request with the same `Idempotency-Key` waits for it again.
     """
 
     model_config = example(msg="removed", purged=True, **{**CHANGE_EXAMPLE, "state": "stopped"})
@@ -95,7 +95,7 @@ class RemovedAnswer(ChangeFacts):
 
 
 class StatusAnswer(ChangeFacts):
-    """The account was switched."""
+    """The account was enabled or disabled."""
 
     model_config = example(msg="status updated", enabled=True, **CHANGE_EXAMPLE)
     msg: str = "status updated"
@@ -104,13 +104,13 @@ class StatusAnswer(ChangeFacts):
 
 @routes.get("/cookies", summary="List account ids", responses=READING)
 async def list_cookies(server: TheServer, who: WhoReads) -> list[str]:
-    """The ids of the caller's accounts."""
+    """List the ids of the caller's accounts."""
     return [account.id for account in server.authorization.accounts_of(who)]
 
 
 @routes.get("/cookies/details", summary="List accounts", responses=READING)
 async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRow]:
-    """The caller's accounts: what is wanted, and what is really happening."""
+    """List the caller's accounts with their settings and their observed state."""
     rows = []
     for account in server.authorization.accounts_of(who):
         seen = server.manager.observation(account.id)
@@ -133,7 +133,7 @@ async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRo
 
 @routes.get("/cookies/check", summary="Is any account usable", responses=READING)
 async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
-    """Count the caller's accounts; usable are those that are on and need nobody to act."""
+    """Count the caller's accounts. Usable are enabled accounts that need no action by their owner."""
     mine = server.authorization.accounts_of(who)
     enabled = [account for account in mine if account.enabled]
     valid = [account for account in enabled if not server.manager.observation(account.id).state.needs_owner]
@@ -146,7 +146,7 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
 async def get_cookie(
     account: ReadAccount, permission: ThePermission, server: TheServer, response: Response
 ) -> AccountBody:
-    """Wish and fact side by side. The `ETag` stands for everything that the owner wants of the account."""
+    """Return the desired and the observed state. The `ETag` covers all that the owner set for the account."""
     response.headers["ETag"] = etag_of(account)
     return account_body(server.manager, account, permission)
 
@@ -155,7 +155,10 @@ async def get_cookie(
 async def add_cookie(
     body: NewAccountBody, server: TheServer, who: WhoAddsNamed, caller: TheCaller, response: Response
 ) -> MsgAnswer:
-    """A new id becomes an account that is on; an id of the caller's gets the new cookie and stays on or off."""
+    """Add an account, enabled, under a new id; or replace the cookie of the caller's account with that id.
+
+    An account whose cookie is replaced stays enabled or disabled as it was.
+    """
     require_secret(body.value, "value")
     if body.proxy is not None:
         require_secret(body.proxy.get_secret_value(), "proxy")
@@ -169,7 +172,7 @@ async def add_cookie(
 async def update_cookie(
     body: CookieBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
 ) -> MsgAnswer:
-    """Replace the cookie by a newer one of the same seller. The connection is renewed only if it differs."""
+    """Replace the cookie with a newer one of the same seller. The connection restarts only if the cookie differs."""
     require_secret(body.value, "value")
     change = server.manager.update_cookie(account.id, body.value, caller=caller)
     return MsgAnswer(msg="updated", **await changed(server, response, account.id, change))
@@ -179,7 +182,7 @@ async def update_cookie(
 async def remove_cookie(
     account_id: IdToRemove, server: TheServer, caller: TheCaller, request: Request
 ) -> RemovedAnswer:
-    """Stop the account and forget everything of it but its history. Once `removed` is said the id is free."""
+    """Stop the account and delete all its data except its history. The id is free once `msg` is `removed`."""
     facts = await removed(server, account_id, caller)
     if not facts["purged"]:
         leave_open(request)
@@ -190,22 +193,22 @@ async def remove_cookie(
 async def update_cookie_status(
     body: StatusBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> StatusAnswer:
-    """Say whether the account shall run. Saying `true` again revives one that died or waits for its next attempt."""
+    """Enable or disable the account. `true` also restarts an enabled account that failed or waits for a retry."""
     change = server.manager.update_cookie_status(account.id, body.enabled, caller=caller)
     return StatusAnswer(enabled=body.enabled, **await changed(server, response, account.id, change))
 
 
 @routes.post("/cookies/{cid}/resume", summary="Try again after acting", responses=CHANGING)
 async def resume_cookie(account: OperateAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
-    """Un-park the account and connect anew, after its owner did what was asked."""
+    """Resume a parked account and connect again, after its owner did what the site asked for."""
     change = server.manager.resume(account.id, caller=caller)
     return MsgAnswer(msg="resumed", **await changed(server, response, account.id, change))
 
 
 def require_own(server: Server, who: Principal, account_id: str) -> None:
-    """Refuse to take somebody's account for one to be made, and a shop that the caller's token is not for.
+    """Refuse the id of an account that the caller may see but does not own, or that the token does not cover.
 
-    One that the caller cannot see is left to be refused as taken.
+    An account that the caller cannot see is refused later, as taken.
     """
     account = server.manager.accounts.get(account_id)
     if account is not None and server.authorization.permission_on(who, account) is not None:
@@ -215,7 +218,7 @@ def require_own(server: Server, who: Principal, account_id: str) -> None:
 
 
 def require_all_shops(who: Principal) -> None:
-    """Refuse a token that is for some shops only, where nobody knows yet which one it will be."""
+    """Refuse a token limited to some accounts, when the account is not known yet."""
     if who.token is not None and who.token.only_accounts is not None:
         raise Forbidden("this token is for certain shops", code="token_not_allowed")
 

@@ -1,4 +1,4 @@
-"""What an account says when no rule does: the routes of the system that sellers come from."""
+"""Default replies, in the REST dialect of the system that sellers come from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXAMPLE: dict[str, Any] = {"enabled": True, "reply_content": "在的，请说",
 
 
 class DefaultReply(BaseModel):
-    """The default reply; ``reply_once``: a chat gets it once."""
+    """The default reply; ``reply_once``: each chat gets it only once."""
 
     model_config = example(**_EXAMPLE)
     enabled: bool
@@ -62,13 +62,13 @@ class RecordsCleared(BaseModel):
 
 @routes.get("/default-replies", summary="Read every default reply", responses=READING)
 async def list_default_replies(server: TheServer, who: WhoReads) -> DefaultReplies:
-    """The default replies of the caller's accounts."""
+    """List the default replies of the caller's accounts."""
     return DefaultReplies({account.id: _shown(account) for account in server.authorization.accounts_of(who)})
 
 
 @routes.get("/default-replies/{cid}", summary="Read the default reply", responses=READING_COMPAT)
 async def get_default_reply(account: AccountToRead, response: Response) -> DefaultReply:
-    """What the account says when no rule does."""
+    """Return the reply that the account sends when no rule matches."""
     response.headers["ETag"] = etag_of(account)
     return _shown(account)
 
@@ -77,7 +77,7 @@ async def get_default_reply(account: AccountToRead, response: Response) -> Defau
 async def update_default_reply(
     body: DefaultReplyBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> DefaultReplyChanged:
-    """Switch the default reply. A `reply_content` that is left out stays; null empties it."""
+    """Change the default reply. A `reply_content` that is left out stays; null empties it."""
     values = {"default_reply_enabled": body.enabled, "default_reply_once": body.reply_once}
     content = {"default_reply": body.reply_content or ""} if "reply_content" in body.model_fields_set else {}
     change = server.manager.update_settings(account.id, {**values, **content}, caller=caller)
@@ -99,7 +99,7 @@ async def delete_default_reply(
     "/default-replies/{cid}/clear-records", summary="Give the once-only reply again", responses=CHANGING_COMPAT
 )
 async def clear_default_reply_records(account: AccountToChange, server: TheServer, caller: TheCaller) -> RecordsCleared:
-    """Forget which chats had the once-only reply. This changes nothing that an owner set."""
+    """Forget which chats got the once-only reply. Settings do not change."""
     await require_current(server, account, caller)
     await forget_once_replies(server.database, account.id)
     return RecordsCleared()

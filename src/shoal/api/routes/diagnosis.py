@@ -1,4 +1,4 @@
-"""Why an account does not reply, in order, each with what to do."""
+"""Diagnosis: the reasons why an account does not reply, in order, each with what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TOKEN = re.compile(r"[^_]+_(\d{10,15})")
 
 
 class CheckShape(BaseModel):
-    """One thing that was looked at. ``do`` is empty when nothing need be done."""
+    """One check. ``do`` is empty when nothing needs to be done."""
 
     name: CheckName
     ok: bool
@@ -41,7 +41,7 @@ class CheckShape(BaseModel):
 
 
 class Diagnosis(BaseModel):
-    """Whether a buyer who writes now may get a reply, and every check, in the order in which to look."""
+    """Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them."""
 
     model_config = example(
         replying=False,
@@ -61,9 +61,9 @@ class Diagnosis(BaseModel):
 async def get_diagnosis(
     account: ReadAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
 ) -> Diagnosis:
-    """Every switch, pause, lock, back-off, limit, missing rule or expired credential in the way, in order.
+    """Check every switch, pause, lock, retry delay, limit, missing rule and expired credential, in order.
 
-    Some checks concern single chats only: `replying` may be true although one of these is not ok.
+    Some checks concern single chats only: `replying` may be true although one of them is not ok.
     """
     checks = diagnose(await facts_of(server, account))
     language = language_of(accept_language)
@@ -71,11 +71,11 @@ async def get_diagnosis(
 
 
 async def facts_of(server: Server, account: Account) -> Facts:
-    """What is known of the account now."""
+    """Collect what is known about the account now."""
     now, settings, seen = now_ms(), server.settings, server.manager.observation(account.id)
     message_age_ms = round(settings.message_age_seconds * 1000)
     figures, in_need, jar, readable = ReplyStats(), 0, None, False
-    with suppress(StoreError):  # a database that cannot be read is the finding
+    with suppress(StoreError):  # an unreadable database is itself a finding
         figures = await reply_stats(
             server.database,
             account.id,
@@ -110,13 +110,13 @@ def _own_or(own: int | None, servers: int) -> int:
 
 
 def token_expiry_ms(cookie: str) -> int | None:
-    """When the ``_m_h5_tk`` of a cookie says that it ends: a guess, for the site may think otherwise."""
+    """Return the expiry time in a cookie's ``_m_h5_tk``. An estimate: the site may end the token earlier or later."""
     found = _TOKEN.fullmatch(parse_cookie(cookie).get("_m_h5_tk", "")) if cookie else None
     return int(found[1]) if found else None
 
 
 def told(check: Check, language: Language) -> tuple[str, str]:
-    """What is so, and what to do about it; the latter is empty when nothing need be done."""
+    """Return the finding and what to do about it; the latter is empty when nothing needs to be done."""
     params = dict(check.params)
     if "why" in params:
         params["why"] = retry_words(params["reason"], params["why"], language)

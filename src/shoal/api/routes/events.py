@@ -1,4 +1,4 @@
-"""The stream of events as server-sent events."""
+"""The event stream, as server-sent events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EXAMPLE = (
 
 
 class EventStream(StreamingResponse):
-    """A stream of events that stops listening as soon as the reader is gone."""
+    """An event stream that unsubscribes as soon as the client disconnects."""
 
     media_type = "text/event-stream"
 
@@ -47,13 +47,13 @@ class EventStream(StreamingResponse):
         *,
         place: AbstractContextManager[None] | None = None,
     ) -> None:
-        """``place`` is held for as long as the stream is open."""
+        """``place`` is held as long as the stream is open."""
         super().__init__(chunks, status_code, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._chunks = chunks
         self._place = place or nullcontext()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse when the person holds too many open."""
+        """Answer, or refuse when the user has too many streams open."""
         try:
             self._place.__enter__()
         except TooManyCalls as error:
@@ -67,13 +67,13 @@ class EventStream(StreamingResponse):
             self._place.__exit__(None, None, None)
 
     async def stream_response(self, send: Send) -> None:
-        """Send until the stream ends or the reader leaves."""
+        """Send until the stream ends or the client disconnects."""
         async with aclosing(self._chunks):
             await super().stream_response(send)
 
 
 def _as_json(failures: Responses) -> Responses:
-    """A failure of this route is JSON, although its success is not."""
+    """Declare the errors of this route as JSON, although its success is an event stream."""
     return {
         status: {
             "description": failure["description"],
@@ -99,18 +99,18 @@ async def get_events(
     after: Annotated[int | None, Query(ge=0, description="Resume after this `rev`.")] = None,
     last_event_id: Annotated[str | None, Header(description="The same, as browsers send it; it wins.")] = None,
 ) -> EventStream:
-    """A snapshot, then every later change in order (`id` is its `rev`) and the latest state of each account.
+    """Stream a snapshot, then every later change in order (`id` is its `rev`) and each account's newest state.
 
-    Only of the accounts that the caller may see. `reset` says that events were lost; a new snapshot follows. So does
-    one, without a reset, when an account was shared with the caller or is not any more. The stream ends with the
-    sign-in, or with the token.
+    The stream contains only accounts that the caller may see. `reset` means that events were lost; a new snapshot
+    follows. A new snapshot also follows, without a reset, when an account is shared with the caller or no longer
+    shared. The stream ends with the session or the token.
     """
     cursor = after if last_event_id is None else _cursor(last_event_id)
     return EventStream(_chunks(server, who, token or "", cursor), place=server.live_streams.one_more(who.id))
 
 
 def _cursor(last_event_id: str) -> int | None:
-    """The rev of an event id; one that is not ours counts as lost, so that the reader gets a reset."""
+    """Return the rev of an event id. An invalid id counts as lost, so that the reader gets a reset."""
     text = last_event_id.strip()
     if not text:
         return None

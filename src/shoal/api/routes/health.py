@@ -1,4 +1,4 @@
-"""Whether the server is well, and what its locks are doing."""
+"""The health of the server, and figures of its account locks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ routes = Routes(tags=["system"])
 
 PROBE_SECONDS = 2.0
 LONGEST_SOUND_HOLD_SECONDS = 60.0
-"""A lock that is held longer than any deadline of ours means that the manager hangs."""
+"""A lock held longer than any deadline of the server means that the manager hangs."""
 
 Word = Literal["ok", "error"]
 
 
 class Services(BaseModel):
-    """Each part's word."""
+    """The status of each service."""
 
     cookie_manager: Word
     database: Word
@@ -42,7 +42,7 @@ class SystemFigures(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """Whether the server is well. ``timestamp`` is seconds since 1970."""
+    """The health of the server. ``timestamp`` is in seconds since 1970."""
 
     model_config = example(
         status="healthy",
@@ -57,7 +57,7 @@ class HealthAnswer(BaseModel):
 
 
 class LiveAnswer(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     model_config = example(status="alive", started_at="2026-01-01T00:00:00.000Z")
     status: Literal["alive"] = "alive"
@@ -65,7 +65,7 @@ class LiveAnswer(BaseModel):
 
 
 class AccountFigures(BaseModel):
-    """How many accounts are to be connected, and how many of them stand in which state; a second old at most."""
+    """How many accounts should be connected, and how many of them are in each state; at most one second old."""
 
     wanted: int
     running: int
@@ -76,7 +76,7 @@ class AccountFigures(BaseModel):
 
 
 class ReadyAnswer(BaseModel):
-    """Whether changes are accepted. ``accounts`` has no part in that: one that is parked waits for its owner."""
+    """Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner."""
 
     model_config = example(
         ready=True,
@@ -89,7 +89,7 @@ class ReadyAnswer(BaseModel):
 
 
 class LocksAnswer(BaseModel):
-    """The account locks since start. The oldest holder is named only to its owner."""
+    """Figures of the account locks since start. The oldest holder is named only to users who may see the account."""
 
     model_config = example(
         held=0, waiting=0, acquired_total=120, timeouts_total=0, wait_seconds_total=0.4, hold_seconds_total=1.9,
@@ -116,7 +116,7 @@ class LocksAnswer(BaseModel):
     responses={503: {"model": HealthAnswer, "description": "The database or the manager is not well"}},
 )
 async def get_health(server: TheServer, response: Response) -> HealthAnswer:
-    """Ask the database and the manager. 503 when either is not well; never waits longer than 2 s."""
+    """Check the database and the manager. Answers 503 when either fails, and within about 2 s."""
     services = await _services(server)
     well = _all_ok(services)
     response.status_code = 200 if well else 503
@@ -135,7 +135,7 @@ async def get_health(server: TheServer, response: Response) -> HealthAnswer:
 
 @routes.get("/health/live", summary="Does the process answer", dependencies=[ANYBODY])
 async def get_live(server: TheServer) -> LiveAnswer:
-    """The event loop turns. Asks nothing else."""
+    """Answer without checking anything else: the event loop works."""
     return LiveAnswer(started_at=rfc3339(server.started_at_ms))
 
 
@@ -146,9 +146,9 @@ async def get_live(server: TheServer) -> LiveAnswer:
     responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
 )
 async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
-    """Whether a change that is sent now can be stored: known from a write of the last 5 s, else tried by an empty one.
+    """Return whether a change sent now can be stored: by a write of the last 5 s, otherwise by an empty test write.
 
-    Beside it how many accounts are to be connected, and how many of them are; never which.
+    Also return how many accounts should be connected and how many are, without their names.
     """
     services = await _services(server)
     ready = _all_ok(services)
@@ -159,7 +159,7 @@ async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
 
 @routes.get("/system/locks", summary="What the account locks do", responses=READING)
 async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
-    """Holders, waiters and times since start."""
+    """Return holders, waiters and times of the account locks since start."""
     figures = asdict(server.manager.locks.figures())
     account = server.manager.accounts.get(figures["oldest_account"])
     if account is None or server.authorization.permission_on(who, account) is None:
@@ -169,7 +169,7 @@ async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
 
 async def _services(server: Server) -> Services:
     held = server.manager.locks.figures().oldest_held_seconds
-    # While a commit is unsettled its account's turn stays taken, as it must.
+    # An unsettled commit keeps its account's lock, which is correct.
     sound = held < LONGEST_SOUND_HOLD_SECONDS or server.database.degraded
     return Services(
         cookie_manager="ok" if sound else "error",

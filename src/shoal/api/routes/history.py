@@ -1,4 +1,4 @@
-"""What was changed of an account, by whom and when; and how to take it back."""
+"""The history of changes, and undo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ routes = Routes(tags=["history"], route_class=ChangingRoute)
 Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
 NO_NUL = r"^[^\x00]*$"
-"""No database need take a NUL."""
+"""Refuses a NUL character: not every database can store one."""
 _PAGE = 500
 _MOST_PAGES = 10
 _GROUP_MS = 60_000
@@ -54,7 +54,7 @@ class HistoryList(BaseModel):
 
 
 class AccountHistoryRow(HistoryRow):
-    """One change, and of which account it was."""
+    """One change, and the account that it changed."""
 
     account: str
 
@@ -78,7 +78,7 @@ class WholeHistory(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Sought:
-    """Which changes are asked for."""
+    """The filter of a request."""
 
     actor: str | None = None
     field: str | None = None
@@ -94,7 +94,7 @@ class _Sought:
         )
 
     def is_passed(self, entry: JournalEntry) -> bool:
-        """Whether nothing before that entry fits: positions and moments rise together, but for changes of one group."""
+        """Return whether no earlier entry can match: revisions and times rise together, except within one group."""
         return self.since_ms is not None and entry.at_ms < self.since_ms - _GROUP_MS
 
 
@@ -102,14 +102,14 @@ _EVERYTHING = _Sought()
 
 
 class Undone(ChangeFacts):
-    """The change was taken back; ``rev`` is that of the new change."""
+    """The change was undone; ``rev`` is that of the new change."""
 
     model_config = example(msg="undone", **CHANGE_EXAMPLE)
     msg: str = "undone"
 
 
 class UndoPreview(BaseModel):
-    """What undoing would change, as the history would say it; empty when nothing would."""
+    """What an undo would change, in the form of the history; empty when it would change nothing."""
 
     model_config = example(changes={"remark": ["new", "old"]})
     changes: dict[str, Any]
@@ -134,9 +134,10 @@ async def get_whole_history(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> WholeHistory:
-    """The committed changes of all accounts of the caller, also of removed ones, newest first.
+    """List the committed changes of all accounts of the caller, including deleted ones, newest first.
 
-    A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
+    A page may hold fewer than `limit` rows although `next` is set, because one request checks a limited number of
+    changes.
     """
     before = place_of(cursor, 1)[0] if cursor else 0
     shared = server.authorization.shared_with(who)
@@ -166,7 +167,7 @@ def _row(server: Server, who: Principal, entry: JournalEntry) -> AccountHistoryR
 
 
 def _changeable(server: Server, who: Principal, account: Account | None) -> Account | None:
-    """The account, if they may take changes of it back."""
+    """Return the account if the caller may undo changes of it, else ``None``."""
     return (
         account if account and (server.authorization.permission_on(who, account) or 0) >= Permission.OPERATE else None
     )
@@ -176,7 +177,7 @@ def _changeable(server: Server, who: Principal, account: Account | None) -> Acco
 async def get_history(
     account: ReadAccount, server: TheServer, who: WhoReads, cursor: Cursor = None, limit: Limit = 50
 ) -> HistoryList:
-    """The account's committed changes, newest first."""
+    """List the account's committed changes, newest first."""
     before = place_of(cursor, 1)[0] if cursor else 0
     entries = await server.store.journal(account_id=account.id, after_rev=before, limit=limit + 1, newest_first=True)
     page = entries[:limit]
@@ -195,9 +196,9 @@ async def undo_change(
     *,
     dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
 ) -> Undone | UndoPreview:
-    """Put back the old values of one change, as a new change; 409 when any of them was changed again since.
+    """Restore the old values of one change, as a new change. Answers 409 when one of them was changed again since.
 
-    A cookie, an account's addition and its removal cannot be undone. Rules and items return with the ids they had.
+    A new cookie, the creation and the deletion of an account cannot be undone. Restored rules and items keep their ids.
     """
     entry, account = await _undoable_entry(server, who, rev)
     if dry_run:
@@ -206,7 +207,7 @@ async def undo_change(
 
 
 async def _undoable_entry(server: Server, who: Principal, rev: int) -> tuple[JournalEntry, Account]:
-    """A change that the caller may see, of an account whose every field that it changed they may change."""
+    """Return a change that the caller may see, and its account, if the caller may change every field of it."""
     entries = await server.store.journal(after_rev=rev - 1, limit=1)
     if not entries or entries[0].rev != rev or not server.authorization.may_see_entry(who, entries[0]):
         raise InvalidInput("there is no such change", code="unknown_entry")

@@ -1,4 +1,4 @@
-"""Invitations, and the page behind their links: how people come in."""
+"""Invitation and password links: create, list, revoke, use."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from shoal.errors import UnknownUser
 routes = Routes(tags=["people"])
 
 JOIN_PATH = "/console/join"
-"""The page of a link. The token stands behind ``#``: no server and no log ever sees it there."""
+"""The console page of a link. The token follows ``#``, so no server and no log receives it."""
 
 InvitationId = Annotated[str, Path(description="The invitation's id.", examples=["5f2b9c0d1e3a4b6c"])]
 
 
 async def no_store(response: Response) -> None:
-    """Nobody between keeps a copy of an answer with a secret."""
+    """Forbid caches to store an answer that contains a secret."""
     response.headers["Cache-Control"] = "no-store"
 
 
@@ -47,7 +47,7 @@ Kind = Literal["invitation", "password"]
 
 
 class InvitationShape(BaseModel):
-    """One link. ``kind``: for a new person (with ``role``), or a new password for ``username``."""
+    """One link. ``kind``: for a new user (with ``role``), or for a new password of ``username``."""
 
     model_config = example(**_LINK)
     id: str
@@ -63,7 +63,7 @@ class InvitationShape(BaseModel):
 
 
 class NewLinkAnswer(InvitationShape):
-    """A new link: its ``path`` behind the address of the console, with the token, shown this once."""
+    """A new link: its ``path`` on the console's address, and the token. Both are shown only once."""
 
     model_config = example(**_LINK, path=f"{JOIN_PATH}#x3C9…", token="x3C9…")  # noqa: S106  an example
     path: str
@@ -71,7 +71,7 @@ class NewLinkAnswer(InvitationShape):
 
 
 class InvitationList(BaseModel):
-    """The links of the last weeks, the newest first."""
+    """The links of the last weeks, newest first."""
 
     model_config = example(items=[_LINK], next=None)
     items: list[InvitationShape]
@@ -79,7 +79,7 @@ class InvitationList(BaseModel):
 
 
 class LinkAnswer(BaseModel):
-    """What a link is for."""
+    """The purpose of a link."""
 
     model_config = example(
         kind="invitation", role="owner", email="ann@example.com", username=None, expires_at="2026-01-05T03:04:05.000Z"
@@ -92,7 +92,7 @@ class LinkAnswer(BaseModel):
 
 
 class JoinAnswer(BaseModel):
-    """Who may sign in now."""
+    """The user who may sign in now."""
 
     model_config = example(user_id=2, username="ann")
     user_id: int
@@ -101,7 +101,7 @@ class JoinAnswer(BaseModel):
 
 @routes.get("/invitations", summary="List the invitations", responses=problems(401, 403, 503))
 async def get_invitations(server: TheServer, _: Administrator) -> InvitationList:
-    """Every link of the last weeks: open, used or too old. For administrators."""
+    """List all links of the last weeks: open, used or expired. For administrators."""
     return InvitationList(items=[invitation_shape(link) for link in await server.invitations.everything()])
 
 
@@ -109,7 +109,7 @@ async def get_invitations(server: TheServer, _: Administrator) -> InvitationList
 async def create_invitation(
     body: InvitationBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
 ) -> NewLinkAnswer:
-    """Make a link, shown once, by which one new person chooses a name and a password."""
+    """Create a link by which one new user chooses a name and a password. The link is shown only once."""
     link, token = await server.invitations.invite(
         Role(body.role), hours=body.expires_hours, email=body.email, invited_by=me.id
     )
@@ -125,7 +125,7 @@ async def create_invitation(
 async def revoke_invitation(
     invitation_id: InvitationId, server: TheServer, me: Administrator, origin: Origin
 ) -> InvitationShape:
-    """End a link that was not used."""
+    """Revoke a link that was not used."""
     link = await server.invitations.revoke(invitation_id)
     await server.audit_log.record(
         AuditEvent.INVITATION_REVOKED,
@@ -141,7 +141,7 @@ async def revoke_invitation(
     "/join/look", summary="Look at a link", dependencies=[ANYBODY], responses=problems(400, 404, 413, 422, 429, 503)
 )
 async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: NoStore) -> LinkAnswer:
-    """Say what a link is for, before it is used."""
+    """Return the purpose of a link before it is used."""
     async with _guessing(server, request):
         link = await server.invitations.look(body.token.get_secret_value())
     shape = invitation_shape(link)
@@ -154,7 +154,7 @@ async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: N
     "/join", summary="Come in by a link", dependencies=[ANYBODY], responses=problems(400, 404, 409, 413, 422, 429, 503)
 )
 async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) -> JoinAnswer:
-    """Choose a name and a password, or a new password; then sign in by it. A link works once."""
+    """Use a link: choose a name and a password, or a new password; then sign in with it. A link works once."""
     async with _guessing(server, request):
         link, user = await server.invitations.use(
             body.token.get_secret_value(),
@@ -175,7 +175,7 @@ async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) 
 
 @asynccontextmanager
 async def _guessing(server: Server, request: Request) -> AsyncIterator[None]:
-    """Whoever tries one token after another waits longer and longer."""
+    """Delay a caller who tries one token after another, longer each time."""
     async with server.login.delays.attempt(Guess.LINK, address=address_of(request)) as attempt:
         try:
             yield
@@ -185,7 +185,7 @@ async def _guessing(server: Server, request: Request) -> AsyncIterator[None]:
 
 
 def invitation_shape(link: Invitation) -> InvitationShape:
-    """A link as JSON, without its token, which nobody knows any more."""
+    """Return a link as JSON, without its token, of which the server keeps only a hash."""
     return InvitationShape(
         id=link.id,
         kind="invitation" if link.for_username is None else "password",
@@ -201,5 +201,5 @@ def invitation_shape(link: Invitation) -> InvitationShape:
 
 
 def new_link(link: Invitation, token: str) -> NewLinkAnswer:
-    """A link that was just made, with its token."""
+    """Return a new link, with its token."""
     return NewLinkAnswer(**invitation_shape(link).model_dump(), path=f"{JOIN_PATH}#{token}", token=token)

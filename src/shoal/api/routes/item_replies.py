@@ -1,4 +1,4 @@
-"""What is answered about one item when no rule does: the routes of the system that sellers come from."""
+"""Item replies, in the REST dialect of the system that sellers come from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EXAMPLE = {
 
 
 class ItemReply(BaseModel):
-    """One item's reply. Times, title and detail are not kept: the history tells when it was changed."""
+    """One item's reply. Times, title and detail are always null: the history has the time of each change."""
 
     model_config = example(**_EXAMPLE)
     item_id: str
@@ -60,14 +60,14 @@ class ItemReplyChanged(ChangeFacts):
 
 
 class ItemReplyDeleted(ChangeFacts):
-    """The item's reply is gone."""
+    """The item's reply was deleted."""
 
     model_config = example(message="商品回复删除成功", **CHANGE_EXAMPLE)
     message: str = "商品回复删除成功"
 
 
 class ItemRepliesDeleted(BaseModel):
-    """How many replies are gone, and how many were not there or could not be removed."""
+    """How many replies were deleted, and how many were missing or could not be deleted."""
 
     model_config = example(success_count=2, failed_count=0)
     success_count: int
@@ -76,13 +76,13 @@ class ItemRepliesDeleted(BaseModel):
 
 @routes.get("/itemReplays", summary="List every item reply", responses=READING)
 async def list_item_replies(server: TheServer, who: WhoReads) -> ItemReplies:
-    """The item replies of the caller's accounts."""
+    """List the item replies of the caller's accounts."""
     return ItemReplies(items=_shown(server.authorization.accounts_of(who)))
 
 
 @routes.get("/itemReplays/cookie/{cid}", summary="List an account's item replies", responses=READING_COMPAT)
 async def list_item_replies_of(account: AccountToRead, response: Response) -> ItemReplies:
-    """The item replies of one account."""
+    """List the item replies of one account."""
     response.headers["ETag"] = etag_of(account)
     return ItemReplies(items=_shown([account]))
 
@@ -93,7 +93,7 @@ async def list_item_replies_of(account: AccountToRead, response: Response) -> It
     responses={**READING_COMPAT, **problems(404)},
 )
 async def get_item_reply(item_id: ItemId, account: AccountToRead, response: Response) -> ItemReply:
-    """What is answered about one item when no rule does."""
+    """Return the reply about one item, sent when no rule matches."""
     found = [reply for reply in _shown([account]) if reply.item_id == item_id]
     if not found:
         raise InvalidInput("that item has no reply", code="unknown_item_reply")
@@ -110,7 +110,7 @@ async def update_item_reply(
     caller: TheCaller,
     response: Response,
 ) -> ItemReplyChanged:
-    """Set what is answered about one item when no rule does. All else that is set for the item stays."""
+    """Set the reply about one item, sent when no rule matches. The item's other settings stay."""
     if not body.reply_content.strip():
         raise InvalidInput("the reply is empty", code="empty_item_reply")
     values = {"reply": body.reply_content.strip()}
@@ -122,7 +122,7 @@ async def update_item_reply(
 async def delete_item_replies(
     body: ItemRepliesBody, server: TheServer, who: WhoOperatesNamed, caller: TheCaller, request: Request
 ) -> ItemRepliesDeleted:
-    """Remove the replies of items, in one change for each account. As a batch it refuses an `If-Match`."""
+    """Delete the replies of items, in one change for each account. As a batch, it refuses an `If-Match`."""
     if caller.if_match is not None:
         raise InvalidInput("a batch has no ETag", code="bad_if_match/batch")
     request.state.unknown_account = "unknown_account/change"
@@ -133,7 +133,7 @@ async def delete_item_replies(
     gone = 0
     for account_id, item_ids in by_account.items():
         present = server.manager.accounts.get(account_id)
-        if present is None:  # removed since the body was read: its replies could not be
+        if present is None:  # deleted since the request began: its replies count as failed
             continue
         there = {item.item_id for item in present.items if item.reply}
         one = replace(caller, op_id=f"{caller.op_id}:{account_id}", if_match=None)
@@ -152,13 +152,13 @@ async def delete_item_replies(
 async def delete_item_reply(
     item_id: ItemId, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemReplyDeleted:
-    """Remove what is answered about one item. All else that is set for the item stays."""
+    """Delete the reply about one item. The item's other settings stay."""
     change = server.manager.update_items(account.id, edits.no_item_reply(item_id), caller=caller)
     return ItemReplyDeleted(**await changed(server, response, account.id, change))
 
 
 async def _gone_by(server: Server, account_id: str, rev: int) -> int:
-    """How many replies a change took away, which a request may have made when it was asked before."""
+    """Return how many replies a change deleted. A repeated request needs it for a change made the first time."""
     entries = await server.store.journal(account_id=account_id, after_rev=rev - 1, limit=1)
     changes = entries[0].changes.get("items", {}) if entries else {}
     removed = sum(bool(item["reply"]) for item in changes.get("removed", ()))

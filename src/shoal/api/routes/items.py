@@ -1,4 +1,4 @@
-"""What an owner sets for single items of an account."""
+"""Settings of single items of an account."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ ItemId = Annotated[str, Path(description="The item's id on the site.", examples=
 
 
 class ItemList(BaseModel):
-    """The items that something is set for."""
+    """The items that have settings."""
 
     items: list[ItemShape]
     next: str | None = None
 
 
 class ItemChanged(ChangeFacts):
-    """The item's settings as they are now."""
+    """The item's settings after the change."""
 
     item: ItemShape
 
 
 class ItemRemoved(ChangeFacts):
-    """The item's settings are gone."""
+    """The item's settings were deleted."""
 
     model_config = example(msg="removed", **CHANGE_EXAMPLE)
     msg: str = "removed"
@@ -44,14 +44,14 @@ class ItemRemoved(ChangeFacts):
 
 @routes.get("/cookies/{cid}/items", summary="List item settings", responses=READING_ONE)
 async def list_items(account: ReadAccount, response: Response) -> ItemList:
-    """Every item that something is set for, by id."""
+    """List all items that have settings, by id."""
     response.headers["ETag"] = etag_of(account)
     return ItemList(items=[item_shape(item) for item in account.items])
 
 
 @routes.get("/cookies/{cid}/items/{item_id}", summary="Read an item's settings", responses=READING_ONE)
 async def get_item(item_id: ItemId, account: ReadAccount, response: Response) -> ItemShape:
-    """What is set for one item."""
+    """Return the settings of one item."""
     item = account.item(item_id)
     if item is None:
         raise InvalidInput("nothing is set for that item", code="unknown_item")
@@ -63,7 +63,7 @@ async def get_item(item_id: ItemId, account: ReadAccount, response: Response) ->
 async def put_item(
     item_id: ItemId, body: ItemBody, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemChanged:
-    """Set what is sent; what is left out stays as it was."""
+    """Change the settings that are sent; the others stay."""
     values = body.model_dump(include=body.model_fields_set)
     change = server.manager.update_item(account.id, item_id, values, caller=caller)
     outcome = await made(server, response, account.id, change)
@@ -75,6 +75,6 @@ async def put_item(
 async def delete_item(
     item_id: ItemId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemRemoved:
-    """Forget what is set for an item. Repeating it changes nothing."""
+    """Delete the settings of an item. Repeating the request changes nothing."""
     change = server.manager.update_item(account.id, item_id, None, caller=caller)
     return ItemRemoved(**await changed(server, response, account.id, change))

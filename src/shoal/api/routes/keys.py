@@ -1,4 +1,4 @@
-"""The keys that seal secrets: how many values each seals, a new one, and the old ones forgotten. No key is shown."""
+"""The keys that encrypt secrets: figures, rotation, removal of old keys. Answers never contain a key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ routes = Routes(tags=["system"])
 
 
 class KeyBody(BaseModel):
-    """One key. ``loaded``: it is here; values of a key that is not cannot be opened."""
+    """One key. ``loaded``: the server has it; without a key its values cannot be decrypted."""
 
     id: str = Field(description="By which keys are told apart: a part of a hash, not of the key.")
     newest: bool
@@ -25,7 +25,7 @@ class KeyBody(BaseModel):
 
 
 class KeysBody(BaseModel):
-    """The keys, the newest first, and how far sealing anew has come."""
+    """The keys, newest first, and the progress of the rotation."""
 
     model_config = example(
         keys=[
@@ -48,14 +48,15 @@ class KeysBody(BaseModel):
 
 @routes.get("/system/keys", summary="Which keys seal how much", responses=problems(401, 403, 503))
 async def get_keys(server: TheServer, _: Administrator) -> KeysBody:
-    """How many secrets are sealed with which key. For the administrator."""
+    """Return how many secrets each key encrypts. For administrators."""
     return _body(await server.key_rotation.figures())
 
 
 @routes.post("/system/keys/rotate", summary="Take a new key", responses=problems(401, 403, 409, 503))
 async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
-    """Make a new key and begin to seal everything anew with it, while the server serves. `GET /system/keys` tells how
-    far it is; a server that is started again goes on by itself.
+    """Create a new key and start to encrypt all secrets again with it, while the server runs.
+
+    `GET /system/keys` shows the progress; a restarted server continues by itself.
     """
     response.headers["Cache-Control"] = "no-store"
     body = _body(await server.key_rotation.rotate())
@@ -67,7 +68,7 @@ async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, resp
 
 @routes.post("/system/keys/forget", summary="Forget the old keys", responses=problems(401, 403, 409, 503))
 async def forget_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
-    """Drop the old keys, once nothing is sealed with them. Backups made before need the old key: keep a copy apart."""
+    """Delete the old keys once no value needs them. Backups made before need the old key: keep a copy elsewhere."""
     response.headers["Cache-Control"] = "no-store"
     body = _body(await server.key_rotation.forget())
     await server.audit_log.record(

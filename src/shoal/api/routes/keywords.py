@@ -1,4 +1,4 @@
-"""An account's rules, in the three forms that scripts read, and the ways to change them."""
+"""An account's rules in the three forms that scripts read, and the routes that change them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ routes = Routes(tags=["keywords"], route_class=ChangingRoute)
 
 
 class KeywordShape(BaseModel):
-    """One rule; ``type`` says whether it is bound to an item."""
+    """One rule; ``type`` is ``item`` for a rule bound to an item."""
 
     keyword: str
     reply: str
@@ -42,7 +42,7 @@ class KeywordShape(BaseModel):
 
 
 class KeywordWithItemShape(BaseModel):
-    """One rule; ``item_id`` is empty when it holds for every item."""
+    """One rule; ``item_id`` is empty when the rule applies to all items."""
 
     keyword: str
     reply: str
@@ -53,7 +53,7 @@ class KeywordWithItemShape(BaseModel):
 
 
 class KeywordWithTypeShape(BaseModel):
-    """One rule; ``item_id`` is null when it holds for every item."""
+    """One rule; ``item_id`` is null when the rule applies to all items."""
 
     keyword: str
     reply: str
@@ -85,15 +85,17 @@ class ImageKeywordAdded(ChangeFacts):
 
 
 class KeywordRemoved(ChangeFacts):
-    """One rule is gone."""
+    """One rule was deleted."""
 
     model_config = example(msg="删除成功", **CHANGE_EXAMPLE)
     msg: str = "删除成功"
 
 
 class KeywordsImported(ChangeFacts):
-    """The text rules were replaced by those of the file, or would be (``dry_run``): how many rows it has, how many of
-    them are new, how many were there, and how many rules were not in the file and went.
+    """The rows of the file replaced the text rules, or would replace them (``dry_run``).
+
+    ``total`` rows are in the file: ``added`` of them are new, ``updated`` existed before. ``removed`` rules were not in
+    the file.
     """
 
     model_config = example(msg="导入成功", total=3, added=1, updated=2, removed=0, dry_run=False, **CHANGE_EXAMPLE)
@@ -107,7 +109,7 @@ class KeywordsImported(ChangeFacts):
 
 @routes.get("/keywords/{cid}", summary="List rules", response_model=list[KeywordShape], responses=READING_COMPAT)
 async def list_keywords(account: AccountToRead) -> Response:
-    """Every rule in the order in which they are asked; a rule with a picture has an empty reply."""
+    """List all rules in matching order. A rule with a picture has an empty reply."""
     return await _listed(account, _plain)
 
 
@@ -118,7 +120,7 @@ async def list_keywords(account: AccountToRead) -> Response:
     responses=READING_COMPAT,
 )
 async def list_keywords_with_item_id(account: AccountToRead) -> Response:
-    """Every rule; `item_id` is empty when it holds for every item."""
+    """List all rules; `item_id` is empty when a rule applies to all items."""
     return await _listed(account, _with_items)
 
 
@@ -129,7 +131,7 @@ async def list_keywords_with_item_id(account: AccountToRead) -> Response:
     responses=READING_ONE,
 )
 async def list_keywords_with_type(account: RulesToRead) -> Response:
-    """Every rule; `item_id` is null when it holds for every item."""
+    """List all rules; `item_id` is null when a rule applies to all items."""
     return await _listed(account, _with_types)
 
 
@@ -137,7 +139,7 @@ async def list_keywords_with_type(account: RulesToRead) -> Response:
 async def update_keywords(
     body: KeywordsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> KeywordsChanged:
-    """Replace the general text rules; item-bound rules and those with a picture stay."""
+    """Replace the general text rules. Item-bound rules and picture rules stay."""
     change = server.manager.update_keywords(account.id, list(body.keywords.items()), caller=caller)
     facts = await changed(server, response, account.id, change, _plain)
     return KeywordsChanged(count=len(body.keywords), **facts)
@@ -147,7 +149,7 @@ async def update_keywords(
 async def update_keywords_with_item_id(
     body: KeywordRowsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> KeywordsChanged:
-    """Replace every text rule, general and item-bound; those with a picture stay. Outer blanks are cut."""
+    """Replace all text rules, general and item-bound; picture rules stay. Spaces at both ends are removed."""
     rows = [
         KeywordRow(keyword=row.keyword.strip(), reply=row.reply.strip(), item_id=row.item_id) for row in body.keywords
     ]
@@ -162,9 +164,9 @@ async def update_keywords_with_item_id(
     responses={**READING_COMPAT, **TABLE},
 )
 async def export_keywords(request: Request, account: AccountToRead, server: TheServer) -> Response:
-    """The text rules as a table of `关键词`, `商品ID` and `关键词内容`; without any, a template with examples.
+    """Return the text rules as a table of `关键词`, `商品ID` and `关键词内容`; without rules, a template with examples.
 
-    What such a row cannot express (pictures, several words or messages, hours, priorities, …) is left out.
+    Rules that such a row cannot express (pictures, several words or messages, hours, priorities, …) are left out.
     """
     rows = await beside(keyword_rows, account.keywords)
     writing = server.xlsx.write(SHEET, HEADS, rows or EXAMPLES, grey=not rows)
@@ -185,9 +187,9 @@ async def import_keywords(
     file: Annotated[UploadFile, File(description="An .xlsx with the columns 关键词, 商品ID and 关键词内容.")],
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
 ) -> KeywordsImported:
-    """Replace the text rules by the rows of the file, all or none of them; what a row cannot express stays.
+    """Replace the text rules with the rows of the file, all or none of them. Rules that a row cannot express stay.
 
-    If a row cannot be used, nothing is changed, and `params.rows` says what is the matter with each.
+    If a row cannot be used, nothing is changed, and `params.rows` gives the error of each row.
     """
     check_name(file)
     data = await file.read()
@@ -225,10 +227,10 @@ async def add_image_keyword(
     item_id: Annotated[Text, Form()] = "",
     image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
 ) -> ImageKeywordAdded:
-    """Keep a picture and answer a keyword with it. `image_url` shows it."""
+    """Store a picture and answer a keyword with it. `image_url` is its address."""
     data = await image.read()
     size = measure(data)
-    image_keyword(keyword, item_id, Part(image_url="?"))  # refuses what cannot be before the picture is kept
+    image_keyword(keyword, item_id, Part(image_url="?"))  # refuses an invalid keyword before the picture is stored
     url = await server.pictures.keep(data)
     edit = image_keyword(keyword, item_id, Part(image_url=url, width=size.width, height=size.height))
     facts = await changed(
@@ -245,7 +247,7 @@ async def remove_keyword_at(
     caller: TheCaller,
     response: Response,
 ) -> KeywordRemoved:
-    """Remove the rule at that place of the lists. With `If-Match` no edit meanwhile shifts the places."""
+    """Delete the rule at that place of the lists. With `If-Match` a simultaneous edit cannot shift the places."""
     change = server.manager.remove_keyword(account.id, index, caller=caller)
     return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
 
@@ -258,7 +260,7 @@ async def remove_keyword_rule(
     caller: TheCaller,
     response: Response,
 ) -> KeywordRemoved:
-    """Remove one rule, whatever place it stands at by now."""
+    """Delete one rule, wherever it is in the lists."""
     change = server.manager.remove_keyword(account.id, rule_id, caller=caller)
     return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
 

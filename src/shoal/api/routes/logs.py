@@ -1,4 +1,4 @@
-"""The newest log lines, whole to whom they are about: the route of the system that sellers come from."""
+"""The newest log lines, in the REST dialect of the system that sellers come from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE = {
 
 
 class LogLineShape(BaseModel):
-    """One line: when, how grave, who wrote it and where, and what."""
+    """One log line: time, level, logger, place in the code, and message."""
 
     model_config = example(**_LINE)
     timestamp: str
@@ -39,7 +39,7 @@ class LogLineShape(BaseModel):
 
 
 class LogsAnswer(BaseModel):
-    """The lines, the oldest first."""
+    """The lines, oldest first."""
 
     model_config = example(success=True, logs=[_LINE])
     success: Literal[True] = True
@@ -57,12 +57,11 @@ async def get_logs(
         str | None, Query(max_length=200, description="Only with this in the source.", examples=["tasks"])
     ] = None,
 ) -> LogsAnswer:
-    """What this process logged about the caller's own accounts; an administrator also reads what names no account.
+    """List the log lines about the caller's own accounts; for an administrator also those that name no account.
 
-    Of a line that names an account of somebody else, in whichever place, an administrator sees that there is one: when,
-    how grave, who wrote it and where; `message` is `***` as a whole. Everybody else does not see it at all, also where
-    the account is shared with them. Cookies, tokens and passwords are taken out of every line before it is kept; the
-    newest 2000 are kept, until the process ends.
+    Of a line that names another user's account, anywhere in it, an administrator sees time, level, source and place;
+    `message` is `***`. Other users do not see such a line, even if the account is shared with them. Cookies, tokens and
+    passwords are removed from every line before it is stored. The newest 2000 lines are kept until the process ends.
     """
     wanted = (
         found
@@ -100,7 +99,7 @@ def _are_own(server: Server, who: Principal, line: LogLine) -> bool:
 
 
 def _is_own(server: Server, who: Principal, account_id: str, at_ms: int) -> bool:
-    """Whether the account is theirs, and was when the line was written."""
+    """Return whether the account belongs to the caller, and did when the line was written."""
     account = server.manager.accounts.get(account_id)
     return (
         account is not None and account.owner_id == who.id and who.covers(account_id) and at_ms >= account.created_at_ms

@@ -1,4 +1,4 @@
-"""What each person may see and change of their own sign-in."""
+"""The caller's own user: password, TOTP, recovery codes, sessions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SESSION: dict[str, Any] = {
 
 
 class MeAnswer(BaseModel):
-    """The person who is signed in."""
+    """The signed-in user."""
 
     model_config = example(id=1, username="admin", email=None, role="admin", has_totp=True, recovery_codes_left=9)
     id: int
@@ -46,7 +46,7 @@ class MeAnswer(BaseModel):
 
 
 class SeedAnswer(BaseModel):
-    """What an authenticator app must know, shown this once: to be typed, as an address, and as its code to scan."""
+    """The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code."""
 
     model_config = example(
         secret="JBSWY3DPEHPK3PXP…", uri="otpauth://totp/Shoal:ann?secret=…", picture="data:image/svg+xml;…"  # noqa: S106
@@ -57,14 +57,14 @@ class SeedAnswer(BaseModel):
 
 
 class RecoveryCodesAnswer(BaseModel):
-    """Codes for when the app is gone, shown this once. Each counts once."""
+    """Recovery codes, for a lost authenticator app. They are shown only once; each works once."""
 
     model_config = example(recovery_codes=["mq3w-8xkd-pz2n-h7ab", "…"])
     recovery_codes: list[str]
 
 
 class SessionShape(BaseModel):
-    """One sign-in: by what (``console``, or ``login`` for scripts), from where, and until when at most."""
+    """One session: its kind (``console``, or ``login`` for scripts), the client's address, and its latest end."""
 
     model_config = example(**_SESSION)
     id: str
@@ -78,7 +78,7 @@ class SessionShape(BaseModel):
 
 
 class SessionList(BaseModel):
-    """The caller's sign-ins, the newest first."""
+    """The caller's sessions, newest first."""
 
     model_config = example(items=[_SESSION], next=None)
     items: list[SessionShape]
@@ -94,7 +94,7 @@ class EndedAnswer(BaseModel):
 
 @routes.get("/me", summary="Look at oneself", responses=problems(401, 403, 503))
 async def get_me(server: TheServer, me: Me) -> MeAnswer:
-    """The person who is signed in."""
+    """Return the signed-in user."""
     return await _answer(server, me)
 
 
@@ -102,7 +102,7 @@ async def get_me(server: TheServer, me: Me) -> MeAnswer:
 async def change_my_password(
     body: PasswordBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin
 ) -> MessageAnswer:
-    """Replace one's own password. Every other session of the person ends."""
+    """Replace the caller's password. All their other sessions end."""
     await change_password(
         server, me, session, body.current_password, body.new_password, address=address_of(request), origin=origin
     )
@@ -113,7 +113,7 @@ async def change_my_password(
     "/me/totp", summary="Begin to set up the second factor", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
 )
 async def begin_totp(body: ProofBody, request: Request, server: TheServer, me: Me, _: NoStore) -> SeedAnswer:
-    """Make a seed, shown this once, for an authenticator app. It counts as soon as a code of it was confirmed."""
+    """Create a TOTP secret, shown only once, for an authenticator app. It takes effect when a code is confirmed."""
     await server.login.prove_again(me, body.password.get_secret_value(), address=address_of(request))
     seed = await server.totp.begin(me)
     picture = segno.make(seed.uri, error="M", micro=False).svg_data_uri(border=4, scale=4)
@@ -128,7 +128,7 @@ async def begin_totp(body: ProofBody, request: Request, server: TheServer, me: M
 async def confirm_totp(
     body: CodeBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin, _: NoStore
 ) -> RecoveryCodesAnswer:
-    """Prove by a code that the app has the seed. The recovery codes are shown this once; other sessions end."""
+    """Switch TOTP on by a code of the app. The recovery codes are shown only once; other sessions end."""
     async with server.login.delays.attempt(Guess.CODE, address=address_of(request), name=me.username) as attempt:
         try:
             codes = await server.totp.confirm(me.id, body.code)
@@ -144,7 +144,7 @@ async def confirm_totp(
     "/me/totp", summary="Switch the second factor off", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
 )
 async def end_totp(body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin) -> MeAnswer:
-    """Take it away, by the password and a code of it or a recovery code."""
+    """Switch TOTP off, with the password and a code of the app or a recovery code."""
     await _prove_both(body, request, server, me, origin)
     await server.totp.take_away(me.id)
     await server.audit_log.record(AuditEvent.TOTP_OFF, actor=actor_of(me), user_id=me.id, origin=origin)
@@ -157,7 +157,7 @@ async def end_totp(body: ProofAndCodeBody, request: Request, server: TheServer, 
 async def renew_recovery_codes(
     body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin, _: NoStore
 ) -> RecoveryCodesAnswer:
-    """Make new recovery codes, shown this once; the old ones are worth nothing then."""
+    """Create new recovery codes, shown only once; the old ones stop working."""
     await _prove_both(body, request, server, me, origin)
     codes = await server.totp.renew_recovery_codes(me.id)
     await server.audit_log.record(AuditEvent.RECOVERY_CODES_MADE, actor=actor_of(me), user_id=me.id, origin=origin)
@@ -175,7 +175,7 @@ async def _prove_both(body: ProofAndCodeBody, request: Request, server: Server, 
 
 @routes.get("/sessions", summary="List one's sign-ins", responses=problems(401, 403, 503))
 async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> SessionList:
-    """Where the person is signed in, and by what."""
+    """List the caller's sessions, each with its client."""
     found = await server.sessions.of_user(me.id)
     mine = session.id if session else ""
     return SessionList(
@@ -197,7 +197,7 @@ async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> Sess
 
 @routes.delete("/sessions/{session_id}", summary="End one sign-in", responses=problems(401, 403, 404, 422, 503))
 async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: Origin) -> EndedAnswer:
-    """Sign out there; that may be this one. What it follows live ends at once."""
+    """End one session, which may be the caller's current one. Its live streams end at once."""
     if not await server.sessions.end_one(me.id, session_id):
         raise UnknownUser("there is no such session", code="unknown_session")
     await _note_ended(server, me, origin, 1)
@@ -206,7 +206,7 @@ async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: 
 
 @routes.delete("/sessions", summary="End all other sign-ins", responses=problems(401, 403, 503))
 async def end_other_sessions(server: TheServer, me: Me, session: MaybeSession, origin: Origin) -> EndedAnswer:
-    """Sign out everywhere but here."""
+    """End all sessions of the caller except the current one."""
     if session is None:
         raise Unauthenticated
     ended = await server.sessions.end_all(me.id, but=session.id)

@@ -1,4 +1,4 @@
-"""What buyers wrote, what was decided about it, and what was sent."""
+"""Messages of chats, the decision about each, and the messages that were sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description
 
 
 class SendingShape(BaseModel):
-    """Something that was sent, or not, and what became of it. ``part`` counts the messages of one answer from 0."""
+    """One message from the outbox and its outcome. ``part`` counts the messages of one answer from 0."""
 
     id: int
     kind: OutboxKind
@@ -54,7 +54,7 @@ class SendingShape(BaseModel):
 
 
 class SendingRow(SendingShape):
-    """The same with its chat, and the message that it answers, if it answers one."""
+    """An outbox message with its chat, and the message that it answers, if any."""
 
     account: str
     chat_id: str
@@ -63,7 +63,7 @@ class SendingRow(SendingShape):
 
 
 class SendingList(BaseModel):
-    """What was sent, newest first."""
+    """Outbox messages, newest first."""
 
     model_config = example(items=[_SENDING | _WHERE], next=None)
     items: list[SendingRow]
@@ -73,8 +73,8 @@ class SendingList(BaseModel):
 class MessageShape(BaseModel):
     """One message of a chat.
 
-    ``decision`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
-    was answered together with a later one is ``joined_to`` it. ``repeats``: so often it came again and was left aside.
+    ``decision`` says why it was answered or not (empty: not decided yet), ``rule_id`` by which rule. A message that was
+    answered together with a later one is ``joined_to`` that one. ``repeats`` counts later copies that were ignored.
     """
 
     id: int
@@ -139,7 +139,7 @@ async def list_messages(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> MessageList:
-    """Messages of the caller's accounts, newest first, each with why it was answered or was not, and with what."""
+    """List messages of the caller's accounts, newest first, each with the decision about it and its answers."""
     before = place_of(cursor, 2) if cursor else None
     found = await while_here(
         request,
@@ -173,7 +173,7 @@ async def list_sendings(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> SendingList:
-    """What the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
+    """List what the caller's accounts sent, also by hand and for orders, newest first, with the site's answer."""
     before = place_of(cursor, 1) if cursor else None
     found = await server.message_log.outbox.list_sendings(
         asked_for(server, who, cid),
@@ -189,7 +189,7 @@ async def list_sendings(
 
 
 def asked_for(server: Server, who: Principal, cid: str | None) -> list[str]:
-    """The ids of the caller's accounts, or the one named. Raises ``UnknownAccount``."""
+    """Return the ids of the caller's accounts, or the named one. Raise ``UnknownAccount``."""
     if cid is None:
         return [account.id for account in server.authorization.accounts_of(who)]
     return [server.authorization.require(who, cid, Permission.READ).id]

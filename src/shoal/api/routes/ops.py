@@ -1,4 +1,4 @@
-"""What became of a change, by its op id: for a caller whose connection broke."""
+"""The outcome of a change by its op id, for a client that lost its connection."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LEAVES_NO_ENTRY = re.compile(
 
 
 class OpAnswer(BaseModel):
-    """`applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell.
+    """`applied` with its generation and rev, `not_applied`, or `unknown` while the outcome is not known.
 
-    Of a batch, ask for each account's own `op_id`: the whole has no generation, and one begun is `unknown`.
+    For a batch, ask for each account's own `op_id`: the batch itself has no generation, and is `unknown` while it runs.
     """
 
     model_config = example(state="applied", generation=7, rev=120)
@@ -49,21 +49,21 @@ async def get_op(
     server: TheServer,
     who: WhoReads,
 ) -> OpAnswer:
-    """Look a change up. `not_applied` is final unless the request is repeated.
+    """Look up a change. `not_applied` is final unless the request is repeated.
 
-    What leaves no entry in the history (a message sent by hand, a pause, an order's acts) is `unknown` when its request
-    was not answered to the end: repeat it with its key.
+    Requests without an entry in the history (a message sent by hand, a takeover, an order action) are `unknown` when
+    they were not answered to the end: repeat them with their key.
     """
     key, colon, part = op_id.partition(":")
     token_id = None if who.token is None else who.token.id
-    # Asked first: what is decided meanwhile is found below.
+    # Checked first: a decision made after this check is found below.
     undecided = _undecided(server, who) or server.idempotency_keys.is_under_way(who.id, key, token_id)
     keyed = await server.idempotency_keys.newest(who.id, actor_of(who.user), key, token_id)
     stored = stored_op_id(who.id, op_id) if keyed is None else keyed.op_id + colon + part
     record = await server.store.op(stored)
     if record is not None:
         return OpAnswer(state="applied", generation=record.generation, rev=record.rev)
-    if keyed is not None and not colon:  # of a batch each part has an op, the whole an answer at most
+    if keyed is not None and not colon:  # each part of a batch has an op; the batch itself has only an answer
         if keyed.answer is not None and keyed.answer.status < 300:
             return OpAnswer(state="applied")
         unrecorded = keyed.answer is None and _LEAVES_NO_ENTRY.fullmatch(keyed.path) is not None
@@ -72,7 +72,7 @@ async def get_op(
 
 
 def _undecided(server: Server, who: Principal) -> bool:
-    """Whether any change of an account that this person may see is still on its way."""
+    """Return whether a change of an account that the caller may see is not yet decided."""
     manager = server.manager
     if server.database.degraded or any(
         manager.is_stale(account.id) for account in server.authorization.accounts_of(who)

@@ -1,4 +1,4 @@
-"""Orders: listed, one with its time line, and an owner's word about what became of it."""
+"""Orders: the list, one with its timeline, and what the owner does about failed actions."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ Wanted = Annotated[
 
 
 class OwnersWord(StrEnum):
-    """What an owner says became of an act."""
+    """The result of an action that an owner may state."""
 
     DONE = "done"
-    """It happened."""
+    """The action was done."""
     NOT_NEEDED = "not_needed"
-    """It need not happen any more."""
+    """The action is no longer needed."""
 
 
 _Names = dict[tuple[str, str], str]
@@ -91,7 +91,7 @@ async def list_orders_compat(
     who: WhoReads,
     limit: Annotated[int, Query(ge=1, le=COMPAT_LIMIT, description="How many rows at most.")] = COMPAT_LIMIT,
 ) -> CompatOrders:
-    """The orders of the caller's accounts, newest first, as the older system told them."""
+    """List the orders of the caller's accounts, newest first, in the older system's form."""
     mine = asked_for(server, who, None)
     return CompatOrders(data=[compat_order(order) for order in await server.order_store.orders(mine, limit=limit)])
 
@@ -111,7 +111,7 @@ async def list_orders(
     limit: Limit = 50,
     accept_language: Spoken = None,
 ) -> OrderList:
-    """The orders of the caller's accounts, newest first."""
+    """List the orders of the caller's accounts, newest first."""
     wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
     listing = _listed(server, asked_for(server, who, cid), wanted, language_of(accept_language))
     return await while_here(request, listing, lasting=bool(q))
@@ -131,7 +131,7 @@ async def list_account_orders(
     limit: Limit = 50,
     accept_language: Spoken = None,
 ) -> OrderList:
-    """The orders of one account, newest first."""
+    """List the orders of one account, newest first."""
     wanted = _Filter(status=status, problem=problem, chat=chat, q=q, cursor=cursor, limit=limit)
     listing = _listed(server, [account.id], wanted, language_of(accept_language))
     return await while_here(request, listing, lasting=bool(q))
@@ -141,7 +141,7 @@ async def list_account_orders(
 async def get_order(
     order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: Spoken = None
 ) -> FullOrder:
-    """One order with its acts and its time line, oldest first."""
+    """Return one order with its actions, and its timeline, oldest first."""
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
 
 
@@ -154,10 +154,10 @@ async def serve_order(
     caller: TheCaller,
     accept_language: Spoken = None,
 ) -> FullOrder:
-    """Do by the owner's word what failed, what nobody knows of, or what a switch left undone: one act, or all of these.
+    """Do failed, uncertain or skipped actions of an order: the named one, or all of these.
 
-    The act is done by the account's connection; the answer waits for it while the account runs, 5 s unless `?wait=`
-    says otherwise. What was done, or is under way, is never done again (409).
+    The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
+    another time. An action that is done or in progress is never repeated (409).
     """
     await require_current(server, account, caller)
     order = await _known(server, account, order_id)
@@ -185,9 +185,9 @@ async def settle_order(
     caller: TheCaller,
     accept_language: Spoken = None,
 ) -> FullOrder:
-    """Settle one act by the owner's word: `done` (it happened) or `not_needed`. What follows it becomes due.
+    """Settle one action with the owner's statement: `done` or `not_needed`. The next action becomes due.
 
-    409 when it was done before or is under way, 404 when it was never due.
+    Answers 409 when the action was already done or is in progress, 404 when it was never due.
     """
     await require_current(server, account, caller)
     await _known(server, account, order_id)
@@ -246,7 +246,7 @@ async def _known(server: Server, account: Account, order_id: str) -> Order:
 
 
 def _to_serve(order: Order, order_actions: Sequence[OrderAction]) -> list[Action]:
-    """What an owner means who names no act."""
+    """Return the actions to do when the request names none."""
     in_the_way = {ActionState.FAILED, ActionState.UNCERTAIN}
     actions = [Action(order_action.action) for order_action in order_actions if order_action.state in in_the_way]
     actions = actions or [
@@ -257,14 +257,14 @@ def _to_serve(order: Order, order_actions: Sequence[OrderAction]) -> list[Action
         and order.status == OrderStatus.PENDING_SHIP
         and Action.PAID_MESSAGE not in {i.action for i in order_actions}
     ):
-        return [Action.PAID_MESSAGE]  # paid, and no card told of it
+        return [Action.PAID_MESSAGE]  # paid, but no order card was received
     return actions or [
         Action(order_action.action) for order_action in order_actions if order_action.detail in _LEFT_ALONE
     ]
 
 
 def _refuse(order: Order, order_actions: Sequence[OrderAction], actions: Sequence[Action]) -> None:
-    """Raise ``Conflict`` when an owner asks for what must not, or need not, be done."""
+    """Raise ``Conflict`` when the actions must not, or need not, be done."""
     if order.status in ENDS or order.status == OrderStatus.SHIPPED:
         raise Conflict("the order is settled", code="order_settled", status=order.status)
     if order.status == OrderStatus.REFUNDING:
@@ -286,7 +286,7 @@ def _refuse_action(order_actions: Sequence[OrderAction], action: Action) -> None
 
 
 async def _settled(server: Server, account: Account, order_id: str, caller: Caller) -> None:
-    """Wait until nothing is due or under way, as long as the account runs and the caller wants to wait."""
+    """Wait until no action is due or in progress, while the account runs and at most as long as the caller wants."""
     seconds = SERVE_WAIT_SECONDS if caller.wait_seconds is None else caller.wait_seconds
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + min(seconds, LONGEST_SERVE_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""The pictures that owners bring for their replies: kept, and looked at."""
+"""Pictures for replies: upload and display."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
 }
-"""A picture never changes, and is never anything but a picture."""
+"""Headers of a picture: it never changes, and browsers must not treat it as anything else."""
 
 
 class PictureKept(BaseModel):
-    """The picture is kept: its address for a part of a rule or for a sending, and its size in pixels."""
+    """The stored picture: its address for a rule part or a message, and its size in pixels."""
 
     model_config = example(
         image_url="/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png", width=800, height=600
@@ -49,9 +49,9 @@ async def keep_picture(
     who: Annotated[Principal, Depends(who_replies)],
     image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
 ) -> PictureKept:
-    """Keep a picture for replies. One that no rule names is forgotten after a week; 300 a day at most."""
+    """Store a picture for replies. A picture that no rule uses is deleted after a week; at most 300 a day."""
     if not who.owns_shops and not server.authorization.accounts_of(who, Permission.REPLY):
-        raise permission_missing(Permission.REPLY, Permission.READ)  # whoever has no shop to reply for needs no picture
+        raise permission_missing(Permission.REPLY, Permission.READ)  # no account to reply for: no need for a picture
     server.rate_limits.count_picture(who.id)
     data = await image.read()
     size = measure(data)
@@ -60,6 +60,9 @@ async def keep_picture(
 
 @routes.get(URL_PREFIX + "{name}", dependencies=[ANYBODY], include_in_schema=False)
 async def show_picture(name: Annotated[str, Path()], server: TheServer) -> Response:
-    """A kept picture. Its random name is what one must know: pages cannot send a token with their pictures."""
+    """Return a stored picture.
+
+    Its random name is the only protection: pages cannot send a token with their pictures.
+    """
     picture = await server.pictures.read(URL_PREFIX + name)
     return Response(picture.data, media_type=picture.measured.format.media_type, headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""QR logins: the seller scans a code with the app, and an account is added or has its cookie renewed."""
+"""QR logins: the seller scans a code with the app to add an account or renew its cookie."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of
 
 routes = Routes(tags=["QR login"])
-"""No ``ChangingRoute``: its answers would be kept, and a code is for the moment."""
+"""No ``ChangingRoute``: it would store the answers, and a code is valid only briefly."""
 
 LoginId = Annotated[str, Path(description="The login's id.", examples=["Zk3q…"])]
 AcceptLanguage = Annotated[str | None, Header()]
@@ -32,7 +32,7 @@ _BORDER_MODULES = 4
 
 
 class QrLoginAnswer(BaseModel):
-    """One login. ``content`` and ``picture`` (a data URI) are the code, for the owner's eyes; empty when it is over."""
+    """One QR login. ``content`` and ``picture`` (a data URI) are the code, for the owner only; empty after its end."""
 
     model_config = example(
         id="Zk3q0v7Wc2yJ5n8b1XrTfg", account="my-shop", state="waiting", detail="请用闲鱼 App 扫码", code="",
@@ -46,9 +46,9 @@ class QrLoginAnswer(BaseModel):
     detail: str
     code: str
     action_url: str
-    """A page of the site, which may be shown as a link."""
+    """A page of the site, safe to show as a link."""
     action_text: str
-    """What the site named where that is not known as a page of its own: to be read, and not to be opened."""
+    """The site's text when it is not a known page of the site: show it as text, not as a link."""
     content: str
     picture: str
     is_new_account: bool
@@ -57,14 +57,14 @@ class QrLoginAnswer(BaseModel):
 
 
 class QrLoginList(BaseModel):
-    """The caller's logins, the newest first."""
+    """The caller's QR logins, newest first."""
 
     items: list[QrLoginAnswer]
     next: str | None = None
 
 
 class OldQrCode(BaseModel):
-    """A code as old scripts expect it: ``session_id`` and a picture, or why there is none."""
+    """A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence."""
 
     model_config = example(success=True, session_id="Zk3q0v7Wc2yJ5n8b1XrTfg", qr_code_url="data:image/png;base64,…")
     success: bool
@@ -74,7 +74,7 @@ class OldQrCode(BaseModel):
 
 
 class OldQrStatus(BaseModel):
-    """A login's state in the words of old scripts."""
+    """The state of a QR login in the form of old scripts."""
 
     model_config = example(
         status="success", session_id="Zk3q0v7Wc2yJ5n8b1XrTfg", message="登录成功",
@@ -93,9 +93,9 @@ async def begin_qr_login(
 ) -> QrLoginAnswer:
     """Ask the site for a code that the seller scans with the app.
 
-    `account` names the account to add, or one to renew. Left out, the caller's account of the seller who scans is
-    renewed, or one is added under the seller's number. The server follows the login by itself; look again until the
-    `state` is neither `waiting` nor `scanned`. At most three per person are under way.
+    `account` names the account to add or renew. Left out: the caller's account of the seller who scans is renewed, or a
+    new one is added under the seller's number. The server follows the login by itself; poll until `state` is neither
+    `waiting` nor `scanned`. A user can have at most three logins in progress.
     """
     require_all_shops(who) if body.account is None else require_own(server, who, body.account)
     view = await server.qr_logins.begin(
@@ -112,7 +112,7 @@ async def begin_qr_login(
 
 @routes.get("/qr-logins", summary="List QR logins", responses=problems(401, 403, 422, 503))
 async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None) -> QrLoginList:
-    """The caller's logins that are under way or ended within the last ten minutes."""
+    """List the caller's QR logins that are in progress or ended within the last ten minutes."""
     language = language_of(accept_language)
     return QrLoginList(items=[_answer(server, view, language) for view in _logins(server, who)])
 
@@ -121,7 +121,10 @@ async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: Ac
 async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
-    """How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login."""
+    """Return the state of a QR login. `needs_owner`: the site wants more than a scan.
+
+    Then open `action_url` and begin another login.
+    """
     return _answer(server, _login(server, who, login_id), language_of(accept_language))
 
 
@@ -129,7 +132,7 @@ async def get_qr_login(
 async def cancel_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
-    """End it. One that is over stays as it is; a cookie that is just being stored is stored."""
+    """Cancel a QR login. An ended one stays as it is; a cookie that is being stored is still stored."""
     _login(server, who, login_id)
     return _answer(server, await server.qr_logins.cancel(who.id, login_id), language_of(accept_language))
 
@@ -141,7 +144,7 @@ async def cancel_qr_login(
 async def generate_qr_code(
     server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
 ) -> OldQrCode:
-    """As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
+    """Begin a QR login like `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`."""
     require_all_shops(who)
     try:
         view = await server.qr_logins.begin(
@@ -166,7 +169,10 @@ async def check_qr_code(
     who: WhoManages,
     accept_language: AcceptLanguage = None,
 ) -> OldQrStatus:
-    """As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200."""
+    """Return the state like `GET /qr-logins/{login_id}`, in the form of old scripts.
+
+    An unknown login is answered with 200 and `not_found`.
+    """
     found = next((view for view in _logins(server, who) if view.id == session_id), None)
     if found is None:
         return OldQrStatus(status="not_found", session_id=session_id)
@@ -193,7 +199,7 @@ _OLD_WORDS = {
 
 
 def _logins(server: Server, who: Principal) -> list[QrLoginView]:
-    """Theirs; by a token that is for certain shops, only those of these shops."""
+    """Return the caller's QR logins; for a token limited to some accounts, only those of these accounts."""
     return [view for view in server.qr_logins.of(who.id) if who.covers(view.account_id)]
 
 

@@ -1,4 +1,4 @@
-"""The reference of the routes, read out of the OpenAPI document: rows for a table, and a page that needs no script."""
+"""The API reference, made from the OpenAPI document: rows for a table, and a page without scripts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STYLE = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """One method of one path, in short."""
+    """A summary of one method of one path."""
 
     section: str
     method: str
@@ -48,12 +48,12 @@ class Operation:
 
     @property
     def target(self) -> str:
-        """Path and query."""
+        """Return the path and the query."""
         return self.path + ("?" + "&".join(self.query) if self.query else "")
 
 
 def operations(document: Document) -> list[Operation]:
-    """Every operation of the document, in its order, with those of a section together."""
+    """Return all operations of the document in its order, grouped by section."""
     found = [
         _operation(document, method, path, operation)
         for path, methods in document["paths"].items()
@@ -83,7 +83,7 @@ def _operation(document: Document, method: str, path: str, operation: Mapping[st
 
 
 def shape(document: Document, schema: Mapping[str, Any], *, marked: bool = False, depth: int = 2) -> str:
-    """A schema in short: ``{name, rows: [{…}]}``. If ``marked``, what may be left out has a question mark."""
+    """Return a summary of a schema: ``{name, rows: [{…}]}``. If ``marked``, optional fields have a question mark."""
     if "$ref" in schema:
         found = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         return shape(document, found, marked=marked, depth=depth)
@@ -109,7 +109,7 @@ def _fields(document: Document, schema: Mapping[str, Any], marked: bool, depth: 
 
 
 def page(document: Document) -> str:
-    """The reference as a page of HTML: no script, nothing from anywhere else."""
+    """Return the reference as an HTML page without scripts and without requests to other hosts."""
     title = f"{escape(document['info']['title'])} API"
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     words = f'{escape(document["info"]["summary"])} For programs: <a href="openapi.json">openapi.json</a>.'
@@ -132,5 +132,5 @@ def _row(operation: Operation) -> str:
 
 @routes.get("/docs", dependencies=[ANYBODY])
 async def get_docs(request: Request) -> HTMLResponse:
-    """The reference, for people."""
+    """Show the reference as a page."""
     return HTMLResponse(page(request.app.openapi()), headers=_HEADERS)

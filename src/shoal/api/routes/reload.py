@@ -1,4 +1,4 @@
-"""What is stored against what is published: a look, and taking it over. For administrators."""
+"""Compares the stored accounts with the published ones, and loads what differs. For administrators."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from shoal.language.choice import Language, language_of
 routes = Routes(tags=["system"])
 
 MOST_LISTED = 200
-"""How many accounts an answer lists; ``differed`` counts them all."""
+"""How many accounts an answer lists; ``differed`` counts all."""
 
 
 class DifferenceRow(BaseModel):
-    """One account that was otherwise stored than shown: a cookie as its fingerprint, a proxy without its password."""
+    """One account whose stored values differ from the published ones.
+
+    A cookie appears as its fingerprint, a proxy without its password.
+    """
 
     id: str
     fields: list[str]
@@ -38,7 +41,7 @@ class DifferenceRow(BaseModel):
 
 
 class ReloadAnswer(BaseModel):
-    """What is stored was read again; ``differed`` accounts were not as they were shown."""
+    """The result of reading the database again; ``differed`` is how many accounts had other stored values."""
 
     model_config = example(
         message="系统缓存已刷新", success=True, dry_run=False, differed=1,
@@ -70,11 +73,11 @@ async def reload_cache(
     dry_run: Annotated[bool, Query(description="Only say what differs.")] = False,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> ReloadAnswer:
-    """Compare what is stored with what is shown, field by field, and take over what differs: it is published, and the
-    connections follow. For administrators.
+    """Compare stored accounts with the published ones, field by field, and load and publish what differs.
 
-    What another program wrote becomes an entry of the account's history, by the actor `outside`. One such reading runs
-    at a time; who asks during it shares the next one. `?dry_run=1` only says what differs.
+    The connections follow the loaded values. A change by another program becomes an entry in the account's history,
+    with the actor `outside`. Only one run happens at a time; a request during a run shares the next one. `?dry_run=1`
+    only reports the differences. For administrators.
     """
     reload = server.reload
     found = await (reload.look() if dry_run else reload.take_over())
@@ -90,7 +93,7 @@ async def reload_cache(
 
 
 def _told(failed: int, *, dry_run: bool) -> dict[str, Any]:
-    """The words that old scripts look for, where they are true."""
+    """Return the message that old scripts look for, when it is true."""
     if failed:
         return {"message": f"{failed} 个账号未能刷新", "success": False}
     return {"message": "仅查看差异，未作更改"} if dry_run else {}

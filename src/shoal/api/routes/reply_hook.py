@@ -1,4 +1,4 @@
-"""The words to answer a message with, for a script that sends them itself: a route of the system sellers come from."""
+"""Reply texts for a script that sends them itself, in the REST dialect that sellers come from."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ routes = Routes(tags=["replies"])
 
 
 class ReplyWords(BaseModel):
-    """What to say; several messages stand on lines of their own. Empty: the rule wants nothing said."""
+    """The reply: several messages are on separate lines. Empty: the rule has no reply."""
 
     send_msg: str
     image_urls: list[str]
 
 
 class ReplyHookAnswer(BaseModel):
-    """The words, as the other system wraps them."""
+    """The reply in the other system's form."""
 
     model_config = example(code=200, data={"send_msg": "全国包邮", "image_urls": []})
     code: Literal[200] = 200
@@ -41,8 +41,9 @@ class ReplyHookAnswer(BaseModel):
 async def get_reply_words(
     body: ReplyHookBody, server: TheServer, who: WhoRepliesNamed, request: Request
 ) -> ReplyHookAnswer:
-    """The words to answer a message with. Nothing is sent; the caller is taken to send them: the rule has fired then,
-    and a default reply that a chat gets once counts as given. An account that is off answers nothing.
+    """Return the reply texts to a message. The server sends nothing: the script is expected to send them.
+
+    The rule therefore counts as matched, and a once-only default reply as given. A disabled account gives no reply.
     """
     request.state.unknown_account = "unknown_account/rules"
     account = server.authorization.require(who, body.cookie_id, Permission.REPLY)

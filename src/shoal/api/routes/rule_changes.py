@@ -1,4 +1,4 @@
-"""What the routes for rules share: making a change of them, measuring their pictures, and warning about them."""
+"""Shared steps of the rule routes: making a change, measuring pictures, adding warnings."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ from shoal.rules.rule_lint import warnings_of
 
 
 async def rules_made(server: Server, response: Response, account_id: str, edit: edits.Edit, caller: Caller) -> Outcome:
-    """Change the rules by a wish; a 412 shows them as they are now."""
+    """Change the rules by an edit; a 412 contains the current rules."""
     change = server.manager.update_rules(account_id, edit, caller=caller)
     return await made(server, response, account_id, change, _current)
 
 
 def _current(account: Account) -> dict[str, Any]:
-    """What stands in a 412: the rules as they are now."""
+    """Return the body of a 412: the current rules."""
     return {"items": [rule_shape(rule, {}) for rule in account.keywords], "generation": account.generation}
 
 
 def new_rule_id(caller: Caller, number: int) -> str:
-    """The id of a new rule: the same one when the same request is carried out again."""
+    """Return the id of a new rule: the same id when the same request runs again."""
     return hashlib.sha256(f"{caller.op_id}:{number}".encode()).hexdigest()[:16]
 
 
 async def warnings_found(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
-    """The warnings about some rules, found on another thread when there are many rules."""
+    """Return the warnings about some rules; on another thread when the account has many rules."""
     if has_many_rules(account):
         return await beside(warnings_about, account, about, language)
     return warnings_about(account, about, language)
 
 
 def warnings_about(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
-    """The warnings about some rules."""
+    """Return the warnings about some rules."""
     rules = account.keywords
     return warning_shapes((found for found in warnings_of(rules) if found.rule_id in about), rules, language)
 
 
 async def measured(server: Server, values: dict[str, Any]) -> dict[str, Any]:
-    """The values, with the sizes of the pictures that are kept here. Raises ``InvalidInput`` for one that is not."""
+    """Return the values with the sizes of pictures stored here. Raise ``InvalidInput`` for a missing picture."""
     parts: Sequence[dict[str, Any]] = values.get("parts", ())
     for part in parts:
         url = part.get("image_url", "")

@@ -1,4 +1,4 @@
-"""Every rule of an account at once: replaced or merged, given as a file, and read out of one."""
+"""All rules of an account at once: replace, merge, export to a file, read a file."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ async def replace_rules(
     ] = "replace",
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
 ) -> Response:
-    """Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
+    """Replace all rules with those that are sent, in their order. A list read from one account fits another.
 
-    A rule whose id is known is edited, another one is made. A rule without an id edits the one that answers the same
-    words, items and hours, else it is made. With `mode=merge` new rules come after all others of their priority, and
-    also an id that nobody has edits the rule that answers the same.
+    A rule with a known id is edited, another id makes a new rule. A rule without an id edits the rule with the same
+    words, items and hours, or makes a new one. With `mode=merge`, new rules come after all others of their priority,
+    and an unknown id also edits the rule with the same words, items and hours.
     """
     wanted = await beside(_wanted, body.rules, caller)
     await _measure(server, wanted)
     edit = edits.more_rules(wanted) if mode == "merge" else edits.all_rules(wanted)
-    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
+    hits = await hits_of(server.database, account.id)  # before the change: a failed read after it would hide success
     facts: dict[str, Any]
     if dry_run:
         after = await server.manager.preview_rules(account.id, edit, caller=caller)
@@ -110,7 +110,7 @@ async def _measure(server: Server, wanted: Sequence[Wanted]) -> None:
 
 
 class RulesRead(BaseModel):
-    """The rules of a file, as `PUT /cookies/{cid}/rules` takes them. Nothing was changed."""
+    """The rules of a file, in the form of `PUT /cookies/{cid}/rules`. Nothing was changed."""
 
     model_config = example(rules=[RULE_EXAMPLE])
     rules: list[dict[str, Any]]
@@ -133,7 +133,7 @@ async def export_rules(
     language: TheLanguage,
     format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx`: a table to be edited.")] = "json",  # noqa: A002
 ) -> Response:
-    """Every rule with all that is set of it, as JSON or as an Excel file. Pictures are named, not contained."""
+    """Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included."""
     name = f"rules_{account.id}_{now_ms() // 1000}.{format}"
     if format == "xlsx":
         heads, rows = await beside(rule_table, account.keywords, chinese=language is Language.ZH)
@@ -144,7 +144,7 @@ async def export_rules(
 
 
 def _json_file(account: Account) -> bytes:
-    """One rule on each line, so that two files can be compared."""
+    """Return the JSON file, one rule on each line, so that two files can be compared."""
     head = to_json({"account": account.id, "generation": account.generation, "exported_at": rfc3339(now_ms())})
     rows = b",\n".join(to_json(_file_row(rule)) for rule in account.keywords)
     return head[:-1] + b',"rules":[\n' + rows + b"\n]}\n"
@@ -180,7 +180,7 @@ async def read_rules(
     language: TheLanguage,
     file: Annotated[UploadFile, File(description="A .json or .xlsx of rules, or an old file of keywords.")],
 ) -> Response:
-    """Say which rules a file holds; nothing is changed. When one cannot be used, `params.rows` says why."""
+    """Read a file and return its rules; nothing is changed. If a row cannot be used, `params.rows` gives the reason."""
     data = await file.read()
     with telling_rows(language):
         if _is_json(file, data):
@@ -228,7 +228,7 @@ def _read_json(data: bytes) -> list[tuple[int, Wanted]]:
 
 
 async def _check_pictures(server: Server, found: Sequence[tuple[int, Wanted]]) -> None:
-    """Refuse rules that name a picture which is not here."""
+    """Refuse rules with a picture that is not stored here."""
     faults: list[Fault] = []
     for number, wanted in found:
         try:

@@ -1,4 +1,4 @@
-"""Trying a message out: which rule would answer, why the others would not, and what would keep it from being sent."""
+"""Rule trials: which rule would answer, why the others would not, and what would prevent the reply."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ routes = Routes(tags=["rules"])
 
 _EARLIEST, _LATEST = 1971, 2999
 MOST_CONSIDERED = 500
-"""So many rules are told of; those that nothing speaks for are left out first."""
+"""How many rules an answer lists; those that matched nothing are left out first."""
 
 
 class ConsideredShape(BaseModel):
-    """A rule that was looked at. ``why_not`` is empty for the one that fires."""
+    """A rule that was checked. ``why_not`` is empty for the rule that matches."""
 
     rule: str
     words: list[str]
@@ -79,9 +79,10 @@ class Tried(BaseModel):
 async def try_message(
     request: Request, body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage
 ) -> Tried:
-    """Say which rule would answer a message, why the others would not, and the exact text. Nothing is sent or stored.
+    """Return the rule that would answer a message, why the others would not, and the exact text. Nothing is sent.
 
-    With a `buyer_id` or a `chat_id` it also looks at pauses, limits and cool-downs of that chat, as they are now.
+    With a `buyer_id` or a `chat_id`, it also checks the current takeovers, limits and cooldowns of that chat. Nothing
+    is stored.
     """
     asked = Asked(
         text=body.message,
@@ -126,7 +127,7 @@ def _moment(text: str | None) -> int | None:
 
 
 async def _chat_with(server: Server, account: Account, buyer_id: str) -> str:
-    """The chat in which that buyer spoke last; empty when there is none."""
+    """Return the chat in which that buyer wrote last; empty without one."""
     if not buyer_id:
         return ""
     mine = (chats.c.account_id == account.id) & (chats.c.buyer_id == buyer_id)
@@ -137,7 +138,7 @@ async def _chat_with(server: Server, account: Account, buyer_id: str) -> str:
 async def _blocked(
     server: Server, account: Account, asked: Asked, found: Explained, language: Language
 ) -> tuple[str, str, str]:
-    """The code of the first thing in the way, what it means and what to do; empty when nothing is."""
+    """Return the code of the first obstacle, its meaning and what to do; empty texts without one."""
     if not asked.text:
         return _verdict(Decision.NOTHING_SAID, language)
     if is_system_text(asked.text):

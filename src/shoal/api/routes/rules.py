@@ -1,4 +1,4 @@
-"""An account's rules with all that a rule can be: read, made, changed, ordered and removed, one by one."""
+"""An account's rules with all their fields: read, add, change, order and delete one by one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def list_rules(
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of the list before.")] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="How many at most.")] = 200,
 ) -> Response:
-    """Rules in the order in which they are asked, how often each fired, and what can never fire."""
+    """List rules in matching order, how often each matched, and warnings about rules that never match."""
     (start,) = (0,) if cursor is None else place_of(cursor, 1)
     hits = await hits_of(server.database, account.id)
 
@@ -83,7 +83,7 @@ def _found(rules: Sequence[Rule], sought: str, item_id: str) -> list[Rule]:
 
 @routes.get("/cookies/{cid}/rules/{rule_id}", summary="Read a rule", responses=READING_ONE)
 async def get_rule(rule_id: RuleId, account: ReadAccount, server: TheServer, response: Response) -> RuleShape:
-    """One rule, how often it fired and when last."""
+    """Return one rule, how often it matched, and when last."""
     rule = _rule(account, rule_id)
     if rule is None:
         raise InvalidInput("there is no such rule", code="unknown_rule")
@@ -101,7 +101,7 @@ async def add_rule(
     *,
     language: TheLanguage,
 ) -> RuleChanged:
-    """Add a rule after all others of its priority. It counts from the very next message on."""
+    """Add a rule after all others of its priority. It applies from the next message on."""
     rule_id = new_rule_id(caller, 0)
     edit = edits.new_rule(rule_id, await measured(server, values_of(body)))
     return await _rule_changed(server, response, account, (rule_id, edit), caller, language)
@@ -117,7 +117,7 @@ async def order_rules(
     *,
     language: TheLanguage,
 ) -> RulesOrdered:
-    """Ask the rules in that order: every id once, none before a rule of a higher priority.
+    """Set the order in which rules are matched: every id once, none before a rule of a higher priority.
 
     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
     """
@@ -147,7 +147,7 @@ async def change_rule(
 async def remove_rule(
     rule_id: RuleId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> RuleRemoved:
-    """Remove one rule. What it said and how often stays in the history."""
+    """Delete one rule. The history keeps its fields."""
     return RuleRemoved(**facts_of(await rules_made(server, response, account.id, edits.no_keyword(rule_id), caller)))
 
 
@@ -163,12 +163,12 @@ async def _rule_changed(
     caller: Caller,
     language: Language,
 ) -> RuleChanged:
-    """Change one rule, and answer as it is now."""
+    """Change one rule and return it as it is now."""
     rule_id, edit = apply_edit
-    hits = await hits_of(server.database, account.id)  # before the change: a read that fails then hides no success
+    hits = await hits_of(server.database, account.id)  # before the change: a failed read after it would hide success
     outcome = await rules_made(server, response, account.id, edit, caller)
     rule = _rule(outcome.account, rule_id)
-    if rule is None:  # removed meanwhile
+    if rule is None:  # deleted since the change
         return RuleChanged(rule=None, warnings=[], **facts_of(outcome))
     warnings = await warnings_found(outcome.account, {rule_id}, language)
     return RuleChanged(rule=rule_shape(rule, hits), warnings=warnings, **facts_of(outcome))

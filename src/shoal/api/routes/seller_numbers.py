@@ -1,4 +1,4 @@
-"""Sellers whom several shops name: which shop holds the number, which wait, and a number taken from its holder."""
+"""Seller numbers that several accounts name: who holds them, who waits, and taking a number from its holder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WAITING = {"account": "2200000000001", "owner": "bob", "state": "parked"}
 
 
 class NumberShop(BaseModel):
-    """A shop that names the number, and who owns it."""
+    """An account that names the number, and its owner."""
 
     account: str
     owner: str
@@ -45,7 +45,7 @@ class NumberShop(BaseModel):
 
 
 class NumberShape(BaseModel):
-    """One seller's number. ``holder`` is the shop that may connect; ``null``: the one that is let in next."""
+    """One seller's number. ``holder`` is the account that may connect; ``null``: the next that the site accepts."""
 
     model_config = example(number="2200000000001", holder=_HOLDER, waiting=[_WAITING])
     number: str
@@ -54,7 +54,7 @@ class NumberShape(BaseModel):
 
 
 class NumberList(BaseModel):
-    """The numbers that several shops name."""
+    """The numbers that several accounts name."""
 
     model_config = example(items=[{"number": "2200000000001", "holder": _HOLDER, "waiting": [_WAITING]}], next=None)
     items: list[NumberShape]
@@ -62,7 +62,7 @@ class NumberList(BaseModel):
 
 
 class NumberFreed(BaseModel):
-    """No shop holds the number now. ``was``: the one that held it; it is off."""
+    """No account holds the number now. ``was``: the account that held it; it is now disabled."""
 
     model_config = example(msg="freed", number="2200000000001", was="my-shop")
     msg: str = "freed"
@@ -72,9 +72,9 @@ class NumberFreed(BaseModel):
 
 @routes.get("/seller-numbers", summary="List sellers whom several shops name", responses=problems(401, 403, 503))
 async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
-    """Which numbers stand in the cookies of several people's shops, and which shop holds each. For the administrator.
+    """List the seller numbers in the cookies of several accounts, and the holder of each. For administrators.
 
-    The shop that the site let in first holds the number, and is the only one that connects.
+    The account that the site accepted first holds the number, and only that account connects.
     """
     names = {user.id: user.username for user in await server.users.list_users()}
     counted = Counter(account.unb for account in server.manager.accounts.values())
@@ -89,9 +89,9 @@ async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
 async def free_seller_number(
     number: Number, server: TheServer, me: Administrator, origin: Origin, holder: Holder = ""
 ) -> NumberFreed:
-    """Take the number from the shop that holds it, and switch that shop off. For the administrator.
+    """Take the number from the account that holds it, and disable that account. For administrators.
 
-    The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
+    The other accounts with that number start by themselves; the first that the site accepts becomes the holder. Repeat
     the request after a 503.
     """
     owner = next((one.owner_id for one in server.manager.accounts_of_number(number) if _holds(server, one)), None)

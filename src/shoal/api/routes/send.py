@@ -1,4 +1,4 @@
-"""Sending by hand, waiting for the site's answer; and the hook by which old scripts send."""
+"""Sends messages by hand and waits for the site's answer; also in the form of old scripts."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ FAILED = "发送消息失败: {why}"
 
 
 class Sending(BaseModel):
-    """What the site said.
+    """The site's answer.
 
-    ``sent``: it took the message, under ``message_id``. ``refused``: it did not, for that ``reason``. ``uncertain``: it
-    gave no answer, not even when the message was sent again under the same number; its echo may still settle it
-    (`GET /sendings`). ``dropped``: the account was switched off before it left.
+    ``sent``: the site accepted the message, under ``message_id``. ``refused``: it did not, for that ``reason``.
+    ``uncertain``: it did not answer, not even when the message was sent again under the same number; the message's echo
+    may still settle it (`GET /sendings`). ``dropped``: the account was disabled before the message was sent.
     """
 
     model_config = example(id=9, outcome="sent", reason="", message_id="31.PNM")
@@ -67,7 +67,7 @@ class Sending(BaseModel):
 
 
 class OldSendAnswer(BaseModel):
-    """``success`` only when the site took the message. ``message`` says what happened, in Chinese."""
+    """``success`` only when the site accepted the message. ``message`` is a sentence in Chinese."""
 
     model_config = example(success=True, message=SENT)
     success: bool
@@ -76,10 +76,11 @@ class OldSendAnswer(BaseModel):
 
 @routes.post("/cookies/{cid}/send", summary="Send a message", responses=CHANGING)
 async def send_message(body: SendBody, account: ReplyAccount, server: TheServer, caller: TheCaller) -> Sending:
-    """Send a text or a picture in a chat, and wait for the site's answer.
+    """Send a text or a picture to a chat, and wait for the site's answer.
 
-    With an `Idempotency-Key` it is sent once, however often it is asked. With `take_over` the chat gets no automatic
-    reply for the shop's pause, as if the owner had spoken in the site's own client.
+    With an `Idempotency-Key` the message is sent once, however often the request is repeated. With `take_over`
+    automatic replies in the chat pause for the account's pause duration, as when the owner writes in the site's own
+    client.
     """
     if not caller.repeats or await server.message_log.outbox.by_op(account.id, caller.op_id) is None:
         await require_current(server, account, caller)
@@ -129,11 +130,11 @@ async def send_message_compat(
     who: MaybePrincipal,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> OldSendAnswer:
-    """Send a text as old scripts do: answered with 200. `success` is true only when the site took the message.
+    """Send a text in the form of old scripts; answered with 200. `success` is true only when the site accepted it.
 
-    After many wrong keys from one address the next wrong one is answered with 429; a right one never waits.
-    Who asks is told by a sign-in, or by `api_key`, a token that `POST /login` or `POST /tokens` gave. Line breaks are
-    removed.
+    The caller is identified by a session, or by `api_key`, a token from `POST /login` or `POST /tokens`. Line breaks
+    are removed. After many wrong keys from one address the next wrong key is answered with 429; a correct key never
+    waits.
     """
     values = {name: _LINE_BREAKS.sub("", getattr(body, name)) for name in ("api_key", *_FIELDS)}
     if who is None and not values["api_key"]:

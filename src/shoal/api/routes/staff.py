@@ -1,4 +1,4 @@
-"""With whom a shop is shared, and what each of them may do with it."""
+"""The users with whom an account is shared, and the permission of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROW = {
 
 
 class StaffShape(BaseModel):
-    """One person with whom the shop is shared. ``active``: they can sign in."""
+    """One user with whom the account is shared. ``active``: they can sign in."""
 
     model_config = example(**_ROW)
     username: str
@@ -41,7 +41,7 @@ class StaffShape(BaseModel):
 
 
 class StaffList(BaseModel):
-    """Those with whom the shop is shared, the longest first. The owner is not among them."""
+    """The users with whom the account is shared, the longest first, without the owner."""
 
     model_config = example(items=[_ROW], next=None)
     items: list[StaffShape]
@@ -49,7 +49,7 @@ class StaffList(BaseModel):
 
 
 class StaffRemoved(BaseModel):
-    """The person may do nothing with the shop. ``changed``: they might before."""
+    """The user has no permission on the account. ``changed``: they had one before."""
 
     model_config = example(msg="removed", username="ann", changed=True)
     msg: str = "removed"
@@ -59,7 +59,7 @@ class StaffRemoved(BaseModel):
 
 @routes.get("/cookies/{cid}/staff", summary="List with whom it is shared", responses=problems(401, 403, 404, 422, 503))
 async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
-    """Who else may do something with the account, and what. For its owner."""
+    """List the users with whom the account is shared, and their permissions. For its owner."""
     people = {user.id: user for user in await server.users.list_users()}
     grants = server.authorization.staff_of(account)
     return StaffList(items=[_shape(grant, people[grant.user_id]) for grant in grants if grant.user_id in people])
@@ -73,10 +73,10 @@ async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
 async def put_staff(
     username: Username, body: StaffBody, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffShape:
-    """Let a person read, reply for or operate the account, instead of what they might before. For its owner.
+    """Give a user one permission on the account, in place of an earlier one. For its owner.
 
-    `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
-    switches, rules and settings. The cookie, the proxy, the removal and this list stay the owner's.
+    `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
+    switches, rules and settings. Only the owner can change the cookie, the proxy and this list, or delete the account.
     """
     user = await _person(server, username)
     permission = Permission.of(body.permission)
@@ -95,7 +95,7 @@ async def put_staff(
 async def delete_staff(
     username: Username, me: Me, account: OwnAccount, server: TheServer, origin: Origin
 ) -> StaffRemoved:
-    """Let a person do nothing more with the account. What they follow of it ends at once. For its owner."""
+    """Take all permissions on the account from a user. Their live streams of it end at once. For its owner."""
     user = await _person(server, username)
     changed = await server.authorization.take(account.id, user.id)
     if changed:
@@ -104,7 +104,10 @@ async def delete_staff(
 
 
 async def _person(server: Server, username: str) -> User:
-    """Who has that user name. Only owners of a shop can ask, and are answered plainly: they name colleagues."""
+    """Return the user of that name.
+
+    Only an account's owner can ask. An unknown name is not hidden from owners, because they name their colleagues.
+    """
     user = await server.users.by_name(username)
     if user is None:
         raise UnknownUser("there is no such person")

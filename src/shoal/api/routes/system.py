@@ -1,4 +1,4 @@
-"""What runs here: versions, store, memory and how many accounts stand in which state."""
+"""The server's status: versions, database, memory, and counts of accounts by state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ routes = Routes(tags=["system"])
 
 
 class StoreStatus(BaseModel):
-    """The database. Sizes in bytes; ``null``: it could not be read just now."""
+    """The database. Sizes are in bytes; ``null``: it could not be read."""
 
     kind: Literal["sqlite", "postgresql"]
     version: str | None
@@ -33,7 +33,7 @@ class StoreStatus(BaseModel):
 
 
 class ProcessStatus(BaseModel):
-    """This process. Memory in bytes; processor in percent of one core since the last look."""
+    """This process. Memory in bytes; CPU time in percent of one core since the last request."""
 
     memory: int
     cpu_percent: float
@@ -42,7 +42,7 @@ class ProcessStatus(BaseModel):
 
 
 class KeptDays(BaseModel):
-    """How many days what is kept."""
+    """How many days each kind of record is kept."""
 
     messages: int
     changes: int
@@ -52,7 +52,7 @@ class KeptDays(BaseModel):
 
 
 class SystemStatus(BaseModel):
-    """What runs here. ``accounts`` counts the caller's own accounts by state."""
+    """The server's status. ``accounts`` counts the caller's accounts by state."""
 
     model_config = example(
         version="0.1.0", python="3.11.7", started_at="2026-01-01T00:00:00.000Z",
@@ -80,9 +80,9 @@ _process = psutil.Process()
 
 @routes.get("/system/status", summary="What runs here", responses=READING)
 async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
-    """Versions, the store, this process, and how many of your accounts stand in which state.
+    """Return versions, the database, this process, and how many of the caller's accounts are in each state.
 
-    The database and the disk are asked once for all who ask meanwhile.
+    Simultaneous requests share one query of the database and the disk.
     """
     settings, manager = server.settings, server.manager
     figures = await server.database_stats.result()

@@ -1,4 +1,4 @@
-"""In which states an account was, and how much of the time it ran."""
+"""The states that an account was in, and its uptime."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Since = Annotated[
 
 
 class StretchShape(BaseModel):
-    """One stretch of time in one state; ``until`` is null while it lasts."""
+    """One period in one state; ``until`` is null while it lasts."""
 
     state: AccountState
     reason: str
@@ -43,7 +43,7 @@ class StretchShape(BaseModel):
 
 
 class UptimeShape(BaseModel):
-    """The share (0 to 1) of the time in which the account was wanted that it ran; null when it was not wanted."""
+    """The share (0 to 1) of the enabled time in which the account ran; null if it was not enabled."""
 
     day: float | None
     week: float | None
@@ -72,9 +72,9 @@ class Timeline(BaseModel):
 async def get_timeline(
     account: ReadAccount, server: TheServer, since: Since = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Timeline:
-    """The account's states, newest first, and its uptime of the last day and week.
+    """List the account's states, newest first, and its uptime of the last day and week.
 
-    Uptime counts the time in which the account was wanted and this machine had it, or was down.
+    Uptime counts the time in which the account was enabled and this machine owned it, or was down.
     """
     now = now_ms()
     start, left = place_of(cursor, 2) if cursor else (_moment(since, now), None)

@@ -1,4 +1,4 @@
-"""Personal API tokens, for scripts: made by their person, shown once, and ended by them."""
+"""Personal API tokens for scripts: create (shown once), list, revoke."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 
 routes = Routes(tags=["tokens"])
-"""No ``ChangingRoute``: its answers would be kept, and a token is shown once."""
+"""No ``ChangingRoute``: it would store the answers, and a token is shown only once."""
 
 Scope = Literal["read", "reply", "operate", "manage"]
 SCOPES: dict[Scope, Permission] = {
@@ -37,7 +37,7 @@ _TOKEN: dict[str, Any] = {
 
 
 class TokenShape(BaseModel):
-    """What a token may do: ``accounts`` is null when it is for all shops of its person."""
+    """One token. ``accounts`` is null when it is for all accounts of its user."""
 
     model_config = example(**_TOKEN)
     id: int
@@ -51,7 +51,7 @@ class TokenShape(BaseModel):
 
 
 class TokenList(BaseModel):
-    """The caller's tokens, the newest first."""
+    """The caller's tokens, newest first."""
 
     model_config = example(items=[_TOKEN], next=None)
     items: list[TokenShape]
@@ -59,14 +59,14 @@ class TokenList(BaseModel):
 
 
 class NewTokenAnswer(TokenShape):
-    """The token, this once."""
+    """The new token, shown only once."""
 
     model_config = example(token="shoal_wK3…", **_TOKEN)  # noqa: S106  an example
     token: str
 
 
 class TokenRevoked(BaseModel):
-    """The token is over."""
+    """The token was revoked."""
 
     model_config = example(msg="revoked", id=3)
     msg: str = "revoked"
@@ -75,17 +75,17 @@ class TokenRevoked(BaseModel):
 
 @routes.get("/tokens", summary="List one's API tokens", responses=problems(401, 403, 503))
 async def get_tokens(server: TheServer, me: Me) -> TokenList:
-    """The caller's tokens, also those that have expired. The tokens themselves are never shown again."""
+    """List the caller's tokens, including expired ones. The tokens themselves are never shown again."""
     return TokenList(items=[_shape(token) for token in await server.api_tokens.list_of(me.id)])
 
 
 @routes.post("/tokens", summary="Make an API token", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Origin, _: NoStore) -> NewTokenAnswer:
-    """Make a token for a script: it may do what its scope says, and never more than its person.
+    """Create a token for a script. It may do what its scope allows, and never more than its user may.
 
-    `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
-    switches, rules and settings; `manage` does all that the person may do with shops. With `accounts` it is for these
-    shops only. No token may touch people, passwords, sign-ins, tokens or the security log.
+    `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
+    switches, rules and settings; `manage` does all that the user may do with accounts. With `accounts` it is for these
+    accounts only. No token gives access to users, passwords, sessions, tokens or the audit log.
     """
     who = Principal(user=me)
     for account_id in body.accounts or ():
@@ -112,7 +112,7 @@ async def revoke_token(
     me: Me,
     origin: Origin,
 ) -> TokenRevoked:
-    """End a token for good. Streams that were opened with it end at once."""
+    """Revoke a token permanently. Streams that were opened with it end at once."""
     revoked = await server.api_tokens.revoke(me.id, token_id)
     if revoked is None:
         raise InvalidInput("there is no such token", code="unknown_token")

@@ -1,4 +1,4 @@
-"""The people who may sign in: for administrators."""
+"""The users: list, add, change, remove. For administrators."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PERSON_EXAMPLE: dict[str, Any] = {
 
 
 class UserBody(BaseModel):
-    """One person. ``shops``: how many they own. ``leaving``: being removed, with every shop."""
+    """One user. ``shops``: how many accounts they own. ``leaving``: being removed, with all their accounts."""
 
     model_config = example(**PERSON_EXAMPLE)
     id: int
@@ -50,7 +50,7 @@ class UserBody(BaseModel):
 
 
 class RemovalAnswer(BaseModel):
-    """Who goes, and which shops with them. Neither ``removed`` nor ``leaving``: nothing was done."""
+    """The user and accounts to remove. Neither ``removed`` nor ``leaving``: nothing was done."""
 
     model_config = example(id=2, username="ann", shops=["my-shop"], removed=True, leaving=False)
     id: int
@@ -61,7 +61,7 @@ class RemovalAnswer(BaseModel):
 
 
 class UserList(BaseModel):
-    """Everybody, by number."""
+    """All users, by id."""
 
     model_config = example(items=[PERSON_EXAMPLE], next=None)
     items: list[UserBody]
@@ -70,14 +70,14 @@ class UserList(BaseModel):
 
 @routes.get("/users", summary="List the people", responses=problems(401, 403, 503))
 async def get_users(server: TheServer, _: Administrator) -> UserList:
-    """Everybody who may sign in, or might again. For administrators."""
+    """List all users, including blocked ones. For administrators."""
     shops = _shops(server)
     return UserList(items=[user_body(user, shops) for user in await server.users.list_users()])
 
 
 @routes.post("/users", summary="Add a person", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
 async def create_user(body: NewUserBody, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
-    """Add a person with a first password. Better invite them: then nobody but they know it."""
+    """Add a user with a first password. An invitation is better: then only the user knows the password."""
     user = await server.users.create(
         body.username, body.password.get_secret_value(), role=Role(body.role), email=body.email
     )
@@ -89,9 +89,9 @@ async def create_user(body: NewUserBody, server: TheServer, me: Administrator, o
 async def update_user(
     user_id: UserId, body: UserChangeBody, server: TheServer, me: Administrator, origin: Origin
 ) -> UserBody:
-    """Change a person's role, address, or whether they may sign in. Who may not is signed out everywhere.
+    """Change a user's role, e-mail address, or whether they may sign in. A blocked user's sessions end.
 
-    Their shops go on as they are. The last administrator who may sign in stays one.
+    Their accounts keep running. The last administrator who may sign in cannot lose that role.
     """
     changes = {name: getattr(body, name) for name in body.model_fields_set}
     user = await server.users.update(user_id, changes)
@@ -105,11 +105,11 @@ async def update_user(
 async def delete_user(
     user_id: UserId, server: TheServer, me: Administrator, origin: Origin, dry_run: DryRun = False
 ) -> RemovalAnswer:
-    """Remove a person and all that is theirs: shops, sessions, tokens, what was shared with them.
+    """Remove a user and everything they own: accounts, sessions, tokens, and permissions on others' accounts.
 
-    The door closes at once. Each shop is then stopped and forgotten, all but its history; only when every connection
-    has ended the person is gone. Until then `leaving` is true: repeat the request to wait on. `?dry_run=1` only says
-    what would go.
+    Sign-in is blocked at once. Then each account is stopped and deleted except its history; when all connections have
+    ended, the user is deleted. Until then `leaving` is true: repeat the request to wait again. `?dry_run=1` only lists
+    what would be removed.
     """
     if dry_run:
         user = await server.users.check_may_leave(user_id)
@@ -134,10 +134,10 @@ async def delete_user(
 async def create_password_link(
     user_id: UserId, body: PasswordLinkBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
 ) -> NewLinkAnswer:
-    """Make a link, shown once, by which a person who forgot the password chooses a new one. An earlier one is over.
+    """Create a link by which a user who forgot the password sets a new one. Earlier links stop working.
 
-    Their second factor stays. Using the link ends every session and every API token of theirs. One's own password is
-    changed by the one before (`PUT /me/password`), or on the machine itself.
+    The link is shown only once. TOTP stays on. Using the link ends all sessions and API tokens of the user. Change your
+    own password with `PUT /me/password`, or on the server itself.
     """
     if user_id == me.id:
         raise Conflict("one's own is changed by the one before", code="own_password")
@@ -150,7 +150,7 @@ async def create_password_link(
     "/users/{user_id}/totp", summary="Take a second factor away", responses=problems(401, 403, 404, 409, 422, 503)
 )
 async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
-    """Switch off the second factor of somebody who lost it, after you made sure who asks. Their sessions end."""
+    """Switch off TOTP for a user who lost it; check who asks first. Their sessions end."""
     if user_id == me.id:
         raise Conflict("one's own is taken away by the password and a code", code="own_totp")
     user = await server.users.get(user_id)
@@ -167,7 +167,7 @@ async def _note(server: Server, kind: AuditEvent, me: User, user_id: int, origin
 
 
 def user_body(user: User, shops: Mapping[int, int]) -> UserBody:
-    """A person as JSON."""
+    """Return a user as JSON."""
     return UserBody(
         id=user.id,
         username=user.username,

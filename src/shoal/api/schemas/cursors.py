@@ -1,4 +1,4 @@
-"""Opaque cursors: where a list goes on."""
+"""Opaque cursors: the place where the next page of a list begins."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def cursor_of(*place: int | str) -> str:
-    """A place in a list as a text that nobody need understand."""
+    """Return a place in a list as an opaque text."""
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
 def place_of(cursor: str, parts: int) -> tuple[int, ...]:
-    """The place that a cursor of whole numbers stands for. Raises as ``mixed_place_of``."""
+    """Return the place of a cursor of integers. Raise like ``mixed_place_of``."""
     return mixed_place_of(cursor, (int,) * parts)
 
 
 def mixed_place_of(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
-    """The place that a cursor of numbers and texts stands for. Raises ``InvalidInput`` when it is not one of ours."""
+    """Return the place of a cursor of integers and texts. Raise ``InvalidInput`` for an invalid cursor."""
     try:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, RecursionError):

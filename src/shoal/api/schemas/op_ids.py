@@ -1,7 +1,7 @@
-"""Op ids as they are stored and as their owner knows them.
+"""Op ids as stored and as shown to their owner.
 
-A request with an Idempotency-Key is stored as ``u1:key#nonce`` (a part of a batch: ``u1:key#nonce:account``) and shown
-as ``key``. The user's number keeps people apart who choose the same key, the nonce one use of a key from the next: on
+A request with an Idempotency-Key is stored as ``u1:key#nonce`` (one account of a batch: ``u1:key#nonce:account``) and
+shown as ``key``. The user's id separates users who choose the same key. The nonce separates uses of the same key: on
 another path, or after the 24 hours. A request without a key is ``u1:`` and a UUID.
 """
 
@@ -18,23 +18,23 @@ _STORED = re.compile(r"u\d+:([^#]*)(?:#[0-9a-f]+)?(.*)", re.DOTALL)
 
 
 def check_key(key: str) -> str:
-    """Return an Idempotency-Key unchanged. Raises ``InvalidInput`` for a text that cannot be one."""
+    """Return an Idempotency-Key unchanged. Raise ``InvalidInput`` for an invalid one."""
     if not _KEY.fullmatch(key):
         raise InvalidInput("an Idempotency-Key has 1 to 128 plain characters", code="bad_idempotency_key")
     return key
 
 
 def new_op_id(user_id: int, key: str | None = None) -> str:
-    """An id that no op has had: for a request with that key, or with none."""
+    """Return a new, unique op id, for a request with that key or without one."""
     return stored_op_id(user_id, uuid.uuid4().hex if key is None else f"{key}#{secrets.token_hex(8)}")
 
 
 def stored_op_id(user_id: int, shown: str) -> str:
-    """The stored id of an op without a key, by what its owner knows."""
+    """Return the stored id of an op without a key, from the id that its owner sees."""
     return f"u{user_id}:{shown}"
 
 
 def shown_op_id(stored: str) -> str:
-    """The id as its owner knows it."""
+    """Return the id as its owner sees it."""
     found = _STORED.fullmatch(stored)
     return found[1] + found[2] if found else stored

@@ -1,4 +1,4 @@
-"""What orders look like: the row, its acts, its time line, and what stands in the owner's way."""
+"""Orders in answers: the row, its actions, its timeline, and what the owner must do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shoal.orders.order_status import OrderProblem, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderEvent
 
 PAGE_OF_ORDER = "https://www.goofish.com/order-detail?orderId={}&role=seller"
-"""Where an owner sees an order on the site."""
+"""The order's page on the site, for its seller."""
 
 _LINE = {
     "at": "2026-01-02T03:04:05.120Z", "site_at": "2026-01-02T03:04:05.000Z", "source": "card",
@@ -46,7 +46,7 @@ FULL_EXAMPLE: dict[str, Any] = {
 
 
 class OrderStatusShape(StrEnum):
-    """How an order stands."""
+    """The status of an order."""
 
     UNKNOWN = "unknown"
     PROCESSING = "processing"
@@ -59,12 +59,12 @@ class OrderStatusShape(StrEnum):
 
     @property
     def stored(self) -> OrderStatus:
-        """As the order book has it."""
+        """Return the status as the order store has it."""
         return OrderStatus.UNKNOWN if self is OrderStatusShape.UNKNOWN else OrderStatus(self.value)
 
 
 class ProblemShape(BaseModel):
-    """What keeps an order from being served, and what its owner can do."""
+    """The reason why an order is not served, and what its owner can do."""
 
     code: OrderProblem
     detail: str
@@ -72,9 +72,9 @@ class ProblemShape(BaseModel):
 
 
 class OrderShape(BaseModel):
-    """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
+    """One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
 
-    ``buyer_name`` is that of the chat; empty when nothing was said there.
+    ``buyer_name`` is the name in the chat; empty when the chat has no message.
     """
 
     account: str
@@ -103,7 +103,7 @@ class OrderList(BaseModel):
 
 
 class ActShape(BaseModel):
-    """One irreversible act. ``detail`` is the site's reason, or a word of ours."""
+    """One irreversible order action. ``detail`` is the site's reason, or a code of this server."""
 
     action: Action
     state: ActionState
@@ -113,10 +113,10 @@ class ActShape(BaseModel):
 
 
 class LineShape(BaseModel):
-    """One line of the time line: news (``status``, in the site's ``words``), or an act with its outcome.
+    """One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
 
-    ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a person.
-    ``site_at`` is the site's own time, where it said one.
+    ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a user.
+    ``site_at`` is the site's own time, if the site sent one.
     """
 
     at: str
@@ -129,7 +129,7 @@ class LineShape(BaseModel):
 
 
 class FullOrder(OrderShape):
-    """One order with everything that is known of it; ``url`` is its page on the site."""
+    """One order with everything that is known about it; ``url`` is its page on the site."""
 
     model_config = example(**FULL_EXAMPLE)
     url: str
@@ -138,7 +138,7 @@ class FullOrder(OrderShape):
 
 
 class CompatOrder(BaseModel):
-    """One order as the older system had it; times are UTC. The last two are ours."""
+    """One order in the older system's form; times are UTC. The last two fields are additions of this server."""
 
     order_id: str
     item_id: str
@@ -174,7 +174,7 @@ class CompatOrders(BaseModel):
 
 
 def order_shape(order: Order, buyer_name: str, reasons: str, language: Language) -> OrderShape:
-    """One order as JSON. ``reasons``: the detail of the act that is in the way."""
+    """Return one order as JSON. ``reasons``: the detail of the action that failed or is uncertain."""
     return OrderShape(**_facts(order, buyer_name, reasons, language))
 
 
@@ -185,7 +185,7 @@ def full_order(
     events: Sequence[OrderEvent],
     language: Language,
 ) -> FullOrder:
-    """One order with its acts and its time line."""
+    """Return one order with its actions and its timeline."""
     actions = [
         ActShape(
             action=Action(order_action.action),
@@ -205,13 +205,13 @@ def full_order(
 
 
 def reason_of(order_actions: Sequence[OrderAction]) -> str:
-    """The detail of the first act that is in the way."""
+    """Return the detail of the first action that failed or is uncertain."""
     in_the_way = (ActionState.FAILED, ActionState.UNCERTAIN)
     return next((order_action.detail for order_action in order_actions if order_action.state in in_the_way), "")
 
 
 def compat_order(order: Order) -> CompatOrder:
-    """One order as the older system had it."""
+    """Return one order in the older system's form."""
     status = OrderStatus(order.status)
     known = {OrderStatus.UNKNOWN: "unknown", OrderStatus.GROUP_PENDING: "processing"}
     return CompatOrder(

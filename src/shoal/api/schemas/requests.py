@@ -1,4 +1,4 @@
-"""What callers send: strict shapes, with an example each. Nothing is converted, and no unknown field is swallowed."""
+"""Request bodies: strict types, with an example each. Values are not converted; unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def _example(**body: Any) -> ConfigDict:
     return ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [body]}, hide_input_in_errors=True)
 
 
-# ── people ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── users ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class LoginBody(BaseModel):
-    """Name or e-mail address, and password; with a second factor also its code, as ``totp`` or verification code.
+    """User name or e-mail address, and password; with TOTP on also a code, as ``totp`` or ``verification_code``.
 
-    A verification code without a password is accepted and never right: none are sent.
+    A verification code without a password is accepted but never correct, because the server sends none.
     """
 
     model_config = _example(username="admin", password="correct horse battery")  # noqa: S106  an example
@@ -54,7 +54,7 @@ class LoginBody(BaseModel):
 
 
 class ConsoleLoginBody(BaseModel):
-    """User name or e-mail address, and password; with a second factor also its code, or a recovery code."""
+    """User name or e-mail address, and password; with TOTP on also a code of the app, or a recovery code."""
 
     model_config = _example(name="admin", password="correct horse battery")  # noqa: S106  an example
     name: Text = Field(min_length=1, max_length=300)
@@ -63,7 +63,7 @@ class ConsoleLoginBody(BaseModel):
 
 
 class ChangePasswordBody(BaseModel):
-    """The password as it is, and as it shall be."""
+    """The current password and the new one."""
 
     model_config = _example(
         current_password="correct horse battery",  # noqa: S106  an example
@@ -74,7 +74,7 @@ class ChangePasswordBody(BaseModel):
 
 
 class RegisterBody(BaseModel):
-    """What other systems ask of a new person. A verification code is not needed: none are sent."""
+    """A new user, in the form of other systems. A verification code is not needed, because the server sends none."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -90,7 +90,7 @@ RoleName = Literal["admin", "owner", "staff"]
 
 
 class NewUserBody(BaseModel):
-    """A new person, with the first password. An invitation lets people choose their own."""
+    """A new user with a first password. With an invitation, users choose their own."""
 
     model_config = _example(username="ann", password="correct horse battery", role="owner")  # noqa: S106  an example
     username: Text
@@ -100,7 +100,7 @@ class NewUserBody(BaseModel):
 
 
 class UserChangeBody(BaseModel):
-    """What of a person is to be changed; what is left out stays."""
+    """The fields of a user to change; fields that are left out stay."""
 
     model_config = _example(role="staff", active=True)
     role: RoleName = "owner"
@@ -109,7 +109,7 @@ class UserChangeBody(BaseModel):
 
 
 class NewTokenBody(BaseModel):
-    """What an API token may do, for which shops (left out: for all of its person), and for how long."""
+    """What an API token may do, on which accounts (left out: all accounts of its user), and for how long."""
 
     model_config = _example(name="nightly report", scope="read", accounts=["my-shop"], expires_days=90)
     name: Text = Field(min_length=1, max_length=100)
@@ -119,14 +119,14 @@ class NewTokenBody(BaseModel):
 
 
 class StaffBody(BaseModel):
-    """What a person may do with a shop of somebody else."""
+    """The permission of another user on an account."""
 
     model_config = _example(permission="reply")
     permission: Literal["read", "reply", "operate"]
 
 
 class InvitationBody(BaseModel):
-    """Who may come, and for how long the link holds."""
+    """The role of the invited user, and how long the link is valid."""
 
     model_config = _example(role="owner", email="ann@example.com", expires_hours=72)
     role: RoleName = "owner"
@@ -135,21 +135,21 @@ class InvitationBody(BaseModel):
 
 
 class PasswordLinkBody(BaseModel):
-    """For how long the link holds."""
+    """How long the link is valid."""
 
     model_config = _example(expires_hours=24)
     expires_hours: float = Field(default=24, ge=0.1, le=720, allow_inf_nan=False, strict=False)
 
 
 class LinkBody(BaseModel):
-    """The token of a link: what stands behind its ``#``."""
+    """The token of a link: the part after its ``#``."""
 
     model_config = _example(token="x3C9…")  # noqa: S106  an example
     token: Secret
 
 
 class JoinBody(BaseModel):
-    """The token of a link, and what its person chooses. A link for a new password needs no name."""
+    """The token of a link, and the name and password that its user chooses. A password link needs no name."""
 
     model_config = _example(token="x3C9…", username="ann", password="correct horse battery")  # noqa: S106  an example
     token: Secret
@@ -159,7 +159,7 @@ class JoinBody(BaseModel):
 
 
 class PasswordBody(BaseModel):
-    """The password as it is, and as it shall be."""
+    """The current password and the new one."""
 
     model_config = _example(
         current_password="correct horse battery",  # noqa: S106  an example
@@ -170,21 +170,21 @@ class PasswordBody(BaseModel):
 
 
 class ProofBody(BaseModel):
-    """The own password."""
+    """The caller's own password."""
 
     model_config = _example(password="correct horse battery")  # noqa: S106  an example
     password: Secret
 
 
 class CodeBody(BaseModel):
-    """A code of the app."""
+    """A code of the authenticator app."""
 
     model_config = _example(code="492039")
     code: Text
 
 
 class ProofAndCodeBody(BaseModel):
-    """The own password, and a code of the app or a recovery code."""
+    """The caller's own password, and a code of the authenticator app or a recovery code."""
 
     model_config = _example(password="correct horse battery", code="492039")  # noqa: S106  an example
     password: Secret
@@ -205,7 +205,7 @@ class CookieBody(BaseModel):
 
 
 class NewAccountBody(CookieBody):
-    """An account's id and its whole cookie; with ``proxy`` even its first call goes through that."""
+    """An account's id and its whole cookie. With ``proxy``, the account's first call already uses it."""
 
     model_config = _example(id="my-shop", value=_COOKIE, proxy="socks5://user:password@proxy.example.com:1080")
     proxy: Secret | None = None
@@ -219,7 +219,10 @@ class CookieCheckBody(BaseModel):
 
 
 class ProxyCheckBody(BaseModel):
-    """A proxy as an account's setting, or null to try without one. With ``account`` alone it is that account's own."""
+    """A proxy in the form of an account's setting, or null to test without one.
+
+    With ``account`` alone, the account's own proxy is tested.
+    """
 
     model_config = _example(proxy="socks5://user:password@proxy.example.com:1080")
     proxy: Secret | None = None
@@ -227,9 +230,9 @@ class ProxyCheckBody(BaseModel):
 
 
 class QrLoginBody(BaseModel):
-    """Which account: one to add or to renew. Left out, it is that of the seller who scans.
+    """The account to add or renew. Left out: the account of the seller who scans.
 
-    ``proxy``: through which an account that is added logs in and connects. One that is renewed has its own.
+    ``proxy`` is used for the login and connection of an account that is added. An account that is renewed uses its own.
     """
 
     model_config = _example(account="my-shop")
@@ -238,42 +241,42 @@ class QrLoginBody(BaseModel):
 
 
 class StatusBody(BaseModel):
-    """Whether the account shall run."""
+    """Whether the account is enabled."""
 
     model_config = _example(enabled=True)
     enabled: bool
 
 
 class BatchStatusBody(BaseModel):
-    """Which accounts shall run, by id."""
+    """Whether each account is enabled, by id."""
 
     model_config = _example(updates={"my-shop": True, "other-shop": False})
     updates: dict[Text, bool] = Field(max_length=MAX_BATCH)
 
 
 class AutoConfirmBody(BaseModel):
-    """Whether paid orders are confirmed as shipped without a person."""
+    """Whether paid orders are confirmed as shipped automatically."""
 
     model_config = _example(auto_confirm=False)
     auto_confirm: bool
 
 
 class RemarkBody(BaseModel):
-    """A note for the owner's eyes."""
+    """A note for the owner."""
 
     model_config = _example(remark="phone cases")
     remark: Text
 
 
 class PauseBody(BaseModel):
-    """How long the program keeps silent after a person answered: minutes, 0 to 60."""
+    """How many minutes (0 to 60) automatic replies pause after the owner answered in a chat."""
 
     model_config = _example(pause_duration=10)
     pause_duration: int
 
 
 class AccountInfoBody(BaseModel):
-    """Any of these. Platform name, password and ``show_browser`` are accepted for old scripts and never stored."""
+    """Any of these fields. Platform name, password and ``show_browser`` are for old scripts only and never stored."""
 
     model_config = _example(value=_COOKIE)
     value: Text | None = None
@@ -283,15 +286,15 @@ class AccountInfoBody(BaseModel):
 
 
 class SettingsBody(BaseModel):
-    """Some settings of an account; those left out stay.
+    """Settings of an account to change; those left out stay.
 
-    ``null`` for a span or a limit means the server's setting; a limit of 0 is none. ``free_shipping``: complete the
-    orders of a group price (小刀) without a person.
+    ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
+    complete the orders of a group price (小刀) automatically.
 
-    ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
-    It is never shown again with its user name and password.
+    ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
+    Answers never show its user name and password.
 
-    ``timezone`` is a name such as ``Europe/Paris``, by which the hours of rules are meant; empty is ``Asia/Shanghai``.
+    ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
     """
 
     model_config = _example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
@@ -310,7 +313,7 @@ class SettingsBody(BaseModel):
 
 
 class ItemBody(BaseModel):
-    """Some settings of one item; those left out stay."""
+    """Settings of one item to change; those left out stay."""
 
     model_config = _example(reply="这款今天发货", paid_message="感谢购买！提取码在这里", nothing_to_send=False)
     reply: Text = ""
@@ -319,7 +322,7 @@ class ItemBody(BaseModel):
 
 
 class DefaultReplyBody(BaseModel):
-    """Whether the default reply is given, what it says, and whether a chat gets it once."""
+    """Whether the default reply is on, its text, and whether each chat gets it only once."""
 
     model_config = _example(enabled=True, reply_content="在的，请说", reply_once=False)
     enabled: bool
@@ -328,7 +331,7 @@ class DefaultReplyBody(BaseModel):
 
 
 class ItemReplyBody(BaseModel):
-    """What is answered about one item when no rule does."""
+    """The reply about one item when no rule matches."""
 
     model_config = _example(reply_content="这款今天发货")
     reply_content: Text
@@ -350,7 +353,7 @@ class ItemRepliesBody(BaseModel):
 
 
 class TryBody(BaseModel):
-    """A message as if a buyer had sent it. ``at`` (RFC 3339, now if left out) is the moment for hours of rules."""
+    """A message to test, as if a buyer sent it. ``at`` (RFC 3339, default now) is the time for the hours of rules."""
 
     model_config = _example(message="包邮吗", item_id="700000000001", buyer_id="2200000000009", buyer_name="小鱼")
     message: Text = Field(max_length=LONGEST_HEARD)
@@ -362,7 +365,7 @@ class TryBody(BaseModel):
 
 
 class ReplyHookBody(BaseModel):
-    """A message that a script received, as it asks for the words to answer it with."""
+    """A message that a script received and wants reply texts for."""
 
     model_config = _example(
         cookie_id="my-shop", msg_time="2026-01-02 03:04:05", user_url="", send_user_id="2200000000009",
@@ -384,14 +387,14 @@ AnyAction = Literal["free_shipping", "paid_message", "confirm"]
 
 
 class ServeBody(BaseModel):
-    """Which act is to be done; without one, all that failed or that nobody knows of."""
+    """The order action to do; without one, all that failed or are uncertain."""
 
     model_config = _example(action="confirm")
     action: AnyAction | None = None
 
 
 class SettleBody(BaseModel):
-    """What the owner found: the act was ``done``, or is ``not_needed`` any more."""
+    """The result that the owner states: the action was ``done``, or is ``not_needed``."""
 
     model_config = _example(action="confirm", outcome="done")
     action: AnyAction
@@ -405,16 +408,16 @@ SiteId = Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,128}$")]
 
 
 class TakeOverBody(BaseModel):
-    """For how long the owner has the chat, in minutes: up to a week."""
+    """How many minutes automatic replies pause in the chat: at most a week."""
 
     model_config = _example(minutes=60)
     minutes: int = Field(60, ge=1, le=LONGEST_PAUSE_MINUTES)
 
 
 class SendBody(BaseModel):
-    """A text or a picture for a chat. ``to_user_id`` is the buyer's; needed only where nothing was said before.
+    """A text or a picture for a chat. ``to_user_id`` is the buyer's id; needed only in a chat without messages.
 
-    ``image_url`` is one of our uploads, or an address that the site knows.
+    ``image_url`` is a picture uploaded here, or a URL that the site knows.
     """
 
     model_config = _example(chat_id="59000001", text="您好，今天发货")
@@ -432,7 +435,7 @@ class SendBody(BaseModel):
 
 
 class OldSendBody(BaseModel):
-    """What old scripts send. ``api_key`` is the token that signing in gives, unless it is sent as a header."""
+    """The body of old scripts. ``api_key`` is a token of ``POST /login``, unless it is sent as a header."""
 
     model_config = ConfigDict(
         strict=True,
@@ -458,14 +461,14 @@ class OldSendBody(BaseModel):
 
 
 class KeywordsBody(BaseModel):
-    """Every general text rule: keyword and reply. An empty reply means: matched, say nothing."""
+    """All general text rules: keyword and reply. An empty reply means: match, but send nothing."""
 
     model_config = _example(keywords={"在吗": "在的", "包邮吗": "全国包邮"})
     keywords: dict[Text, Text]
 
 
 class KeywordRowBody(BaseModel):
-    """One text rule. Rows that were read before may be sent back as they are: other fields are left aside."""
+    """One text rule. Rows that were read before may be sent back unchanged: unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
     keyword: Text
@@ -474,7 +477,7 @@ class KeywordRowBody(BaseModel):
 
 
 class KeywordRowsBody(BaseModel):
-    """Every text rule, general (``item_id`` empty or null) and item-bound."""
+    """All text rules, general (``item_id`` empty or null) and item-bound."""
 
     model_config = _example(keywords=[{"keyword": "尺寸", "reply": "长 20 厘米", "item_id": "700000000001"}])
     keywords: list[KeywordRowBody]

@@ -1,4 +1,4 @@
-"""What answers look like: accounts, changes, journal entries and messages as JSON. Never a cookie."""
+"""Answers as JSON: accounts, changes, journal entries. They never contain a cookie."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shoal.auth.permission import Permission
 from shoal.xianyu.proxy import shown_proxy
 
 _LAST_MS = 253_402_300_799_999
-"""The last moment that RFC 3339 can write."""
+"""The last time that RFC 3339 can represent."""
 
 
 PermissionWord = Literal["read", "reply", "operate", "own"]
@@ -26,7 +26,7 @@ _PERMISSION_WORDS: dict[Permission, PermissionWord] = {
 
 
 def rfc3339(at_ms: int) -> str:
-    """A moment as text, in UTC; what somebody says of a later year is written as the last one."""
+    """Return a time as text in UTC; a time after the year 9999 becomes the last one that fits."""
     return (
         datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1000, UTC)
         .isoformat(timespec="milliseconds")
@@ -35,27 +35,27 @@ def rfc3339(at_ms: int) -> str:
 
 
 def maybe_rfc3339(at_ms: int | None) -> str | None:
-    """A moment that may not have come yet."""
+    """Return a time as text, or ``None``."""
     return None if at_ms is None else rfc3339(at_ms)
 
 
 def etag(generation: int) -> str:
-    """The version of everything an owner wants of an account."""
+    """Return the ETag of a generation: the version of all that the owner set for an account."""
     return f'"g{generation}"'
 
 
 def etag_of(account: Account) -> str:
-    """The version of the account as it is now."""
+    """Return the ETag of the account as it is now."""
     return etag(account.generation)
 
 
 def example(**body: Any) -> ConfigDict:
-    """The settings of an answer's model, with its example."""
+    """Return the config of an answer's model, with its example."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class ChangeFacts(BaseModel):
-    """Stands in every answer to a change."""
+    """The fields that every answer to a change has."""
 
     changed: bool
     generation: int
@@ -70,7 +70,7 @@ CHANGE_EXAMPLE: dict[str, Any] = {
 
 
 class DesiredBody(BaseModel):
-    """What the owner wants."""
+    """The desired state: what the owner set."""
 
     enabled: bool
     auto_confirm: bool
@@ -92,7 +92,7 @@ class DesiredBody(BaseModel):
 
 
 class ObservedBody(BaseModel):
-    """What is happening."""
+    """The observed state of the connection."""
 
     detail: str
     crash_loop: bool
@@ -104,7 +104,7 @@ class ObservedBody(BaseModel):
 
 
 class AccountBody(BaseModel):
-    """One account: wish and fact side by side."""
+    """One account: desired and observed state."""
 
     model_config = example(
         id="my-shop", owner_id=1, unb="2200000000001", remark="", fingerprint="1f0e9a3c", enabled=True,
@@ -132,36 +132,36 @@ class AccountBody(BaseModel):
     remark: str
     fingerprint: str
     cookie_expires_at: str | None
-    """A guess, from the cookie's own fields where it carries one."""
+    """An estimate from the cookie's own fields, if it has them."""
     enabled: bool
     state: AccountState
     reason: str
     since: str
     next_attempt_at: str | None
     action_url: str
-    """Where the owner must act: a page of the site over HTTPS, which may be shown as a link."""
+    """The page where the owner must act: an HTTPS page of the site, safe to show as a link."""
     action_text: str
-    """The same where the site named what is not known as a page of its own: to be read, and not to be opened."""
+    """The site's text when it is not a known page of the site: show it as text, not as a link."""
     generation: int
     observed_generation: int
     rev: int
     stale: bool
     created_at: str
     answers: Answers
-    """What it can answer while it runs: messages of buyers, paid orders only, or nothing at all."""
+    """What the account can answer while it runs: buyers' messages, paid orders only, or nothing."""
     permission: PermissionWord
-    """What the reader may do with it."""
+    """The reader's permission on the account."""
     desired: DesiredBody
     observed: ObservedBody
 
 
 def permission_word(permission: Permission | None) -> PermissionWord:
-    """A right as answers write it."""
+    """Return the name of a permission in answers."""
     return _PERMISSION_WORDS[permission or Permission.READ]
 
 
 def account_body(manager: CookieManager, account: Account, permission: Permission | None) -> AccountBody:
-    """Everything that may be shown of an account, to somebody who may do that with it."""
+    """Return all that a reader with that permission may see of an account."""
     seen = manager.observation(account.id)
     link, text = manager.site_pages.split(seen.action_url)
     return AccountBody(
@@ -191,7 +191,7 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
 
 
 def desired_body(account: Account) -> DesiredBody:
-    """What the owner wants, but the rules and items, which are counted."""
+    """Return the desired state. Rules and items are only counted."""
     return DesiredBody(
         enabled=account.enabled,
         auto_confirm=account.auto_confirm,
@@ -225,7 +225,7 @@ def _observed(seen: Observation) -> ObservedBody:
 
 
 class ItemShape(BaseModel):
-    """What is set for one item."""
+    """The settings of one item."""
 
     item_id: str
     reply: str
@@ -234,7 +234,7 @@ class ItemShape(BaseModel):
 
 
 def item_shape(item: ItemSetting) -> ItemShape:
-    """One item's settings as JSON."""
+    """Return one item's settings as JSON."""
     return ItemShape(
         item_id=item.item_id, reply=item.reply, paid_message=item.paid_message, nothing_to_send=item.nothing_to_send
     )
@@ -243,8 +243,9 @@ def item_shape(item: ItemSetting) -> ItemShape:
 class HistoryRow(BaseModel):
     """One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
 
-    ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
-    ``undoable``: it is of a kind that can be undone; whether it was changed again since, a preview of the undo tells.
+    ``origin`` is the kind of client (``console``, ``shell``, ``api``, ``token:ID``) and its address; it may be empty.
+    ``undoable``: changes of this kind can be undone. A preview of the undo shows whether the values were changed again
+    since.
     """
 
     rev: int
@@ -258,7 +259,7 @@ class HistoryRow(BaseModel):
 
 
 def history_row(entry: JournalEntry, account: Account | None) -> HistoryRow:
-    """A journal entry as JSON. ``account``: the one that has its id now, if any."""
+    """Return a journal entry as JSON. ``account``: the account that has its id now, if any."""
     return HistoryRow(
         rev=entry.rev,
         generation=entry.generation,

@@ -1,4 +1,4 @@
-"""A rule as JSON, both ways: what callers send and what they read."""
+"""Rules as JSON, in requests and answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shoal.rules.schedule import EVERY_DAY
 
 
 async def language(accept_language: Annotated[str | None, Header(include_in_schema=False)] = None) -> Language:
-    """The language that the caller reads."""
+    """Return the caller's language."""
     return language_of(accept_language)
 
 
@@ -43,7 +43,7 @@ _WARNING: dict[str, Any] = {
 
 
 class SpanBody(BaseModel):
-    """Hours on some weekdays (Monday is 1), by the shop's clock. An end not after the start lies on the next day."""
+    """Hours on weekdays (Monday is 1), in the account's time zone. An end not after the start is on the next day."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     weekdays: list[int] = Field(default_factory=lambda: list(EVERY_DAY), max_length=7)
@@ -52,7 +52,7 @@ class SpanBody(BaseModel):
 
 
 class PartBody(BaseModel):
-    """One message: a text (with variables in braces) or the address of a picture."""
+    """One message: a text (with variables in braces) or the URL of a picture."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     text: Text = ""
@@ -60,7 +60,7 @@ class PartBody(BaseModel):
 
 
 class RuleBody(BaseModel):
-    """A new rule. Only its words are needed; without parts it says nothing when it fires."""
+    """A new rule. Only its words are required; a rule without parts sends nothing when it matches."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", json_schema_extra={"examples": [RULE_EXAMPLE]}, hide_input_in_errors=True
@@ -78,14 +78,17 @@ class RuleBody(BaseModel):
 
 
 class RuleChangesBody(RuleBody):
-    """Some fields of a rule; those left out stay."""
+    """Fields of a rule to change; those left out stay."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 10, "active": False}]})
     words: list[Text] = Field(default_factory=list)
 
 
 class KnownRuleBody(RuleBody):
-    """A rule with an id: one that is known is edited, another one is made. What was read may be sent back."""
+    """A rule with an id: a known id edits that rule, another id makes a new one.
+
+    A rule that was read may be sent back unchanged.
+    """
 
     model_config = ConfigDict(
         extra="ignore", json_schema_extra={"examples": [{**RULE_EXAMPLE, "id": "5f2b9c0d1e3a4b6c"}]}
@@ -94,7 +97,7 @@ class KnownRuleBody(RuleBody):
 
 
 class RulesBody(BaseModel):
-    """Every rule, in the order in which they are to be asked. They are checked by ``sliced_bodies.checked``."""
+    """All rules, in the order in which they are matched. ``sliced_bodies.checked`` validates them."""
 
     model_config = ConfigDict(
         strict=True,
@@ -106,7 +109,7 @@ class RulesBody(BaseModel):
 
 
 class OrderBody(BaseModel):
-    """The ids of every rule, in the order in which they are to be asked; ``priorities`` are the new ones of some."""
+    """The ids of all rules in their new order; ``priorities`` holds new priorities of some rules."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", json_schema_extra={"examples": [{"ids": ["5f2b9c0d1e3a4b6c"]}]}
@@ -116,11 +119,11 @@ class OrderBody(BaseModel):
 
 
 MOST_EDITS = 500
-"""So many edits are shown in full."""
+"""How many edits an answer shows in full."""
 
 
 def edits_shown(edits: Edits, hits: Mapping[str, Hits]) -> dict[str, Any]:
-    """The fields of ``RulesReplaced`` that tell of edits."""
+    """Return the fields of ``RulesReplaced`` about the edits."""
     rows: Iterator[RuleEdit] = chain(
         (RuleEdit(before=None, after=rule_shape(rule, hits)) for rule in edits.added),
         (RuleEdit(before=rule_shape(rule, hits), after=None) for rule in edits.removed),
@@ -136,7 +139,7 @@ def edits_shown(edits: Edits, hits: Mapping[str, Hits]) -> dict[str, Any]:
 
 
 def values_of(body: RuleBody) -> dict[str, Any]:
-    """The fields that were sent, as ``rule_edits`` takes them."""
+    """Return the fields that were sent, in the form that ``rule_edits`` takes."""
     values = body.model_dump(include=body.model_fields_set - {"id"})
     if "parts" in values:
         values["parts"] = [{name: value for name, value in part.items() if value} for part in values["parts"]]
@@ -144,7 +147,7 @@ def values_of(body: RuleBody) -> dict[str, Any]:
 
 
 class SpanShape(BaseModel):
-    """Hours on some weekdays, by the shop's clock."""
+    """Hours on weekdays, in the account's time zone."""
 
     weekdays: list[int]
     start: str
@@ -159,7 +162,7 @@ class PartShape(BaseModel):
 
 
 class RuleShape(BaseModel):
-    """One rule, how often it fired and when last."""
+    """One rule, how often it matched, and when last."""
 
     model_config = example(**_SHOWN)
     id: str
@@ -178,7 +181,7 @@ class RuleShape(BaseModel):
 
 
 def rule_shape(rule: Rule, hits: Mapping[str, Hits]) -> RuleShape:
-    """One rule as JSON."""
+    """Return one rule as JSON."""
     fired = hits.get(rule.id)
     return RuleShape(
         id=rule.id,
@@ -198,8 +201,9 @@ def rule_shape(rule: Rule, hits: Mapping[str, Hits]) -> RuleShape:
 
 
 class WarningShape(BaseModel):
-    """A rule, or one of its words, that can never fire, and the rule that always comes before it; or a variable in its
-    answer that nobody knows (``before`` is empty then).
+    """A warning about a rule: it never matches, one of its words never does, or its reply has an unknown variable.
+
+    ``before`` is the rule that always matches first; empty for an unknown variable.
     """
 
     model_config = example(**_WARNING)
@@ -211,7 +215,7 @@ class WarningShape(BaseModel):
 
 
 def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoken: Language) -> list[WarningShape]:
-    """Warnings about these rules as JSON, with a sentence each."""
+    """Return warnings about these rules as JSON, with a sentence each."""
     names = {rule.id: rule.keyword for rule in rules}
     return [
         WarningShape(
@@ -232,7 +236,7 @@ def warning_shapes(warnings: Iterable[RuleWarning], rules: Iterable[Rule], spoke
 
 
 class RuleList(BaseModel):
-    """Rules in the order in which they are asked, with the warnings about them."""
+    """Rules in matching order, and the warnings about them."""
 
     model_config = example(items=[_SHOWN], warnings=[_WARNING], next=None)
     items: list[RuleShape]
@@ -241,7 +245,7 @@ class RuleList(BaseModel):
 
 
 class RuleChanged(ChangeFacts):
-    """The rule as it is now (null when somebody removed it since), with the warnings about it."""
+    """The rule after the change (null when it was removed since), and the warnings about it."""
 
     model_config = example(rule=_SHOWN, warnings=[], **CHANGE_EXAMPLE)
     rule: RuleShape | None
@@ -249,14 +253,14 @@ class RuleChanged(ChangeFacts):
 
 
 class RuleRemoved(ChangeFacts):
-    """The rule is gone."""
+    """The rule was removed."""
 
     model_config = example(msg="removed", **CHANGE_EXAMPLE)
     msg: str = "removed"
 
 
 class RulesOrdered(ChangeFacts):
-    """The ids of the rules in the order in which they are asked now, with the warnings about them."""
+    """The ids of the rules in their new order, and the warnings about them."""
 
     model_config = example(ids=["5f2b9c0d1e3a4b6c"], warnings=[], **CHANGE_EXAMPLE)
     ids: list[str]
@@ -264,14 +268,14 @@ class RulesOrdered(ChangeFacts):
 
 
 class RuleEdit(BaseModel):
-    """What becomes of one rule: `before` is null for a new one, `after` for one that goes."""
+    """The change of one rule: `before` is null for a new one, `after` for a removed one."""
 
     before: RuleShape | None
     after: RuleShape | None
 
 
 class RulesReplaced(ChangeFacts):
-    """What was replaced, or what would be (``dry_run``): how many rules differ, and the first 500 of these."""
+    """The result of a replacement, or of its preview (``dry_run``): how many rules differ, and the first 500."""
 
     model_config = example(
         dry_run=False, edits=[{"before": None, "after": _SHOWN}], added=1, removed=0, edited=0, unchanged=3,
