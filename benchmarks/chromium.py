@@ -1,4 +1,4 @@
-"""The Chromium of this machine, and how it is started for tests and figures: headless, and silent towards the world."""
+"""Finds this machine's Chromium, with flags for tests and benchmarks: headless, no calls to other hosts."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def chromium_path() -> str | None:
-    """The browser that ``CHROMIUM`` names, else the first of the known names on the PATH."""
+    """Return the browser that ``CHROMIUM`` names, else the first known name on the PATH."""
     return os.environ.get("CHROMIUM") or next((found for name in _NAMES if (found := shutil.which(name))), None)

@@ -1,8 +1,8 @@
-"""What an idle account costs, and how fast many connect, over TLS: ``python -m benchmarks.connections``.
+"""Memory of idle accounts, and connection speed, over TLS: ``python -m benchmarks.connections``.
 
-``shoal serve`` and the sandbox are processes of their own. For each size the accounts are added by the API; then the
-server is started again, with every token kept: by the default limits, and as fast as it can. Memory is the kernel's
-account of the process, less that of a server without accounts; the kernel's own socket buffers are not in it.
+``shoal serve`` and the sandbox run as separate processes. For each size the accounts are added through the API. Then
+the server is restarted twice with stored tokens: with the default limits, and with raised ones. Memory is read from the
+kernel, less that of a server without accounts; the kernel's socket buffers are not included.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import psutil
 from benchmarks.processes import Process, SandboxProcess, ServerProcess
 
 LIMIT_KIB = 100.0
-"""of one idle account over TLS"""
+"""The limit for one idle account over TLS."""
 OPEN_LIMITS = {"SHOAL_STARTS_PER_SECOND": "1000", "SHOAL_TOKEN_CALLS_PER_SECOND": "1000"}
-"""The first token of each account, too; one per second, as by default, would take 5,000 accounts 83 minutes."""
+"""Raised limits, also for each account's first token: at the default one per second, 5,000 take 83 minutes."""
 AT_ONCE = 50
 SETTLE_SECONDS = 40.0
-"""Until what a start leaves behind has been given back, and every account had two heartbeats."""
+"""The wait until memory used only at startup is returned, and every account had two heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of one process, in KiB."""
+    """Memory of one process, in KiB."""
 
     rss: int
     pss: int
@@ -42,20 +42,20 @@ class Memory:
 
     @classmethod
     def of(cls, process: Process) -> Memory:
-        """Read it now; Linux only."""
+        """Read the current values; Linux only."""
         lines = Path(f"/proc/{process.child.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
         kib = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
         return cls(rss=kib["Rss"], pss=kib["Pss"], anonymous=kib["Anonymous"])
 
 
 def cpu_seconds(process: Process) -> float:
-    """What a process has used so far, its own and the kernel's for it."""
+    """Return the CPU time that a process has used, user and kernel."""
     times = psutil.Process(process.child.pid).cpu_times()
     return times.user + times.system
 
 
 async def all_running(server: ServerProcess, accounts: int, *, limit_seconds: float) -> float:
-    """Wait until every account runs; returns the seconds it took from now."""
+    """Wait until all accounts run. Return the seconds from now."""
     began = time.perf_counter()
     async with asyncio.timeout(limit_seconds):
         while True:
@@ -66,7 +66,7 @@ async def all_running(server: ServerProcess, accounts: int, *, limit_seconds: fl
 
 
 async def add_all(server: ServerProcess, cookies: list[str]) -> float:
-    """Add an account for each cookie, some at a time; returns the seconds it took."""
+    """Add an account for each cookie, up to ``AT_ONCE`` at a time. Return the seconds."""
     turns = asyncio.Semaphore(AT_ONCE)
     began = time.perf_counter()
 
@@ -79,7 +79,7 @@ async def add_all(server: ServerProcess, cookies: list[str]) -> float:
 
 
 async def empty_server(root: Path, sandbox: SandboxProcess) -> Memory:
-    """What a server without accounts needs."""
+    """Return the memory of a server without accounts."""
     server = ServerProcess(root / "empty", sandbox.url, SHOAL_LOG_LEVEL="WARNING", **_trust(sandbox))
     try:
         await server.start()
@@ -94,7 +94,7 @@ def _trust(sandbox: SandboxProcess) -> dict[str, str]:
 
 
 async def measure(accounts: int, idle_seconds: float, *, tls: bool) -> None:
-    """Print what was found for one size."""
+    """Measure one size and print the results."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         sandbox = await SandboxProcess(root / "sandbox.log").start(shops=accounts, tls=root / "tls" if tls else None)
@@ -165,7 +165,7 @@ async def _idle(
 
 
 async def _answers(server: ServerProcess, seconds: float) -> list[float]:
-    """Ask the server how it is, once a second; returns how long each answer took."""
+    """Request ``/health`` once a second. Return the time of each answer."""
     waits = []
     for _ in range(round(seconds)):
         began = time.perf_counter()

@@ -1,9 +1,9 @@
-"""How quick the web console is, through the real processes and a real Chromium: ``python -m benchmarks.console``.
+"""Speed of the web console, with the real processes and Chromium: ``python -m benchmarks.console``.
 
-Measured at 200 and at 2,000 accounts: a change over the API until another browser shows it; how long a browser that
-has never been here takes until the shops are shown and live; what travels for that; the gaps between frames while 2,000
-changes come within 2 s. Thirty of the accounts are connected to the sandbox; the others are parked, since the sandbox
-does not know their sellers: they change as any other does, and make no load of their own.
+Measured with 200 and 2,000 accounts: the time from a change through the API until another browser shows it; the time
+until a browser with an empty cache shows the live shops; the bytes transferred for that; the gaps between frames during
+2,000 changes in 2 s. Thirty accounts are connected to the sandbox. The others are parked, because the sandbox does not
+know their sellers: they change like any account, and cause no other load.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ window.liveAt = new Promise((resolve) => {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a figure is taken from."""
+    """What a measurement needs."""
 
     server: ServerProcess
     browser: Browser
@@ -76,7 +76,7 @@ class Setting:
 
 
 async def fill(sandbox: SandboxProcess, server: ServerProcess, accounts: int) -> None:
-    """Bring the accounts in and wait until each stands as it shall."""
+    """Add the accounts and wait until each is in its final state."""
     sellers = (await sandbox.get("sellers"))["items"]
     cookies = [seller["cookie"] for seller in sellers]
     cookies += [f"unb={3_300_000_000_000 + n}; cookie2=s{n}; _m_h5_tk={n:032x}_1900000000000" for n in range(accounts)]
@@ -97,7 +97,7 @@ async def fill(sandbox: SandboxProcess, server: ServerProcess, accounts: int) ->
 
 
 async def visitor(setting: Setting) -> BrowserContext:
-    """A signed-in browser that has nothing in its cache."""
+    """Return a signed-in browser context with an empty cache."""
     context = await setting.browser.new_context(base_url=setting.server.url, viewport={"width": 1280, "height": 800})
     origin = {"Origin": setting.server.url}
     credentials = {"name": "admin", "password": PASSWORD}
@@ -107,7 +107,7 @@ async def visitor(setting: Setting) -> BrowserContext:
 
 
 async def shown(context: BrowserContext, path: str) -> Page:
-    """A page that is live."""
+    """Open a page and wait until it is live."""
     page = await context.new_page()
     await page.goto(path)
     await page.locator("[data-test=line].live").wait_for(timeout=60_000)
@@ -115,7 +115,7 @@ async def shown(context: BrowserContext, path: str) -> Page:
 
 
 async def change_to_dom(setting: Setting) -> str:
-    """From the moment a script sends a change until the switch in another browser has moved."""
+    """Measure the time from a change through the API until the switch in another browser moves."""
     context = await visitor(setting)
     page = await shown(context, "/console/accounts")
     rows = await page.locator("[data-account]").evaluate_all("rows => rows.map((row) => row.dataset.account)")
@@ -138,7 +138,7 @@ async def change_to_dom(setting: Setting) -> str:
 
 
 async def cold_start(setting: Setting) -> str:
-    """From the first request of a browser without a cache until the shops are shown and the line is live."""
+    """Measure the time from a browser's first request, with an empty cache, until the live shops are shown."""
     times, wire = [], ""
     for _ in range(COLD_STARTS):
         context = await visitor(setting)
@@ -154,7 +154,7 @@ async def cold_start(setting: Setting) -> str:
 
 
 class WireMeter:
-    """What comes over the wire, as Chromium counts it: packed, with headers; the frames of the socket as they are."""
+    """Counts received bytes as Chromium reports them: files compressed, with headers; socket frames uncompressed."""
 
     def __init__(self) -> None:
         self.files = 0
@@ -164,7 +164,7 @@ class WireMeter:
 
     @classmethod
     async def on(cls, page: Page) -> WireMeter:
-        """Count for a page, from now on."""
+        """Start to count for a page."""
         meter = cls()
         devtools: CDPSession = await page.context.new_cdp_session(page)
         devtools.on("Network.responseReceived", meter._answered)
@@ -186,7 +186,7 @@ class WireMeter:
         self.frames += len(event["response"]["payloadData"].encode())
 
     def words(self) -> str:
-        """The sums."""
+        """Return the sums as text."""
         packed = ", ".join(f"{count} {name}" for name, count in sorted(self.encodings.items()))
         return (
             f"  over the wire: {self.files / 1000:.0f} KB in {self.requests} requests ({packed}), "
@@ -195,7 +195,7 @@ class WireMeter:
 
 
 async def burst(setting: Setting, path: str) -> str:
-    """The gaps between the frames of a page while many changes come."""
+    """Measure the gaps between a page's frames during many changes."""
     context = await visitor(setting)
     page = await shown(context, path)
     await page.wait_for_load_state("networkidle")
@@ -233,7 +233,7 @@ async def burst(setting: Setting, path: str) -> str:
 
 
 async def _script_seconds(devtools: CDPSession) -> float:
-    """How long the page's main thread has worked, in CPU time."""
+    """Return the CPU time of the page's main thread."""
     metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
     return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
@@ -248,7 +248,7 @@ def _share(values: list[float], share: float) -> float:
 
 
 async def measure(accounts: int) -> None:
-    """Print the figures for so many accounts."""
+    """Measure with that many accounts and print the figures."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         sandbox = SandboxProcess(root / "sandbox.log")

@@ -1,9 +1,9 @@
-"""How quick the console and a sign-in are while others misbehave: ``python -m benchmarks.crowded``.
+"""Speed of the console and a login under abuse: ``python -m benchmarks.crowded``.
 
-Through the real process: the console's page, a sign-in and a list of shops, each over a connection of its own, one by
-one. First alone; then beside eight uploads of small files that unpack into much; beside a person who has rules of
-200 regular expressions tried on long messages without end; beside one who searches without end; and while 3,000
-connections say nothing.
+Measured on the real process: the console's page, a login, and a list of shops, one after another, each on its own
+connection. First without other load; then during eight uploads of small files with huge contents; while one user tries
+200 regular expressions on long messages all the time; while one user searches all the time; and with 3,000 silent
+connections.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Load = Callable[[ServerProcess], contextlib.AbstractAsyncContextManager[None]]
 
 
 def bomb() -> bytes:
-    """A small file that unpacks into 40 MB of styles, which nobody counts before it is read."""
+    """Return a small file that unpacks to 40 MB of styles; they are not counted before it is read."""
     plain, packed = io.BytesIO(), io.BytesIO()
     book = Workbook()
     assert book.active is not None
@@ -55,7 +55,7 @@ def bomb() -> bytes:
 
 
 async def repeated(call: Callable[[], Awaitable[httpx.Response]], said: dict[int, int]) -> None:
-    """Ask again and again; what is refused is asked again a little later."""
+    """Repeat a request without pause; after a refusal wait 0.1 s."""
     while True:
         with contextlib.suppress(httpx.HTTPError):
             status = (await call()).status_code
@@ -68,7 +68,7 @@ async def repeated(call: Callable[[], Awaitable[httpx.Response]], said: dict[int
 async def flood(
     server: ServerProcess, call: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]], width: int
 ) -> AsyncIterator[None]:
-    """So many callers by one person."""
+    """Run that many callers of one user."""
     said: dict[int, int] = {}
     async with httpx.AsyncClient(base_url=server.url, headers=dict(server.http.headers), timeout=120) as client:
         tasks = [asyncio.create_task(repeated(lambda: call(client), said)) for _ in range(width)]
@@ -84,13 +84,13 @@ async def flood(
 
 @contextlib.asynccontextmanager
 async def nothing(_: ServerProcess) -> AsyncIterator[None]:
-    """Nobody else."""
+    """Add no other load."""
     yield
 
 
 @contextlib.asynccontextmanager
 async def bombs(server: ServerProcess) -> AsyncIterator[None]:
-    """Eight uploads at once, again and again."""
+    """Upload bombs, eight at a time, without pause."""
     data = bomb()
     print(f"  (a file of {len(data) // 1000} kB)")
     async with flood(server, lambda http: http.post("/rules-file", files={"file": ("r.xlsx", data)}), UPLOADS):
@@ -99,7 +99,7 @@ async def bombs(server: ServerProcess) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def trials(server: ServerProcess) -> AsyncIterator[None]:
-    """Long messages tried on many regular expressions."""
+    """Try long messages on many regular expressions."""
     said = {"message": "猫咪 " * 1_000}
     async with flood(server, lambda http: http.post("/cookies/shop/try", json=said), AT_ONCE):
         yield
@@ -107,14 +107,14 @@ async def trials(server: ServerProcess) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def searches(server: ServerProcess) -> AsyncIterator[None]:
-    """Searches through every message."""
+    """Search through all messages."""
     async with flood(server, lambda http: http.get("/messages?q=nowhere-to-be-found"), AT_ONCE):
         yield
 
 
 @contextlib.asynccontextmanager
 async def silence(server: ServerProcess) -> AsyncIterator[None]:
-    """Connections that say nothing."""
+    """Open connections that send nothing."""
     opened = []
     for _ in range(SILENT):
         one = socket.socket()
@@ -134,7 +134,7 @@ async def silence(server: ServerProcess) -> AsyncIterator[None]:
 
 
 def is_open(one: socket.socket) -> bool:
-    """Whether the server has not closed it."""
+    """Return whether the server has not closed the connection."""
     try:
         return bool(one.recv(1024))
     except BlockingIOError:
@@ -144,7 +144,7 @@ def is_open(one: socket.socket) -> bool:
 
 
 async def prepare(server: ServerProcess, messages: int) -> None:
-    """A shop with many regular expressions, and many messages."""
+    """Create an account with many regular expressions, and many messages."""
     await server.add("shop", "unb=2200000000001; _m_h5_tk=0123456789abcdef0123456789abcdef_1; cookie2=x", wait=0)
     rules = [
 {"words": [f"x{n}[a-z0-9]+ .{n}"], "match_mode": "regex",
@@ -158,7 +158,7 @@ async def prepare(server: ServerProcess, messages: int) -> None:
 
 
 def fill_messages(data_dir: Path, messages: int) -> None:
-    """So many invented messages, written while no server runs."""
+    """Insert that many invented messages while the server is stopped."""
     import sqlite3  # noqa: PLC0415
 
     with contextlib.closing(sqlite3.connect(data_dir / "shoal.db")) as connection:
@@ -185,7 +185,7 @@ def fill_messages(data_dir: Path, messages: int) -> None:
 
 
 async def measured(server: ServerProcess, title: str, load: Load) -> None:
-    """The times of the owner's calls beside that load."""
+    """Measure the owner's calls under that load and print the times."""
     print(title)
     async with load(server):
         calls: tuple[tuple[str, Call], ...] = (
@@ -206,7 +206,7 @@ async def measured(server: ServerProcess, title: str, load: Load) -> None:
 
 
 async def measure(messages: int) -> None:
-    """Everything, one after another."""
+    """Measure all loads one after another."""
     with tempfile.TemporaryDirectory() as directory:
         server = await ServerProcess(Path(directory) / "data", NOWHERE).start()
         await prepare(server, messages)
@@ -226,7 +226,7 @@ async def measure(messages: int) -> None:
 
 
 def main() -> int:
-    """Run it."""
+    """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200_000)
     asyncio.run(measure(parser.parse_args().messages))

@@ -1,6 +1,6 @@
-"""How many durable changes per second the group writer commits: ``python -m benchmarks.group_commit``.
+"""Durable changes per second of the group writer: ``python -m benchmarks.group_commit``.
 
-Each account is changed again as soon as its last change is settled, as the manager does under its locks.
+Each account is changed again as soon as its last change is settled, like under the manager's locks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COOKIE = "cookie2=" + "x" * 2000
 
 
 class Load:
-    """Keeps one change per account on its way until the time is over."""
+    """Keeps one change per account in progress until the time ends."""
 
     def __init__(self, store: DBManager, *, with_cookie: bool) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class Load:
         self.waits: list[float] = []
 
     async def run(self, accounts: list[Account], seconds: float) -> float:
-        """Drive every account for so long; returns changes per second."""
+        """Change all accounts for that many seconds. Return the changes per second."""
         begun = time.perf_counter()
         self._until = begun + seconds
         self._open = len(accounts)
@@ -69,7 +69,7 @@ class Load:
 
 
 async def measure(directory: Path, url: str, accounts: int, seconds: float, *, with_cookie: bool) -> str:
-    """One line of results."""
+    """Measure one load and return one line of results."""
     async with Database(directory, url=url) as database:
         store = DBManager(database, Vault([b"k" * 32]))
         living = list((await store.load()).accounts.values())

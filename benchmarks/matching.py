@@ -1,6 +1,6 @@
-"""How long a message takes to find its rule, and the rules to compile: ``python -m benchmarks.matching``.
+"""Time to find a message's rule, and to compile rules: ``python -m benchmarks.matching``.
 
-No figure here decides anything: the tests of the matcher say what is right, this says what it costs.
+The figures decide nothing: the matcher's tests check correctness, this measures cost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ITEMS = 50
 
 
 def some_rules(count: int, rng: Random) -> tuple[Rule, ...]:
-    """Rules as a large shop has them: short words, a third bound to items, some with hours, some with several words."""
+    """Return rules like those of a large shop: short words, a third item-bound, some with hours or several words."""
     return tuple(_rule(number, rng) for number in range(count))
 
 
@@ -49,7 +49,7 @@ def _word(rng: Random) -> str:
 
 
 def some_messages(count: int, rng: Random) -> list[tuple[str, str | None]]:
-    """Messages of 4 to 60 characters, and the item that they are about."""
+    """Return messages of 4 to 60 characters, each with the item that it is about."""
     return [
         (
             "".join(rng.choices(_LETTERS, k=rng.randint(4, 60))),
@@ -60,7 +60,7 @@ def some_messages(count: int, rng: Random) -> list[tuple[str, str | None]]:
 
 
 def with_patterns(rules: tuple[Rule, ...], rng: Random) -> tuple[Rule, ...]:
-    """The same rules, with as many regular expressions as an account may have, asked last."""
+    """Return the same rules plus the maximum number of regular expressions, matched last."""
     return rules + tuple(
         Rule(id=f"p{number}", words=(rf"{_word(rng)}\d+元?",), match_mode=MatchMode.REGEX, priority=-1)
         for number in range(MAX_PATTERNS)
@@ -68,7 +68,7 @@ def with_patterns(rules: tuple[Rule, ...], rng: Random) -> tuple[Rule, ...]:
 
 
 def seconds_of(work: Callable[[], object], repeats: int = 5) -> float:
-    """The median CPU time of some runs: what else runs on the machine does not count."""
+    """Return the median CPU time of several runs; other load on the machine does not count."""
     times = []
     for _ in range(repeats):
         gc.collect()

@@ -1,4 +1,4 @@
-"""The real processes, started as an owner would, for benchmarks and for the tests from outside: sandbox and server."""
+"""Starts the real sandbox and server as an owner would, for benchmarks and for tests from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 
 START_SECONDS = 180.0
-"""What has not started then never will: a busy machine takes half a minute."""
+"""A process that has not started by then never will: a busy machine needs half a minute."""
 PASSWORD = "correct horse 9 staple"
 QUICK_ENVIRONMENT = {
     "SHOAL_STARTS_PER_SECOND": "500",
@@ -29,7 +29,7 @@ QUICK_ENVIRONMENT = {
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -37,13 +37,13 @@ def free_port() -> int:
 
 
 def clean_environment(**values: str) -> dict[str, str]:
-    """This environment without Shoal's own settings, plus ``values``."""
+    """Return this environment without Shoal's own settings, plus ``values``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **values}
 
 
 async def soon(what: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
-    """Wait until something holds; fails the test when it does not in time."""
+    """Wait until a condition is true. Fail the test after the limit."""
     async with asyncio.timeout(seconds):
         while not await what():
             await asyncio.sleep(0.02)
@@ -54,27 +54,27 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _end_with_the_parent() -> None:
-    """Let the kernel kill this process when the one that started it is gone, however it went."""
+    """Make the kernel kill this process when its parent ends in any way."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Process:
-    """A child that is always ended, by its own id; on Linux also when this process is killed."""
+    """A child process that is always ended, by its id; on Linux also when this process is killed."""
 
     apart = False
-    """Whether a Ctrl-C at this process is not meant for the child too."""
+    """Whether the child is in its own session, so that a Ctrl-C at this process does not reach it."""
 
     def __init__(self, log_file: Path) -> None:
         self.log_file = log_file
         self._child: asyncio.subprocess.Process | None = None
 
     def adopt(self, child: Any) -> None:
-        """Take a child that somebody else started."""
+        """Take over a child process that other code started."""
         self._child = child
 
     async def spawn(self, *arguments: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
-        """Start ``python`` with arguments; what it writes to stderr goes to the log file."""
+        """Start ``python`` with arguments; its stderr goes to the log file."""
         with self.log_file.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -89,12 +89,12 @@ class Process:
 
     @property
     def child(self) -> asyncio.subprocess.Process:
-        """The running child."""
+        """Return the running child."""
         assert self._child is not None, "not started"
         return self._child
 
     async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60.0) -> int:
-        """Send a signal and wait; after the limit the child is killed."""
+        """Send a signal and wait; kill the child after the limit."""
         if self._child is None:
             return 0
         child, self._child = self._child, None
@@ -114,15 +114,15 @@ class Process:
 
 
 class SandboxProcess(Process):
-    """The local site."""
+    """The sandbox process: the local site."""
 
     url = ""
     authority = ""
-    """The file of the authority to trust, when it serves TLS."""
+    """The file of the certificate authority to trust, when the sandbox uses TLS."""
     _http: httpx.AsyncClient
 
     async def start(self, *, shops: int = 3, seed: int = 0, tls: Path | None = None) -> Self:
-        """Start it on a free port and wait until it is ready; ``tls``: a directory for its certificate."""
+        """Start it on a free port and wait until it is ready. ``tls``: a directory for its certificate."""
         options = ["--shops", str(shops), "--seed", str(seed), "--quiet", *(["--tls", str(tls)] if tls else [])]
         child = await self.spawn("-m", "shoal.sandbox", *options, environment=clean_environment())
         assert child.stdout is not None
@@ -132,7 +132,7 @@ class SandboxProcess(Process):
         told = json.loads(line.removeprefix("SANDBOX "))
         self.url, self.authority = told["url"], told.get("authority", "")
         trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=self.authority) if tls else True
-        soon_stale = httpx.Limits(keepalive_expiry=2)  # the sandbox ends idle connections after five
+        soon_stale = httpx.Limits(keepalive_expiry=2)  # the sandbox closes idle connections after five seconds
         self._http = httpx.AsyncClient(base_url=f"{self.url}/_sandbox/", verify=trust, timeout=60, limits=soon_stale)
         return self
 
@@ -151,17 +151,17 @@ class SandboxProcess(Process):
         return answer
 
     async def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60.0) -> int:
-        """As every process; its client goes first, so that no connection of ours keeps it waiting."""
+        """End the process. Close the client first, so that no open connection delays the end."""
         if self.url:
             await self._http.aclose()
         return await super().end(number, seconds=seconds)
 
     async def seen(self, account: str, buyer: str) -> list[str]:
-        """What a shop said in a chat, as the buyer sees it."""
+        """Return what a shop sent in a chat, as the buyer sees it."""
         return [line["text"] for line in (await self.get(f"chats/{account}/{buyer}"))["seen"]]
 
     async def sockets(self, account: str) -> dict[str, Any]:
-        """Socket counts of an account."""
+        """Return the socket counts of an account."""
         counts: dict[str, Any] = (await self.get("sockets", account=account)).get(account, {})
         return {"now": 0, "max": 0, "total": 0, **counts}
 
@@ -179,7 +179,7 @@ class ServerProcess(Process):
         self.environment = clean_environment(
             SHOAL_DATA_DIR=str(data_dir),
             SHOAL_PORT=str(self.port),
-            SHOAL_SESSION_CALLS_PER_MINUTE="0",  # what is asked of the server is the test's to say
+            SHOAL_SESSION_CALLS_PER_MINUTE="0",  # tests decide how much they ask of the server
             SHOAL_ADMIN_PASSWORD=PASSWORD,
             SHOAL_ALLOW_PRIVATE_TARGETS="127.0.0.1",
             SHOAL_SITE_MTOP_URL=sandbox_url,
@@ -218,11 +218,11 @@ class ServerProcess(Process):
         return answer
 
     async def ok(self, method: str, path: str, body: Any = None) -> Any:
-        """A call that must succeed; returns its body."""
+        """Make a request that must succeed, and return its body."""
         response = await self.http.request(method, path, json=body)
         assert response.status_code in {200, 207}, f"{method} {path}: {response.status_code} {response.text}"
         return response.json()
 
     async def state(self, account_id: str) -> str:
-        """The state of an account."""
+        """Return the state of an account."""
         return str((await self.ok("GET", f"/cookies/{account_id}"))["state"])

@@ -1,7 +1,7 @@
-"""How long a buyer waits for a reply, through the real processes: ``python -m benchmarks.reply_latency``.
+"""Reply latency for a buyer, with the real processes: ``python -m benchmarks.reply_latency``.
 
-The debounce is 0, so what is measured is our own: push, store, acknowledge, choose, outbox row, send, receipt. Both
-moments are read on the sandbox's one clock: when the buyer spoke, and when the shop's words reached the buyer.
+The debounce is 0, so the figures cover only this server: push, store, acknowledge, match, outbox row, send, receipt.
+Both times come from the sandbox's clock: when the buyer wrote, and when the reply reached the buyer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _line(name: str, waits: list[float]) -> str:
 
 
 async def measure(messages: int, shops: int) -> None:
-    """Print one line for buyers who come one after another, one for buyers who come all at once."""
+    """Print one line for buyers who write one after another, and one for buyers who write at the same time."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         sandbox = SandboxProcess(root / "sandbox.log")

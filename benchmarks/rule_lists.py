@@ -1,7 +1,7 @@
-"""How long the event loop stands still while 5,000 rules are replaced, previewed, read, exported and imported.
+"""How long 5,000 rules block the event loop while they are replaced, previewed, read, exported and imported.
 
-The server runs in this process, over a socket; who asks is a process of its own. A turn of the loop that sleeps for a
-millisecond tells how much later it woke. ``python -m benchmarks.rule_lists``.
+The server runs in this process, behind a socket; the client is a separate process. A task that sleeps for a millisecond
+measures how much later it wakes. Run it with ``python -m benchmarks.rule_lists``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ sys.stdout.buffer.write(urllib.request.urlopen(request, timeout=120).read())
 
 
 def rules(number: int, *, salt: str = "") -> list[dict[str, Any]]:
-    """Rules in full, as a shop might have them."""
+    """Return complete rules, like those of a shop."""
     return [
         {
             "words": [f"word {place}", f"词{place}{salt}"],
@@ -55,7 +55,7 @@ def rules(number: int, *, salt: str = "") -> list[dict[str, Any]]:
 
 
 class Watch:
-    """Wakes every millisecond and remembers how late."""
+    """Wakes every millisecond and keeps the longest delay."""
 
     def __init__(self) -> None:
         self.worst = 0.0
@@ -97,7 +97,7 @@ def _form(data: bytes) -> tuple[bytes, str]:
 
 
 async def measure() -> dict[str, tuple[float, float]]:
-    """For each thing: the median and the longest of the worst stalls of each run, in milliseconds."""
+    """Return, for each operation, the median and the maximum of the longest stall of each run, in ms."""
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as directory:
         async with open_door(Path(directory)) as door, served(door) as base:
@@ -131,7 +131,7 @@ async def measure() -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    """Measure and say."""
+    """Measure and print the figures."""
     set_apart_what_is_loaded()  # as ``shoal serve`` does
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     for name, (median, worst) in asyncio.run(measure()).items():

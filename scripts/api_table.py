@@ -1,4 +1,4 @@
-"""Write the tables in ``docs/api.md`` anew: ``python scripts/api_table.py``."""
+"""Update the tables in ``docs/api.md``: ``python scripts/api_table.py``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEGIN, END = "<!-- {}: made by scripts/api_table.py -->", "<!-- end of {} -->"
 
 
 def routes() -> str:
-    """A table of routes for each section, in the order of the OpenAPI document."""
+    """Return a table of routes for each section, in the order of the OpenAPI document."""
     document = build_app(load_settings()).openapi()
     lines: list[str] = []
     for section, rows in groupby(operations(document), key=lambda operation: operation.section):
@@ -49,7 +49,7 @@ def _text(text: str) -> str:
 
 
 def errors() -> str:
-    """Every code with its status and its English sentence."""
+    """Return a table of all error codes, each with its status and English sentence."""
     lines = ["| code | status | meaning |", "|---|---|---|"]
     for code, problem in PROBLEMS.items():
         name, _, variant = code.partition("/")
@@ -58,12 +58,12 @@ def errors() -> str:
 
 
 def _meaning(code: str) -> str:
-    """The English sentence with the names of its params; of two forms by number, that of many."""
+    """Return the English sentence with the names of its params; of two plural forms, the second."""
     return re.sub(r"{(\w+):[^|{}]*\|([^{}]*)}", r"{\1} \2", ENGLISH[f"problems.{code}"])
 
 
 def page_with_tables(page: str) -> str:
-    """The page with its tables replaced."""
+    """Return the page with new tables."""
     for name, table in (("routes", routes()), ("errors", errors())):
         begin, end = BEGIN.format(name), END.format(name)
         head, rest = page.split(begin, 1)

@@ -1,7 +1,8 @@
 """Build the help from ``docs/`` into the package: ``python scripts/build_docs.py``.
 
-Strict: a broken link, or a page that is in no menu, fails the build. The pages work under a policy that runs no script
-but our own files and those whose hash is named, and ask no other host: see ``shoal.console.help_pages``.
+The build is strict: a broken link, or a page missing from the menu, fails it. The pages work under a content security
+policy that allows only our own script files and inline scripts with a listed hash, and no other host: see
+``shoal.console.help_pages``.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ SITE = ROOT / "src" / "shoal" / "console" / "help_site"
 HASHES = "script-hashes.txt"
 INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL | re.IGNORECASE)
 FOR_SEARCH_ENGINES = re.compile(r'\s*<link rel="(?:canonical|alternate)"[^>]*>')
-"""The first would name a wrong address; for the second a script would ask for a ``sitemap.xml``."""
+"""``canonical`` would name a wrong address; ``alternate`` makes a script request ``sitemap.xml``."""
 UNUSED = ("*.map", "sitemap.xml*")
-"""Maps for debuggers, and addresses for search engines."""
+"""Source maps, and the sitemap for search engines."""
 TEXTS = {".html", ".js", ".css", ".json", ".svg"}
 
 
 def main() -> int:
-    """Build beside the site that is there, then put the new one in its place."""
+    """Build into a temporary directory, then replace the current site."""
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
     jieba.setLogLevel(logging.WARNING)
     cache = ROOT / "build"
@@ -58,7 +59,7 @@ def main() -> int:
 
 
 def finish(site: Path) -> None:
-    """Leave out what no page loads, divide the search, write the hashes of scripts, and pack."""
+    """Delete unused files, split the search index, write the script hashes, and compress."""
     for pattern in UNUSED:
         for path in site.rglob(pattern):
             path.unlink()
@@ -76,7 +77,7 @@ def finish(site: Path) -> None:
 
 
 def divide_search(site: Path) -> None:
-    """Give each language the search of its own pages: the plugin writes one for all."""
+    """Write a search index for each language; the plugin writes one for all."""
     index: dict[str, Any] = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
     english = [
         {**entry, "location": entry["location"].removeprefix("en/")}
@@ -91,7 +92,7 @@ def divide_search(site: Path) -> None:
 
 
 def script_hashes(page: str) -> set[str]:
-    """Return the policy's hash of each script that stands in the page itself. Data (``type=``) is no script."""
+    """Return the policy's hash of each inline script of a page. Elements with ``type=`` hold data, not scripts."""
     return {
         "sha256-" + base64.b64encode(hashlib.sha256(found["text"].encode()).digest()).decode()
         for found in INLINE_SCRIPT.finditer(page)

@@ -1,4 +1,4 @@
-"""Compare the catalogues of sentences with each other and with the code: ``python scripts/check_sentences.py``."""
+"""Compare the sentence catalogues with each other and with the code: ``python scripts/check_sentences.py``."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ FAMILIES: dict[str, Collection[str] | None] = {
     "rule_trial.why_not": None,
     "weakness": None,
 }
-"""Keys that the code builds, by what stands before their last part: their codes, or none when each is any string of the
-code.
+"""The families of keys that the code builds, by the part before the code, with their codes.
+
+``None``: any string of the code may be a code of the family.
 """
 
 _KEY = re.compile(r"[a-z_]+(\.[\w/-]+)+")
@@ -57,7 +58,7 @@ _CHINESE = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 
 
 def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str]) -> list[str]:
-    """Returns a line for everything that is wrong."""
+    """Return a line for each fault."""
     asked, built, strings = _uses(sources)
     return [
         *(f"{key}: only in Chinese" for key in sorted(zh.keys() - en.keys())),
@@ -112,7 +113,7 @@ def _names(text: str) -> set[str]:
 
 
 def _uses(sources: Collection[str]) -> tuple[set[str], set[str], set[str]]:
-    """The keys that stand in the code, the families of those that it builds, and every string."""
+    """Return the keys in the code, the families of built keys, and all strings."""
     asked: set[str] = set()
     built = {row.codes for row in PROBLEMS.values() if row.codes}
     strings = {f"parked_{why}" for why in ParkReason} | {"sendings_refused", "sendings_uncertain"}
@@ -134,7 +135,7 @@ def _name_of(called: ast.expr) -> str:
 
 
 def sources_of(package: Path) -> list[str]:
-    """Returns the text of every module that may ask for a sentence; the sandbox speaks for the site."""
+    """Return the source of every module that may use a sentence. The sandbox plays the site and is left out."""
     return [path.read_text("utf-8") for path in package.rglob("*.py") if "sandbox" not in path.parts]
 
 

@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds the help (``hooks`` in ``mkdocs.yml``)."""
+"""Hooks that MkDocs calls while it builds the help (``hooks`` in ``mkdocs.yml``)."""
 
 from __future__ import annotations
 

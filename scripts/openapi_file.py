@@ -1,4 +1,4 @@
-"""Write the OpenAPI document to a file: ``python scripts/openapi_file.py FILE``. Nothing is started."""
+"""Write the OpenAPI document to a file: ``python scripts/openapi_file.py FILE``. Starts no server."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python scripts/prove_summary.py [--directory .prove] [--run LABEL]
 
-Without a label the run of the newest line is taken, for each proof.
+Without a label, each proof's newest run is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_SUMS = {"proof", "at", "run", "name", "part", "parts", "seed", "scenario", "
 
 
 def main() -> int:
-    """Print one table for all proofs that left figures."""
+    """Print one table for all proofs that wrote figures."""
     parser = argparse.ArgumentParser(description="the figures of the last proof as a table")
     parser.add_argument("--directory", type=Path, default=Path(".prove"))
     parser.add_argument("--run", help="only of this run")
@@ -38,12 +38,12 @@ def _rows(file: Path) -> Iterable[Row]:
     for line in file.read_text(encoding="utf-8").splitlines():
         try:
             yield json.loads(line)
-        except ValueError:  # a kill cut it short
+        except ValueError:  # a killed process wrote only part of the line
             continue
 
 
 def _of_one_run(rows: list[Row], run: str | None) -> list[Row]:
-    """The rows of that run, or of the newest; where something was run twice, the newer."""
+    """Return the rows of that run, or of the newest; the newest row for each part."""
     label = run if run is not None or not rows else max(rows, key=lambda row: str(row["at"]))["run"]
     newest = {(row.get("name"), row.get("part")): row for row in rows if row["run"] == label}
     return list(newest.values())

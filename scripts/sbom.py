@@ -1,8 +1,8 @@
-"""Write what Shoal is made of as CycloneDX files: ``python scripts/sbom.py DIRECTORY``, by ``make sbom``.
+"""Write Shoal's bills of materials as CycloneDX files: ``python scripts/sbom.py TOOL PYTHON DIRECTORY``.
 
-One for Python (what an installed Shoal needs, not what its tests need) and one for the console. ``cyclonedx-py`` and
-``npm sbom`` tell more than is anybody's business: paths of this machine, and from where it fetched its packages. That
-is taken out.
+``make sbom`` calls it. One file is for Python (what an installed Shoal needs, without the test dependencies), one for
+the console. The output of ``cyclonedx-py`` and ``npm sbom`` contains paths of this machine and the addresses of its
+package sources; they are removed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hatch_build import find_node  # noqa: E402  it lies beside this directory
 
 Bom = dict[str, Any]
 _PLACES = ("distribution", "vcs-local", "build-system")
-"""Kinds of references that name where this machine got something from."""
+"""Kinds of references that name where this machine got a package."""
 
 
 def pruned(bom: Bom, names: Collection[str]) -> Bom:
-    """Only the components of these (normalised) names, and no places of this machine."""
+    """Return a BOM with only the components of these (normalised) names, without places of this machine."""
     components = [without_places(one) for one in bom.get("components", ()) if canonicalize_name(one["name"]) in names]
     kept = {one["bom-ref"] for one in components}
     rows = [row for row in bom.get("dependencies", ()) if row["ref"] in kept]
@@ -41,7 +41,7 @@ def pruned(bom: Bom, names: Collection[str]) -> Bom:
 
 
 def without_places(component: dict[str, Any]) -> dict[str, Any]:
-    """The component without paths of this machine and addresses of where it was fetched."""
+    """Return the component without paths of this machine and addresses of package sources."""
     left = {name: value for name, value in component.items() if name not in {"properties", "evidence"}}
     references = [
         reference
@@ -53,7 +53,7 @@ def without_places(component: dict[str, Any]) -> dict[str, Any]:
 
 
 def needed_by(distribution: str) -> set[str]:
-    """The names of everything that an installed package needs here, directly or not, its own extras left out."""
+    """Return the names of all direct and indirect dependencies of an installed package, without its own extras."""
     found: set[str] = set()
     waiting = [Requirement(distribution)]
     while waiting:
@@ -80,7 +80,7 @@ def _of_console() -> Bom:
     if node is None:
         raise RuntimeError("there is no Node: run `make console` first")
     with tempfile.TemporaryDirectory() as directory:
-        for name in ("package.json", "package-lock.json"):  # npm wants the console itself to have a version
+        for name in ("package.json", "package-lock.json"):  # npm requires a version of the console itself
             told = json.loads((ROOT / "web" / name).read_text(encoding="utf-8"))
             told["version"] = "0.0.0"
             if "packages" in told:

@@ -1,8 +1,8 @@
-"""Pictures of the console from the demo: of every page into ``.screenshots``, and those of the help into
-``docs/pictures`` (``python scripts/screenshots.py``; with ``--docs`` only those).
+"""Take pictures of the console from the demo: ``python scripts/screenshots.py``.
 
-Three of the demo's shops are put into trouble first, some settings are changed and a message after payment is refused;
-what was said is said again for every hour of a week past, so that the pages have something to show.
+Every page goes into ``.screenshots``, the help's pictures into ``docs/pictures``; ``--docs`` takes only the latter. To
+fill the pages, the script first puts three of the demo's shops into trouble, changes settings, makes the site refuse a
+message after payment, and copies the messages into every hour of the past week.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PAGES = {
 }
 TAGGED = {"xiaoyu": "小鱼杂货铺 #电子书 #自动发货", "shiguang": "拾光书屋 #电子书", "muzi": "木子数码 #数码"}
 TROUBLE = {
-    # The token at hand is refused once; the site asks for a check when another one is wanted.
+    # The current token is refused once; the next request for a token meets a check.
     "nanfeng": (("risk_control", 1000), ("token_refused", 1)),
     "afu": (("kickout", 1),),
     "muzi": (("connect_limit", 1000),),
@@ -71,7 +71,7 @@ PICTURES = {
     "overview": 1280, "add-shop": 1280, "shop": 1280, "shop-rules": 1280, "chat": 1280, "order": 1280,
     "shops-phone": 390,
 }  # fmt: skip
-"""The help's pictures, light, in both languages, with their widths. WebP keeps all of them below 1 MB."""
+"""The help's pictures, light, in both languages, with their widths. WebP keeps their total below 1 MB."""
 PICTURES_OUT = Path("docs/pictures")
 QUALITY = 82
 TRIED = "在吗，这个包邮吗"
@@ -83,7 +83,7 @@ FLAGS = (
 
 @asynccontextmanager
 async def demo(data_dir: str) -> AsyncIterator[dict[str, Any]]:
-    """A running demo on a free port; what its READY line says."""
+    """Run a demo on a free port and yield the data of its READY line."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SHOAL_")}
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "shoal", "demo"),
@@ -107,7 +107,7 @@ async def demo(data_dir: str) -> AsyncIterator[dict[str, Any]]:
 
 @asynccontextmanager
 async def owner(ready: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
-    """A signed-in client of the demo's server."""
+    """Provide a signed-in client of the demo's server."""
     async with httpx.AsyncClient(base_url=ready["url"], timeout=30) as http:
         signed_in = await http.post("/login", json={"username": ready["user"], "password": ready["password"]})
         http.headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
@@ -115,7 +115,7 @@ async def owner(ready: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def make_trouble(ready: dict[str, Any]) -> None:
-    """One shop is asked for a check, one was signed in elsewhere, one told to come back later; a message is refused."""
+    """Make one shop need a check, one be kicked out, one be told to wait; make the site refuse one message."""
     async with owner(ready) as http:
 
         async def unb(shop: str) -> str:
@@ -139,7 +139,7 @@ async def _do(http: httpx.AsyncClient, ready: dict[str, Any], action: str, **bod
 
 
 async def subjects(ready: dict[str, Any]) -> dict[str, str]:
-    """A chat with an order, and an order that needs a hand."""
+    """Return a chat with an order, and an order that needs its owner."""
     async with owner(ready) as http:
         for which in ("problem=true&cid=xiaoyu", "problem=true", "limit=1"):
             if found := (await http.get(f"/orders?{which}")).json()["items"]:
@@ -153,7 +153,7 @@ async def subjects(ready: dict[str, Any]) -> dict[str, str]:
 
 
 def say_it_again(data_dir: str) -> None:
-    """Copy what was said and answered into every hour of the week before, more by day than by night."""
+    """Copy messages and replies into every hour of the past week, more by day than by night."""
     with closing(sqlite3.connect(Path(data_dir) / "shoal.db", timeout=30)) as database:
         for table, unique in (("messages", "message_id"), ("outbox", "uuid")):
             cursor = database.execute(f"SELECT * FROM {table}")  # noqa: S608  a constant
@@ -179,13 +179,13 @@ def say_it_again(data_dir: str) -> None:
 
 
 def _liveliness(hours_ago: int) -> float:
-    """How many of a hundred messages come at that hour."""
+    """Return the percentage of messages to copy for that hour."""
     hour = (datetime.now(SHANGHAI) - timedelta(hours=hours_ago)).hour
     return 42 + 34 * math.sin((hour - 9) / 24 * 2 * math.pi) + (hours_ago * 37) % 23 - 11
 
 
 async def sign_in(page: Page, ready: dict[str, Any]) -> None:
-    """By the form, as anybody would."""
+    """Sign in with the form."""
     await page.goto(PAGES["login"])
     await page.locator("input[name=username]").fill(ready["user"])
     await page.locator("input[name=password]").fill(ready["password"])
@@ -196,7 +196,7 @@ async def sign_in(page: Page, ready: dict[str, Any]) -> None:
 async def take(
     browser: Browser, ready: dict[str, Any], shown: dict[str, str], width: int, scheme: Any, locale: str
 ) -> None:
-    """Every page in one look."""
+    """Take all pages in one size, colour scheme and language."""
     context, page = await _looking(browser, ready, width, scheme, locale)
     for name, path in PAGES.items():
         if name != "login" and not await page.locator("[data-test=line]").count():
@@ -209,7 +209,7 @@ async def take(
 
 
 async def take_for_docs(browser: Browser, ready: dict[str, Any], shown: dict[str, str], locale: str) -> None:
-    """The pictures of the help in one language."""
+    """Take the pictures of the help in one language."""
     for width in SIZES:
         context, page = await _looking(browser, ready, width, "light", locale)
         await sign_in(page, ready)
@@ -246,7 +246,7 @@ async def _looking(
 
 
 async def main(*, only_docs: bool) -> int:
-    """Start, wait for some talk, take the pictures."""
+    """Start the demo, wait for messages, take the pictures."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         sys.stderr.write("no Chromium on this machine; install it (Debian: chromium), or name one in CHROMIUM\n")

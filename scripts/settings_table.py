@@ -1,4 +1,4 @@
-"""Write the table of settings in ``docs/operating.md`` anew: ``python scripts/settings_table.py``."""
+"""Update the table of settings in ``docs/operating.md``: ``python scripts/settings_table.py``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- settings: made by scripts/settings_table.py -->", "<!-- end o
 
 
 def table() -> str:
-    """The table, one row per setting, in the order of declaration."""
+    """Return the table, one row per setting, in the order of declaration."""
     rows = ["| environment | `shoal.toml` | default | bounds | what it is |", "|---|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         rows.append(
@@ -46,7 +46,7 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def page_with_table(page: str) -> str:
-    """The page with its table replaced."""
+    """Return the page with a new table."""
     head, rest = page.split(BEGIN, 1)
     tail = rest.split(END, 1)[1]
     return f"{head}{BEGIN}\n{table()}\n{END}{tail}"

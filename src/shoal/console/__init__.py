@@ -1,1 +1,1 @@
-"""The web console: its page, its sign-in, and the socket that keeps it up to date."""
+"""The web console's server side: page, login, help, and the WebSocket for live updates."""

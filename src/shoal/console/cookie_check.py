@@ -1,4 +1,4 @@
-"""What a pasted cookie holds, told while its owner looks at the form. Nothing is kept."""
+"""Checks a pasted cookie for the form; nothing is stored."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ routes = Routes(tags=["accounts"])
 
 
 class CookieFindings(BaseModel):
-    """Whose cookie it is and which names it lacks: without the required ones nobody is logged in, the renewable ones
-    come again by themselves.
+    """The seller of a cookie, and the names that it lacks.
+
+    Without the required names the seller is not logged in; the site sends the renewable ones again by itself.
     """
 
     model_config = example(
@@ -35,7 +36,7 @@ class CookieFindings(BaseModel):
 
 @routes.post("/console/cookie-check", summary="Check a cookie", responses=problems(400, 401, 403, 413, 422, 503))
 async def check_pasted_cookie(body: CookieCheckBody, _: WhoAddsShops) -> CookieFindings:
-    """Say what a cookie holds, in any of the known formats, without keeping it."""
+    """Check a cookie in any of the known formats, without storing it."""
     found = check_cookie(body.value)
     return CookieFindings(
         unb=found.unb,

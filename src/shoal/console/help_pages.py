@@ -1,4 +1,4 @@
-"""The help at ``/help``: the files that ``make docs`` built, Chinese first, English below ``/help/en/``."""
+"""The help at ``/help``: the files that ``make docs`` built, Chinese at ``/help/``, English at ``/help/en/``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shoal.console.static_files import ASK_AGAIN, FOREVER, file_answer, not_buil
 routes = Routes(include_in_schema=False, dependencies=[ANYBODY])
 
 SITE: Final = Path(__file__).parent / "help_site"
-"""What ``make docs`` made from ``docs/``; it is not there in a fresh checkout."""
+"""The output of ``make docs`` from ``docs/``; missing in a fresh checkout."""
 HASHES: Final = "script-hashes.txt"
-"""The file that names the hash of each script within the pages, one a line. The build writes it."""
+"""The file with the hash of each inline script of the pages, one per line. The build writes it."""
 _HASHED_NAME: Final = re.compile(r"^assets/.*\.[0-9a-f]{8}\.min\.(?:js|css)$")
 
 
 @routes.get("/help")
 @routes.get("/help/{path:path}")
 async def show_help(request: Request, path: str = "") -> Response:
-    """A built file; for a path with a slash at its end, the page there."""
+    """Return a built file; for a path that ends with a slash, the page there."""
     if request.url.path == "/help":
         return RedirectResponse("/help/", headers={"Cache-Control": ASK_AGAIN})
     if not (SITE / HASHES).is_file():

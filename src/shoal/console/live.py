@@ -1,11 +1,11 @@
-"""The console's socket: a snapshot, then the rows that changed, in batches. It carries the same events as the stream.
+"""The console's WebSocket: a snapshot, then changed rows in batches. Its events are those of ``/events``.
 
-What is sent, as JSON texts (``docs/api.md`` shows them):
+Messages to the page, as JSON texts (``docs/api.md`` shows them):
 
-- ``snapshot``: every account, and the ``rev`` at which to resume;
-- ``batch``: the accounts that differ now, those that are gone, the changes that led there, and what happened in chats;
+- ``snapshot``: all accounts, and the ``rev`` to resume after;
+- ``batch``: accounts that differ now, deleted ones, the changes that led there, and events in chats;
 - ``reset``: events were lost, because the cursor was too old or the reader too slow; a snapshot follows;
-- ``beat``: nothing happened, but the server is there.
+- ``beat``: nothing happened, and the connection works.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from shoal.errors import TooManyCalls
 routes = Routes(dependencies=[SIGNED_IN_BY_ITSELF])
 
 BEAT_SECONDS: Final = 5.0
-"""How often an idle socket says something: a reader who hears nothing for three of these counts the line as dead."""
+"""The beat of an idle socket. A page that receives nothing for three beats treats the connection as dead."""
 BATCH_SECONDS: Final = 0.02
-"""The first change leaves at once; what follows within this time travels together."""
+"""The first change is sent at once; changes within this time after it are sent together."""
 _OF_ACCOUNTS: Final = frozenset({"change", "state"})
-"""The events after which an account's row differs; the others are about chats."""
+"""The events that change an account's row; the others are about chats."""
 SIGNED_OUT: Final = 4401
-"""The close code of a socket whose session is over, or never was."""
+"""The close code of a socket without a valid session."""
 TOO_MANY: Final = 4429
-"""The close code of one more than a person may hold open."""
+"""The close code of a socket beyond the user's limit."""
 SERVER_STOPS: Final = 1012
 
 
 @routes.websocket("/console/live")
 async def follow(socket: WebSocket) -> None:
-    """Tell a signed-in page about its accounts until it leaves. ``?after=REV`` resumes."""
+    """Send a signed-in page the events of its accounts until it disconnects. ``?after=REV`` resumes."""
     server: Server = socket.app.state.server
     if not is_own_origin(socket):
         await note_foreign_page(socket, server)
-        await socket.close()  # before it was accepted: the handshake is answered with 403
+        await socket.close()  # not accepted yet: the handshake is answered with 403
         return
     token = cookie_token(socket)
     session = await server.sessions.of(token) if token else None
@@ -77,12 +77,12 @@ async def _follow(socket: WebSocket, server: Server, who: Principal, token: str)
         with suppress(asyncio.CancelledError):
             await telling
     if signed_out:
-        with suppress(RuntimeError):  # the page left at the same moment
+        with suppress(RuntimeError):  # the page disconnected at the same moment
             await socket.close(SIGNED_OUT)
 
 
 async def _until_gone(socket: WebSocket, telling: asyncio.Task[None], over: asyncio.Task[None]) -> None:
-    """Wait for the end of either side. What the page says is not heeded: it changes things over the API."""
+    """Wait until either side ends. Messages from the page are ignored: it makes changes through the API."""
     while not telling.done() and not over.done():
         hearing = asyncio.create_task(socket.receive())
         await asyncio.wait({hearing, telling, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,12 +115,12 @@ async def _tell_feed(
         for message in _messages(server, who, batch):
             await socket.send_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
         if batch:
-            await asyncio.sleep(BATCH_SECONDS)  # meanwhile the subscription gathers, bounded
+            await asyncio.sleep(BATCH_SECONDS)  # the subscription collects events during the sleep, up to its limit
     await socket.close(SERVER_STOPS)
 
 
 def _messages(server: Server, who: Principal, batch: Sequence[Told]) -> list[dict[str, Any]]:
-    """What to send for the events that waited: those of the stream, but changes and states as the rows they led to."""
+    """Return the messages for waiting events: chat events as they are, changes and states as account rows."""
     if not batch:
         return [{"type": "beat"}]
     first = batch[0].body
@@ -130,7 +130,7 @@ def _messages(server: Server, who: Principal, batch: Sequence[Told]) -> list[dic
 
 
 def _rows(server: Server, who: Principal, batch: Sequence[Told]) -> dict[str, Any]:
-    """Each account once, as it is published now, however often it changed."""
+    """Return a batch with each changed account once, as published now."""
     rows, gone = [], []
     about = [told for told in batch if told.body["type"] in _OF_ACCOUNTS]
     for account_id in dict.fromkeys(str(told.body["account"]) for told in about):

@@ -1,4 +1,4 @@
-"""Whether a proxy leads to the site, told before an account depends on it. Nothing is kept, no cookie is sent."""
+"""Checks whether a proxy reaches the site, before an account uses it. It stores nothing and sends no cookie."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ routes = Routes(tags=["accounts"])
 
 
 class ProxyFinding(BaseModel):
-    """Whether the site answered and after how many milliseconds; else ``code`` says why, and ``do`` what to do."""
+    """Whether the site answered and after how many milliseconds; else ``code`` is the reason, ``do`` what to do."""
 
     model_config = example(
         ok=False,
@@ -48,7 +48,7 @@ class ProxyFinding(BaseModel):
 async def check_proxy(
     body: ProxyCheckBody, server: TheServer, who: WhoAddsNamed, accept_language: Annotated[str | None, Header()] = None
 ) -> ProxyFinding:
-    """Connect to the site through a proxy once, without a cookie. Any answer of the site counts."""
+    """Connect to the site through a proxy once, without a cookie. Any answer of the site counts as success."""
     url = _proxy_of(body, server, who)
     began = time.monotonic()
     code = await _reach(server, url)
@@ -65,7 +65,7 @@ def _proxy_of(body: ProxyCheckBody, server: Server, who: Principal) -> str:
 
 
 async def _reach(server: Server, url: str) -> str:
-    """Ask the site for anything. Returns why that failed, or nothing."""
+    """Send one request to the site. Return the code of the failure, or an empty text."""
     settings = server.settings
     limit = proxy_timeout_seconds(settings)
     timeout = aiohttp.ClientTimeout(total=settings.site_timeout_seconds)

@@ -1,4 +1,4 @@
-"""The console's files: one page for every path below ``/console/``, and the hashed files it loads."""
+"""The console's files: one page for all paths below ``/console/``, and the hashed files that it loads."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from shoal.console.static_files import ASK_AGAIN, FOREVER, file_answer, not_buil
 routes = Routes(include_in_schema=False, dependencies=[ANYBODY])
 
 STATIC: Final = Path(__file__).parent / "static"
-"""What the build of ``web/`` made; it is not there in a fresh checkout."""
+"""The output of the build of ``web/``; missing in a fresh checkout."""
 _ASSETS: Final = "assets"
 _HEADERS: Final = page_headers()
 
 
 @routes.get("/")
 async def front_door() -> RedirectResponse:
-    """Who types no path wants the console."""
+    """Redirect an address without a path to the console."""
     return RedirectResponse("/console/", headers={"Cache-Control": ASK_AGAIN})
 
 
 @routes.get("/console")
 @routes.get("/console/{path:path}")
 async def show_console(request: Request, path: str = "") -> Response:
-    """A built file, or the page, which finds its way from the path by itself."""
+    """Return a built file, or the page, which routes by the path itself."""
     if not (STATIC / "index.html").is_file():
         return not_built(request, "page.no_console", "make console")
     name = path if _is_file_name(path) else "index.html"
@@ -39,7 +39,7 @@ async def show_console(request: Request, path: str = "") -> Response:
 
 
 def _is_file_name(path: str) -> bool:
-    """Whether the path names a file rather than a page: the last part of a page's path has no known ending."""
+    """Return whether the path names a file; the last part of a page's path has no known file ending."""
     return path.startswith(f"{_ASSETS}/") or (
         "/" not in path and Path(path).suffix in {".js", ".svg", ".png", ".webmanifest", ".md", ".txt"}
     )

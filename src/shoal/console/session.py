@@ -1,4 +1,4 @@
-"""Signing in and out of the console: the token stays in a cookie that no script can read."""
+"""The console's login and logout: the token is in a cookie that no script can read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PLAIN_HTTP = "plain_http"
 
 
 class ConsoleSession(BaseModel):
-    """Who signed in. The token is in the cookie and nowhere else."""
+    """The user who signed in. Only the cookie contains the token."""
 
     model_config = example(user_id=1, username="admin", is_admin=True)
     user_id: int
@@ -50,9 +50,10 @@ class ConsoleSession(BaseModel):
 async def open_console_session(
     body: ConsoleLoginBody, request: Request, response: Response, server: TheServer
 ) -> ConsoleSession:
-    """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe.
+    """Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only from this machine.
 
-    With a second factor the first answer is 401 `totp_needed`: send all of it again, with `totp`.
+    With TOTP on, the first answer is 401 `totp_needed`: send the same body again, with `totp`. The setting
+    `allow_plain_http` allows plain HTTP from other machines.
     """
     await _check_page(request, server)
     await _check_way(request, server)
@@ -67,7 +68,7 @@ async def open_console_session(
         marks=device_marks(request),
     )
     user, before = signed_in.user, cookie_token(request)
-    if before is not None:  # the browser forgets it: nobody else may have kept it
+    if before is not None:  # the browser drops this token, so its session must end
         await server.sessions.end(before)
     set_cookie(request, response, signed_in.token, server.sessions.lifetime_seconds)
     keep_device_marks(request, response, signed_in.marks)
@@ -77,7 +78,7 @@ async def open_console_session(
 
 @routes.delete("/console/session", summary="Sign out of the console", responses=problems(403, 503))
 async def close_console_session(request: Request, response: Response, server: TheServer) -> MessageAnswer:
-    """End the browser's session and let it forget the cookie. Also says so when there is none."""
+    """End the browser's session and delete the cookie. The answer is the same when there is no session."""
     await _check_page(request, server)
     token = cookie_token(request)
     if token is not None:
@@ -95,7 +96,7 @@ async def _check_page(request: Request, server: Server) -> None:
 
 
 async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:
-    """Write down that a page of another site asked."""
+    """Record a request from a page of another site."""
     await server.audit_log.record(
         AuditEvent.REFUSED_ORIGIN,
         actor="",
@@ -107,7 +108,7 @@ async def note_foreign_page(connection: HTTPConnection, server: Server) -> None:
 
 
 async def _check_way(request: Request, server: Server) -> None:
-    """No password over a network where others may listen, unless the administrator said so."""
+    """Refuse a password over an unencrypted network, unless the administrator allows it."""
     if is_secure(request) or comes_from_this_machine(request) or server.settings.allow_plain_http:
         return
     await server.audit_log.record(AuditEvent.SIGN_IN, actor="", origin=where_from(request, _BY), outcome=_PLAIN_HTTP)

@@ -1,4 +1,4 @@
-"""Built files of a folder, answered with their type, a cache header and the best encoding that the browser takes."""
+"""Serves built files with type, cache header, and the best encoding that the browser accepts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _TYPES.add_type("text/javascript", ".js")
 _TYPES.add_type("font/woff2", ".woff2")
 _TYPES.add_type("image/webp", ".webp")
 _THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="shoal-console")
-"""For these files alone: they never wait behind anything that people cause."""
+"""Threads for these files only, so that they never wait for other requests' work."""
 
 
 def page_headers(*script_sources: str) -> dict[str, str]:
-    """Return the headers of our pages. Scripts come from our files, and from ``script_sources`` such as hashes."""
+    """Return the headers of the pages. Scripts come from this server, and from ``script_sources`` such as hashes."""
     scripts = " ".join(("'self'", *script_sources))
     return {
         "Content-Security-Policy": (
@@ -96,12 +96,12 @@ def _read(path: Path, media_type: str, encoding: str) -> _File | None:
     try:
         facts = path.stat()
         return _read_cached(path, media_type, encoding, facts.st_mtime_ns, facts.st_size) if path.is_file() else None
-    except OSError:  # no such file, or none that can be read
+    except OSError:  # missing or unreadable
         return None
 
 
 def not_built(request: Request, title: str, command: str) -> HTMLResponse:
-    """Return a page that says how to build what is missing in a source checkout. ``title``: a key of the catalogue."""
+    """Return a page that tells how to build the missing files in a source checkout. ``title``: a catalogue key."""
     language = language_of(request.headers.get("accept-language"))
     text = say("page.build", language, command=f"<code>{command}</code>")
     page = (
