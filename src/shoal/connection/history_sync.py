@@ -1,4 +1,4 @@
-"""What arrived while an account was away, or on a socket that only looks alive: pulled from the site's history."""
+"""Pulls from the site's history what arrived while an account was away, or was not pushed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = structlog.get_logger("shoal.catch_up")
 
 PAGE = 20
 MOST_CHATS = 100
-"""Chats that one look goes through; what moved longer ago is left to the feed."""
+"""How many chats one pull checks. Chats that changed earlier are left to the feed."""
 MOST_PAGES = 5
-"""Pages of one chat's history."""
+"""How many pages of one chat's history a pull reads."""
 LONGEST_AWAY_MS = 24 * 3600_000
-"""What is older is not pulled: nobody waits for it any more."""
+"""Older messages are not pulled: no buyer waits for their answer any more."""
 
 
 class HistorySync:
-    """Asks one connection's site what was said. What is known already is known by its id, and not acted on again."""
+    """Asks the site for past messages over one connection. Known messages, by their id, are not handled again."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class HistorySync:
         self._timeout_seconds = timeout_seconds
 
     async def pull(self, since_ms: int) -> int:
-        """Store and act on what was said since then (the site's time); returns how many events that were.
+        """Store and handle what was sent since then (the site's time). Return the number of events.
 
-        Raises ``StoreError``, ``TemporaryFailure`` (``history_refused``) and what ``LiveSocket.request`` raises.
+        Raise ``StoreError``, ``TemporaryFailure`` (``history_refused``) and what ``LiveSocket.request`` raises.
         """
         count = 0
         for head in await self._moved(since_ms):
@@ -56,7 +56,7 @@ class HistorySync:
         return count
 
     async def overlooked(self, since_ms: int) -> set[str]:
-        """The ids of what buyers said last, since then, in any chat, that never arrived here. Raises as ``pull``."""
+        """Return the ids of the chats' last buyer messages since then that never arrived here. Raise like ``pull``."""
         last = {
             head.last.message_id
             for head in await self._moved(since_ms)
@@ -65,11 +65,11 @@ class HistorySync:
         return await self.unknown(last - {""})
 
     async def unknown(self, message_ids: set[str]) -> set[str]:
-        """Which of these are not stored (yet). Raises ``StoreError``."""
+        """Return which of these messages are not stored (yet). Raise ``StoreError``."""
         return message_ids - await self._log.known(self._account.id, message_ids) if message_ids else set()
 
     async def _moved(self, since_ms: int) -> list[ChatHead]:
-        """The chats in which something happened since then; one that does not say when counts."""
+        """Return the chats with activity since then; a chat without a time counts."""
         moved: dict[str, ChatHead] = {}
         cursor = frames.NEWEST_CURSOR
         while len(moved) < MOST_CHATS:
@@ -80,7 +80,7 @@ class HistorySync:
             following = page.next_cursor
             if following is None or following >= cursor or not update or len(young) < len(page.chats):
                 break
-            cursor = following + 1  # chats of the same millisecond may stand on both sides of the page's end
+            cursor = following + 1  # chats of one millisecond may be on both sides of a page's end
         return list(moved.values())[:MOST_CHATS]
 
     async def _chats(self, cursor: int) -> ChatPage:
@@ -93,7 +93,7 @@ class HistorySync:
             raise TemporaryFailure(str(refusal), code="history_refused") from None
 
     async def _said_in(self, chat_id: str, since_ms: int) -> list[Event]:
-        """What was said in a chat since then, oldest first."""
+        """Return the events of a chat since then, oldest first."""
         events: list[Event] = []
         cursor: int | None = frames.NEWEST_CURSOR
         for _ in range(MOST_PAGES):

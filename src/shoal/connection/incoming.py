@@ -1,4 +1,4 @@
-"""What the site pushes over one connection: read, stored, acknowledged, and only then acted on."""
+"""Handles the site's pushes of one connection: read, store, acknowledge, and only then act."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _DAY_MS = 24 * 3600_000
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Events that are stored: the messages that are new (by message id), and the orders that may be served."""
+    """Stored events: the new messages (by message id), and the orders that may be served."""
 
     new: Sequence[IncomingMessage]
     paid: Sequence[Order]
 
 
 class Incoming:
-    """Takes what one connection hears. ``read``, ``store``, then acknowledge, then ``action``."""
+    """Handles the pushes of one connection: ``read``, ``store``, then acknowledge, then ``action``."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Incoming:
         self._work = work
 
     def read(self, push: frames.Frame) -> list[Event]:
-        """Every event of a push, in order. An entry that cannot be read is logged and left out."""
+        """Return all events of a push, in order. An entry that cannot be read is logged and left out."""
         events = []
         for entry in frames.entries_of(push):
             try:
@@ -68,9 +68,9 @@ class Incoming:
         return events
 
     async def store(self, events: Sequence[Event], *, pulled: bool = False) -> Received:
-        """Make events durable. Acknowledge them only after this has returned; raises ``StoreError``.
+        """Store events. Acknowledge them only after this has returned. Raise ``StoreError``.
 
-        ``pulled``: they were asked for, so that what is known already is no repeat.
+        ``pulled``: the events were pulled, so known ones are not counted as repeats.
         """
         said = [self._logged(_named(event)) for event in events if isinstance(event, ChatMessage)]
         new_ids = await self._log.store_incoming(self._account.id, said, pulled=pulled)
@@ -82,7 +82,7 @@ class Incoming:
         return Received(list(new.values()), await self._order_news.store(events))
 
     def action(self, received: Received) -> None:
-        """Answer what is new and serve what was paid. What a crash prevents is taken up by the next connection."""
+        """Answer new messages and serve paid orders. After a crash the next connection continues."""
         for message in received.new:
             if message.direction is Direction.OUT:
                 self._conversations.said_by_us(message)
@@ -109,16 +109,16 @@ class Incoming:
         )
 
     def _said_at_ms(self, message: ChatMessage) -> int:
-        """When it was said, by our clock; what is said to be of a later day is of now."""
+        """Return when the message was sent, by our clock; a time more than a day ahead becomes now."""
         now = now_ms()
         said_at = self._site_clock.ours(message.created_at_ms) if message.created_at_ms else now
         return said_at if said_at < now + _DAY_MS else now
 
 
 def _named(message: ChatMessage) -> ChatMessage:
-    """The message under an id: where the site gives none, one made of what it says, so that it does not vanish.
+    """Return the message with an id: without one from the site, an id is made from the content.
 
-    Where no time is told either, the same words count as the same message within one minute.
+    Without a time from the site too, the same text counts as the same message within one minute.
     """
     if message.message_id:
         return message
@@ -128,7 +128,7 @@ def _named(message: ChatMessage) -> ChatMessage:
 
 
 def _verdict_at_once(message: ChatMessage) -> Decision:
-    """What is clear about a message before anybody is asked; of our own it is not, until it is told apart."""
+    """Return the decision that needs no rule; own messages are checked for echoes first."""
     if message.is_own:
         return Decision.PENDING
     if message.is_system:

@@ -1,4 +1,4 @@
-"""What keeps one connection honest: heartbeats, a look for what was overlooked, the login kept, the token renewed."""
+"""Keepalive tasks of one connection: heartbeat, missed-message check, login check, token renewal."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from shoal.xianyu.live_socket import LiveSocket
 log = structlog.get_logger("shoal.upkeep")
 
 ON_ITS_WAY_SECONDS = 5.0
-"""How long a message that the site lists may still be on its way here by a push."""
+"""How long the push of a message may still be in transit after the site lists the message."""
 
 BEFORE_MS = 60_000
-"""So much earlier than the last known moment a look into the past begins: what comes twice does no harm."""
+"""How much earlier than the last known time a history pull starts: duplicates are harmless."""
 
 AGAIN_SECONDS = 5.0
-"""How long after one pull the next may begin: a site that asks for many is not stormed."""
+"""The shortest time between two history pulls, so that the site is not overloaded."""
 
 
 class DeafConnection(TemporaryFailure):
-    """Heartbeats are answered and messages do not come: the socket only looks alive."""
+    """The site answers heartbeats but pushes no messages: the socket only seems to work."""
 
     code = "deaf_connection"
 
 
 class Keepalive:
-    """One task per connection. Each beat is waited for; what takes longer runs beside it, one of a kind at a time."""
+    """One task per connection. It waits for each heartbeat; slower checks run as own tasks, one of each kind."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Keepalive:
         site_clock: SiteClock,
         rng: Random,
     ) -> None:
-        """``away``: where the account stood before."""
+        """``away``: the account's position in the feed before this connection; ``None`` if nothing was missed."""
         self._account_id = account.id
         self._link = link
         self._settings = settings
@@ -79,28 +79,28 @@ class Keepalive:
         self._heard_at: float | None = None
         self._pull_at = 0.0
         self.looked_back = asyncio.Event()
-        """What came, and what of ours went, while the account was away is known, as far as it can be."""
+        """Set once messages received and sent while the account was away are known, as far as the site has them."""
 
     async def beat(self) -> None:
-        """One heartbeat, answered. Raises as ``LiveSocket.heartbeat``."""
+        """Send a heartbeat and wait for the answer. Raise like ``LiveSocket.heartbeat``."""
         await self._socket.heartbeat(self._settings.heartbeat_timeout_seconds)
         self._link.received()
 
     def received(self) -> None:
-        """Something was pushed, so the socket is not deaf."""
+        """Record a push: the socket receives messages."""
         self._heard_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        """Go on until something ends the connection; pulls what came while the account was away first."""
+        """Run until an error ends the connection. First pull what arrived while the account was away."""
         loop = asyncio.get_running_loop()
         look_at = loop.time() + self._settings.look_seconds * self._rng.uniform(0.5, 1.0)
-        # Spread, so that what began together does not act together.
+        # Random, so that connections that start together do not act together.
         login_at = loop.time() + self._settings.login_check_seconds * self._rng.uniform(0.5, 1.5)
         self._beside("catch-up", self._look_back)
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
             await self.beat()
-            self._beside("position", self._position.keep)  # beside: a slow database must not hold up the next beat
+            self._beside("position", self._position.keep)  # own task: a slow database must not delay the next heartbeat
             if self._login.has_unkept_jar:
                 self._beside("jar", self._login.keep_jar)
             if self._tokens.is_unkept():
@@ -114,7 +114,7 @@ class Keepalive:
                 self._beside("login", self._ask_login)
 
     def _look_or_wait(self, now: float) -> float:
-        """Look now, unless something was pushed a short while ago; returns when to come back."""
+        """Start a missed-message check unless a push came recently. Return the time of the next call."""
         look_seconds = self._settings.look_seconds
         if self._away is None and self._heard_at is not None and now < self._heard_at + look_seconds:
             return self._heard_at + look_seconds
@@ -139,12 +139,12 @@ class Keepalive:
         self.looked_back.set()
 
     def passed_over(self, stood: Position) -> None:
-        """The site goes on from a place of its own: what was said since we ``stood`` there is to be pulled."""
-        self._away = stood if self._away is None else replace(self._away)  # another one, so that it is pulled anew
+        """Pull what was sent since position ``stood``: the site continued the feed from another position."""
+        self._away = stood if self._away is None else replace(self._away)  # a copy, so that it is pulled again
         self._beside("catch-up", self._catch_up_once)
 
     async def _catch_up_once(self) -> None:
-        """Pull what came while the account was away. What fails for now is tried again at the next look."""
+        """Pull what arrived while the account was away. A temporary failure is retried at the next check."""
         loop = asyncio.get_running_loop()
         while (away := self._away) is not None:
             await asyncio.sleep(self._pull_at - loop.time())
@@ -160,23 +160,23 @@ class Keepalive:
                 self._position.caught_up()
 
     def _since_ms(self, away: Position) -> int:
-        """From when on, by the site's clock, something may be missing: since the place in the feed, which is a time.
+        """Return the site's time since which messages may be missing: the position in the feed, which is a time.
 
-        Nor later than when that was known, in case it is none.
+        If the position is later than the moment at which it was known, that moment is used.
         """
         place_ms = min(away.pts // 1000, away.known_at_ms + away.ahead_ms)
         return max(place_ms, self._site_clock.now_ms() - LONGEST_AWAY_MS) - BEFORE_MS
 
     async def _look(self) -> None:
-        """Compare what the site lists with what was pushed, before a pull hides the difference.
+        """Compare the site's list with the pushed messages, before a pull hides the difference.
 
-        Raises ``DeafConnection``.
+        Raise ``DeafConnection``.
         """
         try:
             overlooked = await self._history_sync.overlooked(self._connected_site_ms)
             if overlooked:
                 await asyncio.sleep(min(ON_ITS_WAY_SECONDS, self._settings.look_seconds))
-                if self._socket.has_untaken:  # the database is slow, and the line hears
+                if self._socket.has_untaken:  # the socket receives messages, only the database is slow
                     return
                 overlooked = await self._history_sync.unknown(overlooked)
         except (TemporaryFailure, StoreError) as failure:

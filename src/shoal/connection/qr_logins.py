@@ -1,4 +1,4 @@
-"""The QR logins under way: a bounded number, each with an owner, an end, and a task that follows it."""
+"""QR logins in progress: a limited number, each with an owner, an end, and a task."""
 
 from __future__ import annotations
 
@@ -40,38 +40,38 @@ from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 log = structlog.get_logger("shoal.qr_login")
 
 LIFETIME_SECONDS = 300.0
-"""How long a code may wait to be confirmed; the site forgets it at about that time."""
+"""How long a code waits for confirmation. The site drops it at about that time."""
 POLL_SECONDS = 1.5
 MOST_OF_ONE_OWNER = 3
 MOST_AT_ONCE = 50
 KEPT_SECONDS = 600.0
-"""How long the end of a login can be read."""
+"""How long the result of a login can be read."""
 MOST_FAILURES = 5
-"""So many unanswered questions in a row end a login."""
+"""This many failed polls in a row end a login."""
 MOST_STORE_TRIES = 5
 
 
 class QrLoginState(StrEnum):
-    """How far a login is. Each member says what comes next."""
+    """The state of a login. Each member says what happens next."""
 
     WAITING = "waiting"
-    """The code is shown; nobody has scanned it yet."""
+    """The code is shown and not scanned yet."""
     SCANNED = "scanned"
-    """Scanned; the seller is to confirm in the app."""
+    """Scanned; the seller must confirm in the app."""
     DONE = "done"
     """The account has the new cookie."""
     EXPIRED = "expired"
-    """Nobody confirmed in time. Begin another one."""
+    """Not confirmed in time. Begin another login."""
     CANCELLED = "cancelled"
-    """The seller, or the owner, said no."""
+    """The seller or the owner cancelled it."""
     NEEDS_OWNER = "needs_owner"
-    """The site wants more of the seller than a scan: see ``action_url``. Then begin another one."""
+    """The site wants more than a scan: see ``action_url``. Then begin another login."""
     FAILED = "failed"
-    """It cannot go on: see the error."""
+    """Failed: see the error."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing comes any more."""
+        """Return whether the state is final."""
         return self not in {QrLoginState.WAITING, QrLoginState.SCANNED}
 
 
@@ -79,8 +79,8 @@ class QrLoginState(StrEnum):
 class QrLoginView:
     """One login as its owner may see it.
 
-    ``account_id`` is what was asked for, and in the end the account that has the cookie; empty while it is left to
-    the seller who scans. ``content`` is what the QR code says: for the owner's eyes, and empty once it is over.
+    ``account_id`` is the requested account, and at the end the account that has the cookie; empty while it depends on
+    the seller who scans. ``content`` is the text of the QR code: for the owner only, and empty after the end.
     """
 
     id: str
@@ -98,7 +98,7 @@ class QrLoginView:
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A login with its task. ``shown`` is set when there is a code to show, or none will come."""
+    """A login with its task. ``shown`` is set when there is a code, or when there will be none."""
 
     view: QrLoginView
     caller: Caller
@@ -108,9 +108,9 @@ class _Running:
 
 
 class QrLogins:
-    """Begins, follows and ends logins. They live in memory: a restart ends them, and nothing is half done.
+    """Begins, follows and ends logins. They exist in memory: a restart ends them and leaves no partial change.
 
-    The cookie of a confirmed login goes through the manager's change path like any other.
+    The manager's change path stores the cookie of a confirmed login, like any other change.
     """
 
     def __init__(
@@ -146,12 +146,13 @@ class QrLogins:
     ) -> QrLoginView:
         """Begin a login and return it with its code.
 
-        ``account_id`` names the account to add, or the owner's one to renew; empty leaves it to the seller who scans:
-        the owner's account of that seller is renewed, or one is added under the seller's number. ``proxy`` is for an
-        account that is added; one that is renewed logs in through its own. ``most_shops``: see ``Caller``.
+        ``account_id`` names the account to add, or the owner's account to renew. If it is empty, the seller who scans
+        decides: the owner's account of that seller is renewed, or a new one is added under the seller's number.
+        ``proxy`` is for an account that is added; an account that is renewed uses its own. ``most_shops``: see
+        ``Caller``.
 
-        Raises ``InvalidInput`` (id, proxy), ``Conflict`` (``too_many_qr_logins``), ``UnknownAccount`` for somebody
-        else's, ``ActionRequired`` or ``TemporaryFailure`` when the site gives no code.
+        Raise ``InvalidInput`` (id, proxy), ``Conflict`` (``too_many_qr_logins``), ``UnknownAccount`` for another
+        owner's account, ``ActionRequired`` or ``TemporaryFailure`` when the site gives no code.
         """
         known = self._checked(owner_id, account_id)
         through = known.proxy if known is not None and proxy is None else parse_proxy(proxy).url if proxy else ""
@@ -171,7 +172,7 @@ class QrLogins:
         running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
         try:
             await running.shown.wait()
-        except asyncio.CancelledError:  # nobody will see the code
+        except asyncio.CancelledError:  # the client left and does not see the code
             await self._end(running)
             del self._logins[view.id]
             raise
@@ -181,25 +182,25 @@ class QrLogins:
         return running.view
 
     def get(self, owner_id: int, login_id: str) -> QrLoginView:
-        """One login of that owner. Raises ``InvalidInput`` (``unknown_qr_login``)."""
+        """Return one login of that owner. Raise ``InvalidInput`` (``unknown_qr_login``)."""
         self._forget_old()
         return self._own(owner_id, login_id).view
 
     def of(self, owner_id: int) -> list[QrLoginView]:
-        """Every login of that owner that is known and has had a code, the newest first."""
+        """Return all known logins of that owner that had a code, newest first."""
         self._forget_old()
         shown = [running.view for running in self._logins.values() if running.shown.is_set()]
         return [view for view in reversed(shown) if view.owner_id == owner_id]
 
     async def cancel(self, owner_id: int, login_id: str) -> QrLoginView:
-        """End a login; one that is over stays as it is. Raises as ``get``."""
+        """Cancel a login; an ended one stays as it is. Raise like ``get``."""
         running = self._own(owner_id, login_id)
         await self._end(running)
         self._move(running, QrLoginState.CANCELLED)
         return running.view
 
     async def close(self) -> None:
-        """End every login."""
+        """End all logins."""
         for running in list(self._logins.values()):
             await self._end(running)
 
@@ -234,13 +235,13 @@ class QrLogins:
         return running
 
     async def _end(self, running: _Running) -> None:
-        """End the task. A cookie that is being stored is stored: then the login is done, not cancelled."""
+        """End the task. If the cookie is being stored, it is stored, and the login is done, not cancelled."""
         if running.task is not None and not running.task.done():
             running.task.cancel()
             await asyncio.wait({running.task})
 
     def _move(self, running: _Running, state: QrLoginState, **changes: Any) -> None:
-        """The one place where the state changes; what is over stays so."""
+        """Change the state; a final state stays. No other code changes it."""
         if running.view.state.is_over:
             return
         if state.is_over:
@@ -282,13 +283,13 @@ class QrLogins:
                 await self._take_in(running, site.cookie)
 
     async def _confirmed(self, running: _Running, site: QrLogin) -> bool:
-        """Ask until the seller has confirmed; False when it ended otherwise.
+        """Poll until the seller confirms. Return ``False`` when the login ended in another way.
 
-        A site that says "expired" right after an answer that was lost may have said "confirmed" there, which it says
-        once. Raises as ``QrLogin.ask``, and ``TemporaryFailure`` (``qr_answer_lost``) then.
+        The site reports "confirmed" only once. When it reports "expired" after a lost answer, the lost answer may have
+        been "confirmed": then raise ``TemporaryFailure`` (``qr_answer_lost``). Also raise what ``QrLogin.ask`` raises.
         """
         failures = 0
-        ends_at = steady_ms() + round(self._lifetime_seconds * 1000)  # the machine's clock may be set meanwhile
+        ends_at = steady_ms() + round(self._lifetime_seconds * 1000)  # the machine's clock may be set in the meantime
         while steady_ms() < ends_at:
             await asyncio.sleep(self._poll_seconds)
             try:
@@ -312,7 +313,7 @@ class QrLogins:
         return False
 
     async def _take_in(self, running: _Running, cookie: str) -> None:
-        """Give the cookie to its account. It came from the seller's hand, so a database that fails is asked again."""
+        """Store the cookie in its account. The seller confirmed it by hand, so a database error is retried."""
         storing = asyncio.create_task(self._store(running, cookie), name=f"qr cookie:{running.view.id[:6]}")
         try:
             await asyncio.shield(storing)
@@ -338,13 +339,13 @@ class QrLogins:
                     raise
                 caller = replace(caller, repeats=True)
                 await asyncio.sleep(self._poll_seconds)
-            except AccountExists:  # somebody else was faster to take that id
+            except AccountExists:  # another owner took that id first
                 if not tries_left or asked:
                     raise
         running.view = replace(running.view, account_id=account_id, is_new_account=is_new)
 
     def _account_of(self, owner_id: int, unb: str) -> str:
-        """The owner's account of that seller, or the id that a new one gets: the number, or the next that is free."""
+        """Return the owner's account of that seller, or the new account's id: the number, or the next free name."""
         mine = (one.id for one in self._manager.accounts_of_number(unb) if one.owner_id == owner_id)
         free = (name for name in _names(unb) if name not in self._manager.accounts)
         return next(mine, "") or next(free)
@@ -364,5 +365,5 @@ def _names(number: str) -> Iterator[str]:
 
 
 def unknown_qr_login() -> InvalidInput:
-    """The refusal of a login that is not there, or is somebody else's."""
+    """Return the error for a login that does not exist or belongs to another user."""
     return InvalidInput("there is no such QR login", code="unknown_qr_login")

@@ -1,4 +1,4 @@
-"""What an account shows at the site's door: its cookie with what the site rotated, its device id, its socket token."""
+"""An account's credentials for the site: cookie with the site's updates, device id, socket token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger("shoal.login")
 
 
 class SiteLogin:
-    """One connection's login. It is made for one cookie version and never writes over a newer one."""
+    """One connection's login. It belongs to one cookie version and never overwrites a newer one."""
 
     def __init__(self, account: Account, credentials: Credentials, jar: dict[str, str] | None) -> None:
         self._account = account
@@ -29,22 +29,22 @@ class SiteLogin:
 
     @classmethod
     async def open(cls, account: Account, credentials: Credentials) -> SiteLogin:
-        """Read the jar that belongs to the account's cookie. Raises ``StoreError``."""
+        """Read the cookie jar of the account's cookie. Raise ``StoreError``."""
         return cls(account, credentials, await credentials.jar(account))
 
     @property
     def account_id(self) -> str:
-        """Whose login this is."""
+        """Return the id of the login's account."""
         return self._account.id
 
     def header(self) -> str:
-        """The owner's cookie, with what the site has set since."""
+        """Return the owner's cookie with the site's later updates."""
         return merge(self._account.cookie, self._jar)
 
     async def rotated(self, updates: dict[str, str]) -> None:
-        """The site set cookies: use them at once, and keep them unless the owner has brought a newer cookie.
+        """Use cookies that the site set, and store them unless the owner has set a newer cookie.
 
-        It never raises: a jar that could not be kept must not hide what became of the call that brought it.
+        Never raises: a jar that could not be stored must not hide the result of the call that brought it.
         """
         self._jar.update(updates)
         self._slot.unkept_jar = dict(self._jar)
@@ -53,11 +53,11 @@ class SiteLogin:
 
     @property
     def has_unkept_jar(self) -> bool:
-        """Whether the database has still to be told what the site rotated."""
+        """Return whether updated cookies are not stored yet."""
         return self._slot.unkept_jar is not None
 
     async def keep_jar(self) -> None:
-        """Store what the site rotated. It never raises: the next time will do."""
+        """Store the updated cookies. Never raises: the next call retries."""
         jar = self._slot.unkept_jar
         if jar is None:
             return
@@ -71,20 +71,20 @@ class SiteLogin:
             self._slot.unkept_jar = None
 
     async def device_id(self) -> str:
-        """The account's device id, the same for ever."""
+        """Return the account's device id, which never changes."""
         return await self._credentials.device_id(self._account.id, self._new_device_id)
 
     def _new_device_id(self) -> str:
         return make_device_id(self._account.unb, Random(secrets.randbits(128)))  # noqa: S311  seeded by the system
 
     def token_slot(self) -> TokenSlot:
-        """What this process knows of the account's token already."""
+        """Return the cache entry of the account's token in this process."""
         return self._slot
 
     async def cached_token(self) -> SocketToken | None:
-        """The token that an earlier process stored, while it has not ended and belongs to this cookie.
+        """Return the token that an earlier process stored, if it is still valid and belongs to this cookie.
 
-        It seems to come from the future when the machine's clock was put back since. Raises ``StoreError``.
+        Its time is in the future when the machine's clock was set back since. Raise ``StoreError``.
         """
         stored = await self._credentials.token(self._account)
         if stored is None:
@@ -98,7 +98,7 @@ class SiteLogin:
         )
 
     async def keep_token(self, token: SocketToken) -> None:
-        """Store a token for the next process. Raises ``StoreError``."""
+        """Store a token for the next process. Raise ``StoreError``."""
         obtained_at_ms = now_ms() - (steady_ms() - token.obtained_steady_ms)
         await self._credentials.save_token(
             self._account.id,
@@ -110,5 +110,5 @@ class SiteLogin:
         )
 
     async def forget_token(self) -> None:
-        """The site refused the token; the device id stays. Raises ``StoreError``."""
+        """Delete the stored token, which the site refused; keep the device id. Raise ``StoreError``."""
         await self._credentials.forget_token(self._account.id)

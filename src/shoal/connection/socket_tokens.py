@@ -1,4 +1,4 @@
-"""The access token of one connection: used again as long as it is good, renewed by one call before it ends."""
+"""One connection's access token: reused while it is valid, renewed by one call before it ends."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from shoal.xianyu.mtop import ImToken, MtopClient
 log = structlog.get_logger("shoal.tokens")
 
 MARGIN_MS = 5 * 60_000
-"""A token is renewed so long before it ends; one of a short life when half of it is over."""
+"""A token is renewed this long before it ends; a short-lived one at half of its life."""
 
 SHORTEST_USE_MS = 10 * 60_000
-"""A token that works is used at least so long, however soon the site says that it ends."""
+"""The shortest use of a working token, even if the site says that it ends earlier."""
 
 FIRST_WAIT_MS, LONGEST_WAIT_MS = 60_000, 10 * 60_000
-"""How long a renewal that failed waits before it is tried again, while the old token is good."""
+"""The waits after failed renewals, first and longest, while the old token is valid."""
 
 CLOCK_SET_MS = 60_000
-"""A stored token that comes from so far in the future tells that the machine's clock was put back since."""
+"""A stored token this far in the future shows that the machine's clock was set back since."""
 
 FAREWELL_SECONDS = 5.0
-"""How long a call for a token that has left may still be answered when the connection is told to stop."""
+"""How long a running token call may continue after the connection was told to stop."""
 
 
 class TokenRenewed(Exception):
-    """A new token is here, and the site may fall silent on the socket of the old one: it must be replaced now."""
+    """A new token was fetched: the socket must be replaced now, because the site may stop using the old one."""
 
 
 class SocketTokens:
-    """Keeps one token at a time. The call for one is what risk control watches most, so it is rationed.
+    """Holds one token. Token calls are what risk control watches most, so they are rate-limited.
 
-    A token that is here once is used, whether or not it could be stored, and by the account's later connections too.
+    A fetched token is used even if it could not be stored, and also by the account's later connections.
     """
 
     def __init__(
         self, login: SiteLogin, mtop: MtopClient, turn: Callable[[], Awaitable[None]], *, renewal_ms: int
     ) -> None:
-        """``turn`` waits until a call may leave; ``renewal_ms`` is the longest that one token is used."""
+        """``turn`` waits until a call is allowed; ``renewal_ms`` is the longest use of one token."""
         self._login = login
         self._mtop = mtop
         self._turn = turn
@@ -54,9 +54,9 @@ class SocketTokens:
         self._token: SocketToken | None = None
 
     async def current(self) -> SocketToken:
-        """The token to register with: the one in hand, that of an earlier connection, or else a new one.
+        """Return the token to register with: the current one, that of an earlier connection, or a new one.
 
-        Where a new one would be better and cannot be had, the old one is used as long as it is good. Raises
+        If a new token would be better but cannot be fetched, the old one is used while it is valid. Raise
         ``ActionRequired``, ``TemporaryFailure`` or ``StoreError``.
         """
         self._token = token = self._token or await self._of_earlier()
@@ -71,14 +71,14 @@ class SocketTokens:
             return token
 
     def is_due(self) -> bool:
-        """Whether the token in hand should be renewed now."""
+        """Return whether the current token should be renewed now."""
         token = self._token
         return token is not None and self._may_ask() and _age_ms(token) >= max(self._use_ms(token), SHORTEST_USE_MS)
 
     async def renew(self) -> None:
         """Fetch the next token and raise ``TokenRenewed``.
 
-        When that fails for now, it returns and is due again later, as long as the old token is good. Raises
+        After a temporary failure it returns, and renewal is due again later, while the old token is valid. Raise
         ``ActionRequired``, and ``TemporaryFailure`` once the old token has ended.
         """
         token = self._token
@@ -93,26 +93,26 @@ class SocketTokens:
         raise TokenRenewed
 
     async def distrust(self) -> None:
-        """The site fell silent on the token's socket. It is given a second chance; after that it is forgotten.
+        """Forget a cached token because the site went silent on its socket. A new token gets a second chance.
 
-        One that is younger than ``SHORTEST_USE_MS`` is kept all the same, so that no mistake of ours asks for many.
+        A token younger than ``SHORTEST_USE_MS`` is kept anyway, so that an error here does not cause many token calls.
         """
         token = self._token
         if token is not None and token.is_cached and _age_ms(token) >= SHORTEST_USE_MS:
             await self.forget()
 
     async def forget(self) -> None:
-        """The site refused the token: the next one is fetched. The device stays. It never raises."""
+        """Forget a token that the site refused, so that a new one is fetched; keep the device id. Never raises."""
         self._token = None
         self._slot.put(None, is_unkept=True)
         await self.keep()
 
     def is_unkept(self) -> bool:
-        """Whether the database has still to be told of the token, or that there is none."""
+        """Return whether the token, or its removal, is not stored yet."""
         return self._slot.is_unkept
 
     async def keep(self) -> None:
-        """Tell the database what it does not know of the token. It never raises: the next time will do."""
+        """Store the token or its removal. Never raises: the next call retries."""
         token = self._slot.token
         try:
             await (self._login.forget_token() if token is None else self._login.keep_token(token))
@@ -125,7 +125,7 @@ class SocketTokens:
     async def _of_earlier(self) -> SocketToken | None:
         if not self._slot.is_known:
             stored = await self._login.cached_token()
-            if stored is not None and _age_ms(stored) < -CLOCK_SET_MS:  # nobody knows how old it is
+            if stored is not None and _age_ms(stored) < -CLOCK_SET_MS:  # its age is unknown
                 stored = replace(stored, obtained_steady_ms=steady_ms() - self._use_ms(stored) // 2)
             self._slot.put(stored, is_unkept=False)
         token = self._slot.token
@@ -139,7 +139,7 @@ class SocketTokens:
         try:
             return await self._take(await asyncio.shield(call), device_id, asked_ms)
         except asyncio.CancelledError:
-            # Told to stop, when the call has left already: what it brings is for the next connection.
+            # Told to stop during the call: its token is for the next connection.
             await asyncio.wait({call}, timeout=FAREWELL_SECONDS)
             if call.done() and not call.cancelled() and call.exception() is None:
                 await self._take(call.result(), device_id, asked_ms)
@@ -150,7 +150,7 @@ class SocketTokens:
                 await asyncio.wait({call})
 
     async def _take(self, answer: ImToken, device_id: str, asked_ms: int) -> SocketToken:
-        """Use a token that has just come, and store it if the database lets us."""
+        """Use a token that was just fetched, and store it if the database works."""
         if self._token is None or self._token.access_token != answer.access_token:
             self._token = SocketToken(
                 access_token=answer.access_token,
@@ -176,7 +176,7 @@ class SocketTokens:
         log.warning("token not renewed", account=self._login.account_id, why=failure.code, wait_ms=slot.wait_ms)
 
     def _use_ms(self, token: SocketToken) -> int:
-        """At which age a token is not used for another registration any more, if a new one can be had."""
+        """Return the age from which a token is not used for another registration if a new one can be fetched."""
         return min(self._renewal_ms, token.life_ms - min(MARGIN_MS, token.life_ms // 2))
 
 

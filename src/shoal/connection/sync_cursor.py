@@ -1,4 +1,4 @@
-"""Where one connection stands in the site's feed of pushes, and how the site is told (docs/protocol.md §3.3)."""
+"""One connection's position in the site's feed of pushes, and its exchange with the site (docs/protocol.md §3.3)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = structlog.get_logger("shoal.position")
 
 
 class SyncCursor:
-    """One connection's place in the feed: agreed with the site, moved on by what is stored, kept over restarts.
+    """One connection's position in the feed: agreed with the site, moved by stored pushes, kept over restarts.
 
-    What is kept never runs ahead of what is stored: until the connection has caught up with what came while the
-    account was away, or with what the site passed over, the row stays as it was.
+    The stored position is never ahead of the stored messages. Until the history pull has finished for the time that the
+    account was away, or that the site skipped, the stored position does not change.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class SyncCursor:
         site_clock: SiteClock,
         timeout_seconds: float,
     ) -> None:
-        """``last``: where the account stood when its last connection ended; ``None`` when there was none."""
+        """``last``: the position when the account's last connection ended; ``None`` without one."""
         self._account_id = account_id
         self._socket = socket
         self._store = order_store
@@ -43,22 +43,22 @@ class SyncCursor:
         self._caught_up = last is None
 
     async def agree(self) -> None:
-        """Tell the site where to go on: at our place or at the one it remembers, whichever is older.
+        """Tell the site where to continue: at our position or at its own, whichever is older.
 
-        What comes twice is known by its id; what is skipped is lost. A site that remembers nothing is told ours, or
-        that we begin now. Raises what ``LiveSocket.request`` raises.
+        Messages that come twice are recognised by their id; skipped ones would be lost. A site without a position is
+        told ours, or the current time. Raise what ``LiveSocket.request`` raises.
         """
         theirs = await self._asked()
         reply = await self._say(self._older(theirs))
-        if theirs and frames.wants_position(reply):  # ours is too long ago for the site
+        if theirs and frames.wants_position(reply):  # our position is too old for the site
             await self._say(theirs)
         await self._keep_first()
 
     async def follow(self) -> Position:
-        """Take over the site's place: it asked for that. Returns where we stood until now.
+        """Adopt the site's position, because the site asked for it. Return the previous position.
 
-        What lies between is not pushed any more: until ``caught_up`` says that it was pulled, the place that is kept
-        stays where it is. Raises what ``LiveSocket.request`` raises.
+        The site does not push what is between. Until ``caught_up`` reports that it was pulled, the stored position does
+        not change. Raise what ``LiveSocket.request`` raises.
         """
         await self._keep_first()
         self._caught_up = False
@@ -71,17 +71,17 @@ class SyncCursor:
         return stood
 
     def passed(self, push: frames.Frame) -> None:
-        """A push is stored and acknowledged, and so is everything before it."""
+        """Record that a push, and everything before it, is stored and acknowledged."""
         pts = frames.place_of(push)
         if pts is not None and pts > (self._pts or 0):
             self._pts = pts
 
     def caught_up(self) -> None:
-        """What came while the account was away, or was passed over, is stored too: the place may be kept again."""
+        """Record that a history pull has finished, so that the position may be stored again."""
         self._caught_up = True
 
     async def keep(self) -> None:
-        """Store the place if it has moved, or our clock was set. It never raises: the next time will do."""
+        """Store the position if it moved or this machine's clock was set. Never raises: the next call retries."""
         pts = self._pts if self._caught_up or self._kept is None else self._kept[0]
         if pts is None or (pts, self._ahead_ms) == self._kept:
             return
@@ -93,7 +93,7 @@ class SyncCursor:
             self._kept = (pts, self._ahead_ms)
 
     async def _keep_first(self) -> None:
-        """An account without any place is new, and its past is not looked at: so from the beginning it has one."""
+        """Store a first position for a new account, whose past is not pulled."""
         if self._kept is None:
             await self.keep()
 

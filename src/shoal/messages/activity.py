@@ -1,4 +1,4 @@
-"""How much was said: messages that came, replies that left and those that did not, in equal spans of time."""
+"""Counts received messages, sent replies and failed ones, in equal time spans."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FAILED = (SendOutcome.REFUSED.value, SendOutcome.UNCERTAIN.value)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """What happened from ``from_ms`` on: buyers' ``messages``, answers that were ``sent``, answers that ``failed``.
+    """One time span starting at ``from_ms``: buyers' ``messages``, answers ``sent``, answers ``failed``.
 
-    An answer of several parts is one answer, told by its first part. Refused and uncertain both count as failed.
+    An answer of several parts counts once, by its first part. Refused and uncertain both count as failed.
     """
 
     from_ms: int
@@ -33,7 +33,7 @@ class Span:
 async def activity(
     database: Database, account_ids: Sequence[str], *, since_ms: int, until_ms: int, span_ms: int
 ) -> list[Span]:
-    """Every span from ``since_ms`` on that began before ``until_ms``, also the empty ones."""
+    """Return all spans from ``since_ms`` that begin before ``until_ms``, including empty ones."""
 
     def job(connection: Connection) -> list[Span]:
         counts: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])

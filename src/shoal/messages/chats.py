@@ -1,4 +1,4 @@
-"""The chats of every account: with whom, about which item, what was said last, and whether the owner has them."""
+"""The chats of all accounts: buyer, item, last message, takeover."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from shoal.storage.database import Database
 from shoal.storage.schema import chats, insert_or, messages, takeovers
 
 LONGEST_EXCERPT = 200
-"""So many characters of the last word are kept in the list."""
+"""How many characters of the last message the list keeps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chat:
-    """One chat. ``read_at_ms``: when the buyer last read what we said, as far as the site told.
+    """One chat. ``read_at_ms``: when the buyer last read our messages, as far as the site reported it.
 
-    ``pause_reason`` is empty unless it is silent until ``paused_until_ms``. ``found_text`` is the newest message that
-    was looked for, where words were.
+    ``pause_reason`` is empty unless a takeover lasts until ``paused_until_ms``. ``found_text`` is the newest message
+    that matches a search.
     """
 
     account_id: str
@@ -52,7 +52,7 @@ class Chat:
 
     @property
     def cursor(self) -> tuple[int, str, str]:
-        """Where this chat stands in a list, newest first."""
+        """Return this chat's place in a list, newest first."""
         return (self.last_at_ms, self.account_id, self.chat_id)
 
 
@@ -79,10 +79,10 @@ class Chats:
         before: tuple[int, str, str] | None = None,
         limit: int = 50,
     ) -> list[Chat]:
-        """Chats, those that spoke last first. ``before`` is the ``cursor`` of the last one seen.
+        """List chats, the most recently active first. ``before`` is the ``cursor`` of the last one seen.
 
-        ``waiting``: the buyer has, or has not, the last word. ``query`` is looked for literally in what was said and in
-        the names of who said it, whatever the case, and is compared with the ids of the chat, its buyer and its item.
+        ``waiting``: only chats whose last message is, or is not, the buyer's. ``query`` is searched literally, ignoring
+        case, in message texts and sender names, and compared with the ids of chat, buyer and item.
         """
         holds = and_(
             takeovers.c.account_id == chats.c.account_id,
@@ -121,12 +121,12 @@ class Chats:
         return await (self._database.search(job) if query else self._database.read(job))
 
     async def find(self, account_id: str, chat_id: str, *, now_ms: int) -> Chat | None:
-        """One chat, if anything was said there."""
+        """Return one chat, or ``None`` without messages."""
         found = await self.list_chats([account_id], now_ms=now_ms, chat_id=chat_id, limit=1)
         return found[0] if found else None
 
     async def buyer_names(self, chats_of_accounts: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """The names of the buyers of chats, by account and chat; those of whom nobody knows a name are left out."""
+        """Return the buyers' names of chats, by account and chat; unknown names are left out."""
         if not chats_of_accounts:
             return {}
         key = tuple_(chats.c.account_id, chats.c.chat_id)
@@ -141,7 +141,7 @@ class Chats:
 
 
 def _found(query: str) -> ScalarSelect[str]:
-    """The newest message of the chat that has the words; null when none has."""
+    """Select the chat's newest message that contains the query; null without one."""
     return (
         select(messages.c.text)
         .where(
@@ -160,20 +160,20 @@ def _found(query: str) -> ScalarSelect[str]:
 
 
 def mark_read(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> None:
-    """Note that the buyer has read what we said up to then."""
+    """Record that the buyer has read our messages up to then."""
     later = or_(chats.c.read_at_ms.is_(None), chats.c.read_at_ms < at_ms)
     mine = and_(chats.c.account_id == account_id, chats.c.chat_id == chat_id, later)
     connection.execute(update(chats).where(mine).values(read_at_ms=at_ms))
 
 
 def forget_older_than(connection: Connection, moment_ms: int) -> None:
-    """Delete chats in which nothing was said since, and pauses that ended before."""
+    """Delete chats without messages since then, and takeovers that ended before."""
     connection.execute(chats.delete().where(chats.c.last_at_ms < moment_ms))
     connection.execute(takeovers.delete().where(takeovers.c.until_ms < moment_ms))
 
 
 def note(connection: Connection, spoken: Iterable[Chat]) -> None:
-    """Bring the list up to date with what was said, in whatever order it comes in."""
+    """Update the list with messages, in any order of arrival."""
     rows = [_row(chat) for chat in spoken]
     if not rows:
         return

@@ -1,4 +1,4 @@
-"""Talking with buyers over one connection: bursts joined, the right rule asked, a human's word respected."""
+"""Answers buyers over one connection: joins bursts, chooses the rule, stops when the owner writes."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from shoal.messages.task_drain import TaskDrain, begin
 log = structlog.get_logger("shoal.conversations")
 
 LONGEST_ROOM_WAIT_SECONDS = 5.0
-"""How long, at most, until an answer is tried again for which the shop's limit left no room."""
+"""The longest wait before an answer that the account's limit delayed is tried again."""
 
 LONGEST_BURST_FACTOR = 10
-"""A buyer who never stops typing is answered after so many quiet spans all the same."""
+"""The longest burst, in quiet spans: a buyer who keeps writing is answered after that time."""
 
 
 class _Place(Enum):
-    """Where a burst stands in the line of those for which the shop's limit left no room."""
+    """A burst's place among those that the account's limit delays."""
 
     NONE = auto()
-    """It waits for no room: the limit has not stopped it so far."""
+    """The limit has not delayed it."""
     IN_LINE = auto()
-    """The limit left no room for its answer; those before it in the line come first."""
+    """The limit delayed its answer; earlier bursts go first."""
     FIRST = auto()
-    """No burst of the shop has waited longer: it may try."""
+    """No burst of the account has waited longer: it may try."""
 
 
 @dataclass(slots=True)
 class _Burst:
-    """What a buyer said in one go; still growing. ``said_at`` is when each message was, by ``steady_ms``.
+    """Messages that a buyer wrote in one go; more may follow. ``said_at``: the time of each, by ``steady_ms``.
 
-    ``waited_for`` is the choice whose delay was waited for, if one was, and ``delay_ms`` how long that is.
-    ``held_up``: the messages that have waited for room in the shop's limit.
+    ``waited_for`` is the choice whose delay has passed, if any, and ``delay_ms`` that delay. ``held_up``: the messages
+    that the account's limit delayed.
     """
 
     messages: list[IncomingMessage] = field(default_factory=list)
@@ -67,28 +67,28 @@ class _Burst:
             self.grew = now
 
     def line_up(self, message_ids: Iterable[str]) -> None:
-        """NONE or FIRST → IN_LINE: these messages got no answer, because the limit left no room."""
+        """NONE or FIRST → IN_LINE: the limit delayed the answer to these messages."""
         self.place = _Place.IN_LINE
         self.held_up.update(message_ids)
 
     def come_first(self) -> None:
-        """IN_LINE → FIRST: its turn in the line has come."""
+        """IN_LINE → FIRST: it is this burst's turn."""
         self.place = _Place.FIRST
 
     def join(self, later: _Burst) -> None:
-        """Add what was said while this one was being answered."""
+        """Add messages that arrived while this burst was being answered."""
         self.messages += later.messages
         self.said_at |= later.said_at
 
     def split(self, oldest: int) -> tuple[list[IncomingMessage], list[IncomingMessage]]:
-        """The messages that were said before ``oldest`` (by ``steady_ms``), and the others."""
+        """Return the messages sent before ``oldest`` (by ``steady_ms``), and the others."""
         old = [message for message in self.messages if self.said_at[message.message_id] < oldest]
         return old, [message for message in self.messages if self.said_at[message.message_id] >= oldest]
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What a burst gets: an answer that may still be held back, or the verdict that it gets none."""
+    """The choice for a burst: an answer that may still be held back, or the decision against one."""
 
     asked: Asked
     answer: Answer | None = None
@@ -97,10 +97,10 @@ class _Choice:
 
 
 class Conversations:
-    """Answers the chats of one connection, the bursts of one chat one after another.
+    """Answers the chats of one connection; the bursts of one chat one after another.
 
-    Waiting (for a burst to end, for an answer's moment) dies with the connection (``tasks``), and the next one takes
-    up what was not decided; an answer under way may end first (``work``).
+    Waits (for the end of a burst, for an answer's delay) end with the connection (``tasks``); the next connection
+    continues with undecided messages. An answer that is being sent may finish first (``work``).
     """
 
     def __init__(
@@ -116,9 +116,9 @@ class Conversations:
         rng: Random,
         clock_set_ms: int = 0,
     ) -> None:
-        """``rng`` sets the human pace; it is no secret.
+        """``rng`` sets the delay of answers; it need not be secret.
 
-        ``clock_set_ms``: how far our clock was set forward since what is stored was written.
+        ``clock_set_ms``: how far our clock was set forward since the stored messages were written.
         """
         self._link = link
         self._sender = sender
@@ -133,18 +133,16 @@ class Conversations:
         self._bursts: dict[str, _Burst] = {}
         self._talking: set[str] = set()
         self._heard_before: set[str] | None = set()
-        """What was heard before ``take_up`` knew what waited: it may have read of it what is not so any more."""
+        """Messages received before ``take_up`` has read the waiting ones: what it read of them may be outdated."""
         self._choosing = asyncio.Lock()
-        """One slow choice of this shop at a time, so that no shop takes up every thread."""
+        """One slow choice of this account at a time, so that it does not occupy all threads."""
         self._room = asyncio.Lock()
-        """Held by the chat that is next when the shop's limit leaves room again; the others wait in line."""
+        """Held by the chat that is next when the account's limit allows another reply; the others wait."""
 
-    # ── hearing ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── receiving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def take_up(self) -> None:
-        """Go on where the last connection ended: what is ours is told apart, what was asked is answered, unless it has
-        grown old.
-        """
+        """Continue after the last connection: check own messages for echoes, answer messages that are not too old."""
         account = self._link.current()
         delay_seconds = max((rule.delay_seconds[1] for rule in account.keywords), default=0.0) if account else 0.0
         await self._log.grow_old(self._account_id, self._oldest_stored_ms() - round(delay_seconds * 1000))
@@ -161,22 +159,22 @@ class Conversations:
         self.received(questions, set_ms=self._clock_set_ms)
 
     async def go_on(self, looked_back: asyncio.Event) -> None:
-        """Say to its end what was being said when the last connection ended, unless it has grown old.
+        """Finish answers that the last connection began, unless they are too old.
 
-        Only after what went out meanwhile is known: nothing is sent again whose echo is there.
+        It first waits until messages sent in the meantime are known, so that nothing is sent again after its echo.
         """
         await looked_back.wait()
         self._work.start(self._sender.take_up(self._oldest_stored_ms()), name=f"outbox:{self._account_id}")
 
     def _oldest_stored_ms(self) -> int:
-        """What was stored with an earlier time, by an earlier connection, has grown old."""
+        """Return the time before which stored messages are too old."""
         return now_ms() - self._clock_set_ms - self._message_age_ms
 
     def received(self, messages: Sequence[IncomingMessage], *, set_ms: int = 0) -> None:
-        """Answer what buyers said, which is stored already.
+        """Answer buyers' messages, which are already stored.
 
-        ``set_ms``: how far our clock was set forward since the messages were dated by it. From here on their age is
-        counted evenly, whatever becomes of the machine's clock.
+        ``set_ms``: how far our clock was set forward since it dated the messages. From here on their age is measured by
+        the steady clock, so that setting the machine's clock changes nothing.
         """
         if self._heard_before is not None:
             self._heard_before.update(message.message_id for message in messages)
@@ -187,11 +185,11 @@ class Conversations:
             burst.hear(message, message.created_at_ms + since_steady_ms, now)
             if message.chat_id not in self._talking:
                 self._talking.add(message.chat_id)
-                # A connection that is ending leaves it to the next one: what was said is stored.
+                # When the connection is ending, the next one answers: the message is stored.
                 begin(self._tasks, self._talk(message.chat_id), name=f"chat:{self._account_id}:{message.chat_id}")
 
     def said_by_us(self, message: IncomingMessage) -> None:
-        """A message of ours was seen: an echo of what we sent, or the owner speaking for himself."""
+        """Handle an own message: the echo of a message from this server, or one that the owner wrote."""
         self._work.start(self._tell_apart(message), name=f"echo:{self._account_id}:{message.chat_id}")
 
     async def _tell_apart(self, message: IncomingMessage) -> None:
@@ -206,14 +204,14 @@ class Conversations:
     # ── answering ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _talk(self, chat_id: str) -> None:
-        """Answer a chat until nothing is left to answer."""
+        """Answer a chat until no message is left."""
         try:
             while (burst := self._bursts.get(chat_id)) is not None:
                 await self._until_quiet(burst)
                 await self._until_its_moment(burst)
                 if await self._answered(chat_id):
                     continue
-                async with self._room:  # in the order in which they came, one at a time: no storm when there is room
+                async with self._room:  # in order of arrival, one at a time: no burst when the limit allows more
                     while True:
                         await asyncio.sleep(self._room_seconds())
                         burst.come_first()
@@ -223,8 +221,8 @@ class Conversations:
             self._talking.discard(chat_id)
 
     async def _answered(self, chat_id: str) -> bool:
-        """Answer a chat's burst; False: there was no room, and it waits in line with what was said meanwhile."""
-        burst = self._bursts.pop(chat_id)  # what is said from here on is answered after this
+        """Answer a chat's burst. Return ``False`` when the limit delays it, together with later messages."""
+        burst = self._bursts.pop(chat_id)  # later messages start the next burst
         task = self._work.start(self._answer(chat_id, burst), name=f"reply:{self._account_id}:{chat_id}")
         if task is None:
             return True
@@ -238,7 +236,7 @@ class Conversations:
         return False
 
     def _room_seconds(self) -> float:
-        """How long a reply takes up its place in the shop's minute, on the average."""
+        """Return the average interval that the account's limit per minute allows between replies."""
         limit = self._shop_limit(self._link.current())
         return min(LONGEST_ROOM_WAIT_SECONDS, MINUTE_MS / 1000 / limit) if limit else 0.0
 
@@ -259,9 +257,9 @@ class Conversations:
         return self._settings.reply_debounce_seconds if own is None else own
 
     async def _until_its_moment(self, burst: _Burst) -> None:
-        """Wait as long after the buyer's word as the answer is to take. What is said meanwhile belongs to the burst.
+        """Wait for the answer's delay, counted from the buyer's message. Later messages join the burst.
 
-        So a restart, or a line that was down, makes nobody wait twice.
+        So a restart or a lost connection does not make a buyer wait twice.
         """
         choice = await self._choose(self._link.current(), burst.messages)
         if choice.answer is None or not choice.answer.delay_seconds[1]:
@@ -272,8 +270,8 @@ class Conversations:
         await asyncio.sleep(min(delay_ms, said_at + delay_ms - steady_ms()) / 1000)
 
     async def _answer(self, chat_id: str, burst: _Burst) -> None:
-        """Answer what has not grown old; what waited for room, and has, ends as what it waited for."""
-        oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # the wait of a rule makes nothing too old
+        """Answer messages that are not too old. Old ones that the limit delayed keep that decision."""
+        oldest = steady_ms() - self._message_age_ms - burst.delay_ms  # a rule's delay makes no message too old
         old, fresh = burst.split(oldest)
         for decision, for_good in ((Decision.TOO_OLD, False), (Decision.SHOP_LIMIT, True)):
             ids = [
@@ -294,20 +292,20 @@ class Conversations:
             return
         intended = self._intended(account, choice, fresh)
         reply = _reply(choice, ids, once=intended.once)
-        if self._room.locked() and burst.place is not _Place.FIRST:  # others wait longer
+        if self._room.locked() and burst.place is not _Place.FIRST:  # others have waited longer
             await self._log.decide(self._account_id, ids, Decision.SHOP_LIMIT, rule_id=choice.rule_id)
             sent = Sent(SendOutcome.DROPPED, Decision.SHOP_LIMIT)
         else:
             try:
                 sent = await self._sender.answer(reply, guard_of(intended))
-            except DecidedBefore as before:  # what is left may deserve other words
+            except DecidedBefore as before:  # the remaining messages may get another answer
                 burst.messages = [one for one in fresh if one.message_id not in before.message_ids]
                 await self._answer(chat_id, burst)
                 return
         if not sent.id and sent.reason == Decision.SHOP_LIMIT:
             burst.line_up(ids)
             return
-        if waited_for is not None and not sent.id:  # it was held back by what came up while it waited
+        if waited_for is not None and not sent.id:  # a guard stopped it after its delay
             await self._sender.drop(reply, Decision(sent.reason), is_decided=True)
         log.info(
             "replied", account=self._account_id, chat=chat_id, outcome=sent.outcome.value, reason=sent.reason,

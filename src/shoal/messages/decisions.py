@@ -16,45 +16,47 @@ from shoal.storage.schema import insert_or, messages, once_replies, rule_hits
 
 
 class Decision(StrEnum):
-    """Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered."""
+    """Why a message was answered or not. Stored with it; ``is_final`` tells whether it may still be answered."""
 
     PENDING = ""
-    """Nothing is decided yet."""
+    """Not decided yet."""
     ANSWERED = "answered"
-    """A rule (or the item's, or the default reply) answers it; what became of that stands with the sendings."""
+    """A rule, an item's reply or the default reply answers it; the outbox has the outcome."""
     SILENT_RULE = "silent_rule"
-    """A rule fired that says nothing: the owner wants it so."""
+    """A rule without a reply matched: the owner wants no answer."""
     NO_RULE = "no_rule"
-    """Nothing answers such words."""
+    """No rule and no default reply matches."""
     PAUSED = "paused"
-    """The owner has the chat, by having spoken there or by hand."""
+    """The owner has taken the chat over, by writing in it or in Shoal."""
     HUMAN_ANSWERED = "human_answered"
     """The owner answered it first."""
     BUYER_LIMIT = "buyer_limit"
-    """The buyer got as many automatic replies within an hour as the shop allows."""
+    """The buyer got the allowed number of automatic replies within an hour."""
     SHOP_LIMIT = "shop_limit"
-    """The shop sent as many automatic replies within a minute as it allows. It is answered when there is room again, if
-    that comes before it has grown old."""
+    """The account sent the allowed number of automatic replies within a minute.
+
+    The message is answered when the limit allows it, if it is not too old by then.
+    """
     COOLDOWN = "cooldown"
-    """The rule spoke to this buyer a short while ago."""
+    """The rule answered this buyer a short time ago."""
     SAID_ONCE = "said_once"
-    """The chat has had its default reply, which is given once."""
+    """The chat already got its once-only default reply."""
     TOO_OLD = "too_old"
     """It had waited too long when it could have been answered."""
     DISABLED = "disabled"
-    """The account was switched off. It is answered all the same if that ends before it has grown old."""
+    """The account is disabled. The message is still answered if that ends before it is too old."""
     SYSTEM_TEXT = "system_text"
-    """The site's own words; nobody expects an answer."""
+    """The site's own text, which needs no answer."""
     NOTHING_SAID = "nothing_said"
-    """No words and no picture that a rule could look at."""
+    """No text and no picture that a rule could match."""
     ECHO = "echo"
-    """Our own sending, come back."""
+    """The echo of a message from this server."""
     HUMAN = "human"
-    """The owner, speaking in the site's own client."""
+    """A message of the owner from the site's own client."""
 
     @property
     def is_final(self) -> bool:
-        """Whether the message needs nothing more."""
+        """Return whether the message needs nothing more."""
         return self not in {Decision.PENDING, Decision.DISABLED, Decision.SHOP_LIMIT}
 
 
@@ -63,7 +65,7 @@ _FIRED = frozenset({Decision.ANSWERED, Decision.SILENT_RULE})
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """How often a rule fired, and when last, in milliseconds since 1970."""
+    """How often a rule matched, and when last, in milliseconds since 1970."""
 
     count: int
     last_ms: int
@@ -81,10 +83,10 @@ def decide(
     *,
     for_good: bool = False,
 ) -> None:
-    """Write what was decided about the messages of a burst; all but the last one are joined to the last.
+    """Store the decision about the messages of a burst; all but the last are joined to the last.
 
-    A rule that answers them, or says nothing on purpose, has fired once more. ``for_good``: also what is not final as
-    such ends the matter.
+    A matching rule, even without a reply, counts one hit. ``for_good``: makes a decision final that is not final by
+    itself.
     """
     if not message_ids:
         return
@@ -103,7 +105,7 @@ def decide(
 
 
 def decided_before(connection: Connection, account_id: str, message_ids: Sequence[str]) -> frozenset[str]:
-    """Which of these messages need nothing more. The others cannot be decided before this transaction ends."""
+    """Return which of these messages need nothing more. The others stay locked until this transaction ends."""
     if not message_ids:
         return frozenset()
     query = (
@@ -115,7 +117,7 @@ def decided_before(connection: Connection, account_id: str, message_ids: Sequenc
 
 
 def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int) -> bool:
-    """Whether this chat has not had its once-only reply; from now on it has."""
+    """Record the chat's once-only reply. Return whether it had none before."""
     columns = [once_replies.c.account_id, once_replies.c.chat_id]
     statement = (
         insert_or(connection, once_replies)
@@ -127,7 +129,7 @@ def first_once(connection: Connection, account_id: str, chat_id: str, at_ms: int
 
 
 def count_hit(connection: Connection, account_id: str, rule_id: str, at_ms: int) -> None:
-    """One more for the rule, in the caller's transaction."""
+    """Count one hit of the rule, in the caller's transaction."""
     statement = insert_or(connection, rule_hits).values(
         account_id=account_id, rule_id=rule_id, hits=1, last_hit_ms=at_ms
     )
@@ -141,18 +143,18 @@ def count_hit(connection: Connection, account_id: str, rule_id: str, at_ms: int)
 
 
 def take_hit_back(connection: Connection, account_id: str, rule_id: str) -> None:
-    """One less: what the rule said certainly never left, and what it answers will be answered again."""
+    """Count one hit less: the rule's reply certainly was not sent, and the message will be answered again."""
     mine = and_(rule_hits.c.account_id == account_id, rule_hits.c.rule_id == rule_id, rule_hits.c.hits > 0)
     connection.execute(update(rule_hits).where(mine).values(hits=rule_hits.c.hits - 1))
 
 
-# ── reading and telling ──────────────────────────────────────────────────────────────────────────────────────────
+# ── reading and publishing ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def decision_events(
     account_id: str, ids: Collection[str], decision: Decision, rule_id: str, at_ms: int
 ) -> list[MessageEvent]:
-    """The events of messages about which something was decided."""
+    """Return the events of messages that were decided."""
     return [
         MessageEvent(
             account_id=account_id,
@@ -166,13 +168,13 @@ def decision_events(
 
 
 async def hits_of(database: Database, account_id: str) -> dict[str, Hits]:
-    """The hits of an account's rules by rule id; one that never fired is left out, one that is gone may be in it."""
+    """Return the hits by rule id; rules without hits are missing, deleted rules may be included."""
     query = select(rule_hits).where(rule_hits.c.account_id == account_id)
     rows = await database.read(lambda connection: connection.execute(query).all())
     return {row.rule_id: Hits(row.hits, row.last_hit_ms) for row in rows}
 
 
 async def forget_once_replies(database: Database, account_id: str) -> int:
-    """Let every chat of the account have it again. Returns how many had had it."""
+    """Let every chat of the account get the once-only reply again. Return how many chats had it."""
     statement = delete(once_replies).where(once_replies.c.account_id == account_id)
     return await database.write(lambda connection: connection.execute(statement).rowcount)

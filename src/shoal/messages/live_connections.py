@@ -1,4 +1,4 @@
-"""Where a person's word finds the connection that is up: one outbox per account, as long as its socket lives."""
+"""Maps each account to the sender of its live connection."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from shoal.messages.sender import Sender
 
 
 class LiveConnections:
-    """The outboxes of the accounts that are connected now."""
+    """The senders of the accounts that are connected now."""
 
     def __init__(self) -> None:
         self._senders: dict[str, Sender] = {}
 
     @asynccontextmanager
     async def connected(self, account_id: str, sender: Sender) -> AsyncIterator[None]:
-        """Offer an outbox until the block ends. One that ends late does not take away that of its successor."""
+        """Register a sender until the block ends. A late end does not remove its successor."""
         self._senders[account_id] = sender
         try:
             yield
@@ -25,5 +25,5 @@ class LiveConnections:
                 del self._senders[account_id]
 
     def sender(self, account_id: str) -> Sender | None:
-        """The outbox of an account that is connected."""
+        """Return the sender of a connected account, else ``None``."""
         return self._senders.get(account_id)

@@ -1,4 +1,4 @@
-"""A message that a person sends: over the connection that is up, once per request, waiting for the site's answer."""
+"""Sends a user's message over the live connection, once per request, and waits for the site's answer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shoal.messages.sender import OutgoingMessage, Sent
 
 
 class NotConnected(Conflict):
-    """The account has no connection over which a message could leave now; nothing was sent."""
+    """The account has no live connection; nothing was sent."""
 
     code = "not_connected"
 
 
 class NotSent(Conflict):
-    """The connection ended before the message left; certainly nothing was sent."""
+    """The connection ended before the message was sent; certainly nothing was sent."""
 
     code = "not_sent"
 
@@ -34,10 +34,11 @@ async def send_by_hand(
     repeats: bool,
     first: Callable[[], Awaitable[object]] | None = None,
 ) -> Sent:
-    """Send a letter and wait for what the site says. One whose request ``repeats`` and was sent is not sent again.
+    """Send a message and wait for the site's answer. A repeated request whose message was sent sends nothing.
 
-    ``first`` is done before, once it is certain that a connection is there to send it.
-    Raises ``NotConnected`` (``disabled`` when the account is switched off), ``NotSent`` and ``StoreError``.
+    ``first`` runs before, once a live connection is certain.
+
+    Raise ``NotConnected`` (``account_disabled`` for a disabled account), ``NotSent`` and ``StoreError``.
     """
     if not outgoing.buyer_id:
         raise InvalidInput("nobody knows the buyer of this chat", code="unknown_buyer")
@@ -59,5 +60,5 @@ async def send_by_hand(
 
 
 def as_sent(sending: Sending) -> Sent:
-    """What is known of a sending by now."""
+    """Return the current outcome of an outbox row."""
     return Sent(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")

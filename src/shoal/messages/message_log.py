@@ -29,14 +29,14 @@ class Direction(StrEnum):
     IN = "in"
     """The buyer."""
     OUT = "out"
-    """This program (the echo of its own sending)."""
+    """This server (the echo of its own message)."""
     HUMAN = "human"
     """The seller, in the site's own client."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IncomingMessage:
-    """One message as the site delivered it. ``message_id`` is the site's, and unique within the account."""
+    """One message as the site delivered it. ``message_id`` is the site's, unique within the account."""
 
     message_id: str
     chat_id: str
@@ -48,17 +48,17 @@ class IncomingMessage:
     text: str = ""
     created_at_ms: int = 0
     handled: bool = False
-    """Whether it needs nothing (more): answered, rightly not answered, or nothing to answer."""
+    """Whether it needs nothing more: answered, not to be answered, or nothing to answer."""
     decision: Decision = Decision.PENDING
-    """What was decided about it, and why."""
+    """The decision about it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedMessage:
-    """A stored message with what was sent in answer to it. ``cursor`` continues a list after it.
+    """A stored message with its answers. ``cursor`` continues a list after it.
 
-    ``rule_id`` is the rule that the verdict is about, if any. ``joined_to`` is the later message of the same burst to
-    which the answer is bound. ``repeats`` counts how often the site delivered it again: it was left aside then.
+    ``rule_id`` is the decision's rule, if any. ``joined_to`` is the later message of the same burst that the answer
+    belongs to. ``repeats`` counts ignored copies that the site delivered later.
     """
 
     id: int
@@ -72,12 +72,12 @@ class LoggedMessage:
 
     @property
     def cursor(self) -> tuple[int, int]:
-        """Where this message stands in a list, newest first."""
+        """Return this message's place in a list, newest first."""
         return (self.message.created_at_ms, self.id)
 
 
 class MessageLog:
-    """The messages of every account; its outbox is ``sendings``."""
+    """The messages of all accounts, and their outbox."""
 
     def __init__(
         self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
@@ -92,9 +92,9 @@ class MessageLog:
     async def store_incoming(
         self, account_id: str, incoming: Sequence[IncomingMessage], *, pulled: bool = False
     ) -> set[str]:
-        """Store messages durably; returns the ids of those that were not known before. Acknowledge only then.
+        """Store messages. Return the ids of those that were not known. Acknowledge them only after that.
 
-        A known one that is pushed again is counted, and no more; one that was ``pulled`` was asked for, and is not.
+        A known message that is pushed again is counted and ignored; a ``pulled`` one is not counted.
         """
         if not incoming:
             return set()
@@ -122,7 +122,7 @@ class MessageLog:
         return new
 
     async def known(self, account_id: str, message_ids: Collection[str]) -> set[str]:
-        """Which of these messages are stored."""
+        """Return which of these messages are stored."""
         query = select(messages.c.message_id).where(
             messages.c.account_id == account_id, messages.c.message_id.in_(list(message_ids))
         )
@@ -137,9 +137,9 @@ class MessageLog:
         rule_id: str = "",
         for_good: bool = False,
     ) -> None:
-        """Say what was decided about the messages of a burst, the one that an answer would be bound to last.
+        """Store the decision about the messages of a burst; the last is the one that an answer belongs to.
 
-        ``for_good``: nothing more comes of it, though such a verdict may change otherwise.
+        ``for_good``: the decision is final, even if its kind usually is not.
         """
         if not message_ids:
             return
@@ -150,9 +150,9 @@ class MessageLog:
             self._publish(event)
 
     async def mark_human(self, account_id: str, message: IncomingMessage, *, pause_minutes: int) -> bool:
-        """Say that a message of ours was written by the seller in the site's own client, which silences the chat.
+        """Record that the owner wrote an own message in the site's own client, which pauses the chat.
 
-        The pause counts from when it was written. Returns whether the chat is paused by it now.
+        The pause counts from the time of the message. Return whether it pauses the chat now.
         """
         now = self._now_ms()
         pause = Takeover(
@@ -183,13 +183,13 @@ class MessageLog:
         return paused
 
     async def mark_read(self, account_id: str, chat_id: str, at_ms: int) -> None:
-        """The buyer has read what we said in a chat up to then."""
+        """Record that the buyer has read our messages in a chat up to then."""
         await self._database.write(lambda connection: chats.mark_read(connection, account_id, chat_id, at_ms))
 
     async def unhandled(self, account_id: str, newer_than_ms: int) -> list[LoggedMessage]:
-        """Messages that nobody handled and that were written after ``newer_than_ms``, oldest first.
+        """Return unhandled messages written after ``newer_than_ms``, oldest first.
 
-        Those of the buyer wait for an answer; of those of ours nobody knows yet whether they are echoes.
+        A buyer's message waits for an answer; an own message is not yet checked for being an echo.
         """
         query = (
             select(messages)
@@ -205,9 +205,7 @@ class MessageLog:
         )
 
     async def grow_old(self, account_id: str, older_than_ms: int) -> int:
-        """Say of buyers' messages that were written before that moment, and that nobody handled, that it is too late
-        now. Returns how many.
-        """
+        """Decide unhandled buyers' messages written before that time as too old. Return how many."""
         old = and_(
             messages.c.account_id == account_id,
             not_(messages.c.handled),
@@ -216,7 +214,7 @@ class MessageLog:
         )
         query = select(messages.c.message_id).where(old).limit(1)
         if await self._database.read(lambda connection: connection.execute(query).first()) is None:
-            return 0  # as nearly always: nothing need be written, so a full disk holds up no connection
+            return 0  # the usual case: without a write, a full disk blocks no connection
         statement = (
             update(messages)
             .where(old)
@@ -243,10 +241,10 @@ class MessageLog:
         limit: int = 50,
         query: str = "",
     ) -> list[LoggedMessage]:
-        """Messages, newest first, with their sendings. ``before`` is the ``cursor`` of the last one seen.
+        """List messages, newest first, with their answers. ``before`` is the ``cursor`` of the last one seen.
 
-        ``query`` is looked for literally in the text and the sender's name, whatever the case. ``since_ms`` is the
-        first moment that counts, ``until_ms`` the first that does not.
+        ``query`` is searched literally in text and sender name, ignoring case. ``since_ms`` is inclusive, ``until_ms``
+        exclusive.
         """
         statement = select(messages).where(messages.c.account_id.in_(list(account_ids)))
         if chat_id is not None:
@@ -284,9 +282,9 @@ class MessageLog:
         return await (self._database.search(job) if query else self._database.read(job))
 
     async def forget_older_than(self, moment_ms: int, *, rows: int = 2000) -> int:
-        """Delete messages, settled sendings, chats and pauses from before that moment; returns how many messages.
+        """Delete messages, settled outbox rows, chats and takeovers before that time. Return the number of messages.
 
-        In steps of so many rows, so that no step holds the writer for long.
+        It deletes ``rows`` rows per transaction, so that no step occupies the writer for long.
         """
         old_messages = messages.c.received_at_ms < moment_ms
         old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome.not_in(_STILL_TO_GO))
@@ -306,7 +304,7 @@ class MessageLog:
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))
 _COLUMNS = {"decision": "verdict"}
-"""Columns that have another name than their field."""
+"""Columns whose name differs from their field."""
 _STILL_TO_GO = (SendOutcome.WAITING.value, SendOutcome.SENDING.value)
 
 
@@ -347,7 +345,7 @@ def _told(account_id: str, message: IncomingMessage, at_ms: int) -> MessageEvent
 
 
 def _plain(message: IncomingMessage) -> dict[str, Any]:
-    """Columns of a message; members of an enum as the text they stand for."""
+    """Return the columns of a message; members of an enum as their values."""
     return {
         _COLUMNS.get(name, name): part.value if isinstance(part, StrEnum) else part
         for name, part in asdict(message).items()

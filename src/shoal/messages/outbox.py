@@ -1,4 +1,4 @@
-"""What was sent, or shall be: one row for each message that leaves, durable before it does, and its outcome."""
+"""The outbox: one row per outgoing message, stored before it is sent, with its outcome."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from shoal.storage.database import Database
 from shoal.storage.schema import OUTBOX_OPEN, insert_or, messages, once_replies, outbox
 
 ECHO_WINDOW_MS = 3600_000
-"""How long after a sending its echo may come and still be known by its words."""
+"""How long after a send its echo may be recognised by its text."""
 MISNAMED_WINDOW_MS = 60_000
-"""How long an echo under another id than the site's answer named is known by its words."""
+"""How long an echo with another id than the site's answer named is recognised by its text."""
 ECHOED = "echo"
-"""Why something counts as sent whose answer never came."""
+"""The reason of a message that counts as sent by its echo, without an answer."""
 PICTURE = "2"
 """The content type of a picture (docs/protocol.md §3.7)."""
 
 
 Guard = Callable[[Connection], Decision | None]
-"""Looks, inside the transaction that would begin a sending, for what holds it back; ``None``: nothing does."""
+"""Checks, in the transaction that would start a send, what holds it back; ``None``: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queued:
-    """The stored parts of an answer, in their order; or, without any, why there are none.
+    """The stored parts of an answer, in order; or, without any, the reason.
 
-    ``decision``: what held the answer back. ``decided``: messages that had a decision before. ``before``: what the same
-    request sent already.
+    ``decision``: what held the answer back. ``decided``: messages that were already decided. ``before``: what the same
+    request already sent.
     """
 
     sendings: tuple[Sending, ...] = ()
@@ -44,12 +44,12 @@ class Queued:
 
     @property
     def ids(self) -> list[int]:
-        """The numbers of the rows."""
+        """Return the ids of the rows."""
         return [sending.id for sending in self.sendings]
 
 
 class Outbox:
-    """The outbox of every account."""
+    """The outbox of all accounts."""
 
     def __init__(
         self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
@@ -58,16 +58,16 @@ class Outbox:
         self._now_ms = now_ms
         self._publish = publish
 
-    # ── on its way ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def queue(
         self, rows: Sequence[OutboxRow], *, answers: Sequence[str] = (), guard: Guard | None = None
     ) -> Queued:
-        """Store an answer whose first part is about to be sent. Send only after this returned, and only its rows.
+        """Store an answer before its first part is sent. Send only after this returned, and only its rows.
 
-        The messages that it ``answers`` (the last one is the one it is bound to) are decided in the same transaction:
-        answered, or what ``guard`` finds in the way, in which case nothing is to be sent. If one of them is decided
-        already, or the request of a letter has sent it before, nothing is stored.
+        The messages that it ``answers`` (the answer belongs to the last one) are decided in the same transaction:
+        answered, or the decision of ``guard``, and then nothing is sent. If one of them is already decided, or the same
+        request already sent the message, nothing is stored.
         """
         account_id, rule_id = rows[0].account_id, rows[0].rule_id or ""
 
@@ -97,9 +97,9 @@ class Outbox:
         return sending_of(connection.execute(stored).mappings().one())
 
     async def drop_answer(self, rows: Sequence[OutboxRow], decision: Decision, *, answers: Sequence[str]) -> None:
-        """Store what would have been said, had not that verdict come over it while it waited for its moment.
+        """Store an answer that was not sent, with the decision made during its delay.
 
-        ``answers``: the messages about which nothing is decided yet.
+        ``answers``: the messages that are not decided yet.
         """
         account_id, rule_id, now = rows[0].account_id, rows[0].rule_id or "", self._now_ms()
         dropped = {"outcome": SendOutcome.DROPPED.value, "reason": decision.value}
@@ -113,7 +113,7 @@ class Outbox:
         self._tell_decided(account_id, answers, decision, rule_id)
 
     async def begin(self, sending: Sending, guard: Guard | None = None) -> Decision | None:
-        """Announce that a waiting part is about to be sent; or drop it, and say why it must not be."""
+        """Mark a waiting part as being sent; or drop it and return the decision of ``guard``."""
 
         def job(connection: Connection) -> Decision | None:
             decision = guard(connection) if guard is not None else None
@@ -134,9 +134,9 @@ class Outbox:
         return decision
 
     async def begin_again(self, sending: Sending, *, most_resends: int, guard: Guard | None = None) -> bool:
-        """Announce that an uncertain sending is about to be sent once more, with its uuid.
+        """Mark an uncertain message as being sent once more, with its uuid.
 
-        False: it is settled by now, was sent again as often as may be, or ``guard`` finds something in the way.
+        Return ``False`` if it is settled, was resent the maximum number of times, or ``guard`` holds it back.
         """
         may = and_(
             outbox.c.id == sending.id,
@@ -157,7 +157,7 @@ class Outbox:
     async def settle(
         self, sending_id: int, outcome: SendOutcome, reason: str = "", site_message_id: str | None = None
     ) -> bool:
-        """Say what became of a sending. False when that was settled before (what is open may still change)."""
+        """Store the outcome of a row. Return ``False`` if it was settled before (an open row may still change)."""
         values: dict[str, Any] = {"outcome": outcome.value, "reason": reason, "settled_at_ms": self._now_ms()}
         if site_message_id:
             values["site_message_id"] = site_message_id
@@ -173,7 +173,7 @@ class Outbox:
         return row is not None
 
     async def drop_waiting(self, ids: Collection[int], reason: str) -> None:
-        """Say that later parts of an answer, none of which has left, shall not leave any more."""
+        """Drop waiting parts of an answer, none of which was sent."""
         if not ids:
             return
         statement = (
@@ -186,7 +186,7 @@ class Outbox:
             self._tell_outcome(row.account_id, row.id, row.chat_id, SendOutcome.DROPPED, reason)
 
     async def put_back(self, sending_id: int) -> None:
-        """Say that a later part, which was begun, certainly did not leave: it waits again."""
+        """Set a started part that certainly was not sent back to waiting."""
         begun = and_(outbox.c.id == sending_id, outbox.c.outcome == SendOutcome.SENDING.value)
         statement = update(outbox).where(begun).values(outcome=SendOutcome.WAITING.value)
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
@@ -201,10 +201,10 @@ class Outbox:
         decision: Decision = Decision.PENDING,
         once_in: str | None = None,
     ) -> bool:
-        """Say that something certainly never left, so that the messages it answers wait for an answer again.
+        """Drop rows that certainly were not sent, so that the messages wait for an answer again.
 
-        ``once_in``: the chat in which it was the once-only reply, which is due again then. False: another connection
-        took it over in the meantime, or it is settled; then it is left as it is.
+        ``once_in``: the chat whose once-only reply this was, which is due again. Return ``False`` if another connection
+        took the rows over, or they are settled; then they do not change.
         """
         mine = outbox.c.outcome.in_([SendOutcome.WAITING.value, SendOutcome.SENDING.value])
         statement = (
@@ -236,9 +236,9 @@ class Outbox:
         return bool(dropped)
 
     async def interrupted(self, account_id: str | None) -> list[Sending]:
-        """Turn what was on its way when the program or the connection ended into ``uncertain``; returns it.
+        """Set rows that were being sent when the program or the connection ended to ``uncertain``. Return them.
 
-        Also what that connection had sent to the writer and did not live to see. ``None``: of every account.
+        It first waits for writes that the connection sent and did not see finished. ``None``: all accounts.
         """
         await self._database.settled()
         cut_off = and_(text(OUTBOX_OPEN), outbox.c.outcome == SendOutcome.SENDING.value)
@@ -246,7 +246,7 @@ class Outbox:
             cut_off = and_(outbox.c.account_id == account_id, cut_off)
         query = select(outbox.c.id).where(cut_off).limit(1)
         if await self._database.read(lambda connection: connection.execute(query).first()) is None:
-            return []  # as nearly always: nothing need be written, so a full disk holds up no connection
+            return []  # the usual case: without a write, a full disk blocks no connection
         statement = (
             update(outbox)
             .where(cut_off)
@@ -263,10 +263,10 @@ class Outbox:
     async def claim_echo(
         self, account_id: str, chat_id: str, message_id: str, said: str, content_type: str
     ) -> Sending | None:
-        """The sending of which a message of ours is the echo; ``None``: this program did not send it.
+        """Return the row whose echo an own message is, and set it to ``sent``; ``None``: not sent by this server.
 
-        Known by the site's id. Where that is not known, since the site's answer never came or named none, or named
-        another than the echo bears, by the words of a sending that was not echoed. It is ``sent``, then.
+        It is found by the site's id. If the answer never came, had no id, or named another id than the echo, it is
+        found by the text of a row without an echo.
         """
         mine = outbox.c.account_id == account_id
         known = select(outbox).where(mine, outbox.c.site_message_id == message_id).limit(1)
@@ -307,7 +307,7 @@ class Outbox:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def get(self, sending_id: int) -> Sending:
-        """One sending. Raises ``LookupError`` when it was forgotten."""
+        """Return one row. Raise ``LookupError`` when it was deleted."""
         query = select(outbox).where(outbox.c.id == sending_id)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         if row is None:
@@ -315,15 +315,13 @@ class Outbox:
         return sending_of(row)
 
     async def by_op(self, account_id: str, op_id: str) -> Sending | None:
-        """What that request sent, if it came so far."""
+        """Return the row of that request, or ``None``."""
         query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         return None if row is None else sending_of(row)
 
     async def unfinished(self, account_id: str, newer_than_ms: int) -> list[Sending]:
-        """What the last connection left open, oldest first: parts that wait, and what is uncertain and newer than
-        that moment.
-        """
+        """Return open rows of the last connection, oldest first: waiting parts, and newer uncertain messages."""
         waits = outbox.c.outcome == SendOutcome.WAITING.value
         uncertain = and_(outbox.c.outcome == SendOutcome.UNCERTAIN.value, outbox.c.created_at_ms > newer_than_ms)
         query = (
@@ -343,7 +341,7 @@ class Outbox:
         before_id: int | None = None,
         limit: int = 50,
     ) -> list[Sending]:
-        """Sendings, newest first, also those that answer no message."""
+        """List rows, newest first, including those that answer no message."""
         statement = select(outbox).where(outbox.c.account_id.in_(list(account_ids)))
         if chat_id is not None:
             statement = statement.where(outbox.c.chat_id == chat_id)
@@ -360,7 +358,7 @@ class Outbox:
             lambda connection: [sending_of(row) for row in connection.execute(query).mappings()]
         )
 
-    # ── telling ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tell_outcome(self, account_id: str, row_id: int, chat_id: str, outcome: SendOutcome, reason: str) -> None:
         facts = {"id": row_id, "chat": chat_id, "outcome": outcome.value, "reason": str(reason)}
@@ -374,7 +372,7 @@ class Outbox:
 
 
 def _sent_by(connection: Connection, account_id: str, op_id: str | None) -> Sending | None:
-    """What that request sent before, if it is one that may be repeated."""
+    """Return what that request already sent, for a request that may be repeated."""
     if op_id is None:
         return None
     query = select(outbox).where(outbox.c.account_id == account_id, outbox.c.op_id == op_id).limit(1)

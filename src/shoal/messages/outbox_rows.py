@@ -1,4 +1,4 @@
-"""A row of the outbox as a value: what is to be sent, why, and what became of it."""
+"""A row of the outbox as a value: what to send, why, and the outcome."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sqlalchemy import RowMapping
 
 
 class SendOutcome(StrEnum):
-    """What became of a sending."""
+    """The outcome of an outbox row."""
 
     WAITING = "waiting"
-    """A later part of an answer: stored, its turn has not come. It has certainly not left."""
+    """A later part of an answer: stored, not its turn yet. It certainly was not sent."""
     SENDING = "sending"
-    """Stored, on its way: the only state in which it may be sent for the first time."""
+    """Stored, being sent: the only state in which it may be sent for the first time."""
     SENT = "sent"
-    """The site took it, or its echo came back."""
+    """The site accepted it, or its echo came back."""
     REFUSED = "refused"
-    """The site refused it, and said why."""
+    """The site refused it and gave a reason."""
     UNCERTAIN = "uncertain"
-    """It left and no answer came, or the program ended meanwhile. Sent again only with the same uuid."""
+    """Sent without an answer, or the program ended during the send. Sent again only with the same uuid."""
     DROPPED = "dropped"
-    """It never left; the reason says why: paused, switched off, too old."""
+    """Never sent; the reason is for example paused, disabled, too old."""
 
 
 class OutboxKind(StrEnum):
@@ -36,10 +36,10 @@ class OutboxKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """Something to send. ``message_id`` is the message it answers; ``uuid`` is ours and unique.
+    """A message to send. ``message_id`` is the message that it answers; ``uuid`` is ours and unique.
 
-    ``part`` counts the messages of one answer from 0. ``actor`` and ``op_id`` name who sent it by hand, and by which
-    request. ``width`` and ``height`` are pixels.
+    ``part`` counts the messages of one answer from 0. ``actor`` and ``op_id`` name the user who sent it by hand, and
+    the request. ``width`` and ``height`` are in pixels.
     """
 
     account_id: str
@@ -61,7 +61,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """A row of the outbox with its outcome. ``resends`` counts how often it was sent again."""
+    """An outbox row with its outcome. ``resends`` counts how often it was sent again."""
 
     id: int
     row: OutboxRow
@@ -77,12 +77,12 @@ _FIELDS = tuple(entry.name for entry in fields(OutboxRow))
 
 
 def columns_of(row: OutboxRow) -> dict[str, Any]:
-    """The columns of a row that is to be stored."""
+    """Return the columns of a row to be stored."""
     return {**asdict(row), "kind": row.kind.value}
 
 
 def sending_of(row: RowMapping) -> Sending:
-    """A row of the table as a value."""
+    """Return a table row as a value."""
     values = {name: row[name] for name in _FIELDS}
     return Sending(
         id=row["id"],

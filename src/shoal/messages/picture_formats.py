@@ -1,4 +1,4 @@
-"""What kind of picture a row of bytes is, and how large: by its content, never by its name."""
+"""Detects a picture's format and size by its content, never by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Measure = Callable[[bytes], tuple[int, int] | None]
 
 @dataclass(frozen=True, slots=True)
 class PictureFormat:
-    """One kind of picture that the site takes. ``extension`` is how its file is named."""
+    """A picture format that the site accepts. ``extension`` is the file name's ending."""
 
     media_type: str
     extension: str
@@ -24,7 +24,7 @@ class PictureFormat:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was found in the bytes; width and height in pixels, both at least 1."""
+    """A picture's format and size; width and height are in pixels, both at least 1."""
 
     format: PictureFormat
     width: int
@@ -32,10 +32,10 @@ class Measured:
 
 
 def measure(data: bytes) -> Measured:
-    """Say what picture this is.
+    """Return the picture's format and size.
 
-    Raises ``InvalidInput``: ``picture_too_large``, or ``bad_picture`` for what is none of the known kinds, is cut off
-    before its size, or is wider or higher than ``MAX_SIDE_PIXELS``.
+    Raise ``InvalidInput``: ``picture_too_large``; or ``bad_picture`` for an unknown format, data that ends before the
+    size, or a side longer than ``MAX_SIDE_PIXELS``.
     """
     if len(data) > MAX_PICTURE_BYTES:
         raise InvalidInput("the picture is too large", code="picture_too_large", limit=MAX_PICTURE_BYTES)
@@ -59,7 +59,7 @@ def _gif(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg(data: bytes) -> tuple[int, int] | None:
-    """Walk the segments to the frame header; a picture has few, so that the walk may be bounded."""
+    """Read the segments up to the frame header; pictures have few, so their number is limited."""
     at = 2
     for _ in range(_MAX_SEGMENTS):
         if not data.startswith(b"\xff\xd8") or at + 9 > len(data) or data[at] != 0xFF:
@@ -97,4 +97,4 @@ _KINDS: tuple[tuple[PictureFormat, _Measure], ...] = (
     (PictureFormat("image/gif", "gif"), _gif),
 )
 FORMATS = tuple(kind for kind, _ in _KINDS)
-"""The kinds that are taken."""
+"""The accepted formats."""

@@ -1,4 +1,4 @@
-"""Pictures that owners brought for their replies: files under random names, kept while a rule names them."""
+"""Uploaded pictures for replies: files under random names, kept while a rule uses them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _THREADS: Final = ThreadPoolExecutor(2, thread_name_prefix="shoal-pictures")
-"""For these files alone."""
+"""Threads for these files only."""
 URL_PREFIX = "/static/uploads/images/"
-"""Where a kept picture is shown: the path of the system that sellers come from."""
+"""The URL path of stored pictures, as in the system that sellers come from."""
 UNUSED_DAYS = 7
-"""How long a picture outlives the last rule that names it, so that the rule's removal can be undone."""
+"""How long a picture is kept after the last rule that used it, so that the rule's deletion can be undone."""
 
 _NAME = rf"[0-9a-f]{{32}}\.(?:{'|'.join(kind.extension for kind in FORMATS)})"
 _URL = re.compile(f"{re.escape(URL_PREFIX)}({_NAME})")
@@ -42,7 +42,7 @@ _DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A kept picture. ``digest`` is the SHA-256 of its bytes in hex: the same for equal pictures."""
+    """A stored picture. ``digest`` is the SHA-256 of its bytes in hex: the same for equal pictures."""
 
     data: bytes = field(repr=False)
     measured: Measured
@@ -50,13 +50,13 @@ class Picture:
 
 
 class Pictures:
-    """A directory of pictures. Its files are read and written on other threads."""
+    """A directory of pictures. Other threads read and write its files."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     async def open(self) -> None:
-        """See that no other user of the machine gets in. A disk that refuses keeps no server from its start."""
+        """Remove the access of the machine's other users. A disk error does not prevent the start."""
         for one in (self._directory.parent, self._directory):
             try:
                 await asyncio.to_thread(_take_from_others, one)
@@ -66,8 +66,8 @@ class Pictures:
     async def keep(self, data: bytes) -> str:
         """Store a picture and return its address, ``/static/uploads/images/…``.
 
-        It is there whole or not at all. Raises ``InvalidInput`` as ``measure`` does, ``NotApplied``
-        (``picture_not_stored``) when the disk does not take it.
+        The file is stored completely or not at all. Raise ``InvalidInput`` like ``measure``, and ``NotApplied``
+        (``picture_not_stored``) for a disk error.
         """
         extension = measure(data).format.extension
         name = f"{secrets.token_hex(16)}.{extension}"
@@ -79,10 +79,10 @@ class Pictures:
         return URL_PREFIX + name
 
     async def read(self, url: str) -> Picture:
-        """The picture at an address of ours.
+        """Return the picture at an address of this server.
 
-        Raises ``InvalidInput`` (``picture_missing``) when the address is not ours, or the file is gone or damaged;
-        ``TemporaryFailure`` (``picture_unreadable``) when the disk does not give it at the moment.
+        Raise ``InvalidInput`` (``picture_missing``) when the address is another one, or the file is missing or damaged;
+        ``TemporaryFailure`` (``picture_unreadable``) for a disk error.
         """
         found = _URL.fullmatch(url)
         if found is None:
@@ -96,9 +96,9 @@ class Pictures:
             raise TemporaryFailure(f"the picture cannot be read: {why}", code="picture_unreadable") from None
 
     async def sweep(self, accounts: Iterable[Account], now_seconds: float) -> int:
-        """Remove what no rule has named for ``UNUSED_DAYS``; returns how many files went.
+        """Delete pictures that no rule has used for ``UNUSED_DAYS``. Return the number of deleted files.
 
-        The time of a file's last change says when it was last seen in use. ``NotApplied`` when the disk refuses.
+        A file's modification time is when it was last seen in use. Raise ``NotApplied`` for a disk error.
         """
         snapshot = tuple(accounts)
         try:
@@ -131,12 +131,12 @@ async def _beside(function: Callable[_P, _T], *arguments: _P.args, **named: _P.k
 
 
 def is_kept(url: str) -> bool:
-    """Whether an address is that of a picture kept here (and not one somewhere in the world)."""
+    """Return whether an address is that of a picture stored here, not on another host."""
     return url.startswith(URL_PREFIX)
 
 
 def _named_by(accounts: Iterable[Account]) -> Set[str]:
-    """The file names that stand anywhere in the accounts' rules and items."""
+    """Return the picture file names in the accounts' rules and items."""
     texts = (msgspec.json.encode((account.keywords, account.items)) for account in accounts)
     return {name.decode() for text in texts for name in _NAMED_SOMEWHERE.findall(text)}
 
@@ -146,21 +146,24 @@ def _missing(url: str) -> InvalidInput:
 
 
 def _make(directory: Path) -> None:
-    """Make the directory and what holds it, as far as they are missing, for nobody else."""
+    """Create the directory and its missing parents, without access for other users of the machine."""
     for one in (*reversed(directory.parents), directory):
         if not one.exists():
             one.mkdir(mode=0o700, exist_ok=True)
 
 
 def _take_from_others(directory: Path) -> None:
-    """Close a directory that an older version left open to other users of the machine, if it is there."""
+    """Remove other users' access to a directory that an older version left open, if it exists."""
     with contextlib.suppress(FileNotFoundError):
         if directory.stat().st_mode & 0o077:
             directory.chmod(0o700)
 
 
 def _write_whole(directory: Path, name: str, data: bytes) -> None:
-    """Written aside and given its name when it is whole and durable; what a crash leaves aside is swept in time."""
+    """Write a temporary file and rename it once it is complete and durable.
+
+    A temporary file left by a crash is deleted by ``sweep``.
+    """
     _make(directory)
     aside = directory / f".{name}"
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Which rule answers a message, and with what words. Pure: it reads a snapshot and sends nothing."""
+"""Chooses the rule that answers a message, and the reply's text. It only reads a snapshot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part, Rule
 from shoal.rules.schedule import Moment, moment_in
 
 LONGEST_HEARD = 10_000
-"""So many characters of what a buyer said are looked at. The site's own client sends far less in one message."""
+"""How many characters of a buyer's message are used. The site's own client sends far fewer in one message."""
 _VARIABLE = re.compile(r"\{([a-z_]+)\}")
 
 
 class AnswerSource(StrEnum):
-    """Where an answer comes from, in the order in which the sources are asked."""
+    """The source of an answer, in the order in which the sources are checked."""
 
     ITEM_RULE = "item_rule"
     GENERAL_RULE = "general_rule"
@@ -30,9 +30,9 @@ class AnswerSource(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What a buyer said (a burst joined to one text), where, and about which item.
+    """A buyer's message (or a burst joined to one text), its chat and item.
 
-    Of a longer text the first ``LONGEST_HEARD`` characters count.
+    Only the first ``LONGEST_HEARD`` characters of the text are used.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Asked:
 
 
 def joined(texts: Sequence[str]) -> str:
-    """The texts of a burst as one, oldest first; if they are longer than what is looked at, the newest that fit."""
+    """Join the texts of a burst, oldest first. If they exceed the limit, keep the newest that fit."""
     kept: list[str] = []
     room = LONGEST_HEARD
     for text in reversed(texts):
@@ -60,10 +60,10 @@ def joined(texts: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What to say, part after part. No parts mean: a rule fired that says nothing.
+    """The messages to send, part after part. No parts mean that the matching rule has no reply.
 
-    Before the first part ``delay_seconds`` are waited, a random time between the two. For ``cooldown_seconds`` after
-    it, the same rule says nothing to the same buyer.
+    Before the first part, a random time within ``delay_seconds`` passes. For ``cooldown_seconds`` after it, the same
+    rule does not answer the same buyer.
     """
 
     source: AnswerSource
@@ -74,22 +74,22 @@ class Answer:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the owner wants nothing said."""
+        """Return whether the rule has no reply."""
         return not self.parts
 
 
 def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -> Answer | None:
-    """The first answer of: rules of the item, general rules, the item's reply, the default reply.
+    """Return the first answer of: the item's rules, general rules, the item's reply, the default reply.
 
-    ``at_ms`` (milliseconds since 1970; ``None``: now) is the moment by which the hours of rules are judged.
-    ``None``: nothing answers.
+    ``at_ms`` (milliseconds since 1970; ``None``: now) is the time for the hours of rules. Return ``None`` without an
+    answer.
     """
     rule = account.matcher.first(asked.text, asked.item_id, _moment(account, at_ms))
     return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
 
 
 async def chosen(account: Account, asked: Asked) -> Answer | None:
-    """The same for now, without holding up the event loop, however slow the account's regular expressions are."""
+    """Choose the answer for now without blocking the event loop, even with slow regular expressions."""
     if account.matcher.takes_long(asked.text):
         return await beside_for_buyers(account.owner_id, choose_answer, account, asked)
     return choose_answer(account, asked)
@@ -97,7 +97,7 @@ async def chosen(account: Account, asked: Asked) -> Answer | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explained:
-    """What ``choose_answer`` answers, by which rule (if by any), and why the other rules do not."""
+    """The answer of ``choose_answer``, its rule (if any), and why the other rules do not match."""
 
     answer: Answer | None
     rule: Rule | None
@@ -105,7 +105,7 @@ class Explained:
 
 
 def explain(account: Account, asked: Asked, *, at_ms: int | None = None) -> Explained:
-    """Say what answers and why. Takes longer than ``choose_answer``: every rule is looked at."""
+    """Return the answer and the reasons. Slower than ``choose_answer``, because it checks all rules."""
     considered = tuple(account.matcher.consider(asked.text, asked.item_id, _moment(account, at_ms)))
     rule = next((one.rule for one in considered if not one.why_not), None)
     answer = answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
@@ -126,7 +126,7 @@ def _answer_without_rule(account: Account, asked: Asked) -> Answer | None:
 
 
 def answer_of(rule: Rule, asked: Asked) -> Answer:
-    """What a rule that fired says; a text that is empty when its variables are filled in is left out."""
+    """Return the answer of a matching rule, without texts that are empty after filling in the variables."""
     return Answer(
         source=AnswerSource.ITEM_RULE if rule.item_ids else AnswerSource.GENERAL_RULE,
         rule_id=rule.id,
@@ -139,13 +139,13 @@ def answer_of(rule: Rule, asked: Asked) -> Answer:
 
 
 def _said(template: str, asked: Asked) -> tuple[Part, ...]:
-    """The template filled in, as one part; none when nothing is left to say."""
-    text = fill(template, variables(asked))[:MAX_REPLY_CHARACTERS]  # what a buyer said may be longer than any reply
+    """Fill in the template and return it as one part; no part if the text is empty."""
+    text = fill(template, variables(asked))[:MAX_REPLY_CHARACTERS]  # a buyer's text may be longer than a reply may be
     return (Part(text=text),) if text else ()
 
 
 def variables(asked: Asked) -> dict[str, str]:
-    """The values of ``rule.VARIABLES``."""
+    """Return the values of ``rule.VARIABLES``."""
     return {
         "send_user_name": asked.buyer_name,
         "send_user_id": asked.buyer_id,
@@ -155,5 +155,5 @@ def variables(asked: Asked) -> dict[str, str]:
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """Put values in place of ``{name}``, literally and once: a buyer's own braces mean nothing, unknown names stay."""
+    """Replace each ``{name}`` with its value, literally and once. A buyer's braces and unknown names stay."""
     return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), template)

@@ -1,4 +1,4 @@
-"""What the stored messages of one account tell about its replies: who is silent, what was held back, what failed."""
+"""Statistics of one account's replies: chats in takeover, held-back replies, failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shoal.storage.database import Database
 from shoal.storage.schema import chats, messages, outbox, takeovers
 
 MOST_NAMES = 5
-"""So many chats and rules are named; the rest is only counted."""
+"""How many chats and rules are named; the others are only counted."""
 
 _HELD_BACK = (Decision.BUYER_LIMIT, Decision.SHOP_LIMIT, Decision.COOLDOWN)
 
@@ -20,8 +20,9 @@ _HELD_BACK = (Decision.BUYER_LIMIT, Decision.SHOP_LIMIT, Decision.COOLDOWN)
 async def reply_stats(
     database: Database, account_id: str, *, now_ms: int, looked_back_ms: int, too_old_before_ms: int
 ) -> ReplyStats:
-    """Count an account's chats that are paused now, and of the time since ``now_ms - looked_back_ms`` what was held
-    back, the sendings that failed, and the buyers' messages that nobody answered before they were too old.
+    """Count the account's takeovers now, and since ``now_ms - looked_back_ms`` its held-back and failed replies.
+
+    Also count buyers' messages that were not answered before they were too old.
     """
     since_ms = now_ms - looked_back_ms
     mine = messages.c.account_id == account_id

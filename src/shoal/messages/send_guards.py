@@ -1,4 +1,4 @@
-"""What holds an automatic reply back, looked up in the transaction that would begin it: so nothing slips between."""
+"""Send guards: checks that hold back an automatic reply, in the transaction that would start it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shoal.storage.schema import messages, outbox
 HOUR_MS = 3600_000
 MINUTE_MS = 60_000
 CLOCK_SET_MS = 60_000
-"""What was sent so much later than now tells that the machine's clock was put back since, and holds nothing back."""
+"""A message sent this much later than now shows that the machine's clock was set back; it is ignored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intended:
-    """An automatic reply that is about to be given: to whom, by which rule, to what was asked last at ``asked_at_ms``.
+    """An automatic reply to be checked: its buyer, its rule, and the time of the last question, ``asked_at_ms``.
 
-    Limits of 0 are none. ``once``: the chat gets such a reply once.
+    Limits of 0 mean no limit. ``once``: the chat gets such a reply only once.
     """
 
     account_id: str
@@ -39,7 +39,7 @@ class Intended:
 
 
 def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
-    """The first thing that holds the reply back; ``None``: it may be given."""
+    """Return the first reason to hold the reply back; ``None``: it may be sent."""
     over = _spoken_over(connection, intended.account_id, intended.chat_id, intended.asked_at_ms, intended.now_ms)
     if over is not None:
         return over
@@ -59,12 +59,12 @@ def held_back_by(connection: Connection, intended: Intended) -> Decision | None:
 
 
 def guard_of(intended: Intended) -> Guard:
-    """The same as a guard of the outbox."""
+    """Return the check as a guard of the outbox."""
     return lambda connection: held_back_by(connection, intended)
 
 
 def nobody_spoke_since(account_id: str, chat_id: str, since_ms: int, now_ms: int) -> Guard:
-    """A guard for what goes on an answer that has begun: the owner has not taken the chat meanwhile."""
+    """Return a guard for a later part of an answer: the owner has not taken the chat over since."""
     return lambda connection: _spoken_over(connection, account_id, chat_id, since_ms, now_ms)
 
 
@@ -81,7 +81,7 @@ def _spoken_over(connection: Connection, account_id: str, chat_id: str, since_ms
 
 
 def _replies(connection: Connection, whose: ColumnElement[bool], since_ms: int, now_ms: int) -> int:
-    """How many automatic answers were begun since then, whatever came of them; an answer of several parts is one."""
+    """Count the automatic answers started since then, with any outcome; several parts count as one answer."""
     query = (
         select(func.count())
         .select_from(outbox)

@@ -1,4 +1,4 @@
-"""The pictures of replies as the site knows them: brought there when a reply first needs them, once per account."""
+"""Uploads the pictures of replies to the site when first needed, once per account."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shoal.xianyu.uploads import UploadedPicture, UploadRefused
 log = structlog.get_logger("shoal.pictures")
 
 AGAIN_AFTER_SECONDS = 1.0
-"""A failed upload is tried once more after this."""
+"""The wait before a failed upload is tried once more."""
 
 Upload = Callable[[Picture], Awaitable[UploadedPicture]]
 
 
 @dataclass(frozen=True, slots=True)
 class SitePicture:
-    """A picture as a message needs it, sizes in pixels. ``digest`` is empty for one that lies elsewhere anyway."""
+    """A picture for a message, sizes in pixels. ``digest`` is empty for a picture that is not stored here."""
 
     url: str
     width: int
@@ -35,7 +35,7 @@ class SitePicture:
 
 
 class SitePictures:
-    """One connection's. ``upload`` brings a picture to the site; ``allows`` is the gate of the connection."""
+    """The pictures of one connection. ``upload`` uploads one; ``allows`` is the connection's gate."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class SitePictures:
 
     @asynccontextmanager
     async def shown(self, url: str, *, width: int = 0, height: int = 0) -> AsyncIterator[SitePicture]:
-        """The picture that a rule names, as the site knows it, while a message with it is sent.
+        """Provide a rule's picture as the site knows it, while a message with it is sent.
 
-        It is uploaded if the site does not have it yet. An address that is not one of ours is used as it is, with the
-        sizes given. Raises, and then nothing was sent: ``SendRefused`` when the picture is gone, not taken by the site
-        or cannot be brought there now; ``GateClosed``; ``ActionRequired`` when the site wants a person.
+        It is uploaded if the site does not have it yet. An address that is not on this server is used unchanged, with
+        the given sizes. Nothing was sent when it raises: ``SendRefused`` when the picture is missing, refused by the
+        site or cannot be uploaded now; ``GateClosed``; ``ActionRequired`` when the owner must act on the site.
         """
         picture = await self._on_site(url, width, height)
         try:
@@ -86,9 +86,10 @@ class SitePictures:
         return SitePicture(lies.url, lies.width or measured.width, lies.height or measured.height, picture.digest)
 
     async def _doubt(self, picture: SitePicture) -> None:
-        """The site refused a message with the picture: its address may be stale, so the next one is uploaded anew.
+        """Forget the picture's address because the site refused a message with it: it may be stale.
 
-        The refused message is not repeated: the site may have refused what the picture shows.
+        The next message uploads it again. The refused message is not repeated: the site may have refused the picture's
+        content.
         """
         if picture.digest:
             try:
@@ -99,7 +100,7 @@ class SitePictures:
     async def _remembered(self, digest: str) -> UploadedPicture | None:
         try:
             return await self._uploaded.find(self._account_id, digest)
-        except StoreError as error:  # the site has it perhaps; bringing it again is slower, and harmless
+        except StoreError as error:  # the site may have it; uploading again is slower, and harmless
             log.warning("picture's address not read", account=self._account_id, why=error.code)
             return None
 
@@ -108,7 +109,7 @@ class SitePictures:
         log.info("picture uploaded", account=self._account_id, bytes=len(picture.data))
         try:
             await self._uploaded.remember(self._account_id, picture.digest, lies)
-        except StoreError as error:  # the reply matters more
+        except StoreError as error:  # the reply is more important
             log.warning("picture's address not kept", account=self._account_id, why=error.code)
         return lies
 

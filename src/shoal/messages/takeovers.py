@@ -1,4 +1,4 @@
-"""Chats that the owner has taken over: stored, so that a restart does not speak over a person; shown; ended by hand."""
+"""Takeovers: chats where automatic replies pause for the owner. Stored, so that they survive a restart."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from shoal.storage.schema import insert_or, takeovers
 
 
 class TakeoverReason(StrEnum):
-    """Why a chat is silent, or is so no longer."""
+    """The reason of a takeover or its end."""
 
     HUMAN = "human"
-    """The owner spoke there in the site's own client."""
+    """The owner wrote in the chat with the site's own client."""
     TAKEN_OVER = "taken_over"
-    """The owner took it over by hand."""
+    """The owner took the chat over in Shoal."""
     HANDED_BACK = "handed_back"
-    """The owner handed it back: what he said there before does not pause it again."""
+    """The owner handed the chat back: messages that the owner wrote before do not pause it again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Takeover:
-    """No automatic reply in this chat until ``until_ms``; ``since_ms`` is when it began (or was handed back)."""
+    """No automatic replies in this chat until ``until_ms``; ``since_ms`` is the takeover's start (or its end)."""
 
     account_id: str
     chat_id: str
@@ -38,7 +38,7 @@ class Takeover:
 
 
 class Takeovers:
-    """The pauses of every account."""
+    """The takeovers of all accounts."""
 
     def __init__(
         self, database: Database, *, now_ms: Callable[[], int] = now_ms, publish: Publish = publish_nothing
@@ -48,7 +48,7 @@ class Takeovers:
         self._publish = publish
 
     async def take_over(self, account_id: str, chat_id: str, *, minutes: int, actor: str) -> Takeover:
-        """Keep silent in a chat for so many minutes from now, whatever stood before."""
+        """Take a chat over for that many minutes from now; this replaces an earlier takeover."""
         now = self._now_ms()
         pause = Takeover(
             account_id=account_id,
@@ -63,7 +63,7 @@ class Takeovers:
         return pause
 
     async def hand_back(self, account_id: str, chat_id: str, *, actor: str) -> bool:
-        """End a chat's pause. False when there was none."""
+        """End a chat's takeover. Return ``False`` without one."""
         now = self._now_ms()
         statement = (
             update(takeovers)
@@ -88,7 +88,7 @@ class Takeovers:
         return ended
 
     async def active(self, account_ids: Collection[str]) -> list[Takeover]:
-        """The pauses that hold now, the one that ends first first."""
+        """Return the active takeovers, in the order of their end."""
         query = (
             select(takeovers)
             .where(takeovers.c.account_id.in_(list(account_ids)), takeovers.c.until_ms > self._now_ms())
@@ -100,7 +100,7 @@ class Takeovers:
 
 
 def paused_until(connection: Connection, account_id: str, chat_id: str, now: int) -> int | None:
-    """When the chat's pause ends; ``None`` when none holds."""
+    """Return the end of the chat's takeover; ``None`` without one."""
     query = select(takeovers.c.until_ms).where(
         takeovers.c.account_id == account_id, takeovers.c.chat_id == chat_id, takeovers.c.until_ms > now
     )
@@ -108,8 +108,9 @@ def paused_until(connection: Connection, account_id: str, chat_id: str, now: int
 
 
 def pause_for_human(connection: Connection, pause: Takeover) -> bool:
-    """Write the pause that the owner's word brings. False when it changes nothing: it was said before the chat was
-    handed back, or a longer pause holds already.
+    """Store the takeover for a message that the owner wrote.
+
+    Return ``False`` when nothing changes: the message is older than the hand-back, or a longer takeover is active.
     """
     query = select(takeovers).where(takeovers.c.account_id == pause.account_id, takeovers.c.chat_id == pause.chat_id)
     row = connection.execute(query).mappings().first()
@@ -123,7 +124,7 @@ def pause_for_human(connection: Connection, pause: Takeover) -> bool:
 
 
 def told(pause: Takeover, at_ms: int) -> MessageEvent:
-    """The event of a pause that began, changed or ended."""
+    """Return the event of a takeover that began, changed or ended."""
     facts = {
         "chat": pause.chat_id,
         "reason": pause.reason.value,

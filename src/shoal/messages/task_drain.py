@@ -1,4 +1,4 @@
-"""Work that a connection has begun and that deserves to be ended properly when the connection goes."""
+"""Tasks of a connection that get time to finish when the connection ends."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, NoReturn
 
 
 def begin(tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, name: str) -> bool:
-    """Begin a piece of work in a task group, unless the group is ending already (False)."""
+    """Start work in a task group. Return ``False`` if the group is already ending."""
     try:
         tasks.create_task(work, name=name)
-    except RuntimeError:  # what had its moment to end, in a ``TaskDrain`` beside it, came upon something new
+    except RuntimeError:  # the group has ended, but a task of a ``TaskDrain`` is still finishing
         work.close()
         return False
     return True
 
 
 class TaskDrain:
-    """Owns tasks. Unlike a task group it gives them a moment to end before it cancels them."""
+    """Owns tasks. Unlike a task group, it lets them finish for a limited time before it cancels them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -26,9 +26,9 @@ class TaskDrain:
         self._closed = False
 
     def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None] | None:
-        """Begin a piece of work; after ``finish`` nothing begins any more (``None``).
+        """Start work; return ``None`` after ``finish``.
 
-        Whoever awaits the task need not see to its failure: the group does.
+        The caller may await the task, but need not handle its error: ``failure`` reports it.
         """
         if self._closed:
             work.close()
@@ -45,14 +45,14 @@ class TaskDrain:
             self._failure.set_exception(error)
 
     async def failure(self) -> NoReturn:
-        """Wait for the first piece of work that fails, and raise what it raised."""
+        """Wait for the first task that fails, and raise its error."""
         await asyncio.shield(self._failure)
         raise AssertionError("a failure has no result")
 
     async def finish(self, grace_seconds: float) -> bool:
-        """Let what is under way end, at most so long; cancel the rest and wait until it is gone.
+        """Wait up to ``grace_seconds`` for the tasks, cancel the rest, and wait until they end.
 
-        Returns whether something was cancelled, or has failed: what it had begun may be left open.
+        Return whether a task was cancelled or failed: its work may be incomplete.
         """
         self._closed = True
         try:
@@ -67,5 +67,5 @@ class TaskDrain:
             self._failure.cancel()
             failed = self._failure.done() and not self._failure.cancelled()
             if failed:
-                self._failure.exception()  # seen: whoever cared has awaited it
+                self._failure.exception()  # retrieved here; callers that need it have awaited it
         return bool(rest) or failed

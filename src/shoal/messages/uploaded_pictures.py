@@ -1,4 +1,4 @@
-"""Which pictures an account has brought to the site, and where they lie there, so that none is brought twice."""
+"""The site's addresses of an account's uploaded pictures, so that none is uploaded twice."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from shoal.storage.schema import insert_or, uploads
 from shoal.xianyu.uploads import UploadedPicture
 
 GOOD_FOR_DAYS = 7
-"""How long an address on the site is trusted. How long it really lasts is not known."""
+"""How long an address on the site is trusted. Its real lifetime is not known."""
 _DAY_MS = 86_400_000
 
 
 class UploadedPictures:
-    """The addresses, by account and by the digest of the picture's bytes. Observed, not wished: no journal."""
+    """The addresses by account and digest of the picture's bytes. Observed, not desired state: no journal."""
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
 
     async def find(self, account_id: str, digest: str) -> UploadedPicture | None:
-        """Where the picture lies; ``None`` when it was never brought there, or too long ago. Raises ``StoreError``."""
+        """Return the picture's address; ``None`` if it was never uploaded, or too long ago. Raise ``StoreError``."""
         query = select(uploads.c.url, uploads.c.width, uploads.c.height).where(
             uploads.c.account_id == account_id,
             uploads.c.digest == digest,
@@ -34,7 +34,7 @@ class UploadedPictures:
         return None if row is None else UploadedPicture(row.url, row.width, row.height)
 
     async def remember(self, account_id: str, digest: str, picture: UploadedPicture) -> None:
-        """Keep where the picture lies; the account's addresses that are too old go. Raises ``StoreError``."""
+        """Store the picture's address and delete the account's expired ones. Raise ``StoreError``."""
         now = self._now_ms()
 
         def job(connection: Connection) -> None:
@@ -65,6 +65,6 @@ class UploadedPictures:
         await self._database.write(job)
 
     async def forget(self, account_id: str, digest: str) -> None:
-        """The site does not know the address any more. Raises ``StoreError``."""
+        """Delete an address that the site no longer knows. Raise ``StoreError``."""
         gone = delete(uploads).where(uploads.c.account_id == account_id, uploads.c.digest == digest)
         await self._database.write(lambda connection: connection.execute(gone).rowcount)

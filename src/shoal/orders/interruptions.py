@@ -1,4 +1,4 @@
-"""What was under way when a connection or the program ended: settled as far as anything is known of it."""
+"""Settles messages and order actions that were in progress when a connection or the program ended."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ log = structlog.get_logger("shoal.interruptions")
 
 
 AGAIN_SECONDS = (1.0, 60.0)
-"""First and longest wait before what could not be settled is tried again."""
+"""First and longest wait before another try to settle."""
 
 
 class Interruptions:
-    """Settles what connections leave under way when they end, behind what is still to be written, and beside them.
+    """Settles in the background what ended connections left in progress, after their pending writes.
 
-    So an ended connection is called so at once, however slow the database is, and a shop that stays off hides nothing.
+    So a connection's end is reported at once, even with a slow database, and a disabled account's results are settled
+    too.
     """
 
     def __init__(self) -> None:
         self._settling: dict[str, asyncio.Task[None]] = {}
 
     async def settle(self, message_log: MessageLog, order_store: OrderStore, account_id: str) -> None:
-        """Settle all that the last connection left, before the next one reads. Raises ``StoreError``."""
+        """Settle all that the last connection left, before the next one reads. Raise ``StoreError``."""
         before = self._settling.get(account_id)
         try:
             if before is not None:
-                before.cancel()  # what it has sent to be written is waited for too
+                before.cancel()  # ``note_interrupted`` also waits for its pending writes
                 await asyncio.wait({before})
             await note_interrupted(message_log, order_store, account_id)
         except BaseException:
-            self.settle_soon(message_log, order_store, account_id)  # this connection will not: its shop may be off now
+            self.settle_soon(message_log, order_store, account_id)  # this connection ends and may be the last one
             raise
 
     def settle_soon(self, message_log: MessageLog, order_store: OrderStore, account_id: str) -> None:
-        """Settle it as soon as the database lets us, unless the next connection does so first."""
+        """Settle it as soon as the database works, unless the next connection does so first."""
         task = asyncio.create_task(
             self._until_settled(message_log, order_store, account_id), name=f"interrupted:{account_id}"
         )
@@ -51,7 +52,7 @@ class Interruptions:
             del self._settling[account_id]
 
     async def _until_settled(self, message_log: MessageLog, order_store: OrderStore, account_id: str) -> None:
-        """Try until it is settled, or the store is closed: then the next start does it."""
+        """Try until it is settled, or the store is closed: then the next start settles it."""
         wait, longest = AGAIN_SECONDS
         while True:
             try:
@@ -67,10 +68,10 @@ class Interruptions:
 
 
 async def note_interrupted(message_log: MessageLog, order_store: OrderStore, account_id: str | None) -> None:
-    """Say of what was under way for an account that nobody carries it out any more (``None``: for any account).
+    """Mark what was in progress for an account as interrupted (``None``: for all accounts).
 
-    Call it only while the account has no connection. It waits for what is still to be written, so that nothing of the
-    connection before comes to light after it. Raises ``StoreError``.
+    Call it only while the account has no connection. It waits for pending writes, so that no write of the earlier
+    connection follows. Raise ``StoreError``.
     """
     for sending in await message_log.outbox.interrupted(account_id):
         row = sending.row

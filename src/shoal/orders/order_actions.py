@@ -1,4 +1,4 @@
-"""Intents: what is done for an order that nobody can take back, each act at most once per order, for ever."""
+"""Order actions: irreversible steps for an order, each done at most once per order."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """The irreversible acts on an order, in the order in which they are done."""
+    """The irreversible actions, in the order in which they are done."""
 
     FREE_SHIPPING = "free_shipping"
     """Tell the site to complete a group price (小刀), so that the order counts as paid."""
     PAID_MESSAGE = "paid_message"
-    """Send the shop's word for a paid order."""
+    """Send the message for a paid order."""
     CONFIRM = "confirm"
     """Tell the site that the order is shipped."""
 
 
 class ActionState(StrEnum):
-    """What became of an irreversible act."""
+    """The state of an order action."""
 
     PENDING = "pending"
-    """Due, and not begun: the only state from which it may begin."""
+    """Due and not started: the only state from which it may start."""
     NOT_NEEDED = "not_needed"
-    """The owner wants it not done, or it need not be."""
+    """The owner does not want it, or it is not needed."""
     INTENDED = "intended"
     """About to be done, or being done."""
     DONE = "done"
     FAILED = "failed"
-    """It certainly did not happen."""
+    """It certainly was not done."""
     UNCERTAIN = "uncertain"
-    """Nobody knows. The site or the owner is asked; it is never repeated blindly."""
+    """The result is not known. The site or the owner is asked; it is never repeated without an answer."""
 
 
 class Why(StrEnum):
-    """Details of an intent that mean something to the program. Any other detail is the site's own reason."""
+    """Details of an action that the program uses. Any other detail is the site's own reason."""
 
     ASKED = "asked_by_owner"
-    """The owner asked for it: it is due whatever the switches say and however old it is."""
+    """The owner asked for it: it is due regardless of settings and age."""
     TOLD = "told_by_owner"
-    """The owner says that it happened, or need not."""
+    """The owner says that it was done, or is not needed."""
     NOTHING_TO_SEND = "nothing_to_send"
     """The owner says that this item needs no message."""
     NO_PAID_MESSAGE = "no_paid_message"
     UNKNOWN_ITEM = "unknown_item"
-    """What to send depends on the item, and neither card nor site says which one it is."""
+    """The message depends on the item, and neither card nor site names it."""
     INCOMPLETE = "incomplete_card"
-    """Neither card nor site says who bought, or what."""
+    """Neither card nor site names the buyer, or the item."""
     NOT_PAID = "not_paid"
-    """The order's page says, against its card, that nobody has paid it, or the site knows no such order of ours."""
+    """The order's page says, unlike its card, that it is unpaid; or the site has no such order of this seller."""
     TOO_LATE = "too_late"
-    """It was due for so long that a person must look first."""
+    """It was due for so long that the owner must check it first."""
     BEFORE_ACCOUNT = "before_account"
-    """The card is older than the account is here: its owner has dealt with it."""
+    """The card is older than the account: the owner has handled it."""
     SERVED_BEFORE = "served_before"
     """It was done for this order under another account id."""
     ALREADY_SHIPPED = "already_shipped"
@@ -60,16 +60,16 @@ class Why(StrEnum):
     ORDER_CANCELLED = "order_cancelled"
     PAID_ALREADY = "paid_already"
     SEEN_SHIPPED = "seen_shipped"
-    """The site's own card told what the answer should have told."""
+    """The site's own card confirmed it; the answer was lost."""
     SEEN_COMPLETED = "seen_completed"
-    """The order's page shows the group price as completed, which the answer should have told."""
+    """The order's page shows the group price as completed; the answer was lost."""
     INTERRUPTED = "interrupted"
     NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderAction:
-    """One irreversible act on one order: it exists once, for ever."""
+    """One irreversible action on one order. An order has each action at most once, permanently."""
 
     account_id: str
     order_id: str
@@ -83,7 +83,7 @@ class OrderAction:
 
     @property
     def leads_on(self) -> bool:
-        """Whether the next act is due after it: it was done, or its owner says that it need not be."""
+        """Return whether the next action is due: this one was done, or its owner says that it is not needed."""
         if self.state is ActionState.DONE:
             return True
         return self.state is ActionState.NOT_NEEDED and self.detail in {Why.NOTHING_TO_SEND, Why.TOLD}

@@ -1,4 +1,4 @@
-"""Orders as rows: what news, acts and owners change of them, each within the caller's transaction."""
+"""Orders as rows: the changes by order updates, actions and owners, within the caller's transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shoal.orders.order_status import BLOCKED, ENDS, REFUND_CANCELLED, OrderStat
 from shoal.storage.schema import insert_or, order_actions, order_events, orders, outbox
 
 PAGE = "detail"
-"""The source of what an order's own page on the site says."""
+"""The ``source`` of an update read from the order's page on the site."""
 
 _UNKNOWN = frozenset({ActionState.UNCERTAIN})
 _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_name", "spec_value")
@@ -21,7 +21,7 @@ _KNOWN_FIELDS = ("item_id", "buyer_id", "chat_id", "amount", "quantity", "spec_n
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """One order as it was last heard of. ``amount`` is in yuan and, as ``quantity``, the site's own text."""
+    """One order as last known. ``amount`` is in yuan and, like ``quantity``, the site's own text."""
 
     account_id: str
     order_id: str
@@ -40,15 +40,15 @@ class Order:
 
     @property
     def cursor(self) -> tuple[int, str, str]:
-        """Where this order stands in a list, newest first."""
+        """Return this order's place in a list, newest first."""
         return (self.created_at_ms, self.account_id, self.order_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderEvent:
-    """One line of an order's time line: news (``status``, in the site's ``words``) or an act with its outcome.
+    """One line of an order's timeline: an order update (``status``, in the site's ``words``), or an action's outcome.
 
-    ``site_at_ms`` is the site's own time, where it said one; ``at_ms`` when we heard of it.
+    ``site_at_ms`` is the site's own time, if it sent one; ``at_ms`` is when this server received it.
     """
 
     account_id: str
@@ -65,10 +65,10 @@ class OrderEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderUpdate:
-    """What was heard of one order. Empty values say nothing.
+    """An update of one order from the site. Empty values mean unknown.
 
-    ``paid`` and ``group_price`` make the shop's act due unless it was before; ``withheld`` says why it is not to be
-    done all the same (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
+    ``paid`` and ``group_price`` make the first action due unless it was due before; ``withheld`` says why it must not
+    be done (``Why.BEFORE_ACCOUNT``, ``Why.TOO_LATE``).
     """
 
     order_id: str
@@ -91,19 +91,19 @@ class OrderUpdate:
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """One order and its intents, within one transaction."""
+    """One order and its actions, within one transaction."""
 
     connection: Connection
     account_id: str
     order_id: str
     now_ms: int
 
-    # ── news ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── order updates ───────────────────────────────────────────────────────────────────────────────────────────
 
     def receive(self, order_update: OrderUpdate) -> tuple[Order, bool]:
-        """Store what was heard; returns the order as it is then, and whether its status changed.
+        """Store an update. Return the order after it, and whether its status changed.
 
-        An order that has ended stays so, and a shipped one is never unshipped by an old card. The time line tells each
+        An order that has ended stays ended, and an old card never resets a shipped order. The timeline contains each
         card once, and every change.
         """
         before = self._made()
@@ -115,7 +115,7 @@ class OrderRow:
         known = ((name, getattr(order_update, name)) for name in _KNOWN_FIELDS)
         changes: dict[str, Any] = {name: value for name, value in known if value and value != getattr(before, name)}
         if before.item_id and order_update.source != PAGE:
-            changes.pop("item_id", None)  # a card may name what the chat is about by now; the page, what was bought
+            changes.pop("item_id", None)  # a card may name another item of the chat; the page is certain
         if order_update.group_price and not before.group_price:
             changes["group_price"] = True
         if changed:
@@ -138,7 +138,7 @@ class OrderRow:
         return self.look_at(), changed
 
     def _made(self) -> Order:
-        """The order, locked; a new one when it was not known."""
+        """Return the order, locked; create it if it is not known."""
         row = {"account_id": self.account_id, "order_id": self.order_id}
         times = {"created_at_ms": self.now_ms, "updated_at_ms": self.now_ms}
         added = insert_or(self.connection, orders).on_conflict_do_nothing(
@@ -162,7 +162,7 @@ class OrderRow:
             if order_update.paid and is_new_card and not order_update.withheld
             else None
         )
-        if doubted is not None and doubted.detail == Why.NOT_PAID:  # another card: its page is worth another look
+        if doubted is not None and doubted.detail == Why.NOT_PAID:  # another card: check the page again
             self.move(Action.PAID_MESSAGE, (ActionState.FAILED,), ActionState.PENDING)
         state = {"": ActionState.PENDING, Why.TOO_LATE: ActionState.FAILED}.get(
             order_update.withheld, ActionState.NOT_NEEDED
@@ -175,7 +175,7 @@ class OrderRow:
             self.seed(Action.FREE_SHIPPING, state, order_update.withheld)
 
     def _settle_by_status(self, status: OrderStatus) -> None:
-        """What the site itself tells settles what nobody knew, and makes needless what was not begun."""
+        """Settle actions by the order's status: uncertain ones are done, unstarted ones not needed."""
         if status in {OrderStatus.SHIPPED, OrderStatus.COMPLETED}:
             self.move(Action.CONFIRM, (ActionState.UNCERTAIN,), ActionState.DONE, Why.SEEN_SHIPPED)
         why = {
@@ -189,15 +189,13 @@ class OrderRow:
             self.seed(Action.CONFIRM, ActionState.NOT_NEEDED, why)
 
     def _settle_by_page(self) -> None:
-        """The page shows an order as paid and complete: a completion that nobody knew of has happened, and what
-        follows it is due.
-        """
+        """Settle an uncertain completion as done, because the page shows the order as paid and complete."""
         free_shipping = self.order_action(Action.FREE_SHIPPING)
         if free_shipping is not None and free_shipping.state is ActionState.UNCERTAIN:
             self.settle(Action.FREE_SHIPPING, ActionState.DONE, Why.SEEN_COMPLETED, "site")
 
     def look_at(self) -> Order:
-        """Work out anew what stands in the owner's way; returns the order as it is."""
+        """Update the order's problem. Return the order."""
         row = self.connection.execute(select(orders).where(self._me)).mappings().first()
         if row is None:
             return Order(account_id=self.account_id, order_id=self.order_id)
@@ -211,21 +209,21 @@ class OrderRow:
         self.connection.execute(update(orders).where(self._me).values(**values))
         return order_of({**row, **values})
 
-    # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── order actions ───────────────────────────────────────────────────────────────────────────────────────────
 
     def order_action(self, action: Action) -> OrderAction | None:
-        """One intent."""
+        """Return one action, or ``None``."""
         row = self.connection.execute(select(order_actions).where(self._my_action(action))).mappings().first()
         return None if row is None else order_action_of(row)
 
     def order_actions(self) -> list[OrderAction]:
-        """Every intent, in the order in which the acts are done."""
+        """Return all actions of the order, in the order in which they are done."""
         mine = and_(order_actions.c.account_id == self.account_id, order_actions.c.order_id == self.order_id)
         found = [order_action_of(row) for row in self.connection.execute(select(order_actions).where(mine)).mappings()]
         return sorted(found, key=lambda order_action: list(Action).index(Action(order_action.action)))
 
     def seed(self, action: Action, state: ActionState = ActionState.PENDING, detail: str = "") -> None:
-        """Make an act due, unless something was decided about it before: here, or under another id of the account."""
+        """Make an action due, unless it was decided before: for this account, or under another id of the account."""
         elsewhere = and_(
             order_actions.c.order_id == self.order_id,
             order_actions.c.action == action.value,
@@ -257,9 +255,10 @@ class OrderRow:
         detail: str = "",
         source: str = "site",
     ) -> bool:
-        """Move an intent from one of some states to another; says whether it stood in one. The time line tells it.
+        """Move an action from one of some states to another, and add it to the timeline.
 
-        An intent that is put back keeps its detail, unless another one is given.
+        Return whether it was in one of these states. An action that becomes due again keeps its detail, unless another
+        one is given.
         """
         at_rest = state not in {ActionState.PENDING, ActionState.INTENDED}
         values: dict[str, Any] = {"state": state.value, "settled_at_ms": self.now_ms if at_rest else None}
@@ -274,7 +273,7 @@ class OrderRow:
         return True
 
     def begin(self, action: Action, owner: str = "", epoch: int = 0) -> bool:
-        """Announce an act. False when it was begun or settled before, or the order stands so that none may begin."""
+        """Mark an action as started. Return ``False`` if it was started or settled before, or the status forbids it."""
         self.seed(action)
         blocked = exists().where(self._me, orders.c.status.in_([one.value for one in BLOCKED]))
         due = order_actions.c.state == ActionState.PENDING.value
@@ -288,10 +287,9 @@ class OrderRow:
     def settle(
         self, action: Action, state: ActionState, detail: str = "", source: str = "auto", *, also_failed: bool = False
     ) -> bool:
-        """Say what became of an act; the next one becomes due when it leads on to it. False when it is settled.
+        """Store an action's result; if it leads on, the next action becomes due. Return ``False`` if it is settled.
 
-        Only ``uncertain`` may still change, and ``failed`` when its owner says so. ``PENDING`` puts back what was
-        begun.
+        Only ``uncertain`` may still change, and ``failed`` when its owner says so. ``PENDING`` resets a started action.
         """
         before = [ActionState.INTENDED]
         if state is not ActionState.PENDING:
@@ -307,7 +305,7 @@ class OrderRow:
         return True
 
     def _lead_on(self, action: Action, *, is_done: bool) -> None:
-        """What follows an act: the next one, or a shipped order."""
+        """Start what follows an action: the next action, or the status "shipped"."""
         if action is Action.PAID_MESSAGE:
             self.seed(Action.CONFIRM)
         elif action is Action.FREE_SHIPPING and is_done:
@@ -317,9 +315,9 @@ class OrderRow:
             self.receive(OrderUpdate(order_id=self.order_id, status=OrderStatus.SHIPPED, source="auto"))
 
     def settle_interrupted(self, order_action: OrderAction) -> bool:
-        """Settle an act that nobody waits for any more; says whether nobody knows what became of it.
+        """Settle an action that was interrupted. Return whether its result is unknown.
 
-        Of the shop's message the outbox knows: what has no row there, or was taken back, never left and is due again.
+        The outbox knows the result of the paid message: without a row, or taken back, it was not sent and is due again.
         """
         state, detail = ActionState.UNCERTAIN, str(Why.INTERRUPTED)
         if order_action.action == Action.PAID_MESSAGE:
@@ -331,7 +329,7 @@ class OrderRow:
         )
 
     def heed_outbox(self) -> bool:
-        """Settle an uncertain message by what the outbox knows now; says whether that is more than before."""
+        """Settle an uncertain message by the outbox. Return whether its result is known now."""
         state, detail = self._by_outbox(is_intended=False)
         return state not in _UNKNOWN and self.settle(Action.PAID_MESSAGE, state, detail)
 
@@ -367,11 +365,11 @@ class OrderRow:
 
 
 def order_of(row: RowMapping | dict[str, Any]) -> Order:
-    """A row as an order."""
+    """Return a row as an order."""
     return Order(**{entry.name: row[entry.name] for entry in fields(Order)})
 
 
 def order_action_of(row: RowMapping) -> OrderAction:
-    """A row as an intent."""
+    """Return a row as an action."""
     values = {entry.name: row[entry.name] for entry in fields(OrderAction)}
     return OrderAction(**{**values, "state": ActionState(row["state"])})

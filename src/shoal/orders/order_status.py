@@ -1,4 +1,4 @@
-"""How an order stands: its stages, where news leads it, and what stands in its owner's way. Pure."""
+"""An order's status: its stages, the effect of an order update, and problems for the owner. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from shoal.orders.order_actions import Action, ActionState, OrderAction, Why
 
 
 class OrderStatus(StrEnum):
-    """The stages of an order. The last three lead out of the way."""
+    """The stages of an order. The last three are outside the normal sequence."""
 
     UNKNOWN = ""
     PROCESSING = "processing"
-    """Taken and not paid."""
+    """Placed and not paid."""
     GROUP_PENDING = "group_pending"
-    """Taken at a group price (小刀) that is not complete."""
+    """Placed at a group price (小刀) that is not complete."""
     PENDING_SHIP = "pending_ship"
     """Paid."""
     SHIPPED = "shipped"
     COMPLETED = "completed"
     REFUNDING = "refunding"
-    """The buyer wants the money back: nothing is handed out or confirmed meanwhile."""
+    """The buyer asks for a refund: nothing is delivered or confirmed until that is settled."""
     CANCELLED = "cancelled"
 
 
 REFUND_CANCELLED = "refund_cancelled"
-"""News, and no status: the buyer no longer wants the money back."""
+"""An order update that is no status: the buyer withdrew the refund request."""
 
 ENDS = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELLED})
 BLOCKED = ENDS | {OrderStatus.REFUNDING}
-"""While an order stands so, no irreversible act begins."""
+"""No irreversible action starts in these states."""
 NOTHING_DUE = BLOCKED | {OrderStatus.SHIPPED}
-"""While an order stands so, nobody need do anything for it, or must not."""
+"""In these states nothing needs to be done for the order, or nothing may be done."""
 _STAGES = (
     OrderStatus.UNKNOWN,
     OrderStatus.PROCESSING,
@@ -40,11 +40,14 @@ _STAGES = (
     OrderStatus.PENDING_SHIP,
     OrderStatus.SHIPPED,
 )
-"""An order's way up to its end. An old card that comes again does not lead back."""
+"""The normal sequence of an order. A repeated old card does not lead back."""
 
 
 def status_after(before: str, update: str, told: Iterable[str] = ()) -> OrderStatus:
-    """Where news lead an order. ``told`` is every status of its time line: there a withdrawn refund leads back to."""
+    """Return the status after an order update.
+
+    ``told`` is every status in the order's timeline: a withdrawn refund request leads back to the furthest stage there.
+    """
     now = OrderStatus(before)
     if update == REFUND_CANCELLED:
         return max(map(_stage, told), default=now, key=_STAGES.index) if now is OrderStatus.REFUNDING else now
@@ -63,15 +66,15 @@ def _stage(told: str) -> OrderStatus:
 
 
 class OrderProblem(StrEnum):
-    """What keeps an order from being served until its owner does something."""
+    """The reason why an order is not served until its owner does something."""
 
     REFUND_ASKED = "refund_asked"
     FREE_SHIPPING_REFUSED = "free_shipping_refused"
     FREE_SHIPPING_UNCERTAIN = "free_shipping_uncertain"
     PAID_WITHOUT_CARD = "paid_without_card"
-    """A mark or the order's page says that it was paid; the card by which it would be served never came."""
+    """A mark or the order's page says that it is paid, but the card that starts its service never came."""
     UNPAID_ON_SITE = "unpaid_on_site"
-    """A card says that it was paid, and the order's page that it was not, or that there is no such order."""
+    """A card says that it is paid, but the order's page says unpaid, or there is no such order."""
     NO_PAID_MESSAGE = "no_paid_message"
     UNKNOWN_ITEM = "unknown_item"
     INCOMPLETE_CARD = "incomplete_card"
@@ -102,9 +105,9 @@ _UNCERTAIN = {
 
 
 def problem_of(status: str, order_actions: Mapping[str, OrderAction]) -> OrderProblem | None:
-    """What the owner of an order must look at, by its status and its intents (by action)."""
+    """Return what the owner must look at, by the order's status and its actions (by name)."""
     if status in ENDS or status == OrderStatus.SHIPPED:
-        return None  # a shipped order is settled with its buyer, whoever did it
+        return None  # a shipped order is settled with its buyer, regardless of who shipped it
     if status == OrderStatus.REFUNDING:
         return OrderProblem.REFUND_ASKED
     completion = order_actions.get(Action.FREE_SHIPPING)

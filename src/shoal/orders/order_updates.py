@@ -1,4 +1,4 @@
-"""What pushes tell of orders: trade cards, their updates and the marks of chats, noted in the order book."""
+"""Stores what pushes say about orders: trade cards, their updates and the marks of chats."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shoal.xianyu.trade_texts import status_told
 log = structlog.get_logger("shoal.order_news")
 
 TAKE_UP_MS = 24 * 3600_000
-"""How long after the payment an order is still served without a person's word."""
+"""How long after the payment an order is still served automatically."""
 LONGEST_WORDS = 200
-"""What the time line keeps of what a card says, in characters."""
+"""How many characters of a card's text the timeline keeps."""
 CLOCKS_DIFFER_MS = 5 * 60_000
-"""How far the site's clock may be from ours."""
+"""How much the site's clock may differ from ours."""
 
 
 class OrderUpdates:
-    """Notes what one account's pushes tell of its orders."""
+    """Stores order updates from one account's pushes."""
 
     def __init__(self, account: Account, order_store: OrderStore, *, site_clock: SiteClock) -> None:
         self._account = account
@@ -32,9 +32,9 @@ class OrderUpdates:
         self._site_clock = site_clock
 
     async def store(self, events: Iterable[Event]) -> list[Order]:
-        """Make what is told of orders durable, in the order told; returns the orders that may be served now.
+        """Store the order updates of events, in their order. Return the orders that may be served now.
 
-        Raises ``StoreError``.
+        Raise ``StoreError``.
         """
         due: dict[str, Order] = {}
         for event in events:
@@ -66,11 +66,11 @@ class OrderUpdates:
         )
 
     def _withheld(self, card: TradeCard | CardUpdate) -> str:
-        """Why a card, as old as it is, is no reason to hand something out by ourselves."""
+        """Return why an old card must not start automatic service; empty when it may."""
         if not card.created_at_ms:
             return ""
         at, now = self._site_clock.ours(card.created_at_ms), now_ms()
-        added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was put back since
+        added_at = min(self._account.created_at_ms, now)  # unless this machine's clock was set back since
         if at < added_at - CLOCKS_DIFFER_MS:
             return Why.BEFORE_ACCOUNT
         return Why.TOO_LATE if at < now - TAKE_UP_MS else ""

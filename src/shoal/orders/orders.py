@@ -1,8 +1,8 @@
-"""Paid orders: first the goods or the word the shop sends, then, and only then, the confirmation of the shipment.
+"""Serves paid orders: first the paid message, and only then the confirmation of the shipment.
 
-A group price is completed before either. The order's page is looked at before the first of them: it may say that nobody
-paid, and it knows what was bought. Each act is an intent row before it is done, so that it is done at most once per
-order, for ever; what a crash cut in two is ``uncertain`` and never repeated blindly: the site is asked, or the owner.
+A group price is completed before both. The order's page is checked before the first action: it may say that the order
+is unpaid, and it names the item. Each action is stored before it is done, so that it is done at most once per order. An
+action interrupted by a crash is ``uncertain`` and not repeated without an answer of the site or the owner.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ log = structlog.get_logger("shoal.orders")
 
 
 ECHO_GRACE_SECONDS = 0.5
-"""How long the echo of a message that nobody answered may take to tell that it arrived."""
+"""How long to wait for the echo of an unanswered message, which shows that it arrived."""
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 30.0, 300.0
-"""When orders are looked at again whose news could not be stored."""
+"""First and longest wait before orders whose updates could not be stored are checked again."""
 
 PAGE_LAG_SECONDS = 3.0
-"""How far an order's page may be behind its paid card: it is looked at once more before it is believed."""
+"""How long an order's page may lag behind its paid card: it is checked once more before it counts."""
 
 
 class Orders:
@@ -55,8 +55,10 @@ class Orders:
         pace: AsyncLimiter,
         clock_set_ms: int = 0,
     ) -> None:
-        """``pace``: of the calls to the site. ``clock_set_ms``: how far our clock was set forward since what is stored
-        was written."""
+        """``pace`` limits the calls to the site.
+
+        ``clock_set_ms``: how far our clock was set forward since the stored orders were written.
+        """
         self._link = link
         self._sender = sender
         self._mtop = mtop
@@ -67,13 +69,13 @@ class Orders:
         self._turn = asyncio.Lock()
         self._order_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unpaid: dict[str, bool] = {}
-        """Of each order that was looked at over this connection: whether its page says that nobody has paid it."""
+        """For each order checked over this connection: whether its page says that it is unpaid."""
         sender.on_echo(self._echoed)
 
     async def take_up(self) -> None:
-        """Go on with what the last connection left undone, and ask the site what nobody knows. Raises as ``serve``.
+        """Continue what the last connection left, and ask the site about uncertain actions. Raise like ``serve``.
 
-        What it hears and cannot store is asked again later: a full disk is no reason to end the connection.
+        Updates that cannot be stored are asked for again later: a full disk must not end the connection.
         """
         wait = FIRST_WAIT_SECONDS
         while True:
@@ -92,23 +94,23 @@ class Orders:
             log.warning("paid order not served in time", account=self._account_id, order=order.order_id)
         unfinished = await self._store.unfinished(self._account_id)
         for order in [*unfinished, *await self._store.unsettled(self._account_id, newer_than_ms=horizon)]:
-            await self._look_up(order)  # it may have been cancelled, or served by a person, while nobody listened
+            await self._look_up(order)  # cancelled or served by its owner in the meantime, perhaps
 
     async def _echoed(self, sending: Sending) -> None:
-        """A message that nobody answered has come back after all: its order goes on."""
+        """Continue the order of an unanswered message whose echo came back."""
         order_id = sending.row.order_id
         if order_id and await self._store.heed_outbox(self._account_id, order_id):
             self._store.look(self._account_id)
 
     async def go_on(self) -> None:
-        """Serve whatever is due. Raises as ``serve``."""
+        """Serve all orders with a due action. Raise like ``serve``."""
         for order in await self._store.unfinished(self._account_id):
             await self.serve(order)
 
     async def serve(self, order: Order) -> None:
-        """Do what is due for an order: complete its group price, send the shop's word, confirm; each if it is due now.
+        """Do the due actions of an order: complete its group price, send the paid message, confirm.
 
-        Raises ``ActionRequired`` when the site wants its owner, or what ended the socket.
+        Raise ``ActionRequired`` when the owner must act on the site, or the error that ended the socket.
         """
         async with self._order_turns.setdefault(order.order_id, asyncio.Lock()):
             if order.order_id not in self._unpaid:
@@ -128,12 +130,12 @@ class Orders:
                 return
 
     async def _is_due_by_its_card(self, order: Order) -> bool:
-        """Whether the shop's word comes next, and nobody but the card asks for it."""
+        """Return whether the paid message is next, and only the card asks for it."""
         due = await self._store.next_due(self._account_id, order.order_id)
         return due is not None and due[1].action == Action.PAID_MESSAGE and due[1].detail != Why.ASKED
 
     async def _do(self, account: Account, order: Order, order_action: OrderAction) -> bool:
-        """Do, or decide about, one act that is due. False: it stays due, and nothing more is to be tried now."""
+        """Do or decide one due action. Return ``False`` if it stays due and nothing more should be tried now."""
         match Action(order_action.action):
             case Action.FREE_SHIPPING:
                 return await self._complete_group(account, order, order_action)
@@ -142,10 +144,10 @@ class Orders:
             case Action.CONFIRM:
                 return await self._confirm(account, order, order_action)
 
-    # ── the acts ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── actions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _complete_group(self, account: Account, order: Order, order_action: OrderAction) -> bool:
-        """Only when there is something to hand out afterwards: completing is a promise to the buyer."""
+        """Complete a group price, only if there is something to send afterwards: it is a promise to the buyer."""
         if not account.free_shipping and order_action.detail != Why.ASKED:
             return await self._settle(order, Action.FREE_SHIPPING, ActionState.NOT_NEEDED, "free_shipping_off")
         order = await self._filled_in(account, order)
@@ -224,10 +226,10 @@ class Orders:
     async def _tell_site(
         self, order: Order, action: Action, call: Callable[[], Awaitable[None]], still_wanted: Callable[[], bool]
     ) -> bool:
-        """Announce an act, make the call that does it, and say what became of it."""
+        """Mark an action as started, make its call, and store the result."""
         await self._pace.acquire()
         if not await self._store.begin_action(self._account_id, order.order_id, action):
-            return True  # somebody else has begun it, or the order moved on
+            return True  # another connection started it, or the order's status changed
         if not self._link.allows() or not still_wanted():
             await self._settle(order, action, ActionState.PENDING)
             return self._link.allows()
@@ -236,7 +238,7 @@ class Orders:
             await call()
         except MtopRefused as refusal:
             state, detail = ActionState.FAILED, refusal.ret_code
-        except InvalidInput as refusal:  # an id that is no number: the call was never made
+        except InvalidInput as refusal:  # an id that is not a number: the call was not made
             state, detail = ActionState.FAILED, refusal.code
         except OutcomeUncertain:
             state, detail = ActionState.UNCERTAIN, Why.NO_ANSWER
@@ -248,19 +250,19 @@ class Orders:
             "order served", account=self._account_id, order=order.order_id, action=action.value, outcome=state.value
         )
         if action is Action.FREE_SHIPPING:
-            self._unpaid.pop(order.order_id, None)  # what its page says of a payment has changed
+            self._unpaid.pop(order.order_id, None)  # the page's payment status has changed
         if state is not ActionState.DONE:
-            await self._look_up(order)  # it may be shipped all the same
+            await self._look_up(order)  # it may be shipped anyway
         return True
 
     async def _settle(self, order: Order, action: Action, state: ActionState, detail: str = "") -> bool:
         await self._store.settle_action(self._account_id, order.order_id, action, state, detail)
         return True
 
-    # ── what must be known ──────────────────────────────────────────────────────────────────────────────────────
+    # ── required facts ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _cannot_say(self, account: Account, order: Order) -> str:
-        """Why the shop has no word for an order; empty when it has, or needs none."""
+        """Return why there is no paid message for an order; empty if there is one, or none is needed."""
         if not order.buyer_id or not order.chat_id:
             return Why.INCOMPLETE
         if order.item_id is None and _depends_on_item(account):
@@ -271,16 +273,16 @@ class Orders:
         return Why.NO_PAID_MESSAGE
 
     async def _filled_in(self, account: Account, order: Order) -> Order:
-        """The order, with what the site says of it when its card did not say enough. An item id is never invented."""
+        """Return the order, completed from the site if its card lacks facts. An item id is never invented."""
         knows_item = order.item_id is not None or (not order.group_price and not _depends_on_item(account))
         if order.buyer_id and knows_item:
             return order
         return await self._look_up(order) or order
 
     async def _look_up(self, order: Order) -> Order | None:
-        """Ask the site about an order and note what it says; ``None``, and no harm, when it does not answer.
+        """Ask the site about an order and store the answer. Return ``None`` when it does not answer.
 
-        Raises ``ActionRequired``.
+        Raise ``ActionRequired``.
         """
         await self._pace.acquire()
         if not self._link.allows():
@@ -309,12 +311,12 @@ class Orders:
 
 
 def _depends_on_item(account: Account) -> bool:
-    """Whether what a paid order gets is set for single items."""
+    """Return whether paid messages are set for single items."""
     return any(item.paid_message or item.nothing_to_send for item in account.items)
 
 
 def _word_for(account: Account, order: Order) -> str:
-    """What the shop sends for a paid order; empty when nothing is set, or nothing is to be sent."""
+    """Return the message for a paid order; empty when none is set, or none is to be sent."""
     item = account.item(order.item_id)
     if item is not None and item.nothing_to_send:
         return ""
