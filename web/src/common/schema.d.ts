@@ -15,9 +15,9 @@ export interface paths {
         put?: never;
         /**
          * Sign in
-         * @description Sign in. A refusal is answered with 200 and `success: false`; `code` tells which.
+         * @description Sign in. A refused login is answered with 200 and `success: false`; `code` gives the reason.
          *
-         *     With a second factor the first answer is `totp_needed`: send all of it again, with `totp`.
+         *     With TOTP on, the first answer has `code` `totp_needed`: send the same body again, with `totp`.
          */
         post: operations["login"];
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
         };
         /**
          * Who am I
-         * @description Say who is signed in with this token. Never 401.
+         * @description Return the user of this token. Never answers 401.
          */
         get: operations["verify"];
         put?: never;
@@ -57,7 +57,7 @@ export interface paths {
         put?: never;
         /**
          * Sign out
-         * @description End the session of this token. Also says so when there is none.
+         * @description End the session of this token. The answer is the same when there is no session.
          */
         post: operations["logout"];
         delete?: never;
@@ -77,7 +77,7 @@ export interface paths {
         put?: never;
         /**
          * Change the administrator's password
-         * @description Replace the caller's password. Every other session of theirs ends.
+         * @description Replace the caller's password. All their other sessions end.
          */
         post: operations["change_admin_password"];
         delete?: never;
@@ -97,7 +97,7 @@ export interface paths {
         put?: never;
         /**
          * Register, where that is open
-         * @description Become an owner, on a server with `open_registration`. Elsewhere it is refused: people are invited.
+         * @description Create an owner, on a server with `open_registration`. On other servers an administrator invites users.
          */
         post: operations["register"];
         delete?: never;
@@ -117,14 +117,15 @@ export interface paths {
         put?: never;
         /**
          * Sign in to the console
-         * @description Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only when that is safe.
+         * @description Sign a browser in by a cookie: only from the console's own page, and over plain HTTP only from this machine.
          *
-         *     With a second factor the first answer is 401 `totp_needed`: send all of it again, with `totp`.
+         *     With TOTP on, the first answer is 401 `totp_needed`: send the same body again, with `totp`. The setting
+         *     `allow_plain_http` allows plain HTTP from other machines.
          */
         post: operations["open_console_session"];
         /**
          * Sign out of the console
-         * @description End the browser's session and let it forget the cookie. Also says so when there is none.
+         * @description End the browser's session and delete the cookie. The answer is the same when there is no session.
          */
         delete: operations["close_console_session"];
         options?: never;
@@ -141,7 +142,7 @@ export interface paths {
         };
         /**
          * Look at oneself
-         * @description The person who is signed in.
+         * @description Return the signed-in user.
          */
         get: operations["get_me"];
         put?: never;
@@ -162,7 +163,7 @@ export interface paths {
         get?: never;
         /**
          * Change one's password
-         * @description Replace one's own password. Every other session of the person ends.
+         * @description Replace the caller's password. All their other sessions end.
          */
         put: operations["change_my_password"];
         post?: never;
@@ -183,12 +184,12 @@ export interface paths {
         put?: never;
         /**
          * Begin to set up the second factor
-         * @description Make a seed, shown this once, for an authenticator app. It counts as soon as a code of it was confirmed.
+         * @description Create a TOTP secret, shown only once, for an authenticator app. It takes effect when a code is confirmed.
          */
         post: operations["begin_totp"];
         /**
          * Switch the second factor off
-         * @description Take it away, by the password and a code of it or a recovery code.
+         * @description Switch TOTP off, with the password and a code of the app or a recovery code.
          */
         delete: operations["end_totp"];
         options?: never;
@@ -207,7 +208,7 @@ export interface paths {
         put?: never;
         /**
          * Switch the second factor on
-         * @description Prove by a code that the app has the seed. The recovery codes are shown this once; other sessions end.
+         * @description Switch TOTP on by a code of the app. The recovery codes are shown only once; other sessions end.
          */
         post: operations["confirm_totp"];
         delete?: never;
@@ -227,7 +228,7 @@ export interface paths {
         put?: never;
         /**
          * Renew the recovery codes
-         * @description Make new recovery codes, shown this once; the old ones are worth nothing then.
+         * @description Create new recovery codes, shown only once; the old ones stop working.
          */
         post: operations["renew_recovery_codes"];
         delete?: never;
@@ -245,14 +246,14 @@ export interface paths {
         };
         /**
          * List one's sign-ins
-         * @description Where the person is signed in, and by what.
+         * @description List the caller's sessions, each with its client.
          */
         get: operations["get_sessions"];
         put?: never;
         post?: never;
         /**
          * End all other sign-ins
-         * @description Sign out everywhere but here.
+         * @description End all sessions of the caller except the current one.
          */
         delete: operations["end_other_sessions"];
         options?: never;
@@ -272,7 +273,7 @@ export interface paths {
         post?: never;
         /**
          * End one sign-in
-         * @description Sign out there; that may be this one. What it follows live ends at once.
+         * @description End one session, which may be the caller's current one. Its live streams end at once.
          */
         delete: operations["end_session"];
         options?: never;
@@ -289,13 +290,13 @@ export interface paths {
         };
         /**
          * List the people
-         * @description Everybody who may sign in, or might again. For administrators.
+         * @description List all users, including blocked ones. For administrators.
          */
         get: operations["get_users"];
         put?: never;
         /**
          * Add a person
-         * @description Add a person with a first password. Better invite them: then nobody but they know it.
+         * @description Add a user with a first password. An invitation is better: then only the user knows the password.
          */
         post: operations["create_user"];
         delete?: never;
@@ -316,20 +317,20 @@ export interface paths {
         post?: never;
         /**
          * Remove a person
-         * @description Remove a person and all that is theirs: shops, sessions, tokens, what was shared with them.
+         * @description Remove a user and everything they own: accounts, sessions, tokens, and permissions on others' accounts.
          *
-         *     The door closes at once. Each shop is then stopped and forgotten, all but its history; only when every connection
-         *     has ended the person is gone. Until then `leaving` is true: repeat the request to wait on. `?dry_run=1` only says
-         *     what would go.
+         *     Sign-in is blocked at once. Then each account is stopped and deleted except its history; when all connections have
+         *     ended, the user is deleted. Until then `leaving` is true: repeat the request to wait again. `?dry_run=1` only lists
+         *     what would be removed.
          */
         delete: operations["delete_user"];
         options?: never;
         head?: never;
         /**
          * Change a person
-         * @description Change a person's role, address, or whether they may sign in. Who may not is signed out everywhere.
+         * @description Change a user's role, e-mail address, or whether they may sign in. A blocked user's sessions end.
          *
-         *     Their shops go on as they are. The last administrator who may sign in stays one.
+         *     Their accounts keep running. The last administrator who may sign in cannot lose that role.
          */
         patch: operations["update_user"];
         trace?: never;
@@ -345,10 +346,10 @@ export interface paths {
         put?: never;
         /**
          * Let a person choose a new password
-         * @description Make a link, shown once, by which a person who forgot the password chooses a new one. An earlier one is over.
+         * @description Create a link by which a user who forgot the password sets a new one. Earlier links stop working.
          *
-         *     Their second factor stays. Using the link ends every session and every API token of theirs. One's own password is
-         *     changed by the one before (`PUT /me/password`), or on the machine itself.
+         *     The link is shown only once. TOTP stays on. Using the link ends all sessions and API tokens of the user. Change your
+         *     own password with `PUT /me/password`, or on the server itself.
          */
         post: operations["create_password_link"];
         delete?: never;
@@ -369,7 +370,7 @@ export interface paths {
         post?: never;
         /**
          * Take a second factor away
-         * @description Switch off the second factor of somebody who lost it, after you made sure who asks. Their sessions end.
+         * @description Switch off TOTP for a user who lost it; check who asks first. Their sessions end.
          */
         delete: operations["remove_totp"];
         options?: never;
@@ -386,17 +387,17 @@ export interface paths {
         };
         /**
          * List one's API tokens
-         * @description The caller's tokens, also those that have expired. The tokens themselves are never shown again.
+         * @description List the caller's tokens, including expired ones. The tokens themselves are never shown again.
          */
         get: operations["get_tokens"];
         put?: never;
         /**
          * Make an API token
-         * @description Make a token for a script: it may do what its scope says, and never more than its person.
+         * @description Create a token for a script. It may do what its scope allows, and never more than its user may.
          *
-         *     `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
-         *     switches, rules and settings; `manage` does all that the person may do with shops. With `accounts` it is for these
-         *     shops only. No token may touch people, passwords, sign-ins, tokens or the security log.
+         *     `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
+         *     switches, rules and settings; `manage` does all that the user may do with accounts. With `accounts` it is for these
+         *     accounts only. No token gives access to users, passwords, sessions, tokens or the audit log.
          */
         post: operations["create_token"];
         delete?: never;
@@ -417,7 +418,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke an API token
-         * @description End a token for good. Streams that were opened with it end at once.
+         * @description Revoke a token permanently. Streams that were opened with it end at once.
          */
         delete: operations["revoke_token"];
         options?: never;
@@ -434,7 +435,7 @@ export interface paths {
         };
         /**
          * List with whom it is shared
-         * @description Who else may do something with the account, and what. For its owner.
+         * @description List the users with whom the account is shared, and their permissions. For its owner.
          */
         get: operations["get_staff"];
         put?: never;
@@ -455,16 +456,16 @@ export interface paths {
         get?: never;
         /**
          * Share an account
-         * @description Let a person read, reply for or operate the account, instead of what they might before. For its owner.
+         * @description Give a user one permission on the account, in place of an earlier one. For its owner.
          *
-         *     `read` sees everything but secrets; `reply` also sends, takes chats over and serves orders; `operate` also changes
-         *     switches, rules and settings. The cookie, the proxy, the removal and this list stay the owner's.
+         *     `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
+         *     switches, rules and settings. Only the owner can change the cookie, the proxy and this list, or delete the account.
          */
         put: operations["put_staff"];
         post?: never;
         /**
          * Share an account no more
-         * @description Let a person do nothing more with the account. What they follow of it ends at once. For its owner.
+         * @description Take all permissions on the account from a user. Their live streams of it end at once. For its owner.
          */
         delete: operations["delete_staff"];
         options?: never;
@@ -481,13 +482,13 @@ export interface paths {
         };
         /**
          * List the invitations
-         * @description Every link of the last weeks: open, used or too old. For administrators.
+         * @description List all links of the last weeks: open, used or expired. For administrators.
          */
         get: operations["get_invitations"];
         put?: never;
         /**
          * Invite somebody
-         * @description Make a link, shown once, by which one new person chooses a name and a password.
+         * @description Create a link by which one new user chooses a name and a password. The link is shown only once.
          */
         post: operations["create_invitation"];
         delete?: never;
@@ -508,7 +509,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke an invitation
-         * @description End a link that was not used.
+         * @description Revoke a link that was not used.
          */
         delete: operations["revoke_invitation"];
         options?: never;
@@ -527,7 +528,7 @@ export interface paths {
         put?: never;
         /**
          * Look at a link
-         * @description Say what a link is for, before it is used.
+         * @description Return the purpose of a link before it is used.
          */
         post: operations["look_at_link"];
         delete?: never;
@@ -547,7 +548,7 @@ export interface paths {
         put?: never;
         /**
          * Come in by a link
-         * @description Choose a name and a password, or a new password; then sign in by it. A link works once.
+         * @description Use a link: choose a name and a password, or a new password; then sign in with it. A link works once.
          */
         post: operations["join"];
         delete?: never;
@@ -566,9 +567,10 @@ export interface paths {
         get?: never;
         /**
          * Switch many accounts on or off
-         * @description Switch accounts, each for itself (207 when some failed) or all or none. Never un-parks one.
+         * @description Enable or disable accounts: each by itself (207 when some failed), or all or none. Parked accounts stay parked.
          *
-         *     A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts unless `?wait=` says so.
+         *     A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts to start or stop, unless `?wait=`
+         *     is set.
          */
         put: operations["batch_update_cookie_status"];
         post?: never;
@@ -587,13 +589,15 @@ export interface paths {
         };
         /**
          * List account ids
-         * @description The ids of the caller's accounts.
+         * @description List the ids of the caller's accounts.
          */
         get: operations["list_cookies"];
         put?: never;
         /**
          * Add an account, or renew its cookie
-         * @description A new id becomes an account that is on; an id of the caller's gets the new cookie and stays on or off.
+         * @description Add an account, enabled, under a new id; or replace the cookie of the caller's account with that id.
+         *
+         *     An account whose cookie is replaced stays enabled or disabled as it was.
          */
         post: operations["add_cookie"];
         delete?: never;
@@ -611,7 +615,7 @@ export interface paths {
         };
         /**
          * List accounts
-         * @description The caller's accounts: what is wanted, and what is really happening.
+         * @description List the caller's accounts with their settings and their observed state.
          */
         get: operations["list_cookie_details"];
         put?: never;
@@ -631,7 +635,7 @@ export interface paths {
         };
         /**
          * Is any account usable
-         * @description Count the caller's accounts; usable are those that are on and need nobody to act.
+         * @description Count the caller's accounts. Usable are enabled accounts that need no action by their owner.
          */
         get: operations["check_cookies"];
         put?: never;
@@ -651,18 +655,18 @@ export interface paths {
         };
         /**
          * Look at an account
-         * @description Wish and fact side by side. The `ETag` stands for everything that the owner wants of the account.
+         * @description Return the desired and the observed state. The `ETag` covers all that the owner set for the account.
          */
         get: operations["get_cookie"];
         /**
          * Renew an account's cookie
-         * @description Replace the cookie by a newer one of the same seller. The connection is renewed only if it differs.
+         * @description Replace the cookie with a newer one of the same seller. The connection restarts only if the cookie differs.
          */
         put: operations["update_cookie"];
         post?: never;
         /**
          * Remove an account
-         * @description Stop the account and forget everything of it but its history. Once `removed` is said the id is free.
+         * @description Stop the account and delete all its data except its history. The id is free once `msg` is `removed`.
          */
         delete: operations["remove_cookie"];
         options?: never;
@@ -680,7 +684,7 @@ export interface paths {
         get?: never;
         /**
          * Switch an account on or off
-         * @description Say whether the account shall run. Saying `true` again revives one that died or waits for its next attempt.
+         * @description Enable or disable the account. `true` also restarts an enabled account that failed or waits for a retry.
          */
         put: operations["update_cookie_status"];
         post?: never;
@@ -701,7 +705,7 @@ export interface paths {
         put?: never;
         /**
          * Try again after acting
-         * @description Un-park the account and connect anew, after its owner did what was asked.
+         * @description Resume a parked account and connect again, after its owner did what the site asked for.
          */
         post: operations["resume_cookie"];
         delete?: never;
@@ -719,12 +723,12 @@ export interface paths {
         };
         /**
          * Is confirmation automatic
-         * @description Whether paid orders are confirmed as shipped without a person.
+         * @description Return whether paid orders are confirmed as shipped automatically.
          */
         get: operations["get_auto_confirm"];
         /**
          * Switch automatic confirmation
-         * @description Switch automatic confirmation. A running connection asks at the moment it decides.
+         * @description Switch automatic confirmation on or off. It applies to the next order at once, without a reconnect.
          */
         put: operations["update_auto_confirm"];
         post?: never;
@@ -743,7 +747,7 @@ export interface paths {
         };
         /**
          * Read the remark
-         * @description The owner's note.
+         * @description Return the owner's note.
          */
         get: operations["get_remark"];
         /**
@@ -767,12 +771,12 @@ export interface paths {
         };
         /**
          * Read the pause
-         * @description Minutes of silence after a person answered.
+         * @description Return the minutes of pause after the owner answered.
          */
         get: operations["get_pause_duration"];
         /**
          * Change the pause
-         * @description Change how many minutes the program keeps silent after a person answered; 0 is never.
+         * @description Change for how many minutes automatic replies pause after the owner answered; 0 means no pause.
          */
         put: operations["update_pause_duration"];
         post?: never;
@@ -793,7 +797,7 @@ export interface paths {
         put?: never;
         /**
          * Renew the cookie (old path)
-         * @description Renew the cookie. Platform name, password and `show_browser` are accepted and never stored.
+         * @description Replace the cookie. Platform name, password and `show_browser` are accepted but never stored.
          */
         post: operations["update_account_info"];
         delete?: never;
@@ -811,7 +815,7 @@ export interface paths {
         };
         /**
          * Read one account's row (old path)
-         * @description One account's row, without its secrets.
+         * @description Return one account's row, without its secrets.
          */
         get: operations["get_account_row"];
         put?: never;
@@ -837,9 +841,9 @@ export interface paths {
         head?: never;
         /**
          * Change some settings
-         * @description Change the settings that are sent, all in one change; the others stay. The `proxy` is its owner's to change.
+         * @description Change the settings that are sent, in one change; the others stay. Only the owner may change `proxy`.
          *
-         *     Another `proxy` makes a running account reconnect through it. It un-parks none.
+         *     A new `proxy` makes a running account reconnect through it. A parked account stays parked.
          */
         patch: operations["update_settings"];
         trace?: never;
@@ -855,9 +859,10 @@ export interface paths {
         put?: never;
         /**
          * Try a message out
-         * @description Say which rule would answer a message, why the others would not, and the exact text. Nothing is sent or stored.
+         * @description Return the rule that would answer a message, why the others would not, and the exact text. Nothing is sent.
          *
-         *     With a `buyer_id` or a `chat_id` it also looks at pauses, limits and cool-downs of that chat, as they are now.
+         *     With a `buyer_id` or a `chat_id`, it also checks the current takeovers, limits and cooldowns of that chat. Nothing
+         *     is stored.
          */
         post: operations["try_message"];
         delete?: never;
@@ -877,8 +882,9 @@ export interface paths {
         put?: never;
         /**
          * Ask for a reply's words
-         * @description The words to answer a message with. Nothing is sent; the caller is taken to send them: the rule has fired then,
-         *     and a default reply that a chat gets once counts as given. An account that is off answers nothing.
+         * @description Return the reply texts to a message. The server sends nothing: the script is expected to send them.
+         *
+         *     The rule therefore counts as matched, and a once-only default reply as given. A disabled account gives no reply.
          */
         post: operations["get_reply_words"];
         delete?: never;
@@ -896,7 +902,7 @@ export interface paths {
         };
         /**
          * List item settings
-         * @description Every item that something is set for, by id.
+         * @description List all items that have settings, by id.
          */
         get: operations["list_items"];
         put?: never;
@@ -916,18 +922,18 @@ export interface paths {
         };
         /**
          * Read an item's settings
-         * @description What is set for one item.
+         * @description Return the settings of one item.
          */
         get: operations["get_item"];
         /**
          * Set an item
-         * @description Set what is sent; what is left out stays as it was.
+         * @description Change the settings that are sent; the others stay.
          */
         put: operations["put_item"];
         post?: never;
         /**
          * Forget an item's settings
-         * @description Forget what is set for an item. Repeating it changes nothing.
+         * @description Delete the settings of an item. Repeating the request changes nothing.
          */
         delete: operations["delete_item"];
         options?: never;
@@ -944,7 +950,7 @@ export interface paths {
         };
         /**
          * Read every default reply
-         * @description The default replies of the caller's accounts.
+         * @description List the default replies of the caller's accounts.
          */
         get: operations["list_default_replies"];
         put?: never;
@@ -964,12 +970,12 @@ export interface paths {
         };
         /**
          * Read the default reply
-         * @description What the account says when no rule does.
+         * @description Return the reply that the account sends when no rule matches.
          */
         get: operations["get_default_reply"];
         /**
          * Set the default reply
-         * @description Switch the default reply. A `reply_content` that is left out stays; null empties it.
+         * @description Change the default reply. A `reply_content` that is left out stays; null empties it.
          */
         put: operations["update_default_reply"];
         post?: never;
@@ -994,7 +1000,7 @@ export interface paths {
         put?: never;
         /**
          * Give the once-only reply again
-         * @description Forget which chats had the once-only reply. This changes nothing that an owner set.
+         * @description Forget which chats got the once-only reply. Settings do not change.
          */
         post: operations["clear_default_reply_records"];
         delete?: never;
@@ -1012,7 +1018,7 @@ export interface paths {
         };
         /**
          * List every item reply
-         * @description The item replies of the caller's accounts.
+         * @description List the item replies of the caller's accounts.
          */
         get: operations["list_item_replies"];
         put?: never;
@@ -1032,7 +1038,7 @@ export interface paths {
         };
         /**
          * List an account's item replies
-         * @description The item replies of one account.
+         * @description List the item replies of one account.
          */
         get: operations["list_item_replies_of"];
         put?: never;
@@ -1052,18 +1058,18 @@ export interface paths {
         };
         /**
          * Read an item reply
-         * @description What is answered about one item when no rule does.
+         * @description Return the reply about one item, sent when no rule matches.
          */
         get: operations["get_item_reply"];
         /**
          * Set an item reply
-         * @description Set what is answered about one item when no rule does. All else that is set for the item stays.
+         * @description Set the reply about one item, sent when no rule matches. The item's other settings stay.
          */
         put: operations["update_item_reply"];
         post?: never;
         /**
          * Remove an item reply
-         * @description Remove what is answered about one item. All else that is set for the item stays.
+         * @description Delete the reply about one item. The item's other settings stay.
          */
         delete: operations["delete_item_reply"];
         options?: never;
@@ -1083,7 +1089,7 @@ export interface paths {
         post?: never;
         /**
          * Remove many item replies
-         * @description Remove the replies of items, in one change for each account. As a batch it refuses an `If-Match`.
+         * @description Delete the replies of items, in one change for each account. As a batch, it refuses an `If-Match`.
          */
         delete: operations["delete_item_replies"];
         options?: never;
@@ -1100,13 +1106,13 @@ export interface paths {
         };
         /**
          * List rules
-         * @description Every rule in the order in which they are asked; a rule with a picture has an empty reply.
+         * @description List all rules in matching order. A rule with a picture has an empty reply.
          */
         get: operations["list_keywords"];
         put?: never;
         /**
          * Replace the general text rules
-         * @description Replace the general text rules; item-bound rules and those with a picture stay.
+         * @description Replace the general text rules. Item-bound rules and picture rules stay.
          */
         post: operations["update_keywords"];
         delete?: never;
@@ -1124,13 +1130,13 @@ export interface paths {
         };
         /**
          * List rules with item ids
-         * @description Every rule; `item_id` is empty when it holds for every item.
+         * @description List all rules; `item_id` is empty when a rule applies to all items.
          */
         get: operations["list_keywords_with_item_id"];
         put?: never;
         /**
          * Replace every text rule
-         * @description Replace every text rule, general and item-bound; those with a picture stay. Outer blanks are cut.
+         * @description Replace all text rules, general and item-bound; picture rules stay. Spaces at both ends are removed.
          */
         post: operations["update_keywords_with_item_id"];
         delete?: never;
@@ -1148,7 +1154,7 @@ export interface paths {
         };
         /**
          * List rules with types
-         * @description Every rule; `item_id` is null when it holds for every item.
+         * @description List all rules; `item_id` is null when a rule applies to all items.
          */
         get: operations["list_keywords_with_type"];
         put?: never;
@@ -1168,9 +1174,9 @@ export interface paths {
         };
         /**
          * Rules as an Excel file
-         * @description The text rules as a table of `关键词`, `商品ID` and `关键词内容`; without any, a template with examples.
+         * @description Return the text rules as a table of `关键词`, `商品ID` and `关键词内容`; without rules, a template with examples.
          *
-         *     What such a row cannot express (pictures, several words or messages, hours, priorities, …) is left out.
+         *     Rules that such a row cannot express (pictures, several words or messages, hours, priorities, …) are left out.
          */
         get: operations["export_keywords"];
         put?: never;
@@ -1192,9 +1198,9 @@ export interface paths {
         put?: never;
         /**
          * Replace every text rule by an Excel file
-         * @description Replace the text rules by the rows of the file, all or none of them; what a row cannot express stays.
+         * @description Replace the text rules with the rows of the file, all or none of them. Rules that a row cannot express stay.
          *
-         *     If a row cannot be used, nothing is changed, and `params.rows` says what is the matter with each.
+         *     If a row cannot be used, nothing is changed, and `params.rows` gives the error of each row.
          */
         post: operations["import_keywords"];
         delete?: never;
@@ -1214,7 +1220,7 @@ export interface paths {
         put?: never;
         /**
          * Answer a keyword with a picture
-         * @description Keep a picture and answer a keyword with it. `image_url` shows it.
+         * @description Store a picture and answer a keyword with it. `image_url` is its address.
          */
         post: operations["add_image_keyword"];
         delete?: never;
@@ -1235,7 +1241,7 @@ export interface paths {
         post?: never;
         /**
          * Remove the rule at a place
-         * @description Remove the rule at that place of the lists. With `If-Match` no edit meanwhile shifts the places.
+         * @description Delete the rule at that place of the lists. With `If-Match` a simultaneous edit cannot shift the places.
          */
         delete: operations["remove_keyword_at"];
         options?: never;
@@ -1255,7 +1261,7 @@ export interface paths {
         post?: never;
         /**
          * Remove a rule by its id
-         * @description Remove one rule, whatever place it stands at by now.
+         * @description Delete one rule, wherever it is in the lists.
          */
         delete: operations["remove_keyword_rule"];
         options?: never;
@@ -1272,21 +1278,21 @@ export interface paths {
         };
         /**
          * List rules in full
-         * @description Rules in the order in which they are asked, how often each fired, and what can never fire.
+         * @description List rules in matching order, how often each matched, and warnings about rules that never match.
          */
         get: operations["list_rules"];
         /**
          * Replace every rule
-         * @description Replace every rule by those that are sent, in their order: what one shop's list says may be sent to another's.
+         * @description Replace all rules with those that are sent, in their order. A list read from one account fits another.
          *
-         *     A rule whose id is known is edited, another one is made. A rule without an id edits the one that answers the same
-         *     words, items and hours, else it is made. With `mode=merge` new rules come after all others of their priority, and
-         *     also an id that nobody has edits the rule that answers the same.
+         *     A rule with a known id is edited, another id makes a new rule. A rule without an id edits the rule with the same
+         *     words, items and hours, or makes a new one. With `mode=merge`, new rules come after all others of their priority,
+         *     and an unknown id also edits the rule with the same words, items and hours.
          */
         put: operations["replace_rules"];
         /**
          * Add a rule
-         * @description Add a rule after all others of its priority. It counts from the very next message on.
+         * @description Add a rule after all others of its priority. It applies from the next message on.
          */
         post: operations["add_rule"];
         delete?: never;
@@ -1304,14 +1310,14 @@ export interface paths {
         };
         /**
          * Read a rule
-         * @description One rule, how often it fired and when last.
+         * @description Return one rule, how often it matched, and when last.
          */
         get: operations["get_rule"];
         put?: never;
         post?: never;
         /**
          * Remove a rule
-         * @description Remove one rule. What it said and how often stays in the history.
+         * @description Delete one rule. The history keeps its fields.
          */
         delete: operations["remove_rule"];
         options?: never;
@@ -1333,7 +1339,7 @@ export interface paths {
         get?: never;
         /**
          * Order the rules
-         * @description Ask the rules in that order: every id once, none before a rule of a higher priority.
+         * @description Set the order in which rules are matched: every id once, none before a rule of a higher priority.
          *
          *     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
          */
@@ -1354,7 +1360,7 @@ export interface paths {
         };
         /**
          * Rules as a file
-         * @description Every rule with all that is set of it, as JSON or as an Excel file. Pictures are named, not contained.
+         * @description Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included.
          */
         get: operations["export_rules"];
         put?: never;
@@ -1376,7 +1382,7 @@ export interface paths {
         put?: never;
         /**
          * Read a file of rules
-         * @description Say which rules a file holds; nothing is changed. When one cannot be used, `params.rows` says why.
+         * @description Read a file and return its rules; nothing is changed. If a row cannot be used, `params.rows` gives the reason.
          */
         post: operations["read_rules"];
         delete?: never;
@@ -1394,9 +1400,10 @@ export interface paths {
         };
         /**
          * What was changed of all accounts
-         * @description The committed changes of all accounts of the caller, also of removed ones, newest first.
+         * @description List the committed changes of all accounts of the caller, including deleted ones, newest first.
          *
-         *     A page may hold fewer than `limit` although `next` goes on: so many changes are looked at for one answer at most.
+         *     A page may hold fewer than `limit` rows although `next` is set, because one request checks a limited number of
+         *     changes.
          */
         get: operations["get_whole_history"];
         put?: never;
@@ -1416,7 +1423,7 @@ export interface paths {
         };
         /**
          * What was changed
-         * @description The account's committed changes, newest first.
+         * @description List the account's committed changes, newest first.
          */
         get: operations["get_history"];
         put?: never;
@@ -1438,9 +1445,9 @@ export interface paths {
         put?: never;
         /**
          * Take a change back
-         * @description Put back the old values of one change, as a new change; 409 when any of them was changed again since.
+         * @description Restore the old values of one change, as a new change. Answers 409 when one of them was changed again since.
          *
-         *     A cookie, an account's addition and its removal cannot be undone. Rules and items return with the ids they had.
+         *     A new cookie, the creation and the deletion of an account cannot be undone. Restored rules and items keep their ids.
          */
         post: operations["undo_change"];
         delete?: never;
@@ -1458,9 +1465,10 @@ export interface paths {
         };
         /**
          * What happened at the doors
-         * @description Sign-ins, refusals, and what was done to people, tokens, rights and keys; newest first, kept `security_log_days`.
+         * @description List logins, refusals, and changes of users, tokens, permissions and keys, newest first.
          *
-         *     An administrator reads everything, anybody else what is about themselves or about a shop of theirs.
+         *     Entries are kept for `security_log_days`. An administrator reads all of them; other users read those about
+         *     themselves and their own accounts.
          */
         get: operations["get_security_log"];
         put?: never;
@@ -1480,9 +1488,9 @@ export interface paths {
         };
         /**
          * In which states it was
-         * @description The account's states, newest first, and its uptime of the last day and week.
+         * @description List the account's states, newest first, and its uptime of the last day and week.
          *
-         *     Uptime counts the time in which the account was wanted and this machine had it, or was down.
+         *     Uptime counts the time in which the account was enabled and this machine owned it, or was down.
          */
         get: operations["get_timeline"];
         put?: never;
@@ -1502,9 +1510,9 @@ export interface paths {
         };
         /**
          * Why does it not reply
-         * @description Every switch, pause, lock, back-off, limit, missing rule or expired credential in the way, in order.
+         * @description Check every switch, pause, lock, retry delay, limit, missing rule and expired credential, in order.
          *
-         *     Some checks concern single chats only: `replying` may be true although one of these is not ok.
+         *     Some checks concern single chats only: `replying` may be true although one of them is not ok.
          */
         get: operations["get_diagnosis"];
         put?: never;
@@ -1524,7 +1532,7 @@ export interface paths {
         };
         /**
          * List messages
-         * @description Messages of the caller's accounts, newest first, each with why it was answered or was not, and with what.
+         * @description List messages of the caller's accounts, newest first, each with the decision about it and its answers.
          */
         get: operations["list_messages"];
         put?: never;
@@ -1544,7 +1552,7 @@ export interface paths {
         };
         /**
          * List what was sent
-         * @description What the caller's accounts sent, also by hand and for orders, newest first, with the site's answer.
+         * @description List what the caller's accounts sent, also by hand and for orders, newest first, with the site's answer.
          */
         get: operations["list_sendings"];
         put?: never;
@@ -1564,7 +1572,7 @@ export interface paths {
         };
         /**
          * List chats
-         * @description The chats of the caller's accounts, those that spoke last first, each with its last word.
+         * @description List the chats of the caller's accounts, the most recently active first, each with its last message.
          */
         get: operations["list_chats"];
         put?: never;
@@ -1584,7 +1592,7 @@ export interface paths {
         };
         /**
          * List the chats in the owner's hands
-         * @description The account's chats that get no automatic reply now, and until when.
+         * @description List the account's chats that get no automatic replies now, each with the end of its takeover.
          */
         get: operations["list_pauses"];
         put?: never;
@@ -1605,13 +1613,13 @@ export interface paths {
         get?: never;
         /**
          * Take a chat over
-         * @description Give no automatic reply in this chat for so many minutes from now. Stored; a restart does not end it.
+         * @description Stop automatic replies in this chat for that many minutes from now. The takeover survives a restart.
          */
         put: operations["take_over_chat"];
         post?: never;
         /**
          * Hand a chat back
-         * @description Reply automatically in this chat again, from the next message on.
+         * @description End the takeover: automatic replies start again with the next message.
          */
         delete: operations["hand_back_chat"];
         options?: never;
@@ -1630,10 +1638,11 @@ export interface paths {
         put?: never;
         /**
          * Send a message
-         * @description Send a text or a picture in a chat, and wait for the site's answer.
+         * @description Send a text or a picture to a chat, and wait for the site's answer.
          *
-         *     With an `Idempotency-Key` it is sent once, however often it is asked. With `take_over` the chat gets no automatic
-         *     reply for the shop's pause, as if the owner had spoken in the site's own client.
+         *     With an `Idempotency-Key` the message is sent once, however often the request is repeated. With `take_over`
+         *     automatic replies in the chat pause for the account's pause duration, as when the owner writes in the site's own
+         *     client.
          */
         post: operations["send_message"];
         delete?: never;
@@ -1653,11 +1662,11 @@ export interface paths {
         put?: never;
         /**
          * Send a message (old path)
-         * @description Send a text as old scripts do: answered with 200. `success` is true only when the site took the message.
+         * @description Send a text in the form of old scripts; answered with 200. `success` is true only when the site accepted it.
          *
-         *     After many wrong keys from one address the next wrong one is answered with 429; a right one never waits.
-         *     Who asks is told by a sign-in, or by `api_key`, a token that `POST /login` or `POST /tokens` gave. Line breaks are
-         *     removed.
+         *     The caller is identified by a session, or by `api_key`, a token from `POST /login` or `POST /tokens`. Line breaks
+         *     are removed. After many wrong keys from one address the next wrong key is answered with 429; a correct key never
+         *     waits.
          */
         post: operations["send_message_compat"];
         delete?: never;
@@ -1675,7 +1684,7 @@ export interface paths {
         };
         /**
          * How much was said
-         * @description Messages of buyers, answers that were sent and answers that were refused or uncertain, in equal spans of time.
+         * @description Count buyers' messages, sent replies, and refused or uncertain replies, in equal time spans.
          */
         get: operations["get_activity"];
         put?: never;
@@ -1695,7 +1704,7 @@ export interface paths {
         };
         /**
          * List orders (old path)
-         * @description The orders of the caller's accounts, newest first, as the older system told them.
+         * @description List the orders of the caller's accounts, newest first, in the older system's form.
          */
         get: operations["list_orders_compat"];
         put?: never;
@@ -1715,7 +1724,7 @@ export interface paths {
         };
         /**
          * List orders
-         * @description The orders of the caller's accounts, newest first.
+         * @description List the orders of the caller's accounts, newest first.
          */
         get: operations["list_orders"];
         put?: never;
@@ -1735,7 +1744,7 @@ export interface paths {
         };
         /**
          * List an account's orders
-         * @description The orders of one account, newest first.
+         * @description List the orders of one account, newest first.
          */
         get: operations["list_account_orders"];
         put?: never;
@@ -1755,7 +1764,7 @@ export interface paths {
         };
         /**
          * Read an order
-         * @description One order with its acts and its time line, oldest first.
+         * @description Return one order with its actions, and its timeline, oldest first.
          */
         get: operations["get_order"];
         put?: never;
@@ -1777,10 +1786,10 @@ export interface paths {
         put?: never;
         /**
          * Serve an order (again)
-         * @description Do by the owner's word what failed, what nobody knows of, or what a switch left undone: one act, or all of these.
+         * @description Do failed, uncertain or skipped actions of an order: the named one, or all of these.
          *
-         *     The act is done by the account's connection; the answer waits for it while the account runs, 5 s unless `?wait=`
-         *     says otherwise. What was done, or is under way, is never done again (409).
+         *     The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
+         *     another time. An action that is done or in progress is never repeated (409).
          */
         post: operations["serve_order"];
         delete?: never;
@@ -1800,9 +1809,9 @@ export interface paths {
         put?: never;
         /**
          * Say what became of an order
-         * @description Settle one act by the owner's word: `done` (it happened) or `not_needed`. What follows it becomes due.
+         * @description Settle one action with the owner's statement: `done` or `not_needed`. The next action becomes due.
          *
-         *     409 when it was done before or is under way, 404 when it was never due.
+         *     Answers 409 when the action was already done or is in progress, 404 when it was never due.
          */
         post: operations["settle_order"];
         delete?: never;
@@ -1820,10 +1829,10 @@ export interface paths {
         };
         /**
          * What became of a change
-         * @description Look a change up. `not_applied` is final unless the request is repeated.
+         * @description Look up a change. `not_applied` is final unless the request is repeated.
          *
-         *     What leaves no entry in the history (a message sent by hand, a pause, an order's acts) is `unknown` when its request
-         *     was not answered to the end: repeat it with its key.
+         *     Requests without an entry in the history (a message sent by hand, a takeover, an order action) are `unknown` when
+         *     they were not answered to the end: repeat them with their key.
          */
         get: operations["get_op"];
         put?: never;
@@ -1843,11 +1852,11 @@ export interface paths {
         };
         /**
          * Follow changes and states
-         * @description A snapshot, then every later change in order (`id` is its `rev`) and the latest state of each account.
+         * @description Stream a snapshot, then every later change in order (`id` is its `rev`) and each account's newest state.
          *
-         *     Only of the accounts that the caller may see. `reset` says that events were lost; a new snapshot follows. So does
-         *     one, without a reset, when an account was shared with the caller or is not any more. The stream ends with the
-         *     sign-in, or with the token.
+         *     The stream contains only accounts that the caller may see. `reset` means that events were lost; a new snapshot
+         *     follows. A new snapshot also follows, without a reset, when an account is shared with the caller or no longer
+         *     shared. The stream ends with the session or the token.
          */
         get: operations["get_events"];
         put?: never;
@@ -1867,7 +1876,7 @@ export interface paths {
         };
         /**
          * Is the server well
-         * @description Ask the database and the manager. 503 when either is not well; never waits longer than 2 s.
+         * @description Check the database and the manager. Answers 503 when either fails, and within about 2 s.
          */
         get: operations["get_health"];
         put?: never;
@@ -1887,7 +1896,7 @@ export interface paths {
         };
         /**
          * Does the process answer
-         * @description The event loop turns. Asks nothing else.
+         * @description Answer without checking anything else: the event loop works.
          */
         get: operations["get_live"];
         put?: never;
@@ -1907,9 +1916,9 @@ export interface paths {
         };
         /**
          * Are changes accepted
-         * @description Whether a change that is sent now can be stored: known from a write of the last 5 s, else tried by an empty one.
+         * @description Return whether a change sent now can be stored: by a write of the last 5 s, otherwise by an empty test write.
          *
-         *     Beside it how many accounts are to be connected, and how many of them are; never which.
+         *     Also return how many accounts should be connected and how many are, without their names.
          */
         get: operations["get_ready"];
         put?: never;
@@ -1929,7 +1938,7 @@ export interface paths {
         };
         /**
          * What the account locks do
-         * @description Holders, waiters and times since start.
+         * @description Return holders, waiters and times of the account locks since start.
          */
         get: operations["get_locks"];
         put?: never;
@@ -1951,11 +1960,11 @@ export interface paths {
         put?: never;
         /**
          * Read the database again
-         * @description Compare what is stored with what is shown, field by field, and take over what differs: it is published, and the
-         *     connections follow. For administrators.
+         * @description Compare stored accounts with the published ones, field by field, and load and publish what differs.
          *
-         *     What another program wrote becomes an entry of the account's history, by the actor `outside`. One such reading runs
-         *     at a time; who asks during it shares the next one. `?dry_run=1` only says what differs.
+         *     The connections follow the loaded values. A change by another program becomes an entry in the account's history,
+         *     with the actor `outside`. Only one run happens at a time; a request during a run shares the next one. `?dry_run=1`
+         *     only reports the differences. For administrators.
          */
         post: operations["reload_cache"];
         delete?: never;
@@ -1973,9 +1982,9 @@ export interface paths {
         };
         /**
          * What runs here
-         * @description Versions, the store, this process, and how many of your accounts stand in which state.
+         * @description Return versions, the database, this process, and how many of the caller's accounts are in each state.
          *
-         *     The database and the disk are asked once for all who ask meanwhile.
+         *     Simultaneous requests share one query of the database and the disk.
          */
         get: operations["get_system_status"];
         put?: never;
@@ -1995,12 +2004,11 @@ export interface paths {
         };
         /**
          * Read the newest log lines
-         * @description What this process logged about the caller's own accounts; an administrator also reads what names no account.
+         * @description List the log lines about the caller's own accounts; for an administrator also those that name no account.
          *
-         *     Of a line that names an account of somebody else, in whichever place, an administrator sees that there is one: when,
-         *     how grave, who wrote it and where; `message` is `***` as a whole. Everybody else does not see it at all, also where
-         *     the account is shared with them. Cookies, tokens and passwords are taken out of every line before it is kept; the
-         *     newest 2000 are kept, until the process ends.
+         *     Of a line that names another user's account, anywhere in it, an administrator sees time, level, source and place;
+         *     `message` is `***`. Other users do not see such a line, even if the account is shared with them. Cookies, tokens and
+         *     passwords are removed from every line before it is stored. The newest 2000 lines are kept until the process ends.
          */
         get: operations["get_logs_logs_get"];
         put?: never;
@@ -2020,7 +2028,7 @@ export interface paths {
         };
         /**
          * Which keys seal how much
-         * @description How many secrets are sealed with which key. For the administrator.
+         * @description Return how many secrets each key encrypts. For administrators.
          */
         get: operations["get_keys"];
         put?: never;
@@ -2042,8 +2050,9 @@ export interface paths {
         put?: never;
         /**
          * Take a new key
-         * @description Make a new key and begin to seal everything anew with it, while the server serves. `GET /system/keys` tells how
-         *     far it is; a server that is started again goes on by itself.
+         * @description Create a new key and start to encrypt all secrets again with it, while the server runs.
+         *
+         *     `GET /system/keys` shows the progress; a restarted server continues by itself.
          */
         post: operations["rotate_keys"];
         delete?: never;
@@ -2063,7 +2072,7 @@ export interface paths {
         put?: never;
         /**
          * Forget the old keys
-         * @description Drop the old keys, once nothing is sealed with them. Backups made before need the old key: keep a copy apart.
+         * @description Delete the old keys once no value needs them. Backups made before need the old key: keep a copy elsewhere.
          */
         post: operations["forget_keys"];
         delete?: never;
@@ -2081,9 +2090,9 @@ export interface paths {
         };
         /**
          * List sellers whom several shops name
-         * @description Which numbers stand in the cookies of several people's shops, and which shop holds each. For the administrator.
+         * @description List the seller numbers in the cookies of several accounts, and the holder of each. For administrators.
          *
-         *     The shop that the site let in first holds the number, and is the only one that connects.
+         *     The account that the site accepted first holds the number, and only that account connects.
          */
         get: operations["get_seller_numbers"];
         put?: never;
@@ -2106,9 +2115,9 @@ export interface paths {
         post?: never;
         /**
          * Free a seller's number
-         * @description Take the number from the shop that holds it, and switch that shop off. For the administrator.
+         * @description Take the number from the account that holds it, and disable that account. For administrators.
          *
-         *     The other shops with that number start by themselves; the first that the site lets in holds it from then on. Repeat
+         *     The other accounts with that number start by themselves; the first that the site accepts becomes the holder. Repeat
          *     the request after a 503.
          */
         delete: operations["free_seller_number"];
@@ -2128,7 +2137,7 @@ export interface paths {
         put?: never;
         /**
          * Keep a picture
-         * @description Keep a picture for replies. One that no rule names is forgotten after a week; 300 a day at most.
+         * @description Store a picture for replies. A picture that no rule uses is deleted after a week; at most 300 a day.
          */
         post: operations["keep_picture"];
         delete?: never;
@@ -2148,7 +2157,7 @@ export interface paths {
         put?: never;
         /**
          * Check a cookie
-         * @description Say what a cookie holds, in any of the known formats, without keeping it.
+         * @description Check a cookie in any of the known formats, without storing it.
          */
         post: operations["check_pasted_cookie"];
         delete?: never;
@@ -2168,7 +2177,7 @@ export interface paths {
         put?: never;
         /**
          * Check a proxy
-         * @description Connect to the site through a proxy once, without a cookie. Any answer of the site counts.
+         * @description Connect to the site through a proxy once, without a cookie. Any answer of the site counts as success.
          */
         post: operations["check_proxy"];
         delete?: never;
@@ -2186,7 +2195,7 @@ export interface paths {
         };
         /**
          * List QR logins
-         * @description The caller's logins that are under way or ended within the last ten minutes.
+         * @description List the caller's QR logins that are in progress or ended within the last ten minutes.
          */
         get: operations["list_qr_logins"];
         put?: never;
@@ -2194,9 +2203,9 @@ export interface paths {
          * Begin a QR login
          * @description Ask the site for a code that the seller scans with the app.
          *
-         *     `account` names the account to add, or one to renew. Left out, the caller's account of the seller who scans is
-         *     renewed, or one is added under the seller's number. The server follows the login by itself; look again until the
-         *     `state` is neither `waiting` nor `scanned`. At most three per person are under way.
+         *     `account` names the account to add or renew. Left out: the caller's account of the seller who scans is renewed, or a
+         *     new one is added under the seller's number. The server follows the login by itself; poll until `state` is neither
+         *     `waiting` nor `scanned`. A user can have at most three logins in progress.
          */
         post: operations["begin_qr_login"];
         delete?: never;
@@ -2214,14 +2223,16 @@ export interface paths {
         };
         /**
          * Look at a QR login
-         * @description How far it is. `needs_owner`: the site wants more than a scan; open `action_url`, then begin another login.
+         * @description Return the state of a QR login. `needs_owner`: the site wants more than a scan.
+         *
+         *     Then open `action_url` and begin another login.
          */
         get: operations["get_qr_login"];
         put?: never;
         post?: never;
         /**
          * Cancel a QR login
-         * @description End it. One that is over stays as it is; a cookie that is just being stored is stored.
+         * @description Cancel a QR login. An ended one stays as it is; a cookie that is being stored is still stored.
          */
         delete: operations["cancel_qr_login"];
         options?: never;
@@ -2240,7 +2251,7 @@ export interface paths {
         put?: never;
         /**
          * Begin a QR login (old path)
-         * @description As `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`.
+         * @description Begin a QR login like `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`.
          */
         post: operations["generate_qr_code"];
         delete?: never;
@@ -2258,7 +2269,9 @@ export interface paths {
         };
         /**
          * Look at a QR login (old path)
-         * @description As `GET /qr-logins/{login_id}`, in the words of old scripts; `not_found` is answered with 200.
+         * @description Return the state like `GET /qr-logins/{login_id}`, in the form of old scripts.
+         *
+         *     An unknown login is answered with 200 and `not_found`.
          */
         get: operations["check_qr_code"];
         put?: never;
@@ -2275,7 +2288,7 @@ export interface components {
     schemas: {
         /**
          * AccountBody
-         * @description One account: wish and fact side by side.
+         * @description One account: desired and observed state.
          * @example {
          *       "action_text": "",
          *       "action_url": "",
@@ -2368,7 +2381,7 @@ export interface components {
         };
         /**
          * AccountFigures
-         * @description How many accounts are to be connected, and how many of them stand in which state; a second old at most.
+         * @description How many accounts should be connected, and how many of them are in each state; at most one second old.
          */
         AccountFigures: {
             /** Wanted */
@@ -2386,7 +2399,7 @@ export interface components {
         };
         /**
          * AccountHistoryRow
-         * @description One change, and of which account it was.
+         * @description One change, and the account that it changed.
          */
         AccountHistoryRow: {
             /** Rev */
@@ -2412,7 +2425,7 @@ export interface components {
         };
         /**
          * AccountInfoBody
-         * @description Any of these. Platform name, password and ``show_browser`` are accepted for old scripts and never stored.
+         * @description Any of these fields. Platform name, password and ``show_browser`` are for old scripts only and never stored.
          * @example {
          *       "value": "unb=2200000000001; cookie2=1f0e…; _m_h5_tk=…"
          *     }
@@ -2435,7 +2448,7 @@ export interface components {
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
         /**
          * ActShape
-         * @description One irreversible act. ``detail`` is the site's reason, or a word of ours.
+         * @description One irreversible order action. ``detail`` is the site's reason, or a code of this server.
          */
         ActShape: {
             action: components["schemas"]["Action"];
@@ -2449,19 +2462,19 @@ export interface components {
         };
         /**
          * Action
-         * @description The irreversible acts on an order, in the order in which they are done.
+         * @description The irreversible actions, in the order in which they are done.
          * @enum {string}
          */
         Action: "free_shipping" | "paid_message" | "confirm";
         /**
          * ActionState
-         * @description What became of an irreversible act.
+         * @description The state of an order action.
          * @enum {string}
          */
         ActionState: "pending" | "not_needed" | "intended" | "done" | "failed" | "uncertain";
         /**
          * Activity
-         * @description Equal spans of time, oldest first, also the empty ones; the last one is not over.
+         * @description Equal time spans, oldest first, including empty ones; the last one has not ended yet.
          * @example {
          *       "items": [
          *         {
@@ -2481,7 +2494,7 @@ export interface components {
         };
         /**
          * ActivitySpan
-         * @description One span of time, from ``at`` on: what came from buyers, what was answered, what did not arrive.
+         * @description One time span starting at ``at``: buyers' messages, replies sent, and replies that did not arrive.
          */
         ActivitySpan: {
             /** At */
@@ -2495,7 +2508,7 @@ export interface components {
         };
         /**
          * AnswerSource
-         * @description Where an answer comes from, in the order in which the sources are asked.
+         * @description The source of an answer, in the order in which the sources are checked.
          * @enum {string}
          */
         AnswerSource: "item_rule" | "general_rule" | "item_reply" | "default_reply";
@@ -2507,13 +2520,13 @@ export interface components {
         Answers: "messages" | "orders" | "nothing";
         /**
          * AuditEvent
-         * @description What happened.
+         * @description The kinds of events.
          * @enum {string}
          */
         AuditEvent: "sign_in" | "sign_out" | "session_ended" | "password_changed" | "totp_on" | "totp_off" | "recovery_codes_made" | "recovery_code_used" | "invitation_made" | "invitation_used" | "invitation_revoked" | "person_made" | "person_changed" | "person_removed" | "token_made" | "token_revoked" | "right_given" | "right_taken" | "number_freed" | "refused_right" | "refused_token" | "refused_origin" | "refused_target" | "refused_rate" | "keys_rotated" | "key_trouble";
         /**
          * AutoConfirmAnswer
-         * @description Whether paid orders are confirmed without a person.
+         * @description Whether paid orders are confirmed automatically.
          * @example {
          *       "auto_confirm": false,
          *       "message": "自动确认发货当前关闭"
@@ -2527,7 +2540,7 @@ export interface components {
         };
         /**
          * AutoConfirmBody
-         * @description Whether paid orders are confirmed as shipped without a person.
+         * @description Whether paid orders are confirmed as shipped automatically.
          * @example {
          *       "auto_confirm": false
          *     }
@@ -2538,7 +2551,7 @@ export interface components {
         };
         /**
          * AutoConfirmChanged
-         * @description Automatic confirmation was switched.
+         * @description Automatic confirmation was switched on or off.
          * @example {
          *       "auto_confirm": true,
          *       "changed": true,
@@ -2572,7 +2585,7 @@ export interface components {
         };
         /**
          * BatchAnswer
-         * @description One result for each account, in the order that was sent.
+         * @description One result for each account, in the order of the request.
          * @example {
          *       "results": [
          *         {
@@ -2593,7 +2606,7 @@ export interface components {
         };
         /**
          * BatchRow
-         * @description What became of one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence.
+         * @description The result for one account: `changed`, `unchanged`, `would_change`, or `failed` with a code and a sentence.
          */
         BatchRow: {
             /** Id */
@@ -2615,7 +2628,7 @@ export interface components {
         };
         /**
          * BatchStatusBody
-         * @description Which accounts shall run, by id.
+         * @description Whether each account is enabled, by id.
          * @example {
          *       "updates": {
          *         "my-shop": true,
@@ -2670,7 +2683,7 @@ export interface components {
         };
         /**
          * ChangePasswordBody
-         * @description The password as it is, and as it shall be.
+         * @description The current password and the new one.
          * @example {
          *       "current_password": "correct horse battery",
          *       "new_password": "staple battery horse"
@@ -2690,7 +2703,7 @@ export interface components {
         };
         /**
          * ChatList
-         * @description Chats, those that spoke last first.
+         * @description Chats, the most recently active first.
          * @example {
          *       "items": [
          *         {
@@ -2715,9 +2728,9 @@ export interface components {
         };
         /**
          * ChatShape
-         * @description One chat. ``last_direction`` says who spoke last; ``paused_until`` is null unless the owner has the chat.
+         * @description One chat. ``last_direction`` is the direction of the last message. ``paused_until`` is null without a takeover.
          *
-         *     ``found_text`` is the newest message with the words that were looked for, if any were.
+         *     ``found_text`` is the newest message that contains the searched words, or null.
          */
         ChatShape: {
             /** Account */
@@ -2748,7 +2761,7 @@ export interface components {
         };
         /**
          * CheckAnswer
-         * @description Whether any of the caller's accounts can be used.
+         * @description Whether any of the caller's accounts is usable.
          * @example {
          *       "enabledCount": 2,
          *       "hasValidCookies": true,
@@ -2780,7 +2793,7 @@ export interface components {
         CheckName: "enabled" | "owned_here" | "store" | "lock" | "parked" | "retrying" | "proxy" | "starting" | "connected" | "cookie" | "answers" | "pause" | "limits" | "cooldown" | "sendings" | "overdue" | "orders";
         /**
          * CheckShape
-         * @description One thing that was looked at. ``do`` is empty when nothing need be done.
+         * @description One check. ``do`` is empty when nothing needs to be done.
          */
         CheckShape: {
             name: components["schemas"]["CheckName"];
@@ -2793,7 +2806,7 @@ export interface components {
         };
         /**
          * CodeBody
-         * @description A code of the app.
+         * @description A code of the authenticator app.
          * @example {
          *       "code": "492039"
          *     }
@@ -2804,7 +2817,7 @@ export interface components {
         };
         /**
          * CompatOrder
-         * @description One order as the older system had it; times are UTC. The last two are ours.
+         * @description One order in the older system's form; times are UTC. The last two fields are additions of this server.
          */
         CompatOrder: {
             /** Order Id */
@@ -2869,7 +2882,7 @@ export interface components {
         };
         /**
          * ConsideredShape
-         * @description A rule that was looked at. ``why_not`` is empty for the one that fires.
+         * @description A rule that was checked. ``why_not`` is empty for the rule that matches.
          */
         ConsideredShape: {
             /** Rule */
@@ -2883,7 +2896,7 @@ export interface components {
         };
         /**
          * ConsoleLoginBody
-         * @description User name or e-mail address, and password; with a second factor also its code, or a recovery code.
+         * @description User name or e-mail address, and password; with TOTP on also a code of the app, or a recovery code.
          * @example {
          *       "name": "admin",
          *       "password": "correct horse battery"
@@ -2902,7 +2915,7 @@ export interface components {
         };
         /**
          * ConsoleSession
-         * @description Who signed in. The token is in the cookie and nowhere else.
+         * @description The user who signed in. Only the cookie contains the token.
          * @example {
          *       "is_admin": true,
          *       "user_id": 1,
@@ -2944,8 +2957,9 @@ export interface components {
         };
         /**
          * CookieFindings
-         * @description Whose cookie it is and which names it lacks: without the required ones nobody is logged in, the renewable ones
-         *     come again by themselves.
+         * @description The seller of a cookie, and the names that it lacks.
+         *
+         *     Without the required names the seller is not logged in; the site sends the renewable ones again by itself.
          * @example {
          *       "fingerprint": "1f0e9a3c",
          *       "missing_renewable": [
@@ -2969,7 +2983,7 @@ export interface components {
         };
         /**
          * Decision
-         * @description Why a message was answered, or was not. Stored with it; ``is_final`` tells whether it may still be answered.
+         * @description Why a message was answered or not. Stored with it; ``is_final`` tells whether it may still be answered.
          * @enum {string}
          */
         Decision: "" | "answered" | "silent_rule" | "no_rule" | "paused" | "human_answered" | "buyer_limit" | "shop_limit" | "cooldown" | "said_once" | "too_old" | "disabled" | "system_text" | "nothing_said" | "echo" | "human";
@@ -2989,7 +3003,7 @@ export interface components {
         };
         /**
          * DefaultReply
-         * @description The default reply; ``reply_once``: a chat gets it once.
+         * @description The default reply; ``reply_once``: each chat gets it only once.
          * @example {
          *       "enabled": true,
          *       "reply_content": "在的，请说",
@@ -3006,7 +3020,7 @@ export interface components {
         };
         /**
          * DefaultReplyBody
-         * @description Whether the default reply is given, what it says, and whether a chat gets it once.
+         * @description Whether the default reply is on, its text, and whether each chat gets it only once.
          * @example {
          *       "enabled": true,
          *       "reply_content": "在的，请说",
@@ -3088,7 +3102,7 @@ export interface components {
         };
         /**
          * DesiredBody
-         * @description What the owner wants.
+         * @description The desired state: what the owner set.
          */
         DesiredBody: {
             /** Enabled */
@@ -3126,7 +3140,7 @@ export interface components {
         };
         /**
          * DetailRow
-         * @description One account in the list. ``value`` is always empty: the cookie never leaves the server.
+         * @description One account in the list. ``value`` is always empty: answers never contain the cookie.
          * @example {
          *       "auto_confirm": false,
          *       "enabled": true,
@@ -3173,7 +3187,7 @@ export interface components {
         };
         /**
          * Diagnosis
-         * @description Whether a buyer who writes now may get a reply, and every check, in the order in which to look.
+         * @description Whether a buyer who writes now can get a reply, and all checks in the order in which to look at them.
          * @example {
          *       "checks": [
          *         {
@@ -3200,7 +3214,9 @@ export interface components {
         };
         /**
          * DifferenceRow
-         * @description One account that was otherwise stored than shown: a cookie as its fingerprint, a proxy without its password.
+         * @description One account whose stored values differ from the published ones.
+         *
+         *     A cookie appears as its fingerprint, a proxy without its password.
          */
         DifferenceRow: {
             /** Id */
@@ -3248,13 +3264,13 @@ export interface components {
         };
         /**
          * Form
-         * @description What the answer is.
+         * @description The form of the answer.
          * @enum {string}
          */
         Form: "page" | "lines";
         /**
          * FullOrder
-         * @description One order with everything that is known of it; ``url`` is its page on the site.
+         * @description One order with everything that is known about it; ``url`` is its page on the site.
          * @example {
          *       "account": "my-shop",
          *       "actions": [
@@ -3336,7 +3352,7 @@ export interface components {
         };
         /**
          * FullRow
-         * @description One account's row. ``value``, ``username`` and ``password`` are always empty: secrets never leave the server.
+         * @description One account's row. ``value``, ``username`` and ``password`` are always empty: answers contain no secrets.
          * @example {
          *       "auto_confirm": false,
          *       "created_at": "2026-01-01T00:00:00.000Z",
@@ -3392,7 +3408,7 @@ export interface components {
         };
         /**
          * HealthAnswer
-         * @description Whether the server is well. ``timestamp`` is seconds since 1970.
+         * @description The health of the server. ``timestamp`` is in seconds since 1970.
          * @example {
          *       "services": {
          *         "cookie_manager": "ok",
@@ -3451,8 +3467,9 @@ export interface components {
          * HistoryRow
          * @description One committed change: who changed what, when, and from where. A cookie appears as its fingerprint.
          *
-         *     ``origin`` is by what it was asked for (``console``, ``shell``, ``api``) and from which address; it may be empty.
-         *     ``undoable``: it is of a kind that can be undone; whether it was changed again since, a preview of the undo tells.
+         *     ``origin`` is the kind of client (``console``, ``shell``, ``api``, ``token:ID``) and its address; it may be empty.
+         *     ``undoable``: changes of this kind can be undone. A preview of the undo shows whether the values were changed again
+         *     since.
          */
         HistoryRow: {
             /** Rev */
@@ -3513,7 +3530,7 @@ export interface components {
         };
         /**
          * InfoChanged
-         * @description What was sent was taken over.
+         * @description The account was updated.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -3547,7 +3564,7 @@ export interface components {
         };
         /**
          * InvalidBody
-         * @description The body, or a parameter, cannot be used: a sentence, or the places that have the wrong shape.
+         * @description The body or a parameter cannot be used: a sentence, or a list of the fields with the wrong shape.
          * @example {
          *       "code": "invalid_body",
          *       "detail": [
@@ -3575,7 +3592,7 @@ export interface components {
         };
         /**
          * InvitationBody
-         * @description Who may come, and for how long the link holds.
+         * @description The role of the invited user, and how long the link is valid.
          * @example {
          *       "email": "ann@example.com",
          *       "expires_hours": 72,
@@ -3599,7 +3616,7 @@ export interface components {
         };
         /**
          * InvitationList
-         * @description The links of the last weeks, the newest first.
+         * @description The links of the last weeks, newest first.
          * @example {
          *       "items": [
          *         {
@@ -3622,7 +3639,7 @@ export interface components {
         };
         /**
          * InvitationShape
-         * @description One link. ``kind``: for a new person (with ``role``), or a new password for ``username``.
+         * @description One link. ``kind``: for a new user (with ``role``), or for a new password of ``username``.
          * @example {
          *       "created_at": "2026-01-02T03:04:05.000Z",
          *       "email": "ann@example.com",
@@ -3659,7 +3676,7 @@ export interface components {
         };
         /**
          * ItemBody
-         * @description Some settings of one item; those left out stay.
+         * @description Settings of one item to change; those left out stay.
          * @example {
          *       "nothing_to_send": false,
          *       "paid_message": "感谢购买！提取码在这里",
@@ -3685,7 +3702,7 @@ export interface components {
         };
         /**
          * ItemChanged
-         * @description The item's settings as they are now.
+         * @description The item's settings after the change.
          */
         ItemChanged: {
             /** Changed */
@@ -3701,7 +3718,7 @@ export interface components {
         };
         /**
          * ItemList
-         * @description The items that something is set for.
+         * @description The items that have settings.
          */
         ItemList: {
             /** Items */
@@ -3725,7 +3742,7 @@ export interface components {
         };
         /**
          * ItemRemoved
-         * @description The item's settings are gone.
+         * @description The item's settings were deleted.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -3786,7 +3803,7 @@ export interface components {
         };
         /**
          * ItemRepliesDeleted
-         * @description How many replies are gone, and how many were not there or could not be removed.
+         * @description How many replies were deleted, and how many were missing or could not be deleted.
          * @example {
          *       "failed_count": 0,
          *       "success_count": 2
@@ -3800,7 +3817,7 @@ export interface components {
         };
         /**
          * ItemReply
-         * @description One item's reply. Times, title and detail are not kept: the history tells when it was changed.
+         * @description One item's reply. Times, title and detail are always null: the history has the time of each change.
          * @example {
          *       "cookie_id": "my-shop",
          *       "item_id": "700000000001",
@@ -3825,7 +3842,7 @@ export interface components {
         };
         /**
          * ItemReplyBody
-         * @description What is answered about one item when no rule does.
+         * @description The reply about one item when no rule matches.
          * @example {
          *       "reply_content": "这款今天发货"
          *     }
@@ -3864,7 +3881,7 @@ export interface components {
         };
         /**
          * ItemReplyDeleted
-         * @description The item's reply is gone.
+         * @description The item's reply was deleted.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -3892,7 +3909,7 @@ export interface components {
         };
         /**
          * ItemShape
-         * @description What is set for one item.
+         * @description The settings of one item.
          */
         ItemShape: {
             /** Item Id */
@@ -3906,7 +3923,7 @@ export interface components {
         };
         /**
          * JoinAnswer
-         * @description Who may sign in now.
+         * @description The user who may sign in now.
          * @example {
          *       "user_id": 2,
          *       "username": "ann"
@@ -3920,7 +3937,7 @@ export interface components {
         };
         /**
          * JoinBody
-         * @description The token of a link, and what its person chooses. A link for a new password needs no name.
+         * @description The token of a link, and the name and password that its user chooses. A password link needs no name.
          * @example {
          *       "password": "correct horse battery",
          *       "token": "x3C9…",
@@ -3948,7 +3965,7 @@ export interface components {
         };
         /**
          * KeptDays
-         * @description How many days what is kept.
+         * @description How many days each kind of record is kept.
          */
         KeptDays: {
             /** Messages */
@@ -3964,7 +3981,7 @@ export interface components {
         };
         /**
          * KeyBody
-         * @description One key. ``loaded``: it is here; values of a key that is not cannot be opened.
+         * @description One key. ``loaded``: the server has it; without a key its values cannot be decrypted.
          */
         KeyBody: {
             /**
@@ -3984,7 +4001,7 @@ export interface components {
         };
         /**
          * KeysBody
-         * @description The keys, the newest first, and how far sealing anew has come.
+         * @description The keys, newest first, and the progress of the rotation.
          * @example {
          *       "from_setting": false,
          *       "keys": [
@@ -4035,7 +4052,7 @@ export interface components {
         };
         /**
          * KeywordRemoved
-         * @description One rule is gone.
+         * @description One rule was deleted.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -4063,7 +4080,7 @@ export interface components {
         };
         /**
          * KeywordRowBody
-         * @description One text rule. Rows that were read before may be sent back as they are: other fields are left aside.
+         * @description One text rule. Rows that were read before may be sent back unchanged: unknown fields are ignored.
          */
         KeywordRowBody: {
             /** Keyword */
@@ -4075,7 +4092,7 @@ export interface components {
         };
         /**
          * KeywordRowsBody
-         * @description Every text rule, general (``item_id`` empty or null) and item-bound.
+         * @description All text rules, general (``item_id`` empty or null) and item-bound.
          * @example {
          *       "keywords": [
          *         {
@@ -4092,7 +4109,7 @@ export interface components {
         };
         /**
          * KeywordShape
-         * @description One rule; ``type`` says whether it is bound to an item.
+         * @description One rule; ``type`` is ``item`` for a rule bound to an item.
          */
         KeywordShape: {
             /** Keyword */
@@ -4111,7 +4128,7 @@ export interface components {
         };
         /**
          * KeywordWithItemShape
-         * @description One rule; ``item_id`` is empty when it holds for every item.
+         * @description One rule; ``item_id`` is empty when the rule applies to all items.
          */
         KeywordWithItemShape: {
             /** Keyword */
@@ -4128,7 +4145,7 @@ export interface components {
         };
         /**
          * KeywordWithTypeShape
-         * @description One rule; ``item_id`` is null when it holds for every item.
+         * @description One rule; ``item_id`` is null when the rule applies to all items.
          */
         KeywordWithTypeShape: {
             /** Keyword */
@@ -4145,7 +4162,7 @@ export interface components {
         };
         /**
          * KeywordsBody
-         * @description Every general text rule: keyword and reply. An empty reply means: matched, say nothing.
+         * @description All general text rules: keyword and reply. An empty reply means: match, but send nothing.
          * @example {
          *       "keywords": {
          *         "包邮吗": "全国包邮",
@@ -4192,8 +4209,10 @@ export interface components {
         };
         /**
          * KeywordsImported
-         * @description The text rules were replaced by those of the file, or would be (``dry_run``): how many rows it has, how many of
-         *     them are new, how many were there, and how many rules were not in the file and went.
+         * @description The rows of the file replaced the text rules, or would replace them (``dry_run``).
+         *
+         *     ``total`` rows are in the file: ``added`` of them are new, ``updated`` existed before. ``removed`` rules were not in
+         *     the file.
          * @example {
          *       "added": 1,
          *       "changed": true,
@@ -4236,7 +4255,9 @@ export interface components {
         };
         /**
          * KnownRuleBody
-         * @description A rule with an id: one that is known is edited, another one is made. What was read may be sent back.
+         * @description A rule with an id: a known id edits that rule, another id makes a new one.
+         *
+         *     A rule that was read may be sent back unchanged.
          * @example {
          *       "active": true,
          *       "cooldown_seconds": 60,
@@ -4319,10 +4340,10 @@ export interface components {
         };
         /**
          * LineShape
-         * @description One line of the time line: news (``status``, in the site's ``words``), or an act with its outcome.
+         * @description One line of the timeline: an order update (``status``, in the site's ``words``), or an action and its outcome.
          *
-         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a person.
-         *     ``site_at`` is the site's own time, where it said one.
+         *     ``source`` is ``card``, ``card_update``, ``mark``, ``detail`` (the order's page), ``auto``, ``site`` or a user.
+         *     ``site_at`` is the site's own time, if the site sent one.
          */
         LineShape: {
             /** At */
@@ -4342,7 +4363,7 @@ export interface components {
         };
         /**
          * LinkAnswer
-         * @description What a link is for.
+         * @description The purpose of a link.
          * @example {
          *       "email": "ann@example.com",
          *       "expires_at": "2026-01-05T03:04:05.000Z",
@@ -4366,7 +4387,7 @@ export interface components {
         };
         /**
          * LinkBody
-         * @description The token of a link: what stands behind its ``#``.
+         * @description The token of a link: the part after its ``#``.
          * @example {
          *       "token": "x3C9…"
          *     }
@@ -4380,7 +4401,7 @@ export interface components {
         };
         /**
          * LiveAnswer
-         * @description The process answers.
+         * @description The process responds.
          * @example {
          *       "started_at": "2026-01-01T00:00:00.000Z",
          *       "status": "alive"
@@ -4398,7 +4419,7 @@ export interface components {
         };
         /**
          * LocksAnswer
-         * @description The account locks since start. The oldest holder is named only to its owner.
+         * @description Figures of the account locks since start. The oldest holder is named only to users who may see the account.
          * @example {
          *       "acquired_total": 120,
          *       "held": 0,
@@ -4439,7 +4460,7 @@ export interface components {
         };
         /**
          * LogLineShape
-         * @description One line: when, how grave, who wrote it and where, and what.
+         * @description One log line: time, level, logger, place in the code, and message.
          * @example {
          *       "function": "_move",
          *       "level": "INFO",
@@ -4465,7 +4486,7 @@ export interface components {
         };
         /**
          * LoginAnswer
-         * @description Whether the sign-in worked, and the token when it did.
+         * @description Whether the login succeeded, and its token.
          * @example {
          *       "is_admin": true,
          *       "message": "登录成功",
@@ -4493,9 +4514,9 @@ export interface components {
         };
         /**
          * LoginBody
-         * @description Name or e-mail address, and password; with a second factor also its code, as ``totp`` or verification code.
+         * @description User name or e-mail address, and password; with TOTP on also a code, as ``totp`` or ``verification_code``.
          *
-         *     A verification code without a password is accepted and never right: none are sent.
+         *     A verification code without a password is accepted but never correct, because the server sends none.
          * @example {
          *       "password": "correct horse battery",
          *       "username": "admin"
@@ -4515,7 +4536,7 @@ export interface components {
         };
         /**
          * LogsAnswer
-         * @description The lines, the oldest first.
+         * @description The lines, oldest first.
          * @example {
          *       "logs": [
          *         {
@@ -4542,13 +4563,13 @@ export interface components {
         };
         /**
          * MatchMode
-         * @description How a word is looked for. Case, width and other forms of the same letters make no difference.
+         * @description How a word is searched. Case, width and other forms of the same letters do not count.
          * @enum {string}
          */
         MatchMode: "contains" | "exact" | "whole_word" | "regex";
         /**
          * MeAnswer
-         * @description The person who is signed in.
+         * @description The signed-in user.
          * @example {
          *       "has_totp": true,
          *       "id": 1,
@@ -4572,7 +4593,7 @@ export interface components {
         };
         /**
          * MessageAnswer
-         * @description A sentence.
+         * @description A sentence for the user.
          * @example {
          *       "message": "已登出"
          *     }
@@ -4632,8 +4653,8 @@ export interface components {
          * MessageShape
          * @description One message of a chat.
          *
-         *     ``decision`` says why it was answered or was not (empty: not decided yet), ``rule_id`` by which rule. A message that
-         *     was answered together with a later one is ``joined_to`` it. ``repeats``: so often it came again and was left aside.
+         *     ``decision`` says why it was answered or not (empty: not decided yet), ``rule_id`` by which rule. A message that was
+         *     answered together with a later one is ``joined_to`` that one. ``repeats`` counts later copies that were ignored.
          */
         MessageShape: {
             /** Id */
@@ -4673,7 +4694,7 @@ export interface components {
         };
         /**
          * MsgAnswer
-         * @description A change that was made.
+         * @description A change was made.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -4698,7 +4719,7 @@ export interface components {
         };
         /**
          * NewAccountBody
-         * @description An account's id and its whole cookie; with ``proxy`` even its first call goes through that.
+         * @description An account's id and its whole cookie. With ``proxy``, the account's first call already uses it.
          * @example {
          *       "id": "my-shop",
          *       "proxy": "socks5://user:password@proxy.example.com:1080",
@@ -4715,7 +4736,7 @@ export interface components {
         };
         /**
          * NewLinkAnswer
-         * @description A new link: its ``path`` behind the address of the console, with the token, shown this once.
+         * @description A new link: its ``path`` on the console's address, and the token. Both are shown only once.
          * @example {
          *       "created_at": "2026-01-02T03:04:05.000Z",
          *       "email": "ann@example.com",
@@ -4758,7 +4779,7 @@ export interface components {
         };
         /**
          * NewTokenAnswer
-         * @description The token, this once.
+         * @description The new token, shown only once.
          * @example {
          *       "accounts": [
          *         "my-shop"
@@ -4797,7 +4818,7 @@ export interface components {
         };
         /**
          * NewTokenBody
-         * @description What an API token may do, for which shops (left out: for all of its person), and for how long.
+         * @description What an API token may do, on which accounts (left out: all accounts of its user), and for how long.
          * @example {
          *       "accounts": [
          *         "my-shop"
@@ -4826,7 +4847,7 @@ export interface components {
         };
         /**
          * NewUserBody
-         * @description A new person, with the first password. An invitation lets people choose their own.
+         * @description A new user with a first password. With an invitation, users choose their own.
          * @example {
          *       "password": "correct horse battery",
          *       "role": "owner",
@@ -4852,7 +4873,7 @@ export interface components {
         };
         /**
          * NumberFreed
-         * @description No shop holds the number now. ``was``: the one that held it; it is off.
+         * @description No account holds the number now. ``was``: the account that held it; it is now disabled.
          * @example {
          *       "msg": "freed",
          *       "number": "2200000000001",
@@ -4872,7 +4893,7 @@ export interface components {
         };
         /**
          * NumberList
-         * @description The numbers that several shops name.
+         * @description The numbers that several accounts name.
          * @example {
          *       "items": [
          *         {
@@ -4901,7 +4922,7 @@ export interface components {
         };
         /**
          * NumberShape
-         * @description One seller's number. ``holder`` is the shop that may connect; ``null``: the one that is let in next.
+         * @description One seller's number. ``holder`` is the account that may connect; ``null``: the next that the site accepts.
          * @example {
          *       "holder": {
          *         "account": "my-shop",
@@ -4930,7 +4951,7 @@ export interface components {
         };
         /**
          * NumberShop
-         * @description A shop that names the number, and who owns it.
+         * @description An account that names the number, and its owner.
          */
         NumberShop: {
             /** Account */
@@ -4941,7 +4962,7 @@ export interface components {
         };
         /**
          * ObservedBody
-         * @description What is happening.
+         * @description The observed state of the connection.
          */
         ObservedBody: {
             /** Detail */
@@ -4961,7 +4982,7 @@ export interface components {
         };
         /**
          * OldQrCode
-         * @description A code as old scripts expect it: ``session_id`` and a picture, or why there is none.
+         * @description A code in the form of old scripts: ``session_id`` and a picture, or the reason for its absence.
          * @example {
          *       "qr_code_url": "data:image/png;base64,…",
          *       "session_id": "Zk3q0v7Wc2yJ5n8b1XrTfg",
@@ -4989,7 +5010,7 @@ export interface components {
         };
         /**
          * OldQrStatus
-         * @description A login's state in the words of old scripts.
+         * @description The state of a QR login in the form of old scripts.
          * @example {
          *       "account_info": {
          *         "account_id": "my-shop",
@@ -5026,7 +5047,7 @@ export interface components {
         };
         /**
          * OldSendAnswer
-         * @description ``success`` only when the site took the message. ``message`` says what happened, in Chinese.
+         * @description ``success`` only when the site accepted the message. ``message`` is a sentence in Chinese.
          * @example {
          *       "message": "消息发送成功",
          *       "success": true
@@ -5040,7 +5061,7 @@ export interface components {
         };
         /**
          * OldSendBody
-         * @description What old scripts send. ``api_key`` is the token that signing in gives, unless it is sent as a header.
+         * @description The body of old scripts. ``api_key`` is a token of ``POST /login``, unless it is sent as a header.
          * @example {
          *       "api_key": "…",
          *       "chat_id": "59000001",
@@ -5078,9 +5099,9 @@ export interface components {
         };
         /**
          * OpAnswer
-         * @description `applied` with the generation and rev that it made, `not_applied`, or `unknown` as long as nobody can tell.
+         * @description `applied` with its generation and rev, `not_applied`, or `unknown` while the outcome is not known.
          *
-         *     Of a batch, ask for each account's own `op_id`: the whole has no generation, and one begun is `unknown`.
+         *     For a batch, ask for each account's own `op_id`: the batch itself has no generation, and is `unknown` while it runs.
          * @example {
          *       "generation": 7,
          *       "rev": 120,
@@ -5100,7 +5121,7 @@ export interface components {
         };
         /**
          * OrderBody
-         * @description The ids of every rule, in the order in which they are to be asked; ``priorities`` are the new ones of some.
+         * @description The ids of all rules in their new order; ``priorities`` holds new priorities of some rules.
          * @example {
          *       "ids": [
          *         "5f2b9c0d1e3a4b6c"
@@ -5152,15 +5173,15 @@ export interface components {
         };
         /**
          * OrderProblem
-         * @description What keeps an order from being served until its owner does something.
+         * @description The reason why an order is not served until its owner does something.
          * @enum {string}
          */
         OrderProblem: "refund_asked" | "free_shipping_refused" | "free_shipping_uncertain" | "paid_without_card" | "unpaid_on_site" | "no_paid_message" | "unknown_item" | "incomplete_card" | "not_served_in_time" | "message_refused" | "message_uncertain" | "confirm_refused" | "confirm_uncertain";
         /**
          * OrderShape
-         * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until it told them.
+         * @description One order. ``amount`` (yuan), ``quantity`` and the spec are the site's own texts; empty until known.
          *
-         *     ``buyer_name`` is that of the chat; empty when nothing was said there.
+         *     ``buyer_name`` is the name in the chat; empty when the chat has no message.
          */
         OrderShape: {
             /** Account */
@@ -5194,7 +5215,7 @@ export interface components {
         };
         /**
          * OrderStatusShape
-         * @description How an order stands.
+         * @description The status of an order.
          * @enum {string}
          */
         OrderStatusShape: "unknown" | "processing" | "group_pending" | "pending_ship" | "shipped" | "refunding" | "completed" | "cancelled";
@@ -5206,7 +5227,7 @@ export interface components {
         OutboxKind: "reply" | "paid" | "manual";
         /**
          * PartBody
-         * @description One message: a text (with variables in braces) or the address of a picture.
+         * @description One message: a text (with variables in braces) or the URL of a picture.
          */
         PartBody: {
             /**
@@ -5232,7 +5253,7 @@ export interface components {
         };
         /**
          * PasswordAnswer
-         * @description Whether it was done.
+         * @description Whether the change was made.
          * @example {
          *       "message": "密码修改成功",
          *       "success": true
@@ -5246,7 +5267,7 @@ export interface components {
         };
         /**
          * PasswordBody
-         * @description The password as it is, and as it shall be.
+         * @description The current password and the new one.
          * @example {
          *       "current_password": "correct horse battery",
          *       "new_password": "staple battery horse"
@@ -5266,7 +5287,7 @@ export interface components {
         };
         /**
          * PasswordLinkBody
-         * @description For how long the link holds.
+         * @description How long the link is valid.
          * @example {
          *       "expires_hours": 24
          *     }
@@ -5280,7 +5301,7 @@ export interface components {
         };
         /**
          * PauseAnswer
-         * @description Minutes of silence after a person answered.
+         * @description The minutes of pause after the owner answered.
          * @example {
          *       "message": "获取暂停时间成功",
          *       "pause_duration": 10
@@ -5297,7 +5318,7 @@ export interface components {
         };
         /**
          * PauseBody
-         * @description How long the program keeps silent after a person answered: minutes, 0 to 60.
+         * @description How many minutes (0 to 60) automatic replies pause after the owner answered in a chat.
          * @example {
          *       "pause_duration": 10
          *     }
@@ -5339,7 +5360,7 @@ export interface components {
         };
         /**
          * PauseEnded
-         * @description The chat is answered automatically again. ``ended``: it was not before.
+         * @description The chat gets automatic replies again. ``ended``: it was taken over before.
          * @example {
          *       "ended": true,
          *       "msg": "handed back"
@@ -5356,7 +5377,7 @@ export interface components {
         };
         /**
          * PauseList
-         * @description The pauses that hold now, the one that ends first first.
+         * @description The active takeovers, in the order of their end.
          * @example {
          *       "items": [
          *         {
@@ -5378,7 +5399,9 @@ export interface components {
         };
         /**
          * PauseShape
-         * @description A chat without automatic replies ``until`` then: the owner spoke there (human), or took it over by hand.
+         * @description A takeover: the chat gets no automatic replies until ``until``.
+         *
+         *     It starts when the owner writes in the chat (``human``) or takes it over through this API.
          * @example {
          *       "account": "my-shop",
          *       "actor": "",
@@ -5403,7 +5426,7 @@ export interface components {
         };
         /**
          * PictureKept
-         * @description The picture is kept: its address for a part of a rule or for a sending, and its size in pixels.
+         * @description The stored picture: its address for a rule part or a message, and its size in pixels.
          * @example {
          *       "height": 600,
          *       "image_url": "/static/uploads/images/9b1c0d5e7f2a4b6c8d0e1f2a3b4c5d6e.png",
@@ -5420,7 +5443,7 @@ export interface components {
         };
         /**
          * ProblemBody
-         * @description What went wrong. ``detail`` is for a person to read, ``code`` for a program.
+         * @description An error. ``detail`` is text for the user, ``code`` is for programs.
          * @example {
          *       "code": "unknown_account",
          *       "detail": "没有这个店铺，请检查店铺 ID",
@@ -5446,7 +5469,7 @@ export interface components {
         };
         /**
          * ProblemShape
-         * @description What keeps an order from being served, and what its owner can do.
+         * @description The reason why an order is not served, and what its owner can do.
          */
         ProblemShape: {
             code: components["schemas"]["OrderProblem"];
@@ -5457,7 +5480,7 @@ export interface components {
         };
         /**
          * ProcessStatus
-         * @description This process. Memory in bytes; processor in percent of one core since the last look.
+         * @description This process. Memory in bytes; CPU time in percent of one core since the last request.
          */
         ProcessStatus: {
             /** Memory */
@@ -5474,7 +5497,7 @@ export interface components {
         };
         /**
          * ProofAndCodeBody
-         * @description The own password, and a code of the app or a recovery code.
+         * @description The caller's own password, and a code of the authenticator app or a recovery code.
          * @example {
          *       "code": "492039",
          *       "password": "correct horse battery"
@@ -5491,7 +5514,7 @@ export interface components {
         };
         /**
          * ProofBody
-         * @description The own password.
+         * @description The caller's own password.
          * @example {
          *       "password": "correct horse battery"
          *     }
@@ -5505,7 +5528,9 @@ export interface components {
         };
         /**
          * ProxyCheckBody
-         * @description A proxy as an account's setting, or null to try without one. With ``account`` alone it is that account's own.
+         * @description A proxy in the form of an account's setting, or null to test without one.
+         *
+         *     With ``account`` alone, the account's own proxy is tested.
          * @example {
          *       "proxy": "socks5://user:password@proxy.example.com:1080"
          *     }
@@ -5518,7 +5543,7 @@ export interface components {
         };
         /**
          * ProxyFinding
-         * @description Whether the site answered and after how many milliseconds; else ``code`` says why, and ``do`` what to do.
+         * @description Whether the site answered and after how many milliseconds; else ``code`` is the reason, ``do`` what to do.
          * @example {
          *       "code": "proxy_refused",
          *       "detail": "代理 socks5://***@proxy.example.com:1080 拒绝连接；不会改为直接连接。",
@@ -5541,7 +5566,7 @@ export interface components {
         };
         /**
          * QrLoginAnswer
-         * @description One login. ``content`` and ``picture`` (a data URI) are the code, for the owner's eyes; empty when it is over.
+         * @description One QR login. ``content`` and ``picture`` (a data URI) are the code, for the owner only; empty after its end.
          * @example {
          *       "account": "my-shop",
          *       "action_text": "",
@@ -5584,9 +5609,9 @@ export interface components {
         };
         /**
          * QrLoginBody
-         * @description Which account: one to add or to renew. Left out, it is that of the seller who scans.
+         * @description The account to add or renew. Left out: the account of the seller who scans.
          *
-         *     ``proxy``: through which an account that is added logs in and connects. One that is renewed has its own.
+         *     ``proxy`` is used for the login and connection of an account that is added. An account that is renewed uses its own.
          * @example {
          *       "account": "my-shop"
          *     }
@@ -5599,7 +5624,7 @@ export interface components {
         };
         /**
          * QrLoginList
-         * @description The caller's logins, the newest first.
+         * @description The caller's QR logins, newest first.
          */
         QrLoginList: {
             /** Items */
@@ -5609,13 +5634,13 @@ export interface components {
         };
         /**
          * QrLoginState
-         * @description How far a login is. Each member says what comes next.
+         * @description The state of a login. Each member says what happens next.
          * @enum {string}
          */
         QrLoginState: "waiting" | "scanned" | "done" | "expired" | "cancelled" | "needs_owner" | "failed";
         /**
          * ReadyAnswer
-         * @description Whether changes are accepted. ``accounts`` has no part in that: one that is parked waits for its owner.
+         * @description Whether changes are accepted. ``accounts`` does not affect it: a parked account waits for its owner.
          * @example {
          *       "accounts": {
          *         "parked": 1,
@@ -5654,7 +5679,7 @@ export interface components {
         };
         /**
          * RecoveryCodesAnswer
-         * @description Codes for when the app is gone, shown this once. Each counts once.
+         * @description Recovery codes, for a lost authenticator app. They are shown only once; each works once.
          * @example {
          *       "recovery_codes": [
          *         "mq3w-8xkd-pz2n-h7ab",
@@ -5668,7 +5693,7 @@ export interface components {
         };
         /**
          * RegisterBody
-         * @description What other systems ask of a new person. A verification code is not needed: none are sent.
+         * @description A new user, in the form of other systems. A verification code is not needed, because the server sends none.
          * @example {
          *       "password": "correct horse battery",
          *       "username": "ann"
@@ -5691,7 +5716,7 @@ export interface components {
         };
         /**
          * ReloadAnswer
-         * @description What is stored was read again; ``differed`` accounts were not as they were shown.
+         * @description The result of reading the database again; ``differed`` is how many accounts had other stored values.
          * @example {
          *       "differed": 1,
          *       "differences": [
@@ -5757,7 +5782,7 @@ export interface components {
         };
         /**
          * RemarkBody
-         * @description A note for the owner's eyes.
+         * @description A note for the owner.
          * @example {
          *       "remark": "phone cases"
          *     }
@@ -5799,7 +5824,7 @@ export interface components {
         };
         /**
          * RemovalAnswer
-         * @description Who goes, and which shops with them. Neither ``removed`` nor ``leaving``: nothing was done.
+         * @description The user and accounts to remove. Neither ``removed`` nor ``leaving``: nothing was done.
          * @example {
          *       "id": 2,
          *       "leaving": false,
@@ -5824,10 +5849,10 @@ export interface components {
         };
         /**
          * RemovedAnswer
-         * @description The account was removed: nobody sees it any more, and it acts no more.
+         * @description The account was deleted: it is no longer visible, and does nothing more.
          *
-         *     ``purged``: its connection has ended and its rows are gone, so that the id may be taken again. Else `msg` is
-         *     `removing`: that goes on by itself, and the same request with the same `Idempotency-Key` waits for it again.
+         *     ``purged``: its connection has ended and its rows are deleted, so the id is free. Otherwise `msg` is `removing`: the
+         *     deletion continues by itself, and the same request with the same `Idempotency-Key` waits for it again.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -5858,7 +5883,7 @@ export interface components {
         };
         /**
          * ReplyHookAnswer
-         * @description The words, as the other system wraps them.
+         * @description The reply in the other system's form.
          * @example {
          *       "code": 200,
          *       "data": {
@@ -5878,7 +5903,7 @@ export interface components {
         };
         /**
          * ReplyHookBody
-         * @description A message that a script received, as it asks for the words to answer it with.
+         * @description A message that a script received and wants reply texts for.
          * @example {
          *       "chat_id": "50000000001",
          *       "cookie_id": "my-shop",
@@ -5910,7 +5935,7 @@ export interface components {
         };
         /**
          * ReplyWords
-         * @description What to say; several messages stand on lines of their own. Empty: the rule wants nothing said.
+         * @description The reply: several messages are on separate lines. Empty: the rule has no reply.
          */
         ReplyWords: {
             /** Send Msg */
@@ -5920,13 +5945,13 @@ export interface components {
         };
         /**
          * Role
-         * @description What a person may do.
+         * @description What a user may do.
          * @enum {string}
          */
         Role: "admin" | "owner" | "staff";
         /**
          * RuleBody
-         * @description A new rule. Only its words are needed; without parts it says nothing when it fires.
+         * @description A new rule. Only its words are required; a rule without parts sends nothing when it matches.
          * @example {
          *       "active": true,
          *       "cooldown_seconds": 60,
@@ -6003,7 +6028,7 @@ export interface components {
         };
         /**
          * RuleChanged
-         * @description The rule as it is now (null when somebody removed it since), with the warnings about it.
+         * @description The rule after the change (null when it was removed since), and the warnings about it.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -6067,7 +6092,7 @@ export interface components {
         };
         /**
          * RuleChangesBody
-         * @description Some fields of a rule; those left out stay.
+         * @description Fields of a rule to change; those left out stay.
          * @example {
          *       "active": false,
          *       "priority": 10
@@ -6114,7 +6139,7 @@ export interface components {
         };
         /**
          * RuleEdit
-         * @description What becomes of one rule: `before` is null for a new one, `after` for one that goes.
+         * @description The change of one rule: `before` is null for a new one, `after` for a removed one.
          */
         RuleEdit: {
             before: components["schemas"]["RuleShape"] | null;
@@ -6122,13 +6147,13 @@ export interface components {
         };
         /**
          * RuleKind
-         * @description What a rule begins its answer with: the word of the system that sellers come from.
+         * @description What a rule's answer begins with, in the terms of the sellers' previous system.
          * @enum {string}
          */
         RuleKind: "text" | "image";
         /**
          * RuleList
-         * @description Rules in the order in which they are asked, with the warnings about them.
+         * @description Rules in matching order, and the warnings about them.
          * @example {
          *       "items": [
          *         {
@@ -6191,7 +6216,7 @@ export interface components {
         };
         /**
          * RuleRemoved
-         * @description The rule is gone.
+         * @description The rule was removed.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -6219,7 +6244,7 @@ export interface components {
         };
         /**
          * RuleShape
-         * @description One rule, how often it fired and when last.
+         * @description One rule, how often it matched, and when last.
          * @example {
          *       "active": true,
          *       "cooldown_seconds": 60,
@@ -6287,7 +6312,7 @@ export interface components {
         };
         /**
          * RulesBody
-         * @description Every rule, in the order in which they are to be asked. They are checked by ``sliced_bodies.checked``.
+         * @description All rules, in the order in which they are matched. ``sliced_bodies.checked`` validates them.
          * @example {
          *       "rules": [
          *         {
@@ -6333,7 +6358,7 @@ export interface components {
         };
         /**
          * RulesOrdered
-         * @description The ids of the rules in the order in which they are asked now, with the warnings about them.
+         * @description The ids of the rules in their new order, and the warnings about them.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -6363,7 +6388,7 @@ export interface components {
         };
         /**
          * RulesRead
-         * @description The rules of a file, as `PUT /cookies/{cid}/rules` takes them. Nothing was changed.
+         * @description The rules of a file, in the form of `PUT /cookies/{cid}/rules`. Nothing was changed.
          * @example {
          *       "rules": [
          *         {
@@ -6411,7 +6436,7 @@ export interface components {
         };
         /**
          * RulesReplaced
-         * @description What was replaced, or what would be (``dry_run``): how many rules differ, and the first 500 of these.
+         * @description The result of a replacement, or of its preview (``dry_run``): how many rules differ, and the first 500.
          * @example {
          *       "added": 1,
          *       "changed": true,
@@ -6495,11 +6520,11 @@ export interface components {
         };
         /**
          * SecurityNote
-         * @description What happened, by whom, from where, and how it ended.
+         * @description One audit log entry: what happened, who did it, from where, and the result.
          *
-         *     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: somebody unknown), ``user_id`` and
-         *     ``username`` whom it concerns. What happened again within ten minutes stands in the row of the first time:
-         *     ``times``, and ``last_at``.
+         *     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: unknown); ``user_id`` and
+         *     ``username`` are the user concerned. An event that repeats within ten minutes is counted in the first entry:
+         *     ``times``, ``last_at``.
          */
         SecurityNote: {
             /** Id */
@@ -6531,7 +6556,7 @@ export interface components {
         };
         /**
          * SecurityNotes
-         * @description What happened, newest first.
+         * @description Audit log entries, newest first.
          * @example {
          *       "items": [
          *         {
@@ -6558,7 +6583,7 @@ export interface components {
         };
         /**
          * SeedAnswer
-         * @description What an authenticator app must know, shown this once: to be typed, as an address, and as its code to scan.
+         * @description The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code.
          * @example {
          *       "picture": "data:image/svg+xml;…",
          *       "secret": "JBSWY3DPEHPK3PXP…",
@@ -6575,9 +6600,9 @@ export interface components {
         };
         /**
          * SendBody
-         * @description A text or a picture for a chat. ``to_user_id`` is the buyer's; needed only where nothing was said before.
+         * @description A text or a picture for a chat. ``to_user_id`` is the buyer's id; needed only in a chat without messages.
          *
-         *     ``image_url`` is one of our uploads, or an address that the site knows.
+         *     ``image_url`` is a picture uploaded here, or a URL that the site knows.
          * @example {
          *       "chat_id": "59000001",
          *       "text": "您好，今天发货"
@@ -6606,17 +6631,17 @@ export interface components {
         };
         /**
          * SendOutcome
-         * @description What became of a sending.
+         * @description The outcome of an outbox row.
          * @enum {string}
          */
         SendOutcome: "waiting" | "sending" | "sent" | "refused" | "uncertain" | "dropped";
         /**
          * Sending
-         * @description What the site said.
+         * @description The site's answer.
          *
-         *     ``sent``: it took the message, under ``message_id``. ``refused``: it did not, for that ``reason``. ``uncertain``: it
-         *     gave no answer, not even when the message was sent again under the same number; its echo may still settle it
-         *     (`GET /sendings`). ``dropped``: the account was switched off before it left.
+         *     ``sent``: the site accepted the message, under ``message_id``. ``refused``: it did not, for that ``reason``.
+         *     ``uncertain``: it did not answer, not even when the message was sent again under the same number; the message's echo
+         *     may still settle it (`GET /sendings`). ``dropped``: the account was disabled before the message was sent.
          * @example {
          *       "id": 9,
          *       "message_id": "31.PNM",
@@ -6635,7 +6660,7 @@ export interface components {
         };
         /**
          * SendingList
-         * @description What was sent, newest first.
+         * @description Outbox messages, newest first.
          * @example {
          *       "items": [
          *         {
@@ -6667,7 +6692,7 @@ export interface components {
         };
         /**
          * SendingRow
-         * @description The same with its chat, and the message that it answers, if it answers one.
+         * @description An outbox message with its chat, and the message that it answers, if any.
          */
         SendingRow: {
             /** Id */
@@ -6705,7 +6730,7 @@ export interface components {
         };
         /**
          * SendingShape
-         * @description Something that was sent, or not, and what became of it. ``part`` counts the messages of one answer from 0.
+         * @description One message from the outbox and its outcome. ``part`` counts the messages of one answer from 0.
          */
         SendingShape: {
             /** Id */
@@ -6735,7 +6760,7 @@ export interface components {
         };
         /**
          * ServeBody
-         * @description Which act is to be done; without one, all that failed or that nobody knows of.
+         * @description The order action to do; without one, all that failed or are uncertain.
          * @example {
          *       "action": "confirm"
          *     }
@@ -6746,7 +6771,7 @@ export interface components {
         };
         /**
          * Services
-         * @description Each part's word.
+         * @description The status of each service.
          */
         Services: {
             /**
@@ -6762,7 +6787,7 @@ export interface components {
         };
         /**
          * SessionList
-         * @description The caller's sign-ins, the newest first.
+         * @description The caller's sessions, newest first.
          * @example {
          *       "items": [
          *         {
@@ -6786,7 +6811,7 @@ export interface components {
         };
         /**
          * SessionShape
-         * @description One sign-in: by what (``console``, or ``login`` for scripts), from where, and until when at most.
+         * @description One session: its kind (``console``, or ``login`` for scripts), the client's address, and its latest end.
          * @example {
          *       "address": "192.0.2.7",
          *       "created_at": "2026-01-02T03:04:05.000Z",
@@ -6818,15 +6843,15 @@ export interface components {
         };
         /**
          * SettingsBody
-         * @description Some settings of an account; those left out stay.
+         * @description Settings of an account to change; those left out stay.
          *
-         *     ``null`` for a span or a limit means the server's setting; a limit of 0 is none. ``free_shipping``: complete the
-         *     orders of a group price (小刀) without a person.
+         *     ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
+         *     complete the orders of a group price (小刀) automatically.
          *
-         *     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if need be; ``null`` means a direct connection.
-         *     It is never shown again with its user name and password.
+         *     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
+         *     Answers never show its user name and password.
          *
-         *     ``timezone`` is a name such as ``Europe/Paris``, by which the hours of rules are meant; empty is ``Asia/Shanghai``.
+         *     ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
          * @example {
          *       "debounce_seconds": 1.5,
          *       "default_reply": "在的，请说",
@@ -6885,7 +6910,7 @@ export interface components {
         };
         /**
          * SettingsChanged
-         * @description The settings as they are now.
+         * @description The settings after the change.
          */
         SettingsChanged: {
             /** Changed */
@@ -6901,7 +6926,7 @@ export interface components {
         };
         /**
          * SettleBody
-         * @description What the owner found: the act was ``done``, or is ``not_needed`` any more.
+         * @description The result that the owner states: the action was ``done``, or is ``not_needed``.
          * @example {
          *       "action": "confirm",
          *       "outcome": "done"
@@ -6921,7 +6946,7 @@ export interface components {
         };
         /**
          * ShapeProblem
-         * @description One place of a body that has the wrong shape.
+         * @description One field of a body that has the wrong shape.
          */
         ShapeProblem: {
             /** Type */
@@ -6933,7 +6958,7 @@ export interface components {
         };
         /**
          * SpanBody
-         * @description Hours on some weekdays (Monday is 1), by the shop's clock. An end not after the start lies on the next day.
+         * @description Hours on weekdays (Monday is 1), in the account's time zone. An end not after the start is on the next day.
          */
         SpanBody: {
             /** Weekdays */
@@ -6951,7 +6976,7 @@ export interface components {
         };
         /**
          * SpanShape
-         * @description Hours on some weekdays, by the shop's clock.
+         * @description Hours on weekdays, in the account's time zone.
          */
         SpanShape: {
             /** Weekdays */
@@ -6963,7 +6988,7 @@ export interface components {
         };
         /**
          * StaffBody
-         * @description What a person may do with a shop of somebody else.
+         * @description The permission of another user on an account.
          * @example {
          *       "permission": "reply"
          *     }
@@ -6977,7 +7002,7 @@ export interface components {
         };
         /**
          * StaffList
-         * @description Those with whom the shop is shared, the longest first. The owner is not among them.
+         * @description The users with whom the account is shared, the longest first, without the owner.
          * @example {
          *       "items": [
          *         {
@@ -6998,7 +7023,7 @@ export interface components {
         };
         /**
          * StaffRemoved
-         * @description The person may do nothing with the shop. ``changed``: they might before.
+         * @description The user has no permission on the account. ``changed``: they had one before.
          * @example {
          *       "changed": true,
          *       "msg": "removed",
@@ -7018,7 +7043,7 @@ export interface components {
         };
         /**
          * StaffShape
-         * @description One person with whom the shop is shared. ``active``: they can sign in.
+         * @description One user with whom the account is shared. ``active``: they can sign in.
          * @example {
          *       "active": true,
          *       "given_by": "user:admin",
@@ -7044,7 +7069,7 @@ export interface components {
         };
         /**
          * StatusAnswer
-         * @description The account was switched.
+         * @description The account was enabled or disabled.
          * @example {
          *       "changed": true,
          *       "enabled": true,
@@ -7075,7 +7100,7 @@ export interface components {
         };
         /**
          * StatusBody
-         * @description Whether the account shall run.
+         * @description Whether the account is enabled.
          * @example {
          *       "enabled": true
          *     }
@@ -7086,7 +7111,7 @@ export interface components {
         };
         /**
          * StoreStatus
-         * @description The database. Sizes in bytes; ``null``: it could not be read just now.
+         * @description The database. Sizes are in bytes; ``null``: it could not be read.
          */
         StoreStatus: {
             /**
@@ -7118,7 +7143,7 @@ export interface components {
         };
         /**
          * StretchShape
-         * @description One stretch of time in one state; ``until`` is null while it lasts.
+         * @description One period in one state; ``until`` is null while it lasts.
          */
         StretchShape: {
             state: components["schemas"]["AccountState"];
@@ -7143,7 +7168,7 @@ export interface components {
         };
         /**
          * SystemStatus
-         * @description What runs here. ``accounts`` counts the caller's own accounts by state.
+         * @description The server's status. ``accounts`` counts the caller's accounts by state.
          * @example {
          *       "accounts": {
          *         "running": 3,
@@ -7199,7 +7224,7 @@ export interface components {
         };
         /**
          * TakeOverBody
-         * @description For how long the owner has the chat, in minutes: up to a week.
+         * @description How many minutes automatic replies pause in the chat: at most a week.
          * @example {
          *       "minutes": 60
          *     }
@@ -7213,7 +7238,7 @@ export interface components {
         };
         /**
          * TakeoverReason
-         * @description Why a chat is silent, or is so no longer.
+         * @description The reason of a takeover or its end.
          * @enum {string}
          */
         TakeoverReason: "human" | "taken_over" | "handed_back";
@@ -7249,7 +7274,7 @@ export interface components {
         };
         /**
          * TokenList
-         * @description The caller's tokens, the newest first.
+         * @description The caller's tokens, newest first.
          * @example {
          *       "items": [
          *         {
@@ -7274,7 +7299,7 @@ export interface components {
         };
         /**
          * TokenRevoked
-         * @description The token is over.
+         * @description The token was revoked.
          * @example {
          *       "id": 3,
          *       "msg": "revoked"
@@ -7291,7 +7316,7 @@ export interface components {
         };
         /**
          * TokenShape
-         * @description What a token may do: ``accounts`` is null when it is for all shops of its person.
+         * @description One token. ``accounts`` is null when it is for all accounts of its user.
          * @example {
          *       "accounts": [
          *         "my-shop"
@@ -7333,7 +7358,7 @@ export interface components {
          * @example {
          *       "considered": [
          *         {
-         *           "detail": "消息中没有它的任何词",
+         *           "detail": "消息中没有它的任何关键词",
          *           "rule": "5f2b9c0d1e3a4b6c",
          *           "why_not": "no_word",
          *           "words": [
@@ -7383,7 +7408,7 @@ export interface components {
         };
         /**
          * TryBody
-         * @description A message as if a buyer had sent it. ``at`` (RFC 3339, now if left out) is the moment for hours of rules.
+         * @description A message to test, as if a buyer sent it. ``at`` (RFC 3339, default now) is the time for the hours of rules.
          * @example {
          *       "buyer_id": "2200000000009",
          *       "buyer_name": "小鱼",
@@ -7416,7 +7441,7 @@ export interface components {
         };
         /**
          * UndoPreview
-         * @description What undoing would change, as the history would say it; empty when nothing would.
+         * @description What an undo would change, in the form of the history; empty when it would change nothing.
          * @example {
          *       "changes": {
          *         "remark": [
@@ -7434,7 +7459,7 @@ export interface components {
         };
         /**
          * Undone
-         * @description The change was taken back; ``rev`` is that of the new change.
+         * @description The change was undone; ``rev`` is that of the new change.
          * @example {
          *       "changed": true,
          *       "generation": 7,
@@ -7462,7 +7487,7 @@ export interface components {
         };
         /**
          * UptimeShape
-         * @description The share (0 to 1) of the time in which the account was wanted that it ran; null when it was not wanted.
+         * @description The share (0 to 1) of the enabled time in which the account ran; null if it was not enabled.
          */
         UptimeShape: {
             /** Day */
@@ -7472,7 +7497,7 @@ export interface components {
         };
         /**
          * UserBody
-         * @description One person. ``shops``: how many they own. ``leaving``: being removed, with every shop.
+         * @description One user. ``shops``: how many accounts they own. ``leaving``: being removed, with all their accounts.
          * @example {
          *       "active": true,
          *       "created_at": "2026-01-02T03:04:05.000Z",
@@ -7508,7 +7533,7 @@ export interface components {
         };
         /**
          * UserChangeBody
-         * @description What of a person is to be changed; what is left out stays.
+         * @description The fields of a user to change; fields that are left out stay.
          * @example {
          *       "active": true,
          *       "role": "staff"
@@ -7531,7 +7556,7 @@ export interface components {
         };
         /**
          * UserList
-         * @description Everybody, by number.
+         * @description All users, by id.
          * @example {
          *       "items": [
          *         {
@@ -7556,7 +7581,7 @@ export interface components {
         };
         /**
          * VerifyAnswer
-         * @description Who is signed in.
+         * @description The signed-in user.
          * @example {
          *       "authenticated": true,
          *       "is_admin": true,
@@ -7576,14 +7601,15 @@ export interface components {
         };
         /**
          * WarningCode
-         * @description What is the matter with a rule.
+         * @description The kinds of warnings.
          * @enum {string}
          */
         WarningCode: "never_fires" | "word_never_fires" | "unknown_variable";
         /**
          * WarningShape
-         * @description A rule, or one of its words, that can never fire, and the rule that always comes before it; or a variable in its
-         *     answer that nobody knows (``before`` is empty then).
+         * @description A warning about a rule: it never matches, one of its words never does, or its reply has an unknown variable.
+         *
+         *     ``before`` is the rule that always matches first; empty for an unknown variable.
          * @example {
          *       "before": "0a1b2c3d4e5f6071",
          *       "code": "never_fires",
