@@ -270,7 +270,7 @@ async def _publish(client: ApiClient, account_id: str) -> None:
 
 
 def _console() -> Console:
-    """As wide as the terminal; elsewhere wide enough to cut nothing."""
+    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
     return Console() if sys.stdout.isatty() else Console(width=_WIDE)
 
 

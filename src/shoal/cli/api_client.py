@@ -1,4 +1,4 @@
-"""The shell's side of the server's API: calls with errors in sentences, and the stream of events."""
+"""The client of the server's API: calls whose errors are sentences, and the stream of events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SILENCE_SECONDS = 45.0
 
 
 class NoServer(ShoalError):
-    """Nobody answers at the address, or somebody else than Shoal."""
+    """No server answers at the address, or what answers is not Shoal."""
 
     code = "no_server"
 
@@ -37,14 +37,14 @@ class Refused(ShoalError):
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event of the stream; ``id`` is where to resume after it."""
+    """One event of the stream; ``id`` is the position from which to resume after it."""
 
     body: dict[str, Any]
     id: str | None = None
 
 
 class ApiClient:
-    """One server's API, as one person. Use it as a context manager."""
+    """One server's API, as one user. Use it as a context manager."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = server_url(url)
@@ -70,7 +70,8 @@ class ApiClient:
 
         Raises ``Refused``: ``wrong_login``, ``totp_needed``, ``wrong_totp``, ``too_many_attempts``, ``plain_http``.
         """
-        if self.url.startswith("http://"):  # who takes no password in clear says so before hearing one
+        # a server that refuses passwords over plain HTTP reports it before one is sent
+        if self.url.startswith("http://"):
             await self.call("POST", "login", body={})
         body = {"username": user, "password": password} | ({} if totp is None else {"totp": totp})
         answer = await self.call("POST", "login", body=body)
@@ -93,7 +94,7 @@ class ApiClient:
             raise self._no_server(error) from None
 
     async def events(self, after: str | None = None) -> AsyncGenerator[StreamEvent, None]:
-        """Follow the stream until it breaks (``NoServer``); with ``after`` what was missed comes first."""
+        """Follow the stream until it breaks (``NoServer``). With ``after`` the missed events come first."""
         headers = self._headers() | ({"Last-Event-ID": after} if after else {})
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
         try:
@@ -110,7 +111,7 @@ class ApiClient:
             raise self._no_server(error) from None
 
     async def snapshot(self) -> list[dict[str, Any]]:
-        """Every account with all that may be shown of it, oldest first: the first event of the stream."""
+        """Return every account with all fields that may be shown, oldest first: the first event of the stream."""
         async with aclosing(self.events()) as stream:
             async for event in stream:
                 if event.body.get("type") == "snapshot":
@@ -155,19 +156,19 @@ class ApiClient:
 
 
 class EventParser:
-    """Server-sent events out of chunks of bytes, however they are cut."""
+    """Parses server-sent events from chunks of bytes, wherever the chunks are cut."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """The events that are complete with this chunk."""
+        """Return the events that are complete with this chunk."""
         *blocks, self._rest = (self._rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
         return [event for block in blocks if (event := _event(block)) is not None]
 
 
 def server_url(url: str) -> str:
-    """The address without its last slash. Raises ``ConfigError`` when it is none."""
+    """Return the address without its last slash. Raises ``ConfigError`` when it is not an address."""
     stripped = url.rstrip("/")
     try:
         parsed = URL(stripped)
@@ -179,7 +180,7 @@ def server_url(url: str) -> str:
 
 
 def in_order(accounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Oldest first, as the console lists them."""
+    """Sort accounts oldest first, as the console lists them."""
     return sorted(accounts, key=lambda account: (account["created_at"], account["id"]))
 
 

@@ -12,7 +12,7 @@ import typer
 
 from shoal import __version__
 from shoal.cli import numbers as _numbers  # noqa: F401  adds its commands to ``accounts``
-from shoal.cli import sharing as _sharing  # noqa: F401  the same
+from shoal.cli import sharing as _sharing  # noqa: F401 adds its commands to ``accounts``
 from shoal.cli.accounts import accounts
 from shoal.cli.api_client import ApiClient, NoServer, Refused
 from shoal.cli.keys import keys
@@ -30,7 +30,7 @@ from shoal.logs.logs import configure_logging, log_crashes
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-# What a command alone needs is imported where it is run: a server's modules take longer to load than most commands run.
+# Commands import what only they need: the server's modules take longer to load than most commands run.
 # ruff: noqa: PLC0415
 
 _EXIT_CODES = words("cli.app.help.exit_codes")
@@ -52,14 +52,14 @@ app.add_typer(tokens, name="tokens")
 
 
 def main() -> None:
-    """Run the command line. Errors that we know become one sentence and an exit code."""
+    """Run the command line. A known error becomes one sentence and an exit code."""
     forbid_core_dumps()
     try:
         app()
     except ShoalError as error:
         typer.echo(f"shoal: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -216,7 +216,7 @@ def logout(url: Url = None) -> None:
 
 
 async def _reach(url: str) -> None:
-    """Nobody types a password for a server that is not there, or would not take it in clear."""
+    """Check that the server is there and accepts a password over this connection, before a user types one."""
     async with ApiClient(url) as client:
         await client.call("POST", "login", body={})
 

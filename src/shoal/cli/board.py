@@ -1,4 +1,4 @@
-"""A server's accounts as somebody who watches sees them, kept current by the stream of events."""
+"""The accounts of a server as a watching user sees them, kept current by the stream of events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STATE_FIELDS = ("state", "reason", "since", "next_attempt_at", "action_url", "a
 
 
 class AccountBoard:
-    """The accounts by id. ``trouble`` says why the board may be old; it is empty while the stream is open."""
+    """The accounts by id. ``trouble`` is why the board may be out of date; empty while the stream is open."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
@@ -24,17 +24,18 @@ class AccountBoard:
 
     @property
     def accounts(self) -> list[dict[str, Any]]:
-        """Every account as ``GET /cookies/{cid}`` shows it, oldest first."""
+        """Every account in the form of ``GET /cookies/{cid}``, oldest first."""
         return in_order(list(self._accounts.values()))
 
     def get(self, account_id: str) -> dict[str, Any] | None:
-        """One account, if it is there."""
+        """Return one account, if it exists."""
         return self._accounts.get(account_id)
 
     async def follow(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Keep the board current for ever, and yield each event after it was applied; ``{}`` when ``trouble`` changed.
+        """Keep the board current until cancelled; yield each event after it was applied, ``{}`` when ``trouble``
+        changed.
 
-        A broken stream is opened again and resumed. Raises ``Refused`` when the sign-in has ended.
+        Reopens and resumes a broken stream. Raises ``Refused`` when the session has ended.
         """
         pause = 0.5
         while True:
@@ -67,7 +68,7 @@ class AccountBoard:
             case "state" | "change":
                 await self._read(body["account"])
             case _:
-                pass  # a kind of event that a newer server knows
+                pass  # an event type of a newer server
 
     async def _read(self, account_id: str) -> None:
         try:

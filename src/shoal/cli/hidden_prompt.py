@@ -1,4 +1,4 @@
-"""Asking for a long secret on a terminal: nothing is shown, nothing is cut, several pasted lines are one answer."""
+"""Asks for a long secret on a terminal: shows nothing, cuts nothing, and reads several pasted lines as one answer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 import termios
 
 PASTE_PAUSE_SECONDS = 0.2
-"""A paste arrives without pauses; a line end followed by silence is the person's Enter."""
+"""A paste arrives without pauses; a line end followed by silence is the user's Enter."""
 MAX_BYTES = 1_000_000
 
 
 def ask_hidden(question: str) -> str:
-    """Ask on the terminal. Raises ``EOFError`` when nothing is given.
+    """Ask on the terminal. Raises ``EOFError`` when the answer is empty.
 
-    ``getpass`` reads a line as the terminal gives it, which ends at 4,096 characters (1,024 on some systems); a
-    cookie may be longer.
+    ``getpass`` reads one line from the terminal, which ends at 4,096 characters (1,024 on some systems); a cookie may
+    be longer.
     """
     sys.stderr.write(question)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""``shoal accounts numbers|free-number``: sellers whom several people's shops name, for the administrator."""
+"""``shoal accounts numbers|free-number``: sellers that accounts of several users name, for administrators."""
 
 from __future__ import annotations
 

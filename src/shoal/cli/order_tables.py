@@ -15,7 +15,7 @@ Order = dict[str, Any]
 
 
 def order_table(orders: Sequence[Order], *, plain: bool = False) -> Table:
-    """One row per order."""
+    """Return a table with one row per order."""
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in ("order", "shop", "status", "updated"):
         table.add_column(words(f"cli.table.{name}"), no_wrap=True)
@@ -35,7 +35,7 @@ def order_table(orders: Sequence[Order], *, plain: bool = False) -> Table:
 
 
 def order_facts(order: Order) -> Table:
-    """One order: its facts, what to do, its acts and its time line."""
+    """Return a table of one order: its facts, what to do, its actions and its time line."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bright_black", no_wrap=True)
     table.add_column(overflow="fold")
@@ -65,7 +65,7 @@ def order_facts(order: Order) -> Table:
 
 
 def order_line(order: Order) -> str:
-    """One order on one line."""
+    """Return one order on one line."""
     problem = order["problem"]
     line = f"{printable(order['order_id'])}: {_status(order['status'])}"
     return f"{line} ({printable(problem['detail'])})" if problem else line

@@ -34,7 +34,7 @@ class ActionName(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the owner found."""
+    """What the owner found on the site."""
 
     DONE = "done"
     NOT_NEEDED = "not_needed"
@@ -128,5 +128,5 @@ async def _publish(url: str | None, account_id: str, order_id: str, verb: str, b
 
 
 def _console() -> Console:
-    """As wide as the terminal; elsewhere wide enough to cut nothing."""
+    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
     return Console() if sys.stdout.isatty() else Console(width=_WIDE)

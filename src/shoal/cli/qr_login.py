@@ -1,4 +1,4 @@
-"""``shoal accounts qr``: a QR code in the terminal, and what becomes of it."""
+"""``shoal accounts qr``: shows a QR code in the terminal and follows its login."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LoginEnded(ShoalError):
 
 
 async def log_in_by_qr(url: str | None, account_id: str | None, proxy: str | None) -> str:
-    """Show the code, follow the login, and return the account's id. Leaving cancels the login.
+    """Show the code, follow the login, and return the account's id. A cancelled caller cancels the login.
 
     Raises ``LoginEnded`` with a sentence that says what to do.
     """
@@ -60,7 +60,7 @@ async def _follow(client: ApiClient, login: dict[str, Any]) -> dict[str, Any]:
 
 
 def terminal_picture(content: str) -> str:
-    """The code in block characters, two modules high, for a terminal with a dark background or a light one."""
+    """Return the code in block characters, two modules per character, for dark and light terminals."""
     drawn = io.StringIO()
     segno.make(content, error="l").terminal(out=drawn, border=2, compact=True)
     return drawn.getvalue().rstrip("\n")

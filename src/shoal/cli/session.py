@@ -1,4 +1,4 @@
-"""Which server the shell talks to, and as whom; and how a command's work is run."""
+"""Which server a command talks to, and as which user; and how a command runs its work."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Url = Annotated[
 
 
 class NotSignedIn(ShoalError):
-    """The shell has no valid sign-in for the server."""
+    """There is no valid session for the server."""
 
     code = "not_signed_in"
 
 
 def chosen_url(url: str | None) -> str:
-    """The server's address: as asked, else ``SHOAL_URL``, else where this machine's server listens."""
+    """Return the server's address: ``url``, or ``SHOAL_URL``, or the address of this machine's server."""
     given = url or os.environ.get("SHOAL_URL")
     if given:
         return server_url(given)
@@ -44,7 +44,7 @@ def chosen_url(url: str | None) -> str:
 
 @asynccontextmanager
 async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
-    """A client that may change things: by ``SHOAL_TOKEN``, by ``SHOAL_USER`` and ``SHOAL_PASSWORD``, or as stored.
+    """Yield a signed-in client: by ``SHOAL_TOKEN``, by ``SHOAL_USER`` and ``SHOAL_PASSWORD``, or by the stored session.
 
     Raises ``NotSignedIn`` when there is none of these, or when the server does not accept it (any more).
     """
@@ -73,7 +73,7 @@ async def signed_in(url: str | None) -> AsyncIterator[ApiClient]:
 
 
 async def _not_signed_in(address: str) -> ShoalError:
-    """Whether there is a server at all comes first: that is what a person must mend first."""
+    """Return the error to raise: if no server answers, the user must fix that first."""
     async with ApiClient(address) as client:
         try:
             await client.call("GET", "verify")
@@ -83,7 +83,7 @@ async def _not_signed_in(address: str) -> ShoalError:
 
 
 def run(work: Coroutine[Any, Any, None], *, interrupted: int = 130) -> None:
-    """Run a command's work to its end, or until Ctrl-C: then the exit code is ``interrupted``."""
+    """Run a command's work until it ends, or until Ctrl-C; then the exit code is ``interrupted``."""
     try:
         asyncio.run(work)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""``shoal accounts staff|share|unshare``: with whom an account is shared, and what they may do."""
+"""``shoal accounts staff|share|unshare``: the users with whom an account is shared, and their permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Person = Annotated[str, typer.Argument(metavar="USER", help=words("cli.sharing.h
 
 
 class Given(StrEnum):
-    """What somebody may do with an account of another; each contains the one before."""
+    """What a user may do with another owner's account; each value contains the one before."""
 
     READ = "read"
     REPLY = "reply"

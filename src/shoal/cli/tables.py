@@ -17,7 +17,7 @@ _URGENCY = ("parked", "retrying", "mute", "starting", "stopping", "waiting", "el
 
 
 def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int | None = None) -> Table:
-    """One row per account. With fewer ``rows`` than accounts, those that need attention are shown."""
+    """Return a table with one row per account. With fewer ``rows`` than accounts, it shows the most urgent ones."""
     shown = list(accounts)
     if rows is not None and len(shown) > rows:
         shown = sorted(shown, key=lambda account: _urgency(standing(account)))[:rows]
@@ -43,7 +43,7 @@ def account_table(accounts: Sequence[Account], *, plain: bool = False, rows: int
 
 
 def summary(accounts: Iterable[Account], *, hidden: int = 0) -> str:
-    """How many accounts are in which state, in words."""
+    """Return how many accounts are in which state, as a text."""
     counts = Counter(standing(account) for account in accounts)
     parts = [f"{counts[state]} {state_word(state)}" for state in sorted(counts, key=_urgency)]
     if hidden:
@@ -52,7 +52,7 @@ def summary(accounts: Iterable[Account], *, hidden: int = 0) -> str:
 
 
 def standing(account: Account) -> str:
-    """The state of an account; ``mute`` for one that runs and has nothing to answer a message with."""
+    """Return the state of an account; ``mute`` for a running account that has nothing to answer messages with."""
     return (
         "mute"
         if account["state"] == "running" and account.get("answers", "messages") != "messages"
@@ -61,7 +61,7 @@ def standing(account: Account) -> str:
 
 
 def why(account: Account) -> str:
-    """The reason of a state, and when the next attempt is, if there is anything to say."""
+    """Return the reason of a state; empty when there is none to show."""
     if standing(account) == "mute":
         return reason_words(f"answers_{account['answers']}")
     if account["state"] in {"running", "stopped"}:
@@ -70,7 +70,7 @@ def why(account: Account) -> str:
 
 
 def account_facts(account: Account) -> Table:
-    """Everything about one account, wish and fact."""
+    """Return a table of everything about one account, desired and observed."""
     wanted, seen = account["desired"], account["observed"]
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bright_black", no_wrap=True)

@@ -1,4 +1,4 @@
-"""Where the shell keeps its sign-ins: one file of this user alone, one entry per server address."""
+"""Stores the command line's sessions: one file that only this user can read, one entry per server address."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class TokenFile:
         self.path = path or Path(platformdirs.user_config_dir("shoal")) / "sessions.json"
 
     def get(self, url: str) -> str | None:
-        """The token for a server, if there is one."""
+        """Return the token for a server, if there is one."""
         entry = self._read().get(url)
         token = entry.get("token") if isinstance(entry, dict) else None
         return token if isinstance(token, str) else None
 
     def put(self, url: str, *, user: str, token: str) -> None:
-        """Keep a token, instead of the one before."""
+        """Store a token; it replaces the one before."""
         self._write({**self._read(), url: {"user": user, "token": token}})
 
     def drop(self, url: str) -> None:
-        """Forget a server's token."""
+        """Delete a server's token."""
         entries = self._read()
         if entries.pop(url, None) is not None:
             self._write(entries)

@@ -1,4 +1,4 @@
-"""``shoal tokens …``: the API tokens of the person who is signed in, over the API."""
+"""``shoal tokens …``: the API tokens of the signed-in user, over the API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WIDE = 1_000
 
 
 class Scope(StrEnum):
-    """What a token may do; each contains the one before."""
+    """What a token may do; each value contains the one before."""
 
     READ = "read"
     REPLY = "reply"

@@ -1,4 +1,4 @@
-"""``shoal users …``: the people of a running server, over its API; and help for who is locked out, on the machine."""
+"""``shoal users …``: the users of a running server, over its API; and recovery for locked-out users, on the machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shoal.cli.words import ago, printable, words
 from shoal.config import load_settings
 from shoal.errors import ConfigError
 
-# What works on the database itself takes long to load and is seldom needed.
+# The commands that change the database directly take long to load and are rarely needed.
 # ruff: noqa: PLC0415
 
 users = typer.Typer(
@@ -237,7 +237,7 @@ async def _remove(url: str | None, name: str, *, yes: bool) -> None:
 
 
 async def _user(client: ApiClient, name: str) -> dict[str, Any]:
-    """One person by name, in whatever case it is typed."""
+    """Return one user by name, in any case."""
     for user in (await client.call("GET", "users"))["items"]:
         if user["username"].casefold() == name.strip().casefold():
             found: dict[str, Any] = user
@@ -257,5 +257,5 @@ def _table(*headings: str) -> Table:
 
 
 def _console() -> Console:
-    """As wide as the terminal; elsewhere wide enough to cut nothing."""
+    """Return a console as wide as the terminal; without a terminal wide enough to cut nothing."""
     return Console() if sys.stdout.isatty() else Console(width=_WIDE)

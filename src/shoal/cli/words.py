@@ -1,4 +1,4 @@
-"""The words of the shell: its two languages, states and times for people, and texts that cannot harm a terminal."""
+"""The texts of the command line: two languages, states and times for users, and safe output of texts from outside."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ _STEPS: Final = ((90, 1, "seconds"), (90 * 60, 60, "minutes"), (36 * 3600, 3600,
 
 
 def is_chinese() -> bool:
-    """Whether the person's locale is Chinese: ``LC_ALL``, else ``LC_MESSAGES``, else ``LANG``."""
+    """Return whether the user's locale is Chinese: ``LC_ALL``, else ``LC_MESSAGES``, else ``LANG``."""
     chosen = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
     return chosen.lower().startswith("zh")
 
 
 def language() -> Language:
-    """The language of the person's locale."""
+    """Return the language of the user's locale."""
     return Language.ZH if is_chinese() else Language.EN
 
 
 def words(key: str, /, **params: Any) -> str:
-    """A sentence of the catalogue in the person's language."""
+    """Return a sentence of the catalogue in the user's language."""
     return say(key, language(), **params)
 
 
 def word_or(key: str, name: str) -> str:
-    """A word of the catalogue, or the name itself when there is none."""
+    """Return a sentence of the catalogue, or the name itself when there is none."""
     return words(key) if knows(key) else printable(name)
 
 
 def state_word(state: str) -> str:
-    """A state as people say it."""
+    """Return a state in the language of the command line."""
     return word_or(f"cli.state.{state}", state)
 
 
 def state_text(state: str) -> Text:
-    """A state in a word, with its colour."""
+    """Return a state as a word in its colour."""
     return Text(state_word(state), style=_COLOURS.get(state, ""))
 
 
 def reason_words(reason: str) -> str:
-    """Why an account is as it is, and what to do. Reasons without a sentence are shown as they are."""
+    """Return the reason of a state, and what to do. A reason without a sentence is shown as it is."""
     if knows(key := f"cli.reason.{reason}"):
         return words(key)
     return word_or(f"retry.{reason}", reason.replace("_", " "))
 
 
 def ago(moment: str | None, now: datetime | None = None) -> str:
-    """How long ago an RFC 3339 time was. Empty for none, and for the beginning of time."""
+    """Return how long ago an RFC 3339 time was. Empty for no time, and for 1970."""
     if not moment:
         return ""
     then = datetime.fromisoformat(moment)
@@ -81,7 +81,7 @@ def ago(moment: str | None, now: datetime | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """A stranger's text on one line, without anything that moves a cursor or turns the writing direction."""
+    """Return a text from outside on one line, without characters that move the cursor or turn the direction."""
     return "".join(_shown(character) for character in text)
 
 

@@ -1,4 +1,4 @@
-"""What the site keeps of chats: the newest ones, and what was said in each (docs/protocol.md §4.1)."""
+"""The site's history of chats: the newest chats, and the messages of each (docs/protocol.md §4.1)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CHAT_PATHS = ("singleChatUserConversation", "singleChatConversation")
 
 @dataclass(frozen=True, slots=True)
 class ChatHead:
-    """One chat of a list. ``last`` is what was said last, ``None`` when that cannot be read.
+    """One chat of a list. ``last`` is its last message, ``None`` when it cannot be read.
 
-    ``last_at_ms`` is when something happened in it last (the site's time), 0 when not said.
+    ``last_at_ms`` is when the chat last changed (the site's time), 0 when the site does not say.
     """
 
     chat_id: str
@@ -31,7 +31,7 @@ class ChatHead:
 
 @dataclass(frozen=True, slots=True)
 class ChatPage:
-    """One page of chats, newest first. ``next_cursor`` asks for the next one, ``None`` when there is none."""
+    """One page of chats, newest first. ``next_cursor`` is for the next page, ``None`` when there is none."""
 
     chats: tuple[ChatHead, ...]
     next_cursor: int | None
@@ -39,7 +39,7 @@ class ChatPage:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """One page of what was said in a chat, newest first, each with its time (the site's, in ms; 0 when not said)."""
+    """One page of a chat's messages, newest first, each with its time (the site's, in ms; 0 when unknown)."""
 
     lines: tuple[tuple[int, Event], ...]
     next_cursor: int | None
@@ -48,7 +48,7 @@ class HistoryPage:
 def read_chats(reply: Mapping[str, object], me: str) -> ChatPage:
     """Read the reply to ``frames.list_chats`` for the user ``me``.
 
-    Raises ``UndecodableFrame`` when it is a refusal or no list at all; a chat that cannot be read is left out.
+    Raises ``UndecodableFrame`` for a refusal or a reply without a list. Leaves out chats that cannot be read.
     """
     body = _accepted(reply, "userConvs")
     rows = body["userConvs"]
@@ -94,7 +94,7 @@ def _head(row: dict[str, object], me: str) -> ChatHead | None:
 
 
 def _line(row: dict[str, object], me: str) -> tuple[int, Event] | None:
-    """Read one stored message by giving it the shape in which it would have been pushed (§3.7)."""
+    """Read one stored message by giving it the form of a pushed one (§3.7)."""
     message = row.get("message")
     if not isinstance(message, dict):
         return None
@@ -120,7 +120,7 @@ def _inner(parent: Mapping[str, object], name: str) -> dict[str, object]:
 
 
 def _decoded(data: object) -> str:
-    """Return the JSON text of a content, empty when it is none."""
+    """Return the JSON text of a content; empty when it is not JSON."""
     if not isinstance(data, str):
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Cookie strings: what owners paste, what we keep (one header line), what is missing in it (docs/protocol.md §1)."""
+"""Cookie strings: what owners paste, the one header line that is stored, and what is missing (docs/protocol.md §1)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from enum import StrEnum
 from shoal.errors import InvalidInput
 
 MAX_COOKIE_BYTES = 64 * 1024
-"""The longest text that is looked at, in bytes of UTF-8."""
+"""The longest text that is parsed, in bytes of UTF-8."""
 
 REQUIRED = ("unb", "cookie2")
-"""Without these nobody is logged in."""
+"""A cookie without these has no login."""
 
 RENEWABLE = ("_m_h5_tk", "_m_h5_tk_enc")
 """The site sends these again by itself when they are missing or stale (§2.2)."""
@@ -36,7 +36,7 @@ _NETSCAPE_FIELDS = 7
 
 
 class Flaw(StrEnum):
-    """Why a text is no cookie: the ``reason`` of ``malformed_cookie``."""
+    """Why a text is not a cookie: the ``reason`` of ``malformed_cookie``."""
 
     TOO_LONG = "too_long"
     NO_PAIR = "no_pair"
@@ -54,7 +54,7 @@ class Flaw(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CookieCheck:
-    """What a cookie string holds. ``header`` is the normal form and secret; the rest may be shown."""
+    """The contents of a cookie string. ``header`` is the normal form and secret; the rest may be shown."""
 
     header: str = field(repr=False)
     unb: str
@@ -65,7 +65,7 @@ class CookieCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """One pair as it stood in the text; ``domain`` is empty when the text named none."""
+    """One pair of the text; ``domain`` is empty when the text names none."""
 
     name: str
     value: str = field(repr=False)
@@ -73,12 +73,12 @@ class _Found:
 
 
 def parse_cookie(text: str) -> dict[str, str]:
-    """Read the pairs of a cookie in any form that browsers and their extensions hand out.
+    """Read the pairs of a cookie in any form that browsers and their extensions export.
 
-    Accepted: a header line with or without ``Cookie:``, Copy-as-cURL (bash and Windows cmd), the JSON of the
-    usual extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and a Netscape
-    cookie file. Of several domains only the site's own count. The last of two equal names wins, but two different
-    ``unb`` are two sellers.
+    Accepted: a header line with or without ``Cookie:``, Copy-as-cURL (bash and Windows cmd), the JSON of the usual
+    extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and a Netscape cookie file.
+    When there are several domains, only the site's own count. The last of two equal names wins, but two different
+    ``unb`` mean two sellers.
 
     Raises ``InvalidInput`` with code ``malformed_cookie`` and a ``reason`` (a ``Flaw``) for anything else.
     """
@@ -107,7 +107,7 @@ def missing_names(pairs: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def check_cookie(text: str) -> CookieCheck:
-    """Read a cookie and say what is missing. Raises as ``parse_cookie``, and for a ``unb`` that is no number."""
+    """Read a cookie and list what is missing. Raises as ``parse_cookie``, and for a ``unb`` that is not a number."""
     pairs = parse_cookie(text)
     unb = pairs.get("unb", "")
     if unb and not _DIGITS.fullmatch(unb):
@@ -126,7 +126,7 @@ def check_cookie(text: str) -> CookieCheck:
 def require_cookie(text: str) -> CookieCheck:
     """Read a cookie that can log in.
 
-    Raises ``InvalidInput`` with code ``cookie_incomplete`` and ``missing`` (a list of names), else as
+    Raises ``InvalidInput`` with code ``cookie_incomplete`` and ``missing`` (a list of names), otherwise as
     ``check_cookie``.
     """
     check = check_cookie(text)
@@ -139,7 +139,8 @@ def require_cookie(text: str) -> CookieCheck:
 def merge(header: str, updates: Mapping[str, str]) -> str:
     """Return ``header`` with the site's new values: order kept, new names last, empty values dropped.
 
-    Raises ``InvalidInput`` (``malformed_cookie``) when the header or an update cannot stand in a header line.
+    Raises ``InvalidInput`` (``malformed_cookie``) when a pair of the header or an update is not allowed in a header
+    line.
     """
     pairs = parse_cookie(header) if header.strip() else {}
     for name, value in updates.items():
@@ -152,19 +153,20 @@ def merge(header: str, updates: Mapping[str, str]) -> str:
 
 
 def is_pair(name: str, value: str) -> bool:
-    """Tell whether a name and value can stand in a header line."""
+    """Return whether a name and value are allowed in a header line."""
     return bool(_NAME.fullmatch(name)) and not _REFUSED_IN_VALUE.search(value)
 
 
 def fingerprint(header: str) -> str:
-    """Return 8 hex digits of the header's SHA-256: tells two cookies apart without showing either."""
+    """Return 8 hex digits of the header's SHA-256, to compare cookies without showing them."""
     return hashlib.sha256(header.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def login_ends_at_ms(header: str) -> int | None:
-    """When a cookie's own ``havana_lgc_exp`` says that its login is over, in epoch milliseconds: a guess, for the site
-    may end it any time. ``None`` when the cookie does not carry it. Cookies in public examples have it a month ahead of
-    their other dates.
+    """Return when the login ends by the cookie's ``havana_lgc_exp``, in epoch milliseconds.
+
+    It is a guess: the site may end the login at any time. ``None`` when the cookie does not contain it. In public
+    examples of cookies it is a month later than their other dates.
     """
     found = _LOGIN_ENDS.search(header)
     return int(found[1]) if found else None

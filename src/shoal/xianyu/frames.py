@@ -15,7 +15,7 @@ KICKOUT = "/push/kickout"
 SESSION_REMOVED = "/s/session/remove"
 MOMENT = "/s/para"
 NEWEST_CURSOR = 2**53 - 1
-"""The cursor that asks for the newest page of a history."""
+"""The cursor of the newest page of a history."""
 
 REGISTRATION_USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 "
@@ -49,17 +49,17 @@ def body_of(frame: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_push(frame: Mapping[str, object]) -> bool:
-    """Tell a push (``lwp`` and no ``code``) from a reply or anything else (§3.1)."""
+    """Return whether a frame is a push (``lwp`` and no ``code``), and not a reply or anything else (§3.1)."""
     return isinstance(frame.get("lwp"), str) and "code" not in frame
 
 
 def is_reply(frame: Mapping[str, object]) -> bool:
-    """Tell a reply (``code`` and no ``lwp``)."""
+    """Return whether a frame is a reply (``code`` and no ``lwp``)."""
     return "code" in frame and "lwp" not in frame
 
 
 def entries_of(push: Mapping[str, object]) -> tuple[object, ...]:
-    """Return every ``data[i].data`` of a push, in order, to be given to ``decode_entry`` (§3.5)."""
+    """Return every ``data[i].data`` of a push, in order, for ``decode_entry`` (§3.5)."""
     package = body_of(push).get("syncPushPackage")
     data = package.get("data") if isinstance(package, dict) else None
     if not isinstance(data, list):
@@ -68,9 +68,9 @@ def entries_of(push: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def place_of(push: Mapping[str, object]) -> int | None:
-    """Return the place in the feed up to which a push leads, in microseconds.
+    """Return the position in the feed that a push reaches, in microseconds.
 
-    ``None`` for one without entries, and for one of the moment (typing), which has no place of its own.
+    ``None`` for a push without entries, and for one about the moment (typing), which has no position.
     """
     if push.get("lwp") == MOMENT:
         return None
@@ -82,13 +82,13 @@ def place_of(push: Mapping[str, object]) -> int | None:
 
 
 def wants_position(push: Mapping[str, object]) -> bool:
-    """Tell whether a push, or the reply to ``ack_diff``, asks us to fetch the sync position and send it back (§3.3)."""
+    """Return whether a push, or the reply to ``ack_diff``, asks us to fetch and send back the sync position (§3.3)."""
     extra = body_of(push).get("syncExtraType")
     return isinstance(extra, dict) and extra.get("type") in (1, 2)
 
 
 def registration(mid: str, token: str, device_id: str) -> Frame:
-    """Build ``/reg`` (§3.2). A token that came url-encoded is decoded."""
+    """Build ``/reg`` (§3.2). A URL-encoded token is decoded."""
     return {
         "lwp": "/reg",
         "headers": {
@@ -111,12 +111,12 @@ def heartbeat(mid: str) -> Frame:
 
 
 def get_state(mid: str) -> Frame:
-    """Ask for the sync position (§3.3); send the reply's body back by ``ack_diff``."""
+    """Build the request for the sync position (§3.3); send the reply's body back with ``ack_diff``."""
     return _request("/r/SyncStatus/getState", mid, [{"topic": "sync"}])
 
 
 def ack_diff(mid: str, position: Mapping[str, object]) -> Frame:
-    """Say what we have already (§3.3): ``position_at`` or the body of a ``get_state`` reply."""
+    """Build the report of what we already have (§3.3): ``position_at`` or the body of a ``get_state`` reply."""
     return _request("/r/SyncStatus/ackDiff", mid, [dict(position)])
 
 
@@ -135,7 +135,7 @@ def position_at(now_ms: int) -> dict[str, object]:
 
 
 def ack_of(push: Mapping[str, object]) -> Frame:
-    """Build the acknowledgement of a push: its mid and sid, and three more headers if it had them (§3.1)."""
+    """Build the acknowledgement of a push: its mid and sid, and three more headers if it has them (§3.1)."""
     theirs = headers_of(push)
     headers: dict[str, object] = {"mid": mid_of(push), "sid": theirs.get("sid") or ""}
     headers.update({name: theirs[name] for name in _ECHOED_HEADERS if name in theirs})
@@ -156,12 +156,12 @@ def send_image(
 
 
 def list_messages(mid: str, chat_id: str, cursor: int = NEWEST_CURSOR, count: int = 20) -> Frame:
-    """Ask for one page of a chat's history, newest first (§4)."""
+    """Build the request for one page of a chat's history, newest first (§4)."""
     return _request("/r/MessageManager/listUserMessages", mid, [address(chat_id), False, cursor, count, False])
 
 
 def list_chats(mid: str, cursor: int = NEWEST_CURSOR, count: int = 20) -> Frame:
-    """Ask for one page of chats, newest first (§4)."""
+    """Build the request for one page of chats, newest first (§4)."""
     return _request("/r/Conversation/listNewestPagination", mid, [cursor, count])
 
 

@@ -1,4 +1,4 @@
-"""The handshake of the message socket, and what its failure means (docs/protocol.md §3.1)."""
+"""The handshake of the message socket, and the meaning of its failures (docs/protocol.md §3.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_session import Redirected, code_of_failure
 
 CLOSE_LIMIT_SECONDS = 2.0
-"""How long the farewell may take."""
+"""How long the closing handshake may take."""
 
 
 async def open_socket(
@@ -26,9 +26,9 @@ async def open_socket(
 ) -> aiohttp.ClientWebSocketResponse:
     """Open the socket at ``url``.
 
-    Raises ``ActionRequired`` (``risk_control``) when the handshake is sent to the site's check for people, and
-    ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the
-    code of a ``ProxyFailed``.
+    Raises ``ActionRequired`` (``risk_control``) when the handshake is redirected to the site's verification page, and
+    ``TemporaryFailure`` when it cannot be opened: ``unreachable``, ``handshake_refused`` with ``status``, or the code
+    of a ``ProxyFailed``.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -40,7 +40,7 @@ async def open_socket(
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_SECONDS),
             )
     except aiohttp.WSServerHandshakeError as refusal:
-        # "from None", here and below: what aiohttp raises refers to the request, and so to the cookie.
+        # "from None", here and below: aiohttp's errors refer to the request, and so to the cookie.
         raise TemporaryFailure(
             f"the message socket refused the handshake: HTTP {refusal.status}",
             code="handshake_refused",
@@ -61,7 +61,7 @@ async def open_socket(
 
 
 def _headers(cookie_header: str, user_agent: str) -> dict[str, str]:
-    """Return the headers of §3.1; ``Host`` and ``Connection`` are the library's to send, once."""
+    """Return the headers of §3.1; aiohttp adds ``Host`` and ``Connection``, once."""
     return {
         "Cookie": cookie_header,
         "Origin": "https://www.goofish.com",

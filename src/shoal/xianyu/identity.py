@@ -1,4 +1,4 @@
-"""The names that a client gives itself and its frames: device id, mid, uuid and addresses (docs/protocol.md §1)."""
+"""The identifiers of a client and its frames: device id, mid, uuid and addresses (docs/protocol.md §1)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from shoal.clock import now_ms
 
 APP_KEY = "444e9908a51d1cb236a27862abc769c9"
-"""The message socket's application key, the same for everybody."""
+"""The message socket's application key, the same for every user."""
 
 ADDRESS_SUFFIX = "@goofish"
 
 _HEX = "0123456789ABCDEF"
 _SYSTEM = random.SystemRandom()
-"""One for all: it has no state, but carries 2.5 KiB of the generator that it stands in for."""
+"""One instance for all: it has no state, but contains the unused 2.5 KiB state of ``random.Random``."""
 _DASHES = frozenset({8, 13, 18, 23})
 
 
 def device_id(unb: str, rng: random.Random) -> str:
-    """Draw a device id: 36 characters shaped like a version 4 UUID, then ``-`` and the user id (§1).
+    """Make a device id: 36 characters in the form of a version 4 UUID, then ``-`` and the user id (§1).
 
-    An access token is bound to it, so draw one per account and keep it.
+    An access token is bound to it, so make one per account and store it.
     """
     return "".join(_device_character(position, rng) for position in range(36)) + f"-{unb}"
 
@@ -37,7 +37,7 @@ def _device_character(position: int, rng: random.Random) -> str:
 
 
 def address(user_id: str) -> str:
-    """Add the suffix that users and chats carry on the wire; an address stays as it is."""
+    """Add the suffix that user and chat ids have on the wire; an address stays unchanged."""
     return user_id if user_id.endswith(ADDRESS_SUFFIX) else user_id + ADDRESS_SUFFIX
 
 
@@ -47,15 +47,15 @@ def strip_address(text: str) -> str:
 
 
 def mid_key(mid: str) -> str:
-    """Return the part of a mid that pairs a reply with its request: what stands before the blank (§1)."""
+    """Return the part of a mid that pairs a reply with its request: the part before the blank (§1)."""
     return mid.partition(" ")[0]
 
 
 class FrameNames:
     """Makes mids and uuids that never repeat within one connection (§1).
 
-    Both carry the time in ms. When two fall into the same ms, or the clock steps back, the later one takes
-    the next ms that is still free.
+    Both contain the time in ms. When two are made in the same ms, or the clock goes back, the later one gets the next
+    unused ms.
     """
 
     __slots__ = ("_clock_ms", "_last_ms", "_rng")

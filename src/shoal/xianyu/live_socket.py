@@ -1,7 +1,7 @@
-"""The message socket: register, ask, send, acknowledge, and read what is pushed (docs/protocol.md §3, §4).
+"""The message socket: registers, requests, sends, acknowledges, and reads pushes (docs/protocol.md §3, §4).
 
-One reader task, owned by ``connect``, takes every incoming frame: replies go to whoever waits for their mid,
-pushes to a bounded queue, anything else is dropped and never answered.
+One reader task, owned by ``connect``, takes every incoming frame: a reply goes to the caller that waits for its mid, a
+push to a bounded queue. Anything else is dropped and never answered.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024
 MAX_WAITING_PUSHES = 512
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 WRITE_LIMIT_SECONDS = 10.0
-"""How long one write may wait for a site that does not read; then the link counts as dead."""
+"""How long one write may wait for a site that does not read; after that the connection counts as dead."""
 
 _CLEAN_CLOSE_CODES = frozenset({1000, 1001})
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The site's answer to ``/reg``: our user id without suffix, and the site's clock in ms (0 when not said)."""
+    """The site's answer to ``/reg``: our user id without suffix, and the site's clock in ms (0 when not given)."""
 
     session_id: str
     user_id: str
@@ -54,7 +54,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class SendReceipt:
-    """The site took a message. ``message_id`` is empty when the reply names none; the echo will."""
+    """The site accepted a message. ``message_id`` is empty when the reply has none; the echo will have it."""
 
     message_id: str
     uuid: str
@@ -76,10 +76,10 @@ async def connect(
     max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
     connect_timeout_seconds: float = 20.0,
 ) -> AsyncIterator[LiveSocket]:
-    """Open the socket for the length of an ``async with``; leaving it ends the reader and says farewell.
+    """Open the socket for an ``async with``; leaving it ends the reader and closes the connection.
 
-    ``gate`` is asked before every frame that goes out, ``/reg`` included: ``False`` keeps it back (``GateClosed``).
-    So is ``stop_switch``, which raises ``ActionRequired``, and which an answer that needs the owner pulls.
+    ``gate`` is called before every outgoing frame, ``/reg`` included: ``False`` holds it back (``GateClosed``). So is
+    ``stop_switch``, which raises ``ActionRequired``; an answer that requires the owner's action turns it on.
 
     Raises as ``open_socket``.
     """
@@ -122,7 +122,7 @@ class LiveSocket:
         self.names = FrameNames()
         """Makes the mids and uuids of this connection."""
         self.dropped_frames = 0
-        """How many incoming frames were neither reply nor push, or not readable."""
+        """How many incoming frames were neither reply nor push, or unreadable."""
         self._link = link
         self._gate = gate
         self._stop_switch = stop_switch
@@ -141,7 +141,10 @@ class LiveSocket:
         self._reader = asyncio.create_task(self._read(), name="live socket reader")
 
     async def close(self) -> None:
-        """End the reader and say farewell, within ``handshake.CLOSE_LIMIT_SECONDS``. Whoever waits is told at once."""
+        """End the reader and close the connection, within ``handshake.CLOSE_LIMIT_SECONDS``.
+
+        All waiting calls fail at once.
+        """
         self._end(lambda: SocketClosed(1000, clean=True))
         try:
             if self._reader is not None:
@@ -154,22 +157,22 @@ class LiveSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether frames can still come and go."""
+        """Whether frames can still be sent and received."""
         return self._ending is None
 
     @property
     def has_untaken(self) -> bool:
-        """Whether something was pushed with which its reader is not done."""
+        """Whether there are pushes that the caller of ``pushes`` has not finished."""
         return self._is_taking or bool(self._pushes)
 
-    # ── asking ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def register(self, token: str, device_id: str, *, timeout_seconds: float = 10.0) -> Registration:
         """Log in to the socket (§3.2).
 
-        Raises ``TokenRefused`` (get a new token), ``ComeBackLater`` (``connect_limit``),
-        ``TemporaryFailure`` (``register_refused``: another reason), ``ActionRequired`` (``kicked_out``,
-        ``risk_control``), and as ``request``.
+        Raises ``TokenRefused`` (get a new token), ``ComeBackLater`` (``connect_limit``), ``TemporaryFailure``
+        (``register_refused``: another reason), ``ActionRequired`` (``kicked_out``, ``risk_control``), and as
+        ``request``.
         """
         reply = await self.request(frames.registration(self.names.mid(), token, device_id), timeout_seconds)
         if reply.get("code") != 200:
@@ -185,8 +188,8 @@ class LiveSocket:
     async def request(self, frame: Frame, timeout_seconds: float = 10.0) -> Frame:
         """Send a frame and return the reply with the same mid, whatever its code.
 
-        Raises ``ReplyTimeout``, ``GateClosed``, or whatever ended the socket (``SocketClosed``, …). A reply that is
-        risk control is returned too, and ends the socket.
+        Raises ``ReplyTimeout``, ``GateClosed``, or the error that ended the socket (``SocketClosed``, …). A reply that
+        means risk control is returned too, and ends the socket.
         """
         key = mid_key(frames.mid_of(frame))
         if not key or key in self._waiting:
@@ -212,18 +215,18 @@ class LiveSocket:
             raise self._refused(reply, "heartbeat_refused")
 
     async def ack(self, push: Frame) -> None:
-        """Acknowledge a push, once its content is safe. Raises ``GateClosed`` or what ended the socket."""
+        """Acknowledge a push after its content is stored. Raises ``GateClosed`` or the error that ended the socket."""
         await self._write(frames.ack_of(push))
 
     async def send(self, frame: Frame, uuid: str, timeout_seconds: float = 10.0) -> SendReceipt:
-        """Send a message (``frames.send_text``, ``frames.send_image``) and wait until the site has taken it (§4).
+        """Send a message (``frames.send_text``, ``frames.send_image``) and wait until the site accepts it (§4).
 
-        Raises ``GateClosed`` or what ended the socket when nothing went out, ``SendRefused`` when the site refused,
-        and ``SendUncertain`` when nobody knows. Send that message again only with the same ``uuid``.
+        Raises ``GateClosed`` or the error that ended the socket when nothing was sent, ``SendRefused`` when the site
+        refused, and ``SendUncertain`` when the outcome is unknown. Send that message again only with the same ``uuid``.
         """
         if self._ending is not None:
             raise self._ended()
-        self._stop_switch.check()  # here it is certain that nothing went out
+        self._stop_switch.check()  # at this point certainly nothing was sent
         try:
             reply = await self.request(frame, timeout_seconds)
         except (TemporaryFailure, ActionRequired):
@@ -234,11 +237,11 @@ class LiveSocket:
         return SendReceipt(message_id=text_of(body.get("messageId")), uuid=uuid)
 
     async def pushes(self) -> AsyncIterator[Frame]:
-        """Yield pushes in order of arrival; when the socket ends, yield what has come, then raise why it ended.
+        """Yield pushes in order of arrival. When the socket ends, yield what has arrived, then raise why it ended.
 
         Raises ``SocketClosed``, ``ActionRequired`` (``kicked_out``, ``risk_control``), ``ComeBackLater``
         (``session_removed``) or ``TemporaryFailure`` (``push_overflow``: the caller takes pushes more slowly than they
-        come). For one reader at a time.
+        arrive). For one caller at a time.
         """
         while True:
             while self._pushes:
@@ -257,8 +260,8 @@ class LiveSocket:
     async def _write(self, frame: Frame) -> None:
         """Write one frame if the gate allows it.
 
-        Between the gate's answer and the write nothing else runs: without compression aiohttp hands the bytes to
-        the transport before it first gives way to the loop.
+        No other code runs between the gate's answer and the write: without compression, aiohttp passes the bytes to the
+        transport before it first yields to the loop.
         """
         if self._ending is not None:
             raise self._ended()
@@ -329,7 +332,7 @@ class LiveSocket:
         return error
 
     def _end(self, why: Callable[[], ShoalError]) -> None:
-        """Note the first reason why the socket has ended and wake everybody who waits."""
+        """Keep the first reason why the socket ended, and wake all waiting calls."""
         if self._ending is not None:
             return
         self._ending = why

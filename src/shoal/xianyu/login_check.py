@@ -1,4 +1,4 @@
-"""The passport's question "is this login alive?", which also keeps it alive (docs/protocol.md §2.7)."""
+"""Asks the passport whether the login is valid, which also keeps it alive (docs/protocol.md §2.7)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ async def has_login(
     user_agent: str,
     timeout_seconds: float = 20.0,
 ) -> bool:
-    """Ask whether the login lives; cookies that the answer renews go to ``cookies.rotated``.
+    """Ask whether the login is valid; pass cookies that the answer renews to ``cookies.rotated``.
 
-    ``False`` is the passport's word alone: ask ``MtopClient.login_user`` before believing it. Raises ``ActionRequired``
+    ``False`` is only the passport's opinion: confirm it with ``MtopClient.login_user``. Raises ``ActionRequired``
     (``risk_control`` with the address to open), or ``TemporaryFailure`` when there is no readable answer.
     """
     header = cookies.header()
@@ -52,7 +52,7 @@ async def has_login(
             status, location = response.status, response.headers.get("Location", "")
             body = await bounded_body(response)
     except (aiohttp.ClientError, OSError) as failure:
-        # "from None": what aiohttp raises refers to the request, and so to the cookie.
+        # "from None": aiohttp's errors refer to the request, and so to the cookie.
         raise _no_answer(f"no answer ({type(failure).__name__})") from None
     finally:
         updates = {name: value for name, value in changed.items() if pairs.get(name, "") != value}

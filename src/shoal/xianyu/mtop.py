@@ -29,7 +29,7 @@ from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0
-"""How long a socket token was seen to last; used when the site does not say."""
+"""The observed lifetime of a socket token; used when the site does not report one."""
 
 _NO_ROOM = "rate_limited"
 _DIGITS = re.compile(r"[0-9]{1,32}")
@@ -37,23 +37,23 @@ _JSON_TYPES = frozenset({"application/json", "text/json"})
 
 
 class CookieSource(Protocol):
-    """Where a client reads its cookie from and reports what the site changed in it."""
+    """Where a client reads its cookie, and reports what the site changed in it."""
 
     def header(self) -> str:
         """Return the cookie as one header line."""
         ...
 
     async def rotated(self, updates: dict[str, str]) -> None:
-        """Take over cookies that the site has set; an empty value deletes.
+        """Store cookies that the site has set; an empty value deletes.
 
-        ``header()`` shows them afterwards. Must not raise when they cannot be saved: the call that brought them
-        may have done something that its caller has to hear about.
+        ``header()`` returns them afterwards. Must not raise when they cannot be stored: the call that brought them may
+        have had an effect, and its caller must get the answer.
         """
         ...
 
 
 class MtopRefused(ShoalError):
-    """The site refused a call for a reason of its own; the same call would be refused again."""
+    """The site refused a call for a reason of its own; it would refuse the same call again."""
 
     code = "site_refused"
 
@@ -64,21 +64,21 @@ class MtopRefused(ShoalError):
 
     @property
     def denies_existence(self) -> bool:
-        """Whether the site says that what was asked about does not exist; not that the call itself does not."""
+        """Whether the site reports that the requested object does not exist; not that the API itself does not exist."""
         if self.ret_code.startswith("FAIL_SYS_"):
             return False
         return any(word in self.ret_code for word in ("NOT_FOUND", "NOT_EXIST")) or "不存在" in self.ret_text
 
 
 class OutcomeUncertain(TemporaryFailure):
-    """An irreversible call broke off when it may have reached the site: ask before doing it again."""
+    """An irreversible call broke off when it may have reached the site: check its outcome before repeating it."""
 
     code = "outcome_uncertain"
 
 
 @dataclass(frozen=True, slots=True)
 class ImToken:
-    """A token for ``/reg``, bound to the device id it was asked for."""
+    """A token for ``/reg``, bound to the device id of its request."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -96,19 +96,19 @@ class _Call:
     irreversible: bool
 
     def broken_off(self, why: str) -> TemporaryFailure:
-        """Return the failure to raise when the request may have reached the site."""
+        """Return the error to raise when the request may have reached the site."""
         kind = OutcomeUncertain if self.irreversible else TemporaryFailure
         return kind(f"{self.api}: {why}", api=self.api, why=why)
 
     def unanswered(self, why: str, code: str) -> TemporaryFailure:
-        """Return the failure to raise when the site certainly did nothing."""
+        """Return the error to raise when the site certainly did nothing."""
         kind = ComeBackLater if code == _NO_ROOM else TemporaryFailure
         return kind(f"{self.api}: {why}", code=code, api=self.api)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What came back, before it is understood. ``body`` is None when it was too large."""
+    """An HTTP answer before it is interpreted. ``body`` is None when it was too large."""
 
     status: int
     content_type: str
@@ -135,9 +135,9 @@ class MtopClient:
         stop_switch: StopSwitch | None = None,
         allows: Callable[[], bool] = _always,
     ) -> None:
-        """``stop_switch`` is shared with whatever else speaks for the same account.
+        """``stop_switch`` is shared with everything else that talks to the site for the same account.
 
-        ``allows`` is asked before a call is repeated: the account may have been switched off meanwhile.
+        ``allows`` is called before a call is repeated: the account may have been disabled since the first try.
         """
         require_no_cookie_jar(session)
         self._session = session
@@ -160,13 +160,13 @@ class MtopClient:
     ) -> dict[str, object]:
         """Make one call and return its ``data``, an empty object when the reply has none.
 
-        A stale signing token is renewed from the reply and the call repeated once: the site refused the first one.
-        Cookies that any reply sets go to ``CookieSource.rotated``. After an answer that needs the owner, no call
-        leaves this client any more.
+        A stale signing token is renewed from the reply and the call is repeated once: the site did not carry out the
+        first one. Cookies that any reply sets go to ``CookieSource.rotated``. After an answer that requires the owner's
+        action, this client makes no further calls.
 
         Raises ``ActionRequired`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
         ``TemporaryFailure``. When an ``irreversible`` call may have reached the site without a readable answer, the
-        failure is ``OutcomeUncertain``.
+        error is ``OutcomeUncertain``.
         """
         with self._stop_switch.guarding():
             return await self._answered(_Call(api, version, data_text, extra_query or {}, irreversible))
@@ -183,7 +183,7 @@ class MtopClient:
         return data if isinstance(data, dict) else {}
 
     async def im_token(self, device_id: str) -> ImToken:
-        """Ask for a message socket token: the most risk-sensitive call, so keep the answer (§2.4)."""
+        """Get a message socket token: the most risk-sensitive call, so keep the answer (§2.4)."""
         api = "mtop.taobao.idlemessage.pc.login.token"
         data = await self.call(api, _compact({"appKey": APP_KEY, "deviceId": device_id}))
         access, refresh = data.get("accessToken"), data.get("refreshToken")
@@ -196,7 +196,7 @@ class MtopClient:
         )
 
     async def login_user(self) -> dict[str, object]:
-        """Ask who is logged in: a cheap check (§2.5)."""
+        """Ask which user is logged in: a cheap check (§2.5)."""
         return await self.call("mtop.taobao.idlemessage.pc.loginuser.get", "{}")
 
     async def item_detail(self, item_id: str) -> dict[str, object]:
@@ -204,7 +204,7 @@ class MtopClient:
         return await self.call("mtop.taobao.idle.pc.detail", _compact({"itemId": _digits(item_id)}))
 
     async def order_detail(self, order_id: str) -> OrderDetail:
-        """Look an order up: what was bought, for how much, and how it stands (§2.6)."""
+        """Return an order: what was bought, for how much, and its status (§2.6)."""
         return read_order_detail(
             await self.call("mtop.idle.web.trade.order.detail", _compact({"tid": _digits(order_id)}))
         )
@@ -234,7 +234,7 @@ class MtopClient:
         except ProxyFailed as failure:
             raise call.unanswered(str(failure), failure.code) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as failure:
-            # "from None": what aiohttp raises refers to the request, and so to the cookie.
+            # "from None": aiohttp's errors refer to the request, and so to the cookie.
             raise call.unanswered(f"no connection ({type(failure).__name__})", code_of_failure(failure)) from None
         except (aiohttp.ClientError, OSError) as failure:
             raise call.broken_off(f"no answer ({type(failure).__name__})") from None
@@ -313,7 +313,7 @@ def _query(call: _Call, t: str, signature: str) -> dict[str, str]:
 
 
 def _readable(call: _Call, answer: _Answer) -> dict[str, object]:
-    """Return the reply's object, or raise for an answer that is none."""
+    """Return the reply's object. Raises for an answer that is not one."""
     if 300 <= answer.status < 400 and is_risk_url(answer.location):
         raise ActionRequired("risk_control", action_url=answer.location)
     if answer.status == 429:

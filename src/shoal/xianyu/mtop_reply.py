@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 class Meaning(enum.Enum):
-    """Every meaning an answer can have, in the order in which they are looked for."""
+    """Every meaning of an answer, in the order in which they are checked."""
 
     RISK = "the site wants a person to prove that a person is there"
     SESSION = "the login is gone"
@@ -24,7 +24,7 @@ class Meaning(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The meaning of an answer. ``code`` and ``text`` are of the entry that decided; ``url`` is where to act."""
+    """The meaning of an answer. ``code`` and ``text`` come from the entry that decided; ``url`` is where to act."""
 
     meaning: Meaning
     code: str = ""
@@ -46,10 +46,10 @@ _CHECK_LINK = re.compile(rb"(?:https?:)?//[^\s\"'<>\\]{1,8000}?/punish\?[^\s\"'<
 
 
 def judge(reply: Mapping[str, object]) -> Verdict:
-    """Say what an answer means, looking at every entry of ``ret``: risk first, then session, then token.
+    """Return the meaning of an answer from all entries of ``ret``: risk first, then session, then token.
 
-    ``请稍后重试`` alone is no sign of risk control: business errors say it too. The address in ``data`` counts
-    only when no entry reports success, since an item's own page may link anywhere.
+    ``请稍后重试`` alone is not a sign of risk control: business errors contain it too. The address in ``data`` counts
+    only when no entry reports success, because an item's page may link anywhere.
     """
     entries = _entries(reply.get("ret"))
     succeeded = any(code == "SUCCESS" for code, _ in entries) and not any(
@@ -72,14 +72,15 @@ def judge(reply: Mapping[str, object]) -> Verdict:
 
 
 def is_risk_url(url: str) -> bool:
-    """Tell whether an address leads to the site's check for people."""
+    """Return whether an address leads to the site's verification page."""
     return any(word in url for word in _RISK_URLS)
 
 
 def risk_in(reply: Mapping[str, object]) -> str | None:
-    """The address to open (empty when none is named) when an answer of another door is risk control, else ``None``.
+    """Return the address to open (empty when none is given) if another service's answer means risk control, else
+    ``None``.
 
-    The passport and the upload say so as the signed calls do, or by ``url`` alone (docs/protocol.md §2.7).
+    The passport and the upload report it as the signed calls do, or by ``url`` alone (docs/protocol.md §2.7).
     """
     verdict = judge(reply)
     url = _web_address(reply.get("url"))
@@ -89,7 +90,7 @@ def risk_in(reply: Mapping[str, object]) -> str | None:
 
 
 def risk_in_refusal(body: Mapping[str, object]) -> str | None:
-    """As ``risk_in``, for the body of a refusal on the message socket (docs/protocol.md §3.2)."""
+    """Do the same for the body of a refusal on the message socket (docs/protocol.md §3.2)."""
     words = [str(body.get(name, "")) for name in ("reason", "code", "developerMessage", "moreInfo")]
     url = _web_address(body.get("url")) or _url(body.get("data"))
     told = any(code in text for text in words for code in (*_RISK_CODES, *_RISK_TEXTS))
@@ -97,7 +98,7 @@ def risk_in_refusal(body: Mapping[str, object]) -> str | None:
 
 
 def risk_in_page(body: bytes) -> str | None:
-    """As ``risk_in``, for an answer that is a page: the site's check for people may come in place of any answer."""
+    """Do the same for an answer that is a page: the site's verification page may replace any answer."""
     if not _CHECK_PAGE.search(body):
         return None
     link = _CHECK_LINK.search(body)
@@ -127,7 +128,7 @@ def _url(data: object) -> str:
 
 
 def _web_address(url: object) -> str:
-    """An address that may be shown to be opened; empty when it is none."""
+    """Return the address if it may be shown as a link; empty otherwise."""
     if not isinstance(url, str) or len(url) > _MAX_URL_CHARACTERS or not url.isprintable():
         return ""
     url = f"https:{url}" if url.startswith("//") else url

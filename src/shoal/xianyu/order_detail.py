@@ -1,4 +1,4 @@
-"""What the site's page of one order says (docs/protocol.md §2.6). Any part may be missing."""
+"""The contents of the site's page of one order (docs/protocol.md §2.6). Any part may be missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class OrderDetail:
-    """One order. Amount (yuan) and quantity are the site's own text; what it does not say is empty."""
+    """One order. Amount (yuan) and quantity are the site's own texts; missing values are empty."""
 
     item_id: str = ""
     buyer_id: str = ""
@@ -22,7 +22,7 @@ class OrderDetail:
 
 
 def read_order_detail(data: Mapping[str, object]) -> OrderDetail:
-    """Read the ``data`` of the reply. Never raises: an unknown shape says nothing."""
+    """Read the ``data`` of the reply. Never raises: values of an unknown form are left empty."""
     parts = _parts(data.get("components"))
     order, status = parts.get("orderInfoVO", {}), parts.get("orderStatusVO", {})
     item = _object(order.get("itemInfo"))
@@ -46,7 +46,7 @@ def _parts(components: object) -> dict[str, Mapping[str, object]]:
 
 
 def _spec(text: str) -> tuple[str, str]:
-    """``尺码:大`` in two; a text without a colon is a value."""
+    """Split ``尺码:大`` in two; a text without a colon is a value."""
     name, colon, value = text.replace("：", ":").partition(":")
     return (name.strip(), value.strip()) if colon else ("", text.strip())
 

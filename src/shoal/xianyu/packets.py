@@ -1,4 +1,4 @@
-"""From payload to event: what the site's pushes mean (docs/protocol.md §3.7)."""
+"""Turns payloads into events: the meaning of the site's pushes (docs/protocol.md §3.7)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shoal.xianyu.trade_texts import is_group_price_text, is_paid_text, is_syste
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
 TEXT, IMAGE, SESSION_AROUSE, TIPS, TRADE_CARD, CUSTOM = 1, 2, 8, 14, 26, 101
-"""The content types that we tell apart."""
+"""The content types that we distinguish."""
 
 _NO_OBJECT: dict[str, object] = {}
 _MS_LIMIT = 2**53
@@ -47,7 +47,7 @@ _ANYWHERE_ORDER = (
 
 
 def read_event(payload: object, me: str) -> Event:
-    """Say what a decoded payload means to the user ``me`` (the bare id). Never raises."""
+    """Return the meaning of a decoded payload for the user ``me`` (the bare id). Never raises."""
     if not isinstance(payload, dict):
         return UnknownEvent(raw_kind=type(payload).__name__)
     body = _object_at({"payload": payload}, "payload")
@@ -199,14 +199,16 @@ def _card_main(content: dict[str, object]) -> dict[str, object]:
 
 
 def _we_sell(target_url: str, sender_id: str, me: str) -> bool:
-    """Tell whether a card is the seller's: by the role it links to, else because somebody else's act caused it."""
+    """Return whether a card is the seller's: by the role in its link, otherwise because another user's action caused
+    it.
+    """
     if "role=buyer" in target_url:
         return False
     return "role=seller" in target_url or sender_id != me
 
 
 def _was_sent_by_a_person(biz_tag: dict[str, object]) -> bool:
-    """Tell whether the site tags it as it tags what people send; its own cards come from a task (§3.8)."""
+    """Return whether the site tags it as a user's message; the site's own cards come from a task (§3.8)."""
     return _text(biz_tag.get("sourceId")).startswith("S:")
 
 
@@ -218,7 +220,7 @@ def _peer(sender_id: str, extension: dict[str, object], me: str) -> str | None:
 
 
 def _order_id(content: dict[str, object], content_text: str) -> str | None:
-    """Find a card's order id, the most trustworthy place first (§3.8)."""
+    """Find a card's order id, the most reliable place first (§3.8)."""
     main = _card_main(content)
     changed = _card_main(_object_at(_object_at(content, "dynamicOperation"), "changeContent"))
     return (
@@ -338,7 +340,7 @@ def _base64_text(value: object) -> str:
         return ""
 
 
-# ── reading values whose type nobody promised ─────────────────────────────────────────────────────────────
+# ── reading values of uncertain type ──────────────────────────────────────────────────────────────────────
 
 
 def _unknown(body: dict[str, object]) -> UnknownEvent:
@@ -364,7 +366,7 @@ def _text(value: object) -> str:
 
 
 def _id(value: object) -> str:
-    """Return an id as text; whole numbers are written out, anything longer than an id can be is none."""
+    """Return an id as text. Whole numbers are converted; a text longer than an id can be becomes empty."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**64:
         return str(value)
     return value if isinstance(value, str) and len(value) <= _MAX_ID_CHARACTERS else ""

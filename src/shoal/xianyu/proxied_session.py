@@ -1,4 +1,4 @@
-"""A session that knows no other way to the site than one proxy."""
+"""A session that reaches the site only through one proxy."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _SOCKS_NO_WAY = range(3, 7)
 
 
 class ProxyFailed(aiohttp.ClientConnectionError):
-    """No connection to the site came about, and so nothing was sent to it.
+    """No connection to the site was made, so nothing was sent to it.
 
-    ``code`` says why: ``proxy_unreachable`` (it does not answer), ``proxy_refused`` (it does not let us through),
-    ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (what is behind it is not the site),
-    ``proxy_not_allowed`` (it lies inside this machine or its networks).
+    ``code`` is the reason: ``proxy_unreachable`` (the proxy does not answer), ``proxy_refused`` (it does not let us
+    through), ``proxy_no_route`` (it does not reach the site), ``proxy_untrusted`` (the server behind it is not the
+    site), ``proxy_not_allowed`` (the proxy is inside this machine or its networks).
     """
 
     def __init__(self, code: str, why: str) -> None:
@@ -46,10 +46,10 @@ class ProxyFailed(aiohttp.ClientConnectionError):
 async def session_through(
     url: str, direct: aiohttp.ClientSession, *, connect_timeout_seconds: float, outbound: Outbound
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """The session to use for an account with that stored proxy: ``direct`` only when it has none.
+    """Yield the session for an account with that stored proxy: ``direct`` only when it has none.
 
-    ``outbound`` says where a proxy may be. A session through a proxy has no other way to the site; what it raises when
-    the proxy fails is ``ProxyFailed``.
+    ``outbound`` decides where a proxy may be. A session through a proxy has no other way to the site; it raises
+    ``ProxyFailed`` when the proxy fails.
     """
     if not url:
         yield direct
@@ -77,7 +77,10 @@ class _OnlyThrough(ProxyConnector):
         self._proxy = proxy
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """Connect through the proxy; every failure to do so is a ``ProxyFailed`` that names no credentials."""
+        """Connect through the proxy.
+
+        Raises ``ProxyFailed``, which contains no credentials, for every failure to connect.
+        """
         sooner = min(self._seconds, timeout.sock_connect or self._seconds)
         limited = aiohttp.ClientTimeout(
             connect=timeout.connect, sock_connect=sooner, ceil_threshold=timeout.ceil_threshold
@@ -92,7 +95,7 @@ class _OnlyThrough(ProxyConnector):
             raise ProxyFailed("proxy_unreachable", "the proxy cannot be reached") from None
         except ProxyError as refusal:
             raise _failure(refusal.error_code) from None
-        except ssl.SSLError:  # before ValueError, which a certificate's error is too
+        except ssl.SSLError:  # before ValueError: a certificate's error is also one
             raise ProxyFailed("proxy_untrusted", "what is behind the proxy cannot prove to be the site") from None
         except (EOFError, ConnectionError):
             raise ProxyFailed("proxy_refused", "the proxy hung up") from None
@@ -102,7 +105,7 @@ class _OnlyThrough(ProxyConnector):
     async def _connect_via_proxy(
         self, host: str, port: int, ssl: ssl.SSLContext | None = None, timeout: float | None = None
     ) -> tuple[asyncio.Transport, ResponseHandler]:
-        """Look the proxy up once, and connect to just the addresses that were found and may be used."""
+        """Resolve the proxy's name once, and connect only to the addresses that were found and are permitted."""
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._outbound.addresses(self._proxy.host, self._proxy.port)
@@ -118,7 +121,7 @@ class _OnlyThrough(ProxyConnector):
     async def _connect_to(
         self, address: str, host: str, port: int, tls: ssl.SSLContext | None, timeout: float | None
     ) -> tuple[asyncio.Transport, ResponseHandler]:
-        self._proxy_host = address  # read before the next line first waits
+        self._proxy_host = address  # super() reads it before it first yields to the loop
         return await super()._connect_via_proxy(host, port, tls, timeout)
 
 

@@ -1,4 +1,4 @@
-"""An account's proxy: what its owner writes, how it is stored, and what may be shown of it."""
+"""An account's proxy: what its owner enters, how it is stored, and what of it may be shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shoal.errors import InvalidInput
 
 MAX_PROXY_CHARACTERS = 1_000
 MASK = "***"
-"""What is shown in place of a proxy's user name and password."""
+"""Replaces a proxy's user name and password where it is shown."""
 
 _SCHEMES = {"http", "socks5", "socks5h"}
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:.]{2,45}")
@@ -19,7 +19,10 @@ _CREDENTIAL = re.compile(r"[\x20-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy (by ``CONNECT``) or a SOCKS5 proxy. Host names of the site are resolved by it, never here."""
+    """An HTTP proxy (by ``CONNECT``) or a SOCKS5 proxy.
+
+    The proxy resolves the site's host names, never this machine.
+    """
 
     scheme: str
     host: str
@@ -35,7 +38,7 @@ class Proxy:
 
     @property
     def shown(self) -> str:
-        """What may be shown: neither user name nor password."""
+        """The form that may be shown: without user name and password."""
         return f"{self.scheme}://{f'{MASK}@' if self.username else ''}{self._place}"
 
     @property
@@ -44,9 +47,9 @@ class Proxy:
 
 
 def parse_proxy(text: str) -> Proxy:
-    """Read ``http://user:password@host:port`` or ``socks5://…``; the credentials may be absent.
+    """Read ``http://user:password@host:port`` or ``socks5://…``; the credentials are optional.
 
-    Raises ``InvalidInput`` with code ``masked_proxy`` for one that was read from an answer of ours, else
+    Raises ``InvalidInput``: ``masked_proxy`` for a proxy that was copied from an answer of the API, otherwise
     ``bad_proxy`` with the ``reason``. No message repeats the text.
     """
     if len(text) > MAX_PROXY_CHARACTERS:
@@ -71,7 +74,7 @@ def parse_proxy(text: str) -> Proxy:
 
 
 def shown_proxy(url: str) -> str:
-    """What may be shown of a stored proxy; empty when there is none."""
+    """Return the form of a stored proxy that may be shown; empty when there is none."""
     return parse_proxy(url).shown if url else ""
 
 

@@ -1,4 +1,4 @@
-"""What a push can mean: one frozen class per event. Ids are always text (docs/protocol.md §3.7)."""
+"""The events that a push can mean: one frozen class per event. Ids are always text (docs/protocol.md §3.7)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ChatImage:
-    """One picture of an image message; sizes in pixels, 0 when not said."""
+    """One picture of an image message; sizes in pixels, 0 when unknown."""
 
     url: str
     width: int
@@ -16,10 +16,10 @@ class ChatImage:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """Something said in a chat, by a buyer, by us (``is_own``) or by the site (``is_system``).
+    """A message in a chat, by the buyer, by us (``is_own``) or by the site (``is_system``).
 
-    ``message_id`` is empty only when the payload carries no id at all; ``created_at_ms`` is 0 when it carries no
-    time. Ask ``is_own`` before ``is_system``: an owner may type a text that the site uses too.
+    ``message_id`` is empty only when the payload has no id at all; ``created_at_ms`` is 0 when it has no time. Check
+    ``is_own`` before ``is_system``: an owner may type a text that the site uses too.
     """
 
     chat_id: str
@@ -37,10 +37,10 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class TradeCard:
-    """A card about an order (content type 26), the only thing that may lead to a delivery.
+    """A card about an order (content type 26); only such a card may lead to a delivery.
 
     ``is_sale``: it has an order id, and we are the seller. ``paid`` and ``group_price`` are true only then.
-    ``task_name`` is what the site calls the step, such as ``已拍下_未付款_卖家``; empty when it does not say.
+    ``task_name`` is the site's name of the step, such as ``已拍下_未付款_卖家``; empty when the card has none.
     """
 
     chat_id: str
@@ -60,9 +60,9 @@ class TradeCard:
 
 @dataclass(frozen=True, slots=True)
 class CardUpdate:
-    """An earlier card has changed, as when a buyer pays later. ``content_type`` is None when not said.
+    """An earlier card has changed, for example when a buyer pays later. ``content_type`` is None when unknown.
 
-    ``is_sale``, ``paid`` and ``group_price`` as of a ``TradeCard``.
+    ``is_sale``, ``paid`` and ``group_price`` as in ``TradeCard``.
     """
 
     chat_id: str
@@ -81,7 +81,7 @@ class CardUpdate:
 
 @dataclass(frozen=True, slots=True)
 class OrderMark:
-    """The red mark of a chat's order, such as ``等待卖家发货``. It carries no order id."""
+    """The red mark of a chat's order, such as ``等待卖家发货``. It has no order id."""
 
     chat_id: str
     mark: str
@@ -90,7 +90,7 @@ class OrderMark:
 
 @dataclass(frozen=True, slots=True)
 class NewMessageMark:
-    """A chat has a new message; the message itself comes in an entry of its own."""
+    """A chat has a new message; the message itself comes in another entry."""
 
     chat_id: str
     message_id: str
@@ -108,7 +108,7 @@ class ReadReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
-    """Somebody is typing."""
+    """A user is typing."""
 
     chat_id: str
     user_id: str
@@ -116,14 +116,14 @@ class Typing:
 
 @dataclass(frozen=True, slots=True)
 class SessionArouse:
-    """The site suggests phrases to wake a chat up; nobody said anything."""
+    """The site suggests phrases to revive a chat; there is no message."""
 
     chat_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent:
-    """A payload of no known shape. ``raw_kind`` names its outer keys and no content."""
+    """A payload of unknown form. ``raw_kind`` lists its outer keys and no content."""
 
     raw_kind: str
 

@@ -1,6 +1,7 @@
 """A login by a QR code that the seller scans with the app (docs/protocol.md §2.9).
 
-No exception, message or ``repr`` of this file carries a cookie, or what the code and the site know each other by.
+No exception, message or ``repr`` of this file contains a cookie, or the secret values that identify the code to the
+site.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 DEFAULT_PASSPORT_URL = "https://passport.goofish.com"
 _VIEW_DATA = re.compile(rb"window\.viewData\s*=\s*")
 _MAX_CONTENT_CHARACTERS = 1_000
-"""A QR code holds no more that an app could scan from a screen."""
+"""A longer code could not be scanned from a screen."""
 _FIRST_PAGE = {
     "lang": "zh_cn",
     "appName": "xianyu",
@@ -42,10 +43,10 @@ _FIRST_PAGE = {
 
 
 class QrStatus(StrEnum):
-    """How far the seller has come."""
+    """The steps of the login."""
 
     NEW = "new"
-    """Nobody has scanned the code yet."""
+    """The code has not been scanned yet."""
     SCANNED = "scanned"
     """Scanned; the app asks for a confirmation."""
     CONFIRMED = "confirmed"
@@ -53,7 +54,7 @@ class QrStatus(StrEnum):
     EXPIRED = "expired"
     """The site does not know the code any more."""
     CANCELLED = "cancelled"
-    """The seller said no."""
+    """The seller declined."""
 
 
 _STATUSES = {
@@ -75,7 +76,7 @@ class _Answer:
 
 
 class QrLogin:
-    """One login, from the code to the cookie. Over a session that keeps no cookies of its own."""
+    """One login, from the code to the cookie, over a session without a cookie jar."""
 
     def __init__(
         self, session: aiohttp.ClientSession, base_url: str, *, user_agent: str, timeout_seconds: float = 20.0
@@ -89,7 +90,7 @@ class QrLogin:
         self._form: dict[str, str] = {}
 
     async def begin(self) -> str:
-        """Ask for a code and return its content: whoever scans it logs in *here*, so show it to the owner only.
+        """Request a code and return its content. Show it to the owner only: the user who scans it logs in *here*.
 
         Raises as ``ask``.
         """
@@ -106,10 +107,10 @@ class QrLogin:
         return code
 
     async def ask(self) -> QrStatus:
-        """Ask how far the seller has come. After ``CONFIRMED`` ``cookie`` is the login.
+        """Ask for the status of the login. After ``CONFIRMED`` ``cookie`` is the login.
 
-        Raises ``ActionRequired`` (``risk_control`` with the address to open, if the site named one) when the site wants
-        more of the seller than a scan, or ``TemporaryFailure`` (``qr_login_failed``, or a proxy's reason).
+        Raises ``ActionRequired`` (``risk_control`` with the address to open, if the site gave one) when the site wants
+        more than a scan from the seller, or ``TemporaryFailure`` (``qr_login_failed``, or a proxy's reason).
         """
         content = _content(await self._call("POST", "/newlogin/qrcode/query.do", form=self._form))
         data = content.get("data")
@@ -124,7 +125,7 @@ class QrLogin:
 
     @property
     def is_logged_in(self) -> bool:
-        """Whether the site has set a login: its answer may have been lost when its cookies were not."""
+        """Whether the site has set a login: its cookies may have arrived although its answer was lost."""
         return bool(self._cookies.get("unb") and self._cookies.get("cookie2"))
 
     @property
@@ -154,7 +155,7 @@ class QrLogin:
         except ProxyFailed as failure:
             raise TemporaryFailure(f"QR login: {failure}", code=failure.code) from None
         except (aiohttp.ClientError, OSError) as failure:
-            # "from None": what aiohttp raises refers to the request, and so to the cookie.
+            # "from None": aiohttp's errors refer to the request, and so to the cookie.
             raise _failed(f"no answer ({type(failure).__name__})") from None
         if 300 <= answer.status < 400 and is_risk_url(answer.location):
             raise _risk(answer.location)
@@ -171,7 +172,7 @@ class QrLogin:
 
 
 def _login_form(page: _Answer) -> dict[str, str]:
-    """The form that stands in the page's ``window.viewData``."""
+    """Return the form in the page's ``window.viewData``."""
     found = _VIEW_DATA.search(page.body or b"")
     try:
         text = (page.body or b"")[found.end() :].decode() if found else ""
@@ -183,7 +184,7 @@ def _login_form(page: _Answer) -> dict[str, str]:
 
 
 def _field(value: object) -> str:
-    """A value as a browser would put it into a form."""
+    """Return a value as a browser puts it into a form."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float):
@@ -209,7 +210,7 @@ def _content(answer: _Answer) -> dict[str, object]:
 
 
 def _risk(url: object) -> ActionRequired:
-    """The site wants a person; only an address that can be opened is shown."""
+    """Return the error for a verification by the seller; it contains only an address that can be opened."""
     usable = isinstance(url, str) and url.startswith(("https://", "http://")) and len(url) <= 8192 and url.isprintable()
     return ActionRequired("risk_control", action_url=str(url) if usable else "")
 

@@ -12,8 +12,8 @@ TOKEN_COOKIE = "_m_h5_tk"  # noqa: S105 - the cookie's name, not its value
 def sign(token: str, t: str, data: str) -> str:
     """Return the lowercase hex MD5 that signs ``data``.
 
-    ``t`` is the text of the query parameter (ms), ``data`` the exact text of the form field before
-    url-encoding, ``token`` what ``token_of`` returns. Nothing else of a call is signed.
+    ``t`` is the text of the query parameter (ms), ``data`` the exact text of the form field before URL-encoding,
+    ``token`` the result of ``token_of``. The signature covers nothing else of a call.
     """
     signed = f"{token}&{t}&{MTOP_APP_KEY}&{data}".encode()
     return hashlib.md5(signed, usedforsecurity=False).hexdigest()

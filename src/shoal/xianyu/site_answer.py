@@ -1,4 +1,4 @@
-"""What every HTTP answer of the site is read for: the cookies it sets, and its body, within bounds."""
+"""Reads every HTTP answer of the site: the cookies it sets, and its body, within bounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cookies_set_by(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 def without_secrets(text: str, cookie_header: str) -> str:
-    """Return the site's words, shortened and without anything that stands in the cookie."""
+    """Return the site's text, shortened and without any value of the cookie."""
     for part in cookie_header.split(";"):
         secret = part.partition("=")[2].strip()
         for piece in (secret, secret.partition("_")[0]):

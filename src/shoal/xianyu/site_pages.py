@@ -1,6 +1,6 @@
-"""Which addresses that the site names may be shown as links: its own pages, over HTTPS.
+"""Decides which addresses from the site may be shown as links: the site's own pages, over HTTPS.
 
-What is named came over a proxy, or from who stands in for the site. All else is a text: it is shown and leads nowhere.
+An address may come through a proxy, or from an impostor. Any other address is shown as plain text, not as a link.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from typing import Final
 from urllib.parse import urlsplit
 
 SITE_URL: Final = "https://www.goofish.com"
-"""Where a person looks when the site named no page of its own."""
+"""The page for the user when the site gave no address of its own."""
 KNOWN_DOMAINS: Final = ("goofish.com", "taobao.com", "alipay.com")
-"""Where the site's checks for people are, they and everything below them."""
+"""The domains, with all their subdomains, of the site's verification pages."""
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?"
     r"(?:[/?#][!-;=?-\[\]^_a-z{|}~]*)?",
     re.IGNORECASE,
 )
-"""An address that every browser reads alike: no user before the host, no backslash, blank or quote anywhere."""
+"""An address that all browsers read in the same way: no user before the host, no backslash, blank or quote."""
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _Place = tuple[str, str, int]
 
 
 class SitePages:
-    """The pages of one site. ``configured``: the addresses of its parts, which may be those of a local stand-in."""
+    """The pages of one site. ``configured``: the addresses of its services, which may be a local sandbox."""
 
     def __init__(self, configured: Iterable[str] = ()) -> None:
         self._configured = frozenset(place for url in configured if (place := _place_of_setting(url)) is not None)
 
     def split(self, url: str) -> tuple[str, str]:
-        """The address as a link and as a mere text: one of both is empty."""
+        """Return the address as a link and as a plain text: one of the two is empty."""
         return (url, "") if self.has(url) else ("", url)
 
     def has(self, url: str) -> bool:
-        """Whether this is a page of the site, so that a person may be led there."""
+        """Return whether this is a page of the site, so that it may be shown as a link."""
         found = _ADDRESS.fullmatch(url)
         if found is None:
             return False

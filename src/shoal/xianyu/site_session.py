@@ -12,15 +12,15 @@ DEFAULT_USER_AGENT = (
 
 READ_BUFFER_BYTES = 16 * 1024
 UNREACHABLE, SITE_UNTRUSTED = "unreachable", "site_untrusted"
-"""Why no connection came about: nobody answers, or who answers cannot prove to be the site."""
+"""Why no connection was made: the site does not answer, or what answers cannot prove to be the site."""
 
 _DNS_CACHE_SECONDS = 300
 
 
 class Redirected(aiohttp.ClientError):
-    """The site, or somebody who stands in for it, wants us to go elsewhere with the login. Nobody went.
+    """The site, or an impostor, redirected a request that contains the login. The redirect was not followed.
 
-    ``location`` may be anybody's text, and ``status`` is the answer's.
+    ``location`` may contain any text; ``status`` is the answer's.
     """
 
     def __init__(self, status: int, location: str) -> None:
@@ -30,15 +30,15 @@ class Redirected(aiohttp.ClientError):
 
 
 def code_of_failure(failure: Exception) -> str:
-    """The reason to name when no connection came about."""
+    """Return the reason why no connection was made."""
     return SITE_UNTRUSTED if isinstance(failure, aiohttp.ClientSSLError) else UNREACHABLE
 
 
 def open_session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     """Open a session over a connector. It keeps no cookies and follows no redirect; the caller closes it.
 
-    A handshake cannot be told not to follow one, so it is stopped before it does: what was sent next, to wherever that
-    led, would be the account's token.
+    aiohttp's WebSocket handshake has no option against redirects, so a trace hook stops them: the next frame would send
+    the account's token to the redirect's target.
     """
     stop = aiohttp.TraceConfig()
     stop.on_request_redirect.append(_stop)
@@ -55,15 +55,15 @@ async def _stop(_: aiohttp.ClientSession, __: SimpleNamespace, what: aiohttp.Tra
 
 
 def open_site_session(*, max_http_connections: int = 0) -> aiohttp.ClientSession:
-    """Open a session fit for many accounts; 0 means no limit on connections. The caller closes it.
+    """Open a session for many accounts; 0 means no limit on connections. The caller closes it.
 
-    Cookies are never kept in it: each account sends its own header, so no account can be given another's login.
+    It never keeps cookies: each account sends its own header, so no account can get another's login.
     """
     connector = aiohttp.TCPConnector(limit=max_http_connections, ttl_dns_cache=_DNS_CACHE_SECONDS)
     return open_session(connector)
 
 
 def require_no_cookie_jar(session: aiohttp.ClientSession) -> None:
-    """Raise ``TypeError`` when a session keeps cookies of its own, which would mix the accounts' logins."""
+    """Raise ``TypeError`` when a session keeps cookies, which would mix the accounts' logins."""
     if not isinstance(session.cookie_jar, aiohttp.DummyCookieJar):
         raise TypeError("the shared session must not keep cookies: open it by open_site_session()")

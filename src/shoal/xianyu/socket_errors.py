@@ -1,4 +1,4 @@
-"""What the message socket raises, and what the site's refusals mean (docs/protocol.md §3.2, §4)."""
+"""The errors of the message socket, and the meaning of the site's refusals (docs/protocol.md §3.2, §4)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ _MAX_SITE_TEXT = 200
 
 
 class TokenRefused(ComeBackLater):
-    """The access token does not fit any more: ask for a new one, then connect again.
+    """The access token is not valid any more: get a new one, then connect again.
 
-    When the new one is refused too, take time: the call for a token is the one that the site watches most.
+    When the new one is refused too, wait longer: the site watches calls for a token most closely.
     """
 
     code = "token_refused"
 
 
 class SocketClosed(TemporaryFailure):
-    """The link has ended. ``close_code`` is the closing code, if one came; ``clean`` tells a proper farewell."""
+    """The connection has ended.
+
+    ``close_code`` is the closing code, if there was one; ``clean``: it was closed properly.
+    """
 
     code = "socket_closed"
 
@@ -34,19 +37,19 @@ class SocketClosed(TemporaryFailure):
 
 
 class ReplyTimeout(TemporaryFailure):
-    """No reply came in time."""
+    """No reply arrived in time."""
 
     code = "reply_timeout"
 
 
 class GateClosed(ShoalError):
-    """The gate said no: the frame was not sent."""
+    """The gate refused: the frame was not sent."""
 
     code = "gate_closed"
 
 
 class SendRefused(ShoalError):
-    """The site refused a message; it was not delivered. ``site_code`` and ``message`` are the site's."""
+    """The site refused a message and did not deliver it. ``site_code`` and ``message`` are the site's."""
 
     code = "send_refused"
 
@@ -58,7 +61,10 @@ class SendRefused(ShoalError):
 
 
 class SendUncertain(TemporaryFailure):
-    """The frame may have gone out but no reply came: send again only with the same ``uuid``, and watch for the echo."""
+    """The frame may have been sent but no reply came.
+
+    Send again only with the same ``uuid``, and watch for the echo.
+    """
 
     code = "send_uncertain"
 
@@ -68,7 +74,7 @@ class SendUncertain(TemporaryFailure):
 
 
 def refusal(reply: Frame, otherwise: str) -> ShoalError:
-    """Return what a refused ``/reg`` or heartbeat means (§3.2). The site's own words are not repeated."""
+    """Return the meaning of a refused ``/reg`` or heartbeat (§3.2). The site's own text is not repeated."""
     url = risk_url(reply)
     if url is not None:
         return ActionRequired("risk_control", action_url=url)
@@ -88,13 +94,13 @@ def refusal(reply: Frame, otherwise: str) -> ShoalError:
 
 
 def risk_url(reply: Frame) -> str | None:
-    """The address to open, maybe empty, when a reply is risk control; ``None`` when it is not."""
+    """Return the address to open (may be empty) when a reply means risk control; ``None`` when it does not."""
     body = frames.body_of(reply)
     return risk_in_refusal(body) if reply.get("code") != 200 or "reason" in body else None
 
 
 def send_refusal(reply: Frame) -> SendRefused:
-    """Return what a refused message means."""
+    """Return the meaning of a refused message."""
     body = frames.body_of(reply)
     site_code = body.get("code", reply.get("code"))
     words = [text_of(body.get(name)) for name in ("developerMessage", "moreInfo")]
@@ -106,7 +112,7 @@ def send_refusal(reply: Frame) -> SendRefused:
 
 
 def text_of(value: object) -> str:
-    """A text or a whole number as text; anything else is empty."""
+    """Return a text or a whole number as text; empty for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The stop of one connection: after an answer that only the owner can follow, nothing more is asked of the site."""
+"""The stop switch of one connection: after an answer that requires the owner's action, it stops all requests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shoal.errors import ActionRequired
 
 
 class StopSwitch:
-    """Shared by everything that speaks for one connection: calls, uploads, the login check, the socket.
+    """Shared by everything that talks to the site for one connection: calls, uploads, the login check, the socket.
 
-    Pulled once it stays so, and the first reason counts: however many answers say the same, it is one incident.
+    Once on, it stays on, and the first reason counts: several answers with the same meaning are one incident.
     """
 
     __slots__ = ("_why",)
@@ -20,17 +20,17 @@ class StopSwitch:
         self._why: ActionRequired | None = None
 
     def pull(self, why: ActionRequired) -> None:
-        """From here on nothing leaves."""
+        """Block all further outbound traffic."""
         self._why = self._why or why
 
     def check(self) -> None:
-        """Ask before anything leaves. Raises ``ActionRequired``, with the first reason, once it was pulled."""
+        """Check before anything is sent. Raises ``ActionRequired`` with the first reason when the switch is on."""
         if self._why is not None:
             raise ActionRequired(self._why.reason, action_url=self._why.action_url)
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Ask the site something inside: not when it was pulled, and a ``ActionRequired`` that comes out pulls it."""
+        """Send a request to the site inside. Raises when the switch is on; an ``ActionRequired`` inside turns it on."""
         self.check()
         try:
             yield

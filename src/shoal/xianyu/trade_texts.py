@@ -1,9 +1,9 @@
-"""The site's own phrases: what it says when an order moves, and what nobody should answer (docs/protocol.md §3.8)."""
+"""The site's own phrases: those about an order's status, and those that need no reply (docs/protocol.md §3.8)."""
 
 from __future__ import annotations
 
 PAID_TEXTS = ("我已付款，等待你发货", "我已付款，等待您发货", "[已付款，待发货]", "[记得及时发货]")
-"""A card whose reminder or title holds one of these says: paid, not yet shipped."""
+"""A card whose reminder or title contains one of these means: paid, not yet shipped."""
 
 GROUP_PRICE_TEXT = "我已小刀，待刀成"
 
@@ -33,7 +33,7 @@ SYSTEM_TEXTS = frozenset({
 
 
 def is_system_text(text: str) -> bool:
-    """Tell whether the whole text is a phrase of the site's own, to which nobody expects an answer."""
+    """Return whether the whole text is one of the site's own phrases, to which no buyer expects a reply."""
     return _without_blanks(text) in _SYSTEM_TEXTS_BARE
 
 
@@ -45,12 +45,12 @@ _SYSTEM_TEXTS_BARE = frozenset(_without_blanks(text) for text in SYSTEM_TEXTS)
 
 
 def is_paid_text(text: str) -> bool:
-    """Tell whether a card's reminder or title says that the buyer has paid. Says nothing about typed text."""
+    """Return whether a card's reminder or title reports that the buyer has paid. Not for typed text."""
     return any(phrase in text for phrase in PAID_TEXTS)
 
 
 def is_group_price_text(text: str) -> bool:
-    """Tell whether a card's title says that a group price waits for the seller."""
+    """Return whether a card's title reports that a group price waits for the seller."""
     return GROUP_PRICE_TEXT in text
 
 
@@ -65,14 +65,14 @@ _STATUS_WORDS = (
     ((*PAID_TEXTS, "买家已付款", "付款完成", "等待卖家发货"), "pending_ship"),
     (("待付款", "等待买家付款"), "processing"),
 )
-"""The site's words and what they say of an order, the most telling first (§3.8)."""
+"""The site's phrases and the order status they report, the most specific first (§3.8)."""
 
 
 def status_told(*words: str) -> str:
-    """Return what the words of a card, a mark or an order's page say of its order; empty when they say nothing.
+    """Return the order status that the texts of a card, a mark or an order's page report; empty when there is none.
 
     One of ``processing``, ``group_pending``, ``pending_ship``, ``shipped``, ``completed``, ``refunding``,
-    ``refund_cancelled`` and ``cancelled``. Only a card's own flags say that a delivery is due.
+    ``refund_cancelled`` and ``cancelled``. Only a card's own flags make a delivery due.
     """
     return next((status for phrases, status in _STATUS_WORDS if _any_in(phrases, words)), "")
 

@@ -1,4 +1,4 @@
-"""Bringing a picture to the site, so that a message can show it (docs/protocol.md §2.8)."""
+"""Uploads a picture to the site, so that a message can show it (docs/protocol.md §2.8)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_URL_CHARACTERS = 2_048
 
 @dataclass(frozen=True, slots=True)
 class UploadedPicture:
-    """Where a picture lies on the site. Width and height in pixels are 0 when the site did not say."""
+    """The address of a picture on the site. Width and height in pixels are 0 when the site did not report them."""
 
     url: str
     width: int = 0
@@ -33,7 +33,7 @@ class UploadedPicture:
 
 
 class UploadRefused(ShoalError):
-    """The site does not take the picture; the same picture would be refused again. ``reason`` is the site's."""
+    """The site does not accept the picture and would refuse it again. ``reason`` is the site's."""
 
     code = "upload_refused"
 
@@ -60,10 +60,10 @@ async def upload_picture(
     user_agent: str,
     timeout_seconds: float = 20.0,
 ) -> UploadedPicture:
-    """Upload a picture; cookies that the answer sets go to ``cookies.rotated``.
+    """Upload a picture; pass cookies that the answer sets to ``cookies.rotated``.
 
     Raises ``ActionRequired`` (``risk_control`` with the address to open), ``UploadRefused``, or ``TemporaryFailure``
-    (``upload_failed``, or a proxy's reason). An upload that fails has no other effect: it may be tried again.
+    (``upload_failed``, or a proxy's reason). A failed upload has no other effect, so it may be tried again.
     """
     header = cookies.header()
     before = parse_cookie(header) if header.strip() else {}
@@ -91,7 +91,7 @@ async def upload_picture(
     except ProxyFailed as failure:
         raise TemporaryFailure(f"upload: {failure}", code=failure.code) from None
     except (aiohttp.ClientError, OSError) as failure:
-        # "from None": what aiohttp raises refers to the request, and so to the cookie.
+        # "from None": aiohttp's errors refer to the request, and so to the cookie.
         raise _failed(f"no answer ({type(failure).__name__})") from None
     finally:
         updates = {name: value for name, value in changed.items() if before.get(name, "") != value}

@@ -1,7 +1,7 @@
-"""Bytes and payloads: base64, JSON and the old MessagePack of the site (docs/protocol.md §3.5, §3.6).
+"""Bytes and payloads: base64, JSON and the site's old MessagePack (docs/protocol.md §3.5, §3.6).
 
-Whatever comes in, decoding either returns an object with text keys or raises ``UndecodableFrame``. Depth, width
-and length are bounded, so that no input can exhaust the stack or the memory.
+For any input, decoding either returns an object with text keys or raises ``UndecodableFrame``. Depth, width and length
+are bounded, so that no input can exhaust the stack or the memory.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MAX_ENTRY_CHARACTERS = 1024 * 1024
 """The longest ``data`` text of one push entry."""
 
 MAX_DEPTH = 64
-"""How deep containers may stand in each other; real payloads reach 10."""
+"""How deep containers may be nested; real payloads reach 10."""
 
 MAX_CONTAINER_ITEMS = 4096
-"""How many items one MessagePack container may announce: it bounds what the decoder reserves in advance."""
+"""How many items one MessagePack container may announce: this bounds what the decoder reserves in advance."""
 
 _UNSOUND = re.compile("[\x00\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
@@ -34,21 +34,24 @@ _TO_STANDARD_BASE64 = str.maketrans("-_", "+/")
 
 
 class UndecodableFrame(ShoalError):
-    """Bytes that are none of the site's forms, or deeper or larger than anything it sends."""
+    """Bytes in none of the site's formats, or deeper or larger than anything it sends."""
 
     code = "undecodable_frame"
 
 
 def parse_json_object(text: str | bytes) -> dict[str, object]:
-    """Parse a JSON object from a frame or a reply. Half emoji and NUL become U+FFFD. Raises ``UndecodableFrame``."""
+    """Parse a JSON object from a frame or a reply.
+
+    Lone surrogates and NUL become U+FFFD. Raises ``UndecodableFrame``.
+    """
     return _tidy_object(_load_json(text))
 
 
 def decode_entry(data_b64: object) -> dict[str, object]:
     """Decode one ``data[i].data`` of a push.
 
-    Tried in order: base64 of a JSON object, base64 of MessagePack, a plain JSON object. Integer keys become
-    text. Raises ``UndecodableFrame``, and nothing else, for any other input.
+    Tried in order: base64 of a JSON object, base64 of MessagePack, a plain JSON object. Integer keys become text.
+    Raises ``UndecodableFrame``, and nothing else, for any other input.
     """
     if not isinstance(data_b64, str):
         raise UndecodableFrame("an entry is not text")
@@ -83,7 +86,7 @@ def _base64_bytes(text: str) -> bytes | None:
 
 
 def _load_json_or_msgpack(raw: bytes) -> object:
-    """Take JSON when the bytes are an object in JSON, else MessagePack: its first byte is never valid UTF-8."""
+    """Parse JSON if the bytes are a JSON object, otherwise MessagePack, whose first byte is never valid UTF-8."""
     if raw[:1].isspace() or raw.startswith(b"{"):
         return _load_json(raw)
     try:
@@ -109,7 +112,7 @@ def _load_json(text: str | bytes) -> object:
 
 
 def _load_json_leniently(text: str | bytes) -> object:
-    """Parse what the strict parser refuses but the site sends: half of a surrogate pair where a text was cut."""
+    """Parse what the strict parser refuses but the site sends: lone surrogates where a text was cut."""
     try:
         loaded: object = json.loads(text)
     except (ValueError, RecursionError) as refusal:
@@ -128,7 +131,7 @@ def _tidy_mapping(mapping: Mapping[object, object], depth: int) -> dict[str, obj
 
 
 def _tidy(value: object, depth: int) -> object:
-    """Return the value with text keys and sound text; binary and extension values, which mean nothing here, go."""
+    """Return the value with text keys and valid text; drop binary and extension values, which have no meaning here."""
     if depth > MAX_DEPTH:
         raise UndecodableFrame("the payload is nested deeper than anything the site sends")
     match value:

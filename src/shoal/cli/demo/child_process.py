@@ -1,4 +1,4 @@
-"""A program of ours in a process of its own: it says when it is ready, writes a log, and never outlives us."""
+"""Runs a program of ours in another process: waits until it is ready, writes its log, and ends it with this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ChildDied(ShoalError):
 
 
 class ChildProcess:
-    """``python -m MODULE …`` with its own log file. It ends when we do, whatever ends us (see ``lifeline``)."""
+    """``python -m MODULE …`` with its own log file. It ends when this process ends in any way (see ``lifeline``)."""
 
     def __init__(self, name: str, log: Path) -> None:
         self.name = name
@@ -34,23 +34,26 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its process id, once it was started."""
+        """The process id; ``None`` before the start."""
         return self._process.pid if self._process else None
 
     async def start(
         self, module: str, *arguments: str, env: Mapping[str, str], cwd: Path, ready: str, ready_seconds: float
     ) -> str:
-        """Start it and wait for the line that matches ``ready``; returns the first group. Raises ``ChildDied``."""
+        """Start the program and wait for the line that matches ``ready``; return the first group.
+
+        Raises ``ChildDied``.
+        """
         self._ready = asyncio.get_running_loop().create_future()
         self._file = self._log.open("ab", buffering=0)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "shoal.cli.demo.lifeline", module, *arguments),
-            stdin=asyncio.subprocess.PIPE,  # its lifeline
+            stdin=asyncio.subprocess.PIPE,  # kept open: see ``lifeline``
             stdout=asyncio.subprocess.PIPE,
             stderr=self._file,
             env=env,
             cwd=cwd,
-            start_new_session=True,  # Ctrl-C is for us; we end it in good order
+            start_new_session=True,  # Ctrl-C reaches only this process, which then ends the child in order
         )
         self._pump = asyncio.create_task(self._read(re.compile(ready.encode())), name=f"output of {self.name}")
         try:
@@ -60,13 +63,13 @@ class ChildProcess:
             raise ChildDied(f"the {self.name} was not ready within {ready_seconds:g} s") from None
 
     async def wait(self) -> None:
-        """Wait for ever; raises ``ChildDied`` when it has ended."""
+        """Wait until the program ends, then raise ``ChildDied``."""
         if self._process is not None:
             await self._process.wait()
             raise self._died()
 
     async def stop(self) -> None:
-        """Ask it to end; after ``STOP_SECONDS`` it is made to."""
+        """Ask the program to end; kill it after ``STOP_SECONDS``."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
@@ -82,7 +85,7 @@ class ChildProcess:
             self._file.close()
 
     def last_lines(self, count: int = 15) -> list[str]:
-        """The end of its log."""
+        """Return the last lines of the log."""
         try:
             with self._log.open("rb") as file:
                 size = file.seek(0, 2)

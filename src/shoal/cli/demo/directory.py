@@ -1,4 +1,4 @@
-"""The demo's data directory: made fresh, known by its marker, held by one demo at a time."""
+"""The demo's data directory: empty at the start, recognised by its marker, used by one demo at a time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _OURS: Final = (f"{DATABASE_FILE}*", LOCK_FILE, MARKER_FILE, KEY_FILE, f"{KEY_FI
 
 @contextlib.contextmanager
 def demo_directory(path: Path) -> Iterator[Path]:
-    """An empty directory for one demo, for as long as the block lasts.
+    """Yield an empty directory for one demo, and keep it locked during the block.
 
-    One that a demo left is emptied: of the files a demo makes, and nothing else. Raises ``ConfigError`` for a
-    directory that holds anything else, that is a link, or that another demo or server uses.
+    Removes the files that an earlier demo left, and nothing else. Raises ``ConfigError`` for a directory that contains
+    anything else, that is a link, or that another demo or server uses.
     """
     path = path.absolute()
     try:
@@ -43,7 +43,7 @@ def demo_directory(path: Path) -> Iterator[Path]:
 
 
 def _marked(path: Path) -> int:
-    """Make or recognise the directory; returns its marker, open and locked."""
+    """Make or recognise the directory; return its marker, open and locked."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_symlink():
         raise ConfigError(f"{path} is a link; the demo only empties a directory of its own. Set SHOAL_DATA_DIR")
@@ -75,7 +75,7 @@ def _hold(path: Path, handle: int) -> None:
 
 
 def _empty(path: Path) -> None:
-    """Remove what a demo left. Everything is looked at before anything is removed; links are never followed."""
+    """Remove the files of an earlier demo. Checks everything before it removes anything; never follows links."""
     found = [entry for entry in path.iterdir() if entry.name != DEMO_MARKER]
     for entry in found:
         ours = any(fnmatchcase(entry.name, pattern) for pattern in _OURS)
@@ -88,7 +88,7 @@ def _empty(path: Path) -> None:
 
 @contextlib.contextmanager
 def _server_lock(path: Path) -> Iterator[None]:
-    """Hold the server's own lock: a server that still ends there keeps its files."""
+    """Hold the server's own lock: a server that is still ending there keeps its files."""
     try:
         handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

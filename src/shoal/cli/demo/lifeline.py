@@ -1,7 +1,7 @@
-"""``python -m shoal.cli.demo.lifeline MODULE …`` runs a module that ends when whoever started it is gone.
+"""``python -m shoal.cli.demo.lifeline MODULE …`` runs a module that ends when the process that started it is gone.
 
-Whoever starts it keeps the other end of its standard input; the system closes that when the starter ends, however
-it ends. The module then gets SIGTERM, and ``LAST_SECONDS`` to go.
+The starter keeps the other end of the module's standard input; the system closes it when the starter ends in any way.
+The module then gets SIGTERM, and ``LAST_SECONDS`` to end.
 """
 
 from __future__ import annotations

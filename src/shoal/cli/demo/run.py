@@ -1,4 +1,4 @@
-"""``shoal demo``: a real server, a real sandbox beside it, six shops and their buyers, in a directory of its own."""
+"""``shoal demo``: a real server, a real sandbox, six shops and their buyers, in a separate directory."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ _PASSED_OVER: Final = {
     f"SHOAL_{name}"
     for name in ("DATABASE_URL", "SECRET_KEY", "CONFIG", "URL", "USER", "PASSWORD", "TOKEN", "TLS_CERT", "TLS_KEY")
 }
-"""What could lead the demo's server to somebody's real data, what only the shell reads, and a certificate: the demo is
-for this machine.
+"""Settings that could lead the demo's server to real data, settings of the command line, and the certificate, because
+the demo is for this machine only.
 """
 _LIVELY: Final = {"SHOAL_STARTS_PER_SECOND": "50", "SHOAL_TOKEN_CALLS_PER_SECOND": "50"}
-"""Settings that make a demonstration begin at once; those of the environment win."""
+"""Settings that make a demonstration start at once; those of the environment take precedence."""
 
 
 def run_demo() -> int:
-    """Run the demo until Ctrl-C or SIGTERM; returns the exit code."""
+    """Run the demo until Ctrl-C or SIGTERM; return the exit code."""
     settings = load_settings()
     path = Path(os.environ.get("SHOAL_DATA_DIR") or DEFAULT_DIRECTORY)
     with demo_directory(path) as directory:
-        bind(settings.host, settings.port).close()  # says in a sentence that the port is in use
+        bind(settings.host, settings.port).close()  # fails early, with a clear sentence, when the port is in use
         return asyncio.run(_Demo(directory, settings.host, settings.port).run())
 
 
 class _Demo:
-    """One run: two children, one client, one screen."""
+    """One run: two child processes, one client, one screen."""
 
     def __init__(self, directory: Path, host: str, port: int) -> None:
         self._directory = directory
@@ -64,7 +64,7 @@ class _Demo:
         self._server = ChildProcess("server", directory / "server.log")
 
     async def run(self) -> int:
-        """Everything, from the first child to the end of the last."""
+        """Do everything from the start of the first child to the end of the last; return the exit code."""
         work = asyncio.create_task(self._work(), name="demo")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -159,11 +159,11 @@ class _Sandbox:
         await self._http.close()
 
     async def open_shop(self, name: str) -> str:
-        """Let a seller open a shop on the site; returns his cookie."""
+        """Open a shop for a new seller on the site; return the seller's cookie."""
         return str((await self._ask("POST", "sellers", body={"nick": name}))["cookie"])
 
     async def events(self, after: int) -> tuple[list[dict[str, Any]], int]:
-        """What happened after a place, and the next place; waits for the first."""
+        """Return the events after a position, and the next position; waits for the first event."""
         query = {"after": str(after), "wait": str(LONG_POLL_SECONDS)}
         answer = await self._ask("GET", "events", query=query)
         items: list[dict[str, Any]] = answer["items"]
@@ -191,7 +191,7 @@ async def _show_chat(sandbox: _Sandbox, screen: DemoScreen) -> None:
     while True:
         try:
             items, place = await sandbox.events(place)
-        except TemporaryFailure:  # if it has ended, the child's own watcher says so
+        except TemporaryFailure:  # if the sandbox has ended, the watcher of its process reports it
             await asyncio.sleep(1)
             continue
         for event in items:
@@ -199,7 +199,7 @@ async def _show_chat(sandbox: _Sandbox, screen: DemoScreen) -> None:
 
 
 async def _until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
-    """Run until the first of them ends or fails; the others are cancelled and awaited."""
+    """Run until the first of them ends or fails; cancel and await the others."""
     tasks = [asyncio.create_task(work, name=f"demo:{name}") for name, work in works.items()]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -216,7 +216,7 @@ def _plain_environment() -> dict[str, str]:
 
 
 def _own_settings() -> dict[str, str]:
-    """The person's own settings that may hold for the demo too."""
+    """Return the user's own settings that may apply to the demo too."""
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name not in _PASSED_OVER}
 
 

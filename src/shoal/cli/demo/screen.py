@@ -1,4 +1,4 @@
-"""What the demo shows: the shops, and the chat as it happens. A live screen on a terminal, plain lines elsewhere."""
+"""The demo's output: the shops, and the chats live. A live screen on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class ChatLine:
     text: str
     by_shop: bool
     after_seconds: float | None = None
-    """from the buyer's last line to this answer"""
+    """from the buyer's last message to this reply"""
 
 
 class DemoScreen:
-    """Feeds on the board's and the sandbox's events; ``live`` decides how it is shown."""
+    """Shows the events of the board and of the sandbox; ``live`` selects a live screen or plain lines."""
 
     def __init__(self, board: AccountBoard, console: Console, heading: str, *, live: bool) -> None:
         self._board = board
@@ -66,7 +66,7 @@ class DemoScreen:
             self._live.stop()
 
     def accounts_changed(self) -> None:
-        """Take notice of the board: elsewhere than on a live screen each new state is a line."""
+        """Handle a change of the board: without a live screen each new state becomes a line."""
         for account in self._board.accounts:
             state = account["state"]
             if self._states.get(account["id"]) != state:
@@ -74,7 +74,7 @@ class DemoScreen:
                 self._line(f"{_now()}  {account['id']}: {state_word(state)}")
 
     def happened(self, event: Event) -> None:
-        """Take in one event of the sandbox."""
+        """Handle one event of the sandbox."""
         kind, unb, buyer, text = event["kind"], event["account"], printable(event["buyer"]), printable(event["text"])
         shop, at = printable(event["seller"]), _clock(event["wall_ms"])
         if kind == "said":
@@ -95,7 +95,7 @@ class DemoScreen:
             self._add(ChatLine(at, *names, f"[{words(key)}]", by_shop=by_shop))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The whole screen, as high as the terminal allows."""
+        """Draw the whole screen, as high as the terminal allows."""
         shops = self._shops()
         room = console.height - shops.row_count - 9
         yield Group(Text(self._heading, style="bold"), Text(), shops, Text(), self._talk(max(_FEWEST_CHAT_LINES, room)))

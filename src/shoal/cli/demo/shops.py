@@ -1,4 +1,4 @@
-"""The demo's shops: what their owner would set, put in over the API like anybody else's."""
+"""The demo's shops: the settings that an owner would make, entered over the API like any owner's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVERYDAY: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoShop:
-    """One shop: its id, its name on the site, a note, its rules, and what differs from the defaults."""
+    """One shop: its id, its name on the site, a note, its rules, and the settings that differ from the defaults."""
 
     id: str
     name: str
