@@ -1,4 +1,4 @@
-"""The rooms of the web console: an import points to a lower row, and a room does not import its neighbours."""
+"""The rooms of the web console: an import points to a lower row, and a room never imports one of its own row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = (
 """From top to bottom. A room imports itself and rooms of lower rows."""
 GENERATED = {"components.d.ts"}
 CATALOGUES = {"i18n/zh.ts", "i18n/en.ts"}
-"""They gather the texts of all rooms, and import nothing else."""
+"""They collect the texts of all rooms, and import nothing else."""
 TEXTS = re.compile(r"\w+/(\w+T|t)exts\.ts")
 IMPORT = re.compile(r"(?:\bfrom|\bimport|\bimport\()\s*'(\.[^']*)'")
 
@@ -31,7 +31,7 @@ def _files() -> Iterator[tuple[str, str]]:
 
 
 def _imports(name: str, text: str) -> Iterator[str]:
-    """The files of ours that a file imports, as paths below ``web/src``."""
+    """Yield our own files that a file imports, as paths below ``web/src``."""
     for found in IMPORT.findall(text):
         stem = (SOURCES / name).parent / found
         candidates = [stem, stem.with_name(f"{stem.name}.ts"), stem.with_name(f"{stem.name}.d.ts"), stem / "index.ts"]

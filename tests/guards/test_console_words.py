@@ -1,4 +1,4 @@
-"""The console has words in both languages for every reason that the server names."""
+"""The console has texts in both languages for every reason that the server names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCES = Path(__file__).parents[2] / "web" / "src"
 
 
 def _names(file: str, group: str, language: str) -> set[str]:
-    """The names of the texts of one group in one language."""
+    """Return the keys of one group of texts in one language."""
     text = (SOURCES / f"{file}.ts").read_text()
     text = text[text.index(f"const {language}") :]
     found = re.search(rf"\n  {group}: \{{\n(.*?)\n  \}},\n", text, re.DOTALL)
@@ -39,7 +39,7 @@ def test_every_kind_of_security_event_has_words(language: str) -> None:
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_field_of_the_history_has_a_name(language: str) -> None:
-    of_the_program = {"owner_id", "created_at_ms"}  # they stand in the entry of an added account only
+    of_the_program = {"owner_id", "created_at_ms"}  # they are only in the entry of an added account
     assert {*SCALAR_FIELDS, "keywords", "items"} - _names("common/texts", "fields", language) == of_the_program
 
 

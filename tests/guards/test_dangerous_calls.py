@@ -1,4 +1,4 @@
-"""What the program never does, by its own text: run what it is given, shell out, guess at random, write HTML."""
+"""Calls that the sources must not contain: running input as code, shells, guessable randomness, writing HTML."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "shoal"
 SANDBOX = "sandbox/"
-"""The stand-in for the site, which holds no secrets and must repeat itself."""
+"""The local sandbox: it holds no secrets and must be reproducible."""
 
 RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 RUNS_DATA = {"pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "xml"}
-"""Modules whose readers make objects, or follow what the data names. XML is read by defusedxml alone."""
+"""Modules whose readers create objects, or open what the data names. Only defusedxml may read XML."""
 SHELLS = {"system", "popen", "spawnl", "spawnv", "posix_spawn", "create_subprocess_shell", "getoutput"}
 STARTS_A_PROCESS = {"cli/demo/child_process.py", "rules/xlsx_processes.py"}
-"""Each starts this very interpreter on a module of ours."""
+"""Each of them starts only this interpreter, on one of our modules."""
 GUESSABLE = {
     "accounts/account_task.py", "accounts/backoff.py", "accounts/cookie_manager.py", "accounts/task_manager.py",
     "connection/site_login.py", "connection/keepalive.py", "connection/xianyu_live.py", "messages/conversations.py",
     "xianyu/identity.py", "xianyu/qr_login.py",
 }  # fmt: skip
-"""Who may use a generator that can be foretold: waits, and the numbers that the site's own page makes up."""
+"""Modules that may use a predictable generator: for waits, and for numbers that the site's own page makes up."""
 NAMES_OF_OURS = {
     "storage/database.py", "storage/migrations/versions/0008_first_hours.py", "storage/schema.py",
     "storage/server_lease.py", "storage/database_stats.py",
 }  # fmt: skip
-"""Where a text of SQL is put together, from names that stand beside it: pragmas, BEGIN, conditions of indexes."""
+"""Modules that put SQL text together, from names in the same file: pragmas, BEGIN, conditions of indexes."""
 SITE_SIGNATURE = "xianyu/sign.py"
-"""The site wants MD5 of its own callers."""
+"""The site requires MD5 from its callers."""
 KEPT_IN_THE_BROWSER = {"shoal.appearance", "shoal.columns", "shoal.draft.", "shoal.language", "shoal.signed-in"}
 LED_TO = {
     "account.action_url", "props.account.action_url", "login.action_url", "order.url", "facts.url",
     "`https://www.goofish.com/item?id=${encodeURIComponent(facts.item_id)}`", "file", "'/console/login'",
     "href", "goal",
 }  # fmt: skip
-"""What the console opens: pages of the site that the server vouches for, a file of ours, the sign-in, its own pages."""
+"""What the console opens: pages of the site that the server has checked, a file of ours, the login, its own pages."""
 WRITES_HTML = re.compile(
     r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
 )
@@ -52,7 +52,7 @@ def _sources() -> tuple[tuple[str, ast.Module], ...]:
 
 
 def _imports(tree: ast.Module) -> set[str]:
-    """The modules that are imported, by their whole names."""
+    """Return the full names of the imported modules."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def _imports(tree: ast.Module) -> set[str]:
 
 
 def _called(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
-    """Every call, by the last part of the name that is called."""
+    """Yield every call with the last part of the called name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
@@ -94,7 +94,7 @@ def test_no_shell_is_asked_and_only_the_demo_and_tables_start_a_process() -> Non
 
 
 def test_what_came_in_stands_in_no_text_of_sql() -> None:
-    """SQLAlchemy builds the queries. Where a text is given, it is one of our own, whole."""
+    """SQLAlchemy builds the queries. A text of SQL is always a constant of ours."""
     given = 0
     for name, tree in _sources():
         speaks_sql = any(module.partition(".")[0] in {"sqlalchemy", "alembic"} for module in _imports(tree))
@@ -130,7 +130,7 @@ def test_hashes_are_sha_256_but_for_the_sites_own_signature() -> None:
 
 
 def test_one_cipher_seals() -> None:
-    """What seals is AES-GCM of one library; the other primitives are for certificates."""
+    """Only AES-GCM of one library encrypts; the other primitives are for certificates."""
     ciphers: dict[str, set[str]] = {}
     for name, tree in _sources():
         found = {module for module in _imports(tree) if module.startswith("cryptography.hazmat.primitives.ciphers")}
@@ -164,7 +164,7 @@ def test_the_console_shows_texts_as_texts() -> None:
 
 
 def test_f15_every_address_that_the_console_leads_to_is_one_of_ours_or_of_the_site() -> None:
-    """What a link is made of: a page that the server knows as the site's, or the site's own address written out."""
+    """A link leads to a page that the server knows as the site's, or to the site's own address in the sources."""
     led = set()
     for _, text in _pages():
         led |= set(re.findall(r'\s:href="([^"]+)"', text)) | set(re.findall(r"window\.open\(([^,)]+)", text))
@@ -173,7 +173,7 @@ def test_f15_every_address_that_the_console_leads_to_is_one_of_ours_or_of_the_si
 
 
 def test_f15_every_page_but_the_sign_in_has_the_button_that_signs_out() -> None:
-    """Every page but those of who is not signed in stands in the frame, and nothing hides the button in its head."""
+    """Every page except those without a login is inside the frame, and nothing hides the button in its head."""
     pages = dict(_pages())
     tops = re.findall(r"^    \{\s*path: '([^']*)',\s*(.*)", pages["app/router.ts"], re.MULTILINE)
     assert [path for path, _ in tops] == ["/login", "/join", "/"]
@@ -185,7 +185,7 @@ def test_f15_every_page_but_the_sign_in_has_the_button_that_signs_out() -> None:
 
 
 def test_no_page_merges_what_came_into_its_objects() -> None:
-    """A prototype is polluted by setting a key of a key that came, or by a library that merges deeply."""
+    """Prototype pollution needs a key of a key from input, or a library that merges deeply."""
     for name, text in _pages():
         assert not re.search(r"\[[\w.]+\]\??\.?\[[\w.]+\]\s*=[^=>]", text), name
         assert "__proto__" not in text, name

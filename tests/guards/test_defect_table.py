@@ -1,4 +1,4 @@
-"""The table of known defects in the docs has every row, and names tests that exist."""
+"""The docs' table of known defects has every row, and names tests that exist."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TEST = re.compile(r"^ *(?:async )?def (test_[a-df]\d+_\w+)", re.MULTILINE)
 KNOWN = {"A": 25, "B": 15, "C": 18, "D": 11, "F": 18}
 """How many rows each letter has."""
 WITH_A_FEATURE = {"A19", "C11", "D2", "D3"}
-"""What stands in a part of the system that is not there yet: its row says which."""
+"""Defects in a part of the system that does not exist yet: the row names it."""
 DOES_NOT_APPLY = {"B9", "B14"}
-"""What cannot happen here: its row says why."""
+"""Defects that cannot occur here: the row gives the reason."""
 EXPECTED = {f"{letter}{number}" for letter, count in KNOWN.items() for number in range(1, count + 1)}
 
 
 def _rows() -> dict[str, str]:
-    """What the last cell of the table says of each row."""
+    """Return the last cell of each row of the table."""
     text = (ROOT / "docs" / "consistency.md").read_text(encoding="utf-8")
     found = [(row, last) for rows, last in ROW.findall(text) for row in rows.split(", ")]
     assert len(found) == len(dict(found)), "a row stands in the table twice"

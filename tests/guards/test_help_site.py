@@ -1,4 +1,4 @@
-"""The built help loads nothing from elsewhere, and runs no script that its policy does not know."""
+"""The built help loads nothing from other hosts, and runs only scripts that its policy allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is permitted does not depend on the Python in use: each one that is installed here is asked."""
+"""What is permitted does not depend on the Python version: the test runs each one that is installed here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(json.dumps({
 
 
 def judgement(python: str, texts: list[str], file: Path) -> dict[str, Any] | str:
-    """What that Python says, or why it cannot be asked. It needs none of our packages."""
+    """Return the results of that Python, or why it cannot run. It needs none of our packages."""
     command = [python, "-I", "-c", _ASKED, str(Path(shoal.__file__).parents[1]), json.dumps(texts), str(file)]
     asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if asked.returncode == 0:
@@ -46,7 +46,7 @@ def judgement(python: str, texts: list[str], file: Path) -> dict[str, Any] | str
 
 
 def interpreters(version: str) -> list[str]:
-    """Every one of that version that the path or the system has: two builds of one version may differ."""
+    """Return every interpreter of that version in PATH or in the system: two builds of one version may differ."""
     name = f"python{version}"
     found = {path for path in (which(name), f"/usr/bin/{name}") if path and Path(path).exists()}
     return sorted(found)

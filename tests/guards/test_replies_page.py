@@ -1,4 +1,4 @@
-"""What owners read about replies names every variable, every way to match, every verdict and the site's own words."""
+"""The owners' page about replies names every variable, match mode and decision, and the site's own phrases."""
 
 from __future__ import annotations
 

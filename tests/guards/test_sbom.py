@@ -1,4 +1,4 @@
-"""The list of what Shoal is made of: what it needs and no more, and nothing of the machine that wrote it."""
+"""The list of Shoal's components: those it needs and no others, and nothing about the machine that wrote it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def sbom() -> ModuleType:
-    """The script."""
+    """Import the script."""
     spec = importlib.util.spec_from_file_location("sbom", ROOT / "scripts" / "sbom.py")
     assert spec is not None
     assert spec.loader is not None

@@ -1,4 +1,4 @@
-"""The page on security names tests that exist, passes nothing over, and says what the program does."""
+"""The page on security names tests that exist, leaves nothing out, and describes what the program does."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ITEMS = {
     "15.1": 3, "15.2": 3, "15.3": 7, "16.1": 1, "16.2": 5, "16.3": 4, "16.4": 3, "16.5": 3, "17.1": 1, "17.2": 4,
     "17.3": 2,
 }  # fmt: skip
-"""How many items of levels 1 and 2 each section of ASVS 5.0.0 has; they are the first ones of it."""
+"""How many items of levels 1 and 2 each section of ASVS 5.0.0 has; they come first in it."""
 
 
 @cache
@@ -64,7 +64,7 @@ def _rows() -> list[tuple[str, str, str, str, str]]:
 
 
 def _left_out() -> list[str]:
-    """Items, and whole chapters, that do not apply."""
+    """Return the items and whole chapters that do not apply."""
     return [item for items, _ in LEFT_OUT.findall(_page()) for item in items.split(", ")]
 
 
@@ -164,7 +164,7 @@ def test_every_open_door_stands_on_the_page(document: dict[str, Any]) -> None:
 
 
 def test_f15_every_route_that_asks_nothing_stands_on_the_page() -> None:
-    """Also those that take a token and do without: they are doors that the document does not call open."""
+    """Routes that accept a call without a token too: the API document does not list them as open."""
     page = _page()
     asking_nothing = {
         re.sub(r":path}", "}", route.path)

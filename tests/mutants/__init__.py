@@ -1,1 +1,1 @@
-"""Small defects that no test of their area noticed once, each with the test that notices it now."""
+"""Small defects that no test once noticed, each with the test that notices it now."""

@@ -9,12 +9,12 @@ from state.mutants.mutations import Edit, Mutation
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """A defect and the tests that notice it, as pytest takes them: ``file::name``."""
+    """A defect and the tests that notice it, in pytest's form ``file::name``."""
 
     mutation: Mutation
     tests: tuple[str, ...]
 
 
 def one(name: str, file: str, old: str, new: str, *tests: str) -> Noticed:
-    """A defect of one replacement."""
+    """Make a defect of one replacement."""
     return Noticed(Mutation(name, (Edit(file, old, new),)), tests)

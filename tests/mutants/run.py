@@ -24,7 +24,7 @@ FAILED = 1
 
 
 def unnoticed(defect: Noticed) -> list[str]:
-    """The tests that pass although the defect is in, with what pytest said when a test could not run."""
+    """Return the tests that pass although the defect is applied, with pytest's output when a test could not run."""
     with TemporaryDirectory() as directory:
         source = copied(Path(directory).resolve())
         defect.mutation.apply(source / "shoal")
@@ -33,7 +33,7 @@ def unnoticed(defect: Noticed) -> list[str]:
 
 
 def main(words: list[str]) -> int:
-    """Try all, or those whose name holds every word."""
+    """Try all defects, or those whose name contains every given word."""
     chosen = [defect for defect in NOTICED if all(word in defect.mutation.name for word in words)]
     misfits = [misfit for defect in chosen for misfit in defect.mutation.misfits(ROOT / "src" / "shoal")]
     if misfits:

@@ -116,7 +116,7 @@ class ApiTokens:
         return user_of(row), _token({name: row[f"token_{name}"] for name in _COLUMNS})
 
     def _touch(self, hashed: str, now: int) -> None:
-        """Store the last use beside the request: a store that takes no writes must not stop a script from reading."""
+        """Store the last use in the background: a store that takes no writes must not stop a script from reading."""
         statement = update(api_tokens).where(api_tokens.c.token_hash == hashed).values(last_used_ms=now)
 
         async def store() -> None:

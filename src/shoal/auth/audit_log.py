@@ -1,6 +1,6 @@
 """The audit log: who did what to users, keys and access, from where, and with which outcome.
 
-An entry is written beside the change it describes and never delays that change. It waits in memory, only for a moment
+An entry is written in the background and never delays the change it describes. It waits in memory, only for a moment
 while the database works, and is also a line of the process's log. A crash may lose the entries of its last moment. When
 the database takes no writes for long, the table loses what does not fit into memory.
 """

@@ -194,7 +194,7 @@ class Sessions:
         return len(ended)
 
     def _touch(self, hashed: str, now: int) -> None:
-        """Store the last use beside the request: a store that takes no writes must not stop a user from reading."""
+        """Store the last use in the background: a store that takes no writes must not stop a user from reading."""
         if self._database.degraded:
             return
         for other in [name for name, at in self._used.items() if now - at >= LAST_USED_STEP_MS]:

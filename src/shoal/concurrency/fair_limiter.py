@@ -32,7 +32,7 @@ class _Waiting:
 
 
 class FairLimiter:
-    """Give at most ``per_second`` turns, of which ``burst`` may come at once. Each step takes constant time.
+    """Gives at most ``per_second`` turns, of which ``burst`` may come at once. Each step takes constant time.
 
     An owner who waits gets a turn after at most one turn of each other owner. Belongs to one event loop.
     """
@@ -117,7 +117,7 @@ def evenly(per_second: float) -> FairLimiter:
 
 
 class StartLimiters:
-    """Limit how fast connections start: the first connection of an account slowly, reconnects faster."""
+    """Limits how fast connections start: the first connection of an account slowly, reconnects faster."""
 
     def __init__(self, *, first_per_second: float = 20.0, again_per_second: float = 200.0) -> None:
         self.first = in_bursts(first_per_second)

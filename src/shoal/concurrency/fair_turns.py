@@ -1,4 +1,4 @@
-"""Fair turns at a resource with few places: users take turns, so the next place goes to the one longest without.
+"""Fair turns at a resource with few places: the next place goes to the user who has had none for longest.
 
 A context variable, set once per request, holds the user; work without a user shares one queue. The queues are bounded:
 a user with a full queue is refused, and when all queues together are full, every user who already waits is refused. A

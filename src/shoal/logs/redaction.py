@@ -24,7 +24,7 @@ _MAX_DEPTH: Final = 8
 _MAX_ENCODINGS: Final = 4
 """How many layers of percent-encoding are decoded."""
 _SMALL_NUMBER: Final = 99_999
-"""A number up to this beside the name of a secret is a count."""
+"""A number up to this next to the name of a secret is a count."""
 _IGNORING_CASE: Final = re.IGNORECASE
 
 # ── fields, by their names ──────────────────────────────────────────────────────────────────────────────────────
@@ -67,7 +67,7 @@ def _by_key(name: object, value: Any, depth: int) -> Any:
 
 
 def _says_nothing(value: Any) -> bool:
-    """Return whether the value is no secret even beside the name of one."""
+    """Return whether the value is harmless even next to the name of a secret."""
     if isinstance(value, int | float):
         return abs(value) <= _SMALL_NUMBER
     return value is None or (isinstance(value, str | bytes | Mapping | list | tuple | set | frozenset) and not value)
@@ -118,7 +118,7 @@ def _without_control(text: str, *, kept: str = "") -> str:
 def _told(value: Any) -> str:
     try:
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else repr(value)
-    except Exception:  # noqa: BLE001 any error of a foreign repr: the line must still be written
+    except Exception:  # noqa: BLE001  any error of a foreign repr: the line must still be written
         return f"<{type(value).__name__}>"
 
 
@@ -239,7 +239,7 @@ def _without_user(run: str) -> str:
     if not at:
         return run
     name, colon, password = user.partition(":")
-    if "/" in name or (colon and _PORT.match(password)):  # the @ stands in a path
+    if "/" in name or (colon and _PORT.match(password)):  # the @ is part of a path
         return run
     return f"{before}{sign}{HIDDEN}@{after}"
 

@@ -43,7 +43,7 @@ async def look_up(host: str, port: int) -> list[str]:
 class Outbound:
     """Decides where connections to addresses from users may go.
 
-    ``allowed``: networks besides the public ones. ``refused`` is called with each refused host.
+    ``allowed``: networks in addition to the public ones. ``refused`` is called with each refused host.
     """
 
     allowed: tuple[Network, ...] = ()

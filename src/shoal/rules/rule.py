@@ -89,7 +89,7 @@ class Rule:
     def simple(
         cls,
         *,
-        id: str,  # noqa: A002 the field's name
+        id: str,  # noqa: A002  the field's name
         keyword: str,
         reply: str = "",
         item_id: str | None = None,

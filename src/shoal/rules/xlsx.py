@@ -192,7 +192,7 @@ def read_table(data: bytes, columns: Sequence[Column], *, sheet: str, most: int)
             return _read(book, data, columns, sheet, most)
     except InvalidInput:
         raise
-    except Exception as error:  # noqa: BLE001 a damaged file makes openpyxl raise any error
+    except Exception as error:  # noqa: BLE001  a damaged file makes openpyxl raise any error
         raise InvalidInput(f"no Excel file: {type(error).__name__}", code="not_xlsx") from None
 
 
@@ -316,7 +316,7 @@ def _merged_cells(data: bytes, sheet: Any) -> Iterator[tuple[str, int, str, int]
     seen: set[bytes] = set()
     with (
         zipfile.ZipFile(io.BytesIO(data)) as archive,
-        archive.open(sheet._worksheet_path) as part,  # noqa: SLF001 no public name has the path of a sheet
+        archive.open(sheet._worksheet_path) as part,  # noqa: SLF001  no public name has the path of a sheet
     ):
         before = b""
         while chunk := part.read(_CHUNK_BYTES):

@@ -123,7 +123,7 @@ def answered(request: Request) -> Answer:
 
 
 def _bound_time(seconds: int) -> None:
-    """Let the system end this process when one file takes too long; a loop in C code cannot be stopped from inside."""
+    """Let the system end this process when one file takes too long; the process cannot interrupt its own parsing."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + 1 + seconds
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -153,7 +153,7 @@ def _read_exactly(source: IO[bytes], size: int) -> bytes:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    import openpyxl  # noqa: F401, PLC0415 load it before the first file, so that no file waits for it
+    import openpyxl  # noqa: F401, PLC0415  load it before the first file, so that no file waits for it
 
     _end_with_the_server()
     _bound_memory()

@@ -1,7 +1,7 @@
-"""A faithful local Xianyu: mtop, passport, upload and the IM socket on one port, with levers to break things.
+"""A faithful local Xianyu: mtop, passport, upload and the IM socket on one port, with controls that cause failures.
 
-Existing open clients run against it with only their URLs changed. It imports nothing from the rest of the package,
-so that a mistake of the client cannot hide in shared code.
+Existing open clients run against it with only their URLs changed. It imports nothing from the rest of the package, so
+that shared code cannot hide a mistake of the client.
 """
 
 from shoal.sandbox.certificate import Certificate, make_certificate

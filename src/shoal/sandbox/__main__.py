@@ -62,7 +62,10 @@ async def _run(arguments: argparse.Namespace) -> None:
 
 
 def _allow_many_sockets() -> None:
-    """Ten thousand accounts are ten thousand sockets; a system that refuses leaves the limit as it is."""
+    """Raise the limit of open files: ten thousand accounts need ten thousand sockets.
+
+    A refusal leaves the limit unchanged.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

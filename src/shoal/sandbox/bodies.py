@@ -1,4 +1,4 @@
-"""What the control routes take: strict bodies, checked before anything happens."""
+"""The bodies of the control routes: strict, and checked before anything changes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CardKind = Literal[
 
 
 class Body(BaseModel):
-    """Strict: no unknown fields, no ``"1"`` for 1."""
+    """A strict body: no unknown fields, no ``"1"`` for 1."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class SayBody(Body):
-    """A buyer says something. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text.
+    """A buyer sends a message. ``message_id`` repeats an id; ``image_url`` sends a picture instead of the text.
 
-    ``content_type`` and ``content`` (JSON text) send anything else that the protocol knows, such as a voice (3), an
-    item's card (7), a transfer (17) or a place (30); ``text`` is its summary then.
+    ``content_type`` and ``content`` (JSON text) send any other type of the protocol, such as a voice message (3), an
+    item's card (7), a transfer (17) or a place (30); ``text`` is then its summary.
 
     ``system`` sends it as a system message (``needPush`` false), ``tip`` as a marketing tip of the site.
     """
@@ -53,7 +53,7 @@ class SayBody(Body):
 
 
 class TypedBody(Body):
-    """The seller says something in the app, not through the client."""
+    """The seller sends a message in the app, not through the client."""
 
     account: Digits
     buyer: Name
@@ -62,9 +62,9 @@ class TypedBody(Body):
 
 
 class PayBody(Body):
-    """A buyer takes an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist.
+    """A buyer orders an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist.
 
-    ``quiet`` pushes nothing: the order moves, and only its page tells of it. ``spec`` is ``name:value``.
+    ``quiet`` pushes nothing: the order changes, and only its page shows it. ``spec`` is ``name:value``.
     """
 
     account: Digits
@@ -90,10 +90,11 @@ class MarkBody(Body):
 
 
 class PushBody(Body):
-    """Push something that is no message; ``raw`` sends ``data`` untouched.
+    """Push something other than a message; ``raw`` sends ``data`` unchanged.
 
-    ``session_remove`` is the push that asks to back off, ``resync`` the one that asks for a new sync position; with
-    ``skipping`` the site's own is beyond what was not acknowledged, which is not pushed any more.
+    ``session_remove`` is the push that asks the client to back off, ``resync`` the one that asks for a new sync
+    position. With ``skipping`` the site's own position passes what was not acknowledged, which is then never pushed
+    again.
     """
 
     account: Digits
@@ -115,7 +116,7 @@ class PushBody(Body):
 
 
 class FaultBody(Body):
-    """Lay a fault out; without ``account`` for everybody. ``until_seconds`` counts on the site's clock."""
+    """Set a fault; without ``account`` for all accounts. ``until_seconds`` counts on the site's clock."""
 
     kind: str
     account: Digits | None = None
@@ -153,7 +154,7 @@ class FaultBody(Body):
 
 
 class ReleaseBody(Body):
-    """Let held answers go: one fault, or those of an account or call, or all."""
+    """Release held answers: of one fault, of an account or call, or all."""
 
     id: int | None = None
     account: Digits | None = None
@@ -161,14 +162,14 @@ class ReleaseBody(Body):
 
 
 class ClearBody(Body):
-    """Take faults away: all, one account's, one kind's."""
+    """Remove faults: all, one account's, or one kind's."""
 
     account: Digits | None = None
     kind: str | None = None
 
 
 class ClockBody(Body):
-    """Move the site's time: exactly one of the three."""
+    """Set the site's time: exactly one of the three fields."""
 
     set: Annotated[int, Field(ge=0)] | None = None
     advance: float | None = None
@@ -182,7 +183,7 @@ class ClockBody(Body):
 
 
 class SellerBody(Body):
-    """Open a shop; with the ``unb`` of one that exists, log it in anew."""
+    """Open a shop; with the ``unb`` of an existing one, log it in again."""
 
     nick: Name | None = None
     unb: Digits | None = None
@@ -190,16 +191,16 @@ class SellerBody(Body):
 
 
 class ExpireBody(Body):
-    """End every login of a seller for good, or let his IM tokens or ``_m_h5_tk`` run out now."""
+    """End every login of a seller permanently, or let the seller's IM tokens or ``_m_h5_tk`` expire now."""
 
     account: Digits
     what: Literal["login", "im_token", "tk"]
 
 
 class QrBody(Body):
-    """Move a QR login on, as the app does that scans it; without ``ck`` the newest one.
+    """Advance a QR login as the scanning app does; without ``ck`` the newest one.
 
-    ``RISK``: the seller confirmed, and the site wants more of them.
+    ``RISK``: the seller confirmed, and the site requires a verification.
     """
 
     ck: Name | None = None
@@ -214,7 +215,7 @@ class QrBody(Body):
 
 
 class PolicyBody(Body):
-    """Change how the site behaves where nobody knows for certain; see ``world.Policy``."""
+    """Change how the site behaves where its real behaviour is not certain; see ``world.Policy``."""
 
     tk_seconds: Annotated[int, Field(gt=0)] | None = None
     im_token_seconds: Annotated[int, Field(gt=0)] | None = None

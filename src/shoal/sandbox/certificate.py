@@ -1,4 +1,4 @@
-"""A certificate for the loopback, so that a sandbox can speak TLS as the site does."""
+"""A certificate for loopback addresses, so that a sandbox can use TLS as the site does."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Certificate:
 
 
 def make_certificate(directory: Path) -> Certificate:
-    """Make a certificate for ``localhost`` and the loopback addresses, and an authority that signed only this one.
+    """Make a certificate for ``localhost`` and the loopback addresses, and an authority that signs only this one.
 
-    The authority's key is never written, so whoever trusts it trusts nothing else. What stands in ``directory`` from
-    an earlier sandbox is replaced. Raises ``OSError``.
+    The authority's key is never written, so a client that trusts the authority trusts nothing else. Replaces the files
+    of an earlier sandbox in ``directory``. Raises ``OSError``.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority_key, site_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The sandbox's time: real by default, frozen or moved by whoever drives it."""
+"""The sandbox's time: real by default; a test can freeze or move it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 
 
 def wall_ms() -> int:
-    """Return the machine's time in milliseconds since 1970, whatever any ``Clock`` says."""
+    """Return the machine's time in milliseconds since 1970, independent of any ``Clock``."""
     return time.time_ns() // 1_000_000
 
 
 class Clock:
     """The site's clock, in milliseconds since 1970.
 
-    ``Clock()`` runs with the machine; ``Clock(start_ms)`` stands still until ``advance`` or ``set``. Ids, token
-    lifetimes, message times and ``until`` of faults follow it; delays of answers are always real seconds.
+    ``Clock()`` runs with the machine; ``Clock(start_ms)`` is frozen until ``advance`` or ``set``. Ids, token lifetimes,
+    message times and ``until`` of faults use it; delays of answers are always real seconds.
     """
 
     def __init__(self, start_ms: int | None = None) -> None:
@@ -25,7 +25,7 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether time stands still between two calls of ``advance`` or ``set``."""
+        """Whether time is frozen between two calls of ``advance`` or ``set``."""
         return self._frozen_ms is not None
 
     def now_ms(self) -> int:
@@ -38,7 +38,7 @@ class Clock:
         self._wake()
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward; a running clock goes on running from there."""
+        """Move the clock forward; a running clock continues from there."""
         step = round(seconds * 1000)
         if self._frozen_ms is None:
             self._offset_ms += step
@@ -47,12 +47,12 @@ class Clock:
         self._wake()
 
     def real(self) -> None:
-        """Go back to the machine's time."""
+        """Return to the machine's time."""
         self._frozen_ms, self._offset_ms = None, 0
         self._wake()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the site's clock has moved on by ``seconds``."""
+        """Wait until the site's clock has advanced by ``seconds``."""
         deadline = self.now_ms() + round(seconds * 1000)
         while (left_ms := deadline - self.now_ms()) > 0:
             moved = self._moved

@@ -1,7 +1,7 @@
-"""Payloads as the site packs them: shapes of docs/protocol.md §3, MessagePack of the old spec, base64.
+"""Payloads in the site's formats: the shapes of docs/protocol.md §3, MessagePack of the old specification, base64.
 
-Nothing here is shared with the client of this project, so that a mistake on one side cannot hide on the other.
-Every function that builds a payload returns the plain object; ``encode`` makes the bytes of it.
+This module shares nothing with this project's client, so that a mistake on one side cannot hide on the other. Every
+function that builds a payload returns the plain object; ``encode`` turns it into bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OrderStatus = Literal["processing", "group_pending", "pending_ship", "shipped", 
 
 
 def compact(value: object) -> str:
-    """Return JSON text without blanks, Chinese left readable (docs/protocol.md §3)."""
+    """Return JSON text without blanks, with Chinese characters unescaped (docs/protocol.md §3)."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -33,12 +33,12 @@ def encode(payload: Payload) -> str:
 
 
 def encode_json(payload: Payload) -> str:
-    """Return base64 of plain JSON text, the other kind of entry a push may hold (§3)."""
+    """Return base64 of plain JSON text, the other kind of entry in a push (§3)."""
     return base64.b64encode(compact(payload).encode()).decode("ascii")
 
 
 def pack(payload: Payload) -> bytes:
-    """Return the MessagePack bytes of ``payload`` in the old spec."""
+    """Return the MessagePack bytes of ``payload`` in the old specification."""
     packed: bytes = msgpack.packb(payload, use_bin_type=False)
     return packed
 
@@ -55,7 +55,7 @@ def bare(address_or_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChatLine:
-    """What a chat message carries, whoever wrote it. Times in ms."""
+    """The contents of a chat message from either side. Times in ms."""
 
     message_id: str
     """``3500000000001.PNM``"""
@@ -71,7 +71,7 @@ class ChatLine:
     hex_id: str
     """32 hex digits: the site's inner message id"""
     summary: str
-    """the text, or what a notice shows instead of it"""
+    """the text, or the notice shown instead of it"""
     content: str
     """the content as JSON text"""
     content_type: int = TEXT
@@ -120,7 +120,7 @@ def chat_message(line: ChatLine) -> Payload:
 
 
 def reminder(line: ChatLine) -> dict[str, str]:
-    """Build map 10 of a message: strings only; the history shows it as ``extension``."""
+    """Build map 10 of a message: strings only; the history returns it as ``extension``."""
     plain = {
         "_platform": "android",
         "bizTag": compact({"sourceId": "S:1", "messageId": line.hex_id}),
@@ -138,13 +138,13 @@ def reminder(line: ChatLine) -> dict[str, str]:
 
 
 def tip_extra(hex_id: str) -> dict[str, str]:
-    """Return what a marketing tip of the site changes in map 10 (§3)."""
+    """Return the changes of map 10 for a marketing tip of the site (§3)."""
     return {"extJson": compact({"messageId": hex_id, "msgArg1": "MsgTips", "contentType": str(TIPS)})}
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """The words of one kind of trade card."""
+    """The texts of one kind of trade card."""
 
     title: str
     reminder: str
@@ -156,7 +156,7 @@ class Card:
     task: str
     button: str
     button_url: str
-    """with ``{order}`` for the order id"""
+    """contains ``{order}`` for the order id"""
     from_seller: bool = False
 
 
@@ -266,7 +266,7 @@ STATUS_AFTER: Final[dict[str, OrderStatus]] = {
     "refund_asked": "refunding",
     "refunded": "cancelled",
 }
-"""the order status each trade card tells of"""
+"""the order status that each trade card reports"""
 
 
 def card_content(kind: str, order_id: str) -> str:
@@ -291,7 +291,7 @@ def card_content(kind: str, order_id: str) -> str:
 
 
 def card_extra(kind: str, order_id: str, *, cid: str, hex_id: str, receiver_id: str) -> dict[str, str]:
-    """Return what a trade card changes in map 10 (§3)."""
+    """Return the changes of map 10 for a trade card (§3)."""
     card = CARDS[kind]
     return {
         "bizTag": compact(
@@ -320,17 +320,17 @@ def card_extra(kind: str, order_id: str, *, cid: str, hex_id: str, receiver_id: 
 
 
 def card_update(line: ChatLine) -> Payload:
-    """Build the update of a card that already stands in the chat (§3)."""
+    """Build the update of a card that is already in the chat (§3)."""
     return {1: line.message_id, 2: address(line.cid), 4: reminder(line), 5: line.created_ms}
 
 
 def order_mark(cid: str, red_reminder: str, at_ms: int) -> Payload:
-    """Build the mark that tells a chat's order state; it holds no order id (§3)."""
+    """Build the mark of a chat's order status; it contains no order id (§3)."""
     return {1: address(cid), 2: 1, 3: {"redReminder": red_reminder, "redReminderStyle": "1"}, 4: at_ms}
 
 
 def new_message_mark(cid: str, message_id: str, at_ms: int) -> Payload:
-    """Build the mark that a chat holds something new (§3)."""
+    """Build the mark of a new message in a chat (§3)."""
     return {1: address(cid), 2: 1, 3: message_id, 4: at_ms}
 
 
@@ -340,18 +340,18 @@ def read_receipt(cid: str, message_ids: list[str], at_ms: int) -> Payload:
 
 
 def typing(cid: str, user_id: str) -> Payload:
-    """Build the notice that somebody types (§3)."""
+    """Build the notice that a user is typing (§3)."""
     return {1: [{1: address(cid), 2: 1, 3: address(user_id)}]}
 
 
 def session_arouse(cid: str, sender_id: str, item_id: str, text: str) -> Payload:
-    """Build the JSON push that proposes a line to say (contentType 8, §3)."""
+    """Build the JSON push that suggests a phrase (contentType 8, §3)."""
     script = {"arouseChatScriptInfo": [{"chatScrip": text}]}
     return _json_push(cid, sender_id, item_id, {"contentType": 8, "sessionArouse": script})
 
 
 def json_text(cid: str, sender_id: str, item_id: str, text: str) -> Payload:
-    """Build the JSON push that holds a text (contentType 1, §3)."""
+    """Build the JSON push of a text (contentType 1, §3)."""
     return _json_push(cid, sender_id, item_id, {"contentType": 1, "text": {"text": text}})
 
 

@@ -1,4 +1,4 @@
-"""The levers behind the site, under ``/_sandbox``: let buyers speak and pay, break things, read the logs."""
+"""The control routes of the sandbox, under ``/_sandbox``: make buyers talk and pay, cause failures, read the logs."""
 
 from __future__ import annotations
 
@@ -326,7 +326,7 @@ def _line_view(line: Message, seller: Seller) -> dict[str, Any]:
     return {"from": who, **{name: getattr(line, name) for name in fields}}
 
 
-# -- the way in ---------------------------------------------------------------------------------------------------
+# -- endpoints ----------------------------------------------------------------------------------------------------
 
 
 def _site(request: Request) -> Site:

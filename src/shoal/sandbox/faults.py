@@ -1,4 +1,4 @@
-"""Everything that can go wrong on the site, on demand: one account or all, a number of times, or until a time."""
+"""Everything that can fail on the site, on demand: for one account or all, a number of times, or until a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ API_NAMES: Final[dict[str, str]] = {
     "/r/MessageStatus/read": "read",
     "/r/MessageManager/recallMessage": "recall",
 }
-"""short names of what can be asked, as the faults name them"""
+"""short names of the calls, for the faults' option ``which``"""
 
 KINDS: Final[dict[str, int | None]] = {
     "token_expired": 1,
@@ -57,17 +57,17 @@ KINDS: Final[dict[str, int | None]] = {
     "kickout": 1,
     "hold": None,
 }
-"""every kind, with how often it plays if the order does not say (None: until cleared)"""
+"""every kind, with how often it plays by default (None: until cleared)"""
 
 
 def short_name(path: str) -> str:
-    """Return the faults' short name of an mtop api or lwp path; an unnamed one keeps its own."""
+    """Return the faults' short name of an mtop api or lwp path; a path without one stays unchanged."""
     return API_NAMES.get(path, path)
 
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """One fault that is laid out. ``left`` counts down; ``until_ms`` is a time of the site's clock."""
+    """One fault. ``left`` counts down; ``until_ms`` is a time of the site's clock."""
 
     id: int
     kind: str
@@ -77,18 +77,18 @@ class Fault:
     options: dict[str, Any]
     played: int = 0
     held: int = 0
-    """answers that wait for the release right now"""
+    """answers that wait for the release at the moment"""
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def concerns(self, account: str | None, which: str | None) -> bool:
-        """Say whether this fault is about the account and the call; an option ``which`` narrows it."""
+        """Return whether this fault applies to the account and the call; the option ``which`` limits it to one call."""
         if self.account is not None and self.account != account:
             return False
         wanted = self.options.get("which")
         return wanted is None or which is None or wanted == which
 
     def open_at(self, now_ms: int) -> bool:
-        """Say whether it may play again at this time."""
+        """Return whether it may play again at this time."""
         in_time = self.until_ms is None or self.until_ms > now_ms
         return in_time and self.left != 0 and not self.released.is_set()
 
@@ -107,7 +107,7 @@ class Fault:
 
 
 class Faults:
-    """The faults laid out at the moment; the oldest that fits plays first."""
+    """The current faults; the oldest that fits plays first."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -123,7 +123,7 @@ class Faults:
         until_ms: int | None = None,
         **options: Any,
     ) -> Fault:
-        """Lay a fault out. Without ``times`` it plays as often as ``KINDS`` says, with ``until_ms`` till then."""
+        """Set a fault. Without ``times`` it plays as often as ``KINDS`` says, with ``until_ms`` until that time."""
         if kind not in KINDS:
             raise ValueError(f"unknown kind of fault: {kind}")
         left = times if times is not None else None if until_ms is not None else KINDS[kind]
@@ -150,13 +150,13 @@ class Faults:
         return fault
 
     def play(self, fault: Fault) -> None:
-        """Count one playing of a fault."""
+        """Count that a fault played once."""
         fault.played += 1
         if fault.left is not None:
             fault.left -= 1
 
     async def detain(self, account: str | None, which: str) -> None:
-        """Wait as the faults ``delay`` (real seconds) and ``hold`` (until released) want it."""
+        """Wait as the faults ``delay`` (real seconds) and ``hold`` (until released) require."""
         delay = self.take("delay", account, which)
         if delay:
             await asyncio.sleep(float(delay.options.get("seconds", 1)))
@@ -169,11 +169,11 @@ class Faults:
                 hold.held -= 1
 
     def detains(self, account: str | None, which: str) -> bool:
-        """Say whether an answer would have to wait."""
+        """Return whether an answer would have to wait."""
         return any(self.find(kind, account, which) for kind in ("delay", "hold"))
 
     def release(self, fault_id: int | None = None, account: str | None = None, which: str | None = None) -> list[Fault]:
-        """Let held answers go: one fault by id, or those of an account and call, or all."""
+        """Release held answers: of one fault by id, of an account and call, or all."""
         let_go = [
             fault
             for fault in self.all()
@@ -187,7 +187,7 @@ class Faults:
         return let_go
 
     def clear(self, account: str | None = None, kind: str | None = None) -> list[Fault]:
-        """Take faults away (all, one account's, one kind's) and return them; held answers go."""
+        """Remove faults (all, one account's, one kind's) and return them; release their held answers."""
         gone = [
             fault
             for fault in self.all()
@@ -199,7 +199,7 @@ class Faults:
         return gone
 
     def all(self) -> list[Fault]:
-        """Return every fault that is still laid out, oldest first; held ones stay until they are released."""
+        """Return every current fault, oldest first; faults with held answers stay until they are released."""
         now = self._clock.now_ms()
         faults = (fault for faults in self._by_kind.values() for fault in faults)
         return sorted((fault for fault in faults if fault.held or fault.open_at(now)), key=lambda fault: fault.id)

@@ -1,4 +1,4 @@
-"""What a registered socket may ask for: sync position, sending, chats, history (docs/protocol.md §3 and §4)."""
+"""The requests of a registered socket: sync position, sending, chats, history (docs/protocol.md §3 and §4)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Answer = tuple[int, Any]
 """code and body of a reply"""
 
 END_OF_TIME: Final = 9_007_199_254_740_991
-"""the cursor that means: from the newest"""
+"""the cursor of the newest page"""
 
 
 class Refused(Exception):
-    """A request is answered with ``code`` and ``body.reason``."""
+    """Answers a request with ``code`` and ``body.reason``."""
 
     def __init__(self, reason: str, code: int = 401) -> None:
         super().__init__(reason)
@@ -74,7 +74,7 @@ def _send(site: Site, socket: Connection, body: Any) -> Answer | None:
     if lost and not lost.options.get("delivered", True):
         return None
     if message is None:
-        # the echo follows the reply: the outbox keeps the order
+        # the echo must follow the reply; the outbox keeps the order
         message = site.answer(chat, text, content, content_type, uuid=uuid, echo=False)
         echo = codec.chat_message(site.chat_line(chat, message))
         asyncio.get_running_loop().call_soon(site.push_payload, socket.unb, echo)
@@ -122,7 +122,7 @@ def _history(site: Site, socket: Connection, body: Any) -> Answer:
     before, limit = int(body[2]), min(int(body[3]), 100)
     older = [line for line in reversed(chat.lines) if line.at < before and not line.recalled]
     page = older[:limit]
-    # the cursor is a time: lines of one millisecond belong on one page
+    # the cursor is a time: lines of the same millisecond must be on one page
     page += [line for line in older[limit:] if line.at == page[-1].at]
     return 200, {
         "hasMore": int(len(older) > len(page)),
@@ -183,7 +183,7 @@ def _recall(site: Site, socket: Connection, body: Any) -> Answer:
 
 
 def _summary(content: str) -> tuple[str, int]:
-    """Return what a list of chats shows for a content, and its type."""
+    """Return the text that a list of chats shows for a content, and its type."""
     parsed = json.loads(content)
     content_type = int(parsed["contentType"])
     if content_type == codec.TEXT:

@@ -23,7 +23,7 @@ from shoal.sandbox.world import ImToken
 Frame = dict[str, Any]
 
 IN_FLIGHT: Final = 1_000
-"""pushes without an ack that a socket remembers"""
+"""how many pushes without an ack a socket remembers"""
 FRAME_BYTES: Final = 1 << 20
 
 
@@ -35,7 +35,7 @@ class Socket:
     websocket: WebSocket
     number: int
     unb: str
-    """the account: first by the handshake's cookie, then by the token"""
+    """the account: first from the handshake's cookie, then from the token"""
     cookie_unb: str
     abort: Callable[[], None] | None
     device_id: str = ""
@@ -50,13 +50,13 @@ class Socket:
 
     @property
     def sid(self) -> str:
-        """Return the session id the site gives this socket."""
+        """Return the session id of this socket."""
         return f"s{self.number}"
 
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Read until the socket ends; then everything that belongs to it ends too."""
+        """Read until the socket ends, then end all its tasks."""
         writer = asyncio.create_task(self._write(), name=f"sandbox-socket-{self.number}-writer")
         try:
             while (event := await self.websocket.receive())["type"] == "websocket.receive":
@@ -80,7 +80,7 @@ class Socket:
                     return
                 await self.websocket.send_text(codec.compact(frame))
             except (WebSocketDisconnect, RuntimeError):
-                return  # the peer went first; the reader notices as well
+                return  # the peer closed first; the reader notices it too
             self._log("out", frame)
 
     async def _end(self, code: int) -> None:
@@ -90,7 +90,7 @@ class Socket:
             await self.websocket.close(1011 if code == 1006 else code)
 
     def close(self, code: int) -> None:
-        """End the socket after what is already on its way; 1006 drops the connection without a close frame."""
+        """End the socket after what is already queued; 1006 drops the connection without a close frame."""
         self.site.disconnected(self)
         self.outbox.put_nowait(code)
 
@@ -138,7 +138,7 @@ class Socket:
         self._reply(mid, which, answer)
 
     def _risk(self, which: str) -> Answer | None:
-        """Refuse as risk control does, if a fault names this request: where none is named the gateway is meant."""
+        """Refuse as risk control does, if a fault names this request; a fault without a name is for the gateway."""
         fault = self.site.faults.find("risk_control", self.unb, which)
         if fault is None or fault.options.get("which") != which:
             return None
@@ -237,7 +237,7 @@ class Socket:
     # -- pushes ---------------------------------------------------------------------------------------------------
 
     def push(self, entries: list[Entry], lwp: str = "/s/sync", **extra: Any) -> None:
-        """Send entries in one push and await their ack (docs/protocol.md §3)."""
+        """Send entries in one push and wait for their ack (docs/protocol.md §3)."""
         self.push_number += 1
         mid = f"p{self.number}x{self.push_number} 0"
         self.in_flight[mid] = entries
@@ -269,7 +269,7 @@ class Socket:
         self.outbox.put_nowait({"lwp": lwp, "headers": {"mid": mid, "sid": self.sid}, "body": body})
 
     def notify(self, lwp: str, body: dict[str, Any]) -> None:
-        """Send a push that is no sync package."""
+        """Send a push that is not a sync package."""
         self.push_number += 1
         mid = f"p{self.number}x{self.push_number} 0"
         self.outbox.put_nowait({"lwp": lwp, "headers": {"mid": mid, "sid": self.sid}, "body": body})

@@ -1,4 +1,4 @@
-"""Bounded logs with a number on every line, which readers follow from the last number they saw."""
+"""Bounded logs with numbered lines; a reader continues from the last number it saw."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Journal:
         return line
 
     def after(self, seq: int, *, account: str | None = None, limit: int = 1000) -> list[Line]:
-        """Return up to ``limit`` lines younger than ``seq``, of one account if asked."""
+        """Return up to ``limit`` lines after ``seq``, of one account if given."""
         first = self.last_seq - len(self._lines) + 1
         lines = islice(self._lines, max(0, seq + 1 - first), None)
         chosen = (line for line in lines if account is None or line.get("account") == account)
         return list(islice(chosen, limit))
 
     async def wait(self, seq: int, seconds: float, *, account: str | None = None, limit: int = 1000) -> list[Line]:
-        """Return lines younger than ``seq``, waiting up to ``seconds`` (real) for the first."""
+        """Return lines after ``seq``; wait up to ``seconds`` (real) for the first."""
         woken = asyncio.Event()
         self._waiting.add(woken)
         try:
@@ -50,7 +50,7 @@ class Journal:
         return lines
 
     def close(self) -> None:
-        """Send every waiting reader home."""
+        """Wake all waiting readers, with no further lines to come."""
         self.closed = True
         self._wake()
 

@@ -44,21 +44,21 @@ def sign(tk: str, t: str, data: str) -> str:
 
 @dataclass(slots=True)
 class Call:
-    """One call as it came in, and who makes it."""
+    """One call as it arrived, and its caller."""
 
     site: Site
     api: str
     version: str
     query: Mapping[str, str]
     text: str
-    """the form field ``data`` before url-encoding: what the signature covers"""
+    """the form field ``data`` before URL-encoding: the signature covers it"""
     cookies: dict[str, str]
     session: Session | None
     set_cookies: dict[str, str] = field(default_factory=dict)
 
     @property
     def account(self) -> str:
-        """Return whose call it is; cookies without a living login still name somebody."""
+        """Return the account of the call; cookies without a valid login still name one."""
         return self.cookies.get("unb", "")
 
     @property
@@ -72,7 +72,7 @@ class Call:
 
 
 class Fail(Exception):
-    """The call ends with these ``ret`` entries and this data."""
+    """Ends the call with these ``ret`` entries and this data."""
 
     def __init__(self, *ret: str, data: dict[str, Any] | None = None) -> None:
         super().__init__(*ret)
@@ -102,7 +102,7 @@ def _login_user(call: Call, session: Session) -> dict[str, Any]:
     return {"userId": seller.unb, "displayName": seller.nick, "nick": seller.nick, "isLogin": "true"}
 
 
-def _detail(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have one shape
+def _detail(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have the same signature
     try:
         item = call.site.world.item(str(call.data.get("itemId", "")))
     except UnknownThing:
@@ -185,7 +185,7 @@ def _order_page(call: Call, session: Session) -> dict[str, Any]:
 
 
 def _sessions(call: Call, session: Session) -> dict[str, Any]:
-    """Return the chats, the one with the youngest line first; clients list their conversations by it."""
+    """Return the chats, the one with the newest line first; clients list their conversations with it."""
     wanted = max(1, int(call.data.get("fetchNum", 20)))
     seller = call.site.world.seller(session.unb)
     chats = call.site.world.chats_of(session.unb)
@@ -215,7 +215,7 @@ def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
     return {"module": {"base": {"displayName": call.site.world.seller(session.unb).nick}}}
 
 
-def _nothing(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have one shape
+def _nothing(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have the same signature
     return {}
 
 
@@ -232,14 +232,14 @@ _APIS: Final[dict[str, Callable[[Call, Session], dict[str, Any]]]] = {
     "mtop.idle.web.trade.order.detail": _order_page,
 }
 _OPEN_APIS: Final = frozenset({"mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"})
-"""what anybody may call; QR logins use it to get a first ``_m_h5_tk``"""
+"""calls without a login; QR logins use one to get a first ``_m_h5_tk``"""
 
 
-# -- the way of a call --------------------------------------------------------------------------------------------
+# -- how a call is answered ---------------------------------------------------------------------------------------
 
 
 def _check(call: Call) -> Session | None:
-    """Let a call pass as the site's gate does: risk, then session, then ``_m_h5_tk``, then the signature."""
+    """Check a call as the site's gateway does: risk, then session, then ``_m_h5_tk``, then the signature."""
     site, which = call.site, short_name(call.api)
     risk = site.faults.take("risk_control", call.account, which)
     if risk:
@@ -276,7 +276,7 @@ def _risk_ret(order: object) -> tuple[str, ...]:
 
 
 def punish_url(api: str) -> str:
-    """Return where risk control sends a person."""
+    """Return the address of risk control's verification page."""
     return (
         f"https://h5api.m.goofish.com:443//h5/{api}/1.0/_____tmd_____/punish?x5secdata=sandbox&x5step=2&action=captcha"
     )
@@ -334,7 +334,7 @@ async def mtop_endpoint(request: Request) -> Response:
 
 
 def broken_answer(site: Site, account: str, which: str) -> Response | None:
-    """Return what the faults ``http_500`` and ``html_answer`` put in place of an answer."""
+    """Return the answer of the faults ``http_500`` and ``html_answer``, if one of them applies."""
     if site.faults.take("http_500", account, which):
         return Response("Internal Server Error", 500, media_type="text/plain")
     page = site.faults.take("html_answer", account, which)
@@ -357,9 +357,9 @@ def _call_line(call: Call, ret: list[str]) -> dict[str, Any]:
 
 
 def set_cookies(request: Request, response: Response, cookies: Mapping[str, str]) -> None:
-    """Set cookies raw: by a name of the site for all its names, by any other (such as 127.0.0.1) without a domain.
+    """Set cookies raw: for a host of the site with its domain, for any other host (such as 127.0.0.1) without a domain.
 
-    A client that keeps them by host must find at the gateway what the passport has set.
+    A client that keeps cookies by host must have the passport's cookies at the gateway too.
     """
     host = request.headers.get("host", "").partition(":")[0].lower()
     domain = f"Domain={COOKIE_DOMAIN};" if host.endswith(COOKIE_DOMAIN) else ""
@@ -368,7 +368,7 @@ def set_cookies(request: Request, response: Response, cookies: Mapping[str, str]
 
 
 def log_call(site: Site, api: str, cookies: Mapping[str, str], ret: str) -> None:
-    """Write a call of another endpoint than mtop into the log of calls."""
+    """Log a call of an endpoint other than mtop in the log of calls."""
     site.calls.add(
         at=site.clock.now_ms(),
         wall_ms=wall_ms(),

@@ -1,4 +1,4 @@
-"""The passport of the site: is the login alive, and QR logins (docs/protocol.md §2)."""
+"""The passport of the site: the login check, and QR logins (docs/protocol.md §2)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 async def has_login_endpoint(request: Request) -> Response:
-    """Say whether the login lives, and renew the small cookies around it (docs/protocol.md §2.2)."""
+    """Answer whether the login is valid, and renew the small cookies around it (docs/protocol.md §2.2)."""
     site: Site = request.app.state.site
     form = await _form(request)
     cookies = parse_cookies(request.headers.get("cookie", ""))
@@ -58,7 +58,7 @@ async def has_login_endpoint(request: Request) -> Response:
 
 
 async def mini_login_endpoint(request: Request) -> Response:
-    """Serve the page a QR login starts from; the form data stands in ``window.viewData``."""
+    """Serve the first page of a QR login; the form data is in ``window.viewData``."""
     site: Site = request.app.state.site
     data = {
         "appName": "xianyu",
@@ -95,10 +95,10 @@ async def qr_generate_endpoint(request: Request) -> Response:
 
 
 async def qr_query_endpoint(request: Request) -> Response:
-    """Say how far a QR login has come; when confirmed, the cookies come by Set-Cookie, once.
+    """Return the status of a QR login; when confirmed, the cookies are sent by Set-Cookie, once.
 
-    The fault ``answer_lost`` puts a gateway's 502 in the place of that answer, and nobody gets another; with
-    ``delivered`` the cookies come all the same.
+    The fault ``answer_lost`` replaces that answer by a gateway's 502, and there is no second one; with ``delivered``
+    the cookies are sent nevertheless.
     """
     site: Site = request.app.state.site
     form = await _form(request)
@@ -129,7 +129,7 @@ async def qr_query_endpoint(request: Request) -> Response:
 
 
 _SAID = {"SCANNED": "SCANED", "RISK": "CONFIRMED"}
-"""Statuses in the site's own words."""
+"""Statuses in the site's spelling."""
 
 
 def _is_old(site: Site, login: dict[str, str]) -> bool:

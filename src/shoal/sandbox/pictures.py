@@ -1,4 +1,4 @@
-"""Uploading pictures to the site, and showing them (docs/protocol.md §2)."""
+"""Uploads of pictures to the site, and their addresses (docs/protocol.md §2)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shoal.sandbox.site import Site
 
 MAX_BODY_BYTES: Final = 8 << 20
 MAX_IMAGES: Final = 200
-"""pictures the site keeps"""
+"""how many pictures the site keeps"""
 
 
 async def upload_endpoint(request: Request) -> Response:
-    """Take a picture in and say where it lies (docs/protocol.md §2.3)."""
+    """Store a picture and return its address (docs/protocol.md §2.3)."""
     site: Site = request.app.state.site
     cookies = parse_cookies(request.headers.get("cookie", ""))
     broken = broken_answer(site, cookies.get("unb", ""), "upload")
@@ -62,7 +62,7 @@ async def upload_endpoint(request: Request) -> Response:
 
 
 async def image_endpoint(request: Request) -> Response:
-    """Show a picture that was uploaded."""
+    """Return an uploaded picture."""
     site: Site = request.app.state.site
     found = site.images.get(request.path_params["name"])
     if found is None:

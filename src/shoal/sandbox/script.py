@@ -1,4 +1,4 @@
-"""Scripted buyers: they ask, haggle and sometimes pay, so that a demonstration lives by itself."""
+"""Scripted buyers: they ask, haggle and sometimes pay, so that a demonstration runs by itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shoal.sandbox.site import Site
 from shoal.sandbox.world import Buyer, Chat, Seller
 
 PAY: Final = "\0pay"
-"""stands in a dialogue where the buyer pays"""
+"""marks in a dialogue where the buyer pays"""
 
 DIALOGUES: Final[tuple[tuple[str, ...], ...]] = (
     ("在吗", "这个还有货吗", "好的，拍了", PAY, "付款了，麻烦发一下"),
@@ -27,16 +27,16 @@ DIALOGUES: Final[tuple[tuple[str, ...], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How lively it is. Without a connected seller the buyers wait."""
+    """How active the buyers are. Without a connected seller they wait."""
 
     interval_seconds: float = 4.0
-    """mean time between two lines on the whole site, on the site's clock"""
+    """mean time between two messages on the whole site, on the site's clock"""
     buyers: int = 5
-    """buyers that talk at the same time"""
+    """how many buyers talk at the same time"""
 
     async def run(self, site: Site) -> None:
         """Let the buyers talk until cancelled."""
-        random = Random(f"script:{site.world.seed}")  # noqa: S311 - the point is that it repeats
+        random = Random(f"script:{site.world.seed}")  # noqa: S311 - it must be reproducible
         talks: dict[str, tuple[Chat, Iterator[str]]] = {}
         buyers = list(site.world.buyers.values())[: self.buyers]
         while len(buyers) < self.buyers:
@@ -55,7 +55,7 @@ class Script:
         sellers: list[Seller],
         talks: dict[str, tuple[Chat, Iterator[str]]],
     ) -> None:
-        """Let one buyer go on with his talk, or begin another with one of the sellers."""
+        """Let one buyer continue a dialogue, or begin a new one with one of the sellers."""
         if buyer.id not in talks:
             seller = random.choice(sellers)
             item = random.choice(list(seller.items.values())) if seller.items else None

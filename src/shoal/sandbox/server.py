@@ -1,4 +1,4 @@
-"""The sandbox as one ASGI application, and as a server on one port of the loopback."""
+"""The sandbox as one ASGI application, and as a server on one loopback port."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STOP_SECONDS: Final = 2
 def build_sandbox(
     world: World | None = None, *, seed: int = 0, script: bool | Script = False, clock: Clock | None = None
 ) -> Starlette:
-    """Build a site of its own; ``app.state.site`` is its inside. ``seed`` and ``clock`` are for a world made here."""
+    """Build an independent site; ``app.state.site`` is its state. ``seed`` and ``clock`` are for a new world."""
     if world and clock and world.clock is not clock:
         raise ValueError("the world brings its own clock")
     site = Site(world or World(seed=seed, clock=clock))
@@ -66,7 +66,7 @@ def build_sandbox(
 
 
 class _Protocol(WebSocketsSansIOProtocol):
-    """Gives the application a way to drop the connection without a close frame (1006)."""
+    """Lets the application drop the connection without a close frame (1006)."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -74,7 +74,7 @@ class _Protocol(WebSocketsSansIOProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs it, and sends waiting readers home before it waits for them."""
+    """Leaves signals to the caller, and releases waiting readers before it waits for them."""
 
     def __init__(self, config: uvicorn.Config, site: Site) -> None:
         super().__init__(config)
@@ -97,7 +97,7 @@ class _Server(uvicorn.Server):
 def _config(app: Starlette, certificate: Certificate | None = None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",  # accepts a handshake that carries Host and Connection twice (docs/protocol.md §3)
+        http="httptools",  # accepts a handshake that contains Host and Connection twice (docs/protocol.md §3)
         ws=_Protocol,
         ws_ping_interval=None,
         ws_max_size=FRAME_BYTES,
@@ -112,9 +112,9 @@ def _config(app: Starlette, certificate: Certificate | None = None) -> uvicorn.C
 
 
 def site_protocols(app: Starlette) -> Callable[[], asyncio.Protocol]:
-    """Return what makes the protocol of each connection, for whoever brings his own transports.
+    """Return a function that makes the protocol of each connection, for callers with their own transports.
 
-    ``app`` is one that ``build_sandbox`` made, and its lifespan is the caller's.
+    ``app`` comes from ``build_sandbox``; the caller runs its lifespan.
     """
     config = _config(app)
     config.load()
@@ -134,11 +134,11 @@ async def serve_sandbox(
     app: Starlette | None = None,
     certificate: Certificate | None = None,
 ) -> None:
-    """Serve a sandbox until cancelled; ``ready`` learns the URL, such as ``http://127.0.0.1:40123``.
+    """Serve a sandbox until cancelled; ``ready`` gets the URL, such as ``http://127.0.0.1:40123``.
 
-    ``port`` 0 takes a free one. Only loopback addresses are served: the site believes everybody. ``app`` serves one
-    that ``build_sandbox`` made before; then ``world``, ``seed``, ``script`` and ``clock`` are not used. With a
-    ``certificate`` everything is served over TLS only, the control routes too.
+    ``port`` 0 takes a free one. Serves only loopback addresses, because the site trusts every caller. ``app`` serves
+    one that ``build_sandbox`` made before; then ``world``, ``seed``, ``script`` and ``clock`` are not used. With a
+    ``certificate`` it serves everything over TLS only, including the control routes.
     """
     app = app or build_sandbox(world, seed=seed, script=script, clock=clock)
     listener = _listen(host, port)

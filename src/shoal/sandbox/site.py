@@ -1,4 +1,4 @@
-"""One running site: the world, what is connected to it, what goes wrong, and the logs of all that happened."""
+"""One running site: its world, its connections, its faults, and the logs of all events."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shoal.sandbox.journal import Journal, Line
 from shoal.sandbox.world import Chat, ImToken, Message, Order, World
 
 BACKLOG: Final = 256
-"""entries an account's feed remembers for replay"""
+"""how many entries an account's feed keeps for replay"""
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One thing pushed to an account. ``pts`` is its place in the feed, in microseconds (docs/protocol.md §3)."""
+    """One entry pushed to an account. ``pts`` is its position in the feed, in microseconds (docs/protocol.md §3)."""
 
     pts: int
     at_ms: int
@@ -30,7 +30,7 @@ class Entry:
 
 
 class Connection(Protocol):
-    """A registered socket, as the site sees it."""
+    """A registered socket, as the site uses it."""
 
     unb: str
     device_id: str
@@ -43,7 +43,7 @@ class Connection(Protocol):
         """Send entries in one push."""
 
     def notify(self, lwp: str, body: dict[str, Any]) -> None:
-        """Send a push that is no sync package."""
+        """Send a push that is not a sync package."""
 
     def close(self, code: int) -> None:
         """End the socket; 1006 drops the connection without a close frame."""
@@ -51,7 +51,7 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class Feed:
-    """What an account was or will be pushed, and how its sockets did."""
+    """What was or will be pushed to an account, and counts of its sockets."""
 
     entries: deque[Entry] = field(default_factory=lambda: deque(maxlen=BACKLOG))
     gathered: list[Entry] = field(default_factory=list)
@@ -65,27 +65,27 @@ class Feed:
     """the cookie header of the newest handshake"""
 
     def add(self, data: str, now_ms: int) -> Entry:
-        """Append an entry at a place of its own."""
+        """Append an entry at a new position."""
         self.last_pts = max(self.last_pts + 1, now_ms * 1000)
         entry = Entry(self.last_pts, now_ms, data)
         self.entries.append(entry)
         return entry
 
     def skip(self) -> None:
-        """Give up what was not acknowledged: it stays in the chats, and is not pushed any more."""
+        """Drop what was not acknowledged: it stays in the chats and is never pushed again."""
         for entry in self.entries:
             entry.acked = True
         self.gathered.clear()
 
     @property
     def acked_pts(self) -> int:
-        """Return the place up to which everything is acked, in microseconds."""
+        """Return the position up to which everything is acknowledged, in microseconds."""
         unacked = next((entry.pts for entry in self.entries if not entry.acked), self.last_pts + 1)
         return unacked - 1
 
 
 class Site:
-    """Everything one sandbox holds. Two of them in one process know nothing of each other."""
+    """The whole state of one sandbox. Several of them in one process are independent."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -100,7 +100,7 @@ class Site:
         self.socket_numbers = itertools.count(1)
 
     def close(self) -> None:
-        """Let every waiting reader and held answer go; the site is about to end."""
+        """Release every waiting reader and held answer before the site ends."""
         self.faults.clear()
         for journal in (self.frames, self.calls, self.events):
             journal.close()
@@ -112,7 +112,7 @@ class Site:
     # -- logs -----------------------------------------------------------------------------------------------------
 
     def happened(self, kind: str, account: str, *, buyer: str = "", text: str = "", **more: Any) -> Line:
-        """Write a line into the log of events; ``at`` is the site's time, ``wall_ms`` the machine's."""
+        """Add a line to the log of events; ``at`` is the site's time, ``wall_ms`` the machine's."""
         seller = self.world.sellers.get(account)
         return self.events.add(
             at=self.clock.now_ms(),
@@ -128,7 +128,7 @@ class Site:
     # -- pushing --------------------------------------------------------------------------------------------------
 
     def push(self, unb: str, data: str) -> None:
-        """Push one entry (base64, or plain text for a broken one) to an account, as the faults allow."""
+        """Push one entry (base64, or plain text for a broken one) to an account, subject to the faults."""
         feed = self.feed(unb)
         entries = [feed.add(data, self.clock.now_ms())]
         batch = self.faults.find("batch_push", unb)
@@ -151,7 +151,7 @@ class Site:
         self.push(unb, codec.encode(payload))
 
     def whisper(self, unb: str, payload: codec.Payload) -> None:
-        """Push something of the moment, such as typing: it is not kept and never comes again."""
+        """Push something about the moment, such as typing: it is not stored and never repeated."""
         feed = self.feed(unb)
         entry = Entry(feed.last_pts, self.clock.now_ms(), codec.encode(payload))
         for socket in self._listeners(feed):
@@ -162,7 +162,7 @@ class Site:
         return live[-1:] if self.world.policy.push_to_latest_only else live
 
     def is_zombie(self, socket: Connection) -> bool:
-        """Say whether a socket only looks alive: by a fault, or because its token is old (docs/protocol.md §5)."""
+        """Return whether a socket is a zombie: by a fault, or because its token is old (docs/protocol.md §5)."""
         policy, token = self.world.policy, socket.token
         if socket.zombie or token is None:
             return socket.zombie
@@ -174,7 +174,7 @@ class Site:
     # -- sockets --------------------------------------------------------------------------------------------------
 
     def connected(self, socket: Connection) -> None:
-        """Take a socket in that has registered; one with the same token is kicked (docs/protocol.md §5)."""
+        """Add a socket that has registered; one with the same token is kicked out (docs/protocol.md §5)."""
         feed = self.feed(socket.unb)
         for other in list(feed.sockets):
             if other.token is socket.token:
@@ -192,7 +192,7 @@ class Site:
             self.happened("disconnected", socket.unb)
 
     def kick(self, socket: Connection) -> None:
-        """Log a socket out because the account is at home elsewhere."""
+        """Log a socket out because the account signed in elsewhere."""
         socket.notify("/push/kickout", {"reason": "kickout", "message": "您的账号在其他设备登录"})
         socket.close(1000)
 
@@ -204,7 +204,7 @@ class Site:
     # -- chat -----------------------------------------------------------------------------------------------------
 
     def chat_line(self, chat: Chat, message: Message, **changes: Any) -> codec.ChatLine:
-        """Return a message as the codec wants it."""
+        """Return a message in the codec's form."""
         seller = self.world.seller(chat.seller_id)
         from_buyer = message.sender_id == chat.buyer.id
         fields: dict[str, Any] = {
@@ -235,7 +235,7 @@ class Site:
         need_push: bool = True,
         tip: bool = False,
     ) -> Message:
-        """Let the buyer say something: a line in the chat, pushed to the seller."""
+        """Let the buyer send a message: a line in the chat, pushed to the seller."""
         buyer = chat.buyer
         content = content or codec.text_content(text)
         message = self.world.write(chat, buyer.id, text, content, content_type, message_id=message_id)
@@ -256,7 +256,7 @@ class Site:
         kind: str = "replied",
         echo: bool = True,
     ) -> Message:
-        """Let the seller say something: the buyer sees it, and the seller's sockets get the echo."""
+        """Let the seller send a message: the buyer sees it, and the seller's sockets get the echo."""
         message = self.world.write(chat, chat.seller_id, text, content, content_type, uuid=uuid)
         self.happened(kind, chat.seller_id, buyer=chat.buyer.nick, text=text, message_id=message.id)
         payload = codec.chat_message(self.chat_line(chat, message))
@@ -271,7 +271,7 @@ class Site:
     def card(
         self, order: Order, kind: str, *, message_id: str | None = None, mark: bool = True, as_update: bool = False
     ) -> Message:
-        """Push a trade card about an order to its seller, and the order mark of the chat with it."""
+        """Push a trade card about an order to its seller, together with the order mark of the chat."""
         chat = self.chat_of(order)
         card = codec.CARDS[kind]
         sender_id = order.seller_id if card.from_seller else order.buyer_id
@@ -293,7 +293,7 @@ class Site:
         return world.chat(world.seller(order.seller_id), world.buyer(order.buyer_id), order.item_id)
 
     def move_order(self, order: Order, status: OrderStatus) -> None:
-        """Give an order a new status and tell the log."""
+        """Give an order a new status and log it."""
         order.move(status, self.clock.now_ms())
         kind = {"processing": "ordered", "pending_ship": "paid", "group_pending": "group_bought"}.get(status, status)
         buyer = self.world.buyer(order.buyer_id)
@@ -302,7 +302,7 @@ class Site:
     # -- faults that act at once ----------------------------------------------------------------------------------
 
     def strike(self, fault: Fault) -> None:
-        """Let a fault act on what is connected now, if it is of that kind."""
+        """Apply a fault to the current connections, if it is of such a kind."""
         account, options = fault.account, fault.options
         if fault.kind == "session_expired":
             fault.options["_logins"] = {

@@ -1,4 +1,4 @@
-"""How an order moves on the site, and what its page says (docs/protocol.md §2.6)."""
+"""How an order changes on the site, and what its page shows (docs/protocol.md §2.6)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.world import Order
 
 _STAGES: Final = ("processing", "group_pending", "pending_ship", "shipped", "refunding", "completed", "cancelled")
-"""a card moves its order forward only: an old card that comes again changes nothing"""
+"""a card moves its order only forward: a repeated old card changes nothing"""
 _TITLES: Final[dict[OrderStatus, str]] = {
     "processing": "等待买家付款",
     "group_pending": "等待刀成",
@@ -22,7 +22,7 @@ _TITLES: Final[dict[OrderStatus, str]] = {
 
 
 def status_after(order: Order, card: str) -> OrderStatus:
-    """Return the status an order has once a card of this kind is out; a withdrawn refund leads back."""
+    """Return the status of an order after a card of this kind; a withdrawn refund restores the one before."""
     if card == "refund_withdrawn":
         before: list[OrderStatus] = [status for status, _ in order.history if status != "refunding"]
         return before[-1] if order.status == "refunding" else order.status
@@ -31,7 +31,7 @@ def status_after(order: Order, card: str) -> OrderStatus:
 
 
 def order_page(order: Order) -> dict[str, Any]:
-    """Return the ``data`` of the order's page, as its seller sees it."""
+    """Return the ``data`` of the order's page, as the seller sees it."""
     item = {
         "itemId": order.item_id,
         "title": "",

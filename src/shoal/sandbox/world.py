@@ -1,6 +1,6 @@
-"""What exists on the site: sellers with their logins and items, buyers, chats, orders. No network in here.
+"""The objects of the site: sellers with their logins and items, buyers, chats, orders. No network code.
 
-All ids are invented. They follow from the seed and the clock, so that a restarted sandbox knows the same sellers and
+All ids are invented. They follow from the seed and the clock, so that a restarted sandbox has the same sellers and
 chats but never repeats a message or order id.
 """
 
@@ -17,9 +17,9 @@ from shoal.sandbox.clock import Clock, wall_ms
 from shoal.sandbox.codec import OrderStatus
 
 EPOCH_MS: Final = 1_750_000_000_000
-"""message and order ids count on from here"""
+"""message and order ids continue from here"""
 CHAT_LINES: Final = 500
-"""lines a chat remembers"""
+"""how many lines a chat keeps"""
 
 _NICKS: Final = ("小鱼杂货铺", "拾光书屋", "木子数码", "南风小店", "阿福的闲置", "橘猫会员铺", "青柠素材库", "老友收藏")
 _GOODS: Final = (
@@ -39,30 +39,32 @@ class UnknownThing(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How the site behaves where nobody knows for certain (docs/protocol.md §5). Durations in seconds."""
+    """How the site behaves where its real behaviour is not certain (docs/protocol.md §5). Durations in seconds."""
 
     tk_seconds: int = 86_400
-    """life of ``_m_h5_tk``"""
+    """lifetime of ``_m_h5_tk``"""
     im_token_seconds: int = 86_400
-    """life of an IM access token"""
+    """lifetime of an IM access token"""
     dedupe_uuid: bool = True
-    """a message sent again with the same uuid is answered with the first id and not delivered twice"""
+    """a message that is sent again with the same uuid gets the first id and is not delivered twice"""
     new_token_makes_zombie: bool = True
-    """a socket gets no more pushes once its account fetched a newer token for the same device"""
+    """a socket gets no more pushes after its account fetched a newer token for the same device"""
     expired_token_makes_zombie: bool = True
-    """a socket gets no more pushes once its token's life is over"""
+    """a socket gets no more pushes after its token has expired"""
     replays_missed: bool = True
-    """``ackDiff`` with an older place in the feed brings again what was not acknowledged since"""
+    """``ackDiff`` with an older position in the feed repeats what was not acknowledged since"""
     socket_seconds: int = 0
-    """how long the site leaves a socket open before it says farewell (1001); 0: for ever. The real one is said to
-    close every 10 to 30 minutes"""
+    """how long the site keeps a socket open before it closes it (1001); 0: without limit.
+
+    The real site is said to close sockets every 10 to 30 minutes.
+    """
     push_to_latest_only: bool = False
-    """of several sockets with different devices only the youngest gets pushes"""
+    """of several sockets with different devices only the newest gets pushes"""
 
 
 @dataclass(slots=True)
 class Item:
-    """Something on sale."""
+    """An item for sale."""
 
     id: str
     title: str
@@ -73,12 +75,12 @@ class Item:
 
 @dataclass(slots=True)
 class Buyer:
-    """Somebody who asks and pays."""
+    """A user who asks and pays."""
 
     id: str
     nick: str
     mask: str
-    """the login name as the site shows it, ``t***1``"""
+    """the login name as the site masks it, ``t***1``"""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ class Session:
 
 @dataclass(slots=True)
 class Seller:
-    """A shop. ``jar`` holds the cookies of its newest login."""
+    """A seller. ``jar`` contains the cookies of the newest login."""
 
     unb: str
     nick: str
@@ -112,7 +114,7 @@ class ImToken:
     device_id: str
     expires_ms: int
     number: int
-    """counts the tokens of the site; a higher number is a newer token"""
+    """counts the site's tokens; a higher number is a newer token"""
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class Message:
     read: bool = False
     recalled: bool = False
     extra: dict[str, str] = field(default_factory=dict)
-    """what its push changed in map 10; the history shows the same"""
+    """the changes of map 10 in its push; the history has the same"""
 
 
 @dataclass(slots=True)
@@ -153,7 +155,7 @@ class Chat:
 
 @dataclass(slots=True)
 class Attempt:
-    """One call of a shipping endpoint for an order; ``at`` in ms of the site, ``wall_ms`` of the machine."""
+    """One call of a shipping API for an order; ``at`` in ms of the site's clock, ``wall_ms`` of the machine's."""
 
     api: str
     at: int
@@ -163,7 +165,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Order:
-    """A purchase, with every status it had and every attempt to ship it."""
+    """A purchase, with its former statuses and every attempt to ship it."""
 
     id: str
     seller_id: str
@@ -175,22 +177,22 @@ class Order:
     attempts: list[Attempt] = field(default_factory=list)
     quantity: int = 1
     spec: str = ""
-    """what was chosen, ``name:value``; empty when there was nothing to choose"""
+    """the chosen variant, ``name:value``; empty when there is none"""
 
     def move(self, status: OrderStatus, at_ms: int) -> None:
-        """Take a new status; the old one stays in the history."""
+        """Set a new status; the old one stays in the history."""
         self.status = status
         self.history.append((status, at_ms))
 
 
 class World:
-    """The site's memory: ``shops`` sellers to begin with, each with a valid login and a few items."""
+    """The state of the site: ``shops`` sellers at the start, each with a valid login and a few items."""
 
     def __init__(self, seed: int = 0, shops: int = 3, clock: Clock | None = None, policy: Policy | None = None) -> None:
         self.seed = seed
         self.clock = clock or Clock()
         self.policy = policy or Policy()
-        self.random = Random(seed)  # noqa: S311 - the point is that it repeats
+        self.random = Random(seed)  # noqa: S311 - it must be reproducible
         self.sellers: dict[str, Seller] = {}
         self.buyers: dict[str, Buyer] = {}
         self.items: dict[str, Item] = {}
@@ -224,7 +226,7 @@ class World:
         """Return lowercase hex digits, the next of the seed's sequence."""
         return f"{self.random.getrandbits(4 * digits):0{digits}x}"
 
-    # -- people ---------------------------------------------------------------------------------------------------
+    # -- users ----------------------------------------------------------------------------------------------------
 
     def add_seller(self, nick: str | None = None, items: int = 3, unb: str | None = None) -> Seller:
         """Open a shop with ``items`` items and a valid login."""
@@ -250,7 +252,7 @@ class World:
             raise UnknownThing(f"no seller {unb}") from None
 
     def add_item(self, seller: Seller) -> Item:
-        """Put the next thing of the catalogue on sale."""
+        """Put the next item of the catalogue on sale."""
         title, price_fen, desc = _GOODS[(self._next_item - 800_000_000_001) % len(_GOODS)]
         item = Item(str(self._next_item), title, price_fen, desc)
         self._next_item += 1
@@ -258,14 +260,14 @@ class World:
         return item
 
     def item(self, item_id: str) -> Item:
-        """Return a thing on sale anywhere."""
+        """Return any item on sale."""
         try:
             return self.items[item_id]
         except KeyError:
             raise UnknownThing(f"no item {item_id}") from None
 
     def buyer(self, who: str) -> Buyer:
-        """Return the buyer with this nick or id; a stranger comes into being."""
+        """Return the buyer with this nick or id; an unknown buyer is created."""
         known = self.buyers.get(who) or self._buyers_by_nick.get(who)
         if known:
             return known
@@ -283,7 +285,7 @@ class World:
     # -- logins ---------------------------------------------------------------------------------------------------
 
     def login(self, seller: Seller) -> Session:
-        """Log the seller in anew: a fresh ``cookie2`` and everything around it; older logins stay alive."""
+        """Log the seller in again: a new ``cookie2`` and the cookies around it; older logins stay valid."""
         session = Session(seller.unb, self.hex(32))
         self.sessions[session.cookie2] = session
         seller.jar = {
@@ -309,16 +311,17 @@ class World:
         return "; ".join(f"{name}={value}" for name, value in seller.jar.items())
 
     def session_of(self, cookies: Mapping[str, str]) -> Session | None:
-        """Return the living login these cookies prove, if they do."""
+        """Return the valid login of these cookies, if there is one."""
         session = self.sessions.get(cookies.get("cookie2", ""))
         if session is None or not session.alive or session.unb != cookies.get("unb"):
             return None
         return session
 
     def renew_tk(self, session: Session) -> dict[str, str]:
-        """Give the session a valid ``_m_h5_tk`` pair and return both cookies; a young pair is handed out again.
+        """Give the session a valid ``_m_h5_tk`` pair and return both cookies; a pair that is still valid is returned
+        again.
 
-        Two calls that fail at the same time therefore learn the same pair.
+        Two calls that fail at the same time therefore get the same pair.
         """
         now = self.clock.now_ms()
         if session.tk_expires_ms <= now:
@@ -331,7 +334,7 @@ class World:
         return pair
 
     def loose_tk(self) -> dict[str, str]:
-        """Return a ``_m_h5_tk`` pair for somebody who is not logged in yet."""
+        """Return a ``_m_h5_tk`` pair for a caller who is not logged in yet."""
         session = Session("", "")
         pair = self.renew_tk(session)
         self.loose_tks[session.tk] = session
@@ -340,7 +343,9 @@ class World:
         return pair
 
     def tk_is_current(self, session: Session | None, tk: str, tk_enc: str) -> bool:
-        """Say whether a pair is good now; a logged-in session takes over a pair that was handed out before."""
+        """Return whether a pair is valid now; a logged-in session takes over a pair that was given out before its
+        login.
+        """
         now = self.clock.now_ms()
         if session and session.tk == tk:
             return session.tk_expires_ms > now and session.tk_enc == tk_enc
@@ -353,7 +358,7 @@ class World:
         return True
 
     def rotate_cookie(self, session: Session, name: str, value: str | None, *, drop_old: bool) -> dict[str, str]:
-        """Change one cookie of a login and return it; a new ``cookie2`` names the same login."""
+        """Change one cookie of a login and return it; a new ``cookie2`` belongs to the same login."""
         value = value or self.hex(32)
         seller = self.seller(session.unb)
         current = seller.jar.get("cookie2") == session.cookie2
@@ -368,7 +373,7 @@ class World:
     # -- IM tokens ------------------------------------------------------------------------------------------------
 
     def issue_token(self, unb: str, device_id: str) -> ImToken:
-        """Hand out an IM access token, bound to the device (docs/protocol.md §2.1)."""
+        """Issue an IM access token, bound to the device (docs/protocol.md §2.1)."""
         self._next_token += 1
         expires_ms = self.clock.now_ms() + self.policy.im_token_seconds * 1000
         token = ImToken(f"oauth_k1:{self.hex(80)}==", unb, device_id, expires_ms, self._next_token)
@@ -381,7 +386,7 @@ class World:
     # -- chats ----------------------------------------------------------------------------------------------------
 
     def chat(self, seller: Seller, buyer: Buyer, item_id: str | None = None) -> Chat:
-        """Return the chat of the two, opening it if need be; ``item_id`` becomes what it is about."""
+        """Return the chat of the two, opened if necessary; ``item_id`` becomes its item."""
         chat = self._pairs.get((seller.unb, buyer.id))
         if chat is None:
             number = 51_000_000_000 + _digest(f"chat:{seller.unb}:{buyer.id}") % 10**9
@@ -399,7 +404,7 @@ class World:
         return self._pairs.get((seller_id, buyer_id))
 
     def chats_of(self, unb: str) -> list[Chat]:
-        """Return a seller's chats, the one with the youngest line first."""
+        """Return a seller's chats, the one with the newest line first."""
         mine = self._chats_of.get(unb, [])
         return sorted(mine, key=lambda chat: chat.lines[-1].at if chat.lines else 0, reverse=True)
 
@@ -414,7 +419,7 @@ class World:
         message_id: str | None = None,
         uuid: str = "",
     ) -> Message:
-        """Add a line to a chat. With the ``message_id`` of a line that says the same, that line comes again."""
+        """Add a line to a chat. A ``message_id`` with the content of an existing line returns that line."""
         for known in reversed(chat.lines) if message_id else ():
             if known.id == message_id and known.content == content:
                 return known
@@ -449,7 +454,7 @@ class World:
     def open_order(
         self, seller: Seller, buyer: Buyer, item_id: str, order_id: str | None = None, price_fen: int | None = None
     ) -> Order:
-        """Let the buyer take an item: a new order, not paid."""
+        """Let the buyer order an item: a new order, not paid."""
         if order_id is None:
             order_id = str(self._next_order)
             self._next_order += 1
@@ -461,7 +466,7 @@ class World:
         return order
 
     def attempt(self, order: Order, api: str, ret: str) -> None:
-        """Remember that somebody tried to ship an order, whatever came of it."""
+        """Record a call that tried to ship an order, whatever its result."""
         order.attempts.append(Attempt(api, self.clock.now_ms(), wall_ms(), ret))
 
     def order_view(self, order: Order) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The site's protocol: cookies, signed HTTP calls and the message socket. Knows nothing of our database or API."""
+"""The site's protocol: cookies, signed HTTP calls and the message socket. Independent of our database and API."""

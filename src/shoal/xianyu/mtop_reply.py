@@ -77,10 +77,10 @@ def is_risk_url(url: str) -> bool:
 
 
 def risk_in(reply: Mapping[str, object]) -> str | None:
-    """Return the address to open (empty when none is given) if another service's answer means risk control, else
-    ``None``.
+    """Return the address to open if an answer of another service means risk control, otherwise ``None``.
 
-    The passport and the upload report it as the signed calls do, or by ``url`` alone (docs/protocol.md §2.7).
+    The address is empty when the answer names none. The passport and the upload report risk control as the signed
+    calls do, or by ``url`` alone (docs/protocol.md §2.7).
     """
     verdict = judge(reply)
     url = _web_address(reply.get("url"))

@@ -21,7 +21,7 @@ _CREDENTIAL = re.compile(r"[\x20-\x7e]{1,255}")
 class Proxy:
     """An HTTP proxy (by ``CONNECT``) or a SOCKS5 proxy.
 
-    The proxy resolves the site's host names, never this machine.
+    The proxy, not this machine, resolves the site's host names.
     """
 
     scheme: str

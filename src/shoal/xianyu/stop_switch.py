@@ -30,7 +30,7 @@ class StopSwitch:
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Send a request to the site inside. Raises when the switch is on; an ``ActionRequired`` inside turns it on."""
+        """Guard a block of requests to the site: raise when the switch is on; an ``ActionRequired`` turns it on."""
         self.check()
         try:
             yield

@@ -1,1 +1,1 @@
-"""The demo: a sandbox, a server, shops and talk, all as real processes."""
+"""The demo: a sandbox, a server, shops and their buyers, all as real processes."""
