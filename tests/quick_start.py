@@ -9,7 +9,8 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
+from shoal.storage.engines import DATABASE_FILE
 
 _migrated: list[bytes] = []
 

@@ -12,7 +12,7 @@ import pytest
 from doors import Door, another_person, client_of
 from shoal.accounts.store import Contents
 from shoal.auth.users import Role
-from shoal.storage.database import DATABASE_FILE
+from shoal.storage.engines import DATABASE_FILE
 from standins import cookie_of, until
 
 RELOAD = ("POST", "/system/reload-cache")

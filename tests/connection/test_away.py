@@ -13,7 +13,7 @@ from sandboxed import Shoal
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.orders.order_store import Action, ActionState
-from shoal.storage.database import DATABASE_FILE
+from shoal.storage.engines import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)

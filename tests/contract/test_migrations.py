@@ -27,8 +27,9 @@ from shoal.messages.chats import Chats
 from shoal.rules.rule import Rule
 from shoal.storage import migrations
 from shoal.storage.account_rows import COOKIE_COLUMN
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations import steps
 from shoal.storage.schema import (
     account_tables,

@@ -24,7 +24,8 @@ from shoal.auth.totp import Factor, Totp
 from shoal.auth.user_replica import ReplicaTimes, UserReplica
 from shoal.auth.users import Users
 from shoal.errors import StoreError
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
+from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.schema import sessions, users
 from shoal.storage.vault import Vault
 from standins import until_told

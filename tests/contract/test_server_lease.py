@@ -23,7 +23,8 @@ from postgres_server import Postgres
 from shoal.accounts.account import AccountState
 from shoal.errors import ConfigError
 from shoal.storage import server_lease
-from shoal.storage.database import LOCK_FILE, Database
+from shoal.storage.data_directory import LOCK_FILE
+from shoal.storage.database import Database
 from shoal.storage.schema import store_meta
 from shoal.storage.server_lease import FACT, LeaseTimes, ServerLease
 from standins import until
@@ -59,7 +60,7 @@ def serving_process(data_dir: Path, url: str, lease_seconds: float) -> Iterator[
     """The same in a process of its own, which says when it serves."""
     script = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from shoal.storage.database import LOCK_FILE, Database\n"
+        "from shoal.storage.data_directory import LOCK_FILE\nfrom shoal.storage.database import Database\n"
         "from shoal.storage.server_lease import LeaseTimes, ServerLease\n"
         "async def main():\n"
         "    data_dir = Path(sys.argv[1])\n"

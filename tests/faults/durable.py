@@ -11,8 +11,9 @@ from sqlalchemy import Connection, select
 
 from shoal.accounts.journal import JournalEntry, advance, projection
 from shoal.accounts.store import Contents
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.schema import ops
 
 KEY_FILE = "secret.key"

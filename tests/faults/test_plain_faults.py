@@ -24,8 +24,9 @@ from benchmarks.processes import PASSWORD, START_SECONDS, SandboxProcess, Server
 from faults.durable import KEY_FILE, durable_in
 from shoal.auth.sessions import token_hash
 from shoal.errors import ShoalError
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.engines import DATABASE_FILE
 from store_steps import an_account, created
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(900)]

@@ -31,7 +31,7 @@ from shoal.rules import xlsx_worker as sheet_worker
 from shoal.rules.matcher import MAX_PATTERNS
 from shoal.server import request_head_limit as bounded_head
 from shoal.server.reply_server import _ROUTES, build_app
-from shoal.storage import database
+from shoal.storage import searches
 from shoal.storage.schema import metadata
 from standins import FakeSite, quick_settings
 
@@ -126,10 +126,10 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"(rules {body_limit.MAX_RULES_BODY_BYTES // mib}, pictures {picture_formats.MAX_PICTURE_BYTES // mib})",
         f"Excel tables of {sheets.MAX_UNPACKED_BYTES // mib} MiB unpacked in {sheets.MAX_PARTS} parts",
         f"{sheets.MAX_ROWS} rows, {sheets.MAX_COLUMNS} columns and {sheets.MAX_CELLS} cells",
-        f"{fair_threads.WAITING_EACH} checks, {database.SEARCHES_WAITING_EACH} searches and",
+        f"{fair_threads.WAITING_EACH} checks, {searches.SEARCHES_WAITING_EACH} searches and",
         f"and {xlsx_processes.WAITING_EACH} files of a person may wait",
         f"ended after {sheet_worker.CPU_SECONDS} s of a processor",
-        f"search is ended after {database.SEARCH_SECONDS:g} s",
+        f"search is ended after {searches.SEARCH_SECONDS:g} s",
         f"pictures of {picture_formats.MAX_SIDE_PIXELS} pixels a side",
         f"a client has {settings['client_silence_seconds'].default:g} s",
         f"{settings['connections_per_address'].default} connections from one address",

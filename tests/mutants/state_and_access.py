@@ -108,9 +108,9 @@ NOTICED: tuple[Noticed, ...] = (
             (
                 Edit(
                     "storage/group_writer.py",
-                    "            waiting = [work for work in self._waiting if not isinstance(work, _Mark)]\n"
-                    "            self._waiting = deque(work for work in self._waiting if isinstance(work, _Mark))\n",
-                    "            waiting: list[_Work] = []\n",
+                    "            waiting = [work for work in self._waiting if not isinstance(work, Mark)]\n"
+                    "            self._waiting = deque(work for work in self._waiting if isinstance(work, Mark))\n",
+                    "            waiting: list[Work] = []\n",
                 ),
             ),
         ),

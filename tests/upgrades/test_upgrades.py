@@ -21,7 +21,8 @@ from shoal.auth.permission import Permission
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.reply_server import build_app
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
+from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations import steps
 from standins import FakeSite, quick_settings
 from upgrades.make_fixture import KEY, PASSWORD, SAID_AT_MS

@@ -11,7 +11,8 @@ from shoal.auth.audit_log import AuditEvent, AuditLog
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing
-from shoal.storage.database import LOCK_FILE, Database
+from shoal.storage.data_directory import LOCK_FILE
+from shoal.storage.database import Database
 from shoal.storage.db_manager import open_vault
 from shoal.storage.server_lease import ServerLease
 from shoal.storage.vault import Vault

@@ -4,44 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import psycopg
-from sqlalchemy import Connection, Engine, LargeBinary, create_engine, event, exists, select, update
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.pool import NullPool, QueuePool
 
-from shoal.concurrency.fair_turns import FairTurns
-from shoal.concurrency.interruptible import Interruptible
-from shoal.errors import ConfigError, StoreError, TemporaryFailure
-from shoal.storage.group_writer import ChangeWriter, FaultPoint, GroupWriter, translated
+from shoal.errors import ConfigError, StoreError
+from shoal.storage.data_directory import MARKER_FILE, lock_directory, make_private_directory, read_marker, write_marker
+from shoal.storage.database_errors import as_store_error, damaged, opening
+from shoal.storage.engines import database_url, is_sqlite, open_engine
+from shoal.storage.group_work import ChangeWriter
+from shoal.storage.group_writer import FaultPoint, GroupWriter
 from shoal.storage.migrations import check_is_newest, migrate
 from shoal.storage.predecessors import await_predecessors
-from shoal.storage.schema import insert_or, metadata, store_meta
+from shoal.storage.schema import insert_or, store_meta
+from shoal.storage.searches import SEARCHERS, Searches
 
 T = TypeVar("T")
 
-DATABASE_FILE = "shoal.db"
-LOCK_FILE = "shoal.lock"
-MARKER_FILE = "shoal.marker"
 WRITER_BUSY_SECONDS = 4.0
 """How long the writer waits for a lock: works queued behind one such wait are still answered within 10 s."""
 READER_BUSY_SECONDS = 2.0
-SEARCHERS = 2
-"""Threads and connections for searches, which may look through every message."""
-SEARCHES_WAITING_EACH = 8
-SEARCHES_WAITING_ALL = 64
-SEARCH_SECONDS = 15.0
-"""A search that takes longer is ended."""
 
 
 class Database:
@@ -67,7 +57,7 @@ class Database:
         ``open``.
         """
         self.data_dir = data_dir
-        self._url = _database_url(url, data_dir)
+        self._url = database_url(url, data_dir)
         self._readers = readers
         self._fault_point = fault_point
         self._guard = guard
@@ -78,8 +68,7 @@ class Database:
             self._timing["reopen_seconds"] = reopen_seconds
         self._lock_handle: int | None = None
         self._threads: ThreadPoolExecutor | None = None
-        self._search_threads: ThreadPoolExecutor | None = None
-        self._search_turns: FairTurns | None = None
+        self._searches: Searches | None = None
         self._read_engine: Engine | None = None
         self._write_engine: Engine | None = None
         self._group_writer: GroupWriter | None = None
@@ -92,7 +81,7 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         """Whether this is a file in the data directory."""
-        return self._url.get_backend_name() == "sqlite"
+        return is_sqlite(self._url)
 
     @property
     def file(self) -> Path | None:
@@ -119,8 +108,7 @@ class Database:
         Raises ``ConfigError`` or ``StoreError`` with a sentence that says what to do; then nothing stays open.
         """
         self._threads = ThreadPoolExecutor(self._readers, thread_name_prefix="shoal-read")
-        self._search_threads = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="shoal-search")
-        self._search_turns = FairTurns(SEARCHERS, waiting_each=SEARCHES_WAITING_EACH, waiting_all=SEARCHES_WAITING_ALL)
+        self._searches = Searches()
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._prepare)
         except BaseException:
@@ -139,13 +127,13 @@ class Database:
         """Write what waits, end the threads, close every connection, release the data directory."""
         if self._group_writer is not None:
             await self._group_writer.close()
-        for threads in (self._threads, self._search_threads):
+        for threads in (self._threads, self._searches):
             if threads is not None:
                 await asyncio.to_thread(threads.shutdown)
         for engine in (self._read_engine, self._write_engine):
             if engine is not None:
                 engine.dispose()
-        self._group_writer = self._threads = self._search_threads = self._read_engine = self._write_engine = None
+        self._group_writer = self._threads = self._searches = self._read_engine = self._write_engine = None
         if self._lock_handle is not None:
             os.close(self._lock_handle)
             self._lock_handle = None
@@ -158,10 +146,10 @@ class Database:
 
     def _prepare(self) -> None:
         if self.data_dir is not None:
-            _make_private_directory(self.data_dir)
-            self._lock_handle = _lock_directory(self.data_dir)
-        marker = _read_marker(self.data_dir) if self.is_sqlite else None
-        with _explained(self):
+            make_private_directory(self.data_dir)
+            self._lock_handle = lock_directory(self.data_dir)
+        marker = read_marker(self.data_dir) if self.is_sqlite else None
+        with opening(repr(self), self.file):
             if self.is_sqlite:
                 self._prepare_file(marker)
             engine, guard = self._engine_of_writer(), self._guarded()
@@ -173,7 +161,7 @@ class Database:
             with engine.begin() as connection:
                 stored = _remember(connection, "marker", secrets.token_hex(16))
         if self.data_dir is not None and self.is_sqlite and marker != stored:
-            _write_marker(self.data_dir, stored)
+            write_marker(self.data_dir, stored)
         if self.file is not None:
             for path in self.file.parent.glob(f"{self.file.name}*"):
                 path.chmod(0o600)
@@ -181,8 +169,8 @@ class Database:
     def _guarded(self) -> Callable[[], None]:
         if self._guard is None or self.is_sqlite:
             return lambda: None
-        own = self._engine(
-            poolclass=QueuePool, pool_size=1, max_overflow=0, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN"
+        own = open_engine(
+            self._url, poolclass=QueuePool, pool_size=1, max_overflow=0, busy_seconds=READER_BUSY_SECONDS, begin="BEGIN"
         )
         return partial(self._guard, own)
 
@@ -203,7 +191,7 @@ class Database:
         with self._engine_of_writer().connect() as connection:
             verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if verdict != "ok":
-            raise _damaged(path)
+            raise damaged(path)
 
     # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,33 +207,12 @@ class Database:
         A caller who leaves ends the search. Raises ``TemporaryFailure`` (``search_takes_long``) after
         ``SEARCH_SECONDS``, and as ``FairTurns.take`` does.
         """
-        if self._search_threads is None or self._search_turns is None:
+        if self._searches is None:
             raise StoreError("the database is not open", code="store_closed")
-        async with self._search_turns.turn():
-            search = Interruptible(self._engine_of_readers(), job)
-            running = asyncio.get_running_loop().run_in_executor(self._search_threads, self._searched, search)
-            try:
-                async with asyncio.timeout(SEARCH_SECONDS):
-                    return await asyncio.shield(running)
-            except TimeoutError:
-                raise TemporaryFailure("the search took too long", code="search_takes_long") from None
-            finally:
-                if not running.done():
-                    await self._give_up(search, running)
-
-    def _searched(self, search: Interruptible[T]) -> T:
-        with _as_store_error():
-            return search.run()
-
-    async def _give_up(self, search: Interruptible[T], running: asyncio.Future[T]) -> None:
-        """End a search whose result nobody wants; its thread is free only then."""
-        while not running.done():
-            await asyncio.to_thread(search.stop)
-            await asyncio.wait({running}, timeout=0.1)
-        running.exception()
+        return await self._searches.run(self._engine_of_readers(), job)
 
     def _read(self, job: Callable[[Connection], T]) -> T:
-        with _as_store_error(), self._engine_of_readers().connect() as connection, connection.begin():
+        with as_store_error(), self._engine_of_readers().connect() as connection, connection.begin():
             return job(connection)
 
     async def write(self, job: Callable[[Connection], T]) -> T:
@@ -290,7 +257,7 @@ class Database:
             )
         engine = self._engine_of_writer()
         try:
-            with _as_store_error(), engine.connect() as connection, connection.begin():
+            with as_store_error(), engine.connect() as connection, connection.begin():
                 check_is_newest(connection)
                 return job(connection)
         finally:
@@ -365,152 +332,23 @@ class Database:
         with contextlib.suppress(sqlite3.Error):
             await asyncio.to_thread(job)
 
-    async def has_sealed_values(self) -> bool:
-        """Whether any column holds a secret that only the present keys can open."""
-
-        def job(connection: Connection) -> bool:
-            return any(
-                connection.scalar(select(exists().where(column.is_not(None))))
-                for table in metadata.sorted_tables
-                for column in table.columns
-                if isinstance(column.type, LargeBinary)
-            )
-
-        return await self.read(job)
-
     # ── engines ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _engine_of_writer(self) -> Engine:
         if self._write_engine is None:
-            self._write_engine = self._engine(
-                poolclass=NullPool, busy_seconds=WRITER_BUSY_SECONDS, begin="BEGIN IMMEDIATE"
+            self._write_engine = open_engine(
+                self._url, poolclass=NullPool, busy_seconds=WRITER_BUSY_SECONDS, begin="BEGIN IMMEDIATE"
             )
         return self._write_engine
 
     def _engine_of_readers(self) -> Engine:
         if self._read_engine is None:
-            self._read_engine = self._engine(
+            self._read_engine = open_engine(
+                self._url,
                 poolclass=QueuePool, pool_size=self._readers + SEARCHERS, max_overflow=0,
                 busy_seconds=READER_BUSY_SECONDS, begin="BEGIN", read_only=True,
             )  # fmt: skip
         return self._read_engine
-
-    def _engine(self, *, busy_seconds: float, begin: str, read_only: bool = False, **pool: Any) -> Engine:
-        if self.is_sqlite:
-            engine = create_engine(self._url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
-            _teach_sqlite(engine, begin, read_only=read_only)
-            return engine
-        options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout=8000"
-        engine = create_engine(
-            self._url,
-            hide_parameters=True,
-            pool_pre_ping="pool_size" in pool,
-            connect_args={
-                "connect_timeout": 4, "options": options, "application_name": "shoal",
-                "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000,
-            },
-            **pool,
-        )  # fmt: skip
-        if read_only:
-            return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        _teach_postgresql(engine)
-        return engine
-
-
-def _teach_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
-    @event.listens_for(engine, "connect")
-    def on_connect(raw: sqlite3.Connection, _: object) -> None:
-        raw.isolation_level = None  # we say BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-            raw.execute(f"PRAGMA {pragma}").close()
-        if read_only:
-            raw.execute("PRAGMA query_only=ON").close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-
-def _teach_postgresql(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def on_connect(raw: psycopg.Connection[Any], _: object) -> None:
-        """Committed means durable, even where the server's default is otherwise."""
-        with raw.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('synchronous_commit', 'on', false) "
-                "WHERE current_setting('synchronous_commit') = 'off'"
-            )
-        raw.commit()
-
-
-def _database_url(url: str, data_dir: Path | None) -> URL:
-    if not url:
-        if data_dir is None:
-            raise ConfigError("name a data directory or a database", code="bad_database_url")
-        return URL.create("sqlite", database=str((data_dir / DATABASE_FILE).absolute()))
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("the database URL cannot be read", code="bad_database_url") from None
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and parsed.database and data_dir is not None:
-        return parsed.set(drivername="sqlite", database=str(Path(parsed.database).absolute()))
-    raise ConfigError(
-        "the database URL must begin with postgresql:// (or sqlite:/// and a file, with a data directory)",
-        code="bad_database_url",
-    )
-
-
-@contextlib.contextmanager
-def _as_store_error() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        refusal = translated(error)
-        raise StoreError(str(refusal), **refusal.params) from None
-
-
-@contextlib.contextmanager
-def _explained(database: Database) -> Iterator[None]:
-    """Failures while opening, as sentences for the operator."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
-        reason = translated(error)
-        if reason.params["reason"] in {"SQLITE_NOTADB", "SQLITE_CORRUPT"} and database.file is not None:
-            raise _damaged(database.file) from None
-        remedy = _remedy(reason.params["reason"])
-        raise StoreError(f"{database!r} cannot be opened: {reason}; {remedy}", code="database_unusable") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{database!r} cannot be opened ({error.strerror}); make it readable and writable for this user",
-            code="database_unusable",
-        ) from None
-
-
-_REMEDIES = {
-    "SQLITE_BUSY": "end the program that uses it, and start again",
-    "SQLITE_LOCKED": "end the program that uses it, and start again",
-    "SQLITE_FULL": "make room on its disk, and start again",
-    "SQLITE_IOERR": "see to its disk, and start again",
-    "SQLITE_READONLY": "make it readable and writable for this user",
-    "SQLITE_CANTOPEN": "make it readable and writable for this user",
-}
-
-
-def _remedy(reason: str) -> str:
-    """What the operator is to do about a failure that is named so."""
-    kind = "_".join(reason.split("_")[:2])
-    return _REMEDIES.get(kind, "see that the database is well and lets this user in, and start again")
-
-
-def _damaged(path: Path) -> StoreError:
-    return StoreError(
-        f"the database file {path} is damaged; keep it, and restore your newest backup in its place",
-        code="database_damaged",
-    )
 
 
 def _fact(key: str) -> Any:
@@ -526,58 +364,3 @@ def _remember(connection: Connection, key: str, value: str) -> str:
         [{"key": key, "value": value}],
     )
     return str(connection.scalar(_fact(key)))
-
-
-def _make_private_directory(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
-        probe = path / f".probe-{secrets.token_hex(4)}"
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"the data directory {path} cannot be used ({error.strerror}); "
-            "make it a directory that this user may write to, or name another",
-            code="data_dir_unusable",
-        ) from None
-
-
-def _lock_directory(path: Path) -> int:
-    handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
-        os.close(handle)
-        who = f"process {holder}" if holder.isdigit() else "another process"
-        raise ConfigError(
-            f"{who} already serves the data directory {path}; stop it first, or name another directory",
-            code="data_dir_taken",
-        ) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    return handle
-
-
-def _read_marker(path: Path | None) -> str | None:
-    try:
-        return (path / MARKER_FILE).read_text(encoding="ascii").strip() if path is not None else None
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(
-            f"{path}/{MARKER_FILE} cannot be read; mend its permissions", code="data_dir_unusable"
-        ) from None
-
-
-def _write_marker(path: Path, value: str) -> None:
-    marker = path / MARKER_FILE
-    try:
-        handle = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(value + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise ConfigError(f"{marker} cannot be written ({error.strerror})", code="data_dir_unusable") from None

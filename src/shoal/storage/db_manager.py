@@ -47,6 +47,7 @@ from shoal.storage.history_rows import (
     write_moves,
 )
 from shoal.storage.schema import account_tables, accounts
+from shoal.storage.sealed_values import has_sealed_values
 from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders
 from shoal.storage.vault import KEY_BYTES, Vault, parse_keys
 
@@ -72,7 +73,7 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
     name the old key beside the new one, is taken for a mistake. Raises ``ConfigError`` that says what to do.
     """
     stored = await database.fact("key_check")
-    vault = Vault.load(key_file, secret_key, create=stored is None and not await database.has_sealed_values())
+    vault = Vault.load(key_file, secret_key, create=stored is None and not await database.read(has_sealed_values))
     stored = await database.remember("key_check", _key_check(vault))
     if not _opens(vault, stored):
         raise ConfigError(

@@ -10,24 +10,35 @@ import asyncio
 import logging
 import math
 import secrets
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-import psycopg
-from sqlalchemy import Connection, Engine, bindparam, delete, select, update
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from shoal.accounts.journal import JournalEntry
-from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
-from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreDegraded, StoreError
+from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
+from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreDegraded
+from shoal.storage.commit_outcome import CommitOutcome
+from shoal.storage.database_errors import translated
+from shoal.storage.engines import dispose, in_transaction
+from shoal.storage.group_work import (
+    Changes,
+    ChangeWriter,
+    Delivery,
+    Done,
+    Job,
+    Mark,
+    Outcome,
+    Work,
+    failure_of,
+    hand_over,
+    is_refusal_by_database,
+)
 from shoal.storage.predecessors import WRITER_ROWS
-from shoal.storage.schema import insert_or, store_meta
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,131 +50,8 @@ SETTLE_SECONDS = 5.0
 REOPEN_SECONDS = (1.0, 30.0)
 """First and longest wait between attempts to reopen a degraded store."""
 
-ChangeSet = tuple[Change, ...]
 FaultPoint = Callable[[str], None]
 """For tests: called at ``begin``, ``statement``, ``commit``, ``committed``, ``barrier``; may raise."""
-
-
-class ChangeWriter(Protocol):
-    """What turns changes into rows. Both methods raise, having written anything or nothing, when a row does not fit."""
-
-    def write(self, connection: Connection, sets: Sequence[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
-        """Write sets that touch every account at most once, in few bulk statements."""
-
-    def write_checked(self, connection: Connection, changes: ChangeSet) -> tuple[JournalEntry, ...]:
-        """Write one set, and raise the ``Conflict`` that says what does not fit."""
-
-
-def translated(error: BaseException) -> StoreError:
-    """A database error as ``NotApplied``. Its text names the kind of failure and never a value."""
-    name, sentence = _kind_of(error)
-    return NotApplied(f"the database refused: {sentence} ({name})", reason=name)
-
-
-_SQLITE_SENTENCES = {
-    "SQLITE_BUSY": "another program holds its lock",
-    "SQLITE_LOCKED": "another program holds its lock",
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_READONLY": "it is read-only",
-    "SQLITE_IOERR": "the disk reports an error",
-    "SQLITE_CORRUPT": "its file is damaged",
-    "SQLITE_NOTADB": "its file is damaged",
-    "SQLITE_CANTOPEN": "its file cannot be opened",
-    "SQLITE_CONSTRAINT": "a row does not fit",
-}
-_SQLSTATE_SENTENCES = {
-    "08": "the link was lost",
-    "22": "a value does not fit",
-    "23": "a row does not fit",
-    "25": "it is read-only",
-    "28": "it does not let us in",
-    "40": "another transaction was in the way",
-    "53": "it is out of resources",
-    "55": "another program holds its lock",
-    "57": "it was interrupted",
-    "58": "the disk reports an error",
-}
-
-
-def _kind_of(error: BaseException) -> tuple[str, str]:
-    origin: BaseException = (error.orig or error) if isinstance(error, DBAPIError) else error
-    if isinstance(origin, sqlite3.Error):
-        name = getattr(origin, "sqlite_errorname", None) or type(origin).__name__
-        return name, _SQLITE_SENTENCES.get("_".join(name.split("_")[:2]), "it failed")
-    if isinstance(origin, psycopg.Error) and origin.sqlstate:
-        return origin.sqlstate, _SQLSTATE_SENTENCES.get(origin.sqlstate[:2], "it failed")
-    if isinstance(origin, psycopg.OperationalError):
-        return "link_lost", "it cannot be reached"
-    return type(origin).__name__, "it failed"
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """A job's own outcome: what it returned."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """A job's own outcome: it raised something that is no matter of the database."""
-
-    error: Exception
-
-
-_Outcome = Settlement | _Done | _Raised
-
-
-@dataclass(slots=True, eq=False)
-class _Changes:
-    changes: ChangeSet
-    settle: Settle
-
-    @property
-    def size(self) -> int:
-        return len(self.changes)
-
-    def deliver(self, outcome: _Outcome) -> None:
-        if isinstance(outcome, Committed | Refused | Unsettled):
-            self.settle(outcome)
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    run: Callable[[Connection], Any]
-    future: asyncio.Future[Any]
-    size: int = 1
-
-    def deliver(self, outcome: _Outcome) -> None:
-        if self.future.done():  # the caller went away, or it was told "unknown" before
-            return
-        match outcome:
-            case _Done(value):
-                self.future.set_result(value)
-            case _Raised(error) | Refused(error) | Unsettled(error):
-                self.future.set_exception(error)
-            case Committed():
-                self.future.set_result(None)
-
-
-@dataclass(slots=True, eq=False)
-class _Mark:
-    """Nothing to write: it is told when all that was sent before it is settled."""
-
-    future: asyncio.Future[None]
-    size: int = 0
-
-    def deliver(self, outcome: _Outcome) -> None:
-        if self.future.done():
-            return
-        if isinstance(outcome, Refused):
-            self.future.set_exception(outcome.error)
-        else:
-            self.future.set_result(None)
-
-
-_Work = _Changes | _Job | _Mark
-_Delivery = tuple[_Work, _Outcome]
 
 
 class _CannotBeginError(Exception):
@@ -173,7 +61,7 @@ class _CannotBeginError(Exception):
 class _CommitFailedError(Exception):
     """COMMIT raised: nobody knows. Carries what would be true if it was applied after all."""
 
-    def __init__(self, token: str, outcomes: list[_Outcome]) -> None:
+    def __init__(self, token: str, outcomes: list[Outcome]) -> None:
         super().__init__("commit failed")
         self.token = token
         self.outcomes = outcomes
@@ -182,9 +70,7 @@ class _CommitFailedError(Exception):
 class GroupWriter:
     """Owns the writing thread. ``submit`` and ``run`` may be called from any thread and never block.
 
-    Every transaction stamps a token into this writer's own row of ``store_meta``. After a failed COMMIT a barrier
-    transaction updates the same row on a fresh connection: it waits for a commit still in flight, supersedes one that
-    only half reached the disk, and reads whether the token, and with it the group's ops and journal rows, is there.
+    After a failed COMMIT nothing else is written until ``CommitOutcome`` knows what became of it.
     """
 
     def __init__(
@@ -197,21 +83,25 @@ class GroupWriter:
         reopen_seconds: tuple[float, float] = REOPEN_SECONDS,
     ) -> None:
         self._engine = engine
-        self._key = f"{WRITER_ROWS}{name}"
         self._forget_key = name != "local"
         self._point: FaultPoint = fault_point or (lambda _: None)
         self._settle_seconds = settle_seconds
-        self._reopen_seconds = reopen_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context = copy_context()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
-        self._waiting: deque[_Work] = deque()
+        self._waiting: deque[Work] = deque()
         self._wake = threading.Condition()
         self._busy = False
         """Whether a group is under way: taken from those that wait, and not settled."""
         self._closing = False
         self._stop = threading.Event()
+        self._commit_outcome = CommitOutcome(
+            engine,
+            f"{WRITER_ROWS}{name}",
+            lambda name: self._point(name),  # noqa: PLW0108  a test may set another point later
+        )
+        self._reopen_seconds = reopen_seconds
         self.change_writer: ChangeWriter | None = None
         self.on_degraded: Callable[[bool], None] | None = None
         self.degraded = False
@@ -246,7 +136,7 @@ class GroupWriter:
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
         """Write the changes all or nothing; ``settle`` is called on the loop."""
-        self._enqueue(_Changes(tuple(changes), settle))
+        self._enqueue(Changes(tuple(changes), settle))
 
     async def run(self, job: Callable[[Connection], T]) -> T:
         """Run a job in a savepoint of the next group and return its result once that is durable.
@@ -255,7 +145,7 @@ class GroupWriter:
         connection. Raises what the job raised, ``NotApplied``, or ``OutcomeUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._enqueue(_Job(job, future))
+        self._enqueue(Job(job, future))
         return await future
 
     async def settled(self) -> None:
@@ -265,7 +155,7 @@ class GroupWriter:
         when nothing is under way; while the store is degraded it waits for its end. Raises ``NotApplied`` when the
         store is closed.
         """
-        mark = _Mark(asyncio.get_running_loop().create_future())
+        mark = Mark(asyncio.get_running_loop().create_future())
         with self._wake:
             if self._closing or self._thread is None:
                 raise _closed()
@@ -275,7 +165,7 @@ class GroupWriter:
             self._wake.notify()
         await mark.future
 
-    def _enqueue(self, work: _Work) -> None:
+    def _enqueue(self, work: Work) -> None:
         with self._wake:
             refusal = self._refusal()
             if refusal is None:
@@ -295,20 +185,20 @@ class GroupWriter:
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
-            works: list[_Work] = [work for work in group if not isinstance(work, _Mark)]
+            works: list[Work] = [work for work in group if not isinstance(work, Mark)]
             if works:
                 self._settle(works)
             # only the end of a store that is degraded still leaves something unsettled here
-            passed: _Outcome = Refused(_closed()) if self.degraded else _Done(None)
-            self._deliver([(mark, passed) for mark in group if isinstance(mark, _Mark)])
+            passed: Outcome = Refused(_closed()) if self.degraded else Done(None)
+            self._deliver([(mark, passed) for mark in group if isinstance(mark, Mark)])
         self._forget_writer()
         self._close_connection()
 
-    def _settle(self, group: list[_Work]) -> None:
+    def _settle(self, group: list[Work]) -> None:
         """Write a group and tell what became of it; comes back when that is known, or the store closes."""
         try:
             outcomes = self._commit_group(group)
-            self.refused_last = all(_is_refusal_by_database(outcome) for outcome in outcomes)
+            self.refused_last = all(is_refusal_by_database(outcome) for outcome in outcomes)
             self._deliver(list(zip(group, outcomes, strict=True)))
         except _CommitFailedError as failed:
             self._find_out(group, failed)
@@ -317,7 +207,7 @@ class GroupWriter:
             self._close_connection()
             self._deliver([(work, Refused(NotApplied("the store met a defect"))) for work in group])
 
-    def _next_group(self) -> list[_Work] | None:
+    def _next_group(self) -> list[Work] | None:
         """Everything that waits, up to the limit and up to the second work on one account; ``None`` at the end."""
         with self._wake:
             self._busy = False
@@ -326,11 +216,11 @@ class GroupWriter:
                     return None
                 self._wake.wait()
             self._busy = True
-            group: list[_Work] = []
+            group: list[Work] = []
             size, seen = 0, set[str]()
             while self._waiting:
                 work = self._waiting[0]
-                accounts = [change.account_id for change in work.changes] if isinstance(work, _Changes) else []
+                accounts = [change.account_id for change in work.changes] if isinstance(work, Changes) else []
                 if group and (size + work.size > MAX_GROUP_CHANGES or not seen.isdisjoint(accounts)):
                     break
                 group.append(self._waiting.popleft())
@@ -338,7 +228,7 @@ class GroupWriter:
                 seen.update(accounts)
             return group
 
-    def _commit_group(self, group: list[_Work]) -> list[_Outcome]:
+    def _commit_group(self, group: list[Work]) -> list[Outcome]:
         token = secrets.token_hex(16)
         try:
             return self._transact(token, group, self._write_together)
@@ -359,11 +249,11 @@ class GroupWriter:
             return [Refused(translated(error)) for _ in group]
 
     def _transact(
-        self, token: str, group: list[_Work], write: Callable[[Connection, list[_Work]], list[_Outcome]]
-    ) -> list[_Outcome]:
+        self, token: str, group: list[Work], write: Callable[[Connection, list[Work]], list[Outcome]]
+    ) -> list[Outcome]:
         connection = self._begin()
         try:
-            self._stamp(connection, token)
+            self._commit_outcome.stamp(connection, token)
             self._point("statement")
             outcomes = write(connection, group)
         except BaseException:
@@ -392,53 +282,34 @@ class GroupWriter:
             raise _CannotBeginError from error
         return self._connection
 
-    def _stamp(self, connection: Connection, token: str) -> None:
-        stamped = connection.execute(_STAMP, {"b_key": self._key, "value": token})
-        if stamped.rowcount != 1:
-            connection.execute(insert_or(connection, store_meta).values(key=self._key, value=token))
-
-    def _write_together(self, connection: Connection, group: list[_Work]) -> list[_Outcome]:
-        sets = [work.changes for work in group if isinstance(work, _Changes)]
-        entries = iter(self._changes_written(connection, sets))
+    def _write_together(self, connection: Connection, group: list[Work]) -> list[Outcome]:
+        sets = [work.changes for work in group if isinstance(work, Changes)]
+        entries = iter(self._writer().write(connection, sets) if sets else [])
         return [
-            Committed(next(entries)) if isinstance(work, _Changes) else self._guarded(connection, work)
-            for work in group
+            Committed(next(entries)) if isinstance(work, Changes) else self._guarded(connection, work) for work in group
         ]
 
-    def _changes_written(self, connection: Connection, sets: list[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
-        return self._writer().write(connection, sets) if sets else []
-
-    def _write_each(self, connection: Connection, group: list[_Work]) -> list[_Outcome]:
+    def _write_each(self, connection: Connection, group: list[Work]) -> list[Outcome]:
         return [self._guarded(connection, work) for work in group]
 
-    def _guarded(self, connection: Connection, work: _Work) -> _Outcome:
+    def _guarded(self, connection: Connection, work: Work) -> Outcome:
         """Write one work in its own savepoint. Raises only when the whole transaction is lost."""
         savepoint = connection.begin_nested()
         try:
-            outcome: _Outcome
-            if isinstance(work, _Changes):
+            outcome: Outcome
+            if isinstance(work, Changes):
                 outcome = Committed(self._writer().write_checked(connection, work.changes))
-            elif isinstance(work, _Job):
-                outcome = _Done(work.run(connection))
+            elif isinstance(work, Job):
+                outcome = Done(work.run(connection))
             else:
-                outcome = _Done(None)
+                outcome = Done(None)
             savepoint.commit()
         except Exception as error:
-            if not _in_transaction(connection):
+            if not in_transaction(connection):
                 raise
             savepoint.rollback()
-            return self._failure(error, work)
+            return failure_of(error, work)
         return outcome
-
-    @staticmethod
-    def _failure(error: Exception, work: _Work) -> _Outcome:
-        if isinstance(error, ShoalError):
-            return Refused(error)
-        if isinstance(work, _Changes) or isinstance(error, SQLAlchemyError | sqlite3.Error | psycopg.Error):
-            if not isinstance(error, SQLAlchemyError | sqlite3.Error | psycopg.Error):
-                log.warning("a change could not be written: %s", type(error).__name__)
-            return Refused(translated(error))
-        return _Raised(error)
 
     def _writer(self) -> ChangeWriter:
         if self.change_writer is None:
@@ -456,17 +327,17 @@ class GroupWriter:
     def _close_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            _dispose(connection)
+            dispose(connection)
 
     # ── after a failed COMMIT ───────────────────────────────────────────────────────────────────────────────────
 
-    def _find_out(self, group: list[_Work], failed: _CommitFailedError) -> None:
+    def _find_out(self, group: list[Work], failed: _CommitFailedError) -> None:
         log.warning("COMMIT failed for %d changes; asking the database what became of them", len(group))
-        applied = self._ask_within(failed.token, self._settle_seconds)
+        applied = self._commit_outcome.ask_within(failed.token, self._settle_seconds)
         if applied is None:
             unknown = OutcomeUnknown("the database failed while it committed; the outcome is not known yet")
             self._enter_degraded([(work, Unsettled(unknown)) for work in group])
-            applied = self._ask_for_ever(failed.token)
+            applied = self._commit_outcome.ask_for_ever(failed.token, self._reopen_seconds, self._stop)
             if applied is None:
                 return
             self._leave_degraded()
@@ -476,48 +347,12 @@ class GroupWriter:
         else:
             self._deliver([(work, Refused(NotApplied("the database failed while it committed"))) for work in group])
 
-    def _ask_within(self, token: str, seconds: float) -> bool | None:
-        deadline = time.monotonic() + seconds
-        while True:
-            applied = self._ask(token)
-            if applied is not None or time.monotonic() >= deadline:
-                return applied
-            time.sleep(min(0.1, seconds / 10))
-
-    def _ask_for_ever(self, token: str) -> bool | None:
-        """Ask with growing waits until the database answers; ``None`` only when the store is closed meanwhile."""
-        wait, longest = self._reopen_seconds
-        while not self._stop.wait(wait):
-            applied = self._ask(token)
-            if applied is not None:
-                return applied
-            wait = min(wait * 2, longest)
-        return None
-
-    def _ask(self, token: str) -> bool | None:
-        """Whether the token was committed; ``None`` while the database does not say."""
-        connection: Connection | None = None
-        try:
-            self._point("barrier")
-            connection = self._engine.connect()
-            connection.begin()
-            moved = connection.execute(_BARRIER, {"b_key": self._key})
-            found = connection.scalar(select(store_meta.c.value).where(store_meta.c.key == self._key))
-            connection.commit()
-        except Exception as error:  # noqa: BLE001 - any failure means the same: not known yet
-            log.warning("the database does not answer yet: %s", _kind_of(error)[0])
-            return None
-        finally:
-            if connection is not None:
-                _dispose(connection)
-        return moved.rowcount == 1 and found == token
-
-    def _enter_degraded(self, deliveries: list[_Delivery]) -> None:
+    def _enter_degraded(self, deliveries: list[Delivery]) -> None:
         with self._wake:
             self.degraded = True
             refusal = self._refusal()
-            waiting = [work for work in self._waiting if not isinstance(work, _Mark)]
-            self._waiting = deque(work for work in self._waiting if isinstance(work, _Mark))
+            waiting = [work for work in self._waiting if not isinstance(work, Mark)]
+            self._waiting = deque(work for work in self._waiting if isinstance(work, Mark))
         log.error("the store is degraded: reads go on, writes are refused until the database answers")
         if refusal is not None:
             deliveries += [(work, Refused(refusal)) for work in waiting]
@@ -536,8 +371,18 @@ class GroupWriter:
 
     # ── back to the loop ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _deliver(self, deliveries: list[_Delivery]) -> None:
-        self._call_loop(_hand_over, deliveries)
+    def _forget_writer(self) -> None:
+        if not self._forget_key or self._connection is None:
+            return
+        try:
+            self._connection.begin()
+            self._commit_outcome.forget(self._connection)
+            self._connection.commit()
+        except SQLAlchemyError:  # a left-over row does no harm
+            self._close_connection()
+
+    def _deliver(self, deliveries: list[Delivery]) -> None:
+        self._call_loop(hand_over, deliveries)
 
     def _call_loop(self, callback: Callable[[Any], None], argument: Any) -> None:
         if self._loop is None:
@@ -548,52 +393,6 @@ class GroupWriter:
         except RuntimeError:  # the loop is closed: nobody is left to hear it
             log.warning("the event loop ended before the store was closed")
 
-    def _forget_writer(self) -> None:
-        if not self._forget_key or self._connection is None:
-            return
-        try:
-            self._connection.begin()
-            self._connection.execute(delete(store_meta).where(store_meta.c.key == self._key))
-            self._connection.commit()
-        except SQLAlchemyError:  # a left-over row does no harm
-            self._close_connection()
-
-
-_STAMP = update(store_meta).where(store_meta.c.key == bindparam("b_key"))
-_BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
-
 
 def _closed() -> NotApplied:
     return NotApplied("the store is closed", code="store_closed")
-
-
-def _is_refusal_by_database(outcome: _Outcome) -> bool:
-    return isinstance(outcome, Refused) and isinstance(outcome.error, NotApplied)
-
-
-def _hand_over(deliveries: list[_Delivery]) -> None:
-    for work, outcome in deliveries:
-        try:
-            work.deliver(outcome)
-        except Exception:  # one listener's defect must not keep the others from their outcome
-            log.exception("a settlement was not taken")
-
-
-def _in_transaction(connection: Connection) -> bool:
-    """Whether the database still holds the transaction: SQLite ends it by itself on some errors."""
-    if connection.invalidated or connection.closed:
-        return False
-    raw: object = connection.connection.dbapi_connection
-    return raw.in_transaction if isinstance(raw, sqlite3.Connection) else True
-
-
-def _dispose(connection: Connection) -> None:
-    """Close for good, whatever state the link is in: closing rolls back."""
-    try:
-        connection.invalidate()
-    except Exception:  # noqa: BLE001 - the link may be beyond closing
-        log.debug("a broken connection did not close cleanly")
-    try:
-        connection.close()
-    except Exception:  # noqa: BLE001 - the link may be beyond closing
-        log.debug("a broken connection did not close cleanly")

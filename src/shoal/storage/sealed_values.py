@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, RowMapping, Table, and_, func, or_, select, update
+from sqlalchemy import Connection, LargeBinary, RowMapping, Table, and_, exists, func, or_, select, update
 
 from shoal.errors import StoreError
 from shoal.storage.schema import metadata
@@ -106,4 +106,14 @@ def _beyond(keys: list[Any], after: tuple[Any, ...]) -> Any:
             and_(*(key == value for key, value in zip(keys[:place], after, strict=False)), keys[place] > after[place])
             for place in range(len(keys))
         )
+    )
+
+
+def has_sealed_values(connection: Connection) -> bool:
+    """Whether any column holds a secret that only the present keys can open."""
+    return any(
+        connection.scalar(select(exists().where(column.is_not(None))))
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, LargeBinary)
     )

@@ -19,8 +19,10 @@ from structlog.testing import capture_logs
 from shoal.accounts.account import AccountState, Observation
 from shoal.errors import ConfigError, NotApplied, ShoalError, StoreError
 from shoal.storage.credentials import Credentials
-from shoal.storage.database import DATABASE_FILE, LOCK_FILE, MARKER_FILE, Database
+from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
+from shoal.storage.engines import DATABASE_FILE
 from store_steps import an_account, committed, created, edit
 
 

@@ -17,8 +17,9 @@ from shoal.accounts.journal import fold, projection
 from shoal.accounts.store import Committed, Refused, Unsettled
 from shoal.errors import NotApplied, OutcomeUnknown, StoreDegraded, StoreError, UnknownAccount
 from shoal.storage import database as database_module
-from shoal.storage.database import DATABASE_FILE, Database
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
+from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.vault import Vault
 from standins import until
 from store_steps import Settlements, an_account, committed, created, creation, edit, living, settled, submitted

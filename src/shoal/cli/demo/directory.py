@@ -13,7 +13,8 @@ from typing import Final
 
 from shoal.errors import ConfigError
 from shoal.server.open_storage import KEY_FILE
-from shoal.storage.database import DATABASE_FILE, LOCK_FILE, MARKER_FILE
+from shoal.storage.data_directory import LOCK_FILE, MARKER_FILE
+from shoal.storage.engines import DATABASE_FILE
 
 DEMO_MARKER: Final = "shoal-demo"
 _MARKER_TEXT: Final = "This directory belongs to `shoal demo`, which empties it at each start.\n"

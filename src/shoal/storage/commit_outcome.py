@@ -1,0 +1,80 @@
+"""Finds out what became of a COMMIT that failed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
+
+from shoal.storage.database_errors import kind_of
+from shoal.storage.engines import dispose
+from shoal.storage.schema import insert_or, store_meta
+
+log = logging.getLogger("shoal.storage.group_writer")
+
+_STAMP = update(store_meta).where(store_meta.c.key == bindparam("b_key"))
+_BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).values(counter=store_meta.c.counter + 1)
+
+
+class CommitOutcome:
+    """One writer's row of ``store_meta``: every transaction stamps a token into it, by which its outcome is found.
+
+    After a failed COMMIT a barrier transaction updates the same row on a fresh connection: it waits for a commit still
+    in flight, supersedes one that only half reached the disk, and reads whether the token, and with it the group's ops
+    and journal rows, is there.
+    """
+
+    def __init__(self, engine: Engine, key: str, point: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._key = key
+        self._point = point
+
+    def stamp(self, connection: Connection, token: str) -> None:
+        """Write the token in the transaction that it stands for."""
+        stamped = connection.execute(_STAMP, {"b_key": self._key, "value": token})
+        if stamped.rowcount != 1:
+            connection.execute(insert_or(connection, store_meta).values(key=self._key, value=token))
+
+    def forget(self, connection: Connection) -> None:
+        """Remove the row of a writer that ends."""
+        connection.execute(delete(store_meta).where(store_meta.c.key == self._key))
+
+    def ask_within(self, token: str, seconds: float) -> bool | None:
+        """Whether the token was committed; ``None`` when the database does not say it in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            applied = self._ask(token)
+            if applied is not None or time.monotonic() >= deadline:
+                return applied
+            time.sleep(min(0.1, seconds / 10))
+
+    def ask_for_ever(self, token: str, waits: tuple[float, float], stop: threading.Event) -> bool | None:
+        """Ask with growing waits until the database answers; ``None`` only when it is told to stop."""
+        wait, longest = waits
+        while not stop.wait(wait):
+            applied = self._ask(token)
+            if applied is not None:
+                return applied
+            wait = min(wait * 2, longest)
+        return None
+
+    def _ask(self, token: str) -> bool | None:
+        """Whether the token was committed; ``None`` while the database does not say."""
+        connection: Connection | None = None
+        try:
+            self._point("barrier")
+            connection = self._engine.connect()
+            connection.begin()
+            moved = connection.execute(_BARRIER, {"b_key": self._key})
+            found = connection.scalar(select(store_meta.c.value).where(store_meta.c.key == self._key))
+            connection.commit()
+        except Exception as error:  # noqa: BLE001 - any failure means the same: not known yet
+            log.warning("the database does not answer yet: %s", kind_of(error)[0])
+            return None
+        finally:
+            if connection is not None:
+                dispose(connection)
+        return moved.rowcount == 1 and found == token

@@ -1,0 +1,72 @@
+"""The data directory: private to its user, locked by one process, and marked once it held a database."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+from shoal.errors import ConfigError
+
+LOCK_FILE = "shoal.lock"
+MARKER_FILE = "shoal.marker"
+
+
+def make_private_directory(path: Path) -> None:
+    """Make the directory, or take it, for this user alone. Raises ``ConfigError`` when it cannot be written."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        probe = path / f".probe-{secrets.token_hex(4)}"
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"the data directory {path} cannot be used ({error.strerror}); "
+            "make it a directory that this user may write to, or name another",
+            code="data_dir_unusable",
+        ) from None
+
+
+def lock_directory(path: Path) -> int:
+    """Lock the directory until the returned handle is closed. Raises ``ConfigError`` when another process has it."""
+    handle = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+        os.close(handle)
+        who = f"process {holder}" if holder.isdigit() else "another process"
+        raise ConfigError(
+            f"{who} already serves the data directory {path}; stop it first, or name another directory",
+            code="data_dir_taken",
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    return handle
+
+
+def read_marker(path: Path | None) -> str | None:
+    """The mark of the database that the directory held; ``None`` when it held none."""
+    try:
+        return (path / MARKER_FILE).read_text(encoding="ascii").strip() if path is not None else None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"{path}/{MARKER_FILE} cannot be read; mend its permissions", code="data_dir_unusable"
+        ) from None
+
+
+def write_marker(path: Path, value: str) -> None:
+    """Mark the directory durably."""
+    marker = path / MARKER_FILE
+    try:
+        handle = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(value + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigError(f"{marker} cannot be written ({error.strerror})", code="data_dir_unusable") from None

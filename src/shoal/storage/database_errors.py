@@ -1,0 +1,112 @@
+"""What a database error is called, and what its reader should do about it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from shoal.errors import ConfigError, NotApplied, StoreError
+
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
+"""What a failing database raises."""
+
+
+def translated(error: BaseException) -> StoreError:
+    """A database error as ``NotApplied``. Its text names the kind of failure and never a value."""
+    name, sentence = kind_of(error)
+    return NotApplied(f"the database refused: {sentence} ({name})", reason=name)
+
+
+_SQLITE_SENTENCES = {
+    "SQLITE_BUSY": "another program holds its lock",
+    "SQLITE_LOCKED": "another program holds its lock",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_IOERR": "the disk reports an error",
+    "SQLITE_CORRUPT": "its file is damaged",
+    "SQLITE_NOTADB": "its file is damaged",
+    "SQLITE_CANTOPEN": "its file cannot be opened",
+    "SQLITE_CONSTRAINT": "a row does not fit",
+}
+_SQLSTATE_SENTENCES = {
+    "08": "the link was lost",
+    "22": "a value does not fit",
+    "23": "a row does not fit",
+    "25": "it is read-only",
+    "28": "it does not let us in",
+    "40": "another transaction was in the way",
+    "53": "it is out of resources",
+    "55": "another program holds its lock",
+    "57": "it was interrupted",
+    "58": "the disk reports an error",
+}
+
+
+def kind_of(error: BaseException) -> tuple[str, str]:
+    """The driver's name of the failure, and a sentence."""
+    origin: BaseException = (error.orig or error) if isinstance(error, DBAPIError) else error
+    if isinstance(origin, sqlite3.Error):
+        name = getattr(origin, "sqlite_errorname", None) or type(origin).__name__
+        return name, _SQLITE_SENTENCES.get("_".join(name.split("_")[:2]), "it failed")
+    if isinstance(origin, psycopg.Error) and origin.sqlstate:
+        return origin.sqlstate, _SQLSTATE_SENTENCES.get(origin.sqlstate[:2], "it failed")
+    if isinstance(origin, psycopg.OperationalError):
+        return "link_lost", "it cannot be reached"
+    return type(origin).__name__, "it failed"
+
+
+@contextlib.contextmanager
+def as_store_error() -> Iterator[None]:
+    """Raise database errors as ``StoreError``."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        refusal = translated(error)
+        raise StoreError(str(refusal), **refusal.params) from None
+
+
+@contextlib.contextmanager
+def opening(database: str, file: Path | None) -> Iterator[None]:
+    """Failures while opening, as sentences for the operator."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        reason = translated(error)
+        if reason.params["reason"] in {"SQLITE_NOTADB", "SQLITE_CORRUPT"} and file is not None:
+            raise damaged(file) from None
+        remedy = _remedy(reason.params["reason"])
+        raise StoreError(f"{database} cannot be opened: {reason}; {remedy}", code="database_unusable") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{database} cannot be opened ({error.strerror}); make it readable and writable for this user",
+            code="database_unusable",
+        ) from None
+
+
+_REMEDIES = {
+    "SQLITE_BUSY": "end the program that uses it, and start again",
+    "SQLITE_LOCKED": "end the program that uses it, and start again",
+    "SQLITE_FULL": "make room on its disk, and start again",
+    "SQLITE_IOERR": "see to its disk, and start again",
+    "SQLITE_READONLY": "make it readable and writable for this user",
+    "SQLITE_CANTOPEN": "make it readable and writable for this user",
+}
+
+
+def _remedy(reason: str) -> str:
+    """What the operator is to do about a failure that is named so."""
+    kind = "_".join(reason.split("_")[:2])
+    return _REMEDIES.get(kind, "see that the database is well and lets this user in, and start again")
+
+
+def damaged(path: Path) -> StoreError:
+    """The error of a file that cannot be read as a database."""
+    return StoreError(
+        f"the database file {path} is damaged; keep it, and restore your newest backup in its place",
+        code="database_damaged",
+    )

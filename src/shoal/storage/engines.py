@@ -1,0 +1,114 @@
+"""Engines: how connections to SQLite and PostgreSQL are opened, so that what is committed is durable."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from shoal.errors import ConfigError
+
+log = logging.getLogger("shoal.storage.group_writer")
+
+DATABASE_FILE = "shoal.db"
+
+
+def is_sqlite(url: URL) -> bool:
+    """Whether the URL names an SQLite file."""
+    return url.get_backend_name() == "sqlite"
+
+
+def open_engine(url: URL, *, busy_seconds: float, begin: str, read_only: bool = False, **pool: Any) -> Engine:
+    """An engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock."""
+    if is_sqlite(url):
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
+        _teach_sqlite(engine, begin, read_only=read_only)
+        return engine
+    options = f"-c lock_timeout={int(busy_seconds * 1000)} -c statement_timeout=8000"
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping="pool_size" in pool,
+        connect_args={
+            "connect_timeout": 4, "options": options, "application_name": "shoal",
+            "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 8000,
+        },
+        **pool,
+    )  # fmt: skip
+    if read_only:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    _teach_postgresql(engine)
+    return engine
+
+
+def _teach_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(raw: sqlite3.Connection, _: object) -> None:
+        raw.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+            raw.execute(f"PRAGMA {pragma}").close()
+        if read_only:
+            raw.execute("PRAGMA query_only=ON").close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _teach_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(raw: psycopg.Connection[Any], _: object) -> None:
+        """Committed means durable, even where the server's default is otherwise."""
+        with raw.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') = 'off'"
+            )
+        raw.commit()
+
+
+def database_url(url: str, data_dir: Path | None) -> URL:
+    """The URL of the settings, or that of the file in the data directory. Raises ``ConfigError``."""
+    if not url:
+        if data_dir is None:
+            raise ConfigError("name a data directory or a database", code="bad_database_url")
+        return URL.create("sqlite", database=str((data_dir / DATABASE_FILE).absolute()))
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("the database URL cannot be read", code="bad_database_url") from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database and data_dir is not None:
+        return parsed.set(drivername="sqlite", database=str(Path(parsed.database).absolute()))
+    raise ConfigError(
+        "the database URL must begin with postgresql:// (or sqlite:/// and a file, with a data directory)",
+        code="bad_database_url",
+    )
+
+
+def in_transaction(connection: Connection) -> bool:
+    """Whether the database still holds the transaction: SQLite ends it by itself on some errors."""
+    if connection.invalidated or connection.closed:
+        return False
+    raw: object = connection.connection.dbapi_connection
+    return raw.in_transaction if isinstance(raw, sqlite3.Connection) else True
+
+
+def dispose(connection: Connection) -> None:
+    """Close for good, whatever state the link is in: closing rolls back."""
+    try:
+        connection.invalidate()
+    except Exception:  # noqa: BLE001 - the link may be beyond closing
+        log.debug("a broken connection did not close cleanly")
+    try:
+        connection.close()
+    except Exception:  # noqa: BLE001 - the link may be beyond closing
+        log.debug("a broken connection did not close cleanly")

@@ -1,0 +1,132 @@
+"""Units of work of the group writer, and what becomes of each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.store import Change, Committed, Refused, Settle, Settlement, Unsettled
+from shoal.errors import NotApplied, ShoalError
+from shoal.storage.database_errors import DATABASE_ERRORS, translated
+
+log = logging.getLogger("shoal.storage.group_writer")
+
+ChangeSet = tuple[Change, ...]
+
+
+class ChangeWriter(Protocol):
+    """What turns changes into rows. Both methods raise, having written anything or nothing, when a row does not fit."""
+
+    def write(self, connection: Connection, sets: Sequence[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
+        """Write sets that touch every account at most once, in few bulk statements."""
+
+    def write_checked(self, connection: Connection, changes: ChangeSet) -> tuple[JournalEntry, ...]:
+        """Write one set, and raise the ``Conflict`` that says what does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job's own outcome: what it returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A job's own outcome: it raised something that is no matter of the database."""
+
+    error: Exception
+
+
+Outcome = Settlement | Done | Raised
+
+
+@dataclass(slots=True, eq=False)
+class Changes:
+    """The changes of one ``submit``, written all or nothing."""
+
+    changes: ChangeSet
+    settle: Settle
+
+    @property
+    def size(self) -> int:
+        """How much of a group it fills."""
+        return len(self.changes)
+
+    def deliver(self, outcome: Outcome) -> None:
+        """Tell whoever waits."""
+        if isinstance(outcome, Committed | Refused | Unsettled):
+            self.settle(outcome)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A function of a connection, written in a savepoint."""
+
+    run: Callable[[Connection], Any]
+    future: asyncio.Future[Any]
+    size: int = 1
+
+    def deliver(self, outcome: Outcome) -> None:
+        """Tell whoever waits."""
+        if self.future.done():  # the caller went away, or it was told "unknown" before
+            return
+        match outcome:
+            case Done(value):
+                self.future.set_result(value)
+            case Raised(error) | Refused(error) | Unsettled(error):
+                self.future.set_exception(error)
+            case Committed():
+                self.future.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
+class Mark:
+    """Nothing to write: it is told when all that was sent before it is settled."""
+
+    future: asyncio.Future[None]
+    size: int = 0
+
+    def deliver(self, outcome: Outcome) -> None:
+        """Tell whoever waits."""
+        if self.future.done():
+            return
+        if isinstance(outcome, Refused):
+            self.future.set_exception(outcome.error)
+        else:
+            self.future.set_result(None)
+
+
+Work = Changes | Job | Mark
+Delivery = tuple[Work, Outcome]
+
+
+def is_refusal_by_database(outcome: Outcome) -> bool:
+    """Whether the database refused the work, and not the work itself."""
+    return isinstance(outcome, Refused) and isinstance(outcome.error, NotApplied)
+
+
+def hand_over(deliveries: Sequence[Delivery]) -> None:
+    """Tell each unit what became of it."""
+    for work, outcome in deliveries:
+        try:
+            work.deliver(outcome)
+        except Exception:  # one listener's defect must not keep the others from their outcome
+            log.exception("a settlement was not taken")
+
+
+def failure_of(error: Exception, work: Work) -> Outcome:
+    """What becomes of a work that raised."""
+    if isinstance(error, ShoalError):
+        return Refused(error)
+    if isinstance(work, Changes) or isinstance(error, DATABASE_ERRORS):
+        if not isinstance(error, DATABASE_ERRORS):
+            log.warning("a change could not be written: %s", type(error).__name__)
+        return Refused(translated(error))
+    return Raised(error)
