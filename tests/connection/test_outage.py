@@ -11,8 +11,8 @@ import pytest
 
 from sandboxed import Sandbox, Shoal
 from shoal.accounts.account import AccountState
-from shoal.accounts.account_task import is_of_the_site
 from shoal.accounts.backoff import BackoffLimits
+from shoal.accounts.observed_state import is_of_the_site
 from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
 from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import ANN, quick_settings, until

@@ -8,7 +8,6 @@ one has really ended, however long that takes.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
@@ -19,48 +18,17 @@ import structlog
 
 from shoal.accounts.account import Account, AccountState, Observation, ParkReason, RunKey
 from shoal.accounts.backoff import Backoff, BackoffLimits
+from shoal.accounts.observed_state import ObservedState, Report, is_of_the_site, storable
 from shoal.accounts.seller_numbers import NumberTurn, SellerNumbers
 from shoal.clock import now_ms
 from shoal.concurrency.fair_limiter import FairLimiter, StartLimiters
-from shoal.errors import ActionRequired, ComeBackLater, NumberTaken, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, NumberTaken, ShoalError
 
 log = structlog.get_logger("shoal.task")
 
 
-_AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
-"""States in which nothing crashes, whatever happened before."""
-
-
-_OF_THE_SITE = {
-    "unreachable",
-    "site_untrusted",
-    "handshake_refused",
-    "reply_timeout",
-    "socket_closed",
-    "temporary_failure",
-}
-"""Failures that say nothing of the account: the site, or the way to it, did not answer."""
-_SERVER_ERROR = 500
-
-
-def is_of_the_site(error: BaseException | None) -> bool:
-    """Whether a failure is one that every account would have met, and not a refusal of this one."""
-    if not isinstance(error, TemporaryFailure) or isinstance(error, ComeBackLater):
-        return False
-    return error.code in _OF_THE_SITE and error.params.get("status", _SERVER_ERROR) >= _SERVER_ERROR
-
-
 FAILURES_THAT_MAKE_LATE = 2
 """After so many attempts in a row that did not come to run, the next ones wait for all others of the owner."""
-
-LONGEST_DETAIL = 500
-LONGEST_URL = 8_000
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-
-
-def _storable(text: str, longest: int) -> str:
-    """A text that may be the site's own, as every database takes it."""
-    return _UNSTORABLE.sub("\ufffd", text[:longest])
 
 
 class Connect(Protocol):
@@ -81,8 +49,7 @@ class TaskDeps:
     connect: Connect
     published: Callable[[str], Account | None]
     owns: Callable[[str], bool]
-    report: Callable[[str, Observation, bool], None]
-    """``(account id, observation, whether the state is new)``."""
+    report: Report
     kept_out: Callable[[str], None]
     """Told when the site let an account not in, for no reason of the account's own."""
     got_in: Callable[[str], None]
@@ -163,15 +130,12 @@ class AccountTask:
         self._wake_up: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: set[asyncio.Future[None]] = set()
-        parked = seen or Observation()
-        self.observation = Observation(
-            since_ms=now_ms(),
-            parked_reason=parked.parked_reason,
-            parked_for=parked.parked_for,
-            parked_since_ms=parked.parked_since_ms,
-            action_url=parked.action_url,
-            last_message_at_ms=parked.last_message_at_ms,
-        )
+        self._observed = ObservedState(account_id, seen, deps.report)
+
+    @property
+    def observation(self) -> Observation:
+        """What is happening to the account."""
+        return self._observed.now
 
     def published(self) -> Account | None:
         """The wish, as committed."""
@@ -271,7 +235,7 @@ class AccountTask:
         if self._connection is not None:
             if rest is not None or account is None or self._running_for != account.run_key:
                 self._stop_connection()
-            self._saw(account)
+            self._observed.saw(account)
         elif rest is not None or account is None:
             self._rest(rest or AccountState.STOPPED, account)
         else:
@@ -307,17 +271,14 @@ class AccountTask:
         due_in = 0.0 if self._next_attempt_at is None else self._next_attempt_at - self._loop.time()
         if due_in > 0:
             self._set_timer(due_in)
-            self._saw(account)
+            self._observed.saw(account)
             return
         self._cancel_timer()
         self._start(account)
 
     def _start(self, account: Account) -> None:
         limiter = self._deps.limiters.again if self._ran_before else self._deps.limiters.first
-        if self.observation.parked_for is not None:
-            self.observation = self.observation.evolve(
-                parked_for=None, parked_reason="", parked_since_ms=None, action_url=""
-            )
+        self._observed.unpark()
         self._next_attempt_at = None
         self._stopping = False
         self._connected_at = None
@@ -377,9 +338,8 @@ class AccountTask:
             await self._deps.numbers.hold(account)
 
     def link_heard(self, *, message: bool) -> None:
-        """Remember when the site was last heard. No event: it would be one every few seconds per account."""
-        seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
-        self.observation = self.observation.evolve(**seen)
+        """Remember when the site was last heard."""
+        self._observed.heard(message=message)
 
     def _connection_ended(self, connection: asyncio.Task[None]) -> None:
         self._connection = self._link = None
@@ -393,7 +353,7 @@ class AccountTask:
         ):
             self._failures_in_a_row += 1
         if isinstance(error, ActionRequired):  # also while stopping: only the owner can end this, so no retry
-            self._park(error)
+            self._observed.park(self._would_park_for, error)
         elif stopped_by_us or isinstance(error, NumberTaken):
             if error is not None and not isinstance(error, ShoalError):
                 log.error("connection broke while stopping", account=self.account_id, exc_info=error)
@@ -405,15 +365,6 @@ class AccountTask:
         else:
             self._reconcile()
 
-    def _park(self, error: ActionRequired) -> None:
-        log.warning("account parked", account=self.account_id, reason=error.reason)
-        self.observation = self.observation.evolve(
-            parked_for=self._would_park_for,
-            parked_reason=error.reason,
-            parked_since_ms=now_ms(),
-            action_url=_storable(error.action_url, LONGEST_URL),
-        )
-
     def _failed(self, error: BaseException | None) -> None:
         ran = 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
         wait = self._backoff.failed(self._loop.time(), ran_seconds=ran, patient=isinstance(error, ComeBackLater))
@@ -424,50 +375,18 @@ class AccountTask:
         self._next_attempt_at = self._loop.time() + wait
         known = isinstance(error, ShoalError)
         reason = error.code if isinstance(error, ShoalError) else ("connection_ended" if error is None else "crashed")
-        detail = _storable(str(error), LONGEST_DETAIL) if known else ("" if error is None else type(error).__name__)
+        detail = storable(str(error)) if known else ("" if error is None else type(error).__name__)
         if error is not None and not known:
             log.error("connection crashed", account=self.account_id, exc_info=error)
-        self._transition(
-            AccountState.RETRYING,
-            self.published(),
-            reason=reason,
-            detail=detail,
-            next_attempt_at_ms=now_ms() + round(wait * 1000),
-        )
+        at = now_ms() + round(wait * 1000)
+        self._transition(AccountState.RETRYING, self.published(), reason=reason, detail=detail, next_attempt_at_ms=at)
 
     # -- reporting -----------------------------------------------------------------------------------------------
 
     def _transition(self, state: AccountState, account: Account | None, **facts: Any) -> None:
         """The one place where the state changes."""
-        before = self.observation
-        keep = state is before.state
-        self.observation = before.evolve(
-            **{
-                "state": state,
-                "reason": "",
-                "detail": "",
-                "next_attempt_at_ms": None,
-                "crash_loop": self._backoff.crash_loop and state not in _AT_EASE,
-                "connected_at_ms": before.connected_at_ms if state is AccountState.RUNNING else None,
-                "since_ms": before.since_ms if keep else now_ms(),
-                "observed_generation": account.generation if account else before.observed_generation,
-                **facts,
-            }
-        )
-        changed = (before.state, before.reason, before.next_attempt_at_ms) != (
-            state,
-            self.observation.reason,
-            self.observation.next_attempt_at_ms,
-        )
-        if changed:
-            log.info("account state", account=self.account_id, state=state.value, reason=self.observation.reason)
-        self._deps.report(self.account_id, self.observation, changed)
+        self._observed.moved(state, account, crash_loop=self._backoff.crash_loop, **facts)
         self._notify()
-
-    def _saw(self, account: Account | None) -> None:
-        if account is not None and account.generation != self.observation.observed_generation:
-            self.observation = self.observation.evolve(observed_generation=account.generation)
-            self._deps.report(self.account_id, self.observation, False)
 
     def _set_timer(self, seconds: float) -> None:
         self._cancel_timer()

@@ -1,0 +1,116 @@
+"""The state of one account as its task observes it: which facts it keeps, and what is reported of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from shoal.accounts.account import Account, AccountState, Observation
+from shoal.clock import now_ms
+from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
+
+log = structlog.get_logger("shoal.task")
+
+Report = Callable[[str, Observation, bool], None]
+"""``(account id, observation, whether the state is new)``."""
+
+_AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
+"""States in which nothing crashes, whatever happened before."""
+
+_OF_THE_SITE = {
+    "unreachable",
+    "site_untrusted",
+    "handshake_refused",
+    "reply_timeout",
+    "socket_closed",
+    "temporary_failure",
+}
+"""Failures that say nothing of the account: the site, or the way to it, did not answer."""
+_SERVER_ERROR: Final = 500
+
+
+def is_of_the_site(error: BaseException | None) -> bool:
+    """Whether a failure is one that every account would have met, and not a refusal of this one."""
+    if not isinstance(error, TemporaryFailure) or isinstance(error, ComeBackLater):
+        return False
+    return error.code in _OF_THE_SITE and error.params.get("status", _SERVER_ERROR) >= _SERVER_ERROR
+
+
+LONGEST_DETAIL = 500
+LONGEST_URL = 8_000
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def storable(text: str, longest: int = LONGEST_DETAIL) -> str:
+    """A text that may be the site's own, as every database takes it."""
+    return _UNSTORABLE.sub("\ufffd", text[:longest])
+
+
+class ObservedState:
+    """Holds the newest observation of an account, and reports each new one."""
+
+    def __init__(self, account_id: str, seen: Observation | None, report: Report) -> None:
+        """``seen``: what was observed before a restart. Only why it is parked, and its last message, still holds."""
+        before = seen or Observation()
+        self._account_id = account_id
+        self._report = report
+        self.now = Observation(
+            since_ms=now_ms(),
+            parked_reason=before.parked_reason,
+            parked_for=before.parked_for,
+            parked_since_ms=before.parked_since_ms,
+            action_url=before.action_url,
+            last_message_at_ms=before.last_message_at_ms,
+        )
+
+    def moved(self, state: AccountState, account: Account | None, *, crash_loop: bool, **facts: Any) -> None:
+        """Note the state, and report it. Facts that are not given are cleared."""
+        before = self.now
+        self.now = before.evolve(
+            **{
+                "state": state,
+                "reason": "",
+                "detail": "",
+                "next_attempt_at_ms": None,
+                "crash_loop": crash_loop and state not in _AT_EASE,
+                "connected_at_ms": before.connected_at_ms if state is AccountState.RUNNING else None,
+                "since_ms": before.since_ms if state is before.state else now_ms(),
+                "observed_generation": account.generation if account else before.observed_generation,
+                **facts,
+            }
+        )
+        is_new = (before.state, before.reason, before.next_attempt_at_ms) != (
+            state, self.now.reason, self.now.next_attempt_at_ms
+        )  # fmt: skip
+        if is_new:
+            log.info("account state", account=self._account_id, state=state.value, reason=self.now.reason)
+        self._report(self._account_id, self.now, is_new)
+
+    def saw(self, account: Account | None) -> None:
+        """Report that the account's newest generation was looked at."""
+        if account is not None and account.generation != self.now.observed_generation:
+            self.now = self.now.evolve(observed_generation=account.generation)
+            self._report(self._account_id, self.now, False)
+
+    def heard(self, *, message: bool) -> None:
+        """Note when the site was last heard. No report: it would be one every few seconds per account."""
+        seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
+        self.now = self.now.evolve(**seen)
+
+    def park(self, park_key: tuple[int, int] | None, error: ActionRequired) -> None:
+        """Note what the owner must do before this cookie may be tried again."""
+        log.warning("account parked", account=self._account_id, reason=error.reason)
+        self.now = self.now.evolve(
+            parked_for=park_key,
+            parked_reason=error.reason,
+            parked_since_ms=now_ms(),
+            action_url=storable(error.action_url, LONGEST_URL),
+        )
+
+    def unpark(self) -> None:
+        """Forget why the account was parked."""
+        if self.now.parked_for is not None:
+            self.now = self.now.evolve(parked_for=None, parked_reason="", parked_since_ms=None, action_url="")
