@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.accounts.store import AccountStore, MemoryStore
+from shoal.accounts.store import AccountStore
 from shoal.config import Settings
 
 ANN = Caller(actor="user:ann")

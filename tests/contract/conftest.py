@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from memory_store import MemoryStore
 from postgres_server import INSTALLED, Postgres, shared_server
 from quick_start import blank_database
-from shoal.accounts.store import AccountStore, MemoryStore
+from shoal.accounts.store import AccountStore
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.vault import Vault

@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account, Observation
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import (
@@ -25,7 +26,6 @@ from shoal.accounts.store import (
     Committed,
     Contents,
     Glimpse,
-    MemoryStore,
     OpRecord,
     Refused,
     Settle,

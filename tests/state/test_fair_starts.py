@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.accounts.store import MemoryStore
 from shoal.concurrency.fair_limiter import FairLimiter, evenly, in_bursts
 from shoal.errors import TemporaryFailure
 from standins import ANN, FakeSite, cookie_of

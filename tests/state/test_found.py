@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.accounts.store import MemoryStore
 from shoal.errors import ActionRequired
 from standins import ANN, cookie_of
 from state.model import Call

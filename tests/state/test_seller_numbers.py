@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.seller_numbers import SellerNumbers
-from shoal.accounts.store import MemoryStore
 from shoal.concurrency.fair_limiter import evenly
 from shoal.errors import ActionRequired, DuplicateUnb, OtherUnb, StoreError, TemporaryFailure, UnknownNumber
 from standins import ANN, QUICK, cookie_of, unb_of

@@ -8,12 +8,12 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
-from shoal.accounts.store import MemoryStore
 from standins import ANN, FakeSite, cookie_of
 from state.virtual_loop import VirtualLoop
 from state.world import settings

@@ -97,12 +97,6 @@ MUTATIONS = (
         "        try:\n            for entry in entries:\n"
         "                self._fan_out(entry)\n            self.put(account_id, account)\n",
     ),
-    _one(
-        "no generation check in the store in memory",
-        "accounts/store.py",
-        "if stored is None or stored.generation != change.old.generation:",
-        "if stored is None:",
-    ),
     Mutation(
         "no generation check in the rows",
         (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from memory_store import MemoryStore
 from shoal.accounts.account import Account, AccountState, Observation, StateMove, check_account_id
 from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
@@ -19,7 +20,7 @@ from shoal.accounts.cookie_manager import CookieManager
 from shoal.accounts.events import AccountChanged, AccountStateChanged, Subscription
 from shoal.accounts.journal import fold, projection
 from shoal.accounts.status_batch import BATCH_AT_ONCE
-from shoal.accounts.store import Change, Glimpse, MemoryStore, Refused, Settle, Settlement
+from shoal.accounts.store import Change, Glimpse, Refused, Settle, Settlement
 from shoal.errors import (
     AccountExists,
     AccountVanishing,

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from memory_store import MemoryStore
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager, Outcome
-from shoal.accounts.store import Change, MemoryStore, Refused, Settle
+from shoal.accounts.store import Change, Refused, Settle
 from shoal.errors import AlreadyRemoved, StaleGeneration, UnknownAccount
 from standins import ANN, FakeSite, cookie_of, managing, until
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 from structlog.testing import capture_logs
 
+from memory_store import MemoryStore
 from shoal.accounts import state_history
 from shoal.accounts.account import AccountState, Observation, StateMove, StopReason
 from shoal.accounts.account_task import Link
 from shoal.accounts.state_history import StateHistory
-from shoal.accounts.store import MemoryStore
 from shoal.accounts.uptime import intervals, uptime
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, NotApplied, OutcomeUnknown

@@ -11,9 +11,10 @@ from types import MappingProxyType
 import pytest
 from structlog.testing import capture_logs
 
+from memory_store import MemoryStore
 from picture_files import a_png
 from shoal.accounts.account import Account
-from shoal.accounts.store import AccountStore, MemoryStore, Pruned
+from shoal.accounts.store import AccountStore, Pruned
 from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import InvalidInput, NotApplied, StoreError
