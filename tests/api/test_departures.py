@@ -15,7 +15,8 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.change_path import Caller
 from shoal.auth import user_removal
 from shoal.errors import NotApplied, Unauthenticated
-from shoal.storage.schema import accounts, sessions, users
+from shoal.storage.schema import accounts
+from shoal.storage.user_tables import sessions, users
 from standins import cookie_of, until
 
 

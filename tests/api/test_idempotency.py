@@ -18,8 +18,8 @@ from shoal.accounts.change_path import Caller
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
 from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown, StoreError
+from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest
-from shoal.storage.schema import ops
 from standins import cookie_of, until
 
 KEY = {"Idempotency-Key": "k1"}

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from doors import Door, another_person, client_of
 from shoal.auth.permission import Permission
 from shoal.auth.users import Role
-from shoal.storage.schema import users
+from shoal.storage.user_tables import users
 
 PASSWORD = "a password of theirs"
 

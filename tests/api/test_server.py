@@ -12,7 +12,9 @@ from shoal.errors import ConfigError
 from shoal.messages.outbox_rows import OutboxRow, SendOutcome
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
 from shoal.server.reply_server import build_app
-from shoal.storage.schema import accounts, grants, journal
+from shoal.storage.history_tables import journal
+from shoal.storage.schema import accounts
+from shoal.storage.user_tables import grants
 from standins import FakeSite, cookie_of, quick_settings, until, until_told
 
 

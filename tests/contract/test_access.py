@@ -18,7 +18,7 @@ from shoal.auth.users import Users
 from shoal.errors import Conflict, UnknownAccount, UnknownUser
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.schema import users
+from shoal.storage.user_tables import users
 from standins import until
 from store_steps import Place, an_account, created
 

@@ -16,17 +16,9 @@ from shoal.rules.rule import Rule
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.schema import (
-    account_tables,
-    accounts,
-    metadata,
-    observed,
-    ops,
-    order_actions,
-    rules,
-    seller_numbers,
-    users,
-)
+from shoal.storage.history_tables import observed, ops
+from shoal.storage.schema import account_tables, accounts, metadata, order_actions, rules, seller_numbers
+from shoal.storage.user_tables import users
 from shoal.storage.vault import Vault
 from store_steps import Place, an_account, committed, created, deletion, edit, living, settled, submitted
 

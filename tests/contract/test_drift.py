@@ -19,7 +19,8 @@ from shoal.errors import NotApplied, StaleGeneration
 from shoal.storage.account_rows import COOKIE_COLUMN, PROXY_COLUMN
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
-from shoal.storage.schema import account_tables, accounts, journal, rules, shard_of
+from shoal.storage.history_tables import journal
+from shoal.storage.schema import account_tables, accounts, rules, shard_of
 from shoal.storage.vault import Vault
 from standins import ANN, FakeSite, cookie_of, managing, unb_of, until
 from store_steps import an_op, settled

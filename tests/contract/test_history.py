@@ -19,7 +19,7 @@ from shoal.rules.rule import Part, Rule
 from shoal.storage import history_rows
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from shoal.storage.schema import journal, ops, state_moves
+from shoal.storage.history_tables import journal, ops, state_moves
 from shoal.storage.vault import Vault
 from store_steps import Place, an_account, committed, created, creation, deletion, edit, living, unchanged
 

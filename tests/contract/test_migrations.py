@@ -30,18 +30,9 @@ from shoal.storage.account_rows import COOKIE_COLUMN
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
+from shoal.storage.history_tables import baselines, journal, observed
 from shoal.storage.migrations import steps
-from shoal.storage.schema import (
-    account_tables,
-    accounts,
-    baselines,
-    item_settings,
-    journal,
-    metadata,
-    observed,
-    rules,
-    shard_of,
-)
+from shoal.storage.schema import account_tables, accounts, item_settings, metadata, rules, shard_of
 from shoal.storage.vault import Vault
 from store_steps import Place, an_account, created
 

@@ -19,7 +19,7 @@ from shoal.auth.totp import Factor, Totp
 from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, UnknownUser
 from shoal.storage.database import Database
-from shoal.storage.schema import invitations, recovery_codes, sessions
+from shoal.storage.user_tables import invitations, recovery_codes, sessions
 from shoal.storage.vault import Vault
 from store_steps import Clock
 

@@ -26,7 +26,7 @@ from shoal.auth.users import Users
 from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.engines import DATABASE_FILE
-from shoal.storage.schema import sessions, users
+from shoal.storage.user_tables import sessions, users
 from shoal.storage.vault import Vault
 from standins import until_told
 from store_steps import Clock

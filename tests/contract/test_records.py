@@ -15,7 +15,7 @@ from shoal.auth.sessions import Sessions, token_hash
 from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownUser
 from shoal.storage.database import Database
-from shoal.storage.schema import sessions
+from shoal.storage.user_tables import sessions
 from store_steps import Clock
 
 PASSWORD = "a password of hers"

@@ -27,7 +27,7 @@ from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
 from shoal.errors import NotApplied
 from shoal.storage.database import Database
-from shoal.storage.schema import audit_entries
+from shoal.storage.user_tables import audit_entries
 from store_steps import Clock, Place
 
 ALL = Sought()

@@ -14,7 +14,7 @@ from shoal.accounts.store import Contents
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
-from shoal.storage.schema import ops
+from shoal.storage.history_tables import ops
 
 KEY_FILE = "secret.key"
 Version = dict[str, Any]

@@ -19,7 +19,7 @@ from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.rules.folding import folded
 from shoal.storage.database import Database
-from shoal.storage.schema import sessions, users
+from shoal.storage.user_tables import sessions, users
 
 ACTOR: Final = "machine"
 """The actor in the audit log: the operator at the machine."""

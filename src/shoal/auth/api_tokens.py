@@ -18,7 +18,7 @@ from shoal.auth.user_replica import UserStore
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError
-from shoal.storage.schema import api_tokens, users
+from shoal.storage.user_tables import api_tokens, users
 
 log = structlog.get_logger("shoal.tokens")
 

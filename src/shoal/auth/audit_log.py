@@ -25,7 +25,8 @@ from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.logs.redaction import redact_fields
 from shoal.storage.database import Database
-from shoal.storage.schema import audit_entries, insert_or, users
+from shoal.storage.schema import insert_or
+from shoal.storage.user_tables import audit_entries, users
 
 log = structlog.get_logger("shoal.security")
 

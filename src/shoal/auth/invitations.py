@@ -20,7 +20,7 @@ from shoal.auth.user_replica import UserStore
 from shoal.auth.users import Role, User, add_user, checked_email, checked_name, find_user, replace_password
 from shoal.clock import now_ms
 from shoal.errors import UnknownUser
-from shoal.storage.schema import invitations, users
+from shoal.storage.user_tables import invitations, users
 
 MAX_HOURS: Final = 24 * 30
 _KEPT_MS: Final = 30 * 24 * HOUR_MS

@@ -22,7 +22,7 @@ from shoal.auth.user_replica import UserStore
 from shoal.auth.users import User
 from shoal.clock import now_ms
 from shoal.errors import Conflict, Forbidden, UnknownUser
-from shoal.storage.schema import recovery_codes, users
+from shoal.storage.user_tables import recovery_codes, users
 from shoal.storage.vault import Vault
 
 ISSUER: Final = "Shoal"

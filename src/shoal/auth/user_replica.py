@@ -19,7 +19,8 @@ from sqlalchemy.pool import StaticPool
 
 from shoal.errors import ShoalError, StoreError
 from shoal.storage.database import Database
-from shoal.storage.schema import api_tokens, invitations, metadata, sessions, users
+from shoal.storage.schema import metadata
+from shoal.storage.user_tables import api_tokens, invitations, sessions, users
 
 log = structlog.get_logger("shoal.people")
 

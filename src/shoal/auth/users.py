@@ -16,7 +16,8 @@ from shoal.auth.user_replica import UserStore
 from shoal.clock import now_ms
 from shoal.errors import Conflict, InvalidInput, StoreError, UnknownUser
 from shoal.rules.folding import folded, seen
-from shoal.storage.schema import accounts, api_tokens, invitations, sessions, users
+from shoal.storage.schema import accounts
+from shoal.storage.user_tables import api_tokens, invitations, sessions, users
 
 ADMIN_NAME: Final = "admin"
 MAX_NAME_CHARACTERS: Final = 64

@@ -8,9 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, false, insert, not_, select, text, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, not_, select, text, update
 
-from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting, Observation
+from shoal.accounts.account import SCALAR_FIELDS, SECRET_FIELDS, Account, ItemSetting
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import Change, OpRecord
 from shoal.errors import (
@@ -24,14 +24,14 @@ from shoal.errors import (
 )
 from shoal.rules.rule import Rule
 from shoal.rules.rule_rows import rule_of, rule_row
-from shoal.storage.schema import Row, accounts, insert_or, item_settings, journal, observed, ops, rules, shard_of
+from shoal.storage.history_tables import journal, ops
+from shoal.storage.schema import Row, accounts, insert_or, item_settings, rules, shard_of
 from shoal.storage.vault import Vault
 
 COOKIE_COLUMN = "accounts.cookie"
 PROXY_COLUMN = "accounts.proxy"
 _PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in SECRET_FIELDS)
 _JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number will do, if every node uses the same
-_SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name != "parked_for")
 
 ChangeSet = tuple[Change, ...]
 
@@ -385,38 +385,3 @@ def read_op(connection: Connection, op_id: str) -> OpRecord | None:
     query = select(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_not(None))
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else OpRecord(**{entry.name: row[entry.name] for entry in fields(OpRecord)})
-
-
-def read_observations(connection: Connection) -> dict[str, Observation]:
-    """What was last observed of every living account."""
-    query = select(observed).join(accounts).where(not_(accounts.c.deleted))
-    return {row["account_id"]: observation_of(row) for row in connection.execute(query).mappings()}
-
-
-def observation_of(row: RowMapping) -> Observation:
-    """A row of ``observed`` as a value. Raises ``StoreError`` when its state is unknown."""
-    values: dict[str, Any] = {name: row[name] for name in _SEEN_FIELDS}
-    try:
-        values["state"] = type(Observation().state)(row["state"])
-    except ValueError:
-        raise StoreError(
-            f"the observed state of account {row['account_id']} is unknown", code="unreadable_account"
-        ) from None
-    if row["parked_for_cookie"] is not None:
-        values["parked_for"] = (row["parked_for_cookie"], row["parked_for_nonce"])
-    return Observation(**values)
-
-
-def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
-    """Store observations; those of accounts that do not exist are left out."""
-    living = connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(seen), accounts.c.deleted == false()))
-    rows = []
-    for name in sorted(living):
-        cookie, nonce = seen[name].parked_for or (None, None)
-        row: Row = {field: getattr(seen[name], field) for field in _SEEN_FIELDS}
-        rows.append({**row, "account_id": name, "parked_for_cookie": cookie, "parked_for_nonce": nonce})
-    if not rows:
-        return
-    statement = insert_or(connection, observed)
-    renewed = {name: statement.excluded[name] for name in rows[0] if name != "account_id"}
-    connection.execute(statement.on_conflict_do_update(index_elements=[observed.c.account_id], set_=renewed), rows)

@@ -32,7 +32,7 @@ from shoal.accounts.store import (
 from shoal.clock import now_ms
 from shoal.errors import ConfigError, StoreError, UnknownAccount
 from shoal.rules.rule import Rule
-from shoal.storage.account_rows import AccountRows, read_observations, read_op, write_observations
+from shoal.storage.account_rows import AccountRows, read_op
 from shoal.storage.database import Database
 from shoal.storage.history_rows import (
     last_rev_before,
@@ -46,6 +46,7 @@ from shoal.storage.history_rows import (
     read_timeline,
     write_moves,
 )
+from shoal.storage.observation_rows import read_observations, write_observations
 from shoal.storage.schema import account_tables, accounts
 from shoal.storage.sealed_values import has_sealed_values
 from shoal.storage.seller_number_rows import free_number, hold_number, read_number_holders

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Row, RowMapping, delete, exists, func, not_, 
 from shoal.accounts.account import AccountState, StateMove
 from shoal.accounts.journal import Baseline, JournalEntry, advance
 from shoal.errors import StoreError
-from shoal.storage.schema import accounts, baselines, insert_or, journal, ops, state_moves
+from shoal.storage.history_tables import baselines, journal, ops, state_moves
+from shoal.storage.schema import accounts, insert_or
 
 STEP_ROWS = 2_000
 """How many rows a step of pruning removes at most."""

@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Row, delete, exists, or_, select, update
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput, LockTimeout
 from shoal.storage.database import Database
-from shoal.storage.schema import insert_or, ops
+from shoal.storage.history_tables import ops
+from shoal.storage.schema import insert_or
 
 KEPT_MS = 24 * 3600 * 1000
 """How long a key stands for its request."""

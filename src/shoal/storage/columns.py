@@ -1,0 +1,53 @@
+"""The kinds of columns that tables share, once for SQLite and PostgreSQL. Times are epoch milliseconds (``*_ms``)."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, Text, false, text, true
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts by itself only in a column declared INTEGER."""
+
+
+def text_column(name: str, default: str = "") -> Column[str]:
+    """A text, empty by default."""
+    return Column(name, Text, nullable=False, server_default=default)
+
+
+def number_column(name: str, default: int = 0) -> Column[int]:
+    """A whole number."""
+    return Column(name, Integer, nullable=False, server_default=text(str(default)))
+
+
+def flag_column(name: str, *, default: bool = False) -> Column[bool]:
+    """A yes or no."""
+    return Column(name, Boolean, nullable=False, server_default=true() if default else false())
+
+
+def time_column(name: str) -> Column[int]:
+    """A moment in milliseconds; 0 is none."""
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def maybe_time_column(name: str) -> Column[int]:
+    """A moment in milliseconds, or none."""
+    return Column(name, BigInteger, nullable=True)
+
+
+def account_column(*, primary_key: bool = False) -> Column[str]:
+    """The account that a row belongs to."""
+    return Column("account_id", Text, ForeignKey("accounts.id"), primary_key=primary_key, nullable=False)
+
+
+def user_column(name: str = "user_id", *, primary_key: bool = False, nullable: bool = False) -> Column[int]:
+    """A person; a row that names one goes when the person goes."""
+    key = ForeignKey("users.id", ondelete="CASCADE")
+    return Column(name, RowId, key, primary_key=primary_key, nullable=nullable)

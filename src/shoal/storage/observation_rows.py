@@ -1,0 +1,50 @@
+"""What tasks observed, as rows of ``observed``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, false, not_, select
+
+from shoal.accounts.account import Observation
+from shoal.errors import StoreError
+from shoal.storage.history_tables import observed
+from shoal.storage.schema import Row, accounts, insert_or
+
+_SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name != "parked_for")
+
+
+def read_observations(connection: Connection) -> dict[str, Observation]:
+    """What was last observed of every living account."""
+    query = select(observed).join(accounts).where(not_(accounts.c.deleted))
+    return {row["account_id"]: _observation_of(row) for row in connection.execute(query).mappings()}
+
+
+def _observation_of(row: RowMapping) -> Observation:
+    """A row of ``observed`` as a value. Raises ``StoreError`` when its state is unknown."""
+    values: dict[str, Any] = {name: row[name] for name in _SEEN_FIELDS}
+    try:
+        values["state"] = type(Observation().state)(row["state"])
+    except ValueError:
+        raise StoreError(
+            f"the observed state of account {row['account_id']} is unknown", code="unreadable_account"
+        ) from None
+    if row["parked_for_cookie"] is not None:
+        values["parked_for"] = (row["parked_for_cookie"], row["parked_for_nonce"])
+    return Observation(**values)
+
+
+def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
+    """Store observations; those of accounts that do not exist are left out."""
+    living = connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(seen), accounts.c.deleted == false()))
+    rows = []
+    for name in sorted(living):
+        cookie, nonce = seen[name].parked_for or (None, None)
+        row: Row = {field: getattr(seen[name], field) for field in _SEEN_FIELDS}
+        rows.append({**row, "account_id": name, "parked_for_cookie": cookie, "parked_for_nonce": nonce})
+    if not rows:
+        return
+    statement = insert_or(connection, observed)
+    renewed = {name: statement.excluded[name] for name in rows[0] if name != "account_id"}
+    connection.execute(statement.on_conflict_do_update(index_elements=[observed.c.account_id], set_=renewed), rows)
