@@ -54,7 +54,7 @@ async def open_accounts(
         )
         closing.later("manager", manager.close)
         with suppress(StoreError):  # a full disk is no reason not to start, and each connection asks once more
-            await note_interrupted(connections.message_log, connections.order_store, None)
+            await note_interrupted(connections.deps.message_log, connections.deps.order_store, None)
         await manager.open()
         if storage.lease is not None:
             storage.lease.keep(manager.ownership_changed)

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import aiohttp
-
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
@@ -33,16 +31,10 @@ PICTURE_DIRECTORY = "uploads/images"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connections:
-    """The components that connections share with the routes, and the function that runs a connection."""
+    """What connections share, and the function that runs one."""
 
     published: PublishedAccounts
-    message_log: MessageLog
-    order_store: OrderStore
-    live_connections: LiveConnections
-    credentials: Credentials
-    pictures: Pictures
-    session: aiohttp.ClientSession
-    outbound: Outbound
+    deps: ConnectionDeps
     connect: Connect
 
 
@@ -80,14 +72,4 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
         async def connect_to_site(account: Account, link: Link) -> None:
             await XianyuLive(account, link, deps).main()
 
-        yield Connections(
-            published=published,
-            message_log=deps.message_log,
-            order_store=order_store,
-            live_connections=deps.live_connections,
-            credentials=deps.credentials,
-            pictures=pictures,
-            session=session,
-            outbound=deps.outbound,
-            connect=connect or connect_to_site,
-        )
+        yield Connections(published=published, deps=deps, connect=connect or connect_to_site)

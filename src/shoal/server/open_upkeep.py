@@ -48,10 +48,10 @@ async def open_upkeep(
         )
         retention = Retention(
             accounts.store,
-            connections.message_log,
+            connections.deps.message_log,
             idempotency_keys,
             settings,
-            pictures=connections.pictures,
+            pictures=connections.deps.pictures,
             audit_log=storage.audit_log,
             accounts=accounts.manager.accounts,
         )

@@ -80,50 +80,14 @@ from shoal.server.open_users import FirstEntry, first_entry, open_users
 log = structlog.get_logger("shoal.server")
 
 _ROUTES = [
-    auth.routes,
-    session.routes,
-    me.routes,
-    user_parts.routes,
-    tokens.routes,
-    staff.routes,
-    invitations.routes,
-    batch.routes,
-    cookies.routes,
-    cookie_settings.routes,
-    trying.routes,
-    reply_hook.routes,
-    items.routes,
-    default_replies.routes,
-    item_replies.routes,
-    keywords.routes,
-    rules.routes,
-    rule_lists.routes,
-    history.routes,
-    audit_log.routes,
-    timeline.routes,
-    diagnosis.routes,
-    messages.routes,
-    chats.routes,
-    send.routes,
-    activity.routes,
-    orders.routes,
-    ops.routes,
-    events.routes,
-    health.routes,
-    reload.routes,
-    system.routes,
-    logs.routes,
-    keys.routes,
-    seller_numbers.routes,
-    reference.routes,
-    pictures.routes,
-    cookie_check.routes,
-    proxy_check.routes,
-    qr_logins.routes,
-    live.routes,
-    console.routes,
-    help_pages.routes,
-]
+    part.routes for part in (
+        auth, session, me, user_parts, tokens, staff, invitations, batch, cookies, cookie_settings, trying,
+        reply_hook, items, default_replies, item_replies, keywords, rules, rule_lists, history, audit_log,
+        timeline, diagnosis, messages, chats, send, activity, orders, ops, events, health, reload, system,
+        logs, keys, seller_numbers, reference, pictures, cookie_check, proxy_check, qr_logins, live, console,
+        help_pages,
+    )
+]  # fmt: skip
 """In the order in which paths are tried: ``/cookies/status`` before ``/cookies/{cid}``."""
 
 
@@ -198,8 +162,8 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
     accounts = await enter(open_accounts(storage, users, connections, settings))
     first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not swallow it
     upkeep = await enter(open_upkeep(storage, connections, accounts, settings))
-    manager = accounts.manager
-    qr_logins = QrLogins(manager, connections.session, settings, outbound=connections.outbound)
+    manager, shared = accounts.manager, connections.deps
+    qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
     closing.later("qr logins", qr_logins.close)
     xlsx = XlsxProcesses()
     closing.later("xlsx", xlsx.close)
@@ -225,18 +189,18 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         ),
         live_streams=LiveStreams(settings.streams_per_user),
         user_removal=accounts.user_removal,
-        message_log=connections.message_log,
+        message_log=shared.message_log,
         takeovers=Takeovers(storage.database, publish=connections.published.tell),
         chats=Chats(storage.database),
-        live_connections=connections.live_connections,
-        order_store=connections.order_store,
-        credentials=connections.credentials,
+        live_connections=shared.live_connections,
+        order_store=shared.order_store,
+        credentials=shared.credentials,
         idempotency_keys=upkeep.idempotency_keys,
-        pictures=connections.pictures,
+        pictures=shared.pictures,
         xlsx=xlsx,
         qr_logins=qr_logins,
         key_rotation=upkeep.key_rotation,
-        outbound=connections.outbound,
+        outbound=shared.outbound,
         started_at_ms=now_ms(),
     )
     log.info("server open", accounts=len(manager.accounts), rev=manager.newest_rev)
