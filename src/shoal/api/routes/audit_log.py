@@ -36,7 +36,7 @@ _EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-class SecurityNote(BaseModel):
+class AuditEntryShape(BaseModel):
     """One audit log entry: what happened, who did it, from where, and the result.
 
     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: unknown); ``user_id`` and
@@ -58,11 +58,11 @@ class SecurityNote(BaseModel):
     facts: dict[str, Any]
 
 
-class SecurityNotes(BaseModel):
+class AuditEntries(BaseModel):
     """Audit log entries, newest first."""
 
     model_config = example(items=[_EXAMPLE], next=None)
-    items: list[SecurityNote]
+    items: list[AuditEntryShape]
     next: str | None
 
 
@@ -76,7 +76,7 @@ class Form(StrEnum):
 @routes.get(
     "/security-log",
     summary="What happened at the doors",
-    response_model=SecurityNotes,
+    response_model=AuditEntries,
     responses={
         200: {
             "description": "A page of notes; or all of them as a file, one JSON object a line",
@@ -111,7 +111,7 @@ async def get_security_log(
     ] = Form.PAGE,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> Response | SecurityNotes:
+) -> Response | AuditEntries:
     """List logins, refusals, and changes of users, tokens, permissions and keys, newest first.
 
     Entries are kept for `security_log_days`. An administrator reads all of them; other users read those about
@@ -129,7 +129,7 @@ async def get_security_log(
     found = await server.audit_log.entries(sought, reader=reader, before=before, limit=limit + 1)
     page = found[:limit]
     more = len(found) > limit
-    return SecurityNotes(items=[_shape(kept) for kept in page], next=cursor_of(*_place(page[-1])) if more else None)
+    return AuditEntries(items=[_shape(kept) for kept in page], next=cursor_of(*_place(page[-1])) if more else None)
 
 
 def _reader(server: Server, me: User) -> Reader | None:
@@ -156,9 +156,9 @@ def _place(kept: StoredEntry) -> tuple[int, int]:
     return kept.entry.at_ms, kept.id
 
 
-def _shape(kept: StoredEntry) -> SecurityNote:
+def _shape(kept: StoredEntry) -> AuditEntryShape:
     entry = kept.entry
-    return SecurityNote(
+    return AuditEntryShape(
         id=kept.id,
         at=rfc3339(entry.at_ms),
         last_at=rfc3339(entry.last_at_ms),

@@ -102,7 +102,7 @@ class OrderList(BaseModel):
     next: str | None
 
 
-class ActShape(BaseModel):
+class ActionShape(BaseModel):
     """One irreversible order action. ``detail`` is the site's reason, or a code of this server."""
 
     action: Action
@@ -133,7 +133,7 @@ class FullOrder(OrderShape):
 
     model_config = example(**FULL_EXAMPLE)
     url: str
-    actions: list[ActShape]
+    actions: list[ActionShape]
     timeline: list[LineShape]
 
 
@@ -187,7 +187,7 @@ def full_order(
 ) -> FullOrder:
     """Return one order with its actions and its timeline."""
     actions = [
-        ActShape(
+        ActionShape(
             action=Action(order_action.action),
             state=order_action.state,
             detail=order_action.detail,
