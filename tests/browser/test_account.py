@@ -27,10 +27,10 @@ async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(
 async def test_the_diagnosis_says_what_is_in_the_way_and_leads_to_the_remedy(console: Console) -> None:
     page = await console.page("/console/accounts/afu")
     card = page.locator("[data-test=diagnosis]")
-    await expect(card.locator("[data-test=replying]")).to_have_text("现在有买家来信，不会自动回复")
+    await expect(card.locator("[data-test=replying]")).to_have_text("买家的新消息不会自动回复")
     await expect(card.locator("[data-check=answers]")).to_contain_text("回复内容")
     await console.door.call("PUT", "/default-replies/afu", json={"enabled": True, "reply_content": "在的"})
-    await expect(card.locator("[data-test=replying]")).to_have_text("现在有买家来信，会自动回复")
+    await expect(card.locator("[data-test=replying]")).to_have_text("买家的新消息会自动回复")
     await expect(card.locator("[data-check=answers]")).to_have_count(0)
     await page.locator("[data-test=enabled]").click()
     await expect(card.locator("[data-check=enabled]")).to_be_visible()

@@ -40,7 +40,7 @@ async def test_a_change_in_one_browser_is_seen_in_another(console: Console) -> N
 async def test_each_change_can_be_taken_back_from_its_toast(console: Console) -> None:
     page = await console.page(SHOPS)
     await _switch(page, "afu", "auto-confirm").click()
-    await expect(page.locator("[data-test=toast]")).to_contain_text("afu：已开启自动发货")
+    await expect(page.locator("[data-test=toast]")).to_contain_text("afu：已开启自动确认发货")
     await until(lambda: console.door.account("afu").auto_confirm)
     await page.get_by_role("button", name="撤销").click()
     await expect(_switch(page, "afu", "auto-confirm")).to_have_attribute("aria-checked", "false")

@@ -30,14 +30,14 @@ async def test_a_change_appears_at_once_with_old_new_who_and_from_where(console:
     await expect(rows.first).to_have_attribute("data-rev", str(rev))
     await expect(rows.first).to_contain_text("备注")
     await expect(rows.first.locator(".turn")).to_have_text("改前（空）改后<b>阿福</b>")
-    await expect(rows.first.locator("[data-test=by]")).to_have_text("admin接口 127.0.0.1")
+    await expect(rows.first.locator("[data-test=by]")).to_have_text("adminAPI 127.0.0.1")
     rule = {"words": ["包邮", "邮费"], "parts": [{"text": "包邮的"}], "priority": 5}
     await console.door.call("POST", "/cookies/afu/rules", json=rule)
     await expect(rows.first).to_contain_text("新增包邮 / 邮费包邮的 · 优先级 5")
     await page.locator("[data-test=language]").click()
     await expect(rows.first).to_contain_text("Added")
     await console.door.call("DELETE", "/cookies/afu")
-    await expect(rows.first).to_contain_text("the shop is gone")
+    await expect(rows.first).to_contain_text("shop removed")
     assert await page.locator("[data-rev] [data-test=undo]").count() == 0, "what is gone cannot be undone"
 
 

@@ -29,7 +29,7 @@ async def test_f8_a_taken_number_is_explained_and_an_administrator_frees_it_at_t
 
     phone = await console.page("/console/", locale="en-US", viewport=PHONE, color_scheme="dark")
     todo = phone.locator("[data-test=todo]")
-    await expect(todo).to_contain_text("The seller is in use under another account")
+    await expect(todo).to_contain_text("Another shop already uses this seller")
     assert not await hangs_over(phone)
     assert await findings(phone) == []
     await phone.goto("/console/accounts/mine")
@@ -41,7 +41,7 @@ async def test_f8_a_taken_number_is_explained_and_an_administrator_frees_it_at_t
 
     page = await console.page("/console/accounts")
     row = page.locator("[data-account=mine]")
-    await expect(row).to_contain_text("闲鱼号已在另一个账号下使用")
+    await expect(row).to_contain_text("闲鱼号已被另一个店铺使用")
     await page.goto("/console/accounts/mine")
     await page.locator("[data-account] [data-test=free]").click()
     dialog = page.locator("[data-test=dialog]")

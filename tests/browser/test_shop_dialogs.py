@@ -203,7 +203,7 @@ async def test_auto_confirm_and_tags_are_set_for_many_shops_and_taken_back(conso
         await page.locator("[data-test=batch-more]").click()
         await page.get_by_text(what, exact=True).click()
 
-    await choose("开启自动发货")
+    await choose("开启自动确认发货")
     await expect(page.locator("[data-outcome=would_change]")).to_have_count(2)
     await page.locator("[data-test=go]").click()
     await until(lambda: all(shop.auto_confirm for shop in shops()))

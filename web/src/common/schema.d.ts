@@ -2447,10 +2447,10 @@ export interface components {
          */
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
         /**
-         * ActShape
+         * ActionShape
          * @description One irreversible order action. ``detail`` is the site's reason, or a code of this server.
          */
-        ActShape: {
+        ActionShape: {
             action: components["schemas"]["Action"];
             state: components["schemas"]["ActionState"];
             /** Detail */
@@ -3346,7 +3346,7 @@ export interface components {
             /** Url */
             url: string;
             /** Actions */
-            actions: components["schemas"]["ActShape"][];
+            actions: components["schemas"]["ActionShape"][];
             /** Timeline */
             timeline: components["schemas"]["LineShape"][];
         };
@@ -6519,14 +6519,14 @@ export interface components {
             warnings: components["schemas"]["WarningShape"][];
         };
         /**
-         * SecurityNote
+         * AuditEntryShape
          * @description One audit log entry: what happened, who did it, from where, and the result.
          *
          *     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: unknown); ``user_id`` and
          *     ``username`` are the user concerned. An event that repeats within ten minutes is counted in the first entry:
          *     ``times``, ``last_at``.
          */
-        SecurityNote: {
+        AuditEntryShape: {
             /** Id */
             id: number;
             /** At */
@@ -6555,7 +6555,7 @@ export interface components {
             };
         };
         /**
-         * SecurityNotes
+         * AuditEntries
          * @description Audit log entries, newest first.
          * @example {
          *       "items": [
@@ -6575,9 +6575,9 @@ export interface components {
          *       ]
          *     }
          */
-        SecurityNotes: {
+        AuditEntries: {
             /** Items */
-            items: components["schemas"]["SecurityNote"][];
+            items: components["schemas"]["AuditEntryShape"][];
             /** Next */
             next: string | null;
         };
@@ -15926,7 +15926,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SecurityNotes"];
+                    "application/json": components["schemas"]["AuditEntries"];
                     "application/x-ndjson": string;
                 };
             };

@@ -9,10 +9,10 @@ beforeEach(() => vi.stubGlobal('localStorage', { getItem: () => 'en' }))
 
 test('a setting is told by its name, with what it was and is', () => {
   expect(linesOf({ enabled: [true, false], remark: ['', 'Books'] })).toEqual([
-    { kind: 'set', name: 'Switched on', old: 'on', new: 'off' },
+    { kind: 'set', name: 'On', old: 'on', new: 'off' },
     { kind: 'set', name: 'Remark', old: '(empty)', new: 'Books' },
   ])
-  expect(linesOf({ debounce_seconds: [null, 3] })).toMatchObject([{ old: 'server’s setting', new: '3' }])
+  expect(linesOf({ debounce_seconds: [null, 3] })).toMatchObject([{ old: 'server default', new: '3' }])
   expect(linesOf({ timezone: ['', 'Asia/Tokyo'] })).toMatchObject([{ old: 'Default (Asia/Shanghai)' }])
 })
 
@@ -20,9 +20,11 @@ test('secrets are told as replaced, and what only counts is left out', () => {
   const [cookie, ...rest] = linesOf({ cookie: ['1f0e9a3c', '77aa0011'], cookie_version: [1, 2], restart_nonce: [0, 1] })
   expect(cookie).toMatchObject({ kind: 'note', text: 'replaced (fingerprint 1f0e9a3c → 77aa0011)' })
   expect(rest).toEqual([])
-  expect(linesOf({ restart_nonce: [0, 1] })).toEqual([{ kind: 'note', name: '', text: 'Told to connect anew' }])
+  expect(linesOf({ restart_nonce: [0, 1] })).toEqual([{ kind: 'note', name: '', text: 'Reconnected' }])
   const masked = 'http://***@proxy.example:1'
-  expect(linesOf({ proxy: [masked, masked] })).toMatchObject([{ kind: 'note', text: 'another user name or password' }])
+  expect(linesOf({ proxy: [masked, masked] })).toMatchObject([
+    { kind: 'note', text: 'different user name or password' },
+  ])
   expect(linesOf({ proxy: ['', masked] })).toMatchObject([{ kind: 'set', old: 'direct', new: masked }])
 })
 
@@ -38,13 +40,13 @@ test('rules are told by their words: what came, what went, and what of them chan
     linesOf({ keywords: { added: [RULE], removed: [{ id: 'x', words: ['old'] }], edited: [[RULE, slower]] } }),
   ).toEqual([
     { kind: 'added', name: 'Rules', subject: 'shipping', text: 'free' },
-    { kind: 'removed', name: 'Rules', subject: 'old', text: 'says nothing' },
+    { kind: 'removed', name: 'Rules', subject: 'old', text: 'no reply' },
     {
       kind: 'edited',
       name: 'Rules',
       subject: 'shipping / postage',
       differences: [
-        { name: 'Words', old: 'shipping', new: 'shipping\npostage' },
+        { name: 'Keywords', old: 'shipping', new: 'shipping\npostage' },
         { name: 'Delay', old: '0–0', new: '1–2' },
       ],
     },
@@ -53,7 +55,7 @@ test('rules are told by their words: what came, what went, and what of them chan
 
 test('a thousand rules that were only moved are one line', () => {
   const edited = Array.from({ length: 1000 }, (_, position) => [RULE, { ...RULE, position: position + 1 }])
-  expect(linesOf({ keywords: { edited } })).toEqual([{ kind: 'note', name: 'Rules', text: 'put in another order' }])
+  expect(linesOf({ keywords: { edited } })).toEqual([{ kind: 'note', name: 'Rules', text: 'reordered' }])
 })
 
 test('items are told with what is set for them', () => {

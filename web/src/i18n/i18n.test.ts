@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { en } from './en'
 import { zh } from './zh'
+
+vi.stubGlobal('localStorage', { getItem: () => 'en', setItem: () => undefined })
+const { choose, t } = await import('.')
 
 function texts(group: object, path = ''): [string, string][] {
   return Object.entries(group).flatMap(([name, value]) =>
@@ -10,15 +13,27 @@ function texts(group: object, path = ''): [string, string][] {
 
 const holes = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).toSorted()
 
-test('both languages fill in the same holes', () => {
+test('both languages fill in the same holes, in each plural form', () => {
   const english = new Map(texts(en))
-  for (const [key, text] of texts(zh)) expect([key, holes(english.get(key) ?? '')]).toEqual([key, holes(text)])
+  for (const [key, text] of texts(zh)) {
+    const forms = (english.get(key) ?? '').split(' | ')
+    expect(forms.length, key).toBeLessThanOrEqual(2)
+    expect([key, holes(forms.at(-1) ?? '')]).toEqual([key, holes(text)])
+    for (const form of forms) expect(holes(text), key).toEqual(expect.arrayContaining(holes(form)))
+  }
+})
+
+test('a number chooses the plural form', () => {
+  choose('en')
+  expect([0, 1, 2].map((n) => t('people.list.shops', { n }))).toEqual(['0 shops', '1 shop', '2 shops'])
+  choose('zh')
+  expect(t('people.list.shops', { n: 1 })).toBe('1 个店铺')
 })
 
 test('no text is empty, left in the other language, or holds what the formatter would take for its own', () => {
   for (const [key, text] of texts(zh)) expect(text, key).toMatch(/^[^@|]+$/)
   for (const [key, text] of texts(en)) {
-    expect(text, key).toMatch(/^[^@|]+$/)
+    expect(text, key).toMatch(/^[^@|]+( \| [^@|]+)?$/)
     if (key !== 'app.language') expect(text, key).not.toMatch(/\p{Script=Han}/u)
   }
 })

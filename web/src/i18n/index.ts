@@ -32,9 +32,10 @@ export const locale = i18n.global.locale
 /** The language as a tag for the page, for dates and for `Accept-Language`. */
 export const languageTag = computed(() => (locale.value === 'zh' ? 'zh-CN' : 'en'))
 
-/** A text of the present language. */
+/** Return a text in the current language. A number `n` among the params chooses the plural form. */
 export function t(key: Key, params: Record<string, string | number> = {}): string {
-  return i18n.global.t(key, params)
+  const { n } = params
+  return typeof n === 'number' ? i18n.global.t(key, params, n) : i18n.global.t(key, params)
 }
 
 /** A text whose name comes from the server, or what to show when there is none of that name. */

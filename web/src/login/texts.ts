@@ -18,14 +18,14 @@ const zh = {
 const en: Texts<typeof zh> = {
   login: {
     title: 'Sign in to Shoal',
-    name: 'User name or e-mail',
+    name: 'User name or email',
     password: 'Password',
     submit: 'Sign in',
-    hint: 'At its first start the server prints the administrator’s password once, in its terminal.',
-    expired: 'Your session is over. Please sign in again.',
-    code: 'Code, or a recovery code',
-    codeHint: 'The six digits of your authenticator app; without the phone, one of your recovery codes.',
-    holdOff: 'There were too many attempts. Try again in {n} s.',
+    hint: 'On first start the server prints a setup link for the administrator in its terminal.',
+    expired: 'Your session has expired. Please sign in again.',
+    code: 'Verification or recovery code',
+    codeHint: 'Six digits from your authenticator app, or a recovery code if you don’t have your phone.',
+    holdOff: 'Too many attempts. Try again in {n} s.',
   },
 }
 
