@@ -80,3 +80,17 @@ async def test_a_page_that_is_not_there_says_so_and_leads_on(open_console: OpenC
     await expect(page.get_by_role("heading", level=1)).to_contain_text("404")
     await page.get_by_role("link", name="回到帮助首页").click()
     await expect(page).to_have_url(f"{console.url}/help/")
+
+
+async def test_a_page_of_the_console_leads_to_its_help(open_console: OpenConsole) -> None:
+    console = await open_console()
+    page = await console.page("/console/conversations")
+    async with page.context.expect_page() as opened:
+        await page.get_by_role("link", name="本页帮助").first.click()
+    help_page = await opened.value
+    await expect(help_page).to_have_url(f"{console.url}/help/howto/conversations/")
+    await expect(help_page.get_by_role("heading", level=1)).to_contain_text("会话与接管")
+    signed_out = await (await console.browser(locale="en-US")).new_page()
+    await signed_out.goto("/console/login")
+    address = await signed_out.get_by_role("link", name="Help on this page").get_attribute("href")
+    assert address == "/help/en/quick-start/"

@@ -37,9 +37,9 @@ KEPT_IN_THE_BROWSER = {"shoal.appearance", "shoal.columns", "shoal.draft.", "sho
 LED_TO = {
     "account.action_url", "props.account.action_url", "login.action_url", "order.url", "facts.url",
     "`https://www.goofish.com/item?id=${encodeURIComponent(facts.item_id)}`", "file", "'/console/login'",
-    "href", "goal",
+    "href", "goal", "address",
 }  # fmt: skip
-"""What the console opens: pages of the site that the server has checked, a file of ours, the login, its own pages."""
+"""What the console opens: checked pages of the site, files of ours, the login, its own pages, the help."""
 WRITES_HTML = re.compile(
     r"v-html|innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|srcdoc|document\.write|Function\(|\beval\("
 )

@@ -1,0 +1,24 @@
+/** Which page of the help belongs to which page of the console. */
+export const helpPages: Readonly<Record<string, string>> = {
+  login: 'quick-start/',
+  join: 'howto/colleagues/',
+  overview: '',
+  accounts: 'states/',
+  account: 'states/',
+  'account-rules': 'howto/rules/',
+  'account-settings': 'howto/orders/',
+  conversations: 'howto/conversations/',
+  orders: 'howto/orders/',
+  history: 'concepts/promises/',
+  settings: 'howto/install/',
+  'settings-me': 'howto/colleagues/',
+  'settings-tokens': 'howto/colleagues/',
+  'settings-people': 'howto/colleagues/',
+  'settings-security': 'howto/colleagues/',
+  nothing: '',
+}
+
+/** The address of the help on a page of the console, in the language of the console. */
+export function helpAddress(page: string, locale: 'zh' | 'en'): string {
+  return `/help/${locale === 'en' ? 'en/' : ''}${helpPages[page] ?? ''}`
+}
