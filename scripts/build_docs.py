@@ -40,6 +40,7 @@ def main() -> int:
     """Build into a temporary directory, then replace the current site."""
     os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
     jieba.setLogLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     cache = ROOT / "build"
     cache.mkdir(exist_ok=True)
     jieba.dt.tmp_dir = str(cache)
