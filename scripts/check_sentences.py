@@ -22,7 +22,7 @@ from shoal.rules.rule_lint import WarningCode
 from shoal.xianyu.cookie_string import Flaw
 
 PACKAGE = ROOT.parent
-ASKING = {"say", "knows", "placeholders", "advice_on", "words", "word_or"}
+ASKING = {"say", "knows", "placeholders", "advice_on", "words", "word_or", "ConfigError", "_bad"}
 """The functions whose first argument is a key."""
 FAMILIES: dict[str, Collection[str] | None] = {
     "advice": None,

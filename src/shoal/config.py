@@ -207,7 +207,7 @@ def _config_file() -> Path | None:
     named = os.environ.get("SHOAL_CONFIG")
     if named:
         if not Path(named).is_file():
-            raise ConfigError(f"SHOAL_CONFIG names {named}, which is not a file.")
+            raise ConfigError("startup.config_not_a_file", path=named)
         return Path(named)
     return Path("shoal.toml") if Path("shoal.toml").is_file() else None
 
@@ -220,16 +220,16 @@ def load_settings(**overrides: Any) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise ConfigError(f"{unknown[0]} is not a setting of Shoal. The settings are listed in docs/operating.md.")
+        raise ConfigError("startup.unknown_setting", name=unknown[0])
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise ConfigError(
-                f"{name} in shoal.toml is not a setting of Shoal. The settings are listed in docs/operating.md."
-            ) from None
-        raise ConfigError(f"The setting {name} ({PREFIX}{name.upper()}): {first['msg']}.") from None
+            raise ConfigError("startup.unknown_setting_in_file", name=name) from None
+        raise ConfigError(
+            "startup.bad_setting", name=name, variable=f"{PREFIX}{name.upper()}", why=first["msg"]
+        ) from None
     except ValueError as error:  # a shoal.toml that is not TOML
-        raise ConfigError(f"shoal.toml cannot be read: {error}.") from None
+        raise ConfigError("startup.unreadable_config", why=error) from None

@@ -36,6 +36,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from shoal.language.catalogue import say
+from shoal.language.choice import Language
+
 
 class ShoalError(Exception):
     """The root of the tree.
@@ -53,9 +56,20 @@ class ShoalError(Exception):
 
 
 class ConfigError(ShoalError):
-    """The operator must fix a setting, a path or a key before the program can start."""
+    """The operator must fix a setting, a path or a key before the program can start.
+
+    ``key`` names a sentence of the catalogue; the message is its English one.
+    """
 
     code = "config_error"
+
+    def __init__(self, key: str, /, *, code: str | None = None, **params: Any) -> None:
+        self._key = key
+        super().__init__(say(key, Language.EN, **params), code=code, **params)
+
+    def told(self, language: Language) -> str:
+        """Returns the sentence in a language."""
+        return say(self._key, language, **self.params)
 
 
 class InvalidInput(ShoalError):

@@ -62,7 +62,7 @@ async def test_help_on_the_machine_says_what_is_wrong(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data"):
         pass
     settings = quick_settings(data_dir=tmp_path / "data")
-    with pytest.raises(ConfigError, match=r"nobody called eve.*admin"):
+    with pytest.raises(ConfigError, match=r"no user called eve.*admin"):
         user_rescue.reset_totp(settings, "eve")
     password = await user_rescue.reset_password(settings, "ADMIN")  # no server runs now
     async with open_door(tmp_path / "data") as door:

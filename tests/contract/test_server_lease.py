@@ -86,9 +86,7 @@ async def test_f3_a_second_server_on_the_same_database_is_refused_while_the_firs
     async with open_door(tmp_path / "first", database_url=url) as door:
         await door.add()
         await until(lambda: door.server.manager.observation("shop").state is AccountState.RUNNING)
-        with pytest.raises(
-            ConfigError, match=r"serves this database already, from .*first; stop that server"
-        ) as caught:
+        with pytest.raises(ConfigError, match=r"already uses this database, from .*first; stop that server") as caught:
             async with open_door(tmp_path / "second", database_url=url):
                 pass
         assert caught.value.code == "database_taken"

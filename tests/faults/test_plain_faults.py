@@ -211,7 +211,7 @@ async def test_a_read_only_disk_stops_the_start_with_a_sentence(small_disk: Path
         calls = await sandbox_calls(sandbox)
         await asyncio.to_thread(mount_again, small_disk, "ro")
         said = await serve_once(server.environment)
-        assert "may write to" in said
+        assert "make it writable" in said
         assert await sandbox_calls(sandbox) == calls
         await asyncio.to_thread(mount_again, small_disk, "rw")
         await server.start()

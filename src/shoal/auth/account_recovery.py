@@ -68,7 +68,7 @@ def _find(connection: Connection, username: str) -> int:
     user_id = connection.scalar(select(users.c.id).where(users.c.name_key == folded(username.strip())))
     if user_id is None:
         names = ", ".join(connection.scalars(select(users.c.username).order_by(users.c.id)).all())
-        raise ConfigError(f"there is nobody called {username} in this database; there are: {names}")
+        raise ConfigError("startup.unknown_user", name=username, names=names)
     return int(user_id)
 
 

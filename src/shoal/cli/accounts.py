@@ -141,7 +141,7 @@ def remove_account(
     """Stop an account and forget its cookie, rules and messages."""
     if not yes:
         if not sys.stdin.isatty():
-            raise ConfigError(words("cli.error.remove_shop_unasked"))
+            raise ConfigError("cli.error.remove_shop_unasked")
         question = words("cli.accounts.remove_question", name=printable(account_id))
         typer.confirm(question, abort=True)
     run(_remove(url, account_id))
@@ -288,27 +288,27 @@ def _asked_proxy() -> str:
     except EOFError:
         line = ""
     if not line:
-        raise ConfigError(words("cli.accounts.no_proxy"))
+        raise ConfigError("cli.accounts.no_proxy")
     return line
 
 
 def _cookie(source: str | None) -> str:
     if source is None:
         if not sys.stdin.isatty():
-            raise ConfigError(words("cli.accounts.how_to_give_cookie"))
+            raise ConfigError("cli.accounts.how_to_give_cookie")
         try:
             return ask_hidden(words("cli.accounts.ask_cookie"))
         except EOFError:
-            raise ConfigError(words("cli.accounts.no_cookie")) from None
+            raise ConfigError("cli.accounts.no_cookie") from None
     try:
         raw = sys.stdin.buffer.read(MAX_BYTES + 1) if source == "-" else _file(Path(source))
         text = raw.decode("utf-8-sig").strip()
     except OSError as error:
-        raise ConfigError(f"{source} cannot be read ({error.strerror})") from None
+        raise ConfigError("startup.file_unreadable", path=source, why=error.strerror) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{source} is not a text in UTF-8") from None
+        raise ConfigError("startup.file_no_text", path=source) from None
     if not text or len(raw) > MAX_BYTES:
-        raise ConfigError(f"{source} is {'larger than a cookie can be' if text else 'empty'}")
+        raise ConfigError("startup.file_too_large" if text else "startup.file_empty", path=source)
     return text
 
 

@@ -175,7 +175,7 @@ def server_url(url: str) -> str:
     except ValueError:
         parsed = URL()
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise ConfigError(f"{url!r} is not an address; write it like http://127.0.0.1:8080")
+        raise ConfigError("startup.not_an_address", url=repr(url))
     return stripped
 
 

@@ -21,7 +21,7 @@ from shoal.cli.session import Url, chosen_url, run
 from shoal.cli.token_file import TokenFile
 from shoal.cli.tokens import tokens
 from shoal.cli.users import users
-from shoal.cli.words import words
+from shoal.cli.words import language, words
 from shoal.config import load_settings
 from shoal.errors import ConfigError, ShoalError
 from shoal.logs.core_dumps import forbid_core_dumps
@@ -57,7 +57,8 @@ def main() -> None:
     try:
         app()
     except ShoalError as error:
-        typer.echo(f"shoal: {error}", err=True)
+        told = error.told(language()) if isinstance(error, ConfigError) else str(error)
+        typer.echo(f"shoal: {told}", err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:  # the program that reads our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -163,7 +164,7 @@ def sandbox(
     try:
         certificate = make_certificate(tls) if tls else None
     except OSError as error:
-        raise ConfigError(f"{tls} cannot hold a certificate ({error.strerror}); choose another --tls") from None
+        raise ConfigError("startup.no_room_for_certificate", path=tls, why=error.strerror) from None
     world = World(seed=seed, shops=shops, clock=Clock())
     story = Script(interval_seconds=interval, buyers=buyers) if script else False
 
@@ -184,9 +185,9 @@ def sandbox(
     except KeyboardInterrupt:
         return
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError("startup.sandbox_refused", why=error) from None
     except OSError as error:
-        raise ConfigError(f"{host} port {port} cannot be used ({error.strerror}); choose another --port") from None
+        raise ConfigError("startup.sandbox_port", host=host, port=port, why=error.strerror) from None
 
 
 @app.command(help=words("cli.app.help.login"))
@@ -203,7 +204,7 @@ def login(
     name, password = user or os.environ.get("SHOAL_USER"), os.environ.get("SHOAL_PASSWORD")
     if password is None:
         if not sys.stdin.isatty():
-            raise ConfigError(words("cli.app.password_unasked"))
+            raise ConfigError("cli.app.password_unasked")
         name = name or typer.prompt(words("cli.app.user"), default="admin", err=True)
         password = typer.prompt(words("cli.app.password"), hide_input=True, err=True)
     run(_login(address, name or "admin", password))

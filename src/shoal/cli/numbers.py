@@ -55,7 +55,7 @@ def _shop(shop: dict[str, Any]) -> str:
 
 async def _free(url: str | None, number: str, *, yes: bool) -> None:
     if not yes and not sys.stdin.isatty():
-        raise ConfigError(words("cli.error.free_number_unasked"))
+        raise ConfigError("cli.error.free_number_unasked")
     async with signed_in(url) as client:
         listed = (await client.call("GET", "seller-numbers"))["items"]
         holder = next((row["holder"] for row in listed if row["number"] == number), None)

@@ -41,7 +41,7 @@ class TokenFile:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError):
-            raise ConfigError(f"{self.path} cannot be read; remove it and sign in again") from None
+            raise ConfigError("startup.sessions_unreadable", path=self.path) from None
         return entries if isinstance(entries, dict) else {}
 
     def _write(self, entries: dict[str, Any]) -> None:
@@ -54,4 +54,4 @@ class TokenFile:
             beside.replace(self.path)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            raise ConfigError(f"{self.path} cannot be written ({error.strerror})") from None
+            raise ConfigError("startup.sessions_unwritable", path=self.path, why=error.strerror) from None

@@ -93,7 +93,7 @@ def change(
     if active is not None:
         changes["active"] = active
     if not changes:
-        raise ConfigError(words("cli.users.nothing_to_change"))
+        raise ConfigError("cli.users.nothing_to_change")
     run(_change(url, name, changes))
 
 
@@ -224,7 +224,7 @@ async def _remove(url: str | None, name: str, *, yes: bool) -> None:
         path = ("users", str(user["id"]))
         if not yes:
             if not sys.stdin.isatty():
-                raise ConfigError(words("cli.error.remove_user_unasked"))
+                raise ConfigError("cli.error.remove_user_unasked")
             shops = (await client.call("DELETE", *path, params={"dry_run": "true"}))["shops"]
             question = words("cli.users.remove_question", name=printable(user["username"]), shops=len(shops))
             typer.confirm(question, abort=True)

@@ -48,7 +48,7 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
-        raise ConfigError(f"{host} is not an address of this machine; set SHOAL_HOST to another") from None
+        raise ConfigError("startup.not_our_address", host=host) from None
     taken = socket.socket(family, kind, protocol)
     try:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,7 +67,7 @@ def check_door(settings: Settings) -> Certificate | None:
     cross a network in clear that nobody said to be trusted.
     """
     if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise ConfigError("TLS needs both files: set SHOAL_TLS_CERT and SHOAL_TLS_KEY (--tls-cert, --tls-key)")
+        raise ConfigError("startup.tls_needs_both")
     if settings.tls_cert is not None and settings.tls_key is not None:
         certificate = Certificate(settings.tls_cert, settings.tls_key)
         certificate.context()
@@ -75,11 +75,7 @@ def check_door(settings: Settings) -> Certificate | None:
     proxies = parse_networks(settings.trusted_proxies)
     if is_loopback(settings.host) or settings.allow_plain_http or not all(one.is_loopback for one in proxies):
         return None
-    raise ConfigError(
-        f"at {settings.host} other machines would send passwords in clear. Listen on 127.0.0.1 behind a reverse proxy "
-        "with TLS; or give --tls-cert and --tls-key; or name the proxy on another machine in SHOAL_TRUSTED_PROXIES; "
-        "or, only in a network that you trust, set SHOAL_ALLOW_PLAIN_HTTP=true"
-    )
+    raise ConfigError("startup.plain_passwords", host=settings.host)
 
 
 def serve(app: FastAPI, settings: Settings, announce: Announce) -> None:
@@ -232,7 +228,7 @@ class _Server(uvicorn.Server):
 
 def _unusable(host: str, port: int, error: OSError) -> ConfigError:
     if isinstance(error, PermissionError):
-        return ConfigError(f"port {port} needs more rights than this user has; set SHOAL_PORT to one above 1023")
+        return ConfigError("startup.port_needs_rights", port=port)
     if error.errno == errno.EADDRINUSE:
-        return ConfigError(f"port {port} on {host} is in use; set SHOAL_PORT to another one, or to 0 for a free one")
-    return ConfigError(f"{host} port {port} cannot be used ({error.strerror}); set SHOAL_HOST and SHOAL_PORT")
+        return ConfigError("startup.port_in_use", port=port, host=host)
+    return ConfigError("startup.port_unusable", host=host, port=port, why=error.strerror)

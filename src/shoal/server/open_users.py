@@ -91,11 +91,7 @@ async def first_entry(parts: UserParts, settings: Settings, audit_log: AuditLog)
     try:
         made = await parts.users.ensure_admin(chosen)
     except InvalidInput as error:
-        raise ConfigError(
-            f"SHOAL_ADMIN_PASSWORD cannot be used: {error}. Choose some words that have nothing to do with each other, "
-            "or leave it unset, and one is made up",
-            code=error.code,
-        ) from None
+        raise ConfigError("startup.bad_admin_password", why=error, code=error.code) from None
     if made is None:
         return None
     await audit_log.record(AuditEvent.PERSON_MADE, actor=ITSELF, username=ADMIN_NAME, role=Role.ADMIN.value)

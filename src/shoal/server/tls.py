@@ -6,6 +6,7 @@ import ssl
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shoal.errors import ConfigError
 
@@ -47,24 +48,19 @@ class Certificate:
             context.load_cert_chain(self.cert, self.key, password=lambda: b"")
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
-                raise _bad(f"the key {self.key} is not the one of the certificate {self.cert}") from None
-            raise _bad(
-                f"the certificate {self.cert} and the key {self.key} cannot be read as PEM "
-                f"({error.reason or 'no PEM'}); a key must not be protected by a password"
-            ) from None
+                raise _bad("startup.tls_mismatch", key=self.key, cert=self.cert) from None
+            raise _bad("startup.tls_not_pem", cert=self.cert, key=self.key, why=error.reason or "no PEM") from None
         except OSError as error:
-            raise _bad(f"the certificate {self.cert} cannot be read ({error.strerror})") from None
+            raise _bad("startup.tls_cert_unreadable", cert=self.cert, why=error.strerror) from None
 
     def _check_key(self) -> None:
         try:
             mode = self.key.stat().st_mode
         except OSError as error:
-            raise _bad(f"the key {self.key} cannot be read ({error.strerror})") from None
+            raise _bad("startup.tls_key_unreadable", key=self.key, why=error.strerror) from None
         if mode & _USABLE_BY_OTHERS:
-            raise _bad(
-                f"the key {self.key} can be used by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {self.key}"
-            )
+            raise _bad("startup.tls_key_open", key=self.key, mode=f"{stat.S_IMODE(mode):04o}")
 
 
-def _bad(sentence: str) -> ConfigError:
-    return ConfigError(sentence, code="bad_certificate")
+def _bad(key: str, /, **params: Any) -> ConfigError:
+    return ConfigError(key, code="bad_certificate", **params)

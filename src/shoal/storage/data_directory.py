@@ -23,9 +23,7 @@ def make_private_directory(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(
-            f"the data directory {path} cannot be used ({error.strerror}); "
-            "make it a directory that this user may write to, or name another",
-            code="data_dir_unusable",
+            "startup.data_dir_unusable", path=path, why=error.strerror, code="data_dir_unusable"
         ) from None
 
 
@@ -37,10 +35,8 @@ def lock_directory(path: Path) -> int:
     except OSError:
         holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
         os.close(handle)
-        who = f"process {holder}" if holder.isdigit() else "another process"
         raise ConfigError(
-            f"{who} already serves the data directory {path}; stop it first, or name another directory",
-            code="data_dir_taken",
+            "startup.data_dir_taken", process=holder if holder.isdigit() else "?", path=path, code="data_dir_taken"
         ) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
@@ -54,9 +50,7 @@ def read_marker(path: Path | None) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(
-            f"{path}/{MARKER_FILE} cannot be read; mend its permissions", code="data_dir_unusable"
-        ) from None
+        raise ConfigError("startup.marker_unreadable", path=f"{path}/{MARKER_FILE}", code="data_dir_unusable") from None
 
 
 def write_marker(path: Path, value: str) -> None:
@@ -69,4 +63,6 @@ def write_marker(path: Path, value: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ConfigError(f"{marker} cannot be written ({error.strerror})", code="data_dir_unusable") from None
+        raise ConfigError(
+            "startup.marker_unwritable", path=marker, why=error.strerror, code="data_dir_unusable"
+        ) from None

@@ -177,12 +177,14 @@ class Database:
     def _prepare_file(self, marker: str | None) -> None:
         path = self.file
         if path is None:
-            raise ConfigError("an SQLite database needs a file", code="bad_database_url")
+            raise ConfigError("startup.no_file", code="bad_database_url")
         empty = not path.exists() or path.stat().st_size == 0
         if empty and marker is not None:
             raise ConfigError(
-                f"{path.parent} held a Shoal database before, but {path.name} is gone or empty; restore it from your "
-                f"backup, or remove {MARKER_FILE} there to start anew with no accounts",
+                "startup.database_missing",
+                directory=path.parent,
+                name=path.name,
+                marker=MARKER_FILE,
                 code="database_missing",
             )
         if empty:
@@ -252,9 +254,7 @@ class Database:
         ``StoreError``.
         """
         if self.file is not None and not self.file.is_file():
-            raise ConfigError(
-                f"there is no database at {self.file}; name the data directory by SHOAL_DATA_DIR", code="no_database"
-            )
+            raise ConfigError("startup.no_database", path=self.file, code="no_database")
         engine = self._engine_of_writer()
         try:
             with as_store_error(), engine.connect() as connection, connection.begin():
@@ -293,11 +293,7 @@ class Database:
 
         bound = await self.write(job)
         if bound != site:
-            raise ConfigError(
-                f"this data belongs to the site {bound}, and the settings name {site}; "
-                "use another data directory for another site",
-                code="other_site",
-            )
+            raise ConfigError("startup.other_site", bound=bound, site=site, code="other_site")
 
     async def fact(self, key: str) -> str | None:
         """A value of ``store_meta``."""

@@ -83,8 +83,7 @@ def opening(database: str, file: Path | None) -> Iterator[None]:
         raise StoreError(f"{database} cannot be opened: {reason}; {remedy}", code="database_unusable") from None
     except OSError as error:
         raise ConfigError(
-            f"{database} cannot be opened ({error.strerror}); make it readable and writable for this user",
-            code="database_unusable",
+            "startup.database_unusable", path=database, why=error.strerror, code="database_unusable"
         ) from None
 
 

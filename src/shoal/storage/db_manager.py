@@ -77,18 +77,9 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
     vault = Vault.load(key_file, secret_key, create=stored is None and not await database.read(has_sealed_values))
     stored = await database.remember("key_check", _key_check(vault))
     if not _opens(vault, stored):
-        raise ConfigError(
-            f"the key is not the one that this database's secrets were sealed with; put the right key into {key_file} "
-            "or into SHOAL_SECRET_KEY",
-            code="wrong_secret_key",
-        )
+        raise ConfigError("startup.wrong_key", path=key_file, code="wrong_secret_key")
     if secret_key and not _opens(Vault(parse_keys(secret_key, origin="SHOAL_SECRET_KEY")), stored):
-        raise ConfigError(
-            f"SHOAL_SECRET_KEY is not the key of this database, and {key_file} holds the right one: unset "
-            "SHOAL_SECRET_KEY; or, if you mean to take a new key, put the new one and the old one into it, in this "
-            "order, with a comma between them",
-            code="wrong_secret_key",
-        )
+        raise ConfigError("startup.wrong_secret_key", path=key_file, code="wrong_secret_key")
     if not vault.is_current(bytes.fromhex(stored)):
         await database.replace_fact("key_check", _key_check(vault))
         log.warning("a new key seals from now on; keep the old one until `shoal keys` says that nothing needs it")

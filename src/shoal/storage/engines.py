@@ -77,21 +77,18 @@ def database_url(url: str, data_dir: Path | None) -> URL:
     """The URL of the settings, or that of the file in the data directory. Raises ``ConfigError``."""
     if not url:
         if data_dir is None:
-            raise ConfigError("name a data directory or a database", code="bad_database_url")
+            raise ConfigError("startup.no_data_dir", code="bad_database_url")
         return URL.create("sqlite", database=str((data_dir / DATABASE_FILE).absolute()))
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ConfigError("the database URL cannot be read", code="bad_database_url") from None
+        raise ConfigError("startup.bad_database_url", code="bad_database_url") from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database and data_dir is not None:
         return parsed.set(drivername="sqlite", database=str(Path(parsed.database).absolute()))
-    raise ConfigError(
-        "the database URL must begin with postgresql:// (or sqlite:/// and a file, with a data directory)",
-        code="bad_database_url",
-    )
+    raise ConfigError("startup.unknown_database", code="bad_database_url")
 
 
 def in_transaction(connection: Connection) -> bool:

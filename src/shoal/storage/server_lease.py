@@ -223,7 +223,9 @@ def _place_of(lock_file: Path) -> str:
 def _taken(holder: str) -> ConfigError:
     known = json.loads(holder)
     return ConfigError(
-        f"process {known['pid']} on {known['host']} serves this database already, from {known['data_dir']}; "
-        "stop that server first, or give this one a database of its own",
+        "startup.database_taken",
+        pid=str(known["pid"]),
+        host=known["host"],
+        directory=known["data_dir"],
         code="database_taken",
     )

@@ -106,7 +106,7 @@ class _Loaded:
 
 def _loaded(keys: Sequence[bytes]) -> _Loaded:
     if not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise ConfigError(f"a vault needs at least one key, and each has {KEY_BYTES} bytes", code="bad_secret_key")
+        raise ConfigError("startup.no_key", origin="SHOAL_SECRET_KEY", code="bad_secret_key")
     return _Loaded({key_id(key): AESGCM(key) for key in keys}, key_id(keys[0]))
 
 
@@ -117,14 +117,10 @@ def parse_keys(text: str, *, origin: str) -> list[bytes]:
         for word in line.partition("#")[0].replace(",", " ").split():
             key = _parse_key(word)
             if key is None:
-                raise ConfigError(
-                    f"{origin} holds something that is not {KEY_BYTES} bytes in base64 or hex; "
-                    "`openssl rand -base64 32` makes one",
-                    code="bad_secret_key",
-                )
+                raise ConfigError("startup.bad_key", origin=origin, bytes=KEY_BYTES, code="bad_secret_key")
             keys.append(key)
     if not keys:
-        raise ConfigError(f"{origin} holds no key; `openssl rand -base64 32` makes one", code="bad_secret_key")
+        raise ConfigError("startup.no_key", origin=origin, code="bad_secret_key")
     return keys
 
 
@@ -176,22 +172,16 @@ def read_key_file(path: Path, *, required: bool) -> list[bytes]:
         mode = path.stat().st_mode
         if mode & _READABLE_BY_OTHERS:
             raise ConfigError(
-                f"the key file {path} can be used by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}",
-                code="key_file_open_to_others",
+                "startup.key_file_open", path=path, mode=f"{stat.S_IMODE(mode):04o}", code="key_file_open_to_others"
             )
-        return parse_keys(path.read_text(encoding="ascii"), origin=f"the key file {path}")
+        return parse_keys(path.read_text(encoding="ascii"), origin=str(path))
     except FileNotFoundError:
         if not required:
             return []
-        raise ConfigError(
-            f"the key file {path} is missing, and the database holds secrets that only its key opens; "
-            "put the file back from your backup, or set SHOAL_SECRET_KEY",
-            code="key_file_missing",
-        ) from None
+        raise ConfigError("startup.key_file_missing", path=path, code="key_file_missing") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"the key file {path} cannot be read ({type(error).__name__}); mend the file or its permissions",
-            code="key_file_unreadable",
+            "startup.key_file_unreadable", path=path, why=type(error).__name__, code="key_file_unreadable"
         ) from None
 
 
@@ -219,8 +209,7 @@ def _create_key_file(path: Path) -> None:
         _make_durable(path.parent)
     except OSError as error:
         raise ConfigError(
-            f"the key file {path} cannot be created ({error.strerror}); make its directory writable",
-            code="key_file_unwritable",
+            "startup.key_file_unwritable", path=path, why=error.strerror, code="key_file_unwritable"
         ) from None
 
 

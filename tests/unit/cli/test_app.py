@@ -307,3 +307,13 @@ def test_one_account_is_shown_with_wish_and_fact_and_without_its_cookie() -> Non
     shown = drawn(account_facts(account(state="retrying", reason="socket_closed")))
     for text in ("retrying", "the connection closed", "#1f0e9a3c", "2200000000001", "Confirms shipment"):
         assert text in shown
+
+
+def test_a_start_up_error_is_said_in_the_readers_language(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for language, text in (("zh_CN.UTF-8", "SHOAL_NOPE 不是 Shoal 的设置"), ("C", "SHOAL_NOPE is not a setting")):
+        monkeypatch.setenv("LC_ALL", language)
+        monkeypatch.setenv("SHOAL_NOPE", "1")
+        assert shell(monkeypatch, "serve") == 2
+        assert text in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_a_right_pair_serves_nothing_older_than_tls_12(tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_a_certificate_is_said_in_a_sentence(tmp_path: Path) -> None:
     good, other = pair(tmp_path), pair(tmp_path, "other.example")
-    assert "is not the one of the certificate" in refusal(Certificate(good.cert, other.key))
+    assert "does not belong to the certificate" in refusal(Certificate(good.cert, other.key))
     assert "cannot be read (No such file" in refusal(Certificate(good.cert, tmp_path / "none"))
     assert "cannot be read (No such file" in refusal(Certificate(tmp_path / "none", good.key))
     empty = tmp_path / "empty.pem"
@@ -58,7 +58,7 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: P
         )
     )
     locked.chmod(0o600)
-    assert "must not be protected by a password" in refusal(Certificate(pair(tmp_path).cert, locked))
+    assert "must not have a password" in refusal(Certificate(pair(tmp_path).cert, locked))
 
 
 def test_half_a_renewal_leaves_the_certificate_as_it_was(tmp_path: Path) -> None:

@@ -32,14 +32,12 @@ def demo_directory(path: Path) -> Iterator[Path]:
     try:
         marker = _marked(path)
     except OSError as error:
-        raise ConfigError(
-            f"the demo's directory {path} cannot be used ({error.strerror}); set SHOAL_DATA_DIR"
-        ) from None
+        raise ConfigError("startup.demo_unusable", path=path, why=error.strerror) from None
     with os.fdopen(marker):
         try:
             _empty(path)
         except OSError as error:
-            raise ConfigError(f"{path} cannot be emptied ({error.strerror}); remove it yourself") from None
+            raise ConfigError("startup.demo_not_emptied", path=path, why=error.strerror) from None
         yield path
 
 
@@ -47,7 +45,7 @@ def _marked(path: Path) -> int:
     """Make or recognise the directory; return its marker, open and locked."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.is_symlink():
-        raise ConfigError(f"{path} is a link; the demo only empties a directory of its own. Set SHOAL_DATA_DIR")
+        raise ConfigError("startup.demo_link", path=path)
     marker = path / DEMO_MARKER
     names = {entry.name for entry in path.iterdir()}
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -57,7 +55,7 @@ def _marked(path: Path) -> int:
     elif DEMO_MARKER in names and not marker.is_symlink():
         handle = os.open(marker, flags)
     else:
-        raise _not_ours(path, "it is not empty and holds no demo")
+        raise ConfigError("startup.demo_not_ours", path=path)
     try:
         _hold(path, handle)
     except ConfigError:
@@ -70,9 +68,9 @@ def _hold(path: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise ConfigError(f"a demo is already running in {path}; end it first, or set SHOAL_DATA_DIR") from None
+        raise ConfigError("startup.demo_running", path=path) from None
     if os.pread(handle, 4096, 0) != _MARKER_TEXT.encode():
-        raise _not_ours(path, f"its {DEMO_MARKER} is not the demo's")
+        raise ConfigError("startup.demo_foreign_marker", path=path, name=DEMO_MARKER)
 
 
 def _empty(path: Path) -> None:
@@ -81,7 +79,7 @@ def _empty(path: Path) -> None:
     for entry in found:
         ours = any(fnmatchcase(entry.name, pattern) for pattern in _OURS)
         if not ours or not stat.S_ISREG(entry.lstat().st_mode):
-            raise _not_ours(path, f"it holds {entry.name}, which no demo made")
+            raise ConfigError("startup.demo_foreign_file", path=path, name=entry.name)
     with _server_lock(path):
         for entry in found:
             entry.unlink()
@@ -98,14 +96,8 @@ def _server_lock(path: Path) -> Iterator[None]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ConfigError(f"a server still uses {path}; end it first, or set SHOAL_DATA_DIR") from None
+        raise ConfigError("startup.demo_server_running", path=path) from None
     else:
         yield
     finally:
         os.close(handle)
-
-
-def _not_ours(path: Path, why: str) -> ConfigError:
-    return ConfigError(
-        f"the demo does not touch {path}: {why}. Set SHOAL_DATA_DIR to another directory, or remove this one yourself"
-    )

@@ -36,9 +36,7 @@ def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
 def check_is_newest(connection: Connection) -> None:
     """Raise ``ConfigError`` unless the database has the schema of this program."""
     if _stored(connection) != newest():
-        raise ConfigError(
-            "the database is of another version of Shoal; start the server of this version once", code="other_schema"
-        )
+        raise ConfigError("startup.other_schema", code="other_schema")
 
 
 @cache

@@ -49,19 +49,12 @@ def _head(config: Config) -> str | None:
 def _check(connection: Connection, config: Config, found: str | None) -> None:
     if found is None:
         if set(inspect(connection).get_table_names()) - {"alembic_version"}:
-            raise ConfigError(
-                "the database holds tables that are not Shoal's; give Shoal a database of its own",
-                code="foreign_database",
-            )
+            raise ConfigError("startup.foreign_database", code="foreign_database")
         return
     try:
         ScriptDirectory.from_config(config).get_revision(found)
     except CommandError:
-        raise ConfigError(
-            f"the database was written by a newer Shoal (schema {found}); install that version again, "
-            "or restore the copy that was made before the upgrade",
-            code="database_too_new",
-        ) from None
+        raise ConfigError("startup.database_too_new", schema=found, code="database_too_new") from None
 
 
 def _copy(database_file: Path, found: str) -> Path:
@@ -86,8 +79,7 @@ def _copy(database_file: Path, found: str) -> Path:
         with contextlib.suppress(OSError):
             _remove_partial_copies(database_file)  # they fill the disk that is to be made room on
         raise ConfigError(
-            f"the database cannot be copied before its upgrade ({type(error).__name__}); make room beside {target}",
-            code="no_copy_before_upgrade",
+            "startup.no_copy", why=type(error).__name__, path=target, code="no_copy_before_upgrade"
         ) from None
     return target
 
