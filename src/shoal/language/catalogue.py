@@ -7,7 +7,6 @@ A key is the name of a file of the catalogue, a dot, and the path in that file. 
 from __future__ import annotations
 
 import string
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -53,6 +52,8 @@ def _loaded(language: Language, name: str) -> Mapping[str, str]:
 
 
 def _read(file: Path) -> list[tuple[str, str]]:
+    import tomllib  # noqa: PLC0415  with the first sentence: a server starts without one
+
     with file.open("rb") as opened:
         return list(_flat(file.stem, tomllib.load(opened)))
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from functools import cache
 from typing import Final
 
 import structlog
@@ -29,7 +30,12 @@ _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 5\r\ncontent-type: text/plain; "
     b"charset=utf-8\r\ncontent-length: %d\r\n\r\n%s"
 )
-_WORDS: Final = f"{' '.join(say('page.too_many_connections', language) for language in Language)}\n".encode()
+
+
+@cache
+def _refusal() -> bytes:
+    text = "".join(f"{say('page.too_many_connections', language)}\n" for language in Language).encode()
+    return _FULL % (len(text), text)
 
 
 class Acceptor:
@@ -116,7 +122,7 @@ class Acceptor:
     def _refuse(self, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError):
             if self._context is None:
-                accepted.send(_FULL % (len(_WORDS), _WORDS))
+                accepted.send(_refusal())
         accepted.close()
 
     def _out_of_handles(self, error: OSError) -> None:
