@@ -54,6 +54,7 @@ FAMILIES: dict[str, Collection[str] | None] = {
 """
 
 _KEY = re.compile(r"[a-z_]+(\.[\w/-]+)+")
+_HOLE = re.compile(r"(?<!{){(\w+)")
 _CHINESE = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 
 
@@ -66,6 +67,7 @@ def faults(zh: Mapping[str, str], en: Mapping[str, str], sources: Collection[str
         *(f"{key}: the code asks for it, the catalogues lack it" for key in sorted(asked - zh.keys())),
         *(f"{name}.…: the code builds such keys, FAMILIES lacks them" for name in sorted(built - FAMILIES.keys())),
         *_unused(zh, built, strings),
+        *_not_given(en, sources),
         *(fault for key in sorted(zh.keys() & en.keys()) for fault in _unlike(key, zh[key], en[key])),
     ]
 
@@ -80,6 +82,20 @@ def _unused(zh: Mapping[str, str], built: set[str], strings: set[str]) -> Iterat
     for name, codes in FAMILIES.items():
         for code in sorted(set(codes or ()) - had.get(name, set())):
             yield f"{name}.{code}: the catalogues lack it"
+
+
+def _not_given(texts: Mapping[str, str], sources: Collection[str]) -> Iterator[str]:
+    """Placeholders that a call with a plain key, or an error with a plain code, leaves empty."""
+    for node in (node for source in sources for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        first = node.args[0] if node.args and _name_of(node.func) in ASKING else None
+        code = given.get("code")
+        keys = {str(part.value) for part in ast.walk(first) if isinstance(part, ast.Constant)} if first else set()
+        if isinstance(code, ast.Constant) and not keys:
+            keys = {f"problems.{code.value!s}"}
+        for key in keys & texts.keys() if None not in given else ():
+            if lacking := set(_HOLE.findall(texts[key])) - given.keys():
+                yield f"{key}: the code does not give {', '.join(sorted(lacking))}"
 
 
 def _family_of(key: str) -> tuple[str, str]:

@@ -38,6 +38,8 @@ def test_the_catalogues_fit_the_code(check: ModuleType) -> None:
         ({"qr_login.b": "好"}, {"qr_login.b": "Good"}, 'say(f"qr_login.{b}", zh)', "qr_login.b: nothing uses it"),
         ({}, {}, 'say(f"qr_login.{b}", zh)', "qr_login.waiting: the catalogues lack it"),
         ({"a.b": "好 {x}"}, {"a.b": "Good {y}"}, 'say("a.b", zh)', "a.b: the placeholders differ"),
+        ({"a.b": "好 {x}"}, {"a.b": "Good {x}"}, 'say("a.b", zh, y=1)', "a.b: the code does not give x"),
+        ({"problems.b": "好 {x}"}, {"problems.b": "{x}"}, 'E(code="b")', "problems.b: the code does not give x"),
         ({"a.b": "好 {"}, {"a.b": "Good"}, 'say("a.b", zh)', "a.b: Single '{' encountered in format string"),
         ({"a.b": "{x}个"}, {"a.b": "{x:day}"}, 'say("a.b", zh)', "a.b: {x:day} is not of the form {count:one|many}"),
         ({"a.b": "好"}, {"a.b": "Good。"}, 'say("a.b", zh)', "a.b: Chinese in the English sentence"),
