@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -50,3 +51,13 @@ def test_each_fault_is_found(
     check: ModuleType, zh: dict[str, str], en: dict[str, str], source: str, fault: str
 ) -> None:
     assert fault in check.faults(zh, en, [source])
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_button_that_advice_names_is_on_the_console(language: str) -> None:
+    files = (Path(__file__).parents[2] / "web" / "src").rglob("*exts.ts")
+    shown = {text.rstrip("…") for file in files for text in re.findall(r"'([^'\n]+)'", file.read_text("utf-8"))}
+    advice = [text for key, text in read_catalogue(ROOT / language).items() if "advice" in key.partition(".")[0]]
+    named = {name for text in advice for name in re.findall(r"“([^”{}]+)”", text)}
+    assert len(named) > 5
+    assert named <= shown
