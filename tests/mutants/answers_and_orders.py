@@ -30,6 +30,7 @@ NOTICED: tuple[Noticed, ...] = (
         "if self._room.locked() and burst.place is not _Place.FIRST:",
         "if False:",
         f"{_BURSTS}test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody",
+        "tests/unit/messages/test_conversations.py::test_a_burst_without_room_is_overtaken_by_no_later_one",
     ),
     one(
         "a once-only default also stops rules",
@@ -67,6 +68,7 @@ NOTICED: tuple[Noticed, ...] = (
         "sending.outcome is SendOutcome.UNCERTAIN and sending.row.kind is not OutboxKind.PAID",
         "sending.outcome is SendOutcome.UNCERTAIN",
         f"{_CRASHES}test_f4_an_uncertain_paid_message_is_never_sent_again_by_a_later_connection",
+        "tests/unit/orders/test_orders.py::test_an_uncertain_message_is_not_sent_again_by_the_next_connection",
     ),
     one(
         "auto-confirm off between intent and call confirms all the same",
@@ -109,6 +111,7 @@ NOTICED: tuple[Noticed, ...] = (
         "        received = await incoming.store(events)\n        await socket.ack(push)\n",
         "        await socket.ack(push)\n        received = await incoming.store(events)\n",
         "tests/connection/test_line.py::test_c18_a_message_is_acknowledged_only_once_it_is_stored",
+        "tests/unit/connection/test_xianyu_live.py::test_a_push_is_acknowledged_only_once_it_is_stored",
     ),
     Noticed(
         Mutation(
@@ -128,5 +131,26 @@ NOTICED: tuple[Noticed, ...] = (
             ),
         ),
         ("tests/connection/test_login.py::test_a7_an_old_reply_cannot_write_over_the_owners_new_cookie",),
+    ),
+    one(
+        "what is taken back keeps its hit",
+        "messages/outbox.py",
+        "                    take_hit_back(connection, account_id, row.rule_id)\n",
+        "                    pass\n",
+        "tests/unit/messages/test_outbox.py::test_taking_back_takes_back_all_that_the_answer_wrote",
+    ),
+    one(
+        "a chat's messages do not wait for each other",
+        "messages/sender.py",
+        "        return self._turns.setdefault(chat_id, asyncio.Lock())",
+        "        return asyncio.Lock()",
+        "tests/unit/messages/test_sender.py::test_the_next_message_of_a_chat_waits_for_the_answer_to_the_one_before",
+    ),
+    one(
+        "an unpaid order's page holds nothing back",
+        "orders/orders.py",
+        "        if self._unpaid.get(order.order_id) and order_action.detail != Why.ASKED:\n            why_not",
+        "        if False:\n            why_not",
+        "tests/unit/orders/test_orders.py::test_an_order_whose_page_says_that_nobody_paid_gets_nothing",
     ),
 )

@@ -1,0 +1,100 @@
+"""A chat's burst of messages: joined, answered once, held back, and in line for the shop's minute. No sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shoal.messages.decisions import Decision
+from standins import ANN, until
+from without_sockets import ME, OneShop
+
+
+async def test_a_burst_gets_one_answer_that_is_bound_to_its_last_message(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"}, debounce_seconds=0.2)
+    first, last = shop.site.says("在吗"), shop.site.says("包邮吗")
+    await shop.sendings("sent")
+    assert shop.site.said == ["在的"]
+    assert (await shop.decided(first, Decision.ANSWERED)).joined_to == last
+    assert len((await shop.decided(last, Decision.ANSWERED)).sendings) == 1
+
+
+async def test_what_is_said_after_an_answer_began_is_answered_after_it(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的", "包邮": "包"})
+    shop.site.before_answer = lambda path: shop.site.says("包邮") if "Send" in path and not shop.site.said[1:] else None
+    shop.site.says("在吗")
+    await shop.sendings("sent", "sent")
+    assert shop.site.said == ["在的", "包"]
+
+
+async def test_a_message_that_comes_again_is_answered_once(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"})
+    shop.site.says("在吗", message_id="1.PNM")
+    await shop.sendings("sent")
+    shop.site.says("在吗", message_id="1.PNM")
+    await until(lambda: shop.site.acknowledged() == 2)
+    await shop.decided(shop.site.says("包邮吗"), Decision.NO_RULE)
+    assert shop.site.said == ["在的"]
+
+
+async def test_messages_that_get_no_answer_say_why(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"})
+    await shop.decided(shop.site.says("别的"), Decision.NO_RULE)
+    old = shop.site.says("在吗", chat="52", at_ms=1_000)
+    await shop.decided(old, Decision.TOO_OLD)
+    assert shop.site.said == []
+
+
+async def test_the_owners_word_silences_the_chat_and_no_other(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"}, pause_duration=10)
+    human = shop.site.says("我来了", by=ME)
+    await shop.decided(human, Decision.HUMAN)
+    await shop.decided(shop.site.says("在吗"), Decision.PAUSED)
+    await shop.decided(shop.site.says("在吗", chat="52"), Decision.ANSWERED)
+
+
+async def test_the_echo_of_an_answer_is_no_word_of_the_owner(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"}, pause_duration=10)
+    shop.site.says("在吗")
+    (sending,) = await shop.sendings("sent")
+    await shop.decided(shop.site.says("在的", by=ME, message_id=sending.site_message_id or ""), Decision.ECHO)
+    await shop.decided(shop.site.says("在吗"), Decision.ANSWERED)
+
+
+async def test_a_burst_without_room_is_overtaken_by_no_later_one(
+    shop: OneShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.4)
+    await shop.add(keywords={"在吗": "在的"}, shop_replies_per_minute=1)
+    await shop.decided(shop.site.says("在吗", chat="51"), Decision.ANSWERED)
+    first = shop.site.says("在吗", chat="52")
+    await shop.decided(first, Decision.SHOP_LIMIT)
+    more = shop.site.says("还在吗", chat="52")  # joins the burst that is in line
+    await shop.set(shop_replies_per_minute=2)  # room for one: the one that has waited longest
+    second = shop.site.says("在吗", chat="53")
+    await shop.decided(second, Decision.SHOP_LIMIT)
+    assert (await shop.decided(first, Decision.ANSWERED)).joined_to == more
+    await shop.decided(second, Decision.SHOP_LIMIT)
+    await shop.set(shop_replies_per_minute=3)
+    await shop.decided(second, Decision.ANSWERED)
+    await shop.sendings("sent", "sent", "sent")
+
+
+async def test_what_was_stored_and_not_decided_is_answered_by_the_next_connection(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"}, debounce_seconds=30)
+    asked = shop.site.says("在吗")
+    await shop.decided(asked, Decision.PENDING)
+    await shop.set(debounce_seconds=0)
+    await shop.reopen()
+    await shop.decided(asked, Decision.ANSWERED)
+    await shop.sendings("sent")
+    assert shop.site.said == ["在的"]
+
+
+async def test_an_account_that_is_switched_off_while_a_burst_grows_says_nothing(shop: OneShop) -> None:
+    await shop.add(keywords={"在吗": "在的"}, debounce_seconds=0.1)
+    await shop.decided(shop.site.says("在吗"), Decision.PENDING)
+    await shop.manager.update_cookie_status("shop", False, caller=ANN)
+    await asyncio.sleep(0.15)
+    assert shop.site.said == []

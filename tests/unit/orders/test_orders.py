@@ -1,0 +1,97 @@
+"""A paid order: its message, then its confirmation, each once. The site is a stand-in that needs no socket."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from order_steps import action_state
+from shoal.messages.sender import OutgoingMessage
+from shoal.orders import orders as orders_module
+from shoal.orders.order_store import Action, ActionState, Order
+from standins import until
+from without_sockets import BUYER, CHAT, SEND, OneShop
+
+ORDER = "4000000000000000001"
+CONFIRM, PAGE = "consign.dummy", "order.detail"
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders_module, "PAGE_LAG_SECONDS", 0.01)
+    monkeypatch.setattr(orders_module, "ECHO_GRACE_SECONDS", 0.01)
+
+
+async def came_to(shop: OneShop, action: Action, state: ActionState) -> Order:
+    """Wait until an action of the order has come so far."""
+    async with asyncio.timeout(30):
+        while await action_state(shop.orders, "shop", ORDER, action) is not state:
+            await asyncio.sleep(0.005)
+    order = await shop.orders.order("shop", ORDER)
+    assert order is not None
+    return order
+
+
+async def test_a_paid_order_gets_its_message_and_then_its_confirmation(shop: OneShop) -> None:
+    await shop.add(paid_message="货 {order_id}", auto_confirm=True)
+    confirmed_after: list[int] = []
+    shop.site.on_call = lambda api: confirmed_after.append(len(shop.site.said)) if api.endswith(CONFIRM) else None
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    assert shop.site.said == [f"货 {ORDER}"]
+    assert confirmed_after == [1]
+
+
+async def test_a_card_that_comes_again_serves_nothing_again(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.CONFIRM, ActionState.DONE)
+    shop.site.pays(ORDER)
+    await until(lambda: shop.site.acknowledged() == 2)
+    await shop.reopen()
+    await shop.running()
+    assert shop.site.said == ["货"]
+    assert sum(api.endswith(CONFIRM) for api in shop.site.calls) == 1
+
+
+async def test_an_order_whose_page_says_that_nobody_paid_gets_nothing(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.answers[PAGE] = {
+        "components": [{"render": "orderStatusVO", "data": {"orderStatusInfo": {"title": "等待买家付款"}}}]
+    }
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.PAID_MESSAGE, ActionState.FAILED)
+    assert order.problem
+    assert shop.site.said == []
+    assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
+
+
+async def test_an_uncertain_message_is_not_sent_again_by_the_next_connection(shop: OneShop) -> None:
+    await shop.reopen(send_timeout_seconds=0.5)
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.silent = [SEND] * 3
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.PAID_MESSAGE, ActionState.UNCERTAIN)
+    await shop.sender.send(OutgoingMessage(chat_id=CHAT, buyer_id=BUYER, text="by hand"))
+    await shop.sendings("uncertain", "uncertain")
+    await shop.reopen()
+    await shop.sendings("uncertain", "sent")  # it went through the chat, and left out the order's message
+    assert shop.site.said == ["货", "by hand", "by hand", "by hand"]
+    assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
+
+
+async def test_a_refused_confirmation_is_left_to_the_owner(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=True)
+    shop.site.refused_calls[CONFIRM] = "FAIL_BIZ_ORDER::不能发货"
+    shop.site.pays(ORDER)
+    order = await came_to(shop, Action.CONFIRM, ActionState.FAILED)
+    assert order.problem
+
+
+async def test_a_switch_that_is_off_confirms_nothing(shop: OneShop) -> None:
+    await shop.add(paid_message="货", auto_confirm=False)
+    shop.site.pays(ORDER)
+    await came_to(shop, Action.CONFIRM, ActionState.NOT_NEEDED)
+    assert shop.site.said == ["货"]
+    assert not [api for api in shop.site.calls if api.endswith(CONFIRM)]
