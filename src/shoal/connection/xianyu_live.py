@@ -213,13 +213,9 @@ class XianyuLive:
         position: SyncCursor,
         away: Position | None,
     ) -> None:
-        sender = Sender(
-            self._account,
-            socket,
-            self._deps.message_log,
-            self._site_pictures(authorization),
-            send_timeout_seconds=self._settings.send_timeout_seconds,
-        )
+        send_seconds = self._settings.send_timeout_seconds
+        pictures = self._site_pictures(authorization)
+        sender = Sender(self._account, socket, self._deps.message_log, pictures, send_timeout_seconds=send_seconds)
         clock_set_ms = site_clock.set_since(away.ahead_ms) if away else 0
         work = TaskDrain()
         grace_seconds = FAREWELL_SECONDS
@@ -236,15 +232,7 @@ class XianyuLive:
                     rng=self._deps.rng,
                     clock_set_ms=clock_set_ms,
                 )
-                orders = Orders(
-                    self._link,
-                    sender,
-                    authorization.mtop,
-                    self._deps.order_store,
-                    account_id=self._account.id,
-                    pace=AsyncLimiter(ORDER_CALLS_AT_ONCE, ORDER_CALLS_AT_ONCE / self._settings.order_calls_per_second),
-                    clock_set_ms=clock_set_ms,
-                )
+                orders = self._orders(authorization.mtop, sender, clock_set_ms)
                 incoming = Incoming(
                     self._account,
                     self._deps.message_log,
@@ -254,47 +242,69 @@ class XianyuLive:
                     work,
                     site_clock=site_clock,
                 )
-                keepalive = Keepalive(
-                    self._account,
-                    self._link,
-                    self._settings,
-                    socket=socket,
-                    work=work,
-                    position=position,
-                    history_sync=HistorySync(
-                        self._account,
-                        socket,
-                        incoming,
-                        self._deps.message_log,
-                        timeout_seconds=self._settings.site_timeout_seconds,
-                    ),
-                    login=authorization.login,
-                    tokens=authorization.tokens,
-                    check_login=lambda: self._check_login(authorization),
-                    away=away,
-                    site_clock=site_clock,
-                    rng=self._deps.rng,
+                keepalive = self._keepalive(
+                    authorization, socket, position, incoming, work, away=away, site_clock=site_clock
                 )
                 await keepalive.beat()
                 await self._link.hold_number()
                 self._link.running()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
                 tasks.create_task(keepalive.run(), name=f"upkeep:{self._account.id}")
-                work.start(orders.take_up(), name=f"orders:{self._account.id}")
-                with self._deps.order_store.serving(self._account.id, lambda: self._serve(orders, work)):
+                name = f"orders:{self._account.id}"
+                work.start(orders.take_up(), name=name)
+                with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):
                     await conversations.take_up()
                     tasks.create_task(conversations.go_on(keepalive.looked_back), name=f"outbox:{self._account.id}")
                     async for push in socket.pushes():
                         await self._take(push, socket, position, incoming, keepalive)
         except* TokenRenewed:
-            grace_seconds = self._settings.send_timeout_seconds  # nothing is wrong: let what is under way end
+            grace_seconds = send_seconds  # nothing is wrong: let what is under way end
             raise
         finally:
             await self._part(work, grace_seconds)
             await position.keep()
 
-    def _serve(self, orders: Orders, work: TaskDrain) -> None:
-        work.start(orders.go_on(), name=f"orders:{self._account.id}")
+    def _orders(self, mtop: MtopClient, sender: Sender, clock_set_ms: int) -> Orders:
+        return Orders(
+            self._link,
+            sender,
+            mtop,
+            self._deps.order_store,
+            account_id=self._account.id,
+            pace=AsyncLimiter(ORDER_CALLS_AT_ONCE, ORDER_CALLS_AT_ONCE / self._settings.order_calls_per_second),
+            clock_set_ms=clock_set_ms,
+        )
+
+    def _keepalive(
+        self,
+        authorization: _Access,
+        socket: LiveSocket,
+        position: SyncCursor,
+        incoming: Incoming,
+        work: TaskDrain,
+        *,
+        away: Position | None,
+        site_clock: SiteClock,
+    ) -> Keepalive:
+        timeout_seconds = self._settings.site_timeout_seconds
+        history_sync = HistorySync(
+            self._account, socket, incoming, self._deps.message_log, timeout_seconds=timeout_seconds
+        )
+        return Keepalive(
+            self._account,
+            self._link,
+            self._settings,
+            socket=socket,
+            work=work,
+            position=position,
+            history_sync=history_sync,
+            login=authorization.login,
+            tokens=authorization.tokens,
+            check_login=lambda: self._check_login(authorization),
+            away=away,
+            site_clock=site_clock,
+            rng=self._deps.rng,
+        )
 
     async def _take(
         self, push: frames.Frame, socket: LiveSocket, position: SyncCursor, incoming: Incoming, keepalive: Keepalive

@@ -140,7 +140,8 @@ class Sender:
                 if is_mine and not is_shut:
                     raise
                 return _as_it_stands(await self._outbox.get(sending.id))  # the next connection may go on with it
-        return await self._insist(sent) if outgoing.kind is OutboxKind.MANUAL else sent
+        is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and outgoing.kind is OutboxKind.MANUAL
+        return await self._insist(sent) if is_insisted_on else sent
 
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
         """Send an answer, part after part, and say what became of it: of the last part that was begun.
@@ -171,7 +172,9 @@ class Sender:
                 if not is_shut:
                     raise
                 return Sent(SendOutcome.DROPPED, _DISABLED, first.id)
-        return await self._go_on(await self._insist(sent), later)
+        if sent.outcome is SendOutcome.UNCERTAIN:
+            sent = await self._insist(sent)
+        return await self._go_on(sent, later) if later else sent
 
     async def _go_on(self, before: Sent, later: Sequence[Sending]) -> Sent:
         """Send the parts that wait, one after another, as long as the one before has arrived."""
@@ -198,7 +201,7 @@ class Sender:
             except (TemporaryFailure, ActionRequired):
                 await self._outbox.put_back(sending.id)
                 raise
-        return await self._insist(sent)
+        return await self._insist(sent) if sent.outcome is SendOutcome.UNCERTAIN else sent
 
     def _row_of(self, outgoing: OutgoingMessage) -> OutboxRow:
         return OutboxRow(
@@ -246,11 +249,14 @@ class Sender:
             receipt = await self._hand_over(row)
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
-            return await self._settled(row_id, Sent(SendOutcome.REFUSED, refusal.reason, row_id))
+            sent = Sent(SendOutcome.REFUSED, refusal.reason, row_id)
         except SendUncertain:
             log.warning("message uncertain", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
-            return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, "no_answer", row_id))
-        return await self._settled(row_id, Sent(SendOutcome.SENT, "", row_id, receipt.message_id))
+            sent = Sent(SendOutcome.UNCERTAIN, "no_answer", row_id)
+        else:
+            sent = Sent(SendOutcome.SENT, "", row_id, receipt.message_id)
+        await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
+        return sent
 
     async def _hand_over(self, row: OutboxRow) -> SendReceipt:
         if row.image_url:
@@ -271,9 +277,7 @@ class Sender:
     # ── what nobody answered ────────────────────────────────────────────────────────────────────────────────────
 
     async def _insist(self, sent: Sent) -> Sent:
-        """If nobody knows whether it arrived: wait for its echo, and then send it once more with the same uuid."""
-        if sent.outcome is not SendOutcome.UNCERTAIN:
-            return sent
+        """Wait for the echo of what is uncertain; if none comes, send it once more with the same uuid."""
         await asyncio.sleep(ECHO_GRACE_SECONDS)
         return await self._send_again(await self._outbox.get(sent.id), None)
 

@@ -51,14 +51,14 @@ class OrderStore:
         self._database = database
         self._now_ms = now_ms
         self._listeners: list[Received] = []
-        self._serving: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
+        self._serving: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
 
     def on_change(self, listener: Received) -> None:
         """Tell ``listener`` of every order that changes, on the loop, after its change is durable."""
         self._listeners.append(listener)
 
     @contextmanager
-    def serving(self, account_id: str, look: Callable[[], None]) -> Iterator[None]:
+    def serving(self, account_id: str, look: Callable[[], object]) -> Iterator[None]:
         """While the block runs, call ``look`` when an order of the account has become due by its owner's word."""
         self._serving[account_id].append(look)
         try:
