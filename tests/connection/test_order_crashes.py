@@ -224,7 +224,7 @@ async def test_f4_switching_the_confirmation_off_between_its_announcement_and_th
             await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
         return begun
 
-    monkeypatch.setattr(shoal.book, "begin_intent", begin_action)
+    monkeypatch.setattr(shoal.book, "begin_action", begin_action)
     order_id = await pay(shoal, unb)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.NOT_NEEDED)
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (0, 1)

@@ -61,7 +61,7 @@ def beginning(shoal: Shoal, monkeypatch: pytest.MonkeyPatch, act: Action, place:
             begins.set()
         return write(row, which, owner, epoch)
 
-    monkeypatch.setattr(shoal.book, "begin_intent", asked_to_begin)
+    monkeypatch.setattr(shoal.book, "begin_action", asked_to_begin)
     monkeypatch.setattr(OrderRow, "begin", written)
     return begins
 
