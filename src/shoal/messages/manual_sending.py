@@ -8,7 +8,6 @@ from shoal.accounts.account import Account, Observation
 from shoal.errors import ActionRequired, Conflict, InvalidInput, TemporaryFailure
 from shoal.messages.live_connections import LiveConnections
 from shoal.messages.outbox import Outbox
-from shoal.messages.outbox_rows import Sending
 from shoal.messages.sender import OutgoingMessage, Sent
 
 
@@ -44,7 +43,7 @@ async def send_by_hand(
         raise InvalidInput("nobody knows the buyer of this chat", code="unknown_buyer")
     before = await outbox.by_op(account.id, outgoing.op_id) if repeats and outgoing.op_id else None
     if before is not None:
-        return as_sent(before)
+        return Sent.of(before)
     if not account.enabled:
         raise NotConnected("the account is switched off", code="account_disabled")
     sender = live_connections.sender(account.id)
@@ -57,8 +56,3 @@ async def send_by_hand(
     except (TemporaryFailure, ActionRequired) as failure:
         why = failure.reason if isinstance(failure, ActionRequired) else failure.code
         raise NotSent("the connection ended before the message left", reason=why) from None
-
-
-def as_sent(sending: Sending) -> Sent:
-    """Return the current outcome of an outbox row."""
-    return Sent(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")

@@ -78,6 +78,11 @@ class Sent:
     id: int = 0
     message_id: str = ""
 
+    @classmethod
+    def of(cls, sending: Sending) -> Sent:
+        """What is known of a stored sending."""
+        return cls(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")
+
 
 class DecidedBefore(Exception):
     """Something is decided already about some of the messages that an answer was chosen for."""
@@ -129,7 +134,7 @@ class Sender:
                 return Sent(SendOutcome.DROPPED, "not_due")
             queued = await self._outbox.queue([self._row_of(outgoing)])
             if queued.before is not None:
-                return _as_it_stands(queued.before)
+                return Sent.of(queued.before)
             (sending,) = queued.sendings
             try:
                 sent = await self._deliver(sending)
@@ -139,7 +144,7 @@ class Sender:
                 is_mine = await self._outbox.take_back(self._account_id, queued.ids, reason)
                 if is_mine and not is_shut:
                     raise
-                return _as_it_stands(await self._outbox.get(sending.id))  # the next connection may go on with it
+                return Sent.of(await self._outbox.get(sending.id))  # the next connection may go on with it
         is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and outgoing.kind is OutboxKind.MANUAL
         return await self._insist(sent) if is_insisted_on else sent
 
@@ -286,14 +291,14 @@ class Sender:
         row_id, row = sending.id, sending.row
         async with self._turn(row.chat_id):
             if not await self._outbox.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
-                return _as_it_stands(await self._outbox.get(row_id))
+                return Sent.of(await self._outbox.get(row_id))
             log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
             try:
                 receipt = await self._hand_over(row)
             except SendRefused as refusal:  # the first one may have arrived all the same
                 return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id))
             except (GateClosed, TemporaryFailure):
-                return _as_it_stands(sending)
+                return Sent.of(sending)
             return await self._settled(row_id, Sent(SendOutcome.SENT, "sent_again", row_id, receipt.message_id))
 
     async def take_up(self, newer_than_ms: int) -> None:
@@ -335,7 +340,3 @@ class Sender:
             for listener in self._echo_listeners:
                 await listener(echoed)
         return echoed is not None
-
-
-def _as_it_stands(sending: Sending) -> Sent:
-    return Sent(sending.outcome, sending.reason, sending.id, sending.site_message_id or "")
