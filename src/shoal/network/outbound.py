@@ -17,6 +17,7 @@ import aiohttp
 
 from shoal.errors import ShoalError
 from shoal.network.addresses import parse_networks
+from shoal.network.fresh_sockets import open_socket
 from shoal.network.public_addresses import Network, is_public, meanings
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -116,10 +117,9 @@ class _Resolver(aiohttp.abc.AbstractResolver):
 
 
 def _checked(outbound: Outbound) -> Callable[[Any], socket.socket]:
-    def open_socket(info: Any) -> socket.socket:
-        family, kind, protocol, _, place = info
-        if not outbound.permits(str(place[0])):
+    def open_checked(info: Any) -> socket.socket:
+        if not outbound.permits(str(info[4][0])):
             raise OSError("this address lies inside, and the setting does not allow it")
-        return socket.socket(family, kind, protocol)
+        return open_socket(info)
 
-    return open_socket
+    return open_checked

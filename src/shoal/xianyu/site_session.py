@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import aiohttp
 
+from shoal.network.fresh_sockets import open_socket
+
 DEFAULT_USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
 )
@@ -59,7 +61,9 @@ def open_site_session(*, max_http_connections: int = 0) -> aiohttp.ClientSession
 
     It never keeps cookies: each account sends its own header, so no account can get another's login.
     """
-    connector = aiohttp.TCPConnector(limit=max_http_connections, ttl_dns_cache=_DNS_CACHE_SECONDS)
+    connector = aiohttp.TCPConnector(
+        limit=max_http_connections, ttl_dns_cache=_DNS_CACHE_SECONDS, socket_factory=open_socket
+    )
     return open_session(connector)
 
 
