@@ -86,13 +86,18 @@ def _judge(figures: FiuFigures, row: dict[str, Any], before: Durable, after: Dur
 
 
 async def _children(program: Path, directory: Path, scenario: str, mode: str, numbers: Any) -> list[dict[str, Any]]:
+    """Play the scenario once for each number.
+
+    Python's own allocator maps its arenas by the mmap that libfiu watches: the question whether that call fails is
+    answered in Python, which would enter the allocator again in the middle of it and crash.
+    """
     assert FIU_RUN is not None
     out = directory / "out"
     out.mkdir(exist_ok=True)
     child = await asyncio.create_subprocess_exec(
         FIU_RUN, "-x", "-f", "", sys.executable, str(program), str(directory / "base"), str(out), scenario, mode,
         *map(str, numbers), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONMALLOC": "malloc"},
     )  # fmt: skip
     said, errors = await child.communicate()
     assert child.returncode == 0, errors.decode()
