@@ -1,13 +1,16 @@
-"""Sockets for outgoing connections, whose numbers the event loop does not take for somebody else's.
+"""Sockets for outgoing connections that close no descriptor but their own, with numbers that the event loop accepts.
 
-uvloop keeps a transport by the number of its file descriptor. When a descriptor is closed without its transport, the
-system gives the number to the next socket, and uvloop refuses to connect that one: "File descriptor 25 is used by
-transport". The lowest free number is always given first, so every later connection of the process would fail.
+uvloop (0.23) closes the descriptor of a connection that is reset while its TLS handshake begins, and leaves the Python
+socket with the number. The system gives the number to another socket or file; when the Python socket is collected
+later, it would close that one. A transport that lost its descriptor so stays registered under the number, and uvloop
+refuses every later connection with it: "File descriptor 25 is used by transport". The lowest free number is always
+given out first, so no connection of the process would come about any more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -20,6 +23,34 @@ _held: list[socket.socket] = []
 """Sockets that are never used: each keeps a number from being given out again."""
 
 
+class OwnSocket(socket.socket):
+    """A socket that knows its descriptor by its inode, and closes the number only while it is that descriptor's."""
+
+    __slots__ = ("_inode",)
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        self._inode = os.fstat(self.fileno()).st_ino
+
+    def close(self) -> None:
+        """Close the socket; do no more than forget its number when that is another descriptor's by now."""
+        if self.fileno() != -1 and not self._is_ours():
+            self.detach()
+        super().close()
+
+    def __del__(self) -> None:
+        """Replace the finalizer of ``socket``, which closes the number whoever has it."""
+        if self.fileno() != -1:
+            self._io_refs = 0
+            self.close()
+
+    def _is_ours(self) -> bool:
+        try:
+            return os.fstat(self.fileno()).st_ino == self._inode
+        except OSError:
+            return False
+
+
 def open_socket(info: Any) -> socket.socket:
     """Open a socket for an entry of ``getaddrinfo``, as ``socket_factory`` of an aiohttp connector.
 
@@ -27,7 +58,7 @@ def open_socket(info: Any) -> socket.socket:
     """
     family, kind, protocol = info[:3]
     for _ in range(_MOST_TRIES):
-        opened = socket.socket(family, kind, protocol)
+        opened = OwnSocket(family, kind, protocol)
         if not _is_taken(opened):
             return opened
         _held.append(opened)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import socket
+import warnings
 from collections.abc import Callable
 
 import pytest
 import uvloop
 from aiohttp import ClientSession, TCPConnector, web
 
-from shoal.network.fresh_sockets import open_socket
+from shoal.network.fresh_sockets import OwnSocket, open_socket
 from shoal.xianyu.site_session import open_site_session
 
 
@@ -64,3 +67,36 @@ def test_a_fresh_socket_of_any_loop_is_a_plain_socket() -> None:
             opened.close()
 
     assert asyncio.run(main()) > 0
+
+
+@pytest.mark.parametrize("how", ["collected", "closed"])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_socket_whose_number_was_given_to_another_closes_it_not(own: bool, how: str) -> None:
+    kind = OwnSocket if own else socket.socket
+    stale = kind(socket.AF_INET, socket.SOCK_STREAM, 0)
+    number = stale.fileno()
+    os.close(number)  # as libuv does
+    other = os.open(os.devnull, os.O_RDONLY)
+    assert other == number
+    if how == "closed":
+        stale.close()
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            del stale
+            gc.collect()
+    if own:
+        os.fstat(other)
+        os.close(other)
+    else:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(other)
+
+
+def test_a_socket_that_is_forgotten_gives_its_number_back() -> None:
+    forgotten = OwnSocket(socket.AF_INET, socket.SOCK_STREAM, 0)
+    number = forgotten.fileno()
+    del forgotten
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
