@@ -1,4 +1,4 @@
-"""One account's life on the site: token, socket, registration, heartbeats, and what arrives turned into work."""
+"""One account's connection to the site: token, socket, registration, heartbeats, and incoming events."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ from shoal.xianyu.uploads import UploadedPicture, upload_picture
 log = structlog.get_logger("shoal.live")
 
 FAREWELL_SECONDS = 1.0
-"""How long a send or a confirmation that has left already may wait for its answer when the connection goes."""
+"""How long a send or a confirmation may wait for its answer when the connection ends."""
 
 ORDER_CALLS_AT_ONCE = 10
-"""How many calls about orders one shop makes one right after the other; further ones are spaced."""
+"""How many calls about orders one account makes without a pause; more are rate-limited."""
 
 PROXY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionDeps:
-    """What every account's connection shares with its siblings."""
+    """What all accounts' connections share."""
 
     session: aiohttp.ClientSession
-    """For accounts without a proxy; the others have one of their own."""
+    """For accounts without a proxy; the others have their own session."""
     settings: Settings
     credentials: Credentials
     message_log: MessageLog
@@ -75,16 +75,16 @@ class ConnectionDeps:
     uploaded: UploadedPictures
     token_calls: FairLimiter
     outbound: Outbound = field(default_factory=Outbound)
-    """Where a proxy may be."""
+    """Checks the address of a proxy."""
     live_connections: LiveConnections = field(default_factory=LiveConnections)
     interruptions: Interruptions = field(default_factory=Interruptions)
     rng: Random = field(default_factory=Random)
-    """Spreads what many connections do now and then, and sets the pace of answers."""
+    """Spreads periodic work of many connections in time, and sets the delay of replies."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """What opens the site for one connection, over all the sockets that it has one after another."""
+    """Access to the site for one connection, over all its consecutive sockets."""
 
     session: aiohttp.ClientSession
     login: SiteLogin
@@ -94,12 +94,12 @@ class _Access:
 
 
 def proxy_timeout_seconds(settings: Settings) -> float:
-    """How long a proxy may take to reach the site: less than the site's own limit, so that the failure has a name."""
+    """Return a proxy's time limit: shorter than the site's limit, so that the error names the proxy."""
     return min(PROXY_SECONDS, settings.site_timeout_seconds / 2)
 
 
 class XianyuLive:
-    """One connection of one account. Made for one cookie; asks the published snapshot for everything else."""
+    """One connection of one account, made for one cookie. It reads all other settings from the published snapshot."""
 
     def __init__(self, account: Account, link: Link, deps: ConnectionDeps) -> None:
         self._account = account
@@ -108,11 +108,11 @@ class XianyuLive:
         self._settings = deps.settings
 
     async def main(self) -> None:
-        """Connect and stay until something ends it. A token that is renewed replaces the socket, and no more ends.
+        """Connect and stay connected until an error. A renewed token only replaces the socket.
 
-        Raises ``ActionRequired`` when only the owner can go on, ``TemporaryFailure`` or ``StoreError`` otherwise.
+        Raise ``ActionRequired`` when the owner must act, ``TemporaryFailure`` or ``StoreError`` otherwise.
         """
-        await self._note_interrupted()  # before anything is read of what the last connection left
+        await self._note_interrupted()  # before reading what the last connection left
         stop_switch = StopSwitch()
         try:
             async with session_through(
@@ -123,11 +123,11 @@ class XianyuLive:
             ) as session:
                 await self._live(session, stop_switch)
         except BaseException:
-            stop_switch.check()  # whatever ended it in the same moment, the end or a stop included: the owner must know
+            stop_switch.check()  # the owner must learn of it, whatever else ended the connection at the same moment
             raise
 
     async def _live(self, session: aiohttp.ClientSession, stop_switch: StopSwitch) -> None:
-        """Sends all traffic of this account over ``session``, and none once ``stop_switch`` is pulled."""
+        """Run the connection over ``session``; nothing is sent once ``stop_switch`` is pulled."""
         login = await SiteLogin.open(self._account, self._deps.credentials)
         mtop = MtopClient(
             session,
@@ -162,12 +162,12 @@ class XianyuLive:
             await self._deps.token_calls.acquire(self._account.owner_id, late=self._link.keeps_failing)
 
     async def _note_interrupted(self) -> None:
-        """Say of what was under way when the program or the last socket ended that nobody knows."""
+        """Mark what was in progress when the program or the last socket ended as uncertain."""
         deps = self._deps
         await deps.interruptions.settle(deps.message_log, deps.order_store, self._account.id)
 
     async def _part(self, work: TaskDrain, grace_seconds: float) -> None:
-        """Let what is under way end, for so long, and see to what did not: the shop may stay off, or be parked."""
+        """Let work finish within ``grace_seconds``, and settle the rest: the account may stay disabled or parked."""
         is_open = True
         try:
             is_open = await work.finish(grace_seconds)
@@ -258,7 +258,7 @@ class XianyuLive:
                     async for push in socket.pushes():
                         await self._take(push, socket, position, incoming, keepalive)
         except* TokenRenewed:
-            grace_seconds = send_seconds  # nothing is wrong: let what is under way end
+            grace_seconds = send_seconds  # no error: let work finish
             raise
         finally:
             await self._part(work, grace_seconds)
@@ -309,7 +309,7 @@ class XianyuLive:
     async def _take(
         self, push: frames.Frame, socket: LiveSocket, position: SyncCursor, incoming: Incoming, keepalive: Keepalive
     ) -> None:
-        """Store what a push holds, acknowledge it, then act: a crash in between loses nothing."""
+        """Store a push, acknowledge it, then act: a crash in between loses nothing."""
         events = incoming.read(push)
         received = await incoming.store(events)
         await socket.ack(push)
@@ -339,7 +339,7 @@ class XianyuLive:
         return SitePictures(self._account.id, deps.pictures, deps.uploaded, upload, allows=self._link.allows)
 
     async def _check_login(self, authorization: _Access) -> None:
-        """Keep the login alive. Raises ``ActionRequired`` when it is gone."""
+        """Keep the login alive. Raise ``ActionRequired`` when it has ended."""
         with authorization.stop_switch.guarding():
             alive = await has_login(
                 authorization.session,
@@ -349,11 +349,11 @@ class XianyuLive:
                 timeout_seconds=self._settings.site_timeout_seconds,
             )
         if not alive:
-            await authorization.mtop.login_user()  # the passport alone is not believed
+            await authorization.mtop.login_user()  # a negative answer of the passport alone is not reliable
 
 
 def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one failure of a group to report: what the owner must know first, then what we know the name of."""
+    """Return the error of a group to report: first one that the owner must know, then an unexpected one."""
     flat: list[BaseException] = []
     waiting: list[BaseException] = [group]
     while waiting:

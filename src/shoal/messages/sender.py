@@ -1,4 +1,4 @@
-"""The way out: one row per message, durable before anything is sent, settled by what the site answered or echoed."""
+"""Sends over one connection: one stored row per message, settled by the site's answer or the echo."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from shoal.xianyu.socket_errors import GateClosed, SendRefused, SendUncertain
 log = structlog.get_logger("shoal.outbox")
 
 ECHO_GRACE_SECONDS = 0.5
-"""How long the echo of an unanswered message may take before the message is sent again with the same uuid."""
+"""How long to wait for the echo of an unanswered message before it is sent again with the same uuid."""
 
 MOST_RESENDS = 3
-"""A message is sent again so often at most, over all connections; and once at most over one."""
+"""How often a message is sent again at most, over all connections; over one connection at most once."""
 
 
 _DISABLED = Decision.DISABLED.value
-"""Why something did not leave whose account was switched off, or handed to another connection, just then."""
+"""The reason of a message that was not sent because the account was disabled or moved just then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutgoingMessage:
-    """One message that is no answer: to whom, in which chat, for which order, or by whose hand and which request."""
+    """One message that is not an automatic reply: by hand or for an order."""
 
     chat_id: str
     buyer_id: str
@@ -55,7 +55,7 @@ class OutgoingMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """An answer of one or more parts to the messages of a burst, which are named oldest first."""
+    """An answer of one or more parts to the messages of a burst, named oldest first."""
 
     chat_id: str
     buyer_id: str
@@ -63,14 +63,14 @@ class Reply:
     answers: Sequence[str]
     rule_id: str = ""
     once: bool = False
-    """It is the reply that this chat gets once."""
+    """Whether the chat gets this reply only once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of something: ``sent``, ``refused`` (with the site's reason), ``uncertain`` or ``dropped``.
+    """The outcome: ``sent``, ``refused`` (with the site's reason), ``uncertain`` or ``dropped``.
 
-    ``id`` is its row's, 0 when there is none; ``message_id`` is the site's, once it is known.
+    ``id`` is the id of its row, 0 without a row; ``message_id`` is the site's, once known.
     """
 
     outcome: SendOutcome
@@ -85,7 +85,7 @@ class Sent:
 
 
 class DecidedBefore(Exception):
-    """Something is decided already about some of the messages that an answer was chosen for."""
+    """Some of the messages that an answer was chosen for are already decided."""
 
     def __init__(self, message_ids: frozenset[str]) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class DecidedBefore(Exception):
 
 
 class Sender:
-    """Sends over one connection. What goes into one chat goes one after another."""
+    """Sends over one connection. The messages of one chat are sent one after another."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Sender:
         self._echo_listeners: list[Callable[[Sending], Awaitable[None]]] = []
 
     def on_echo(self, listener: Callable[[Sending], Awaitable[None]]) -> None:
-        """Tell ``listener`` of every sending whose echo comes back, after that is durable."""
+        """Call ``listener`` with every row whose echo comes back, after that is stored."""
         self._echo_listeners.append(listener)
 
     def _turn(self, chat_id: str) -> asyncio.Lock:
@@ -124,10 +124,11 @@ class Sender:
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def send(self, outgoing: OutgoingMessage, is_still_due: Callable[[], Awaitable[bool]] | None = None) -> Sent:
-        """Send a letter and say what became of it. One sent by hand is insisted on as an answer is.
+        """Send a message and return its outcome. An unanswered message sent by hand is sent again, like an answer.
 
-        ``is_still_due`` is asked when its turn in the chat has come; if not, it is ``dropped``, without a row. Raises
-        what ended the socket when it certainly did not leave, and ``StoreError`` when it could not be stored.
+        ``is_still_due`` is called when it is the message's turn in the chat; if it returns ``False``, the outcome is
+        ``dropped``, without a row. Raise the error that ended the socket when the message certainly was not sent, and
+        ``StoreError`` when it could not be stored.
         """
         async with self._turn(outgoing.chat_id):
             if is_still_due is not None and not await is_still_due():
@@ -144,15 +145,15 @@ class Sender:
                 is_mine = await self._outbox.take_back(self._account_id, queued.ids, reason)
                 if is_mine and not is_shut:
                     raise
-                return Sent.of(await self._outbox.get(sending.id))  # the next connection may go on with it
+                return Sent.of(await self._outbox.get(sending.id))  # the next connection may continue with it
         is_insisted_on = sent.outcome is SendOutcome.UNCERTAIN and outgoing.kind is OutboxKind.MANUAL
         return await self._insist(sent) if is_insisted_on else sent
 
     async def answer(self, reply: Reply, guard: Guard) -> Sent:
-        """Send an answer, part after part, and say what became of it: of the last part that was begun.
+        """Send an answer part by part. Return the outcome of the last part that was started.
 
-        ``dropped``: ``guard`` found the reason in the way, and the messages were decided so. Raises as ``send`` does;
-        then the messages wait for an answer again. Raises ``DecidedBefore``.
+        ``dropped``: ``guard`` returned a decision, which is stored for the messages. Raise like ``send``; then the
+        messages wait for an answer again. Raise ``DecidedBefore``.
         """
         rows = self._rows(reply)
         async with self._turn(reply.chat_id):
@@ -182,7 +183,7 @@ class Sender:
         return await self._go_on(sent, later) if later else sent
 
     async def _go_on(self, before: Sent, later: Sequence[Sending]) -> Sent:
-        """Send the parts that wait, one after another, as long as the one before has arrived."""
+        """Send the waiting parts one after another, as long as the previous one has arrived."""
         for place, sending in enumerate(later):
             if before.outcome is not SendOutcome.SENT:
                 await self._outbox.drop_waiting(
@@ -243,12 +244,12 @@ class Sender:
         ]
 
     async def drop(self, reply: Reply, decision: Decision, *, is_decided: bool = False) -> None:
-        """Note that an answer was not given because of something that came up while it waited for its moment."""
+        """Record that an answer was not given, because of a decision during its delay."""
         answers = () if is_decided else reply.answers
         await self._outbox.drop_answer(self._rows(reply), decision, answers=answers)
 
     async def _deliver(self, sending: Sending) -> Sent:
-        """Send for the first time. Raises ``GateClosed``, or what ended the socket: then it certainly did not leave."""
+        """Send for the first time. Raise ``GateClosed``, or the error that ended the socket: then it was not sent."""
         row_id, row = sending.id, sending.row
         try:
             receipt = await self._hand_over(row)
@@ -279,7 +280,7 @@ class Sender:
         await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
         return sent
 
-    # ── what nobody answered ────────────────────────────────────────────────────────────────────────────────────
+    # ── unanswered messages ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _insist(self, sent: Sent) -> Sent:
         """Wait for the echo of what is uncertain; if none comes, send it once more with the same uuid."""
@@ -287,7 +288,7 @@ class Sender:
         return await self._send_again(await self._outbox.get(sent.id), None)
 
     async def _send_again(self, sending: Sending, guard: Guard | None) -> Sent:
-        """Send what is uncertain again. It stays so when that is not due, or is not answered either."""
+        """Send an uncertain message again. It stays uncertain if it is not due, or gets no answer again."""
         row_id, row = sending.id, sending.row
         async with self._turn(row.chat_id):
             if not await self._outbox.begin_again(sending, most_resends=MOST_RESENDS, guard=guard):
@@ -295,16 +296,16 @@ class Sender:
             log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
             try:
                 receipt = await self._hand_over(row)
-            except SendRefused as refusal:  # the first one may have arrived all the same
+            except SendRefused as refusal:  # the first send may have arrived anyway
                 return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id))
             except (GateClosed, TemporaryFailure):
                 return Sent.of(sending)
             return await self._settled(row_id, Sent(SendOutcome.SENT, "sent_again", row_id, receipt.message_id))
 
     async def take_up(self, newer_than_ms: int) -> None:
-        """Go on with what the last connection left open: send again what is uncertain, then the parts that wait.
+        """Continue what the last connection left: send uncertain messages again, then the waiting parts.
 
-        Only what is no older than ``newer_than_ms``; parts that are older are dropped. Raises as ``answer`` does.
+        Messages older than ``newer_than_ms`` are left alone; waiting parts that old are dropped. Raise like ``answer``.
         """
         unfinished = await self._outbox.unfinished(self._account_id, newer_than_ms)
         old = [sending.id for sending in unfinished if sending.created_at_ms <= newer_than_ms]

@@ -1,4 +1,4 @@
-"""Orders with their time line, and the intents that keep an irreversible act from happening twice."""
+"""Orders with their timelines, and the actions that prevent an irreversible step from happening twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Received = Callable[[Order], None]
 
 
 def order_event(order: Order) -> MessageEvent:
-    """A changed order as an event: how it stands, and what is in the way. Who wants more reads the order."""
+    """Return the event of a changed order: its status and problem. Readers fetch the rest of the order."""
     facts = {
         "order_id": order.order_id,
         "chat_id": order.chat_id,
@@ -41,10 +41,10 @@ def order_event(order: Order) -> MessageEvent:
 
 
 class OrderStore:
-    """The orders, their time lines and the intents of every account.
+    """The orders, timelines and order actions of all accounts.
 
-    Whoever listens (``on_change``) is told of each order that changed, after it is durable; a connection
-    (``serving``) is told when something has become due that no card told of.
+    Listeners (``on_change``) receive each changed order after it is stored. A connection (``serving``) is called when
+    an action becomes due without a card.
     """
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
@@ -54,12 +54,12 @@ class OrderStore:
         self._serving: defaultdict[str, list[Callable[[], object]]] = defaultdict(list)
 
     def on_change(self, listener: Received) -> None:
-        """Tell ``listener`` of every order that changes, on the loop, after its change is durable."""
+        """Call ``listener`` with every changed order, on the event loop, after the change is stored."""
         self._listeners.append(listener)
 
     @contextmanager
     def serving(self, account_id: str, look: Callable[[], object]) -> Iterator[None]:
-        """While the block runs, call ``look`` when an order of the account has become due by its owner's word."""
+        """Until the block ends, call ``look`` when an owner makes an order of the account due."""
         self._serving[account_id].append(look)
         try:
             yield
@@ -69,7 +69,7 @@ class OrderStore:
                 del self._serving[account_id]
 
     async def _write(self, account_id: str, order_id: str, job: Callable[[OrderRow], bool]) -> bool:
-        """Run a job that may change one order; says whether it did, and tells whoever listens."""
+        """Run a job that may change one order. Return whether it did, and then call the listeners."""
 
         def whole(connection: Connection) -> tuple[bool, Order]:
             row = OrderRow(connection, account_id, order_id, self._now_ms())
@@ -84,13 +84,13 @@ class OrderStore:
         for listener in self._listeners:
             listener(order)
 
-    # ── news ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── order updates ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def receive(self, account_id: str, update: OrderUpdate) -> tuple[Order, bool]:
-        """Store what was heard of an order; returns it as it is then, and whether its status changed.
+        """Store an order update. Return the order after it, and whether its status changed.
 
-        An order that is completed or cancelled stays so, and a shipped one is never unshipped by an old card. A paid
-        one makes the shop's word for it due, in the same transaction, unless it was due before.
+        A completed or cancelled order stays so, and an old card never resets a shipped order. A paid order makes the
+        paid message due, in the same transaction, unless it was due before.
         """
         order, changed = await self._database.write(
             lambda connection: OrderRow(connection, account_id, update.order_id, self._now_ms()).receive(update)
@@ -99,9 +99,9 @@ class OrderStore:
         return order, changed
 
     async def receive_mark(self, account_id: str, chat_id: str, status: str, *, words: str, site_at_ms: int) -> bool:
-        """Store what the mark of a chat tells of its order: a mark names none, so it counts where one order is open.
+        """Store the status that a chat's mark gives its order. A mark names no order: it counts if one order is open.
 
-        A mark that is older than what that order's time line holds says nothing. Returns whether a status changed.
+        A mark older than the newest entry of that order's timeline is ignored. Return whether a status changed.
         """
         query = select(orders).where(
             orders.c.account_id == account_id,
@@ -135,7 +135,7 @@ class OrderStore:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def order(self, account_id: str, order_id: str) -> Order | None:
-        """One order."""
+        """Return one order, or ``None``."""
         query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id)
 
         def job(connection: Connection) -> Order | None:
@@ -155,7 +155,7 @@ class OrderStore:
         chat_id: str | None = None,
         query: str = "",
     ) -> list[Order]:
-        """Orders, newest first. ``cursor`` is that of the last one seen.
+        """List orders, newest first. ``cursor`` is that of the last one seen.
 
         ``query`` is the beginning of an order's id, the whole id of its item or buyer, or a part of its buyer's name.
         """
@@ -186,12 +186,12 @@ class OrderStore:
         return await (self._database.search(job) if query else self._database.read(job))
 
     async def in_need(self, account_id: str) -> int:
-        """How many orders of an account wait for their owner."""
+        """Count the account's orders that wait for their owner."""
         query = select(func.count()).where(orders.c.account_id == account_id, orders.c.problem != "")
         return await self._database.read(lambda connection: connection.scalar(query) or 0)
 
     async def events(self, account_id: str, order_id: str) -> list[OrderEvent]:
-        """The time line of an order, oldest first."""
+        """Return the timeline of an order, oldest first."""
         names = [entry.name for entry in fields(OrderEvent)]
         query = (
             select(*(order_events.c["act" if name == "action" else name].label(name) for name in names))
@@ -205,7 +205,7 @@ class OrderStore:
     # ── what is due ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def unfinished(self, account_id: str) -> list[Order]:
-        """Orders for which something is due, oldest first."""
+        """Return the orders with a due action, oldest first."""
         query = (
             select(orders)
             .where(orders.c.account_id == account_id, _MAY_BE_SERVED, exists().where(_SAME_ORDER, _DUE))
@@ -216,7 +216,7 @@ class OrderStore:
         )
 
     async def next_due(self, account_id: str, order_id: str) -> tuple[Order, OrderAction] | None:
-        """The first act that is due for an order; ``None`` when there is none, or none may begin as it stands."""
+        """Return an order and its first due action; ``None`` without one, or when the status forbids it."""
         query = select(orders).where(orders.c.account_id == account_id, orders.c.order_id == order_id, _MAY_BE_SERVED)
 
         def job(connection: Connection) -> tuple[Order, OrderAction] | None:
@@ -228,7 +228,7 @@ class OrderStore:
         return await self._database.read(job)
 
     async def unsettled(self, account_id: str, newer_than_ms: int) -> list[Order]:
-        """Orders of which nobody knows whether the site did what it was told: it can be asked."""
+        """Return orders with an action whose result is unknown, so that the site can be asked."""
         told_site = order_actions.c.action.in_([Action.FREE_SHIPPING.value, Action.CONFIRM.value])
         unknown = and_(
             order_actions.c.state == ActionState.UNCERTAIN.value, order_actions.c.settled_at_ms > newer_than_ms
@@ -241,7 +241,7 @@ class OrderStore:
         )
 
     async def give_up(self, account_id: str, older_than_ms: int) -> list[Order]:
-        """Leave to the owner what has been due for too long; returns those orders."""
+        """Set actions that were due for too long to failed, for the owner. Return their orders."""
         query = select(order_actions).where(
             order_actions.c.account_id == account_id,
             _DUE,
@@ -258,21 +258,21 @@ class OrderStore:
             return given_up
 
         found = await self._database.read(lambda connection: connection.execute(query).first())
-        if found is None:  # as nearly always: nothing need be written
+        if found is None:  # the usual case: no write is needed
             return []
         given_up = await self._database.write(job)
         for order in given_up:
             self._changed(order)
         return given_up
 
-    # ── intents ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── order actions ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def begin_action(
         self, account_id: str, order_id: str, action: Action, *, owner: str = "", epoch: int = 0
     ) -> bool:
-        """Announce an irreversible act. True: durable, act now. False: do not act.
+        """Mark an irreversible action as started. ``True``: stored, do it now. ``False``: do not do it.
 
-        It was begun or settled before, or the order has ended or is being refunded.
+        ``False`` means that it was started or settled before, or that the order has ended or is being refunded.
         """
         return await self._database.announce(
             lambda connection: OrderRow(connection, account_id, order_id, self._now_ms()).begin(action, owner, epoch)
@@ -288,17 +288,17 @@ class OrderStore:
         *,
         source: str = "auto",
     ) -> bool:
-        """Say what became of an act. False when that is settled (only ``uncertain`` may still change).
+        """Store an action's result. Return ``False`` if it is settled (only ``uncertain`` may still change).
 
-        ``PENDING`` puts back what was begun: it certainly was not done and may begin again. An act that leads on makes
-        the next one due in the same transaction.
+        ``PENDING`` resets a started action: it certainly was not done and may start again. An action that leads on
+        makes the next one due in the same transaction.
         """
         return await self._write(account_id, order_id, lambda row: row.settle(action, state, detail, source))
 
     async def ask_again(self, account_id: str, order_id: str, action: Action, *, actor: str) -> bool:
-        """Make an act due again by its owner's word: whatever the switches say, and however old it is.
+        """Make an action due again for its owner, regardless of settings and age.
 
-        False when it was done, is under way, or the order stands so that it must not be done.
+        Return ``False`` when it was done, is in progress, or the order's status forbids it.
         """
         before = (ActionState.PENDING, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN)
 
@@ -320,7 +320,7 @@ class OrderStore:
     async def owner_settles(
         self, account_id: str, order_id: str, action: Action, state: ActionState, *, actor: str
     ) -> bool:
-        """Settle an act by its owner's word (``DONE`` or ``NOT_NEEDED``). False when it was done, or is under way."""
+        """Settle an action as its owner says (``DONE`` or ``NOT_NEEDED``). Return ``False`` if done or in progress."""
         before = {ActionState.PENDING, ActionState.FAILED, ActionState.UNCERTAIN}
 
         def job(row: OrderRow) -> bool:
@@ -335,14 +335,14 @@ class OrderStore:
         return told
 
     def look(self, account_id: str) -> None:
-        """Let the account's connection, if it has one here, look for what is due."""
+        """Make the account's connection, if this server has one, look for due actions."""
         for look in list(self._serving.get(account_id, ())):
             look()
 
     async def order_actions(
         self, account_id: str, order_id: str | None = None, *, state: ActionState | None = None
     ) -> list[OrderAction]:
-        """The intents of an account or of one order, oldest first."""
+        """Return the actions of an account or of one order, oldest first."""
         query = select(order_actions).where(order_actions.c.account_id == account_id)
         if order_id is not None:
             query = query.where(order_actions.c.order_id == order_id)
@@ -354,7 +354,7 @@ class OrderStore:
         )
 
     async def heed_outbox(self, account_id: str, order_id: str) -> bool:
-        """Settle a message of which nobody knew, when the outbox has learnt since what became of it."""
+        """Settle an uncertain paid message when the outbox knows its result now."""
 
         def job(row: OrderRow) -> bool:
             said = row.order_action(Action.PAID_MESSAGE)
@@ -363,10 +363,10 @@ class OrderStore:
         return await self._write(account_id, order_id, job)
 
     async def interrupted(self, account_id: str | None) -> list[OrderAction]:
-        """Settle what was under way when the program or the connection ended; returns what nobody knows of.
+        """Settle actions that were in progress when the program or the connection ended. Return the uncertain ones.
 
-        Of the shop's message the outbox knows: what never left is due again. Also what that connection had sent to the
-        writer and did not live to see. ``None``: of every account.
+        The outbox knows the result of the paid message: an unsent one is due again. It first waits for writes that the
+        connection sent and did not see finished. ``None``: all accounts.
         """
         await self._database.settled()
         said = and_(
