@@ -32,10 +32,10 @@ export const locale = i18n.global.locale
 /** The language as a tag for the page, for dates and for `Accept-Language`. */
 export const languageTag = computed(() => (locale.value === 'zh' ? 'zh-CN' : 'en'))
 
-/** Return a text in the current language. A number `n` among the params chooses the plural form. */
+/** Return a text in the current language. The number `n` among the params, also one with separators, chooses the plural. */
 export function t(key: Key, params: Record<string, string | number> = {}): string {
-  const { n } = params
-  return typeof n === 'number' ? i18n.global.t(key, params, n) : i18n.global.t(key, params)
+  const count = Number(String(params.n ?? '').replace(/[\s,.’]/g, '') || Number.NaN)
+  return Number.isNaN(count) ? i18n.global.t(key, params) : i18n.global.t(key, params, count)
 }
 
 /** A text whose name comes from the server, or what to show when there is none of that name. */
