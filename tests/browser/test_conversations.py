@@ -98,7 +98,7 @@ async def test_a_chat_is_taken_over_and_handed_back_and_both_can_be_undone(conso
     await expect(page.locator("[data-test=held]")).to_have_count(0)
     await expect(other.locator("[data-chat='afu/c1']")).not_to_contain_text("人工接管中")
     await until_told(lambda: _paused(console), [])
-    await page.locator("[data-test=toast]", has_text="交还").get_by_role("button", name="撤销").click()
+    await page.locator("[data-test=toast]", has_text="已恢复").get_by_role("button", name="撤销").click()
     await until_told(lambda: _paused(console), ["c1"])
     await page.locator("[data-test=toast]", has_text="已接管与").last.get_by_role("button", name="撤销").click()
     await until_told(lambda: _paused(console), [])

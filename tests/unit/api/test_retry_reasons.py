@@ -18,7 +18,9 @@ from shoal.xianyu.socket_errors import ReplyTimeout, SocketClosed, TokenRefused
 ROOT = Path(__file__).parents[3] / "src" / "shoal"
 CODE = re.compile(r"\bcode=\"(\w+)\"")
 ENDING = (
+    "xianyu/handshake.py",
     "xianyu/live_socket.py",
+    "xianyu/socket_errors.py",
     "xianyu/mtop.py",
     "connection/keepalive.py",
     "connection/socket_tokens.py",
