@@ -74,9 +74,9 @@ async def test_f9_a_process_ends_with_the_caller_who_leaves_and_when_nobody_need
 
 _WRITES_A_TABLE = """
 import asyncio
-from shoal.rules.xlsx_processes import SheetProcesses
+from shoal.rules.xlsx_processes import XlsxProcesses
 async def main():
-    await SheetProcesses().write("a", [], [])
+    await XlsxProcesses().write("a", [], [])
     print("written", flush=True)
     await asyncio.sleep(600)
 asyncio.run(main())
