@@ -81,4 +81,4 @@ async def test_a_page_that_came_in_clear_from_another_machine_says_so_and_one_of
     await page.locator("[name=password]").fill(PASSWORD)
     await page.locator("button[type=submit]").click()
     await page.locator("[data-test=line].live").wait_for()
-    await expect(page.locator("[data-test=plain-http]")).to_contain_text("Open this console by HTTPS")
+    await expect(page.locator("[data-test=plain-http]")).to_contain_text("Open this console over HTTPS")
