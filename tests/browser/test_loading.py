@@ -146,7 +146,7 @@ async def test_f16_before_any_script_there_is_a_skeleton_and_without_them_a_word
 
     for look, ground, word, button in (
         ({"color_scheme": "light"}, "rgb(245, 246, 248)", "页面没有加载出来", "重新加载"),
-        ({"color_scheme": "dark", "locale": "en-US", "viewport": PHONE}, "rgb(15, 18, 24)", "couldn’t be loaded", "Reload"),
+        ({"color_scheme": "dark", "locale": "en-US", "viewport": PHONE}, "rgb(15, 18, 24)", "not be loaded", "Reload"),
     ):
         page = await (await console.browser(**look)).new_page()
         await page.route("**/assets/index-*.js", hold)

@@ -129,7 +129,7 @@ async def test_f4_the_page_names_no_other_buyer_than_the_card_did(
             world.orders[news.order_id].buyer_id = other
         return heard
 
-    monkeypatch.setattr(shoal.book, "hear", hearing)
+    monkeypatch.setattr(shoal.book, "receive", hearing)
     order_id = await pay(shoal, unb)
     await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.DONE)
     assert world.orders[order_id].buyer_id == other
