@@ -250,6 +250,11 @@ class OneShop:
         await self.set(**settings)
         await self.running()
 
+    async def stop(self) -> None:
+        """Disable the account, and wait until its connection has ended."""
+        await self.manager.update_cookie_status("shop", False, caller=ANN)
+        await until(lambda: self.manager.observation("shop").state == "stopped")
+
     async def set(self, **settings: Any) -> None:
         """Change the account; ``keywords`` are pairs of a word and its reply."""
         keywords = settings.pop("keywords", None)

@@ -19,8 +19,9 @@ LATER = replace(ROW, uuid="u2", part=1, text="二")
 
 @pytest.fixture
 async def outbox(shop: OneShop) -> Outbox:
-    """The outbox of a shop that has stored one question."""
+    """The outbox of a shop that has stored one question and is off: a running one would decide about it."""
     await shop.add()
+    await shop.stop()
     asked = IncomingMessage(message_id="m1", chat_id=CHAT, sender_id=BUYER, text="在吗", created_at_ms=1)
     await shop.log.store_incoming("shop", [asked])
     return shop.log.outbox
