@@ -287,7 +287,7 @@ async def _left_over(sandbox: Sandbox, network: Network, names: dict[str, str]) 
     found += [
         f"{count} tasks named {name} at rest"
         for name, count in names_of_tasks.items()
-        if name in {"connection", "upkeep", "work", "live socket reader"} and count != len(names)
+        if name in {"connection", "keepalive", "work", "live socket reader"} and count != len(names)
     ]
     return found
 

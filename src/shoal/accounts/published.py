@@ -60,7 +60,7 @@ class PublishedAccounts:
         return self._of_number.get(number, ())
 
     def count_of(self, owner_id: int) -> int:
-        """How many accounts that person has."""
+        """How many accounts that user has."""
         return self._shops_of[owner_id]
 
     def told_up_to(self, account_id: str) -> int:
@@ -69,24 +69,24 @@ class PublishedAccounts:
         return account.rev if account else self._gone_at.get(account_id, self._loaded_rev)
 
     def publish(self, account_id: str, account: Account | None, entries: Sequence[JournalEntry]) -> None:
-        """Put a snapshot in the place of the older one, then tell of the entries that led to it."""
+        """Replace the account's snapshot, then publish the entries that led to it."""
         self.put(account_id, account)
         try:
             for entry in entries:
                 self._fan_out(entry)
             for listener in self._listeners:
                 listener(account_id, account)
-        except Exception:  # whoever listens badly must not keep the others of the group from being published
+        except Exception:  # a listener that fails must not stop the publication of the group's other changes
             log.exception("a committed change was not heard by all", account=account_id, rev=self.newest_rev)
 
-    def tell(self, event: MessageEvent) -> None:
+    def publish_event(self, event: MessageEvent) -> None:
         """Publish what happened in a chat or to an order, under the account's owner."""
         account = self._accounts.get(event.account_id)
         if account is not None:
             self.events.publish(replace(event, owner_id=account.owner_id))
 
     def put(self, account_id: str, account: Account | None) -> None:
-        """Put a snapshot in the place of the older one, and tell no one."""
+        """Replace the account's snapshot, without events."""
         old = self._accounts.get(account_id)
         if (old and old.unb) != (account and account.unb):
             self._count_number(account_id, old, account)

@@ -22,7 +22,7 @@ from shoal.messages.task_drain import TaskDrain
 from shoal.storage.sync_cursors import Position
 from shoal.xianyu.live_socket import LiveSocket
 
-log = structlog.get_logger("shoal.upkeep")
+log = structlog.get_logger("shoal.keepalive")
 
 ON_ITS_WAY_SECONDS = 5.0
 """How long the push of a message may still be in transit after the site lists the message."""

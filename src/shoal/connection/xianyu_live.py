@@ -249,7 +249,7 @@ class XianyuLive:
                 await self._link.hold_number()
                 self._link.running()
                 tasks.create_task(work.failure(), name=f"work:{self._account.id}")
-                tasks.create_task(keepalive.run(), name=f"upkeep:{self._account.id}")
+                tasks.create_task(keepalive.run(), name=f"keepalive:{self._account.id}")
                 name = f"orders:{self._account.id}"
                 work.start(orders.take_up(), name=name)
                 with self._deps.order_store.serving(self._account.id, lambda: work.start(orders.go_on(), name=name)):

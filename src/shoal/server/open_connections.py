@@ -50,7 +50,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
     async with Closing() as closing:
         published = PublishedAccounts(EventBus())
         order_store = OrderStore(storage.database)
-        order_store.on_change(lambda order: published.tell(order_event(order)))
+        order_store.on_change(lambda order: published.publish_event(order_event(order)))
         pictures = Pictures(settings.data_dir / PICTURE_DIRECTORY)
         await pictures.open()
         session = open_site_session()
@@ -59,7 +59,7 @@ async def open_connections(storage: Storage, settings: Settings, connect: Connec
             session=session,
             settings=settings,
             credentials=Credentials(storage.database, storage.vault),
-            message_log=MessageLog(storage.database, publish=published.tell),
+            message_log=MessageLog(storage.database, publish=published.publish_event),
             order_store=order_store,
             positions=SyncCursors(storage.database),
             pictures=pictures,

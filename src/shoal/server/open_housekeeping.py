@@ -1,4 +1,4 @@
-"""Opens what looks at the database and tidies it: the probe, figures, kept answers, retention, the rotation of keys."""
+"""Opens what checks and tidies the database: the probe, its figures, idempotency keys, retention, key rotation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from shoal.storage.key_rotation import KeyRotation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Upkeep:
-    """The components that keep house."""
+class Housekeeping:
+    """What checks and tidies the database."""
 
     database_probe: DatabaseProbe
     database_stats: SingleFlight[DatabaseStats]
@@ -31,9 +31,9 @@ class Upkeep:
 
 
 @asynccontextmanager
-async def open_upkeep(
+async def open_housekeeping(
     storage: Storage, connections: Connections, accounts: Accounts, settings: Settings
-) -> AsyncIterator[Upkeep]:
+) -> AsyncIterator[Housekeeping]:
     """Start the daily retention and the rotation of keys. Raises ``StoreError``."""
     database = storage.database
     async with Closing() as closing:
@@ -62,7 +62,7 @@ async def open_upkeep(
         )
         closing.later("key rotation", key_rotation.close)
         key_rotation.start()
-        yield Upkeep(
+        yield Housekeeping(
             database_probe=probe,
             database_stats=stats,
             idempotency_keys=idempotency_keys,

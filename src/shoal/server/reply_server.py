@@ -73,8 +73,8 @@ from shoal.rules.xlsx_processes import XlsxProcesses
 from shoal.server.closing import Closing
 from shoal.server.open_accounts import open_accounts
 from shoal.server.open_connections import open_connections
+from shoal.server.open_housekeeping import open_housekeeping
 from shoal.server.open_storage import open_storage
-from shoal.server.open_upkeep import open_upkeep
 from shoal.server.open_users import FirstEntry, first_entry, open_users
 
 log = structlog.get_logger("shoal.server")
@@ -161,7 +161,7 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
     connections = await enter(open_connections(storage, settings, connect))
     accounts = await enter(open_accounts(storage, users, connections, settings))
     first = await first_entry(users, settings, storage.audit_log)  # last: a start that fails must not swallow it
-    upkeep = await enter(open_upkeep(storage, connections, accounts, settings))
+    housekeeping = await enter(open_housekeeping(storage, connections, accounts, settings))
     manager, shared = accounts.manager, connections.deps
     qr_logins = QrLogins(manager, shared.session, settings, outbound=shared.outbound)
     closing.later("qr logins", qr_logins.close)
@@ -170,8 +170,8 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
     server = Server(
         settings=settings,
         database=storage.database,
-        database_probe=upkeep.database_probe,
-        database_stats=upkeep.database_stats,
+        database_probe=housekeeping.database_probe,
+        database_stats=housekeeping.database_stats,
         store=accounts.store,
         manager=manager,
         account_counter=AccountCounter(manager),
@@ -190,16 +190,16 @@ async def _open(settings: Settings, connect: Connect | None, closing: Closing) -
         live_streams=LiveStreams(settings.streams_per_user),
         user_removal=accounts.user_removal,
         message_log=shared.message_log,
-        takeovers=Takeovers(storage.database, publish=connections.published.tell),
+        takeovers=Takeovers(storage.database, publish=connections.published.publish_event),
         chats=Chats(storage.database),
         live_connections=shared.live_connections,
         order_store=shared.order_store,
         credentials=shared.credentials,
-        idempotency_keys=upkeep.idempotency_keys,
+        idempotency_keys=housekeeping.idempotency_keys,
         pictures=shared.pictures,
         xlsx=xlsx,
         qr_logins=qr_logins,
-        key_rotation=upkeep.key_rotation,
+        key_rotation=housekeeping.key_rotation,
         outbound=shared.outbound,
         started_at_ms=now_ms(),
     )
