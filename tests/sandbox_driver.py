@@ -15,7 +15,7 @@ import msgpack  # type: ignore[import-untyped]  # ships neither stubs nor a mark
 
 from shoal.sandbox import Clock, Script, World, build_sandbox, serve_sandbox
 from shoal.sandbox.site import Site
-from shoal.sandbox.world import Seller
+from shoal.sandbox.things import Seller
 
 IM_APP_KEY = "444e9908a51d1cb236a27862abc769c9"
 START_MS = 1_750_000_000_000

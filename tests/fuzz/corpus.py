@@ -14,7 +14,7 @@ from shoal.sandbox import Clock, World, build_sandbox, codec
 from shoal.sandbox.im_socket import Socket
 from shoal.sandbox.mtop_site import IM_APP_KEY, sign
 from shoal.sandbox.site import Site
-from shoal.sandbox.world import Seller
+from shoal.sandbox.things import Seller
 
 START_MS = 1_750_000_000_000
 BUYER = "买家小鱼"

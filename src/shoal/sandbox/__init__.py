@@ -6,9 +6,10 @@ that shared code cannot hide a mistake of the client.
 
 from shoal.sandbox.certificate import Certificate, make_certificate
 from shoal.sandbox.clock import Clock
+from shoal.sandbox.policy import Policy
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
-from shoal.sandbox.world import Policy, World
+from shoal.sandbox.world import World
 
 __all__ = [
     "Certificate",

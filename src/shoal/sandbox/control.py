@@ -31,7 +31,7 @@ from shoal.sandbox.bodies import (
 )
 from shoal.sandbox.pictures import image_endpoint
 from shoal.sandbox.site import Site
-from shoal.sandbox.world import Chat, Item, Message, Seller, UnknownThing
+from shoal.sandbox.things import Chat, Item, Message, Seller, UnknownThing
 
 MAX_WAIT_SECONDS: Final = 60.0
 BodyT = TypeVar("BodyT", bound=Body)

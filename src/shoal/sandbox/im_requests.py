@@ -11,7 +11,7 @@ from typing import Any, Final
 from shoal.sandbox import codec
 from shoal.sandbox.faults import Fault
 from shoal.sandbox.site import Connection, Site
-from shoal.sandbox.world import Chat, Message
+from shoal.sandbox.things import Chat, Message
 
 Frame = dict[str, Any]
 Answer = tuple[int, Any]

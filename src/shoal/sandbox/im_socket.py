@@ -18,7 +18,7 @@ from shoal.sandbox.faults import short_name
 from shoal.sandbox.im_requests import HANDLERS, Answer, Refused
 from shoal.sandbox.mtop_site import IM_APP_KEY, RISK, parse_cookies, punish_url
 from shoal.sandbox.site import Entry, Site
-from shoal.sandbox.world import ImToken
+from shoal.sandbox.things import ImToken
 
 Frame = dict[str, Any]
 

@@ -16,7 +16,7 @@ from shoal.sandbox import trade
 from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.faults import short_name
 from shoal.sandbox.site import Site
-from shoal.sandbox.world import Chat, Order, Seller, Session, UnknownThing
+from shoal.sandbox.things import Chat, Order, Seller, Session, UnknownThing
 
 IM_APP_KEY: Final = "444e9908a51d1cb236a27862abc769c9"
 MTOP_APP_KEY: Final = "34839810"

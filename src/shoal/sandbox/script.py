@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from shoal.sandbox.site import Site
-from shoal.sandbox.world import Buyer, Chat, Seller
+from shoal.sandbox.things import Buyer, Chat, Seller
 
 PAY: Final = "\0pay"
 """marks in a dialogue where the buyer pays"""

@@ -13,7 +13,8 @@ from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
-from shoal.sandbox.world import Chat, ImToken, Message, Order, World
+from shoal.sandbox.things import Chat, ImToken, Message, Order
+from shoal.sandbox.world import World
 
 BACKLOG: Final = 256
 """how many entries an account's feed keeps for replay"""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from shoal.sandbox import codec
 from shoal.sandbox.codec import OrderStatus
-from shoal.sandbox.world import Order
+from shoal.sandbox.things import Order
 
 _STAGES: Final = ("processing", "group_pending", "pending_ship", "shipped", "refunding", "completed", "cancelled")
 """a card moves its order only forward: a repeated old card changes nothing"""

@@ -7,19 +7,18 @@ chats but never repeats a message or order id.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from random import Random
 from typing import Any, Final
 
 from shoal.sandbox.clock import Clock, wall_ms
 from shoal.sandbox.codec import OrderStatus
+from shoal.sandbox.policy import Policy
+from shoal.sandbox.things import Attempt, Buyer, Chat, ImToken, Item, Message, Order, Seller, Session, UnknownThing
 
 EPOCH_MS: Final = 1_750_000_000_000
 """message and order ids continue from here"""
-CHAT_LINES: Final = 500
-"""how many lines a chat keeps"""
 
 _NICKS: Final = ("小鱼杂货铺", "拾光书屋", "木子数码", "南风小店", "阿福的闲置", "橘猫会员铺", "青柠素材库", "老友收藏")
 _GOODS: Final = (
@@ -31,158 +30,6 @@ _GOODS: Final = (
     ("Excel 函数速查表", 560, "打印版和手机版。"),
 )
 _BUYERS: Final = ("买家小鱼", "豆豆妈", "路过的风", "柠檬不酸", "北方的狼", "一只咸鱼", "晚安喵", "考研加油")
-
-
-class UnknownThing(LookupError):
-    """Something named in a request does not exist on the site."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How the site behaves where its real behaviour is not certain (docs/protocol.md §5). Durations in seconds."""
-
-    tk_seconds: int = 86_400
-    """lifetime of ``_m_h5_tk``"""
-    im_token_seconds: int = 86_400
-    """lifetime of an IM access token"""
-    dedupe_uuid: bool = True
-    """a message that is sent again with the same uuid gets the first id and is not delivered twice"""
-    new_token_makes_zombie: bool = True
-    """a socket gets no more pushes after its account fetched a newer token for the same device"""
-    expired_token_makes_zombie: bool = True
-    """a socket gets no more pushes after its token has expired"""
-    replays_missed: bool = True
-    """``ackDiff`` with an older position in the feed repeats what was not acknowledged since"""
-    socket_seconds: int = 0
-    """how long the site keeps a socket open before it closes it (1001); 0: without limit.
-
-    The real site is said to close sockets every 10 to 30 minutes.
-    """
-    push_to_latest_only: bool = False
-    """of several sockets with different devices only the newest gets pushes"""
-
-
-@dataclass(slots=True)
-class Item:
-    """An item for sale."""
-
-    id: str
-    title: str
-    price_fen: int
-    desc: str = ""
-    quantity: int = 99
-
-
-@dataclass(slots=True)
-class Buyer:
-    """A user who asks and pays."""
-
-    id: str
-    nick: str
-    mask: str
-    """the login name as the site masks it, ``t***1``"""
-
-
-@dataclass(slots=True)
-class Session:
-    """One login in a browser, known by its ``cookie2``."""
-
-    unb: str
-    cookie2: str
-    alive: bool = True
-    tk: str = ""
-    tk_enc: str = ""
-    tk_expires_ms: int = 0
-
-
-@dataclass(slots=True)
-class Seller:
-    """A seller. ``jar`` contains the cookies of the newest login."""
-
-    unb: str
-    nick: str
-    jar: dict[str, str]
-    items: dict[str, Item] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class ImToken:
-    """An IM access token and what it is bound to."""
-
-    token: str
-    unb: str
-    device_id: str
-    expires_ms: int
-    number: int
-    """counts the site's tokens; a higher number is a newer token"""
-
-
-@dataclass(slots=True)
-class Message:
-    """One line of a chat. ``at`` is the site's time, ``wall_ms`` the machine's, both in ms."""
-
-    id: str
-    hex_id: str
-    sender_id: str
-    item_id: str
-    at: int
-    wall_ms: int
-    text: str
-    content: str
-    content_type: int
-    uuid: str = ""
-    read: bool = False
-    recalled: bool = False
-    extra: dict[str, str] = field(default_factory=dict)
-    """the changes of map 10 in its push; the history has the same"""
-
-
-@dataclass(slots=True)
-class Chat:
-    """The conversation of one buyer with one seller."""
-
-    cid: str
-    seller_id: str
-    buyer: Buyer
-    item_id: str
-    lines: deque[Message] = field(default_factory=lambda: deque(maxlen=CHAT_LINES))
-
-    @property
-    def unread(self) -> int:
-        """Return how many lines of the buyer the seller has not read."""
-        return sum(not line.read and line.sender_id != self.seller_id for line in self.lines)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One call of a shipping API for an order; ``at`` in ms of the site's clock, ``wall_ms`` of the machine's."""
-
-    api: str
-    at: int
-    wall_ms: int
-    ret: str
-
-
-@dataclass(slots=True)
-class Order:
-    """A purchase, with its former statuses and every attempt to ship it."""
-
-    id: str
-    seller_id: str
-    buyer_id: str
-    item_id: str
-    price_fen: int
-    status: OrderStatus
-    history: list[tuple[OrderStatus, int]]
-    attempts: list[Attempt] = field(default_factory=list)
-    quantity: int = 1
-    spec: str = ""
-    """the chosen variant, ``name:value``; empty when there is none"""
-
-    def move(self, status: OrderStatus, at_ms: int) -> None:
-        """Set a new status; the old one stays in the history."""
-        self.status = status
-        self.history.append((status, at_ms))
 
 
 class World:

@@ -1,0 +1,30 @@
+"""How the site behaves where its real behaviour is not certain, and how strict it is (docs/sandbox.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the site behaves where its real behaviour is not certain (docs/protocol.md §5). Durations in seconds."""
+
+    tk_seconds: int = 86_400
+    """lifetime of ``_m_h5_tk``"""
+    im_token_seconds: int = 86_400
+    """lifetime of an IM access token"""
+    dedupe_uuid: bool = True
+    """a message that is sent again with the same uuid gets the first id and is not delivered twice"""
+    new_token_makes_zombie: bool = True
+    """a socket gets no more pushes after its account fetched a newer token for the same device"""
+    expired_token_makes_zombie: bool = True
+    """a socket gets no more pushes after its token has expired"""
+    replays_missed: bool = True
+    """``ackDiff`` with an older position in the feed repeats what was not acknowledged since"""
+    socket_seconds: int = 0
+    """how long the site keeps a socket open before it closes it (1001); 0: without limit.
+
+    The real site is said to close sockets every 10 to 30 minutes.
+    """
+    push_to_latest_only: bool = False
+    """of several sockets with different devices only the newest gets pushes"""
