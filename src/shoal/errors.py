@@ -22,13 +22,16 @@
     │   ├── OtherUnb            a new cookie belongs to another platform user
     │   └── StaleGeneration     an If-Match did not hold
     ├── StoreError              the database did not do what was asked
-    │   ├── NotApplied          … and certainly changed nothing
-    │   │   ├── LockTimeout     the lock of the account was not free in time
-    │   │   └── StoreDegraded   nothing is written until the outcome of a commit is known
-    │   └── OutcomeUnknown      … and it is not known yet whether it did
+    │   └── NotApplied          … and certainly changed nothing
+    │       ├── LockTimeout     the lock of the account was not free in time
+    │       └── StoreDegraded   nothing is written until the outcome of a commit is known
     ├── TemporaryFailure        Shoal retries by itself
     │   ├── NumberTaken         … when no other account holds the seller's number
     │   └── ComeBackLater       … after a longer wait, because the site asks for it
+    ├── OutcomeUnknown          look up what happened before asking again
+    │   ├── CommitUnknown       … to a commit of the database (also a StoreError)
+    │   ├── CallUnknown         … to an irreversible call of the site (also a TemporaryFailure)
+    │   └── SendUnknown         … to a message (also a TemporaryFailure)
     └── ActionRequired          the owner must act; Shoal never retries
 """
 
@@ -209,12 +212,6 @@ class StoreDegraded(NotApplied):
         super().__init__("the store is read-only until its database answers again")
 
 
-class OutcomeUnknown(StoreError):
-    """The COMMIT failed and could not be settled in time: the change may or may not be durable."""
-
-    code = "outcome_unknown"
-
-
 class TemporaryFailure(ShoalError):
     """Something outside failed and may work again: the account's task retries with a growing wait."""
 
@@ -231,6 +228,35 @@ class ComeBackLater(TemporaryFailure):
     """The site has no capacity for us or refuses us now: the task retries after a longer wait than usual."""
 
     code = "come_back_later"
+
+
+class OutcomeUnknown(ShoalError):
+    """What was asked may or may not have happened: look up its outcome before asking again."""
+
+    code = "outcome_unknown"
+
+
+class CommitUnknown(OutcomeUnknown, StoreError):
+    """The COMMIT failed and could not be settled in time: the change may or may not be durable."""
+
+
+class CallUnknown(TemporaryFailure, OutcomeUnknown):
+    """An irreversible call of the site broke off when it may have reached the site."""
+
+    code = "outcome_uncertain"
+
+
+class SendUnknown(TemporaryFailure, OutcomeUnknown):
+    """The frame of a message may have been sent but no reply came.
+
+    Send again only with the same ``uuid``, and watch for the echo.
+    """
+
+    code = "send_uncertain"
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__("no reply says whether the message was delivered", uuid=uuid)
+        self.uuid = uuid
 
 
 class ActionRequired(ShoalError):

@@ -17,7 +17,7 @@ from doors import Door, another_person, client_of, open_door
 from shoal.accounts.change_path import Caller
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.idempotency import CHANGING_METHODS, ChangingRoute
-from shoal.errors import InvalidInput, NotApplied, OutcomeUnknown, StoreError
+from shoal.errors import CommitUnknown, InvalidInput, NotApplied, StoreError
 from shoal.storage.history_tables import ops
 from shoal.storage.idempotency_keys import KEPT_MS, IdempotencyKeys, KeyedRequest
 from standins import cookie_of, until
@@ -335,7 +335,7 @@ async def test_a_repeat_during_an_unknown_outcome_is_refused_at_once_and_a_later
     late: list[Callable[[], None]] = []
 
     def submit(changes: Sequence[Change], settle: Settle) -> None:
-        asyncio.get_running_loop().call_soon(settle, Unsettled(OutcomeUnknown(op_id=changes[0].op.op_id)))
+        asyncio.get_running_loop().call_soon(settle, Unsettled(CommitUnknown(op_id=changes[0].op.op_id)))
         late.append(lambda: whole(changes, settle) if applied else settle(Refused(NotApplied())))
 
     with monkeypatch.context() as patched:

@@ -18,7 +18,7 @@ from doors import Door, another_person, open_door, served
 from shoal.accounts.store import Change, Refused, Settle, Unsettled
 from shoal.api.http.problem_table import PROBLEMS
 from shoal.api.http.problems import problem_of
-from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreError
+from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreError
 from shoal.language.catalogue import placeholders, say
 from shoal.language.choice import Language, language_of
 from shoal.xianyu.cookie_string import Flaw
@@ -268,7 +268,7 @@ async def test_an_unknown_outcome_is_told_with_the_op_id_and_settles_later(
     late: list[Callable[[], None]] = []
 
     def submit(changes: Sequence[Change], settle: Settle) -> None:
-        asyncio.get_running_loop().call_soon(settle, Unsettled(OutcomeUnknown(op_id=changes[0].op.op_id)))
+        asyncio.get_running_loop().call_soon(settle, Unsettled(CommitUnknown(op_id=changes[0].op.op_id)))
         late.append(lambda: settle(Refused(NotApplied())))
 
     with monkeypatch.context() as patched:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from order_steps import CONSIGN, PATIENCE, pay, paying_shop, running
 from sandboxed import Shoal
-from shoal.errors import NotApplied, OutcomeUnknown, StoreError
+from shoal.errors import CommitUnknown, NotApplied, StoreError
 from shoal.orders.order_store import ActionState, Order
 
 _AT_REST = {ActionState.DONE, ActionState.NOT_NEEDED, ActionState.FAILED, ActionState.UNCERTAIN}
@@ -35,12 +35,12 @@ class Disk:
         if self._left != -1:
             return await self._write(job)
         self.failed = True
-        if self._error is OutcomeUnknown:
+        if self._error is CommitUnknown:
             await self._write(job)
         raise self._error("the disk is full")
 
 
-@pytest.mark.parametrize("error", [NotApplied, OutcomeUnknown])
+@pytest.mark.parametrize("error", [NotApplied, CommitUnknown])
 async def test_c8_a_write_that_fails_at_any_step_repeats_nothing_and_hides_nothing(
     shoal: Shoal, error: type[StoreError], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ from shoal.accounts.store import (
     Settlement,
     Unsettled,
 )
-from shoal.errors import NotApplied, OutcomeUnknown, StoreError
+from shoal.errors import CommitUnknown, NotApplied, StoreError
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
 from shoal.storage.vault import Vault
@@ -180,7 +180,7 @@ class FaultyStore(MemoryStore):
             applied = weather.fate is Fate.UNKNOWN_APPLIED
             late = [(work, work.apply() if applied else refused) for work in group]
             self._degraded = True
-            unknown = Unsettled(OutcomeUnknown("nobody knows"))
+            unknown = Unsettled(CommitUnknown("nobody knows"))
             degraded = Refused(NotApplied("read-only", code="store_degraded"))
             waiting, self._waiting = list(self._waiting), deque()
             self._hand_over_soon([*((work, unknown) for work in group), *((work, degraded) for work in waiting)])

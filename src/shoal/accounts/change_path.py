@@ -27,8 +27,8 @@ from shoal.errors import (
     AccountExists,
     AccountVanishing,
     AlreadyRemoved,
+    CommitUnknown,
     DuplicateUnb,
-    OutcomeUnknown,
     ShoalError,
     StaleGeneration,
     StoreDegraded,
@@ -332,7 +332,7 @@ class ChangePath:
         except TimeoutError:
             if not settled.done():
                 self._unsettled.update(change.account_id for change in changes)
-                raise OutcomeUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
+                raise CommitUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
             settlement = settled.result()  # it came while the loop was busy, which saw the deadline in the same turn
         if not isinstance(settlement, Committed):
             raise _failure(settlement, changes[0].op)
@@ -391,7 +391,7 @@ def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
     """What the caller hears: where nobody knows, with the id by which to ask."""
     if isinstance(settlement, Refused):
         return settlement.error
-    return OutcomeUnknown(str(settlement.error), op_id=op.op_id)
+    return CommitUnknown(str(settlement.error), op_id=op.op_id)
 
 
 def _built(old: Account, new: Account, op: Op) -> Change:

@@ -12,7 +12,7 @@ import structlog
 
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
-from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.errors import ActionRequired, SendUnknown, TemporaryFailure
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import IncomingMessage, MessageLog
 from shoal.messages.outbox import Guard
@@ -22,7 +22,7 @@ from shoal.messages.site_pictures import SitePictures
 from shoal.rules.rule import Part
 from shoal.xianyu import frames
 from shoal.xianyu.live_socket import LiveSocket, SendReceipt
-from shoal.xianyu.socket_errors import GateClosed, SendRefused, SendUncertain
+from shoal.xianyu.socket_errors import GateClosed, SendRefused
 
 log = structlog.get_logger("shoal.outbox")
 
@@ -256,7 +256,7 @@ class Sender:
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
             sent = Sent(SendOutcome.REFUSED, refusal.reason, row_id)
-        except SendUncertain:
+        except SendUnknown:
             log.warning("message uncertain", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
             sent = Sent(SendOutcome.UNCERTAIN, "no_answer", row_id)
         else:

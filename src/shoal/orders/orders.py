@@ -17,7 +17,7 @@ from aiolimiter import AsyncLimiter
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms
-from shoal.errors import ActionRequired, InvalidInput, StoreError, TemporaryFailure
+from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
 from shoal.messages.sender import OutgoingMessage, Sender
@@ -25,7 +25,7 @@ from shoal.orders.order_rows import PAGE
 from shoal.orders.order_status import NOTHING_DUE, OrderStatus
 from shoal.orders.order_store import Action, ActionState, Order, OrderAction, OrderStore, OrderUpdate, Why
 from shoal.orders.order_updates import TAKE_UP_MS
-from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
+from shoal.xianyu.mtop import MtopClient, MtopRefused
 from shoal.xianyu.trade_texts import status_told
 
 log = structlog.get_logger("shoal.orders")
@@ -240,7 +240,7 @@ class Orders:
             state, detail = ActionState.FAILED, refusal.ret_code
         except InvalidInput as refusal:  # an id that is not a number: the call was not made
             state, detail = ActionState.FAILED, refusal.code
-        except OutcomeUncertain:
+        except CallUnknown:
             state, detail = ActionState.UNCERTAIN, Why.NO_ANSWER
         except (TemporaryFailure, ActionRequired):
             await self._settle(order, action, ActionState.PENDING)

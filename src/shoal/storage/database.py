@@ -38,7 +38,7 @@ class Database:
     """One SQLite file in a data directory, or one PostgreSQL database. Made closed; ``open`` it on a running loop.
 
     ``read`` and ``write`` take a function of a connection and run it on a thread. What they raise is ``StoreError``
-    (``NotApplied`` or ``OutcomeUnknown`` from a write) or what the function itself raised.
+    (``NotApplied`` or ``CommitUnknown`` from a write) or what the function itself raised.
     """
 
     def __init__(

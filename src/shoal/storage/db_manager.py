@@ -320,7 +320,7 @@ class DBManager:
 
 
 async def commit(store: DBManager, changes: Sequence[Change]) -> tuple[JournalEntry, ...]:
-    """Submit and wait for the first settlement. Raises what refused the changes, or ``OutcomeUnknown``."""
+    """Submit and wait for the first settlement. Raises what refused the changes, or ``CommitUnknown``."""
     future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
 
     def settle(settlement: Settlement) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shoal.accounts.store import Change, Committed, Refused, Settle, Unsettled
-from shoal.errors import NotApplied, OutcomeUnknown, ShoalError, StoreDegraded
+from shoal.errors import CommitUnknown, NotApplied, ShoalError, StoreDegraded
 from shoal.storage.commit_outcome import CommitOutcome
 from shoal.storage.database_errors import translated
 from shoal.storage.engines import dispose, in_transaction
@@ -142,7 +142,7 @@ class GroupWriter:
         """Run a job in a savepoint of the next group and return its result once that is durable.
 
         A job may run twice, the first time rolled back, and must neither commit nor touch anything but its
-        connection. Raises what the job raised, ``NotApplied``, or ``OutcomeUnknown``.
+        connection. Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(Job(job, future))
@@ -335,7 +335,7 @@ class GroupWriter:
         log.warning("COMMIT failed for %d changes; asking the database what became of them", len(group))
         applied = self._commit_outcome.ask_within(failed.token, self._settle_seconds)
         if applied is None:
-            unknown = OutcomeUnknown("the database failed while it committed; the outcome is not known yet")
+            unknown = CommitUnknown("the database failed while it committed; the outcome is not known yet")
             self._enter_degraded([(work, Unsettled(unknown)) for work in group])
             applied = self._commit_outcome.ask_for_ever(failed.token, self._reopen_seconds, self._stop)
             if applied is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
 from shoal.xianyu.frames import Frame
 from shoal.xianyu.handshake import open_socket
@@ -23,7 +23,6 @@ from shoal.xianyu.site_session import require_no_cookie_jar
 from shoal.xianyu.socket_errors import (
     GateClosed,
     ReplyTimeout,
-    SendUncertain,
     SocketClosed,
     refusal,
     risk_url,
@@ -222,7 +221,7 @@ class LiveSocket:
         """Send a message (``frames.send_text``, ``frames.send_image``) and wait until the site accepts it (§4).
 
         Raises ``GateClosed`` or the error that ended the socket when nothing was sent, ``SendRefused`` when the site
-        refused, and ``SendUncertain`` when the outcome is unknown. Send that message again only with the same ``uuid``.
+        refused, and ``SendUnknown`` when the outcome is unknown. Send that message again only with the same ``uuid``.
         """
         if self._ending is not None:
             raise self._ended()
@@ -230,7 +229,7 @@ class LiveSocket:
         try:
             reply = await self.request(frame, timeout_seconds)
         except (TemporaryFailure, ActionRequired):
-            raise SendUncertain(uuid) from None
+            raise SendUnknown(uuid) from None
         body = frames.body_of(reply)
         if reply.get("code") != 200 or "reason" in body:
             raise send_refusal(reply)

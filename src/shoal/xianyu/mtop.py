@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from shoal.clock import now_ms
-from shoal.errors import ActionRequired, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, CallUnknown, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
@@ -70,12 +70,6 @@ class MtopRefused(ShoalError):
         return any(word in self.ret_code for word in ("NOT_FOUND", "NOT_EXIST")) or "不存在" in self.ret_text
 
 
-class OutcomeUncertain(TemporaryFailure):
-    """An irreversible call broke off when it may have reached the site: check its outcome before repeating it."""
-
-    code = "outcome_uncertain"
-
-
 @dataclass(frozen=True, slots=True)
 class ImToken:
     """A token for ``/reg``, bound to the device id of its request."""
@@ -97,7 +91,7 @@ class _Call:
 
     def broken_off(self, why: str) -> TemporaryFailure:
         """Return the error to raise when the request may have reached the site."""
-        kind = OutcomeUncertain if self.irreversible else TemporaryFailure
+        kind = CallUnknown if self.irreversible else TemporaryFailure
         return kind(f"{self.api}: {why}", api=self.api, why=why)
 
     def unanswered(self, why: str, code: str) -> TemporaryFailure:
@@ -166,7 +160,7 @@ class MtopClient:
 
         Raises ``ActionRequired`` (``risk_control`` with the address to open, or ``login_expired``), ``MtopRefused``, or
         ``TemporaryFailure``. When an ``irreversible`` call may have reached the site without a readable answer, the
-        error is ``OutcomeUncertain``.
+        error is ``CallUnknown``.
         """
         with self._stop_switch.guarding():
             return await self._answered(_Call(api, version, data_text, extra_query or {}, irreversible))
@@ -210,12 +204,12 @@ class MtopClient:
         )
 
     async def confirm_shipment(self, order_id: str) -> None:
-        """Mark an order of virtual goods as shipped (§2.5). Irreversible: see ``OutcomeUncertain``."""
+        """Mark an order of virtual goods as shipped (§2.5). Irreversible: see ``CallUnknown``."""
         data_text = f'{{"orderId":"{_digits(order_id)}", "tradeText":"","picList":[],"newUnconsign":true}}'
         await self.call("mtop.taobao.idle.logistic.consign.dummy", data_text, irreversible=True)
 
     async def free_shipping(self, order_id: str, item_id: str, buyer_id: str) -> None:
-        """Complete a group-price order (§2.5). Irreversible: see ``OutcomeUncertain``."""
+        """Complete a group-price order (§2.5). Irreversible: see ``CallUnknown``."""
         data_text = f'{{"bizOrderId":"{_digits(order_id)}", "itemId":{_digits(item_id)},"buyerId":{_digits(buyer_id)}}}'
         await self.call("mtop.idle.groupon.activity.seller.freeshipping", data_text, irreversible=True)
 

@@ -60,19 +60,6 @@ class SendRefused(ShoalError):
         self.message = message
 
 
-class SendUncertain(TemporaryFailure):
-    """The frame may have been sent but no reply came.
-
-    Send again only with the same ``uuid``, and watch for the echo.
-    """
-
-    code = "send_uncertain"
-
-    def __init__(self, uuid: str) -> None:
-        super().__init__("no reply says whether the message was delivered", uuid=uuid)
-        self.uuid = uuid
-
-
 def refusal(reply: Frame, otherwise: str) -> ShoalError:
     """Return the meaning of a refused ``/reg`` or heartbeat (§3.2). The site's own text is not repeated."""
     url = risk_url(reply)

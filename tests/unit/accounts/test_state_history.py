@@ -15,7 +15,7 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.state_history import StateHistory
 from shoal.accounts.uptime import intervals, uptime
 from shoal.clock import now_ms
-from shoal.errors import ActionRequired, NotApplied, OutcomeUnknown
+from shoal.errors import ActionRequired, CommitUnknown, NotApplied
 from standins import ANN, FakeSite, cookie_of, managing, until
 
 S = AccountState
@@ -44,7 +44,7 @@ class FailingStore(MemoryStore):
         self.failures -= 1
         if self.applied:
             await super().observe(observations, moves)
-            raise OutcomeUnknown("the database failed while it committed")
+            raise CommitUnknown("the database failed while it committed")
         raise NotApplied("database is locked")
 
 

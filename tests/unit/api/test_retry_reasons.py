@@ -8,7 +8,7 @@ from pathlib import Path
 from shoal.accounts.diagnosis import PROXY_REASONS
 from shoal.api.retry_reasons import park_words, retry_words
 from shoal.connection.keepalive import DeafConnection
-from shoal.errors import NotApplied, OutcomeUnknown, StoreError
+from shoal.errors import CommitUnknown, NotApplied, StoreError
 from shoal.language.catalogue import ROOT as CATALOGUE
 from shoal.language.catalogue import read_catalogue
 from shoal.language.choice import Language
@@ -38,7 +38,7 @@ def test_every_reason_that_a_connection_can_end_with_has_words() -> None:
     assert {"handshake_refused", "push_overflow"} <= named
     named |= {UNREACHABLE, SITE_UNTRUSTED}
     ends_none = {"malformed_id"}
-    kinds = (DeafConnection, ReplyTimeout, SocketClosed, TokenRefused, StoreError, NotApplied, OutcomeUnknown)
+    kinds = (DeafConnection, ReplyTimeout, SocketClosed, TokenRefused, StoreError, NotApplied, CommitUnknown)
     assert (named - ends_none) | {kind.code for kind in kinds} | PROXY_REASONS <= _codes()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from shoal.accounts.journal import fold, projection
 from shoal.accounts.store import Committed, Refused, Unsettled
-from shoal.errors import NotApplied, OutcomeUnknown, StoreDegraded, StoreError, UnknownAccount
+from shoal.errors import CommitUnknown, NotApplied, StoreDegraded, StoreError, UnknownAccount
 from shoal.storage import database as database_module
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager
@@ -118,7 +118,7 @@ async def test_the_store_degrades_while_nobody_knows_and_recovers(
         settlements.submit("one", [edit(one, remark="x")])
         ((_, first),) = await settlements.wait_for(1)
         assert isinstance(first, Unsettled)
-        assert isinstance(first.error, OutcomeUnknown)
+        assert isinstance(first.error, CommitUnknown)
 
         refused = await settled(store, edit(two, remark="x"))
         assert isinstance(refused, Refused)
@@ -167,7 +167,7 @@ async def test_f1_the_barrier_waits_for_what_was_sent_before_and_for_nothing_els
 async def test_f1_the_barrier_waits_until_an_unknown_commit_is_known(tmp_path: Path, faults: Faults) -> None:
     async with opened(tmp_path, faults) as (database, _):
         faults.left |= {"commit": 1, "barrier": 20}
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(CommitUnknown):
             await database.write(lambda _: None)
         barriers = [asyncio.create_task(database.settled()) for _ in range(3)]
         await asyncio.sleep(0.05)
@@ -176,7 +176,7 @@ async def test_f1_the_barrier_waits_until_an_unknown_commit_is_known(tmp_path: P
         await asyncio.gather(*barriers)
         assert [database.degraded] == [False]
         faults.left |= {"commit": 1, "barrier": 10**6}
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(CommitUnknown):
             await database.write(lambda _: None)
         barrier = asyncio.create_task(database.settled())
         await asyncio.sleep(0.05)
@@ -222,7 +222,7 @@ async def test_f4_work_that_waits_when_the_store_degrades_is_refused_at_once(tmp
 async def test_a_job_whose_commit_is_unknown_raises_that(tmp_path: Path, faults: Faults) -> None:
     async with opened(tmp_path, faults) as (database, _):
         faults.left |= {"commit": 1, "barrier": 1_000_000}
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(CommitUnknown):
             await database.write(lambda connection: 1)
 
 

@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.errors import ActionRequired, ComeBackLater, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames, handshake, live_socket
 from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.site_session import open_site_session
-from shoal.xianyu.socket_errors import GateClosed, ReplyTimeout, SendRefused, SendUncertain, SocketClosed, TokenRefused
+from shoal.xianyu.socket_errors import GateClosed, ReplyTimeout, SendRefused, SocketClosed, TokenRefused
 
 COOKIE = "unb=2200000000002; cookie2=secretcookie2"
 ME = "2200000000002"
@@ -329,7 +329,7 @@ async def test_a_refused_message_says_why_even_with_code_200(
 
 async def test_no_reply_to_a_message_is_uncertain_and_names_the_uuid(site: Site) -> None:
     async with site.open() as socket:
-        with pytest.raises(SendUncertain) as uncertain:
+        with pytest.raises(SendUnknown) as uncertain:
             await say(socket, "hi", timeout_seconds=0.05)
         sent = cast("list[dict[str, object]]", site.got[0]["body"])
         assert uncertain.value.uuid == sent[0]["uuid"]
@@ -340,7 +340,7 @@ async def test_a_link_that_breaks_under_a_message_leaves_it_uncertain(site: Site
         sending = asyncio.create_task(say(socket, "hi", timeout_seconds=60))
         await site.until_got("/r/MessageSend/sendByReceiverScope")
         site.cut()
-        with pytest.raises(SendUncertain):
+        with pytest.raises(SendUnknown):
             await asyncio.wait_for(sending, 2)
 
 

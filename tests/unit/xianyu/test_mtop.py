@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from shoal.errors import ActionRequired, InvalidInput, ShoalError, TemporaryFailure
+from shoal.errors import ActionRequired, CallUnknown, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu import cookie_string
-from shoal.xianyu.mtop import MtopClient, MtopRefused, OutcomeUncertain
+from shoal.xianyu.mtop import MtopClient, MtopRefused
 from shoal.xianyu.sign import sign
 from shoal.xianyu.site_session import open_site_session
 
@@ -127,7 +127,7 @@ async def test_a_token_that_stays_stale_is_given_up_after_the_second_call(site: 
     with pytest.raises(TemporaryFailure) as failure:
         await site.client().confirm_shipment("4000000000000000001")
     assert failure.value.code == "token_rejected"
-    assert not isinstance(failure.value, OutcomeUncertain)
+    assert not isinstance(failure.value, CallUnknown)
     assert len(site.requests) == 2
 
 
@@ -201,9 +201,9 @@ async def test_an_unreadable_answer_is_temporary_and_of_an_irreversible_call_unc
     site.will_answer(make)
     with pytest.raises(TemporaryFailure) as failure:
         await site.client().call("mtop.x", "{}")
-    assert not isinstance(failure.value, OutcomeUncertain)
+    assert not isinstance(failure.value, CallUnknown)
     site.will_answer(make)
-    with pytest.raises(OutcomeUncertain) as uncertain:
+    with pytest.raises(CallUnknown) as uncertain:
         await site.client().confirm_shipment("4000000000000000001")
     assert_silent(uncertain.value)
     assert len(site.requests) == 2
@@ -220,12 +220,12 @@ async def test_a_call_that_hangs_or_breaks_is_uncertain_when_irreversible(site: 
 
     for answer in (hang, cut):
         site.answers = [answer, answer]
-        with pytest.raises(OutcomeUncertain) as uncertain:
+        with pytest.raises(CallUnknown) as uncertain:
             await site.client(0.3).free_shipping("4000000000000000001", "800000000001", "2200000000001")
         assert_silent(uncertain.value)
         with pytest.raises(TemporaryFailure) as failure:
             await site.client(0.3).login_user()
-        assert not isinstance(failure.value, OutcomeUncertain)
+        assert not isinstance(failure.value, CallUnknown)
     assert len(site.requests) == 4
 
 
@@ -234,7 +234,7 @@ async def test_a_site_that_is_not_there_certainly_did_nothing(site: Site) -> Non
     with pytest.raises(TemporaryFailure) as failure:
         await client.confirm_shipment("4000000000000000001")
     assert failure.value.code == "unreachable"
-    assert not isinstance(failure.value, OutcomeUncertain)
+    assert not isinstance(failure.value, CallUnknown)
     assert_silent(failure.value)
 
 

@@ -22,9 +22,9 @@ from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.errors import (
     AccountVanishing,
+    CommitUnknown,
     Forbidden,
     NotApplied,
-    OutcomeUnknown,
     RemovedSince,
     ShoalError,
     StaleGeneration,
@@ -107,8 +107,8 @@ async def _answered(server: Server, who: Principal, keyed: KeyedRequest, request
     op_id = new_op_id(keyed.user_id, keyed.key)
     try:
         reserved = await server.idempotency_keys.reserve(keyed, op_id)
-    except OutcomeUnknown as error:  # may be a repeated request: the client can look up the op id
-        raise OutcomeUnknown(str(error), op_id=op_id) from None
+    except CommitUnknown as error:  # may be a repeated request: the client can look up the op id
+        raise CommitUnknown(str(error), op_id=op_id) from None
     request.state.op = reserved
     if reserved.answer is not None:
         if _is_refused_now(server, who, request):
@@ -154,7 +154,7 @@ async def _keep(server: Server, op_id: str, response: Response) -> bool:
         async with asyncio.timeout(server.settings.database_deadline_seconds):
             await server.idempotency_keys.keep(op_id, answer)
     except (StoreError, TimeoutError) as error:
-        why = error.code if isinstance(error, StoreError) else OutcomeUnknown.code
+        why = error.code if isinstance(error, StoreError) else CommitUnknown.code
         log.warning("answer not stored", op_id=op_id, why=why)
         return False
     return True

@@ -17,8 +17,8 @@ from shoal.api.http.refusals import note_refusal
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import permission_word
 from shoal.errors import (
+    CommitUnknown,
     LockTimeout,
-    OutcomeUnknown,
     RemovedSince,
     ShoalError,
     StaleGeneration,
@@ -93,13 +93,13 @@ def answer_to(error: ShoalError, request: Request) -> JSONResponse:
     if reserved and error.code == StoreError.code:
         # A read failed during a change. The change may already be committed, by this request or by an earlier one with
         # the same key. So the answer must not claim that nothing was done.
-        error = OutcomeUnknown(op_id=reserved.op_id)
+        error = CommitUnknown(op_id=reserved.op_id)
     params = dict(error.params)
     code = variant_of(error, request)
     headers = {}
     more: dict[str, Any] = {}
     if isinstance(error, StoreError):
-        op_id = params.get("op_id") if isinstance(error, OutcomeUnknown) else reserved and reserved.op_id
+        op_id = params.get("op_id") if isinstance(error, CommitUnknown) else reserved and reserved.op_id
         more |= {"op_id": shown_op_id(op_id)} if op_id else {}
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, TooManyAttempts):
