@@ -1,14 +1,16 @@
-"""Writes what an old Shoal leaves in its data directory, by that Shoal's own modules; run with its sources.
+"""Writes the data directory of an old Shoal as SQL, by that version's own modules; run it with its sources.
 
 ``PYTHONPATH=<old checkout>/src python tests/upgrades/make_fixture.py <file.sql>``. Everything in it is invented.
+Modules and classes are looked up by name, because versions have them in different places; what a version lacks is
+left out.
 """
 
-# ruff: noqa: PLC0415 - what a version lacks is not imported
 # mypy: ignore-errors
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import sqlite3
 import sys
@@ -16,29 +18,46 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from shoal.accounts.cookie_manager import Caller, CookieManager
-from shoal.auth.users import Role, Users
 from shoal.config import Settings
-from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
-from shoal.orders.order_store import OrderStore
-from shoal.storage.credentials import Credentials
-from shoal.storage.database import Database
-from shoal.storage.db_manager import DBManager, open_vault
 
 KEY = "5a" * 32
 PASSWORD = "lantern-otter-17-quince"
 DAY_MS = 86_400_000
 SAID_AT_MS = 1_763_000_000_000
-"""When what buyers say in it was said."""
+"""The time of the first message."""
 
 
-def has(module: str) -> bool:
-    """Whether this version of Shoal has such a module."""
-    return importlib.util.find_spec(f"shoal.{module}") is not None
+ROOMS = ("", "accounts.", "auth.", "messages.", "orders.", "server.", "storage.")
+"""The packages of the modules below; in old versions they lie directly in ``shoal``."""
+
+
+def has(*names: str) -> bool:
+    """Return whether this version has a module of one of these names."""
+    return _find(names) is not None
+
+
+def module(*names: str) -> Any:
+    """Import the module that has one of these names in this version."""
+    found = _find(names)
+    assert found is not None, names
+    return importlib.import_module(found)
+
+
+def _find(names: tuple[str, ...]) -> str | None:
+    for path in (f"shoal.{room}{name}" for name in names for room in ROOMS):
+        with contextlib.suppress(ModuleNotFoundError):  # an old version lacks the room
+            if importlib.util.find_spec(path) is not None:
+                return path
+    return None
+
+
+def named(owner: Any, *names: str) -> Any:
+    """Return the attribute that has one of these names in this version."""
+    return next(getattr(owner, name) for name in names if hasattr(owner, name))
 
 
 def main(target: Path) -> None:
-    """Make the data in a directory of its own; write it to ``target`` as SQL."""
+    """Make the data in a temporary directory and write it to ``target`` as SQL."""
     with tempfile.TemporaryDirectory() as place:
         asyncio.run(fill(Path(place)))
         with contextlib.closing(sqlite3.connect(Path(place) / "shoal.db")) as connection:
@@ -47,19 +66,21 @@ def main(target: Path) -> None:
 
 
 async def fill(place: Path) -> None:
-    """Everything that this version can hold."""
+    """Store everything that this version can hold."""
+    db_manager = module("db_manager")
     settings = Settings(data_dir=place)
-    database = await Database(place).open()
+    database = await module("database").Database(place).open()
     try:
         await database.remember_site(site_of(settings))
-        vault = await open_vault(database, place / "secret.key", KEY)
-        people = await add_people(database, vault)
-        manager = CookieManager(DBManager(database, vault), silent, settings)
+        vault = await db_manager.open_vault(database, place / "secret.key", KEY)
+        users = await add_users(database)
+        store = db_manager.DBManager(database, vault)
+        manager = module("cookie_manager").CookieManager(store, silent, settings)
         await manager.open()
         try:
-            await add_shops(manager, people["mei"])
+            await add_shops(manager, users["mei"])
             shop = manager.account("shop")
-            credentials = Credentials(database, vault)
+            credentials = module("credentials").Credentials(database, vault)
             await credentials.save_jar("shop", {"unb": "100000001", "cookie2": "rotated"}, shop.cookie_version)
             await credentials.save_token(
                 "shop",
@@ -68,9 +89,10 @@ async def fill(place: Path) -> None:
                 expires_at_ms=SAID_AT_MS + 3650 * DAY_MS,
                 based_on=shop.cookie_version,
             )
-            await add_messages(MessageLog(database))
-            await add_orders(OrderStore(database))
-            await add_rights(database, manager, people)
+            await add_messages(database)
+            await add_orders(database)
+            await add_permissions(database, manager, users)
+            await add_seller_number(store, manager, users.get("wei"))
         finally:
             await manager.close()
     finally:
@@ -78,11 +100,10 @@ async def fill(place: Path) -> None:
 
 
 def site_of(settings: Settings) -> str:
-    """What the server of this version binds its data to."""
-    if has("server.open_storage"):
-        from shoal.server import open_storage
-
-        return str(open_storage.site_of(settings))
+    """Return what the server of this version binds its data to."""
+    if has("reply_server"):
+        server = module("open_storage", "reply_server")
+        return str(named(server, "site_of", "_site_of")(settings))
     return settings.site_ws_url
 
 
@@ -91,26 +112,25 @@ async def silent(account: Any, link: Any) -> None:
     await asyncio.Event().wait()
 
 
-async def add_people(database: Database, vault: Any) -> dict[str, int]:
-    """An administrator, an owner and, where there are such, staff; the owner is signed in."""
+async def add_users(database: Any) -> dict[str, int]:
+    """Add an administrator, an owner and, where there are such, staff and a second owner; the owner is signed in."""
+    users_module = module("users")
     if has("passwords"):
-        from shoal.auth.passwords import Passwords
-
-        passwords = Passwords()
-        users = Users(database, passwords)
+        passwords = module("passwords").Passwords()
+        users = users_module.Users(database, passwords)
         closing = passwords.close
     else:
-        users = Users(database)
+        users = users_module.Users(database)
         closing = users.close
     await users.ensure_admin(PASSWORD)
     mei = await users.create("mei", PASSWORD, email="mei@example.test")
-    people = {"mei": mei.id}
-    if hasattr(Role, "STAFF"):
-        people["lin"] = (await users.create("lin", PASSWORD, role=Role.STAFF)).id
+    ids = {"mei": mei.id}
+    if hasattr(users_module.Role, "STAFF"):
+        ids["lin"] = (await users.create("lin", PASSWORD, role=users_module.Role.STAFF)).id
+    if has("seller_numbers"):
+        ids["wei"] = (await users.create("wei", PASSWORD)).id
     if has("sessions"):
-        from shoal.auth.sessions import Sessions
-
-        sessions = Sessions(database, hours=24 * 3650, idle_hours=0)
+        sessions = module("sessions").Sessions(database, hours=24 * 3650, idle_hours=0)
         token = await sessions.open(mei.id)
         await sessions.close()
     else:
@@ -118,12 +138,12 @@ async def add_people(database: Database, vault: Any) -> dict[str, int]:
         token = opened if isinstance(opened, str) else opened.token
     await closing()
     await database.remember("fixture:session", token)
-    return people
+    return ids
 
 
-async def add_shops(manager: CookieManager, owner_id: int) -> None:
-    """A shop with everything set, one that is off, and one that is gone."""
-    caller = Caller(actor="user:mei")
+async def add_shops(manager: Any, owner_id: int) -> None:
+    """Add a shop with everything set, one that is off, and one that is gone."""
+    caller = module("cookie_manager").Caller(actor="user:mei")
     for name, number in (("shop", 1), ("quiet", 2), ("gone", 3)):
         cookie = f"unb=10000000{number}; cookie2=of-{name}; _m_h5_tk=a_1"
         await manager.add_cookie(name, cookie, owner_id=owner_id, caller=caller, remark=f"备注 {name}")
@@ -135,44 +155,54 @@ async def add_shops(manager: CookieManager, owner_id: int) -> None:
     await manager.remove_cookie("gone", caller=caller)
 
 
-async def add_messages(log: MessageLog) -> None:
-    """Two chats, and an answer in one of them."""
+async def add_messages(database: Any) -> None:
+    """Add two chats, and an answer in one of them."""
+    message_log = module("message_log")
+    log = message_log.MessageLog(database)
+    out = message_log.Direction.OUT
     said: list[dict[str, Any]] = [
         {"message_id": "m1", "chat_id": "c1", "sender_id": "200000001", "sender_name": "北方的狼", "text": "在吗"},
-        {"message_id": "m2", "chat_id": "c1", "sender_id": "100000001", "text": "在的", "direction": Direction.OUT},
+        {"message_id": "m2", "chat_id": "c1", "sender_id": "100000001", "text": "在的", "direction": out},
         {"message_id": "m3", "chat_id": "c2", "sender_id": "200000002", "sender_name": "柠檬不酸", "text": "多少钱"},
     ]
     for number, row in enumerate(said):
-        message = IncomingMessage(item_id="900001", created_at_ms=SAID_AT_MS + number * 1000, **row)
+        message = message_log.IncomingMessage(item_id="900001", created_at_ms=SAID_AT_MS + number * 1000, **row)
         await log.store_incoming("shop", [message])
 
 
-async def add_orders(book: OrderStore) -> None:
-    """One order that was paid, with its time line."""
-    facts = {"item_id": "900001", "buyer_id": "200000001", "chat_id": "c1"}
-    if hasattr(book, "hear"):
-        from shoal.orders.order_rows import OrderUpdate
-
-        await book.receive("shop", OrderUpdate(order_id="o1", status="completed", source="card", **facts))
+async def add_orders(database: Any) -> None:
+    """Add one order that was paid, with its time line."""
+    store = named(module("order_store", "order_book"), "OrderStore", "OrderBook")(database)
+    facts = {"item_id": "900001", "buyer_id": "200000001", "chat_id": "c1", "status": "completed", "source": "card"}
+    if hasattr(store, "upsert"):
+        await store.upsert("shop", "o1", **facts)
     else:
-        await book.upsert("shop", "o1", status="completed", source="card", **facts)
+        update = named(module("order_rows"), "OrderUpdate", "News")
+        await named(store, "receive", "hear")("shop", update(order_id="o1", **facts))
 
 
-async def add_rights(database: Database, manager: CookieManager, people: dict[str, int]) -> None:
-    """A token for scripts and a shared shop, where there are such."""
+async def add_permissions(database: Any, manager: Any, users: dict[str, int]) -> None:
+    """Add a token for scripts and share a shop, where there are such."""
     if not has("api_tokens"):
         return
-    from shoal.auth.api_tokens import ApiTokens
-    from shoal.auth.authorization import Authorization
-    from shoal.auth.permission import Permission
-
-    tokens = ApiTokens(database)
-    token, _ = await tokens.make(people["mei"], "script", Permission.OPERATE, days=3650)
+    permission = named(module("permission", "right"), "Permission", "Right")
+    tokens = module("api_tokens").ApiTokens(database)
+    token, _ = await tokens.make(users["mei"], "script", permission.OPERATE, days=3650)
     await database.remember("fixture:api-token", token)
-    access = Authorization(database, manager.accounts, manager.events)
+    authorization = named(module("authorization", "access"), "Authorization", "Access")
+    access = authorization(database, manager.accounts, manager.events)
     await access.open()
-    await access.give(manager.account("shop"), people["lin"], Permission.REPLY, given_by="user:mei")
+    await access.give(manager.account("shop"), users["lin"], permission.REPLY, given_by="user:mei")
     await access.close()
+
+
+async def add_seller_number(store: Any, manager: Any, wei: int | None) -> None:
+    """Let the owner's shop hold its seller's number, and a second owner name the same, where that is possible."""
+    if wei is None:
+        return
+    assert await store.hold_number("100000001", "shop", SAID_AT_MS) == "shop"
+    caller = module("cookie_manager").Caller(actor="user:wei")
+    await manager.add_cookie("twin", "unb=100000001; cookie2=of-twin; _m_h5_tk=a_1", owner_id=wei, caller=caller)
 
 
 if __name__ == "__main__":

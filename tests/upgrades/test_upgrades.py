@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import signal
 import sqlite3
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.sql"))
+MIGRATIONS = sorted(path.name[:4] for path in Path(steps.__file__).parent.glob("versions/0*.py"))
+CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 KEPT = {"message_days": 36500, "journal_days": 36500, "op_days": 36500, "state_history_days": 36500}
 THE_SITE = {
     name: Settings.model_fields[name].default
@@ -46,13 +49,10 @@ def lay(name: str, data_dir: Path) -> None:
         connection.executescript((FIXTURES / f"{name}.sql").read_text(encoding="utf-8"))
 
 
-def test_f2_each_migration_has_data_of_the_version_that_brought_it() -> None:
-    steps_with_old_data = {path.name[:4] for path in Path(steps.__file__).parent.glob("versions/0*.py")}
-    assert (
-        {f"{number:04}" for number in range(1, 8)}
-        <= set(NAMES)
-        <= steps_with_old_data | {path.stem for path in FIXTURES.glob("v*.sql")}
-    )
+def test_f2_each_migration_and_each_release_has_data_of_the_version_that_brought_it() -> None:
+    releases = {f"v{number}" for number in re.findall(r"^## (\d+\.\d+\.\d+) ", CHANGELOG.read_text(), re.MULTILINE)}
+    assert releases
+    assert set(NAMES) == set(MIGRATIONS) | releases
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,14 +64,26 @@ async def test_f2_data_of_an_older_version_opens_with_all_that_it_held(name: str
         server: Server = app.state.server
         await holds_the_shops(server)
         await holds_the_past(server)
-        await lets_people_in(server, app, name)
-    assert len([path for path in (tmp_path / "data").iterdir() if f".before-{name}-" in path.name]) == 1
+        await holds_the_numbers(server, name)
+        await lets_users_in(server, app, name)
+    copies = [path for path in (tmp_path / "data").iterdir() if ".before-" in path.name]
+    assert [f".before-{migration_of(name)}-" in path.name for path in copies] == [True] * (
+        migration_of(name) != MIGRATIONS[-1]
+    )
     await is_as_one_of_today(tmp_path / "data", settings)
+
+
+def migration_of(name: str) -> str:
+    """The last migration of the data."""
+    data = (FIXTURES / f"{name}.sql").read_text(encoding="utf-8")
+    found = re.search(r"""^INSERT INTO "alembic_version" VALUES\('(\d+)'\)""", data, re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 async def holds_the_shops(server: Server) -> None:
     """Settings, rules, items and secrets of every shop that was not removed."""
-    assert set(server.manager.accounts) == {"shop", "quiet"}
+    assert set(server.manager.accounts) - {"twin"} == {"shop", "quiet"}
     shop, quiet = server.manager.account("shop"), server.manager.account("quiet")
     assert shop.cookie == "unb=100000001; cookie2=of-shop; _m_h5_tk=a_1"
     assert (shop.enabled, quiet.enabled, shop.auto_confirm, shop.pause_duration) == (True, False, True, 25)
@@ -102,7 +114,16 @@ async def holds_the_past(server: Server) -> None:
     assert folded == {name: projection(account) for name, account in server.manager.accounts.items()}
 
 
-async def lets_people_in(server: Server, app: Any, name: str) -> None:
+async def holds_the_numbers(server: Server, name: str) -> None:
+    """The shop that the site let in holds its seller's number; another owner's shop may name the same number."""
+    assert await server.store.number_holders() == {"100000001": "shop"}
+    twin = server.manager.accounts.get("twin")
+    assert (twin is not None) is (name >= "0009")
+    if twin is not None:
+        assert (twin.unb, twin.owner_id != server.manager.account("shop").owner_id) == ("100000001", True)
+
+
+async def lets_users_in(server: Server, app: Any, name: str) -> None:
     """By their passwords, by the sign-in they had, and where there was one by a token."""
     async with client_of(app) as client:
         answer = await client.post("/login", json={"username": "mei", "password": PASSWORD})
@@ -115,8 +136,8 @@ async def lets_people_in(server: Server, app: Any, name: str) -> None:
         async with client_of(app, token) as client:
             assert set((await client.get("/cookies")).json()) == {"shop", "quiet"}
     if name >= "0007":
-        people = server.authorization.staff_of(server.manager.account("shop"))
-        assert [(entry.user_id, entry.permission) for entry in people] == [(3, Permission.REPLY)]
+        staff = server.authorization.staff_of(server.manager.account("shop"))
+        assert [(entry.user_id, entry.permission) for entry in staff] == [(3, Permission.REPLY)]
 
 
 async def is_as_one_of_today(data_dir: Path, settings: Settings) -> None:
@@ -147,11 +168,6 @@ def structure(connection: Connection) -> dict[str, Any]:
         )
         for table in inspector.get_table_names()
     }
-
-
-def limit(index: Any) -> str:
-    """To which rows an index is limited."""
-    return str(index.get("dialect_options", {}).get("sqlite_where"))
 
 
 async def test_f2_data_of_another_site_is_still_refused(tmp_path: Path) -> None:
