@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -18,11 +21,27 @@ BEGIN, END = "<!-- settings: made by scripts/settings_table.py -->", "<!-- end o
 def table() -> str:
     """Return the table, one row per setting, in the order of declaration."""
     rows = ["| environment | `shoal.toml` | default | bounds | what it is |", "|---|---|---|---|---|"]
+    descriptions = _descriptions()
     for name, field in Settings.model_fields.items():
         rows.append(
-            f"| `{PREFIX}{name.upper()}` | `{name}` | {_default(field)} | {_bounds(field)} | {field.description} |"
+            f"| `{PREFIX}{name.upper()}` | `{name}` | {_default(field)} | {_bounds(field)} | {descriptions[name]} |"
         )
     return "\n".join(rows)
+
+
+def _descriptions() -> dict[str, str]:
+    """Return the docstring below each setting, which Python does not keep at run time."""
+    settings = ast.parse(inspect.getsource(Settings)).body[0]
+    assert isinstance(settings, ast.ClassDef)
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in pairwise(settings.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,4 +1,7 @@
-"""Every setting, declared once: unit, default, bounds and a sentence. Read at the start, never later."""
+"""All settings: type, default, bounds, and a description with the unit. They are read once, at the start.
+
+``scripts/settings_table.py`` copies the descriptions into docs/operating.md.
+"""
 
 from __future__ import annotations
 
@@ -28,138 +31,150 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, toml_file=None)
 
-    host: str = Field(
-        "127.0.0.1",
-        description="Address to listen on. Another than loopback needs `tls_cert`, a trusted proxy elsewhere, or "
-        "`allow_plain_http`.",
-    )
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    data_dir: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_data_dir("shoal")),
-        description="Directory of the database, the key file and the lock. Made with mode 0700.",
-    )
-    database_url: SecretStr | None = Field(
-        None, description="postgresql+psycopg://… instead of the SQLite file in the data directory."
-    )
-    secret_key: SecretStr | None = Field(
-        None,
-        description="32 bytes in base64 or hex that encrypt secrets (several: the newest first, with commas); else a "
-        "key file in the data directory.",
-    )
-    admin_password: SecretStr | None = Field(
-        None, min_length=8, description="First administrator's password; generated and printed once when unset."
-    )
-    site_mtop_url: str = Field("https://h5api.m.goofish.com", description="Where mtop calls go.")
-    site_ws_url: str = Field("wss://wss-goofish.dingtalk.com/", description="Where the message socket is.")
-    site_passport_url: str = Field("https://passport.goofish.com", description="Where the login keep-alive is.")
-    site_upload_url: str = Field("https://stream-upload.goofish.com", description="Where pictures are uploaded.")
-    lock_wait_seconds: float = Field(30.0, gt=0, le=300, description="Longest wait for an account's turn.")
-    database_deadline_seconds: float = Field(10.0, gt=0, le=60, description="Longest wait for a commit.")
-    start_wait_seconds: float = Field(5.0, ge=0, le=60, description="How long an answer waits for a start.")
-    stop_wait_seconds: float = Field(10.0, ge=0, le=60, description="How long an answer waits for a stop.")
-    shops_per_owner: int = Field(
-        1000, ge=0, le=1_000_000, description="Shops that one person may have; more cannot be added, those that are "
-        "there stay. Administrators have no limit; 0 is none for anybody."
-    )  # fmt: skip
-    starts_per_second: float = Field(20.0, gt=0, le=1000, description="First connections per second.")
-    reconnects_per_second: float = Field(200.0, gt=0, le=5000, description="Reconnects per second.")
-    token_calls_per_second: float = Field(1.0, gt=0, le=1000, description="Risk-sensitive token calls per second.")
-    order_calls_per_second: float = Field(
-        2.0, gt=0, le=100, description="Calls about orders of one shop per second, after the first ten: who comes back "
-        "to a hundred orders does not ask about all at once."
-    )  # fmt: skip
-    token_renewal_minutes: float = Field(
-        110.0, ge=10, le=1440, description="Longest use of one socket token before it is renewed, in minutes."
-    )
-    resync_seconds: float = Field(300.0, gt=0, le=3600, description="How often every account is looked at again.")
-    heartbeat_seconds: float = Field(15.0, gt=0, le=60, description="Heartbeat interval.")
-    heartbeat_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for a heartbeat's answer.")
-    probe_seconds: float = Field(
-        300.0, gt=0, le=3600, description="How often a quiet connection is compared with what the site lists: at least "
-        "twice within `message_age_seconds`, whatever is set here."
-    )  # fmt: skip
-    login_check_seconds: float = Field(
-        1800.0, gt=0, le=86400, description="How often the site is asked whether the login lives, which keeps it alive."
-    )
-    site_timeout_seconds: float = Field(20.0, gt=0, le=120, description="Longest wait for one answer of the site.")
-    send_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Longest wait for a message's receipt.")
-    reply_debounce_seconds: float = Field(
-        0.5, ge=0, le=30, description="How long a shop waits for a burst to end, unless the shop says otherwise."
-    )
-    buyer_replies_per_hour: int = Field(
-        60, ge=0, le=10_000, description="Automatic replies to one buyer per hour at most, unless the shop says "
-        "otherwise; 0 is no limit."
-    )  # fmt: skip
-    shop_replies_per_minute: int = Field(
-        60, ge=0, le=10_000, description="Automatic replies of one shop per minute at most, unless the shop says "
-        "otherwise; 0 is no limit."
-    )  # fmt: skip
-    message_age_seconds: float = Field(300.0, gt=0, le=86400, description="Older messages get no automatic reply.")
-    allow_private_targets: str = Field(
-        "",
-        description="Networks besides the public ones in which proxies may be, with commas (`127.0.0.1, 10.0.0.0/8`), "
-        "or `all`. Who owns a shop could reach into them.",
-    )
-    tls_cert: Path | None = Field(
-        None, description="Certificate (PEM, with its chain) for TLS of our own; SIGHUP reads it and the key again."
-    )
-    tls_key: Path | None = Field(None, description="Its key (PEM, without a password, mode 0600).")
-    trusted_proxies: str = Field(
-        "127.0.0.1, ::1",
-        description="Reverse proxies (addresses or networks, with commas) whose `X-Forwarded-For` and "
-        "`X-Forwarded-Proto` are believed; empty: nobody's.",
-    )
-    allowed_hosts: str = Field(
-        "",
-        description="Names under which browsers may reach the server, with commas (`shop.example.org, *.lan`); others "
-        "are refused, addresses and `localhost` never. Empty: every name.",
-    )
-    client_silence_seconds: float = Field(
-        20.0,
-        ge=1,
-        le=300,
-        description="Longest that a client may take for a TLS handshake or the head of a request, may send nothing of "
-        "a body (or less than 1 KiB a second), or may read nothing of an answer.",
-    )
-    max_connections: int = Field(
-        0, ge=0, le=100_000, description="Connections to the server at once; 0, and at most, is half of the limit of "
-        "open files, and 0 no more than 4,096."
-    )  # fmt: skip
-    connections_per_address: int = Field(
-        100, ge=4, le=100_000, description="Connections at once from one address (one /64 network of IPv6), or "
-        "requests at once that a trusted proxy passes on for one. This machine itself has no such limit."
-    )  # fmt: skip
-    streams_per_user: int = Field(
-        40, ge=2, le=10_000, description="Open pages of the console, and streams of events, of one person at once."
-    )
-    allow_plain_http: bool = Field(
-        False, description="Serve other machines without TLS: only in a network that you trust."
-    )
-    session_hours: float = Field(24.0, gt=0, le=720, description="How long a sign-in lasts at most.")
-    session_idle_hours: float = Field(
-        12.0, ge=0, le=720, description="A sign-in that nobody used for so long is over; 0 heeds session_hours alone."
-    )
-    session_calls_per_minute: int = Field(
-        6000, ge=0, le=10_000_000, description="Calls of one sign-in per minute at most; 0 is no limit."
-    )
-    api_token_calls_per_minute: int = Field(
-        600, ge=0, le=10_000_000, description="Calls of one API token per minute at most; 0 is no limit."
-    )
-    open_registration: bool = Field(
-        False,
-        description="Let anybody who reaches the server become an owner by POST /register; else invite them.",
-    )
-    journal_days: int = Field(180, ge=1, le=36500, description="How long changes are kept in the history, in days.")
-    op_days: int = Field(
-        180, ge=1, le=36500, description="How long the outcome of a request can be looked up by its id, in days."
-    )
-    state_history_days: int = Field(
-        30, ge=1, le=36500, description="How long an account's past states (time line, uptime) are kept, in days."
-    )
-    security_log_days: int = Field(180, ge=1, le=36500, description="How long the security log is kept, in days.")
-    message_days: int = Field(90, ge=1, le=36500, description="How long messages are kept, in days.")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="What is logged.")
-    log_format: str = Field("text", pattern="^(text|json)$", description="How it is logged.")
+    host: str = "127.0.0.1"
+    """IP address to listen on. Change it to serve other machines; then `tls_cert`, a trusted proxy on another machine,
+    or `allow_plain_http` is also needed."""
+    port: int = Field(8080, ge=0, le=65535)
+    """TCP port to listen on; 0 takes any free port. Change it when the port is in use."""
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("shoal")))
+    """Directory of the database, the key file and the lock file; created with mode 0700. Change it to keep the data on
+    another disk."""
+    database_url: SecretStr | None = None
+    """PostgreSQL database (`postgresql+psycopg://user:password@host/name`) to use instead of the SQLite file in the
+    data directory. Set it when you already run and back up PostgreSQL."""
+    secret_key: SecretStr | None = None
+    """32 bytes in base64 or hex that encrypt all secrets. If unset, a key file in the data directory is used. Set it to
+    keep the key away from the data. To replace a key, name the new one first, then a comma and the old one."""
+    admin_password: SecretStr | None = Field(None, min_length=8)
+    """Password of the first administrator, at least 8 characters. If unset, one is generated and printed once. Only
+    read on an empty database."""
+    site_mtop_url: str = "https://h5api.m.goofish.com"
+    """URL of Xianyu's HTTP API. Change it only to use the sandbox."""
+    site_ws_url: str = "wss://wss-goofish.dingtalk.com/"
+    """URL of Xianyu's message socket. Change it only to use the sandbox."""
+    site_passport_url: str = "https://passport.goofish.com"
+    """URL of Xianyu's sign-in service. Change it only to use the sandbox."""
+    site_upload_url: str = "https://stream-upload.goofish.com"
+    """URL for uploads of pictures to Xianyu. Change it only to use the sandbox."""
+    lock_wait_seconds: float = Field(30.0, gt=0, le=300)
+    """Seconds that a change waits for an earlier change of the same account; then it is refused with `lock_timeout`.
+    Raise it when scripts change one account many times at once."""
+    database_deadline_seconds: float = Field(10.0, gt=0, le=60)
+    """Seconds that a change waits for the database to store it; then it is refused or its outcome is unknown. Raise it
+    when the disk is slow."""
+    start_wait_seconds: float = Field(5.0, ge=0, le=60)
+    """Seconds that a request waits for the connection to start before it is answered. The start itself continues after
+    that. Lower it when a script must not wait."""
+    stop_wait_seconds: float = Field(10.0, ge=0, le=60)
+    """Seconds that a request waits for the connection to stop before it is answered. The stop itself continues after
+    that. Lower it when a script must not wait."""
+    shops_per_owner: int = Field(1000, ge=0, le=1_000_000)
+    """Largest number of shops per user; 0 means no limit. Existing shops stay when it is lowered. Administrators have
+    no limit. Lower it when many users share the server."""
+    starts_per_second: float = Field(20.0, gt=0, le=1000)
+    """Most first connections per second, all shops together. Lower it when the site refuses many connections after a
+    restart of the server."""
+    reconnects_per_second: float = Field(200.0, gt=0, le=5000)
+    """Most reconnects per second, all shops together. Lower it when the site refuses many connections after an outage.
+    """
+    token_calls_per_second: float = Field(1.0, gt=0, le=1000)
+    """Most requests per second for connection tokens, all shops together. The site answers too many of them with a
+    verification; raise it with care."""
+    order_calls_per_second: float = Field(2.0, gt=0, le=100)
+    """Most requests per second about the orders of one shop, after the first ten. Lower it when the site asks for a
+    verification after a busy day."""
+    token_renewal_minutes: float = Field(110.0, ge=10, le=1440)
+    """Minutes after which a connection token is renewed, even if it is still valid. Lower it when the site ends
+    connections before that."""
+    resync_seconds: float = Field(300.0, gt=0, le=3600)
+    """Seconds between two checks of every account for a connection that does not match its settings. Changes take
+    effect without this check. It rarely needs a change."""
+    heartbeat_seconds: float = Field(15.0, gt=0, le=60)
+    """Seconds between two heartbeats of a connection. It rarely needs a change."""
+    heartbeat_timeout_seconds: float = Field(20.0, gt=0, le=120)
+    """Seconds without an answer to a heartbeat after which the connection is replaced. Raise it on a slow network."""
+    probe_seconds: float = Field(300.0, gt=0, le=3600)
+    """Seconds after which a quiet connection is compared with the site's list of chats, to find missed messages. At
+    most half of `message_age_seconds` is used. Lower it to find missed messages sooner."""
+    login_check_seconds: float = Field(1800.0, gt=0, le=86400)
+    """Seconds between two checks that the site still accepts the cookie. Each check also extends the login. Lower it
+    when logins expire while the server runs."""
+    site_timeout_seconds: float = Field(20.0, gt=0, le=120)
+    """Seconds to wait for one answer of the site. Raise it on a slow network or proxy."""
+    send_timeout_seconds: float = Field(10.0, gt=0, le=120)
+    """Seconds to wait for the site's receipt of a sent message; without one the outcome is uncertain. Raise it on a
+    slow network or proxy."""
+    reply_debounce_seconds: float = Field(0.5, ge=0, le=30)
+    """Seconds without a new message before a buyer is answered, so that several messages in a row get one reply. Each
+    shop can override it. Raise it when buyers spread one question over several messages."""
+    buyer_replies_per_hour: int = Field(60, ge=0, le=10_000)
+    """Most automatic replies to one buyer per hour; 0 means no limit. Each shop can override it. Lower it when the site
+    restricts a shop for sending too much."""
+    shop_replies_per_minute: int = Field(60, ge=0, le=10_000)
+    """Most automatic replies of one shop per minute; 0 means no limit. Each shop can override it. Lower it when the
+    site restricts a shop for sending too much."""
+    message_age_seconds: float = Field(300.0, gt=0, le=86400)
+    """Age in seconds above which a message gets no automatic reply. Raise it to answer messages of a longer outage."""
+    allow_private_targets: str = ""
+    """Private networks where proxies of shops may be, separated by commas (`127.0.0.1, 10.0.0.0/8`), or `all`. Set it
+    only when a proxy runs there: every owner of a shop can then connect to these networks."""
+    tls_cert: Path | None = None
+    """File with the TLS certificate and its chain (PEM), to serve HTTPS without a reverse proxy. After a renewal,
+    SIGHUP loads it again."""
+    tls_key: Path | None = None
+    """File with the private key of `tls_cert` (PEM, without a password, mode 0600)."""
+    trusted_proxies: str = "127.0.0.1, ::1"
+    """Addresses or networks of your reverse proxies, separated by commas; their `X-Forwarded-For` and
+    `X-Forwarded-Proto` headers are used. Empty: none. Set it when the proxy runs on another machine."""
+    allowed_hosts: str = ""
+    """Host names under which browsers can reach the server, separated by commas (`shop.example.org, *.lan`). Other
+    names are refused; IP addresses and `localhost` are always accepted. Empty: every name. Set it when other machines
+    can reach the server."""
+    client_silence_seconds: float = Field(20.0, ge=1, le=300)
+    """Seconds after which a slow client is disconnected: one that has not finished its TLS handshake or request
+    headers, sends less than 1 KiB of a body per second, or does not read the response. Raise it for clients on very
+    slow networks."""
+    max_connections: int = Field(0, ge=0, le=100_000)
+    """Most simultaneous connections to the server. 0, and also the upper limit, is half of the open-file limit; 0 means
+    at most 4,096. Lower it on a small machine."""
+    connections_per_address: int = Field(100, ge=4, le=100_000)
+    """Most simultaneous connections from one IP address (one /64 network in IPv6), or simultaneous requests for one
+    address through a trusted proxy. This machine has no such limit. Raise it when many users share one address."""
+    streams_per_user: int = Field(40, ge=2, le=10_000)
+    """Most open console pages and event streams per user. Raise it when users get `too_many_streams`."""
+    allow_plain_http: bool = False
+    """Serve other machines over HTTP without TLS. Passwords and cookies then cross the network unencrypted: use it only
+    in a network that you trust."""
+    session_hours: float = Field(24.0, gt=0, le=720)
+    """Hours after which a user must sign in again. Lower it when users sign in on shared computers."""
+    session_idle_hours: float = Field(12.0, ge=0, le=720)
+    """Hours without use after which a user must sign in again; 0 means that only `session_hours` applies. Lower it when
+    users sign in on shared computers."""
+    session_calls_per_minute: int = Field(6000, ge=0, le=10_000_000)
+    """Most API requests per minute of one session; 0 means no limit. Raise it when the console gets `too_many_calls`.
+    """
+    api_token_calls_per_minute: int = Field(600, ge=0, le=10_000_000)
+    """Most API requests per minute of one API token; 0 means no limit. Raise it when your scripts get `too_many_calls`.
+    """
+    open_registration: bool = False
+    """Let everyone who can reach the server become an owner (`POST /register`). Leave it off and invite users instead.
+    """
+    journal_days: int = Field(180, ge=1, le=36500)
+    """Days for which the history of changes is kept. Raise it to be able to undo older changes."""
+    op_days: int = Field(180, ge=1, le=36500)
+    """Days for which the outcome of a request can be looked up by its operation ID. Raise it when scripts repeat
+    requests after a longer time."""
+    state_history_days: int = Field(30, ge=1, le=36500)
+    """Days for which past states of accounts (timeline, uptime) are kept. Raise it for a longer record of uptime."""
+    security_log_days: int = Field(180, ge=1, le=36500)
+    """Days for which the audit log is kept. Raise it when your rules require a longer record."""
+    message_days: int = Field(90, ge=1, le=36500)
+    """Days for which messages are kept. Lower it to save disk space."""
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """Least important log lines that are written: `DEBUG`, `INFO`, `WARNING` or `ERROR`. Use `DEBUG` to find the cause
+    of a problem."""
+    log_format: str = Field("text", pattern="^(text|json)$")
+    """Format of log lines: `text` for people, `json` for log collectors."""
 
     @property
     def look_seconds(self) -> float:
@@ -175,7 +190,7 @@ class Settings(BaseSettings):
     def _check_proxies(cls, value: str) -> str:
         for network in parse_networks(value):
             if network.prefixlen < _NARROWEST_TRUSTED[network.version]:
-                raise ValueError(f"{network} is more than your own proxies: who is in it may claim any address")
+                raise ValueError(f"{network} is too large: each machine in it could claim any address")
         return value
 
     @field_validator("allowed_hosts")
