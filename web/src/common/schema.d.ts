@@ -34,7 +34,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who am I
+         * Check a token
          * @description Return the user of this token. Never answers 401.
          */
         get: operations["verify"];
@@ -96,7 +96,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Register, where that is open
+         * Register as an owner
          * @description Create an owner, on a server with `open_registration`. On other servers an administrator invites users.
          */
         post: operations["register"];
@@ -141,7 +141,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Look at oneself
+         * Get your own user
          * @description Return the signed-in user.
          */
         get: operations["get_me"];
@@ -162,7 +162,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Change one's password
+         * Change your password
          * @description Replace the caller's password. All their other sessions end.
          */
         put: operations["change_my_password"];
@@ -183,12 +183,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin to set up the second factor
+         * Start to set up two-step verification
          * @description Create a TOTP secret, shown only once, for an authenticator app. It takes effect when a code is confirmed.
          */
         post: operations["begin_totp"];
         /**
-         * Switch the second factor off
+         * Switch off two-step verification
          * @description Switch TOTP off, with the password and a code of the app or a recovery code.
          */
         delete: operations["end_totp"];
@@ -207,7 +207,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Switch the second factor on
+         * Switch on two-step verification
          * @description Switch TOTP on by a code of the app. The recovery codes are shown only once; other sessions end.
          */
         post: operations["confirm_totp"];
@@ -227,7 +227,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Renew the recovery codes
+         * Create new recovery codes
          * @description Create new recovery codes, shown only once; the old ones stop working.
          */
         post: operations["renew_recovery_codes"];
@@ -245,14 +245,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List one's sign-ins
+         * List your sessions
          * @description List the caller's sessions, each with its client.
          */
         get: operations["get_sessions"];
         put?: never;
         post?: never;
         /**
-         * End all other sign-ins
+         * End all other sessions
          * @description End all sessions of the caller except the current one.
          */
         delete: operations["end_other_sessions"];
@@ -272,7 +272,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * End one sign-in
+         * End a session
          * @description End one session, which may be the caller's current one. Its live streams end at once.
          */
         delete: operations["end_session"];
@@ -289,13 +289,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the people
+         * List users
          * @description List all users, including blocked ones. For administrators.
          */
         get: operations["get_users"];
         put?: never;
         /**
-         * Add a person
+         * Add a user
          * @description Add a user with a first password. An invitation is better: then only the user knows the password.
          */
         post: operations["create_user"];
@@ -316,7 +316,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove a person
+         * Delete a user
          * @description Remove a user and everything they own: accounts, sessions, tokens, and permissions on others' accounts.
          *
          *     Sign-in is blocked at once. Then each account is stopped and deleted except its history; when all connections have
@@ -327,7 +327,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change a person
+         * Change a user
          * @description Change a user's role, e-mail address, or whether they may sign in. A blocked user's sessions end.
          *
          *     Their accounts keep running. The last administrator who may sign in cannot lose that role.
@@ -345,7 +345,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Let a person choose a new password
+         * Create a link for a new password
          * @description Create a link by which a user who forgot the password sets a new one. Earlier links stop working.
          *
          *     The link is shown only once. TOTP stays on. Using the link ends all sessions and API tokens of the user. Change your
@@ -369,7 +369,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Take a second factor away
+         * Switch off a user's two-step verification
          * @description Switch off TOTP for a user who lost it; check who asks first. Their sessions end.
          */
         delete: operations["remove_totp"];
@@ -386,13 +386,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List one's API tokens
+         * List your API tokens
          * @description List the caller's tokens, including expired ones. The tokens themselves are never shown again.
          */
         get: operations["get_tokens"];
         put?: never;
         /**
-         * Make an API token
+         * Create an API token
          * @description Create a token for a script. It may do what its scope allows, and never more than its user may.
          *
          *     `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
@@ -434,7 +434,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List with whom it is shared
+         * List the users with whom an account is shared
          * @description List the users with whom the account is shared, and their permissions. For its owner.
          */
         get: operations["get_staff"];
@@ -455,7 +455,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Share an account
+         * Share an account with a user
          * @description Give a user one permission on the account, in place of an earlier one. For its owner.
          *
          *     `read` sees everything but secrets; `reply` also sends, takes over chats and serves orders; `operate` also changes
@@ -464,7 +464,7 @@ export interface paths {
         put: operations["put_staff"];
         post?: never;
         /**
-         * Share an account no more
+         * Stop sharing an account with a user
          * @description Take all permissions on the account from a user. Their live streams of it end at once. For its owner.
          */
         delete: operations["delete_staff"];
@@ -481,13 +481,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the invitations
+         * List invitations
          * @description List all links of the last weeks: open, used or expired. For administrators.
          */
         get: operations["get_invitations"];
         put?: never;
         /**
-         * Invite somebody
+         * Create an invitation
          * @description Create a link by which one new user chooses a name and a password. The link is shown only once.
          */
         post: operations["create_invitation"];
@@ -527,7 +527,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Look at a link
+         * Check a link
          * @description Return the purpose of a link before it is used.
          */
         post: operations["look_at_link"];
@@ -547,7 +547,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Come in by a link
+         * Use an invitation or password link
          * @description Use a link: choose a name and a password, or a new password; then sign in with it. A link works once.
          */
         post: operations["join"];
@@ -566,7 +566,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Switch many accounts on or off
+         * Enable or disable several accounts
          * @description Enable or disable accounts: each by itself (207 when some failed), or all or none. Parked accounts stay parked.
          *
          *     A batch has no ETag, and refuses an `If-Match`. It does not wait for the accounts to start or stop, unless `?wait=`
@@ -594,7 +594,7 @@ export interface paths {
         get: operations["list_cookies"];
         put?: never;
         /**
-         * Add an account, or renew its cookie
+         * Add an account or replace its cookie
          * @description Add an account, enabled, under a new id; or replace the cookie of the caller's account with that id.
          *
          *     An account whose cookie is replaced stays enabled or disabled as it was.
@@ -634,7 +634,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is any account usable
+         * Count usable accounts
          * @description Count the caller's accounts. Usable are enabled accounts that need no action by their owner.
          */
         get: operations["check_cookies"];
@@ -654,18 +654,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Look at an account
+         * Get an account
          * @description Return the desired and the observed state. The `ETag` covers all that the owner set for the account.
          */
         get: operations["get_cookie"];
         /**
-         * Renew an account's cookie
+         * Replace an account's cookie
          * @description Replace the cookie with a newer one of the same seller. The connection restarts only if the cookie differs.
          */
         put: operations["update_cookie"];
         post?: never;
         /**
-         * Remove an account
+         * Delete an account
          * @description Stop the account and delete all its data except its history. The id is free once `msg` is `removed`.
          */
         delete: operations["remove_cookie"];
@@ -683,7 +683,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Switch an account on or off
+         * Enable or disable an account
          * @description Enable or disable the account. `true` also restarts an enabled account that failed or waits for a retry.
          */
         put: operations["update_cookie_status"];
@@ -704,7 +704,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try again after acting
+         * Resume a parked account
          * @description Resume a parked account and connect again, after its owner did what the site asked for.
          */
         post: operations["resume_cookie"];
@@ -722,12 +722,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is confirmation automatic
+         * Get whether confirmation is automatic
          * @description Return whether paid orders are confirmed as shipped automatically.
          */
         get: operations["get_auto_confirm"];
         /**
-         * Switch automatic confirmation
+         * Switch automatic confirmation on or off
          * @description Switch automatic confirmation on or off. It applies to the next order at once, without a reconnect.
          */
         put: operations["update_auto_confirm"];
@@ -746,7 +746,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the remark
+         * Get the remark
          * @description Return the owner's note.
          */
         get: operations["get_remark"];
@@ -770,12 +770,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the pause
+         * Get the pause after the owner's reply
          * @description Return the minutes of pause after the owner answered.
          */
         get: operations["get_pause_duration"];
         /**
-         * Change the pause
+         * Change the pause after the owner's reply
          * @description Change for how many minutes automatic replies pause after the owner answered; 0 means no pause.
          */
         put: operations["update_pause_duration"];
@@ -796,7 +796,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Renew the cookie (old path)
+         * Replace an account's cookie (old path)
          * @description Replace the cookie. Platform name, password and `show_browser` are accepted but never stored.
          */
         post: operations["update_account_info"];
@@ -814,7 +814,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read one account's row (old path)
+         * Get an account's row (old path)
          * @description Return one account's row, without its secrets.
          */
         get: operations["get_account_row"];
@@ -840,7 +840,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change some settings
+         * Change settings of an account
          * @description Change the settings that are sent, in one change; the others stay. Only the owner may change `proxy`.
          *
          *     A new `proxy` makes a running account reconnect through it. A parked account stays parked.
@@ -858,7 +858,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Try a message out
+         * Test the rules with a message
          * @description Return the rule that would answer a message, why the others would not, and the exact text. Nothing is sent.
          *
          *     With a `buyer_id` or a `chat_id`, it also checks the current takeovers, limits and cooldowns of that chat. Nothing
@@ -881,7 +881,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for a reply's words
+         * Get the reply to a message
          * @description Return the reply texts to a message. The server sends nothing: the script is expected to send them.
          *
          *     The rule therefore counts as matched, and a once-only default reply as given. A disabled account gives no reply.
@@ -921,18 +921,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read an item's settings
+         * Get an item's settings
          * @description Return the settings of one item.
          */
         get: operations["get_item"];
         /**
-         * Set an item
+         * Change an item's settings
          * @description Change the settings that are sent; the others stay.
          */
         put: operations["put_item"];
         post?: never;
         /**
-         * Forget an item's settings
+         * Delete an item's settings
          * @description Delete the settings of an item. Repeating the request changes nothing.
          */
         delete: operations["delete_item"];
@@ -949,7 +949,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read every default reply
+         * List the default replies
          * @description List the default replies of the caller's accounts.
          */
         get: operations["list_default_replies"];
@@ -969,18 +969,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the default reply
+         * Get the default reply
          * @description Return the reply that the account sends when no rule matches.
          */
         get: operations["get_default_reply"];
         /**
-         * Set the default reply
+         * Change the default reply
          * @description Change the default reply. A `reply_content` that is left out stays; null empties it.
          */
         put: operations["update_default_reply"];
         post?: never;
         /**
-         * Remove the default reply
+         * Delete the default reply
          * @description Switch the default reply off and empty it.
          */
         delete: operations["delete_default_reply"];
@@ -999,7 +999,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give the once-only reply again
+         * Reset the once-only default reply
          * @description Forget which chats got the once-only reply. Settings do not change.
          */
         post: operations["clear_default_reply_records"];
@@ -1017,7 +1017,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List every item reply
+         * List all item replies
          * @description List the item replies of the caller's accounts.
          */
         get: operations["list_item_replies"];
@@ -1057,18 +1057,18 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read an item reply
+         * Get an item reply
          * @description Return the reply about one item, sent when no rule matches.
          */
         get: operations["get_item_reply"];
         /**
-         * Set an item reply
+         * Change an item reply
          * @description Set the reply about one item, sent when no rule matches. The item's other settings stay.
          */
         put: operations["update_item_reply"];
         post?: never;
         /**
-         * Remove an item reply
+         * Delete an item reply
          * @description Delete the reply about one item. The item's other settings stay.
          */
         delete: operations["delete_item_reply"];
@@ -1088,7 +1088,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove many item replies
+         * Delete several item replies
          * @description Delete the replies of items, in one change for each account. As a batch, it refuses an `If-Match`.
          */
         delete: operations["delete_item_replies"];
@@ -1111,7 +1111,7 @@ export interface paths {
         get: operations["list_keywords"];
         put?: never;
         /**
-         * Replace the general text rules
+         * Replace the text rules without an item
          * @description Replace the general text rules. Item-bound rules and picture rules stay.
          */
         post: operations["update_keywords"];
@@ -1129,13 +1129,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List rules with item ids
+         * List rules with item ids (old path)
          * @description List all rules; `item_id` is empty when a rule applies to all items.
          */
         get: operations["list_keywords_with_item_id"];
         put?: never;
         /**
-         * Replace every text rule
+         * Replace all text rules
          * @description Replace all text rules, general and item-bound; picture rules stay. Spaces at both ends are removed.
          */
         post: operations["update_keywords_with_item_id"];
@@ -1153,7 +1153,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List rules with types
+         * List rules with their types (old path)
          * @description List all rules; `item_id` is null when a rule applies to all items.
          */
         get: operations["list_keywords_with_type"];
@@ -1173,7 +1173,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rules as an Excel file
+         * Export text rules as an Excel file (old path)
          * @description Return the text rules as a table of `关键词`, `商品ID` and `关键词内容`; without rules, a template with examples.
          *
          *     Rules that such a row cannot express (pictures, several words or messages, hours, priorities, …) are left out.
@@ -1197,7 +1197,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Replace every text rule by an Excel file
+         * Replace all text rules with an Excel file
          * @description Replace the text rules with the rows of the file, all or none of them. Rules that a row cannot express stay.
          *
          *     If a row cannot be used, nothing is changed, and `params.rows` gives the error of each row.
@@ -1219,7 +1219,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Answer a keyword with a picture
+         * Add a rule that replies with a picture
          * @description Store a picture and answer a keyword with it. `image_url` is its address.
          */
         post: operations["add_image_keyword"];
@@ -1240,7 +1240,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove the rule at a place
+         * Delete a rule by its position
          * @description Delete the rule at that place of the lists. With `If-Match` a simultaneous edit cannot shift the places.
          */
         delete: operations["remove_keyword_at"];
@@ -1260,7 +1260,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove a rule by its id
+         * Delete a rule by its id
          * @description Delete one rule, wherever it is in the lists.
          */
         delete: operations["remove_keyword_rule"];
@@ -1277,12 +1277,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List rules in full
+         * List rules with all their details
          * @description List rules in matching order, how often each matched, and warnings about rules that never match.
          */
         get: operations["list_rules"];
         /**
-         * Replace every rule
+         * Replace all rules
          * @description Replace all rules with those that are sent, in their order. A list read from one account fits another.
          *
          *     A rule with a known id is edited, another id makes a new rule. A rule without an id edits the rule with the same
@@ -1309,14 +1309,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read a rule
+         * Get a rule
          * @description Return one rule, how often it matched, and when last.
          */
         get: operations["get_rule"];
         put?: never;
         post?: never;
         /**
-         * Remove a rule
+         * Delete a rule
          * @description Delete one rule. The history keeps its fields.
          */
         delete: operations["remove_rule"];
@@ -1338,7 +1338,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Order the rules
+         * Change the order of the rules
          * @description Set the order in which rules are matched: every id once, none before a rule of a higher priority.
          *
          *     To move a rule past one of another priority, send its new priority in `priorities`: both are one change.
@@ -1359,7 +1359,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rules as a file
+         * Export rules
          * @description Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included.
          */
         get: operations["export_rules"];
@@ -1381,7 +1381,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Read a file of rules
+         * Import rules
          * @description Read a file and return its rules; nothing is changed. If a row cannot be used, `params.rows` gives the reason.
          */
         post: operations["read_rules"];
@@ -1399,7 +1399,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What was changed of all accounts
+         * List changes of all accounts
          * @description List the committed changes of all accounts of the caller, including deleted ones, newest first.
          *
          *     A page may hold fewer than `limit` rows although `next` is set, because one request checks a limited number of
@@ -1422,7 +1422,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What was changed
+         * List changes of an account
          * @description List the account's committed changes, newest first.
          */
         get: operations["get_history"];
@@ -1444,7 +1444,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take a change back
+         * Undo a change
          * @description Restore the old values of one change, as a new change. Answers 409 when one of them was changed again since.
          *
          *     A new cookie, the creation and the deletion of an account cannot be undone. Restored rules and items keep their ids.
@@ -1464,7 +1464,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What happened at the doors
+         * List audit log entries
          * @description List logins, refusals, and changes of users, tokens, permissions and keys, newest first.
          *
          *     Entries are kept for `security_log_days`. An administrator reads all of them; other users read those about
@@ -1487,7 +1487,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * In which states it was
+         * List past states of an account
          * @description List the account's states, newest first, and its uptime of the last day and week.
          *
          *     Uptime counts the time in which the account was enabled and this machine owned it, or was down.
@@ -1509,7 +1509,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Why does it not reply
+         * Diagnose why an account does not reply
          * @description Check every switch, pause, lock, retry delay, limit, missing rule and expired credential, in order.
          *
          *     Some checks concern single chats only: `replying` may be true although one of them is not ok.
@@ -1551,7 +1551,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List what was sent
+         * List sent messages
          * @description List what the caller's accounts sent, also by hand and for orders, newest first, with the site's answer.
          */
         get: operations["list_sendings"];
@@ -1591,7 +1591,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the chats in the owner's hands
+         * List the takeovers of an account
          * @description List the account's chats that get no automatic replies now, each with the end of its takeover.
          */
         get: operations["list_pauses"];
@@ -1612,13 +1612,13 @@ export interface paths {
         };
         get?: never;
         /**
-         * Take a chat over
+         * Take over a chat
          * @description Stop automatic replies in this chat for that many minutes from now. The takeover survives a restart.
          */
         put: operations["take_over_chat"];
         post?: never;
         /**
-         * Hand a chat back
+         * End a takeover
          * @description End the takeover: automatic replies start again with the next message.
          */
         delete: operations["hand_back_chat"];
@@ -1683,7 +1683,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How much was said
+         * Count messages over time
          * @description Count buyers' messages, sent replies, and refused or uncertain replies, in equal time spans.
          */
         get: operations["get_activity"];
@@ -1763,7 +1763,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read an order
+         * Get an order
          * @description Return one order with its actions, and its timeline, oldest first.
          */
         get: operations["get_order"];
@@ -1785,7 +1785,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Serve an order (again)
+         * Retry an order's actions
          * @description Do failed, uncertain or skipped actions of an order: the named one, or all of these.
          *
          *     The account's connection does the action; the answer waits for it while the account runs, 5 s unless `?wait=` sets
@@ -1808,7 +1808,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Say what became of an order
+         * Settle an order's action
          * @description Settle one action with the owner's statement: `done` or `not_needed`. The next action becomes due.
          *
          *     Answers 409 when the action was already done or is in progress, 404 when it was never due.
@@ -1828,7 +1828,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What became of a change
+         * Get the outcome of an operation
          * @description Look up a change. `not_applied` is final unless the request is repeated.
          *
          *     Requests without an entry in the history (a message sent by hand, a takeover, an order action) are `unknown` when
@@ -1851,7 +1851,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow changes and states
+         * Stream changes and states
          * @description Stream a snapshot, then every later change in order (`id` is its `rev`) and each account's newest state.
          *
          *     The stream contains only accounts that the caller may see. `reset` means that events were lost; a new snapshot
@@ -1875,7 +1875,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is the server well
+         * Check the server's health
          * @description Check the database and the manager. Answers 503 when either fails, and within about 2 s.
          */
         get: operations["get_health"];
@@ -1895,7 +1895,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Does the process answer
+         * Check that the process is alive
          * @description Answer without checking anything else: the event loop works.
          */
         get: operations["get_live"];
@@ -1915,7 +1915,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Are changes accepted
+         * Check that changes can be stored
          * @description Return whether a change sent now can be stored: by a write of the last 5 s, otherwise by an empty test write.
          *
          *     Also return how many accounts should be connected and how many are, without their names.
@@ -1937,7 +1937,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the account locks do
+         * Get account lock statistics
          * @description Return holders, waiters and times of the account locks since start.
          */
         get: operations["get_locks"];
@@ -1959,7 +1959,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Read the database again
+         * Reload accounts from the database
          * @description Compare stored accounts with the published ones, field by field, and load and publish what differs.
          *
          *     The connections follow the loaded values. A change by another program becomes an entry in the account's history,
@@ -1981,7 +1981,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What runs here
+         * Get the server's status
          * @description Return versions, the database, this process, and how many of the caller's accounts are in each state.
          *
          *     Simultaneous requests share one query of the database and the disk.
@@ -2003,7 +2003,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the newest log lines
+         * List the newest log lines
          * @description List the log lines about the caller's own accounts; for an administrator also those that name no account.
          *
          *     Of a line that names another user's account, anywhere in it, an administrator sees time, level, source and place;
@@ -2027,7 +2027,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Which keys seal how much
+         * List encryption keys
          * @description Return how many secrets each key encrypts. For administrators.
          */
         get: operations["get_keys"];
@@ -2049,7 +2049,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take a new key
+         * Rotate the encryption key
          * @description Create a new key and start to encrypt all secrets again with it, while the server runs.
          *
          *     `GET /system/keys` shows the progress; a restarted server continues by itself.
@@ -2071,7 +2071,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Forget the old keys
+         * Delete old encryption keys
          * @description Delete the old keys once no value needs them. Backups made before need the old key: keep a copy elsewhere.
          */
         post: operations["forget_keys"];
@@ -2089,7 +2089,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List sellers whom several shops name
+         * List seller numbers of several accounts
          * @description List the seller numbers in the cookies of several accounts, and the holder of each. For administrators.
          *
          *     The account that the site accepted first holds the number, and only that account connects.
@@ -2114,7 +2114,7 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Free a seller's number
+         * Free a seller number
          * @description Take the number from the account that holds it, and disable that account. For administrators.
          *
          *     The other accounts with that number start by themselves; the first that the site accepts becomes the holder. Repeat
@@ -2136,7 +2136,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Keep a picture
+         * Upload a picture
          * @description Store a picture for replies. A picture that no rule uses is deleted after a week; at most 300 a day.
          */
         post: operations["keep_picture"];
@@ -2200,7 +2200,7 @@ export interface paths {
         get: operations["list_qr_logins"];
         put?: never;
         /**
-         * Begin a QR login
+         * Start a QR login
          * @description Ask the site for a code that the seller scans with the app.
          *
          *     `account` names the account to add or renew. Left out: the caller's account of the seller who scans is renewed, or a
@@ -2222,7 +2222,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Look at a QR login
+         * Get a QR login
          * @description Return the state of a QR login. `needs_owner`: the site wants more than a scan.
          *
          *     Then open `action_url` and begin another login.
@@ -2250,7 +2250,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin a QR login (old path)
+         * Start a QR login (old path)
          * @description Begin a QR login like `POST /qr-logins` without a body. A failure is answered with 200 and `success: false`.
          */
         post: operations["generate_qr_code"];
@@ -2268,7 +2268,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Look at a QR login (old path)
+         * Get a QR login (old path)
          * @description Return the state like `GET /qr-logins/{login_id}`, in the form of old scripts.
          *
          *     An unknown login is answered with 200 and `not_found`.
@@ -2447,6 +2447,12 @@ export interface components {
          */
         AccountState: "stopped" | "waiting" | "starting" | "running" | "retrying" | "parked" | "stopping" | "elsewhere";
         /**
+         * Action
+         * @description The irreversible actions, in the order in which they are done.
+         * @enum {string}
+         */
+        Action: "free_shipping" | "paid_message" | "confirm";
+        /**
          * ActionShape
          * @description One irreversible order action. ``detail`` is the site's reason, or a code of this server.
          */
@@ -2460,12 +2466,6 @@ export interface components {
             /** Settled At */
             settled_at: string | null;
         };
-        /**
-         * Action
-         * @description The irreversible actions, in the order in which they are done.
-         * @enum {string}
-         */
-        Action: "free_shipping" | "paid_message" | "confirm";
         /**
          * ActionState
          * @description The state of an order action.
@@ -2518,6 +2518,69 @@ export interface components {
          * @enum {string}
          */
         Answers: "messages" | "orders" | "nothing";
+        /**
+         * AuditEntries
+         * @description Audit log entries, newest first.
+         * @example {
+         *       "items": [
+         *         {
+         *           "actor": "",
+         *           "at": "2026-01-02T03:04:05.000Z",
+         *           "facts": {},
+         *           "id": 41,
+         *           "kind": "sign_in",
+         *           "last_at": "2026-01-02T03:09:40.000Z",
+         *           "origin": "console 192.0.2.7",
+         *           "outcome": "wrong_login",
+         *           "times": 17,
+         *           "user_id": 1,
+         *           "username": "admin"
+         *         }
+         *       ]
+         *     }
+         */
+        AuditEntries: {
+            /** Items */
+            items: components["schemas"]["AuditEntryShape"][];
+            /** Next */
+            next: string | null;
+        };
+        /**
+         * AuditEntryShape
+         * @description One audit log entry: what happened, who did it, from where, and the result.
+         *
+         *     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: unknown); ``user_id`` and
+         *     ``username`` are the user concerned. An event that repeats within ten minutes is counted in the first entry:
+         *     ``times``, ``last_at``.
+         */
+        AuditEntryShape: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /** Last At */
+            last_at: string;
+            /** Times */
+            times: number;
+            /** Kind */
+            kind: string;
+            /** Outcome */
+            outcome: string;
+            /** Actor */
+            actor: string;
+            /** User Id */
+            user_id: number | null;
+            /** Username */
+            username: string | null;
+            /** Origin */
+            origin: string;
+            /** Account */
+            account: string | null;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+        };
         /**
          * AuditEvent
          * @description The kinds of events.
@@ -2653,7 +2716,7 @@ export interface components {
             item_id: string;
             /**
              * Image
-             * @description A JPEG, PNG, WebP or GIF.
+             * @description A JPEG, PNG, WebP or GIF file.
              */
             image: string;
         };
@@ -2661,7 +2724,7 @@ export interface components {
         Body_import_keywords: {
             /**
              * File
-             * @description An .xlsx with the columns 关键词, 商品ID and 关键词内容.
+             * @description An .xlsx file with the columns 关键词, 商品ID and 关键词内容.
              */
             file: string;
         };
@@ -2669,7 +2732,7 @@ export interface components {
         Body_keep_picture: {
             /**
              * Image
-             * @description A JPEG, PNG, WebP or GIF.
+             * @description A JPEG, PNG, WebP or GIF file.
              */
             image: string;
         };
@@ -2677,7 +2740,7 @@ export interface components {
         Body_read_rules: {
             /**
              * File
-             * @description A .json or .xlsx of rules, or an old file of keywords.
+             * @description A .json or .xlsx file of rules, or a keyword file of the old system.
              */
             file: string;
         };
@@ -3180,7 +3243,7 @@ export interface components {
             fingerprint: string;
             /**
              * Permission
-             * @description What you may do with it: `own`, or what its owner lets you do.
+             * @description Your permission: `own`, or the permission that the owner gave you.
              * @enum {string}
              */
             permission: "read" | "reply" | "operate" | "own";
@@ -3225,21 +3288,21 @@ export interface components {
             fields: string[];
             /**
              * Changes
-             * @description For each field what was shown and what is stored, as in the history. `null`: not your shop.
+             * @description For each field the published and the stored value. `null` when it is not your account.
              */
             changes: {
                 [key: string]: unknown;
             } | null;
             /**
              * Outside
-             * @description No entry of the history told of it: another program wrote it.
+             * @description Whether another program wrote it, without an entry in the history.
              */
             outside: boolean;
             /** Taken Over */
             taken_over: boolean;
             /**
              * Code
-             * @description Why it was not taken over; empty when it was, or was only looked at.
+             * @description Why the value was not published; empty when it was published, or in a dry run.
              */
             code: string;
             /** Detail */
@@ -3986,7 +4049,7 @@ export interface components {
         KeyBody: {
             /**
              * Id
-             * @description By which keys are told apart: a part of a hash, not of the key.
+             * @description Identifies the key: part of a hash of it, not of the key itself.
              */
             id: string;
             /** Newest */
@@ -3995,7 +4058,7 @@ export interface components {
             loaded: boolean;
             /**
              * Values
-             * @description How many sealed values have it.
+             * @description Number of values encrypted with this key.
              */
             values: number;
         };
@@ -4029,24 +4092,24 @@ export interface components {
             keys: components["schemas"]["KeyBody"][];
             /**
              * From Setting
-             * @description They stand in SHOAL_SECRET_KEY: the operator changes them, not the server.
+             * @description Whether the keys come from SHOAL_SECRET_KEY; then the server cannot change them.
              */
             from_setting: boolean;
             /**
              * Rotating
-             * @description Whether values are being sealed anew just now.
+             * @description Whether values are being encrypted again now.
              */
             rotating: boolean;
             /**
              * Renewed
-             * @description How many values have the newest key.
+             * @description Number of values encrypted with the newest key.
              */
             renewed: number;
             /** Total */
             total: number;
             /**
              * Unreadable
-             * @description Values under an old key that it does not open; they stay as they are.
+             * @description Number of values that their old key cannot decrypt; they stay as they are.
              */
             unreadable: number;
         };
@@ -4945,7 +5008,7 @@ export interface components {
             holder: components["schemas"]["NumberShop"] | null;
             /**
              * Waiting
-             * @description The others that name the number.
+             * @description The other accounts whose cookie has this number.
              */
             waiting: components["schemas"]["NumberShop"][];
         };
@@ -5491,7 +5554,7 @@ export interface components {
             threads: number;
             /**
              * Tasks
-             * @description Tasks of the event loop: some for each connected account.
+             * @description Number of tasks on the event loop; several per connected account.
              */
             tasks: number;
         };
@@ -6519,69 +6582,6 @@ export interface components {
             warnings: components["schemas"]["WarningShape"][];
         };
         /**
-         * AuditEntryShape
-         * @description One audit log entry: what happened, who did it, from where, and the result.
-         *
-         *     ``outcome`` is ``ok`` or the code of the refusal. ``actor`` is who did it (empty: unknown); ``user_id`` and
-         *     ``username`` are the user concerned. An event that repeats within ten minutes is counted in the first entry:
-         *     ``times``, ``last_at``.
-         */
-        AuditEntryShape: {
-            /** Id */
-            id: number;
-            /** At */
-            at: string;
-            /** Last At */
-            last_at: string;
-            /** Times */
-            times: number;
-            /** Kind */
-            kind: string;
-            /** Outcome */
-            outcome: string;
-            /** Actor */
-            actor: string;
-            /** User Id */
-            user_id: number | null;
-            /** Username */
-            username: string | null;
-            /** Origin */
-            origin: string;
-            /** Account */
-            account: string | null;
-            /** Facts */
-            facts: {
-                [key: string]: unknown;
-            };
-        };
-        /**
-         * AuditEntries
-         * @description Audit log entries, newest first.
-         * @example {
-         *       "items": [
-         *         {
-         *           "actor": "",
-         *           "at": "2026-01-02T03:04:05.000Z",
-         *           "facts": {},
-         *           "id": 41,
-         *           "kind": "sign_in",
-         *           "last_at": "2026-01-02T03:09:40.000Z",
-         *           "origin": "console 192.0.2.7",
-         *           "outcome": "wrong_login",
-         *           "times": 17,
-         *           "user_id": 1,
-         *           "username": "admin"
-         *         }
-         *       ]
-         *     }
-         */
-        AuditEntries: {
-            /** Items */
-            items: components["schemas"]["AuditEntryShape"][];
-            /** Next */
-            next: string | null;
-        };
-        /**
          * SeedAnswer
          * @description The secret for an authenticator app, shown only once: as text to type, as a URI, and as a QR code.
          * @example {
@@ -7127,17 +7127,17 @@ export interface components {
             size: number | null;
             /**
              * Free
-             * @description What is left on the disk of the data directory.
+             * @description Free bytes on the disk of the data directory.
              */
             free: number | null;
             /**
              * Waiting
-             * @description Writes that wait for the next group.
+             * @description Number of writes that wait for the next commit.
              */
             waiting: number;
             /**
              * Degraded
-             * @description Whether nothing is written until an unsettled commit is settled.
+             * @description Whether writes are refused until the outcome of a commit is known.
              */
             degraded: boolean;
         };
@@ -7218,7 +7218,7 @@ export interface components {
             };
             /**
              * Readers
-             * @description Pages and scripts that follow what happens just now.
+             * @description Number of open event streams (console pages and scripts).
              */
             readers: number;
         };
@@ -7696,7 +7696,7 @@ export interface operations {
                     "application/json": components["schemas"]["LoginAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7714,7 +7714,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7723,7 +7723,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7752,7 +7752,7 @@ export interface operations {
                     "application/json": components["schemas"]["VerifyAnswer"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7761,7 +7761,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7790,7 +7790,7 @@ export interface operations {
                     "application/json": components["schemas"]["MessageAnswer"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7799,7 +7799,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7832,7 +7832,7 @@ export interface operations {
                     "application/json": components["schemas"]["PasswordAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7850,7 +7850,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7868,7 +7868,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7877,7 +7877,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7886,7 +7886,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -7919,7 +7919,7 @@ export interface operations {
                     "application/json": components["schemas"]["PasswordAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7928,7 +7928,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -7937,7 +7937,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7955,7 +7955,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7964,7 +7964,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7973,7 +7973,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8006,7 +8006,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConsoleSession"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8024,7 +8024,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8042,7 +8042,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8051,7 +8051,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8060,7 +8060,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8089,7 +8089,7 @@ export interface operations {
                     "application/json": components["schemas"]["MessageAnswer"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8098,7 +8098,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8136,7 +8136,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8145,7 +8145,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8154,7 +8154,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8187,7 +8187,7 @@ export interface operations {
                     "application/json": components["schemas"]["MessageAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8205,7 +8205,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8223,7 +8223,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8232,7 +8232,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8241,7 +8241,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8274,7 +8274,7 @@ export interface operations {
                     "application/json": components["schemas"]["SeedAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8292,7 +8292,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8301,7 +8301,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8319,7 +8319,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8328,7 +8328,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8337,7 +8337,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8370,7 +8370,7 @@ export interface operations {
                     "application/json": components["schemas"]["MeAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8388,7 +8388,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8397,7 +8397,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8415,7 +8415,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8424,7 +8424,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8433,7 +8433,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8466,7 +8466,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodesAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8484,7 +8484,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8493,7 +8493,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8511,7 +8511,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8520,7 +8520,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8529,7 +8529,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8562,7 +8562,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecoveryCodesAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8580,7 +8580,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8589,7 +8589,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8607,7 +8607,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8616,7 +8616,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8625,7 +8625,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8663,7 +8663,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8672,7 +8672,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8681,7 +8681,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8719,7 +8719,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8728,7 +8728,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8737,7 +8737,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8778,7 +8778,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8787,7 +8787,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8796,7 +8796,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8805,7 +8805,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8814,7 +8814,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8852,7 +8852,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8861,7 +8861,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8870,7 +8870,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8903,7 +8903,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserBody"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8921,7 +8921,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -8930,7 +8930,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8948,7 +8948,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8957,7 +8957,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -8966,7 +8966,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -8980,12 +8980,12 @@ export interface operations {
     delete_user: {
         parameters: {
             query?: {
-                /** @description Only say what would happen. */
+                /** @description Only report what would change; change nothing. */
                 dry_run?: boolean;
             };
             header?: never;
             path: {
-                /** @description The person's number. */
+                /** @description The user's id. */
                 user_id: number;
             };
             cookie?: never;
@@ -9010,7 +9010,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9019,7 +9019,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9028,7 +9028,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9037,7 +9037,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9046,7 +9046,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9055,7 +9055,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9071,7 +9071,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The person's number. */
+                /** @description The user's id. */
                 user_id: number;
             };
             cookie?: never;
@@ -9091,7 +9091,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserBody"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9109,7 +9109,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9118,7 +9118,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9127,7 +9127,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9145,7 +9145,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9154,7 +9154,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9163,7 +9163,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9179,7 +9179,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The person's number. */
+                /** @description The user's id. */
                 user_id: number;
             };
             cookie?: never;
@@ -9199,7 +9199,7 @@ export interface operations {
                     "application/json": components["schemas"]["NewLinkAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9217,7 +9217,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9226,7 +9226,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9235,7 +9235,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9253,7 +9253,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9262,7 +9262,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9271,7 +9271,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9287,7 +9287,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The person's number. */
+                /** @description The user's id. */
                 user_id: number;
             };
             cookie?: never;
@@ -9312,7 +9312,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9321,7 +9321,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9330,7 +9330,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9339,7 +9339,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9348,7 +9348,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9357,7 +9357,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9395,7 +9395,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9404,7 +9404,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9413,7 +9413,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9446,7 +9446,7 @@ export interface operations {
                     "application/json": components["schemas"]["NewTokenAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9464,7 +9464,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9473,7 +9473,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9482,7 +9482,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9500,7 +9500,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9509,7 +9509,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9518,7 +9518,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9534,7 +9534,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The token's number. */
+                /** @description The token's id. */
                 token_id: number;
             };
             cookie?: never;
@@ -9559,7 +9559,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9568,7 +9568,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9577,7 +9577,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9586,7 +9586,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9595,7 +9595,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9636,7 +9636,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9645,7 +9645,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9654,7 +9654,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9663,7 +9663,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9672,7 +9672,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9688,7 +9688,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The person's user name. */
+                /** @description The user's name. */
                 username: string;
                 /** @description The account's id. */
                 cid: string;
@@ -9710,7 +9710,7 @@ export interface operations {
                     "application/json": components["schemas"]["StaffShape"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9728,7 +9728,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9737,7 +9737,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9746,7 +9746,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9764,7 +9764,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9773,7 +9773,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9782,7 +9782,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9798,7 +9798,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The person's user name. */
+                /** @description The user's name. */
                 username: string;
                 /** @description The account's id. */
                 cid: string;
@@ -9825,7 +9825,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9834,7 +9834,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9843,7 +9843,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9852,7 +9852,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9861,7 +9861,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9899,7 +9899,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9908,7 +9908,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -9917,7 +9917,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -9950,7 +9950,7 @@ export interface operations {
                     "application/json": components["schemas"]["NewLinkAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9968,7 +9968,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9986,7 +9986,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9995,7 +9995,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10004,7 +10004,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10045,7 +10045,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10054,7 +10054,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10063,7 +10063,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10072,7 +10072,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10081,7 +10081,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10114,7 +10114,7 @@ export interface operations {
                     "application/json": components["schemas"]["LinkAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10123,7 +10123,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10141,7 +10141,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10150,7 +10150,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10159,7 +10159,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10192,7 +10192,7 @@ export interface operations {
                     "application/json": components["schemas"]["JoinAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10201,7 +10201,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10210,7 +10210,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10228,7 +10228,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10237,7 +10237,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10246,7 +10246,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10260,18 +10260,18 @@ export interface operations {
     batch_update_cookie_status: {
         parameters: {
             query?: {
-                /** @description `atomic`: all of them or none. */
+                /** @description `each` changes every account by itself; `atomic` changes all or none. */
                 mode?: "each" | "atomic";
-                /** @description Only say what would happen. */
+                /** @description Only report what would change; change nothing. */
                 dry_run?: boolean;
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 "accept-language"?: string | null;
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path?: never;
@@ -10301,7 +10301,7 @@ export interface operations {
                     "application/json": components["schemas"]["BatchAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10319,7 +10319,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10328,7 +10328,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10337,7 +10337,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10346,7 +10346,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10364,7 +10364,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10373,7 +10373,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10382,7 +10382,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10420,7 +10420,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10429,7 +10429,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10438,7 +10438,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10452,13 +10452,13 @@ export interface operations {
     add_cookie: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path?: never;
@@ -10479,7 +10479,7 @@ export interface operations {
                     "application/json": components["schemas"]["MsgAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10497,7 +10497,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10506,7 +10506,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10515,7 +10515,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10524,7 +10524,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10542,7 +10542,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10551,7 +10551,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10560,7 +10560,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10598,7 +10598,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10607,7 +10607,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10616,7 +10616,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10654,7 +10654,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10663,7 +10663,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10672,7 +10672,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10713,7 +10713,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10722,7 +10722,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10731,7 +10731,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10740,7 +10740,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10754,13 +10754,13 @@ export interface operations {
     update_cookie: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -10784,7 +10784,7 @@ export interface operations {
                     "application/json": components["schemas"]["MsgAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10802,7 +10802,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10811,7 +10811,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10820,7 +10820,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10838,7 +10838,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10847,7 +10847,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10856,7 +10856,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10870,13 +10870,13 @@ export interface operations {
     remove_cookie: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -10896,7 +10896,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemovedAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10914,7 +10914,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10923,7 +10923,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10932,7 +10932,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10950,7 +10950,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10959,7 +10959,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -10968,7 +10968,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -10982,13 +10982,13 @@ export interface operations {
     update_cookie_status: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11012,7 +11012,7 @@ export interface operations {
                     "application/json": components["schemas"]["StatusAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11030,7 +11030,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11039,7 +11039,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11048,7 +11048,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11066,7 +11066,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11075,7 +11075,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11084,7 +11084,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11098,13 +11098,13 @@ export interface operations {
     resume_cookie: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11124,7 +11124,7 @@ export interface operations {
                     "application/json": components["schemas"]["MsgAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11142,7 +11142,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11151,7 +11151,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -11160,7 +11160,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11169,7 +11169,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11187,7 +11187,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11196,7 +11196,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11205,7 +11205,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11246,7 +11246,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11255,7 +11255,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11264,7 +11264,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11273,7 +11273,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11287,13 +11287,13 @@ export interface operations {
     update_auto_confirm: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11317,7 +11317,7 @@ export interface operations {
                     "application/json": components["schemas"]["AutoConfirmChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11335,7 +11335,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11344,7 +11344,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11353,7 +11353,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11371,7 +11371,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11380,7 +11380,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11389,7 +11389,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11430,7 +11430,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11439,7 +11439,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11448,7 +11448,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11457,7 +11457,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11471,13 +11471,13 @@ export interface operations {
     update_remark: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11501,7 +11501,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemarkChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11519,7 +11519,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11528,7 +11528,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11537,7 +11537,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11555,7 +11555,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11564,7 +11564,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11573,7 +11573,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11614,7 +11614,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11623,7 +11623,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11632,7 +11632,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11641,7 +11641,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11655,13 +11655,13 @@ export interface operations {
     update_pause_duration: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11685,7 +11685,7 @@ export interface operations {
                     "application/json": components["schemas"]["PauseChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11703,7 +11703,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11712,7 +11712,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11721,7 +11721,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11739,7 +11739,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11748,7 +11748,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11757,7 +11757,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11771,13 +11771,13 @@ export interface operations {
     update_account_info: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11801,7 +11801,7 @@ export interface operations {
                     "application/json": components["schemas"]["InfoChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11819,7 +11819,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11828,7 +11828,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -11837,7 +11837,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11855,7 +11855,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11864,7 +11864,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11873,7 +11873,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11914,7 +11914,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -11923,7 +11923,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -11932,7 +11932,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -11941,7 +11941,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -11955,13 +11955,13 @@ export interface operations {
     update_settings: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -11985,7 +11985,7 @@ export interface operations {
                     "application/json": components["schemas"]["SettingsChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12003,7 +12003,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12012,7 +12012,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12021,7 +12021,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12030,7 +12030,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12048,7 +12048,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12057,7 +12057,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12066,7 +12066,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12102,7 +12102,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tried"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12120,7 +12120,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12138,7 +12138,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12147,7 +12147,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12156,7 +12156,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12189,7 +12189,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReplyHookAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12207,7 +12207,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12216,7 +12216,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12234,7 +12234,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12243,7 +12243,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12252,7 +12252,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12293,7 +12293,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12302,7 +12302,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12311,7 +12311,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12320,7 +12320,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12363,7 +12363,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12372,7 +12372,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12381,7 +12381,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12390,7 +12390,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12404,13 +12404,13 @@ export interface operations {
     put_item: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -12436,7 +12436,7 @@ export interface operations {
                     "application/json": components["schemas"]["ItemChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12454,7 +12454,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12463,7 +12463,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12472,7 +12472,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12481,7 +12481,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12499,7 +12499,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12508,7 +12508,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12517,7 +12517,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12531,13 +12531,13 @@ export interface operations {
     delete_item: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -12559,7 +12559,7 @@ export interface operations {
                     "application/json": components["schemas"]["ItemRemoved"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12577,7 +12577,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12586,7 +12586,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -12595,7 +12595,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12604,7 +12604,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12622,7 +12622,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12631,7 +12631,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12640,7 +12640,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12678,7 +12678,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12687,7 +12687,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12696,7 +12696,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12737,7 +12737,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12746,7 +12746,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12755,7 +12755,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12764,7 +12764,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12778,13 +12778,13 @@ export interface operations {
     update_default_reply: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -12808,7 +12808,7 @@ export interface operations {
                     "application/json": components["schemas"]["DefaultReplyChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12826,7 +12826,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12835,7 +12835,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12844,7 +12844,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12862,7 +12862,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12871,7 +12871,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12880,7 +12880,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -12894,13 +12894,13 @@ export interface operations {
     delete_default_reply: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -12920,7 +12920,7 @@ export interface operations {
                     "application/json": components["schemas"]["DefaultReplyDeleted"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -12938,7 +12938,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -12947,7 +12947,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -12956,7 +12956,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12974,7 +12974,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -12983,7 +12983,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -12992,7 +12992,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13006,13 +13006,13 @@ export interface operations {
     clear_default_reply_records: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -13032,7 +13032,7 @@ export interface operations {
                     "application/json": components["schemas"]["RecordsCleared"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13050,7 +13050,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13059,7 +13059,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -13068,7 +13068,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -13086,7 +13086,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13095,7 +13095,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13104,7 +13104,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13142,7 +13142,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13151,7 +13151,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13160,7 +13160,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13201,7 +13201,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13210,7 +13210,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13219,7 +13219,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13228,7 +13228,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13271,7 +13271,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13280,7 +13280,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -13289,7 +13289,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13298,7 +13298,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13307,7 +13307,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13321,13 +13321,13 @@ export interface operations {
     update_item_reply: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -13353,7 +13353,7 @@ export interface operations {
                     "application/json": components["schemas"]["ItemReplyChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13371,7 +13371,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13380,7 +13380,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -13389,7 +13389,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -13398,7 +13398,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -13416,7 +13416,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13425,7 +13425,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13434,7 +13434,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13448,13 +13448,13 @@ export interface operations {
     delete_item_reply: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -13476,7 +13476,7 @@ export interface operations {
                     "application/json": components["schemas"]["ItemReplyDeleted"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13494,7 +13494,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13503,7 +13503,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -13512,7 +13512,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -13521,7 +13521,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -13539,7 +13539,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13548,7 +13548,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13557,7 +13557,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13571,13 +13571,13 @@ export interface operations {
     delete_item_replies: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path?: never;
@@ -13598,7 +13598,7 @@ export interface operations {
                     "application/json": components["schemas"]["ItemRepliesDeleted"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13616,7 +13616,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13625,7 +13625,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -13634,7 +13634,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -13643,7 +13643,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -13661,7 +13661,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13670,7 +13670,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13679,7 +13679,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13720,7 +13720,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13729,7 +13729,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13738,7 +13738,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13747,7 +13747,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13761,13 +13761,13 @@ export interface operations {
     update_keywords: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -13791,7 +13791,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeywordsChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13809,7 +13809,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13818,7 +13818,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -13827,7 +13827,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -13845,7 +13845,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13854,7 +13854,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13863,7 +13863,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13904,7 +13904,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13913,7 +13913,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -13922,7 +13922,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -13931,7 +13931,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -13945,13 +13945,13 @@ export interface operations {
     update_keywords_with_item_id: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -13975,7 +13975,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeywordsChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -13993,7 +13993,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14002,7 +14002,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14011,7 +14011,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14029,7 +14029,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14038,7 +14038,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14047,7 +14047,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14088,7 +14088,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14097,7 +14097,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14106,7 +14106,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14115,7 +14115,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14156,7 +14156,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14165,7 +14165,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14174,7 +14174,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14183,7 +14183,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14197,15 +14197,15 @@ export interface operations {
     import_keywords: {
         parameters: {
             query?: {
-                /** @description Only say what would happen. */
+                /** @description Only report what would change; change nothing. */
                 dry_run?: boolean;
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -14229,7 +14229,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeywordsImported"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14247,7 +14247,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14256,7 +14256,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14265,7 +14265,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14283,7 +14283,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14292,7 +14292,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14301,7 +14301,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14315,13 +14315,13 @@ export interface operations {
     add_image_keyword: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -14345,7 +14345,7 @@ export interface operations {
                     "application/json": components["schemas"]["ImageKeywordAdded"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14363,7 +14363,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14372,7 +14372,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14381,7 +14381,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14390,7 +14390,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14408,7 +14408,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14417,7 +14417,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14426,7 +14426,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14440,17 +14440,17 @@ export interface operations {
     remove_keyword_at: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
-                /** @description Its place in the lists, from 0. */
+                /** @description Position of the rule in the lists, from 0. */
                 index: number;
                 /** @description The account's id. */
                 cid: string;
@@ -14468,7 +14468,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeywordRemoved"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14486,7 +14486,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14495,7 +14495,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14504,7 +14504,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14513,7 +14513,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14531,7 +14531,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14540,7 +14540,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14549,7 +14549,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14563,13 +14563,13 @@ export interface operations {
     remove_keyword_rule: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -14591,7 +14591,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeywordRemoved"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14609,7 +14609,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14618,7 +14618,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14627,7 +14627,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14636,7 +14636,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14654,7 +14654,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14663,7 +14663,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14672,7 +14672,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14686,13 +14686,13 @@ export interface operations {
     list_rules: {
         parameters: {
             query?: {
-                /** @description Only rules with a word that contains this. */
+                /** @description Only rules with a keyword that contains this text. */
                 q?: string;
-                /** @description Only rules that name this item. */
+                /** @description Only rules for this item. */
                 item_id?: string;
-                /** @description `next` of the list before. */
+                /** @description `next` from the previous page. */
                 cursor?: string | null;
-                /** @description How many at most. */
+                /** @description Maximum number of entries. */
                 limit?: number;
             };
             header?: never;
@@ -14722,7 +14722,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14731,7 +14731,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14740,7 +14740,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14749,7 +14749,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14763,17 +14763,17 @@ export interface operations {
     replace_rules: {
         parameters: {
             query?: {
-                /** @description `merge`: the rules that are not sent stay as they are. */
+                /** @description `replace` deletes rules that are not in the request; `merge` keeps them. */
                 mode?: "replace" | "merge";
-                /** @description Only say what would happen. */
+                /** @description Only report what would change; change nothing. */
                 dry_run?: boolean;
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -14797,7 +14797,7 @@ export interface operations {
                     "application/json": components["schemas"]["RulesReplaced"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14815,7 +14815,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14824,7 +14824,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14833,7 +14833,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14842,7 +14842,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14860,7 +14860,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14869,7 +14869,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -14878,7 +14878,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -14892,13 +14892,13 @@ export interface operations {
     add_rule: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -14922,7 +14922,7 @@ export interface operations {
                     "application/json": components["schemas"]["RuleChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -14940,7 +14940,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -14949,7 +14949,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -14958,7 +14958,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -14967,7 +14967,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -14985,7 +14985,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -14994,7 +14994,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15003,7 +15003,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15046,7 +15046,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15055,7 +15055,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15064,7 +15064,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15073,7 +15073,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15087,13 +15087,13 @@ export interface operations {
     remove_rule: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -15115,7 +15115,7 @@ export interface operations {
                     "application/json": components["schemas"]["RuleRemoved"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15133,7 +15133,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15142,7 +15142,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15151,7 +15151,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -15160,7 +15160,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -15178,7 +15178,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15187,7 +15187,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15196,7 +15196,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15210,13 +15210,13 @@ export interface operations {
     change_rule: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -15242,7 +15242,7 @@ export interface operations {
                     "application/json": components["schemas"]["RuleChanged"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15260,7 +15260,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15269,7 +15269,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15278,7 +15278,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -15287,7 +15287,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -15305,7 +15305,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15314,7 +15314,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15323,7 +15323,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15337,13 +15337,13 @@ export interface operations {
     order_rules: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -15367,7 +15367,7 @@ export interface operations {
                     "application/json": components["schemas"]["RulesOrdered"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15385,7 +15385,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15394,7 +15394,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15403,7 +15403,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -15412,7 +15412,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -15430,7 +15430,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15439,7 +15439,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15448,7 +15448,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15462,7 +15462,7 @@ export interface operations {
     export_rules: {
         parameters: {
             query?: {
-                /** @description `xlsx`: a table to be edited. */
+                /** @description `xlsx` returns an editable table. */
                 format?: "json" | "xlsx";
             };
             header?: never;
@@ -15493,7 +15493,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15502,7 +15502,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15511,7 +15511,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15520,7 +15520,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15553,7 +15553,7 @@ export interface operations {
                     "application/json": components["schemas"]["RulesRead"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15571,7 +15571,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15580,7 +15580,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15598,7 +15598,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15607,7 +15607,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15616,7 +15616,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15630,19 +15630,19 @@ export interface operations {
     get_whole_history: {
         parameters: {
             query?: {
-                /** @description Only of this account. */
+                /** @description Only for this account. */
                 cid?: string | null;
-                /** @description Only by this one. */
+                /** @description Only changes by this actor. */
                 actor?: string | null;
-                /** @description Only what changed it. */
+                /** @description Only changes of this field. */
                 field?: string | null;
-                /** @description Not before this moment. */
+                /** @description Only entries at or after this time. */
                 since?: string | null;
-                /** @description Before this moment. */
+                /** @description Only entries before this time. */
                 until?: string | null;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -15669,7 +15669,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15678,7 +15678,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15687,7 +15687,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15701,9 +15701,9 @@ export interface operations {
     get_history: {
         parameters: {
             query?: {
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -15733,7 +15733,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15742,7 +15742,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15751,7 +15751,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15760,7 +15760,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15774,19 +15774,19 @@ export interface operations {
     undo_change: {
         parameters: {
             query?: {
-                /** @description Only say what would change. */
+                /** @description Only report what would change; change nothing. */
                 dry_run?: boolean;
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
-                /** @description The change's `rev` in the history. */
+                /** @description The `rev` of the change in the history. */
                 rev: number;
             };
             cookie?: never;
@@ -15802,7 +15802,7 @@ export interface operations {
                     "application/json": components["schemas"]["Undone"] | components["schemas"]["UndoPreview"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -15820,7 +15820,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15829,7 +15829,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -15838,7 +15838,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -15847,7 +15847,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -15865,7 +15865,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15874,7 +15874,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15883,7 +15883,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15897,21 +15897,21 @@ export interface operations {
     get_security_log: {
         parameters: {
             query?: {
-                /** @description Only this. */
+                /** @description Only entries of this kind. */
                 kind?: components["schemas"]["AuditEvent"] | null;
-                /** @description Only by or about this person. */
+                /** @description Only entries by or about this user. */
                 user?: string | null;
-                /** @description Only what ended so: `ok`, a code, or `refused` for all but `ok`. */
+                /** @description Only entries with this outcome: `ok`, an error code, or `refused` for everything except `ok`. */
                 outcome?: string | null;
-                /** @description Not before this moment. */
+                /** @description Only entries at or after this time. */
                 since?: string | null;
-                /** @description Before this moment. */
+                /** @description Only entries before this time. */
                 until?: string | null;
-                /** @description `page`, or `lines`: everything that fits, as lines of JSON. */
+                /** @description `page` returns one page; `lines` returns all matching entries, one JSON object per line. */
                 format?: components["schemas"]["Form"];
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -15939,7 +15939,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -15948,7 +15948,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -15957,7 +15957,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -15966,7 +15966,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -15980,11 +15980,11 @@ export interface operations {
     get_timeline: {
         parameters: {
             query?: {
-                /** @description States that lasted beyond this moment; a week back when left out. */
+                /** @description Only states that ended after this time; if omitted, a week ago. */
                 since?: string | null;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -16014,7 +16014,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16023,7 +16023,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16032,7 +16032,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16041,7 +16041,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16084,7 +16084,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16093,7 +16093,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16102,7 +16102,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16111,7 +16111,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16125,23 +16125,23 @@ export interface operations {
     list_messages: {
         parameters: {
             query?: {
-                /** @description Only of this account. */
+                /** @description Only for this account. */
                 cid?: string | null;
-                /** @description Only of this chat. */
+                /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description Only from the buyer (in), from here (out), or by the owner's hand (human). */
+                /** @description Only messages from the buyer (`in`), from Shoal (`out`), or written by the owner (`human`). */
                 direction?: components["schemas"]["Direction"] | null;
-                /** @description Only with this verdict. */
+                /** @description Only messages with this decision. */
                 decision?: components["schemas"]["Decision"] | null;
-                /** @description Not before this moment. */
+                /** @description Only entries at or after this time. */
                 since?: string | null;
-                /** @description Before this moment. */
+                /** @description Only entries before this time. */
                 until?: string | null;
-                /** @description Only with this in the text or the sender's name. */
+                /** @description Only messages with this text in the message or the sender's name. */
                 q?: string;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -16168,7 +16168,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16177,7 +16177,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16186,7 +16186,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16195,7 +16195,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16209,17 +16209,17 @@ export interface operations {
     list_sendings: {
         parameters: {
             query?: {
-                /** @description Only of this account. */
+                /** @description Only for this account. */
                 cid?: string | null;
-                /** @description Only of this chat. */
+                /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description Only for this order. */
+                /** @description Only messages for this order. */
                 order?: string | null;
-                /** @description Only with this outcome. */
+                /** @description Only messages with this outcome. */
                 outcome?: components["schemas"]["SendOutcome"] | null;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -16246,7 +16246,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16255,7 +16255,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16264,7 +16264,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16273,7 +16273,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16287,19 +16287,19 @@ export interface operations {
     list_chats: {
         parameters: {
             query?: {
-                /** @description Only of this account. */
+                /** @description Only for this account. */
                 cid?: string | null;
-                /** @description Only of this chat. */
+                /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description Only those that the owner has, or has not. */
+                /** @description Only chats that are (or are not) taken over. */
                 paused?: boolean | null;
-                /** @description Only those in which the buyer has, or has not, the last word. */
+                /** @description Only chats whose last message is (or is not) from the buyer. */
                 waiting?: boolean | null;
-                /** @description Only with this in a text or a sender's name, or of this chat, buyer or item. */
+                /** @description Only chats with this text in a message or sender's name, or with this chat, buyer or item id. */
                 q?: string;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -16326,7 +16326,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16335,7 +16335,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16344,7 +16344,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16353,7 +16353,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16394,7 +16394,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16403,7 +16403,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16412,7 +16412,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16421,7 +16421,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16435,13 +16435,13 @@ export interface operations {
     take_over_chat: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -16467,7 +16467,7 @@ export interface operations {
                     "application/json": components["schemas"]["PauseShape"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16485,7 +16485,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -16494,7 +16494,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16503,7 +16503,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -16512,7 +16512,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -16530,7 +16530,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16539,7 +16539,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16548,7 +16548,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16562,13 +16562,13 @@ export interface operations {
     hand_back_chat: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -16590,7 +16590,7 @@ export interface operations {
                     "application/json": components["schemas"]["PauseEnded"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16608,7 +16608,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -16617,7 +16617,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16626,7 +16626,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -16635,7 +16635,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -16653,7 +16653,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16662,7 +16662,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16671,7 +16671,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16685,13 +16685,13 @@ export interface operations {
     send_message: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -16715,7 +16715,7 @@ export interface operations {
                     "application/json": components["schemas"]["Sending"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16733,7 +16733,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -16742,7 +16742,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16751,7 +16751,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -16760,7 +16760,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -16778,7 +16778,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16787,7 +16787,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16796,7 +16796,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16831,7 +16831,7 @@ export interface operations {
                     "application/json": components["schemas"]["OldSendAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -16849,7 +16849,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16858,7 +16858,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16867,7 +16867,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16881,11 +16881,11 @@ export interface operations {
     get_activity: {
         parameters: {
             query?: {
-                /** @description Where the first span begins; a day back when left out. */
+                /** @description Start of the first time span; if omitted, a day ago. */
                 since?: string | null;
-                /** @description The length of a span. */
+                /** @description Length of a time span, in minutes. */
                 minutes?: number;
-                /** @description Only of this account. */
+                /** @description Only for this account. */
                 cid?: string | null;
             };
             header?: never;
@@ -16912,7 +16912,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -16921,7 +16921,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16930,7 +16930,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16939,7 +16939,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -16953,7 +16953,7 @@ export interface operations {
     list_orders_compat: {
         parameters: {
             query?: {
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: never;
@@ -16980,7 +16980,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -16989,7 +16989,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -16998,7 +16998,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17012,19 +17012,19 @@ export interface operations {
     list_orders: {
         parameters: {
             query?: {
-                /** @description Only of this account. */
+                /** @description Only for this account. */
                 cid?: string | null;
-                /** @description Only those that stand so. */
+                /** @description Only orders with this status. */
                 status?: components["schemas"]["OrderStatusShape"] | null;
-                /** @description Only those that wait for their owner. */
+                /** @description Only orders that need action by the owner. */
                 problem?: boolean;
-                /** @description Only of this chat. */
+                /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name. */
+                /** @description The beginning of an order id, an item or buyer id, or a part of the buyer's name. */
                 q?: string;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: {
@@ -17053,7 +17053,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17062,7 +17062,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17071,7 +17071,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17080,7 +17080,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17094,17 +17094,17 @@ export interface operations {
     list_account_orders: {
         parameters: {
             query?: {
-                /** @description Only those that stand so. */
+                /** @description Only orders with this status. */
                 status?: components["schemas"]["OrderStatusShape"] | null;
-                /** @description Only those that wait for their owner. */
+                /** @description Only orders that need action by the owner. */
                 problem?: boolean;
-                /** @description Only of this chat. */
+                /** @description Only for this chat. */
                 chat?: string | null;
-                /** @description The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name. */
+                /** @description The beginning of an order id, an item or buyer id, or a part of the buyer's name. */
                 q?: string;
-                /** @description `next` of the answer before; none for the start. */
+                /** @description `next` from the previous page; omit it for the first page. */
                 cursor?: string | null;
-                /** @description How many rows at most. */
+                /** @description Maximum number of rows. */
                 limit?: number;
             };
             header?: {
@@ -17136,7 +17136,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17145,7 +17145,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17154,7 +17154,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17163,7 +17163,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17208,7 +17208,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17217,7 +17217,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17226,7 +17226,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17235,7 +17235,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17249,14 +17249,14 @@ export interface operations {
     serve_order: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 "accept-language"?: string | null;
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -17282,7 +17282,7 @@ export interface operations {
                     "application/json": components["schemas"]["FullOrder"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -17300,7 +17300,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -17309,7 +17309,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17318,7 +17318,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -17327,7 +17327,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -17345,7 +17345,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17354,7 +17354,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17363,7 +17363,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17377,14 +17377,14 @@ export interface operations {
     settle_order: {
         parameters: {
             query?: {
-                /** @description Seconds to wait for the account to start or stop; 0 does not wait. */
+                /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };
             header?: {
                 "accept-language"?: string | null;
                 /** @description 1 to 128 letters, digits or . _ ~ - chosen by the caller. The same request with the same key is carried out once and answered alike for 24 h; `GET /ops/{op_id}` tells what became of it. */
                 "idempotency-key"?: string | null;
-                /** @description The ETag that was read: the change is refused (412) when it no longer holds. */
+                /** @description The ETag from the last read. If it no longer matches, the change is refused (412). */
                 "if-match"?: string | null;
             };
             path: {
@@ -17410,7 +17410,7 @@ export interface operations {
                     "application/json": components["schemas"]["FullOrder"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -17428,7 +17428,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -17437,7 +17437,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -17446,7 +17446,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -17455,7 +17455,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description If-Match does not hold; `current` is how it is now */
+            /** @description If-Match does not match; `current` has the current values */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -17473,7 +17473,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17482,7 +17482,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17491,7 +17491,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17507,7 +17507,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The `op_id` of an answer, or the Idempotency-Key that was sent. */
+                /** @description The `op_id` of a response, or the Idempotency-Key of the request. */
                 op_id: string;
             };
             cookie?: never;
@@ -17532,7 +17532,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17541,7 +17541,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17550,7 +17550,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17564,11 +17564,11 @@ export interface operations {
     get_events: {
         parameters: {
             query?: {
-                /** @description Resume after this `rev`. */
+                /** @description Only changes after this `rev`. */
                 after?: number | null;
             };
             header?: {
-                /** @description The same, as browsers send it; it wins. */
+                /** @description The same, as browsers send it; it takes precedence over `after`. */
                 "last-event-id"?: string | null;
             };
             path?: never;
@@ -17601,7 +17601,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17610,7 +17610,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17619,7 +17619,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17735,7 +17735,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17744,7 +17744,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17753,7 +17753,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17767,7 +17767,7 @@ export interface operations {
     reload_cache: {
         parameters: {
             query?: {
-                /** @description Only say what differs. */
+                /** @description Only report the differences; change nothing. */
                 dry_run?: boolean;
             };
             header?: {
@@ -17805,7 +17805,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -17814,7 +17814,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17823,7 +17823,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17832,7 +17832,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17870,7 +17870,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17879,7 +17879,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17888,7 +17888,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17902,11 +17902,11 @@ export interface operations {
     get_logs_logs_get: {
         parameters: {
             query?: {
-                /** @description How many at most, the newest. */
+                /** @description Maximum number of lines; the newest are returned. */
                 lines?: number;
-                /** @description Only of this level. */
+                /** @description Only lines of this level. */
                 level?: string | null;
-                /** @description Only with this in the source. */
+                /** @description Only lines whose source contains this text. */
                 source?: string | null;
             };
             header?: never;
@@ -17933,7 +17933,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -17942,7 +17942,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -17951,7 +17951,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -17989,7 +17989,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -17998,7 +17998,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18007,7 +18007,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18045,7 +18045,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18054,7 +18054,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -18063,7 +18063,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18072,7 +18072,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18110,7 +18110,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18119,7 +18119,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -18128,7 +18128,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18137,7 +18137,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18175,7 +18175,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18184,7 +18184,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18193,7 +18193,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18207,7 +18207,7 @@ export interface operations {
     free_seller_number: {
         parameters: {
             query?: {
-                /** @description The shop that must hold it still. When another does, nothing is changed (409 `other_holder`). */
+                /** @description The account that should hold the number; if another holds it, the answer is 409 `other_holder`. */
                 holder?: string;
             };
             header?: never;
@@ -18237,7 +18237,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18246,7 +18246,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -18255,7 +18255,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -18264,7 +18264,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18273,7 +18273,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18282,7 +18282,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18315,7 +18315,7 @@ export interface operations {
                     "application/json": components["schemas"]["PictureKept"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -18333,7 +18333,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18342,7 +18342,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -18360,7 +18360,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18369,7 +18369,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18378,7 +18378,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18411,7 +18411,7 @@ export interface operations {
                     "application/json": components["schemas"]["CookieFindings"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -18429,7 +18429,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18447,7 +18447,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18456,7 +18456,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18465,7 +18465,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18500,7 +18500,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProxyFinding"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -18518,7 +18518,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18527,7 +18527,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -18545,7 +18545,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18554,7 +18554,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18563,7 +18563,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18603,7 +18603,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18612,7 +18612,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18621,7 +18621,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18630,7 +18630,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18665,7 +18665,7 @@ export interface operations {
                     "application/json": components["schemas"]["QrLoginAnswer"];
                 };
             };
-            /** @description What was sent cannot be used */
+            /** @description The request has a value that is not allowed */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -18683,7 +18683,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18692,7 +18692,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -18701,7 +18701,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description This does not fit the present state */
+            /** @description The request conflicts with the current state */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -18719,7 +18719,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18728,7 +18728,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18737,7 +18737,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18780,7 +18780,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18789,7 +18789,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -18798,7 +18798,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18807,7 +18807,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18816,7 +18816,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18859,7 +18859,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18868,7 +18868,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description There is no such thing, or it is not the caller's */
+            /** @description Not found, or the caller has no access to it */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -18877,7 +18877,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18886,7 +18886,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18895,7 +18895,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18935,7 +18935,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -18944,7 +18944,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -18953,7 +18953,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -18962,7 +18962,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -18980,7 +18980,7 @@ export interface operations {
                 "accept-language"?: string | null;
             };
             path: {
-                /** @description What POST /qr-login/generate gave. */
+                /** @description The `session_id` from POST /qr-login/generate. */
                 session_id: string;
             };
             cookie?: never;
@@ -19005,7 +19005,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description Not allowed, or not an account that the caller may see */
+            /** @description Not allowed, or the caller has no access to the account */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -19014,7 +19014,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description What was sent has the wrong shape, or a value that cannot be used */
+            /** @description The request has the wrong format, or a value that is not allowed */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -19023,7 +19023,7 @@ export interface operations {
                     "application/json": components["schemas"]["InvalidBody"];
                 };
             };
-            /** @description Too many attempts; `Retry-After` says when to come again */
+            /** @description Too many requests; try again after `Retry-After` seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -19032,7 +19032,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemBody"];
                 };
             };
-            /** @description The database did not do it, or nobody knows yet */
+            /** @description The change was not stored, or its outcome is not known yet */
             503: {
                 headers: {
                     [name: string]: unknown;

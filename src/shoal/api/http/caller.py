@@ -28,7 +28,7 @@ from shoal.errors import Forbidden, InvalidInput, TooManyAttempts, Unauthenticat
 from shoal.storage.idempotency_keys import Reservation
 
 _ETAG = re.compile(r'(?:W/)?"?g(\d{1,18})"?')
-_bearer = HTTPBearer(auto_error=False, description="A token that POST /login or POST /tokens gave.")
+_bearer = HTTPBearer(auto_error=False, description="A token from POST /login or POST /tokens.")
 
 
 async def server_of(request: Request) -> Server:
@@ -238,7 +238,8 @@ async def caller_of(
         ),
     ] = None,
     if_match: Annotated[
-        str | None, Header(description="The ETag that was read: the change is refused (412) when it no longer holds.")
+        str | None,
+        Header(description="The ETag from the last read. If it no longer matches, the change is refused (412)."),
     ] = None,
     wait: Annotated[
         float | None,
@@ -246,7 +247,7 @@ async def caller_of(
             ge=0,
             le=LONGEST_WAIT_SECONDS,
             allow_inf_nan=False,
-            description="Seconds to wait for the account to start or stop; 0 does not wait.",
+            description="Seconds to wait for the account to start or stop; 0 means do not wait.",
         ),
     ] = None,
 ) -> Caller:

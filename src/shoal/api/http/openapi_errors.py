@@ -50,16 +50,16 @@ class InvalidBody(BaseModel):
 
 
 _SENTENCES = {
-    400: "What was sent cannot be used",
+    400: "The request has a value that is not allowed",
     401: "Not signed in",
-    403: "Not allowed, or not an account that the caller may see",
-    404: "There is no such thing, or it is not the caller's",
-    409: "This does not fit the present state",
-    412: "If-Match does not hold; `current` is how it is now",
+    403: "Not allowed, or the caller has no access to the account",
+    404: "Not found, or the caller has no access to it",
+    409: "The request conflicts with the current state",
+    412: "If-Match does not match; `current` has the current values",
     413: "The body is too large",
-    422: "What was sent has the wrong shape, or a value that cannot be used",
-    429: "Too many attempts; `Retry-After` says when to come again",
-    503: "The database did not do it, or nobody knows yet",
+    422: "The request has the wrong format, or a value that is not allowed",
+    429: "Too many requests; try again after `Retry-After` seconds",
+    503: "The change was not stored, or its outcome is not known yet",
 }
 
 Responses = dict[int | str, dict[str, Any]]

@@ -43,16 +43,16 @@ class Activity(BaseModel):
     next: str | None = None
 
 
-@routes.get("/activity", summary="How much was said", responses=READING_ONE)
+@routes.get("/activity", summary="Count messages over time", responses=READING_ONE)
 async def get_activity(
     server: TheServer,
     who: WhoReadsNamed,
     *,
     since: Annotated[
         Moment | None,
-        Query(description="Where the first span begins; a day back when left out.", examples=["2026-01-01T00:00:00Z"]),
+        Query(description="Start of the first time span; if omitted, a day ago.", examples=["2026-01-01T00:00:00Z"]),
     ] = None,
-    minutes: Annotated[int, Query(ge=1, le=24 * 60, description="The length of a span.")] = 60,
+    minutes: Annotated[int, Query(ge=1, le=24 * 60, description="Length of a time span, in minutes.")] = 60,
     cid: OfAccount = None,
 ) -> Activity:
     """Count buyers' messages, sent replies, and refused or uncertain replies, in equal time spans."""

@@ -75,7 +75,7 @@ class Form(StrEnum):
 
 @routes.get(
     "/security-log",
-    summary="What happened at the doors",
+    summary="List audit log entries",
     response_model=AuditEntries,
     responses={
         200: {
@@ -89,25 +89,32 @@ async def get_security_log(
     server: TheServer,
     me: Me,
     *,
-    kind: Annotated[AuditEvent | None, Query(description="Only this.")] = None,
+    kind: Annotated[AuditEvent | None, Query(description="Only entries of this kind.")] = None,
     user: Annotated[
-        str | None, Query(max_length=100, pattern=NO_NUL, description="Only by or about this person.", examples=["ann"])
+        str | None,
+        Query(max_length=100, pattern=NO_NUL, description="Only entries by or about this user.", examples=["ann"]),
     ] = None,
     outcome: Annotated[
         str | None,
         Query(
             max_length=64,
             pattern=NO_NUL,
-            description="Only what ended so: `ok`, a code, or `refused` for all but `ok`.",
+            description="Only entries with this outcome: `ok`, an error code, or `refused` for everything except `ok`.",
             examples=["ok"],
         ),
     ] = None,
     since: Annotated[
-        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+        Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
     ] = None,
-    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    until: Annotated[
+        Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])
+    ] = None,
     form: Annotated[
-        Form, Query(alias="format", description="`page`, or `lines`: everything that fits, as lines of JSON.")
+        Form,
+        Query(
+            alias="format",
+            description="`page` returns one page; `lines` returns all matching entries, one JSON object per line.",
+        ),
     ] = Form.PAGE,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -215,7 +215,7 @@ async def login(body: LoginBody, request: Request, response: Response, server: T
 
 @routes.get(
     "/verify",
-    summary="Who am I",
+    summary="Check a token",
     dependencies=[ANYBODY],
     response_model_exclude_none=True,
     responses=problems(429, 503),
@@ -266,7 +266,7 @@ async def change_admin_password(
 
 @routes.post(
     "/register",
-    summary="Register, where that is open",
+    summary="Register as an owner",
     dependencies=[ANYBODY],
     responses=problems(400, 403, 409, 413, 422, 429, 503),
 )

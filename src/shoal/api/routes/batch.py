@@ -57,7 +57,7 @@ class BatchAnswer(BaseModel):
 
 @routes.put(
     "/cookies/status",
-    summary="Switch many accounts on or off",
+    summary="Enable or disable several accounts",
     responses={207: {"model": BatchAnswer, "description": "Some of the accounts failed"}, **CHANGING},
 )
 async def batch_update_cookie_status(
@@ -68,8 +68,11 @@ async def batch_update_cookie_status(
     request: Request,
     response: Response,
     *,
-    mode: Annotated[Literal["each", "atomic"], Query(description="`atomic`: all of them or none.")] = "each",
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    mode: Annotated[
+        Literal["each", "atomic"],
+        Query(description="`each` changes every account by itself; `atomic` changes all or none."),
+    ] = "each",
+    dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> BatchAnswer:
     """Enable or disable accounts: each by itself (207 when some failed), or all or none. Parked accounts stay parked.

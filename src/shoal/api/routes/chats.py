@@ -112,16 +112,16 @@ async def list_chats(
     *,
     cid: OfAccount = None,
     chat: OfChat = None,
-    paused: Annotated[bool | None, Query(description="Only those that the owner has, or has not.")] = None,
+    paused: Annotated[bool | None, Query(description="Only chats that are (or are not) taken over.")] = None,
     waiting: Annotated[
-        bool | None, Query(description="Only those in which the buyer has, or has not, the last word.")
+        bool | None, Query(description="Only chats whose last message is (or is not) from the buyer.")
     ] = None,
     q: Annotated[
         str,
         Query(
             max_length=200,
             pattern=NO_NUL,
-            description="Only with this in a text or a sender's name, or of this chat, buyer or item.",
+            description="Only chats with this text in a message or sender's name, or with this chat, buyer or item id.",
         ),
     ] = "",
     cursor: Cursor = None,
@@ -148,13 +148,13 @@ async def list_chats(
     return ChatList(items=[_chat(entry) for entry in page], next=following)
 
 
-@routes.get("/cookies/{cid}/pauses", summary="List the chats in the owner's hands", responses=READING_ONE)
+@routes.get("/cookies/{cid}/pauses", summary="List the takeovers of an account", responses=READING_ONE)
 async def list_pauses(account: ReadAccount, server: TheServer) -> PauseList:
     """List the account's chats that get no automatic replies now, each with the end of its takeover."""
     return PauseList(items=[_pause(pause) for pause in await server.takeovers.active([account.id])])
 
 
-@routes.put("/cookies/{cid}/chats/{chat}/pause", summary="Take a chat over", responses=CHANGING)
+@routes.put("/cookies/{cid}/chats/{chat}/pause", summary="Take over a chat", responses=CHANGING)
 async def take_over_chat(
     chat: ChatId, body: TakeOverBody, account: ReplyAccount, server: TheServer, caller: TheCaller
 ) -> PauseShape:
@@ -164,7 +164,7 @@ async def take_over_chat(
     return _pause(pause)
 
 
-@routes.delete("/cookies/{cid}/chats/{chat}/pause", summary="Hand a chat back", responses=CHANGING)
+@routes.delete("/cookies/{cid}/chats/{chat}/pause", summary="End a takeover", responses=CHANGING)
 async def hand_back_chat(chat: ChatId, account: ReplyAccount, server: TheServer, caller: TheCaller) -> PauseEnded:
     """End the takeover: automatic replies start again with the next message."""
     await require_current(server, account, caller)

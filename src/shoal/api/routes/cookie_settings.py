@@ -111,14 +111,14 @@ class SettingsChanged(ChangeFacts):
     settings: DesiredBody
 
 
-@routes.get("/cookies/{cid}/auto-confirm", summary="Is confirmation automatic", responses=READING_COMPAT)
+@routes.get("/cookies/{cid}/auto-confirm", summary="Get whether confirmation is automatic", responses=READING_COMPAT)
 async def get_auto_confirm(account: AccountToRead) -> AutoConfirmAnswer:
     """Return whether paid orders are confirmed as shipped automatically."""
     word = "开启" if account.auto_confirm else "关闭"
     return AutoConfirmAnswer(auto_confirm=account.auto_confirm, message=f"自动确认发货当前{word}")
 
 
-@routes.put("/cookies/{cid}/auto-confirm", summary="Switch automatic confirmation", responses=CHANGING_COMPAT)
+@routes.put("/cookies/{cid}/auto-confirm", summary="Switch automatic confirmation on or off", responses=CHANGING_COMPAT)
 async def update_auto_confirm(
     body: AutoConfirmBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> AutoConfirmChanged:
@@ -129,7 +129,7 @@ async def update_auto_confirm(
     return AutoConfirmChanged(auto_confirm=body.auto_confirm, message=f"自动确认发货已{word}", **facts)
 
 
-@routes.get("/cookies/{cid}/remark", summary="Read the remark", responses=READING_COMPAT)
+@routes.get("/cookies/{cid}/remark", summary="Get the remark", responses=READING_COMPAT)
 async def get_remark(account: AccountToRead) -> RemarkAnswer:
     """Return the owner's note."""
     return RemarkAnswer(remark=account.remark)
@@ -144,13 +144,15 @@ async def update_remark(
     return RemarkChanged(remark=body.remark, **await changed(server, response, account.id, change))
 
 
-@routes.get("/cookies/{cid}/pause-duration", summary="Read the pause", responses=READING_COMPAT)
+@routes.get("/cookies/{cid}/pause-duration", summary="Get the pause after the owner's reply", responses=READING_COMPAT)
 async def get_pause_duration(account: AccountToRead) -> PauseAnswer:
     """Return the minutes of pause after the owner answered."""
     return PauseAnswer(pause_duration=account.pause_duration)
 
 
-@routes.put("/cookies/{cid}/pause-duration", summary="Change the pause", responses=CHANGING_COMPAT)
+@routes.put(
+    "/cookies/{cid}/pause-duration", summary="Change the pause after the owner's reply", responses=CHANGING_COMPAT
+)
 async def update_pause_duration(
     body: PauseBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> PauseChanged:
@@ -160,7 +162,7 @@ async def update_pause_duration(
     return PauseChanged(pause_duration=body.pause_duration, **facts)
 
 
-@routes.post("/cookie/{cid}/account-info", summary="Renew the cookie (old path)", responses=CHANGING_COMPAT)
+@routes.post("/cookie/{cid}/account-info", summary="Replace an account's cookie (old path)", responses=CHANGING_COMPAT)
 async def update_account_info(
     body: AccountInfoBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
 ) -> InfoChanged:
@@ -178,7 +180,7 @@ async def update_account_info(
     return InfoChanged(**await changed(server, response, account.id, change))
 
 
-@routes.get("/cookie/{cid}/details", summary="Read one account's row (old path)", responses=READING_COMPAT)
+@routes.get("/cookie/{cid}/details", summary="Get an account's row (old path)", responses=READING_COMPAT)
 async def get_account_row(account: AccountToRead) -> FullRow:
     """Return one account's row, without its secrets."""
     return FullRow(
@@ -193,7 +195,7 @@ async def get_account_row(account: AccountToRead) -> FullRow:
     )
 
 
-@routes.patch("/cookies/{cid}/settings", summary="Change some settings", responses=CHANGING)
+@routes.patch("/cookies/{cid}/settings", summary="Change settings of an account", responses=CHANGING)
 async def update_settings(
     body: SettingsBody,
     account: OperateAccount,

@@ -61,7 +61,7 @@ class DetailRow(BaseModel):
     reason: str
     generation: int
     fingerprint: str
-    permission: PermissionWord = Field(description="What you may do with it: `own`, or what its owner lets you do.")
+    permission: PermissionWord = Field(description="Your permission: `own`, or the permission that the owner gave you.")
 
 
 class CheckAnswer(BaseModel):
@@ -131,7 +131,7 @@ async def list_cookie_details(server: TheServer, who: WhoReads) -> list[DetailRo
     return rows
 
 
-@routes.get("/cookies/check", summary="Is any account usable", responses=READING)
+@routes.get("/cookies/check", summary="Count usable accounts", responses=READING)
 async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     """Count the caller's accounts. Usable are enabled accounts that need no action by their owner."""
     mine = server.authorization.accounts_of(who)
@@ -142,7 +142,7 @@ async def check_cookies(server: TheServer, who: WhoReads) -> CheckAnswer:
     )
 
 
-@routes.get("/cookies/{cid}", summary="Look at an account", responses=READING_ONE)
+@routes.get("/cookies/{cid}", summary="Get an account", responses=READING_ONE)
 async def get_cookie(
     account: ReadAccount, permission: ThePermission, server: TheServer, response: Response
 ) -> AccountBody:
@@ -151,7 +151,7 @@ async def get_cookie(
     return account_body(server.manager, account, permission)
 
 
-@routes.post("/cookies", summary="Add an account, or renew its cookie", responses=CHANGING)
+@routes.post("/cookies", summary="Add an account or replace its cookie", responses=CHANGING)
 async def add_cookie(
     body: NewAccountBody, server: TheServer, who: WhoAddsNamed, caller: TheCaller, response: Response
 ) -> MsgAnswer:
@@ -168,7 +168,7 @@ async def add_cookie(
     return MsgAnswer(msg="success", **facts)
 
 
-@routes.put("/cookies/{cid}", summary="Renew an account's cookie", responses=CHANGING_COMPAT)
+@routes.put("/cookies/{cid}", summary="Replace an account's cookie", responses=CHANGING_COMPAT)
 async def update_cookie(
     body: CookieBody, account: AccountToRenew, server: TheServer, caller: TheCaller, response: Response
 ) -> MsgAnswer:
@@ -178,7 +178,7 @@ async def update_cookie(
     return MsgAnswer(msg="updated", **await changed(server, response, account.id, change))
 
 
-@routes.delete("/cookies/{cid}", summary="Remove an account", responses=CHANGING_COMPAT)
+@routes.delete("/cookies/{cid}", summary="Delete an account", responses=CHANGING_COMPAT)
 async def remove_cookie(
     account_id: IdToRemove, server: TheServer, caller: TheCaller, request: Request
 ) -> RemovedAnswer:
@@ -189,7 +189,7 @@ async def remove_cookie(
     return RemovedAnswer(msg="removed" if facts["purged"] else "removing", **facts)
 
 
-@routes.put("/cookies/{cid}/status", summary="Switch an account on or off", responses=CHANGING_COMPAT)
+@routes.put("/cookies/{cid}/status", summary="Enable or disable an account", responses=CHANGING_COMPAT)
 async def update_cookie_status(
     body: StatusBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> StatusAnswer:
@@ -198,7 +198,7 @@ async def update_cookie_status(
     return StatusAnswer(enabled=body.enabled, **await changed(server, response, account.id, change))
 
 
-@routes.post("/cookies/{cid}/resume", summary="Try again after acting", responses=CHANGING)
+@routes.post("/cookies/{cid}/resume", summary="Resume a parked account", responses=CHANGING)
 async def resume_cookie(account: OperateAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
     """Resume a parked account and connect again, after its owner did what the site asked for."""
     change = server.manager.resume(account.id, caller=caller)

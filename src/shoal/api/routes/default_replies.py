@@ -60,20 +60,20 @@ class RecordsCleared(BaseModel):
     msg: str = "default reply records cleared"
 
 
-@routes.get("/default-replies", summary="Read every default reply", responses=READING)
+@routes.get("/default-replies", summary="List the default replies", responses=READING)
 async def list_default_replies(server: TheServer, who: WhoReads) -> DefaultReplies:
     """List the default replies of the caller's accounts."""
     return DefaultReplies({account.id: _shown(account) for account in server.authorization.accounts_of(who)})
 
 
-@routes.get("/default-replies/{cid}", summary="Read the default reply", responses=READING_COMPAT)
+@routes.get("/default-replies/{cid}", summary="Get the default reply", responses=READING_COMPAT)
 async def get_default_reply(account: AccountToRead, response: Response) -> DefaultReply:
     """Return the reply that the account sends when no rule matches."""
     response.headers["ETag"] = etag_of(account)
     return _shown(account)
 
 
-@routes.put("/default-replies/{cid}", summary="Set the default reply", responses=CHANGING_COMPAT)
+@routes.put("/default-replies/{cid}", summary="Change the default reply", responses=CHANGING_COMPAT)
 async def update_default_reply(
     body: DefaultReplyBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> DefaultReplyChanged:
@@ -85,7 +85,7 @@ async def update_default_reply(
     return DefaultReplyChanged(enabled=body.enabled, reply_once=body.reply_once, **facts)
 
 
-@routes.delete("/default-replies/{cid}", summary="Remove the default reply", responses=CHANGING_COMPAT)
+@routes.delete("/default-replies/{cid}", summary="Delete the default reply", responses=CHANGING_COMPAT)
 async def delete_default_reply(
     account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> DefaultReplyDeleted:
@@ -96,7 +96,7 @@ async def delete_default_reply(
 
 
 @routes.post(
-    "/default-replies/{cid}/clear-records", summary="Give the once-only reply again", responses=CHANGING_COMPAT
+    "/default-replies/{cid}/clear-records", summary="Reset the once-only default reply", responses=CHANGING_COMPAT
 )
 async def clear_default_reply_records(account: AccountToChange, server: TheServer, caller: TheCaller) -> RecordsCleared:
     """Forget which chats got the once-only reply. Settings do not change."""

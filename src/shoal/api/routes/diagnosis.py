@@ -57,7 +57,7 @@ class Diagnosis(BaseModel):
     checks: list[CheckShape]
 
 
-@routes.get("/cookies/{cid}/diagnosis", summary="Why does it not reply", responses=READING_ONE)
+@routes.get("/cookies/{cid}/diagnosis", summary="Diagnose why an account does not reply", responses=READING_ONE)
 async def get_diagnosis(
     account: ReadAccount, server: TheServer, accept_language: Annotated[str | None, Header()] = None
 ) -> Diagnosis:

@@ -85,7 +85,7 @@ def _as_json(failures: Responses) -> Responses:
 
 @routes.get(
     "/events",
-    summary="Follow changes and states",
+    summary="Stream changes and states",
     response_class=EventStream,
     responses={
         200: {"description": "Server-sent events", "content": {"text/event-stream": {"example": _EXAMPLE}}},
@@ -96,8 +96,10 @@ async def get_events(
     server: TheServer,
     who: WhoReads,
     token: SessionToken,
-    after: Annotated[int | None, Query(ge=0, description="Resume after this `rev`.")] = None,
-    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it; it wins.")] = None,
+    after: Annotated[int | None, Query(ge=0, description="Only changes after this `rev`.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The same, as browsers send it; it takes precedence over `after`.")
+    ] = None,
 ) -> EventStream:
     """Stream a snapshot, then every later change in order (`id` is its `rev`) and each account's newest state.
 

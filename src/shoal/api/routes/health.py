@@ -111,7 +111,7 @@ class LocksAnswer(BaseModel):
 
 @routes.get(
     "/health",
-    summary="Is the server well",
+    summary="Check the server's health",
     dependencies=[ANYBODY],
     responses={503: {"model": HealthAnswer, "description": "The database or the manager is not well"}},
 )
@@ -133,7 +133,7 @@ async def get_health(server: TheServer, response: Response) -> HealthAnswer:
     )
 
 
-@routes.get("/health/live", summary="Does the process answer", dependencies=[ANYBODY])
+@routes.get("/health/live", summary="Check that the process is alive", dependencies=[ANYBODY])
 async def get_live(server: TheServer) -> LiveAnswer:
     """Answer without checking anything else: the event loop works."""
     return LiveAnswer(started_at=rfc3339(server.started_at_ms))
@@ -141,7 +141,7 @@ async def get_live(server: TheServer) -> LiveAnswer:
 
 @routes.get(
     "/health/ready",
-    summary="Are changes accepted",
+    summary="Check that changes can be stored",
     dependencies=[ANYBODY],
     responses={503: {"model": ReadyAnswer, "description": "Not ready"}},
 )
@@ -157,7 +157,7 @@ async def get_ready(server: TheServer, response: Response) -> ReadyAnswer:
     return ReadyAnswer(ready=ready, services=services, accounts=accounts)
 
 
-@routes.get("/system/locks", summary="What the account locks do", responses=READING)
+@routes.get("/system/locks", summary="Get account lock statistics", responses=READING)
 async def get_locks(server: TheServer, who: WhoReads) -> LocksAnswer:
     """Return holders, waiters and times of the account locks since start."""
     figures = asdict(server.manager.locks.figures())

@@ -27,8 +27,10 @@ from shoal.errors import InvalidInput, StaleGeneration
 
 routes = Routes(tags=["history"], route_class=ChangingRoute)
 
-Limit = Annotated[int, Query(ge=1, le=200, description="How many rows at most.")]
-Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before; none for the start.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of rows.")]
+Cursor = Annotated[
+    str | None, Query(max_length=200, description="`next` from the previous page; omit it for the first page.")
+]
 NO_NUL = r"^[^\x00]*$"
 """Refuses a NUL character: not every database can store one."""
 _PAGE = 500
@@ -115,22 +117,24 @@ class UndoPreview(BaseModel):
     changes: dict[str, Any]
 
 
-@routes.get("/history", summary="What was changed of all accounts", responses=READING)
+@routes.get("/history", summary="List changes of all accounts", responses=READING)
 async def get_whole_history(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Only of this account.")] = None,
+    cid: Annotated[str | None, Query(max_length=64, pattern=NO_NUL, description="Only for this account.")] = None,
     actor: Annotated[
-        str | None, Query(max_length=200, description="Only by this one.", examples=["user:admin"])
+        str | None, Query(max_length=200, description="Only changes by this actor.", examples=["user:admin"])
     ] = None,
     field: Annotated[
-        str | None, Query(max_length=64, description="Only what changed it.", examples=["enabled"])
+        str | None, Query(max_length=64, description="Only changes of this field.", examples=["enabled"])
     ] = None,
     since: Annotated[
-        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+        Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
     ] = None,
-    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    until: Annotated[
+        Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> WholeHistory:
@@ -173,7 +177,7 @@ def _changeable(server: Server, who: Principal, account: Account | None) -> Acco
     )
 
 
-@routes.get("/cookies/{cid}/history", summary="What was changed", responses=READING_ONE)
+@routes.get("/cookies/{cid}/history", summary="List changes of an account", responses=READING_ONE)
 async def get_history(
     account: ReadAccount, server: TheServer, who: WhoReads, cursor: Cursor = None, limit: Limit = 50
 ) -> HistoryList:
@@ -186,15 +190,17 @@ async def get_history(
     return HistoryList(items=rows, next=cursor_of(page[-1].rev) if len(entries) > limit else None)
 
 
-@routes.post("/history/{rev}/undo", summary="Take a change back", responses=CHANGING)
+@routes.post("/history/{rev}/undo", summary="Undo a change", responses=CHANGING)
 async def undo_change(
-    rev: Annotated[int, Path(ge=1, le=2**63 - 1, description="The change's `rev` in the history.", examples=[120])],
+    rev: Annotated[
+        int, Path(ge=1, le=2**63 - 1, description="The `rev` of the change in the history.", examples=[120])
+    ],
     server: TheServer,
     who: WhoOperatesNamed,
     caller: TheCaller,
     response: Response,
     *,
-    dry_run: Annotated[bool, Query(description="Only say what would change.")] = False,
+    dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
 ) -> Undone | UndoPreview:
     """Restore the old values of one change, as a new change. Answers 409 when one of them was changed again since.
 

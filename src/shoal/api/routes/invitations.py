@@ -99,13 +99,13 @@ class JoinAnswer(BaseModel):
     username: str
 
 
-@routes.get("/invitations", summary="List the invitations", responses=problems(401, 403, 503))
+@routes.get("/invitations", summary="List invitations", responses=problems(401, 403, 503))
 async def get_invitations(server: TheServer, _: Administrator) -> InvitationList:
     """List all links of the last weeks: open, used or expired. For administrators."""
     return InvitationList(items=[invitation_shape(link) for link in await server.invitations.everything()])
 
 
-@routes.post("/invitations", summary="Invite somebody", responses=problems(400, 401, 403, 413, 422, 503))
+@routes.post("/invitations", summary="Create an invitation", responses=problems(400, 401, 403, 413, 422, 503))
 async def create_invitation(
     body: InvitationBody, server: TheServer, me: Administrator, origin: Origin, _: NoStore
 ) -> NewLinkAnswer:
@@ -138,7 +138,7 @@ async def revoke_invitation(
 
 
 @routes.post(
-    "/join/look", summary="Look at a link", dependencies=[ANYBODY], responses=problems(400, 404, 413, 422, 429, 503)
+    "/join/look", summary="Check a link", dependencies=[ANYBODY], responses=problems(400, 404, 413, 422, 429, 503)
 )
 async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: NoStore) -> LinkAnswer:
     """Return the purpose of a link before it is used."""
@@ -151,7 +151,10 @@ async def look_at_link(body: LinkBody, request: Request, server: TheServer, _: N
 
 
 @routes.post(
-    "/join", summary="Come in by a link", dependencies=[ANYBODY], responses=problems(400, 404, 409, 413, 422, 429, 503)
+    "/join",
+    summary="Use an invitation or password link",
+    dependencies=[ANYBODY],
+    responses=problems(400, 404, 409, 413, 422, 429, 503),
 )
 async def join(body: JoinBody, request: Request, server: TheServer, _: NoStore) -> JoinAnswer:
     """Use a link: choose a name and a password, or a new password; then sign in with it. A link works once."""

@@ -74,7 +74,7 @@ class ItemRepliesDeleted(BaseModel):
     failed_count: int
 
 
-@routes.get("/itemReplays", summary="List every item reply", responses=READING)
+@routes.get("/itemReplays", summary="List all item replies", responses=READING)
 async def list_item_replies(server: TheServer, who: WhoReads) -> ItemReplies:
     """List the item replies of the caller's accounts."""
     return ItemReplies(items=_shown(server.authorization.accounts_of(who)))
@@ -89,7 +89,7 @@ async def list_item_replies_of(account: AccountToRead, response: Response) -> It
 
 @routes.get(
     "/item-reply/{cid}/{item_id}",
-    summary="Read an item reply",
+    summary="Get an item reply",
     responses={**READING_COMPAT, **problems(404)},
 )
 async def get_item_reply(item_id: ItemId, account: AccountToRead, response: Response) -> ItemReply:
@@ -101,7 +101,7 @@ async def get_item_reply(item_id: ItemId, account: AccountToRead, response: Resp
     return found[0]
 
 
-@routes.put("/item-reply/{cid}/{item_id}", summary="Set an item reply", responses=CHANGING_RULES)
+@routes.put("/item-reply/{cid}/{item_id}", summary="Change an item reply", responses=CHANGING_RULES)
 async def update_item_reply(
     item_id: ItemId,
     body: ItemReplyBody,
@@ -118,7 +118,7 @@ async def update_item_reply(
     return ItemReplyChanged(**await changed(server, response, account.id, change))
 
 
-@routes.delete("/item-reply/batch", summary="Remove many item replies", responses=CHANGING_RULES)
+@routes.delete("/item-reply/batch", summary="Delete several item replies", responses=CHANGING_RULES)
 async def delete_item_replies(
     body: ItemRepliesBody, server: TheServer, who: WhoOperatesNamed, caller: TheCaller, request: Request
 ) -> ItemRepliesDeleted:
@@ -148,7 +148,7 @@ async def delete_item_replies(
     return ItemRepliesDeleted(success_count=gone, failed_count=len(body.items) - gone)
 
 
-@routes.delete("/item-reply/{cid}/{item_id}", summary="Remove an item reply", responses=CHANGING_RULES)
+@routes.delete("/item-reply/{cid}/{item_id}", summary="Delete an item reply", responses=CHANGING_RULES)
 async def delete_item_reply(
     item_id: ItemId, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemReplyDeleted:

@@ -49,7 +49,7 @@ async def list_items(account: ReadAccount, response: Response) -> ItemList:
     return ItemList(items=[item_shape(item) for item in account.items])
 
 
-@routes.get("/cookies/{cid}/items/{item_id}", summary="Read an item's settings", responses=READING_ONE)
+@routes.get("/cookies/{cid}/items/{item_id}", summary="Get an item's settings", responses=READING_ONE)
 async def get_item(item_id: ItemId, account: ReadAccount, response: Response) -> ItemShape:
     """Return the settings of one item."""
     item = account.item(item_id)
@@ -59,7 +59,7 @@ async def get_item(item_id: ItemId, account: ReadAccount, response: Response) ->
     return item_shape(item)
 
 
-@routes.put("/cookies/{cid}/items/{item_id}", summary="Set an item", responses=CHANGING)
+@routes.put("/cookies/{cid}/items/{item_id}", summary="Change an item's settings", responses=CHANGING)
 async def put_item(
     item_id: ItemId, body: ItemBody, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemChanged:
@@ -71,7 +71,7 @@ async def put_item(
     return ItemChanged(item=item_shape(now), **facts_of(outcome))
 
 
-@routes.delete("/cookies/{cid}/items/{item_id}", summary="Forget an item's settings", responses=CHANGING)
+@routes.delete("/cookies/{cid}/items/{item_id}", summary="Delete an item's settings", responses=CHANGING)
 async def delete_item(
     item_id: ItemId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> ItemRemoved:

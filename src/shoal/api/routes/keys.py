@@ -18,10 +18,10 @@ routes = Routes(tags=["system"])
 class KeyBody(BaseModel):
     """One key. ``loaded``: the server has it; without a key its values cannot be decrypted."""
 
-    id: str = Field(description="By which keys are told apart: a part of a hash, not of the key.")
+    id: str = Field(description="Identifies the key: part of a hash of it, not of the key itself.")
     newest: bool
     loaded: bool
-    values: int = Field(description="How many sealed values have it.")
+    values: int = Field(description="Number of values encrypted with this key.")
 
 
 class KeysBody(BaseModel):
@@ -39,20 +39,22 @@ class KeysBody(BaseModel):
         unreadable=0,
     )
     keys: list[KeyBody]
-    from_setting: bool = Field(description="They stand in SHOAL_SECRET_KEY: the operator changes them, not the server.")
-    rotating: bool = Field(description="Whether values are being sealed anew just now.")
-    renewed: int = Field(description="How many values have the newest key.")
+    from_setting: bool = Field(
+        description="Whether the keys come from SHOAL_SECRET_KEY; then the server cannot change them."
+    )
+    rotating: bool = Field(description="Whether values are being encrypted again now.")
+    renewed: int = Field(description="Number of values encrypted with the newest key.")
     total: int
-    unreadable: int = Field(description="Values under an old key that it does not open; they stay as they are.")
+    unreadable: int = Field(description="Number of values that their old key cannot decrypt; they stay as they are.")
 
 
-@routes.get("/system/keys", summary="Which keys seal how much", responses=problems(401, 403, 503))
+@routes.get("/system/keys", summary="List encryption keys", responses=problems(401, 403, 503))
 async def get_keys(server: TheServer, _: Administrator) -> KeysBody:
     """Return how many secrets each key encrypts. For administrators."""
     return _body(await server.key_rotation.figures())
 
 
-@routes.post("/system/keys/rotate", summary="Take a new key", responses=problems(401, 403, 409, 503))
+@routes.post("/system/keys/rotate", summary="Rotate the encryption key", responses=problems(401, 403, 409, 503))
 async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
     """Create a new key and start to encrypt all secrets again with it, while the server runs.
 
@@ -66,7 +68,7 @@ async def rotate_keys(server: TheServer, me: Administrator, origin: Origin, resp
     return body
 
 
-@routes.post("/system/keys/forget", summary="Forget the old keys", responses=problems(401, 403, 409, 503))
+@routes.post("/system/keys/forget", summary="Delete old encryption keys", responses=problems(401, 403, 409, 503))
 async def forget_keys(server: TheServer, me: Administrator, origin: Origin, response: Response) -> KeysBody:
     """Delete the old keys once no value needs them. Backups made before need the old key: keep a copy elsewhere."""
     response.headers["Cache-Control"] = "no-store"

@@ -115,7 +115,7 @@ async def list_keywords(account: AccountToRead) -> Response:
 
 @routes.get(
     "/keywords-with-item-id/{cid}",
-    summary="List rules with item ids",
+    summary="List rules with item ids (old path)",
     response_model=list[KeywordWithItemShape],
     responses=READING_COMPAT,
 )
@@ -126,7 +126,7 @@ async def list_keywords_with_item_id(account: AccountToRead) -> Response:
 
 @routes.get(
     "/keywords-with-type/{cid}",
-    summary="List rules with types",
+    summary="List rules with their types (old path)",
     response_model=list[KeywordWithTypeShape],
     responses=READING_ONE,
 )
@@ -135,7 +135,7 @@ async def list_keywords_with_type(account: RulesToRead) -> Response:
     return await _listed(account, _with_types)
 
 
-@routes.post("/keywords/{cid}", summary="Replace the general text rules", responses=CHANGING_COMPAT)
+@routes.post("/keywords/{cid}", summary="Replace the text rules without an item", responses=CHANGING_COMPAT)
 async def update_keywords(
     body: KeywordsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> KeywordsChanged:
@@ -145,7 +145,7 @@ async def update_keywords(
     return KeywordsChanged(count=len(body.keywords), **facts)
 
 
-@routes.post("/keywords-with-item-id/{cid}", summary="Replace every text rule", responses=CHANGING_COMPAT)
+@routes.post("/keywords-with-item-id/{cid}", summary="Replace all text rules", responses=CHANGING_COMPAT)
 async def update_keywords_with_item_id(
     body: KeywordRowsBody, account: AccountToChange, server: TheServer, caller: TheCaller, response: Response
 ) -> KeywordsChanged:
@@ -159,7 +159,7 @@ async def update_keywords_with_item_id(
 
 @routes.get(
     "/keywords-export/{cid}",
-    summary="Rules as an Excel file",
+    summary="Export text rules as an Excel file (old path)",
     response_class=Response,
     responses={**READING_COMPAT, **TABLE},
 )
@@ -175,7 +175,7 @@ async def export_keywords(request: Request, account: AccountToRead, server: TheS
     return table_answer(data, f"{kind}_{account.id}_{now_ms() // 1000}.xlsx", account)
 
 
-@routes.post("/keywords-import/{cid}", summary="Replace every text rule by an Excel file", responses=CHANGING_COMPAT)
+@routes.post("/keywords-import/{cid}", summary="Replace all text rules with an Excel file", responses=CHANGING_COMPAT)
 async def import_keywords(
     request: Request,
     account: AccountToChange,
@@ -184,8 +184,8 @@ async def import_keywords(
     response: Response,
     *,
     language: TheLanguage,
-    file: Annotated[UploadFile, File(description="An .xlsx with the columns 关键词, 商品ID and 关键词内容.")],
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    file: Annotated[UploadFile, File(description="An .xlsx file with the columns 关键词, 商品ID and 关键词内容.")],
+    dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
 ) -> KeywordsImported:
     """Replace the text rules with the rows of the file, all or none of them. Rules that a row cannot express stay.
 
@@ -216,7 +216,7 @@ async def import_keywords(
     )
 
 
-@routes.post("/keywords/{cid}/image", summary="Answer a keyword with a picture", responses=CHANGING_RULES)
+@routes.post("/keywords/{cid}/image", summary="Add a rule that replies with a picture", responses=CHANGING_RULES)
 async def add_image_keyword(
     account: RulesToChange,
     server: TheServer,
@@ -225,7 +225,7 @@ async def add_image_keyword(
     *,
     keyword: Annotated[Text, Form()],
     item_id: Annotated[Text, Form()] = "",
-    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF file.")],
 ) -> ImageKeywordAdded:
     """Store a picture and answer a keyword with it. `image_url` is its address."""
     data = await image.read()
@@ -239,9 +239,9 @@ async def add_image_keyword(
     return ImageKeywordAdded(keyword=keyword.strip(), image_url=url, item_id=item_id.strip(), **facts)
 
 
-@routes.delete("/keywords/{cid}/{index}", summary="Remove the rule at a place", responses=CHANGING_RULES)
+@routes.delete("/keywords/{cid}/{index}", summary="Delete a rule by its position", responses=CHANGING_RULES)
 async def remove_keyword_at(
-    index: Annotated[int, Path(description="Its place in the lists, from 0.", examples=[0])],
+    index: Annotated[int, Path(description="Position of the rule in the lists, from 0.", examples=[0])],
     account: RulesToChange,
     server: TheServer,
     caller: TheCaller,
@@ -252,7 +252,7 @@ async def remove_keyword_at(
     return KeywordRemoved(**await changed(server, response, account.id, change, _with_types))
 
 
-@routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Remove a rule by its id", responses=CHANGING_RULES)
+@routes.delete("/keywords/{cid}/rules/{rule_id}", summary="Delete a rule by its id", responses=CHANGING_RULES)
 async def remove_keyword_rule(
     rule_id: Annotated[str, Path(description="The rule's `id` in the lists.", examples=["5f2b9c0d1e3a4b6c"])],
     account: RulesToChange,

@@ -46,15 +46,19 @@ class LogsAnswer(BaseModel):
     logs: list[LogLineShape]
 
 
-@routes.get("/logs", summary="Read the newest log lines", responses=READING)
+@routes.get("/logs", summary="List the newest log lines", responses=READING)
 async def get_logs(
     server: TheServer,
     who: WhoReads,
     *,
-    lines: Annotated[int, Query(ge=1, le=MOST_LINES, description="How many at most, the newest.")] = 200,
-    level: Annotated[str | None, Query(max_length=20, description="Only of this level.", examples=["ERROR"])] = None,
+    lines: Annotated[
+        int, Query(ge=1, le=MOST_LINES, description="Maximum number of lines; the newest are returned.")
+    ] = 200,
+    level: Annotated[
+        str | None, Query(max_length=20, description="Only lines of this level.", examples=["ERROR"])
+    ] = None,
     source: Annotated[
-        str | None, Query(max_length=200, description="Only with this in the source.", examples=["tasks"])
+        str | None, Query(max_length=200, description="Only lines whose source contains this text.", examples=["tasks"])
     ] = None,
 ) -> LogsAnswer:
     """List the log lines about the caller's own accounts; for an administrator also those that name no account.

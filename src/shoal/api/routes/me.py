@@ -92,13 +92,13 @@ class EndedAnswer(BaseModel):
     ended: int
 
 
-@routes.get("/me", summary="Look at oneself", responses=problems(401, 403, 503))
+@routes.get("/me", summary="Get your own user", responses=problems(401, 403, 503))
 async def get_me(server: TheServer, me: Me) -> MeAnswer:
     """Return the signed-in user."""
     return await _answer(server, me)
 
 
-@routes.put("/me/password", summary="Change one's password", responses=problems(400, 401, 403, 413, 422, 429, 503))
+@routes.put("/me/password", summary="Change your password", responses=problems(400, 401, 403, 413, 422, 429, 503))
 async def change_my_password(
     body: PasswordBody, request: Request, server: TheServer, me: Me, session: MaybeSession, origin: Origin
 ) -> MessageAnswer:
@@ -110,7 +110,9 @@ async def change_my_password(
 
 
 @routes.post(
-    "/me/totp", summary="Begin to set up the second factor", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
+    "/me/totp",
+    summary="Start to set up two-step verification",
+    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
 )
 async def begin_totp(body: ProofBody, request: Request, server: TheServer, me: Me, _: NoStore) -> SeedAnswer:
     """Create a TOTP secret, shown only once, for an authenticator app. It takes effect when a code is confirmed."""
@@ -122,7 +124,7 @@ async def begin_totp(body: ProofBody, request: Request, server: TheServer, me: M
 
 @routes.post(
     "/me/totp/confirm",
-    summary="Switch the second factor on",
+    summary="Switch on two-step verification",
     responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
 )
 async def confirm_totp(
@@ -141,7 +143,7 @@ async def confirm_totp(
 
 
 @routes.delete(
-    "/me/totp", summary="Switch the second factor off", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
+    "/me/totp", summary="Switch off two-step verification", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
 )
 async def end_totp(body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin) -> MeAnswer:
     """Switch TOTP off, with the password and a code of the app or a recovery code."""
@@ -152,7 +154,9 @@ async def end_totp(body: ProofAndCodeBody, request: Request, server: TheServer, 
 
 
 @routes.post(
-    "/me/recovery-codes", summary="Renew the recovery codes", responses=problems(400, 401, 403, 409, 413, 422, 429, 503)
+    "/me/recovery-codes",
+    summary="Create new recovery codes",
+    responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
 )
 async def renew_recovery_codes(
     body: ProofAndCodeBody, request: Request, server: TheServer, me: Me, origin: Origin, _: NoStore
@@ -173,7 +177,7 @@ async def _prove_both(body: ProofAndCodeBody, request: Request, server: Server, 
     await note_recovery_code(server, me, factor, origin)
 
 
-@routes.get("/sessions", summary="List one's sign-ins", responses=problems(401, 403, 503))
+@routes.get("/sessions", summary="List your sessions", responses=problems(401, 403, 503))
 async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> SessionList:
     """List the caller's sessions, each with its client."""
     found = await server.sessions.of_user(me.id)
@@ -195,7 +199,7 @@ async def get_sessions(server: TheServer, me: Me, session: MaybeSession) -> Sess
     )
 
 
-@routes.delete("/sessions/{session_id}", summary="End one sign-in", responses=problems(401, 403, 404, 422, 503))
+@routes.delete("/sessions/{session_id}", summary="End a session", responses=problems(401, 403, 404, 422, 503))
 async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: Origin) -> EndedAnswer:
     """End one session, which may be the caller's current one. Its live streams end at once."""
     if not await server.sessions.end_one(me.id, session_id):
@@ -204,7 +208,7 @@ async def end_session(session_id: SessionId, server: TheServer, me: Me, origin: 
     return EndedAnswer(ended=1)
 
 
-@routes.delete("/sessions", summary="End all other sign-ins", responses=problems(401, 403, 503))
+@routes.delete("/sessions", summary="End all other sessions", responses=problems(401, 403, 503))
 async def end_other_sessions(server: TheServer, me: Me, session: MaybeSession, origin: Origin) -> EndedAnswer:
     """End all sessions of the caller except the current one."""
     if session is None:

@@ -31,8 +31,8 @@ _SENDING = {
 }  # fmt: skip
 _WHERE = {"account": "my-shop", "chat_id": "59000001", "buyer_id": "2200000000099", "message_id": "31.PNM"}
 
-OfAccount = Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])]
-OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only of this chat.")]
+OfAccount = Annotated[str | None, Query(description="Only for this account.", examples=["my-shop"])]
+OfChat = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="Only for this chat.")]
 
 
 class SendingShape(BaseModel):
@@ -126,15 +126,24 @@ async def list_messages(
     chat: OfChat = None,
     direction: Annotated[
         Direction | None,
-        Query(description="Only from the buyer (in), from here (out), or by the owner's hand (human)."),
+        Query(
+            description="Only messages from the buyer (`in`), from Shoal (`out`), or written by the owner (`human`)."
+        ),
     ] = None,
-    decision: Annotated[Decision | None, Query(description="Only with this verdict.")] = None,
+    decision: Annotated[Decision | None, Query(description="Only messages with this decision.")] = None,
     since: Annotated[
-        Moment | None, Query(description="Not before this moment.", examples=["2026-01-01T00:00:00Z"])
+        Moment | None, Query(description="Only entries at or after this time.", examples=["2026-01-01T00:00:00Z"])
     ] = None,
-    until: Annotated[Moment | None, Query(description="Before this moment.", examples=["2026-01-02T00:00:00Z"])] = None,
+    until: Annotated[
+        Moment | None, Query(description="Only entries before this time.", examples=["2026-01-02T00:00:00Z"])
+    ] = None,
     q: Annotated[
-        str, Query(max_length=200, pattern=NO_NUL, description="Only with this in the text or the sender's name.")
+        str,
+        Query(
+            max_length=200,
+            pattern=NO_NUL,
+            description="Only messages with this text in the message or the sender's name.",
+        ),
     ] = "",
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -161,15 +170,15 @@ async def list_messages(
     return MessageList(items=[_message(message) for message in page], next=following)
 
 
-@routes.get("/sendings", summary="List what was sent", responses=READING_ONE)
+@routes.get("/sendings", summary="List sent messages", responses=READING_ONE)
 async def list_sendings(
     server: TheServer,
     who: WhoReadsNamed,
     *,
     cid: OfAccount = None,
     chat: OfChat = None,
-    order: Annotated[str | None, Query(pattern=r"^[0-9]{1,32}$", description="Only for this order.")] = None,
-    outcome: Annotated[SendOutcome | None, Query(description="Only with this outcome.")] = None,
+    order: Annotated[str | None, Query(pattern=r"^[0-9]{1,32}$", description="Only messages for this order.")] = None,
+    outcome: Annotated[SendOutcome | None, Query(description="Only messages with this outcome.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> SendingList:

@@ -35,14 +35,14 @@ class OpAnswer(BaseModel):
     rev: int | None = None
 
 
-@routes.get("/ops/{op_id}", summary="What became of a change", responses=problems(401, 422, 503))
+@routes.get("/ops/{op_id}", summary="Get the outcome of an operation", responses=problems(401, 422, 503))
 async def get_op(
     op_id: Annotated[
         str,
         Path(
             max_length=200,
             pattern=r"^[^\x00-\x1f]+$",
-            description="The `op_id` of an answer, or the Idempotency-Key that was sent.",
+            description="The `op_id` of a response, or the Idempotency-Key of the request.",
             examples=["7d0c1f7a4b6e4f0e9d1b0c7a5e2f3a41"],
         ),
     ],

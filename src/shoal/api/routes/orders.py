@@ -50,15 +50,15 @@ _LEFT_ALONE = frozenset({"auto_confirm_off", "free_shipping_off", Why.BEFORE_ACC
 
 Spoken = Annotated[str | None, Header()]
 OrderId = Annotated[str, Path(pattern=r"^[0-9]{1,32}$", description="The order's id on the site.")]
-Status = Annotated[OrderStatusShape | None, Query(description="Only those that stand so.")]
-WithProblem = Annotated[bool, Query(description="Only those that wait for their owner.")]
-Chat = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only of this chat.")]
+Status = Annotated[OrderStatusShape | None, Query(description="Only orders with this status.")]
+WithProblem = Annotated[bool, Query(description="Only orders that need action by the owner.")]
+Chat = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL, description="Only for this chat.")]
 Wanted = Annotated[
     str,
     Query(
         max_length=64,
         pattern=_NO_NUL,
-        description="The beginning of an order's id, the id of its item or buyer, or a part of the buyer's name.",
+        description="The beginning of an order id, an item or buyer id, or a part of the buyer's name.",
     ),
 ]
 
@@ -89,7 +89,7 @@ class _Filter(BaseModel):
 async def list_orders_compat(
     server: TheServer,
     who: WhoReads,
-    limit: Annotated[int, Query(ge=1, le=COMPAT_LIMIT, description="How many rows at most.")] = COMPAT_LIMIT,
+    limit: Annotated[int, Query(ge=1, le=COMPAT_LIMIT, description="Maximum number of rows.")] = COMPAT_LIMIT,
 ) -> CompatOrders:
     """List the orders of the caller's accounts, newest first, in the older system's form."""
     mine = asked_for(server, who, None)
@@ -102,7 +102,7 @@ async def list_orders(
     server: TheServer,
     who: WhoReadsNamed,
     *,
-    cid: Annotated[str | None, Query(description="Only of this account.", examples=["my-shop"])] = None,
+    cid: Annotated[str | None, Query(description="Only for this account.", examples=["my-shop"])] = None,
     status: Status = None,
     problem: WithProblem = False,
     chat: Chat = None,
@@ -137,7 +137,7 @@ async def list_account_orders(
     return await while_here(request, listing, lasting=bool(q))
 
 
-@routes.get("/cookies/{cid}/orders/{order_id}", summary="Read an order", responses=READING_ONE)
+@routes.get("/cookies/{cid}/orders/{order_id}", summary="Get an order", responses=READING_ONE)
 async def get_order(
     order_id: OrderId, account: ReadAccount, server: TheServer, accept_language: Spoken = None
 ) -> FullOrder:
@@ -145,7 +145,7 @@ async def get_order(
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
 
 
-@routes.post("/cookies/{cid}/orders/{order_id}/serve", summary="Serve an order (again)", responses=CHANGING)
+@routes.post("/cookies/{cid}/orders/{order_id}/serve", summary="Retry an order's actions", responses=CHANGING)
 async def serve_order(
     order_id: OrderId,
     body: ServeBody,
@@ -176,7 +176,7 @@ async def serve_order(
     return await _full(server, await _known(server, account, order_id), language_of(accept_language))
 
 
-@routes.post("/cookies/{cid}/orders/{order_id}/settle", summary="Say what became of an order", responses=CHANGING)
+@routes.post("/cookies/{cid}/orders/{order_id}/settle", summary="Settle an order's action", responses=CHANGING)
 async def settle_order(
     order_id: OrderId,
     body: SettleBody,

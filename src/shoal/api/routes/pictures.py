@@ -41,13 +41,13 @@ class PictureKept(BaseModel):
 
 @routes.post(
     "/pictures",
-    summary="Keep a picture",
+    summary="Upload a picture",
     responses=problems(400, 401, 403, 409, 413, 422, 429, 503),
 )
 async def keep_picture(
     server: TheServer,
     who: Annotated[Principal, Depends(who_replies)],
-    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF.")],
+    image: Annotated[UploadFile, File(description="A JPEG, PNG, WebP or GIF file.")],
 ) -> PictureKept:
     """Store a picture for replies. A picture that no rule uses is deleted after a week; at most 300 a day."""
     if not who.owns_shops and not server.authorization.accounts_of(who, Permission.REPLY):

@@ -87,7 +87,7 @@ class OldQrStatus(BaseModel):
     verification_url: str = ""
 
 
-@routes.post("/qr-logins", summary="Begin a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/qr-logins", summary="Start a QR login", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def begin_qr_login(
     body: QrLoginBody, server: TheServer, who: WhoAddsNamed, origin: Origin, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -117,7 +117,7 @@ async def list_qr_logins(server: TheServer, who: WhoManages, accept_language: Ac
     return QrLoginList(items=[_answer(server, view, language) for view in _logins(server, who)])
 
 
-@routes.get("/qr-logins/{login_id}", summary="Look at a QR login", responses=problems(401, 403, 404, 422, 503))
+@routes.get("/qr-logins/{login_id}", summary="Get a QR login", responses=problems(401, 403, 404, 422, 503))
 async def get_qr_login(
     login_id: LoginId, server: TheServer, who: WhoManages, accept_language: AcceptLanguage = None
 ) -> QrLoginAnswer:
@@ -140,7 +140,7 @@ async def cancel_qr_login(
 # ── the paths of the system that sellers come from ──────────────────────────────────────────────────────────────────
 
 
-@routes.post("/qr-login/generate", summary="Begin a QR login (old path)", responses=problems(401, 403, 422, 503))
+@routes.post("/qr-login/generate", summary="Start a QR login (old path)", responses=problems(401, 403, 422, 503))
 async def generate_qr_code(
     server: TheServer, who: WhoAddsShops, origin: Origin, accept_language: AcceptLanguage = None
 ) -> OldQrCode:
@@ -160,11 +160,9 @@ async def generate_qr_code(
     return OldQrCode(success=True, session_id=view.id, qr_code_url=picture)
 
 
-@routes.get(
-    "/qr-login/check/{session_id}", summary="Look at a QR login (old path)", responses=problems(401, 403, 422, 503)
-)
+@routes.get("/qr-login/check/{session_id}", summary="Get a QR login (old path)", responses=problems(401, 403, 422, 503))
 async def check_qr_code(
-    session_id: Annotated[str, Path(description="What POST /qr-login/generate gave.")],
+    session_id: Annotated[str, Path(description="The `session_id` from POST /qr-login/generate.")],
     server: TheServer,
     who: WhoManages,
     accept_language: AcceptLanguage = None,

@@ -32,11 +32,11 @@ class DifferenceRow(BaseModel):
     id: str
     fields: list[str]
     changes: dict[str, Any] | None = Field(
-        description="For each field what was shown and what is stored, as in the history. `null`: not your shop."
+        description="For each field the published and the stored value. `null` when it is not your account."
     )
-    outside: bool = Field(description="No entry of the history told of it: another program wrote it.")
+    outside: bool = Field(description="Whether another program wrote it, without an entry in the history.")
     taken_over: bool
-    code: str = Field(description="Why it was not taken over; empty when it was, or was only looked at.")
+    code: str = Field(description="Why the value was not published; empty when it was published, or in a dry run.")
     detail: str
 
 
@@ -59,7 +59,7 @@ class ReloadAnswer(BaseModel):
 
 @routes.post(
     "/system/reload-cache",
-    summary="Read the database again",
+    summary="Reload accounts from the database",
     responses={
         207: {"model": ReloadAnswer, "description": "Some of the accounts could not be taken over"},
         **problems(401, 403, 422, 503),
@@ -70,7 +70,7 @@ async def reload_cache(
     me: Administrator,
     response: Response,
     *,
-    dry_run: Annotated[bool, Query(description="Only say what differs.")] = False,
+    dry_run: Annotated[bool, Query(description="Only report the differences; change nothing.")] = False,
     accept_language: Annotated[str | None, Header()] = None,
 ) -> ReloadAnswer:
     """Compare stored accounts with the published ones, field by field, and load and publish what differs.

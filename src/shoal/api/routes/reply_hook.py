@@ -37,7 +37,9 @@ class ReplyHookAnswer(BaseModel):
     data: ReplyWords
 
 
-@routes.post("/xianyu/reply", summary="Ask for a reply's words", responses=problems(400, 401, 403, 404, 413, 422, 503))
+@routes.post(
+    "/xianyu/reply", summary="Get the reply to a message", responses=problems(400, 401, 403, 404, 413, 422, 503)
+)
 async def get_reply_words(
     body: ReplyHookBody, server: TheServer, who: WhoRepliesNamed, request: Request
 ) -> ReplyHookAnswer:

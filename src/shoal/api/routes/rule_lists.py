@@ -48,7 +48,7 @@ _JSON: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
 _replacing = Routes(tags=["rules"], route_class=SlicedRoute)
 
 
-@_replacing.put("/cookies/{cid}/rules", summary="Replace every rule", response_model=RulesReplaced, responses=CHANGING)
+@_replacing.put("/cookies/{cid}/rules", summary="Replace all rules", response_model=RulesReplaced, responses=CHANGING)
 async def replace_rules(
     body: RulesBody,
     account: OperateAccount,
@@ -58,9 +58,10 @@ async def replace_rules(
     *,
     language: TheLanguage,
     mode: Annotated[
-        Literal["replace", "merge"], Query(description="`merge`: the rules that are not sent stay as they are.")
+        Literal["replace", "merge"],
+        Query(description="`replace` deletes rules that are not in the request; `merge` keeps them."),
     ] = "replace",
-    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+    dry_run: Annotated[bool, Query(description="Only report what would change; change nothing.")] = False,
 ) -> Response:
     """Replace all rules with those that are sent, in their order. A list read from one account fits another.
 
@@ -118,7 +119,7 @@ class RulesRead(BaseModel):
 
 @routes.get(
     "/cookies/{cid}/rules-file",
-    summary="Rules as a file",
+    summary="Export rules",
     response_class=Response,
     responses={
         **READING_ONE,
@@ -131,7 +132,7 @@ async def export_rules(
     server: TheServer,
     *,
     language: TheLanguage,
-    format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx`: a table to be edited.")] = "json",  # noqa: A002
+    format: Annotated[Literal["json", "xlsx"], Query(description="`xlsx` returns an editable table.")] = "json",  # noqa: A002
 ) -> Response:
     """Return all rules with all their settings, as JSON or as an Excel file. Pictures are named, not included."""
     name = f"rules_{account.id}_{now_ms() // 1000}.{format}"
@@ -168,7 +169,7 @@ def _file_row(rule: Rule) -> dict[str, Any]:
 
 @routes.post(
     "/rules-file",
-    summary="Read a file of rules",
+    summary="Import rules",
     dependencies=[Depends(who_operates)],
     response_model=RulesRead,
     responses=problems(400, 401, 403, 404, 413, 422, 503),
@@ -178,7 +179,9 @@ async def read_rules(
     server: TheServer,
     *,
     language: TheLanguage,
-    file: Annotated[UploadFile, File(description="A .json or .xlsx of rules, or an old file of keywords.")],
+    file: Annotated[
+        UploadFile, File(description="A .json or .xlsx file of rules, or a keyword file of the old system.")
+    ],
 ) -> Response:
     """Read a file and return its rules; nothing is changed. If a row cannot be used, `params.rows` gives the reason."""
     data = await file.read()

@@ -75,7 +75,9 @@ class Tried(BaseModel):
     do: str
 
 
-@routes.post("/cookies/{cid}/try", summary="Try a message out", responses=problems(400, 401, 404, 413, 422, 503))
+@routes.post(
+    "/cookies/{cid}/try", summary="Test the rules with a message", responses=problems(400, 401, 404, 413, 422, 503)
+)
 async def try_message(
     request: Request, body: TryBody, account: ReadAccount, server: TheServer, language: TheLanguage
 ) -> Tried:

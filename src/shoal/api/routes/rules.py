@@ -46,16 +46,18 @@ RuleId = Annotated[str, Path(description="The rule's `id` in the list.", example
 _MOST_LISTED = 1_000
 
 
-@routes.get("/cookies/{cid}/rules", summary="List rules in full", response_model=RuleList, responses=READING_ONE)
+@routes.get(
+    "/cookies/{cid}/rules", summary="List rules with all their details", response_model=RuleList, responses=READING_ONE
+)
 async def list_rules(
     account: ReadAccount,
     server: TheServer,
     language: TheLanguage,
     *,
-    q: Annotated[str, Query(max_length=200, description="Only rules with a word that contains this.")] = "",
-    item_id: Annotated[str, Query(max_length=64, description="Only rules that name this item.")] = "",
-    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the list before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="How many at most.")] = 200,
+    q: Annotated[str, Query(max_length=200, description="Only rules with a keyword that contains this text.")] = "",
+    item_id: Annotated[str, Query(max_length=64, description="Only rules for this item.")] = "",
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` from the previous page.")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="Maximum number of entries.")] = 200,
 ) -> Response:
     """List rules in matching order, how often each matched, and warnings about rules that never match."""
     (start,) = (0,) if cursor is None else place_of(cursor, 1)
@@ -81,7 +83,7 @@ def _found(rules: Sequence[Rule], sought: str, item_id: str) -> list[Rule]:
     ]
 
 
-@routes.get("/cookies/{cid}/rules/{rule_id}", summary="Read a rule", responses=READING_ONE)
+@routes.get("/cookies/{cid}/rules/{rule_id}", summary="Get a rule", responses=READING_ONE)
 async def get_rule(rule_id: RuleId, account: ReadAccount, server: TheServer, response: Response) -> RuleShape:
     """Return one rule, how often it matched, and when last."""
     rule = _rule(account, rule_id)
@@ -107,7 +109,7 @@ async def add_rule(
     return await _rule_changed(server, response, account, (rule_id, edit), caller, language)
 
 
-@routes.put("/cookies/{cid}/rules/order", summary="Order the rules", responses=CHANGING)
+@routes.put("/cookies/{cid}/rules/order", summary="Change the order of the rules", responses=CHANGING)
 async def order_rules(
     body: OrderBody,
     account: OperateAccount,
@@ -143,7 +145,7 @@ async def change_rule(
     return await _rule_changed(server, response, account, (rule_id, edit), caller, language)
 
 
-@routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Remove a rule", responses=CHANGING)
+@routes.delete("/cookies/{cid}/rules/{rule_id}", summary="Delete a rule", responses=CHANGING)
 async def remove_rule(
     rule_id: RuleId, account: OperateAccount, server: TheServer, caller: TheCaller, response: Response
 ) -> RuleRemoved:

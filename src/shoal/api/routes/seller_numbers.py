@@ -27,7 +27,7 @@ Number = Annotated[
 Holder = Annotated[
     str,
     Query(
-        description="The shop that must hold it still. When another does, nothing is changed (409 `other_holder`).",
+        description="The account that should hold the number; if another holds it, the answer is 409 `other_holder`.",
         max_length=MAX_ID_CHARACTERS,
         examples=["my-shop"],
     ),
@@ -50,7 +50,7 @@ class NumberShape(BaseModel):
     model_config = example(number="2200000000001", holder=_HOLDER, waiting=[_WAITING])
     number: str
     holder: NumberShop | None
-    waiting: list[NumberShop] = Field(description="The others that name the number.")
+    waiting: list[NumberShop] = Field(description="The other accounts whose cookie has this number.")
 
 
 class NumberList(BaseModel):
@@ -70,7 +70,7 @@ class NumberFreed(BaseModel):
     was: str
 
 
-@routes.get("/seller-numbers", summary="List sellers whom several shops name", responses=problems(401, 403, 503))
+@routes.get("/seller-numbers", summary="List seller numbers of several accounts", responses=problems(401, 403, 503))
 async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
     """List the seller numbers in the cookies of several accounts, and the holder of each. For administrators.
 
@@ -83,7 +83,7 @@ async def get_seller_numbers(server: TheServer, _: Administrator) -> NumberList:
 
 @routes.delete(
     "/seller-numbers/{number}",
-    summary="Free a seller's number",
+    summary="Free a seller number",
     responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def free_seller_number(

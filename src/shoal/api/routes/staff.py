@@ -22,7 +22,7 @@ from shoal.errors import UnknownUser
 
 routes = Routes(tags=["accounts"])
 
-Username = Annotated[str, Path(description="The person's user name.", max_length=200, examples=["ann"])]
+Username = Annotated[str, Path(description="The user's name.", max_length=200, examples=["ann"])]
 _ROW = {
     "username": "ann", "permission": "reply", "active": True, "since": "2026-01-02T03:04:05.000Z",
     "given_by": "user:admin",
@@ -57,7 +57,11 @@ class StaffRemoved(BaseModel):
     changed: bool
 
 
-@routes.get("/cookies/{cid}/staff", summary="List with whom it is shared", responses=problems(401, 403, 404, 422, 503))
+@routes.get(
+    "/cookies/{cid}/staff",
+    summary="List the users with whom an account is shared",
+    responses=problems(401, 403, 404, 422, 503),
+)
 async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
     """List the users with whom the account is shared, and their permissions. For its owner."""
     people = {user.id: user for user in await server.users.list_users()}
@@ -67,7 +71,7 @@ async def get_staff(account: OwnAccount, server: TheServer) -> StaffList:
 
 @routes.put(
     "/cookies/{cid}/staff/{username}",
-    summary="Share an account",
+    summary="Share an account with a user",
     responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
 )
 async def put_staff(
@@ -89,7 +93,7 @@ async def put_staff(
 
 @routes.delete(
     "/cookies/{cid}/staff/{username}",
-    summary="Share an account no more",
+    summary="Stop sharing an account with a user",
     responses=problems(401, 403, 404, 422, 503),
 )
 async def delete_staff(

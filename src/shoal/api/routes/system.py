@@ -27,9 +27,9 @@ class StoreStatus(BaseModel):
     version: str | None
     schema_revision: str | None
     size: int | None
-    free: int | None = Field(description="What is left on the disk of the data directory.")
-    waiting: int = Field(description="Writes that wait for the next group.")
-    degraded: bool = Field(description="Whether nothing is written until an unsettled commit is settled.")
+    free: int | None = Field(description="Free bytes on the disk of the data directory.")
+    waiting: int = Field(description="Number of writes that wait for the next commit.")
+    degraded: bool = Field(description="Whether writes are refused until the outcome of a commit is known.")
 
 
 class ProcessStatus(BaseModel):
@@ -38,7 +38,7 @@ class ProcessStatus(BaseModel):
     memory: int
     cpu_percent: float
     threads: int
-    tasks: int = Field(description="Tasks of the event loop: some for each connected account.")
+    tasks: int = Field(description="Number of tasks on the event loop; several per connected account.")
 
 
 class KeptDays(BaseModel):
@@ -72,13 +72,13 @@ class SystemStatus(BaseModel):
     process: ProcessStatus
     kept_days: KeptDays
     accounts: dict[str, int]
-    readers: int = Field(description="Pages and scripts that follow what happens just now.")
+    readers: int = Field(description="Number of open event streams (console pages and scripts).")
 
 
 _process = psutil.Process()
 
 
-@routes.get("/system/status", summary="What runs here", responses=READING)
+@routes.get("/system/status", summary="Get the server's status", responses=READING)
 async def get_system_status(server: TheServer, who: WhoReads) -> SystemStatus:
     """Return versions, the database, this process, and how many of the caller's accounts are in each state.
 

@@ -27,7 +27,7 @@ WEEK_MS = 7 * DAY_MS
 Since = Annotated[
     Moment | None,
     Query(
-        description="States that lasted beyond this moment; a week back when left out.",
+        description="Only states that ended after this time; if omitted, a week ago.",
         examples=["2026-01-01T00:00:00Z"],
     ),
 ]
@@ -68,7 +68,7 @@ class Timeline(BaseModel):
     next: str | None
 
 
-@routes.get("/cookies/{cid}/timeline", summary="In which states it was", responses=READING_ONE)
+@routes.get("/cookies/{cid}/timeline", summary="List past states of an account", responses=READING_ONE)
 async def get_timeline(
     account: ReadAccount, server: TheServer, since: Since = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Timeline:

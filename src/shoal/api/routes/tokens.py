@@ -73,13 +73,13 @@ class TokenRevoked(BaseModel):
     id: int
 
 
-@routes.get("/tokens", summary="List one's API tokens", responses=problems(401, 403, 503))
+@routes.get("/tokens", summary="List your API tokens", responses=problems(401, 403, 503))
 async def get_tokens(server: TheServer, me: Me) -> TokenList:
     """List the caller's tokens, including expired ones. The tokens themselves are never shown again."""
     return TokenList(items=[_shape(token) for token in await server.api_tokens.list_of(me.id)])
 
 
-@routes.post("/tokens", summary="Make an API token", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.post("/tokens", summary="Create an API token", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Origin, _: NoStore) -> NewTokenAnswer:
     """Create a token for a script. It may do what its scope allows, and never more than its user may.
 
@@ -107,7 +107,7 @@ async def create_token(body: NewTokenBody, server: TheServer, me: Me, origin: Or
 
 @routes.delete("/tokens/{token_id}", summary="Revoke an API token", responses=problems(401, 403, 404, 422, 503))
 async def revoke_token(
-    token_id: Annotated[int, Path(description="The token's number.", ge=1, le=2**63 - 1, examples=[3])],
+    token_id: Annotated[int, Path(description="The token's id.", ge=1, le=2**63 - 1, examples=[3])],
     server: TheServer,
     me: Me,
     origin: Origin,

@@ -24,8 +24,8 @@ from shoal.errors import Conflict, UnknownUser
 
 routes = Routes(tags=["people"])
 
-DryRun = Annotated[bool, Query(description="Only say what would happen.")]
-UserId = Annotated[int, Path(description="The person's number.", ge=1, le=2**63 - 1, examples=[2])]
+DryRun = Annotated[bool, Query(description="Only report what would change; change nothing.")]
+UserId = Annotated[int, Path(description="The user's id.", ge=1, le=2**63 - 1, examples=[2])]
 
 PERSON_EXAMPLE: dict[str, Any] = {
     "id": 2, "username": "ann", "email": "ann@example.com", "role": "owner", "active": True, "leaving": False,
@@ -68,14 +68,14 @@ class UserList(BaseModel):
     next: str | None = None
 
 
-@routes.get("/users", summary="List the people", responses=problems(401, 403, 503))
+@routes.get("/users", summary="List users", responses=problems(401, 403, 503))
 async def get_users(server: TheServer, _: Administrator) -> UserList:
     """List all users, including blocked ones. For administrators."""
     shops = _shops(server)
     return UserList(items=[user_body(user, shops) for user in await server.users.list_users()])
 
 
-@routes.post("/users", summary="Add a person", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
+@routes.post("/users", summary="Add a user", responses=problems(400, 401, 403, 409, 413, 422, 429, 503))
 async def create_user(body: NewUserBody, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
     """Add a user with a first password. An invitation is better: then only the user knows the password."""
     user = await server.users.create(
@@ -85,7 +85,7 @@ async def create_user(body: NewUserBody, server: TheServer, me: Administrator, o
     return user_body(user, {})
 
 
-@routes.patch("/users/{user_id}", summary="Change a person", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
+@routes.patch("/users/{user_id}", summary="Change a user", responses=problems(400, 401, 403, 404, 409, 413, 422, 503))
 async def update_user(
     user_id: UserId, body: UserChangeBody, server: TheServer, me: Administrator, origin: Origin
 ) -> UserBody:
@@ -101,7 +101,7 @@ async def update_user(
     return user_body(user, _shops(server))
 
 
-@routes.delete("/users/{user_id}", summary="Remove a person", responses=problems(401, 403, 404, 409, 422, 503))
+@routes.delete("/users/{user_id}", summary="Delete a user", responses=problems(401, 403, 404, 409, 422, 503))
 async def delete_user(
     user_id: UserId, server: TheServer, me: Administrator, origin: Origin, dry_run: DryRun = False
 ) -> RemovalAnswer:
@@ -128,7 +128,7 @@ async def delete_user(
 
 @routes.post(
     "/users/{user_id}/password-link",
-    summary="Let a person choose a new password",
+    summary="Create a link for a new password",
     responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
 )
 async def create_password_link(
@@ -147,7 +147,9 @@ async def create_password_link(
 
 
 @routes.delete(
-    "/users/{user_id}/totp", summary="Take a second factor away", responses=problems(401, 403, 404, 409, 422, 503)
+    "/users/{user_id}/totp",
+    summary="Switch off a user's two-step verification",
+    responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def remove_totp(user_id: UserId, server: TheServer, me: Administrator, origin: Origin) -> UserBody:
     """Switch off TOTP for a user who lost it; check who asks first. Their sessions end."""
