@@ -183,33 +183,42 @@ class ClockBody(Body):
 
 
 class SellerBody(Body):
-    """Open a shop; with the ``unb`` of an existing one, log it in again."""
+    """Open a shop; with the ``unb`` of an existing one, log it in again. A ``kept`` login can be renewed silently."""
 
     nick: Name | None = None
     unb: Digits | None = None
     items: Annotated[int, Field(ge=0, le=1000)] = 3
+    kept: bool = False
 
 
 class ExpireBody(Body):
-    """End every login of a seller permanently, or let the seller's IM tokens or ``_m_h5_tk`` expire now."""
+    """End every login of a seller, for good (``login``) or until it is renewed (``session``), or the IM tokens or
+    ``_m_h5_tk``.
+    """
 
     account: Digits
-    what: Literal["login", "im_token", "tk"]
+    what: Literal["login", "session", "im_token", "tk"]
 
 
 class QrBody(Body):
     """Advance a QR login as the scanning app does; without ``ck`` the newest one.
 
-    ``RISK``: the seller confirmed, and the site requires a verification.
+    ``RISK``: the seller confirmed, and the site names a page of a verification and nothing else. ``FACE``: the same
+    with the pages of a face check, which ``FACE_PASSED`` and ``FACE_FAILED`` end; ``page`` is what they show.
+    ``HAS_ERROR``: the site fails to answer.
     """
 
     ck: Name | None = None
-    status: Literal["SCANNED", "CONFIRMED", "EXPIRED", "CANCELED", "RISK"]
+    status: Literal[
+        "NEW", "SCANNED", "CONFIRMED", "EXPIRED", "CANCELED", "ERROR", "HAS_ERROR",
+        "RISK", "FACE", "FACE_PASSED", "FACE_FAILED",
+    ]  # fmt: skip
     account: Digits | None = None
+    page: Literal["code", "sms", "slider"] = "code"
 
     @model_validator(mode="after")
     def _who(self) -> QrBody:
-        if self.status == "CONFIRMED" and self.account is None:
+        if self.status in ("CONFIRMED", "FACE") and self.account is None:
             raise ValueError("a confirmed login needs account")
         return self
 
@@ -223,5 +232,9 @@ class PolicyBody(Body):
     new_token_makes_zombie: bool | None = None
     expired_token_makes_zombie: bool | None = None
     replays_missed: bool | None = None
+    session_seconds: Annotated[int, Field(ge=0)] | None = None
+    cookie2_by_visit: bool | None = None
+    qr_token: bool | None = None
+    deletes_tk_elsewhere: bool | None = None
     push_to_latest_only: bool | None = None
     socket_seconds: Annotated[int, Field(ge=0)] | None = None

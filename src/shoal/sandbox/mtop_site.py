@@ -212,7 +212,9 @@ def _session(seller: Seller, chat: Chat) -> dict[str, Any]:
 
 
 def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
-    return {"module": {"base": {"displayName": call.site.world.seller(session.unb).nick}}}
+    seller = call.site.world.seller(session.unb)
+    picture = f"https://img.alicdn.com/sns_logo/{seller.unb}.jpg"
+    return {"module": {"base": {"displayName": seller.nick, "avatar": picture}}}
 
 
 def _nothing(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have the same signature
@@ -285,6 +287,8 @@ def punish_url(api: str) -> str:
 def _perform(call: Call) -> dict[str, Any]:
     session = _check(call)
     if call.api in _OPEN_APIS:
+        if call.site.world.policy.cookie2_by_visit and not call.cookies.get("cookie2"):
+            call.set_cookies["cookie2"] = call.site.world.visit().cookie2
         return {}
     endpoint = _APIS.get(call.api)
     if endpoint is None:
@@ -359,12 +363,18 @@ def _call_line(call: Call, ret: list[str]) -> dict[str, Any]:
 def set_cookies(request: Request, response: Response, cookies: Mapping[str, str]) -> None:
     """Set cookies raw: for a host of the site with its domain, for any other host (such as 127.0.0.1) without a domain.
 
-    A client that keeps cookies by host must have the passport's cookies at the gateway too.
+    A client that keeps cookies by host must have the passport's cookies at the gateway too. An empty value deletes the
+    cookie.
     """
     host = request.headers.get("host", "").partition(":")[0].lower()
     domain = f"Domain={COOKIE_DOMAIN};" if host.endswith(COOKIE_DOMAIN) else ""
     for name, value in cookies.items():
-        response.headers.append("set-cookie", f"{name}={value};{domain}Path=/;Max-Age=604800")
+        age = 604800 if value else 0
+        response.headers.append("set-cookie", f"{name}={value};{domain}Path=/;Max-Age={age}")
+    site: Site = request.app.state.site
+    if "_m_h5_tk" in cookies and site.world.policy.deletes_tk_elsewhere:
+        for name in ("_m_h5_tk", "_m_h5_tk_enc"):
+            response.headers.append("set-cookie", f"{name}=;Domain=m.goofish.com;Path=/;Max-Age=0")
 
 
 def log_call(site: Site, api: str, cookies: Mapping[str, str], ret: str) -> None:

@@ -1,136 +1,130 @@
-"""The passport of the site: the login check, and QR logins (docs/protocol.md §2)."""
+"""The passport of the site: is a login alive, renew it silently, keep it (docs/protocol.md §2.7, docs/sandbox.md)."""
 
 from __future__ import annotations
 
-import json
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
+from shoal.sandbox.things import Session
 
 _PUNISH_URL = "//passport.goofish.com/newlogin/hasLogin.do/_____tmd_____/punish?x5secdata=sandbox&x5step=2"
+LONG_LOGIN_MS: Final = 30 * 86_400_000
+"""how long a kept login can be renewed"""
+BACKUP_MS: Final = 7 * 86_400_000
+"""how long a login that was not kept can be renewed"""
+DAY_MS: Final = 86_400_000
 
-QR_LIFETIME_MS: Final = 300_000
 
-
-async def _form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the parameters of a call: its query and its form."""
     body = (await request.body()).decode("utf-8", "replace")
     return dict(request.query_params) | dict(parse_qsl(body, keep_blank_values=True))
+
+
+def answer(success: bool, data: dict[str, Any], *, has_error: bool = False) -> JSONResponse:
+    """Return an answer in the passport's form."""
+    return JSONResponse({"content": {"success": success, "status": 0, "data": data}, "hasError": has_error})
 
 
 async def has_login_endpoint(request: Request) -> Response:
     """Answer whether the login is valid, and renew the small cookies around it (docs/protocol.md §2.2)."""
     site: Site = request.app.state.site
-    form = await _form(request)
+    form = await form_of(request)
     cookies = parse_cookies(request.headers.get("cookie", ""))
     account = cookies.get("unb", "")
-    broken = broken_answer(site, account, "haslogin")
-    if broken:
+    if broken := broken_answer(site, account, "haslogin"):
         return broken
     if site.faults.take("risk_control", account, "haslogin"):
         log_call(site, "hasLogin.do", cookies, "FAIL_SYS_USER_VALIDATE")
         return JSONResponse({"rgv587_flag": "sm", "url": _PUNISH_URL})
     session = site.world.session_of(cookies)
-    expired = site.faults.find("session_expired", account, "haslogin")
-    gone = expired is not None and cookies.get("cookie2") in expired.options.get("_logins", ())
-    good = (
-        session is not None
-        and not gone
-        and (form.get("hid"), form.get("hsiz"))
-        == (
-            session.unb,
-            session.cookie2,
-        )
-    )
+    gone = _ended_by_fault(site, cookies, "haslogin")
+    good = session is not None and not gone and _names(form, session)
     log_call(site, "hasLogin.do", cookies, "SUCCESS" if good else "FAIL")
     await site.faults.detain(account, "haslogin")
     if not good or session is None:
-        return JSONResponse({"content": {"success": False, "status": 0, "data": {}}, "hasError": False})
-    response = JSONResponse(
-        {"content": {"success": True, "status": 0, "data": {"loginResult": "success"}}, "hasError": False}
-    )
+        return answer(False, {})
+    response = answer(True, {"loginResult": "success"})
     set_cookies(request, response, site.world.rotate_cookie(session, "_tb_token_", site.world.hex(13), drop_old=False))
     return response
 
 
-async def mini_login_endpoint(request: Request) -> Response:
-    """Serve the first page of a QR login; the form data is in ``window.viewData``."""
-    site: Site = request.app.state.site
-    data = {
-        "appName": "xianyu",
-        "appEntrance": "web",
-        "_csrf_token": site.world.hex(22),
-        "umidToken": site.world.hex(40),
-        "isMobile": False,
-        "lang": "zh_CN",
-        "returnUrl": "",
-        "fromSite": 77,
-    }
-    view = json.dumps({"loginFormData": data})
-    return HTMLResponse(f"<html><body><script>window.viewData = {view};</script></body></html>")
+def _names(form: dict[str, str], session: Session) -> bool:
+    return (form.get("hid"), form.get("hsiz")) == (session.unb, session.cookie2)
 
 
-async def qr_generate_endpoint(request: Request) -> Response:
-    """Begin a QR login (docs/protocol.md §2.9)."""
-    site: Site = request.app.state.site
-    broken = broken_answer(site, "", "qr_generate")
-    if broken:
-        return broken
-    if site.faults.take("risk_control", None, "qr_generate"):
-        log_call(site, "qrcode/generate.do", {}, "RISK")
-        return RedirectResponse(f"{request.base_url}_____tmd_____/punish?x5secdata={site.world.hex(32)}", 302)
-    log_call(site, "qrcode/generate.do", {}, "SUCCESS")
-    await site.faults.detain(None, "qr_generate")
-    t, ck = str(site.clock.now_ms()), site.world.hex(32)
-    site.qr_logins[ck] = {"t": t, "status": "NEW", "unb": ""}
-    while len(site.qr_logins) > 1_000:
-        del site.qr_logins[next(iter(site.qr_logins))]
-    code = f"https://passport.goofish.com/qrcodeCheck.htm?lgToken={ck}&_from=havana"
-    data = {"t": int(t), "ck": ck, "codeContent": code, "resultCode": 100}
-    return JSONResponse({"content": {"data": data, "status": 0, "success": True}, "hasError": False})
+def _ended_by_fault(site: Site, cookies: dict[str, str], which: str) -> bool:
+    expired = site.faults.find("session_expired", cookies.get("unb", ""), which)
+    return expired is not None and cookies.get("cookie2") in expired.options.get("_logins", ())
 
 
-async def qr_query_endpoint(request: Request) -> Response:
-    """Return the status of a QR login; when confirmed, the cookies are sent by Set-Cookie, once.
+async def silent_has_login_endpoint(request: Request) -> Response:
+    """Renew a login that has ended, when the site still remembers it.
 
-    The fault ``answer_lost`` replaces that answer by a gateway's 502, and there is no second one; with ``delivered``
-    the cookies are sent nevertheless.
+    It does so for a kept login with ``ltl=true``, and for any other for a week with ``skipSessionFilter`` and ``c2r``.
     """
     site: Site = request.app.state.site
-    form = await _form(request)
-    broken = broken_answer(site, "", "qr_query")
-    if broken:
+    query, cookies = request.query_params, parse_cookies(request.headers.get("cookie", ""))
+    account = cookies.get("unb", "")
+    if broken := broken_answer(site, account, "silent"):
         return broken
-    login = site.qr_logins.get(form.get("ck", ""))
-    if login is None or login["t"] != form.get("t") or _is_old(site, login):
-        login = {"status": "EXPIRED", "unb": ""}
-    status = login["status"]
-    log_call(site, "qrcode/query.do", {"unb": login["unb"]}, status)
-    await site.faults.detain(None, "qr_query")
-    data: dict[str, object] = {"qrCodeStatus": _SAID.get(status, status), "resultCode": 100}
-    if status == "RISK":
-        url = f"https://passport.goofish.com/iv/mini/identity_verify.htm?htoken={site.world.hex(32)}"
-        data |= {"iframeRedirect": True, "iframeRedirectUrl": url}
-    response: Response = JSONResponse({"content": {"data": data, "status": 0, "success": True}, "hasError": False})
-    lost = site.faults.take("answer_lost", None, "qr_query") if status == "CONFIRMED" else None
-    if lost:
-        response = PlainTextResponse("Bad Gateway", 502)
-    if status == "CONFIRMED":
-        seller = site.world.seller(login["unb"])
-        site.world.login(seller)
-        if lost is None or lost.options.get("delivered"):
-            set_cookies(request, response, seller.jar)
-        login["status"] = "EXPIRED"
+    session = site.world.sessions.get(cookies.get("cookie2", ""))
+    now, world = site.clock.now_ms(), site.world
+    if session and (not session.alive or session.unb != account or _ended_by_fault(site, cookies, "silent")):
+        session = None
+    kept = session is not None and query.get("ltl") == "true" and session.kept_until_ms > now
+    backed = session is not None and (query.get("skipSessionFilter"), query.get("c2r")) == ("true", "true")
+    backed = backed and session is not None and session.backup_until_ms > now
+    renewed = session if session and (kept or backed or not session.is_over(now)) else None
+    log_call(site, "silentHasLogin.do", cookies, "SUCCESS" if renewed else "FAIL")
+    await site.faults.detain(account, "silent")
+    if renewed is None:
+        return answer(False, {"processFinished": True, "resultCode": 101})
+    world.prolong(renewed)
+    response = answer(True, {"processFinished": True, "resultCode": 100})
+    fresh = {"unb": renewed.unb, "sgcookie": f"E100{world.hex(64)}", "csg": world.hex(8)}
+    set_cookies(request, response, world.keep_cookies(renewed, fresh | {"sdkSilent": str(now + DAY_MS)}))
     return response
 
 
-_SAID = {"SCANNED": "SCANED", "RISK": "CONFIRMED"}
-"""Statuses in the site's spelling."""
+async def set_login_settings_endpoint(request: Request) -> Response:
+    """Keep a login (``status=0``) or stop keeping it (``status=1``)."""
+    site: Site = request.app.state.site
+    form, cookies = await form_of(request), parse_cookies(request.headers.get("cookie", ""))
+    if broken := broken_answer(site, cookies.get("unb", ""), "set_login"):
+        return broken
+    session = site.world.session_of(cookies)
+    good = session is not None and form.get("status") in ("0", "1")
+    log_call(site, "setLoginSettings.do", cookies, "SUCCESS" if good else "FAIL")
+    await site.faults.detain(cookies.get("unb", ""), "set_login")
+    if session is None or not good:
+        return JSONResponse({"content": {"success": False, "status": 0}, "data": {"success": False}, "hasError": False})
+    keep = form["status"] == "0"
+    session.kept_until_ms = site.clock.now_ms() + LONG_LOGIN_MS if keep else 0
+    response = JSONResponse({"content": {"success": True, "status": 0}, "data": {"success": True}, "hasError": False})
+    if keep:
+        changes = {"havana_lgc2_77": site.world.hex(48), "havana_lgc_exp": str(session.kept_until_ms)}
+    else:
+        changes = {"havana_lgc2_77": "", "havana_lgc_exp": ""}
+    set_cookies(request, response, site.world.keep_cookies(session, changes))
+    return response
 
 
-def _is_old(site: Site, login: dict[str, str]) -> bool:
-    return site.clock.now_ms() - int(login["t"]) > QR_LIFETIME_MS
+async def query_login_settings_endpoint(request: Request) -> Response:
+    """Answer whether a login can be kept, and whether it is."""
+    site: Site = request.app.state.site
+    cookies = parse_cookies(request.headers.get("cookie", ""))
+    if broken := broken_answer(site, cookies.get("unb", ""), "query_login"):
+        return broken
+    session = site.world.session_of(cookies)
+    log_call(site, "queryLoginSettings.do", cookies, "SUCCESS" if session else "FAIL")
+    await site.faults.detain(cookies.get("unb", ""), "query_login")
+    if session is None:
+        return answer(False, {})
+    kept = session.kept_until_ms > site.clock.now_ms()
+    return answer(True, {"returnValue": {"canOpenLongLogin": True, "hasLongTokenLogin": kept}})

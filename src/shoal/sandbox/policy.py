@@ -26,5 +26,13 @@ class Policy:
 
     The real site is said to close sockets every 10 to 30 minutes.
     """
+    session_seconds: int = 0
+    """how long a login lasts until ``silentHasLogin`` renews it; 0: without limit"""
+    cookie2_by_visit: bool = False
+    """``cookie2`` comes with the calls before a QR code (docs/sandbox.md) and not with its confirmation"""
+    qr_token: bool = False
+    """a confirmed QR login gives a token, and ``login_token/login.do`` the cookies"""
+    deletes_tk_elsewhere: bool = False
+    """an answer that sets ``_m_h5_tk`` also deletes the one of ``m.goofish.com``"""
     push_to_latest_only: bool = False
     """of several sockets with different devices only the newest gets pushes"""

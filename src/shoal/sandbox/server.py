@@ -16,7 +16,7 @@ from starlette.routing import Route, WebSocketRoute
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
-from shoal.sandbox import mtop_site, passport, pictures
+from shoal.sandbox import face_pages, mtop_site, passport, pictures, qr_pages
 from shoal.sandbox.certificate import Certificate
 from shoal.sandbox.clock import Clock
 from shoal.sandbox.control import control_routes
@@ -51,10 +51,7 @@ def build_sandbox(
     routes = [
         Route("/h5/{api}/{version}/", mtop_site.mtop_endpoint, methods=["GET", "POST"]),
         Route("/h5/{api}/{version}", mtop_site.mtop_endpoint, methods=["GET", "POST"]),
-        Route("/newlogin/hasLogin.do", passport.has_login_endpoint, methods=["GET", "POST"]),
-        Route("/newlogin/qrcode/generate.do", passport.qr_generate_endpoint, methods=["GET", "POST"]),
-        Route("/newlogin/qrcode/query.do", passport.qr_query_endpoint, methods=["GET", "POST"]),
-        Route("/mini_login.htm", passport.mini_login_endpoint),
+        *_login_routes(),
         Route("/api/upload.api", pictures.upload_endpoint, methods=["POST"]),
         *control_routes(),
         WebSocketRoute("/", im_endpoint),
@@ -63,6 +60,27 @@ def build_sandbox(
     app.state.site = site
     app.state.world = site.world
     return app
+
+
+def _login_routes() -> list[Route]:
+    both = ["GET", "POST"]
+    return [
+        Route("/newlogin/hasLogin.do", passport.has_login_endpoint, methods=both),
+        Route("/newlogin/silentHasLogin.do", passport.silent_has_login_endpoint, methods=["POST"]),
+        Route("/ac/account/setLoginSettings.do", passport.set_login_settings_endpoint, methods=["POST"]),
+        Route("/ac/account/queryLoginSettings.do", passport.query_login_settings_endpoint, methods=["POST"]),
+        Route("/mini_login.htm", qr_pages.mini_login_endpoint),
+        Route("/newlogin/qrcode/generate.do", qr_pages.qr_generate_endpoint, methods=both),
+        Route("/newlogin/qrcode/query.do", qr_pages.qr_query_endpoint, methods=both),
+        Route("/login_token/login.do", qr_pages.qr_token_endpoint, methods=["POST"]),
+        Route("/newlogin/login_token/login.do", qr_pages.qr_token_endpoint, methods=["POST"]),
+        Route("/im", qr_pages.message_page_endpoint),
+        Route("/iv/mini/normal_validate.htm", face_pages.normal_validate_endpoint),
+        Route("/iv/mini/verify_modes.htm", face_pages.verify_modes_endpoint),
+        Route("/iv/mini/identity_verify.htm", face_pages.identity_verify_endpoint),
+        Route("/iv/photoVerify/check.do", face_pages.check_endpoint),
+        Route("/ivCheckLogin.htm", face_pages.check_login_endpoint),
+    ]
 
 
 class _Protocol(WebSocketsSansIOProtocol):

@@ -13,6 +13,7 @@ from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
+from shoal.sandbox.qr_logins import QrLogins
 from shoal.sandbox.things import Chat, ImToken, Message, Order
 from shoal.sandbox.world import World
 
@@ -97,7 +98,7 @@ class Site:
         self.events = Journal(5_000)
         self.feeds: dict[str, Feed] = {}
         self.images: dict[str, tuple[str, bytes]] = {}
-        self.qr_logins: dict[str, dict[str, str]] = {}
+        self.qr_logins = QrLogins()
         self.socket_numbers = itertools.count(1)
 
     def close(self) -> None:

@@ -47,6 +47,16 @@ class Session:
     tk: str = ""
     tk_enc: str = ""
     tk_expires_ms: int = 0
+    ends_ms: int = 0
+    """when it ends unless it is renewed; 0: never"""
+    kept_until_ms: int = 0
+    """``havana_lgc_exp``: until then ``ltl=true`` renews it"""
+    backup_until_ms: int = 0
+    """``cookie3_bak_exp``: until then ``c2r=true`` renews it"""
+
+    def is_over(self, now_ms: int) -> bool:
+        """Return whether it must be renewed before it is used again."""
+        return 0 < self.ends_ms <= now_ms
 
 
 @dataclass(slots=True)

@@ -49,6 +49,8 @@ class World:
         self.tokens: dict[str, ImToken] = {}
         self.newest_token: dict[tuple[str, str], ImToken] = {}
         self.loose_tks: dict[str, Session] = {}
+        self.visitors: dict[str, Session] = {}
+        """browsers that have a ``cookie2`` and are not logged in"""
         self._buyers_by_nick: dict[str, Buyer] = {}
         self._pairs: dict[tuple[str, str], Chat] = {}
         self._chats_of: dict[str, list[Chat]] = {}
@@ -131,10 +133,12 @@ class World:
 
     # -- logins ---------------------------------------------------------------------------------------------------
 
-    def login(self, seller: Seller) -> Session:
-        """Log the seller in again: a new ``cookie2`` and the cookies around it; older logins stay valid."""
-        session = Session(seller.unb, self.hex(32))
+    def login(self, seller: Seller, visitor: Session | None = None, *, keep_until_ms: int = 0) -> Session:
+        """Log the seller in again, in the browser of a visitor or a new one; older logins stay valid."""
+        session = visitor or Session(seller.unb, self.hex(32))
+        session.unb, session.tk_expires_ms = seller.unb, 0
         self.sessions[session.cookie2] = session
+        self.prolong(session)
         seller.jar = {
             "unb": seller.unb,
             "cookie2": session.cookie2,
@@ -149,7 +153,38 @@ class World:
             "XSRF-TOKEN": f"{self.hex(8)}-{self.hex(4)}-{self.hex(4)}-{self.hex(4)}-{self.hex(12)}",
         }
         self.renew_tk(session)
+        if keep_until_ms:
+            session.kept_until_ms = session.backup_until_ms = keep_until_ms
+            seller.jar |= self.long_cookies(session)
         return session
+
+    def visit(self) -> Session:
+        """Give a browser that has none a ``cookie2``."""
+        visitor = Session("", self.hex(32))
+        self.visitors[visitor.cookie2] = visitor
+        while len(self.visitors) > 1_000:
+            del self.visitors[next(iter(self.visitors))]
+        return visitor
+
+    def prolong(self, session: Session) -> None:
+        """Let a login last as long as the policy says, from now on."""
+        seconds = self.policy.session_seconds
+        session.ends_ms = self.clock.now_ms() + seconds * 1000 if seconds else 0
+
+    def long_cookies(self, session: Session) -> dict[str, str]:
+        """Return the cookies that tell a browser how long its login can be renewed silently."""
+        return {
+            "havana_lgc_exp": str(session.kept_until_ms),
+            "cookie3_bak": self.hex(32),
+            "cookie3_bak_exp": str(session.backup_until_ms),
+        }
+
+    def keep_cookies(self, session: Session, changes: dict[str, str]) -> dict[str, str]:
+        """Write changed cookies into the jar of the seller, if this is the newest login, and return them."""
+        seller = self.sellers.get(session.unb)
+        if seller and seller.jar.get("cookie2") == session.cookie2:
+            seller.jar = {name: value for name, value in (seller.jar | changes).items() if value}
+        return changes
 
     def cookie_header(self, seller: Seller | str) -> str:
         """Return the full, valid cookie header of a seller's newest login (docs/protocol.md §1)."""
@@ -161,6 +196,8 @@ class World:
         """Return the valid login of these cookies, if there is one."""
         session = self.sessions.get(cookies.get("cookie2", ""))
         if session is None or not session.alive or session.unb != cookies.get("unb"):
+            return None
+        if session.is_over(self.clock.now_ms()):
             return None
         return session
 

@@ -1,0 +1,230 @@
+"""What the control routes do: make buyers talk and pay, cause failures, move time, end logins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, cast
+
+from shoal.sandbox import codec, trade
+from shoal.sandbox.bodies import (
+    CardKind,
+    ClearBody,
+    ClockBody,
+    ExpireBody,
+    FaultBody,
+    MarkBody,
+    PayBody,
+    PolicyBody,
+    PushBody,
+    QrBody,
+    ReleaseBody,
+    SayBody,
+    SellerBody,
+    TypedBody,
+)
+from shoal.sandbox.passport import LONG_LOGIN_MS
+from shoal.sandbox.site import Site
+from shoal.sandbox.things import Chat, Item, Seller, UnknownThing
+
+
+def _chat(site: Site, account: str, buyer: str, item: str | None = None) -> Chat:
+    return site.world.chat(site.world.seller(account), site.world.buyer(buyer), item)
+
+
+def say(site: Site, body: SayBody) -> dict[str, Any]:
+    """Let a buyer say something."""
+    chat = _chat(site, body.account, body.buyer, body.item)
+    content, content_type = body.content, body.content_type or codec.TEXT
+    if body.image_url:
+        content, content_type = codec.image_content(body.image_url), codec.IMAGE
+    elif body.tip:
+        content_type = codec.TIPS
+    said = [
+        site.say(
+            chat,
+            body.text,
+            message_id=body.message_id,
+            content=content,
+            content_type=content_type,
+            need_push=not body.system,
+            tip=body.tip,
+        )
+        for _ in range(body.times)
+    ]
+    ids = [message.id for message in said]
+    return {"cid": chat.cid, "buyer_id": chat.buyer.id, "message_id": ids[0], "message_ids": ids, "at": said[0].at}
+
+
+def seller_say(site: Site, body: TypedBody) -> dict[str, Any]:
+    """Let the seller speak in the app."""
+    chat = _chat(site, body.account, body.buyer, body.item)
+    message = site.answer(chat, body.text, codec.text_content(body.text), codec.TEXT, kind="typed")
+    return {"cid": chat.cid, "buyer_id": chat.buyer.id, "message_id": message.id, "at": message.at}
+
+
+def pay(site: Site, body: PayBody) -> dict[str, Any]:
+    """Let a buyer order an item and push the cards."""
+    world = site.world
+    seller, buyer = world.seller(body.account), world.buyer(body.buyer)
+    order = world.orders.get(body.order_id or "")
+    if order is None:
+        chat = world.chat(seller, buyer, body.item)
+        order = world.open_order(seller, buyer, chat.item_id, body.order_id, body.price_fen)
+        order.quantity, order.spec = body.quantity, body.spec
+        site.happened("ordered", seller.unb, buyer=buyer.nick, text=order.id, order_id=order.id)
+    elif (order.seller_id, order.buyer_id) != (seller.unb, buyer.id):
+        raise UnknownThing(f"order {order.id} is not between these two")
+    cards: list[CardKind] = ["not_paid", "paid"] if body.card == "both" else []
+    if body.card not in ("both", "none"):
+        cards = [cast("CardKind", body.card)]
+    messages = []
+    for kind in cards:
+        status = trade.status_after(order, kind)
+        if status != order.status:
+            site.move_order(order, status)
+        if body.quiet:
+            continue
+        message = site.card(order, kind, message_id=body.message_id, mark=body.mark, as_update=body.as_update)
+        messages.append(message.id)
+    cid = site.chat_of(order).cid
+    return {"order_id": order.id, "cid": cid, "buyer_id": buyer.id, "message_ids": messages}
+
+
+def order_mark(site: Site, body: MarkBody) -> dict[str, Any]:
+    """Push an order mark."""
+    chat = _chat(site, body.account, body.buyer)
+    site.push_payload(body.account, codec.order_mark(chat.cid, body.red_reminder, site.clock.now_ms()))
+    return {"cid": chat.cid}
+
+
+def push(site: Site, body: PushBody) -> dict[str, Any]:
+    """Push something other than a message."""
+    chat = _chat(site, body.account, body.buyer)
+    now, ids = site.clock.now_ms(), body.message_ids or [line.id for line in chat.lines][-1:]
+    if body.shape == "typing":
+        site.whisper(body.account, codec.typing(chat.cid, chat.buyer.id))
+    elif body.shape == "session_remove":
+        for socket in site.sockets_of(body.account):
+            socket.notify("/s/session/remove", {"reason": "session remove"})
+    elif body.shape == "resync":
+        if body.skipping:
+            site.feed(body.account).skip()
+        for socket in site.sockets_of(body.account):
+            socket.push([], "/s/vulcan", syncExtraType={"type": 1})
+    else:
+        about = (chat.cid, chat.buyer.id, chat.item_id, body.text)
+        shapes: dict[str, Callable[[], str]] = {
+            "read_receipt": lambda: codec.encode(codec.read_receipt(chat.cid, ids, now)),
+            "new_message": lambda: codec.encode(codec.new_message_mark(chat.cid, "".join(ids[-1:]), now)),
+            "session_arouse": lambda: codec.encode_json(codec.session_arouse(*about)),
+            "json_text": lambda: codec.encode_json(codec.json_text(*about)),
+            "raw": lambda: body.data,
+        }
+        site.push(body.account, shapes[body.shape]())
+    return {"cid": chat.cid}
+
+
+def fault(site: Site, body: FaultBody) -> dict[str, Any]:
+    """Lay a fault out and apply it to what is connected."""
+    if body.account is not None:
+        site.world.seller(body.account)
+    options = body.model_dump(exclude_none=True, exclude={"kind", "account", "times", "until_seconds"})
+    until_ms = None
+    if body.until_seconds is not None:
+        until_ms = site.clock.now_ms() + round(body.until_seconds * 1000)
+    fault = site.faults.lay(body.kind, body.account, times=body.times, until_ms=until_ms, **options)
+    site.strike(fault)
+    site.happened("fault", body.account or "", text=body.kind, fault_id=fault.id)
+    return fault.view()
+
+
+def release(site: Site, body: ReleaseBody) -> dict[str, Any]:
+    """Release held answers."""
+    return {"released": [fault.id for fault in site.faults.release(body.id, body.account, body.which)]}
+
+
+def clear(site: Site, body: ClearBody) -> dict[str, Any]:
+    """Remove faults."""
+    return {"cleared": [fault.id for fault in site.faults.clear(body.account, body.kind)]}
+
+
+def clock(site: Site, body: ClockBody) -> dict[str, Any]:
+    """Set the time of the site."""
+    if body.set is not None:
+        site.clock.set(body.set)
+    elif body.advance is not None:
+        site.clock.advance(body.advance)
+    else:
+        site.clock.real()
+    return {"now_ms": site.clock.now_ms(), "frozen": site.clock.frozen}
+
+
+def add_seller(site: Site, body: SellerBody) -> dict[str, Any]:
+    """Open a shop, or log its seller in anew."""
+    world, seller = site.world, site.world.sellers.get(body.unb or "")
+    known = seller is not None
+    if seller is None:
+        seller = world.add_seller(body.nick, body.items, body.unb)
+    if known or body.kept:
+        world.login(seller, keep_until_ms=site.clock.now_ms() + LONG_LOGIN_MS if body.kept else 0)
+    return seller_view(site, seller)
+
+
+def expire(site: Site, body: ExpireBody) -> dict[str, Any]:
+    """End logins, IM tokens or signing tokens of a seller."""
+    world = site.world
+    world.seller(body.account)
+    ended = 0
+    for session in world.sessions.values():
+        if session.unb == body.account and body.what == "login":
+            session.alive = False
+            ended += 1
+        elif session.unb == body.account and body.what == "session":
+            session.ends_ms = world.clock.now_ms()
+            ended += 1
+        elif session.unb == body.account and body.what == "tk":
+            session.tk_expires_ms = 0
+            ended += 1
+    for token in world.tokens.values():
+        if token.unb == body.account and body.what == "im_token":
+            token.expires_ms = 0
+            ended += 1
+    return {"expired": ended}
+
+
+def qr(site: Site, body: QrBody) -> dict[str, Any]:
+    """Do with a QR login what the app of the seller does."""
+    login = site.qr_logins.get(body.ck) if body.ck else site.qr_logins.newest()
+    if login is None:
+        raise UnknownThing(f"no QR login {body.ck}")
+    if body.account:
+        login.unb = site.world.seller(body.account).unb
+    if body.status in ("FACE_PASSED", "FACE_FAILED"):
+        login.face = "passed" if body.status == "FACE_PASSED" else "failed"
+        return {"status": body.status}
+    if body.status == "FACE":
+        login.htoken, login.iv_jar, login.face = site.world.hex(32), site.world.hex(16), "waiting"
+        login.page = body.page
+    login.status = body.status
+    return {"status": body.status}
+
+
+def policy(site: Site, body: PolicyBody) -> dict[str, Any]:
+    """Change the policy."""
+    site.world.change_policy(**body.model_dump(exclude_none=True))
+    return asdict(site.world.policy)
+
+
+def _item_view(item: Item) -> dict[str, Any]:
+    return {"id": item.id, "title": item.title, "price_fen": item.price_fen, "quantity": item.quantity}
+
+
+def seller_view(site: Site, seller: Seller) -> dict[str, Any]:
+    """Return a seller as JSON, with the cookie of the newest login."""
+    return {
+        "unb": seller.unb,
+        "nick": seller.nick,
+        "cookie": site.world.cookie_header(seller),
+        "items": [_item_view(item) for item in seller.items.values()],
+    }
