@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
 from shoal import clock
-from shoal.accounts.account import Account
+from shoal.accounts.account import Account, AccountState
 from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
+from shoal.messages import conversations
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
 from shoal.network.outbound import Outbound
 from shoal.orders.order_store import OrderStore
-from shoal.sandbox import World
+from shoal.sandbox import World, build_sandbox, serve_sandbox
 from shoal.sandbox.site import Site
 from shoal.storage.credentials import Credentials
 from shoal.storage.database import Database
@@ -81,6 +83,43 @@ class Machine:
         monkeypatch.setattr(clock, "time", SimpleNamespace(**kinds))
 
 
+class Waits:
+    """The long waits of a module, which end when the test says so: for the end of a burst, a rule's delay, an echo."""
+
+    SECONDS = 30.0
+    """A wait of such a test. What is much shorter passes by itself."""
+    DELAY = (SECONDS, SECONDS)
+    """The delay of a rule that waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType = conversations) -> None:
+        self.begun = 0
+        """How many have begun: the burst is known, or its answer is chosen, or its echo is awaited."""
+        self._over = asyncio.Event()
+        self._ahead = 0.0
+        self._loop = asyncio.get_running_loop()
+        ours = {"sleep": self._sleep, "get_running_loop": lambda: SimpleNamespace(time=self._time)}
+        monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), **ours}))
+
+    def _time(self) -> float:
+        return self._loop.time() + self._ahead
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds < self.SECONDS / 2:
+            await asyncio.sleep(seconds)
+            return
+        self.begun += 1
+        await self._over.wait()
+        self._ahead += seconds
+
+    async def begin(self, count: int = 1) -> None:
+        """Wait until so many have begun."""
+        await until(lambda: self.begun >= count)
+
+    def end(self) -> None:
+        """End those that have begun, and every later one at once."""
+        self._over.set()
+
+
 class Sandbox:
     """The control routes of a running sandbox."""
 
@@ -128,6 +167,20 @@ class Sandbox:
         return {"now": 0, "max": 0, "total": 0, **counts}
 
 
+@asynccontextmanager
+async def standing_sandbox(*, shops: int) -> AsyncIterator[Sandbox]:
+    """A sandbox in this process, on a socket of its own."""
+    app = build_sandbox(world := World(seed=5, shops=shops))
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))
+    async with aiohttp.ClientSession() as http:
+        sandbox = Sandbox(await ready, world, http)
+        sandbox.site = app.state.site
+        yield sandbox
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
 def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
     """Settings of a server whose site is the sandbox."""
     url = sandbox.url
@@ -139,6 +192,10 @@ def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
         "allow_private_targets": "127.0.0.1",
     }
     return Settings(**{**site, **QUICK_SITE, **values})
+
+
+_WORK = {"chat", "reply", "echo", "outbox", "order", "orders", "catch-up"}
+"""What a connection names its tasks that answer, serve and catch up, before the account's id."""
 
 
 class Shoal:
@@ -216,3 +273,31 @@ class Shoal:
     def item_of(self, unb: str) -> str:
         """One item of a seller."""
         return next(iter(self.sandbox.world.seller(unb).items))
+
+    async def runs(self, account_id: str = "shop") -> None:
+        """Wait until a shop runs (again)."""
+        await until(lambda: self.manager.observation(account_id).state is AccountState.RUNNING)
+
+    async def has_taken_all(self, account_id: str = "shop") -> None:
+        """Wait until a running shop has acknowledged all that the site has pushed so far: it is stored and known."""
+        await until(lambda: self._has_taken_all(account_id))
+
+    async def is_done(self, account_id: str = "shop") -> None:
+        """Wait until a running shop has done all that the site has told it so far, and what follows from that.
+
+        What it has not said or called by then, it does not say or call because of that: the site waits for no
+        acknowledgement, and no task is left that would answer, serve or catch up.
+        """
+        await until(lambda: self._has_taken_all(account_id) and not self._is_at_work(account_id))
+
+    def _has_taken_all(self, account_id: str) -> bool:
+        if self.manager.observation(account_id).state is not AccountState.RUNNING:
+            return False
+        return not any(
+            socket.in_flight for socket in self.sandbox.site.sockets_of(self.manager.account(account_id).unb)
+        )
+
+    @staticmethod
+    def _is_at_work(account_id: str) -> bool:
+        names = (task.get_name().split(":", 2) for task in asyncio.all_tasks())
+        return any(name[0] in _WORK and name[1:2] == [account_id] for name in names)

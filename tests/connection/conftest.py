@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from quick_start import blank_database
-from sandboxed import Sandbox, Shoal
-from shoal.sandbox import World, build_sandbox, serve_sandbox
+from sandboxed import Sandbox, Shoal, standing_sandbox
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox in this process, on a socket of its own."""
-    world = World(seed=5, shops=3)
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
-    async with aiohttp.ClientSession() as http:
-        yield Sandbox(await ready, world, http)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    async with standing_sandbox(shops=3) as standing:
+        yield standing
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from connection.test_conversations import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
+from chat_steps import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
 from order_steps import pushed
 from sandboxed import Machine, Shoal
 from shoal.messages.decisions import Decision

@@ -3,75 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from sandboxed import Machine, Shoal
-from shoal.accounts.account import AccountState
+from chat_steps import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, stored, verdict
+from sandboxed import Machine, Shoal, Waits
+from shoal.accounts.change_path import Caller
 from shoal.clock import now_ms
 from shoal.errors import StoreError
 from shoal.messages.chats import Chats
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, LoggedMessage, MessageLog
 from shoal.messages.outbox import Outbox
-from shoal.messages.outbox_rows import Sending, SendOutcome
+from shoal.messages.outbox_rows import SendOutcome
 from shoal.messages.takeovers import TakeoverReason, Takeovers
 from shoal.rules.keywords import KeywordRow
-from shoal.rules.rule_edits import with_rule
 from standins import ANN, until
 
-PAIR = [{"text": "一"}, {"text": "二"}]
-
-
-async def give_rule(shoal: Shoal, rule_id: str = "r", **values: Any) -> None:
-    """A rule for 在吗, with whatever else."""
-    wanted: Mapping[str, Any] = {"words": ["在吗"], "parts": [{"text": "hi"}], **values}
-    await shoal.manager.update_rules(
-        "shop", lambda account: account.evolve(keywords=with_rule(account.keywords, rule_id, wanted)), caller=ANN
-    )
-
-
-async def ask(shoal: Shoal, unb: str, text: str = "在吗", *, buyer: str = "小鱼", **more: Any) -> str:
-    """A buyer says something; returns its id."""
-    said = await shoal.sandbox.do("say", account=unb, buyer=buyer, text=text, **more)
-    return str(said["message_id"])
-
-
-async def verdict(shoal: Shoal, message_id: str, wanted: Decision, *, seconds: float = 60.0) -> LoggedMessage:
-    """The message once it has that verdict."""
-    found: LoggedMessage | None = None
-    try:
-        async with asyncio.timeout(seconds):
-            while found is None or found.message.decision is not wanted:
-                listed = await shoal.log.list_messages(["shop"])
-                found = next((entry for entry in listed if entry.message.message_id == message_id), None)
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"{found and found.message}") from None
-    return found
-
-
-async def sendings(shoal: Shoal, *outcomes: str) -> list[Sending]:
-    """The sendings, oldest first, once they have come to these outcomes."""
-    found: list[Sending] = []
-    try:
-        async with asyncio.timeout(60):
-            while [sending.outcome for sending in found] != list(outcomes):
-                found = (await shoal.log.outbox.list_sendings(["shop"]))[::-1]
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError([(sending.outcome, sending.reason) for sending in found]) from None
-    return found
-
-
-async def reopen(shoal: Shoal, **settings: Any) -> None:
-    await shoal.close()
-    await shoal.open(**settings)
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
-
+QUICK = Caller(actor="user:ann", wait_seconds=0)
 
 # ── verdicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,10 +58,13 @@ async def test_c1_a_repeated_id_is_counted_and_left_aside(shoal: Shoal) -> None:
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"], "the same words again are answered again"
 
 
-async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal) -> None:
+async def test_c3_a_burst_is_joined_whole_and_says_so(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add(keywords={"多少钱": "{send_message}"})
-    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.3}, caller=ANN)
+    await shoal.manager.update_settings("shop", {"debounce_seconds": Waits.SECONDS}, caller=ANN)
     ids = [await ask(shoal, unb, text) for text in ("多少钱", "？", "在吗")]
+    await shoal.has_taken_all()
+    waits.end()
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["多少钱\n？\n在吗"]
     found = [await verdict(shoal, message_id, Decision.ANSWERED) for message_id in ids]
     assert [entry.joined_to for entry in found] == [ids[2], ids[2], None]
@@ -154,12 +110,16 @@ async def test_what_has_grown_old_is_not_answered(shoal: Shoal) -> None:
     assert await shoal.sandbox.seen(unb, "小鱼") == []
 
 
-async def test_a_message_that_a_disable_catches_is_answered_if_that_ends_in_time(shoal: Shoal) -> None:
+async def test_a_message_that_a_disable_catches_is_answered_if_that_ends_in_time(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=[0.4, 0.4])
+    await give_rule(shoal, delay_seconds=Waits.DELAY)
     asked = await ask(shoal, unb)
-    await asyncio.sleep(0.15)
+    await waits.begin()
     await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    waits.end()
     assert await shoal.sandbox.seen(unb, "小鱼") == []
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     await verdict(shoal, asked, Decision.ANSWERED)
@@ -229,7 +189,7 @@ async def test_what_is_heard_while_the_last_connections_rest_is_read_is_answered
     monkeypatch.setattr(MessageLog, "unhandled", slow)
     await shoal.open(reply_debounce_seconds=0.5)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
-    await asyncio.sleep(1.5)
+    await shoal.is_done()
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
 
 
@@ -247,35 +207,30 @@ async def test_a_buyer_gets_so_many_replies_an_hour_over_restarts(shoal: Shoal) 
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 
-async def held_up(shoal: Shoal, count: int) -> None:
-    """Wait until so many messages wait for room in the shop's minute."""
-    async with asyncio.timeout(60):
-        while True:
-            found = [entry.message for entry in await shoal.log.list_messages(["shop"])]
-            if len([one for one in found if one.decision is Decision.SHOP_LIMIT and not one.handled]) == count:
-                return
-            await asyncio.sleep(0.02)
-
-
-async def pass_by(shoal: Shoal, machine: Machine, seconds: int) -> None:
-    """Time passes for everybody."""
-    machine.passed_ms += seconds * 1000
-    await shoal.sandbox.do("clock", advance=seconds)
-
-
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_there_is_room(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, restart: bool
 ) -> None:
     monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 0.2)
+    refused: list[str] = []
+    queue = Outbox.queue
+
+    async def queued(self: Outbox, *values: Any, **named: Any) -> Any:
+        found = await queue(self, *values, **named)
+        if found.decision is Decision.SHOP_LIMIT:
+            refused.append(found.decision)
+        return found
+
+    monkeypatch.setattr(Outbox, "queue", queued)
     machine = Machine(monkeypatch)
     await shoal.close()
     await shoal.open()
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"shop_replies_per_minute": 2}, caller=ANN)
     for number in range(5):
-        await ask(shoal, unb, buyer=f"买家{number}")
-        await asyncio.sleep(0.1)
+        asked = await ask(shoal, unb, buyer=f"买家{number}")
+        if number < 2:
+            await verdict(shoal, asked, Decision.ANSWERED)
     await held_up(shoal, 3)
     await ask(shoal, unb, buyer="买家2")
     await held_up(shoal, 4)
@@ -286,7 +241,11 @@ async def test_a_shop_sends_so_many_replies_a_minute_and_the_rest_in_turn_when_t
         async with asyncio.timeout(60):
             while len(await shoal.log.outbox.list_sendings(["shop"], outcome=SendOutcome.SENT)) < answered:
                 await asyncio.sleep(0.02)
-        await asyncio.sleep(0.5)
+        if answered == 5:
+            await shoal.is_done()
+        else:
+            refused.clear()
+            await until(lambda: len(refused) > 1)
         assert len(await shoal.log.outbox.list_sendings(["shop"])) == answered, "no more than there is room for"
     assert [await shoal.sandbox.seen(unb, f"买家{number}") for number in range(5)] == [["hi"]] * 5
     found = await shoal.log.list_messages(["shop"])
@@ -328,13 +287,13 @@ async def test_a_delay_counts_from_the_buyers_word_over_a_restart_and_makes_noth
     await give_rule(shoal, delay_seconds=[100, 100])
     first = await ask(shoal, unb)
     await shoal.sandbox.do("policy", replays_missed=False)
-    await asyncio.sleep(0.3)
+    await stored(shoal, first)
     await shoal.close()
     await pass_by(shoal, machine, 110)
     await shoal.open(message_age_seconds=60)
     await verdict(shoal, first, Decision.ANSWERED)
     second = await ask(shoal, unb, buyer="小虾")
-    await asyncio.sleep(0.3)
+    await stored(shoal, second)
     await shoal.close()
     await pass_by(shoal, machine, 170)
     await shoal.open(message_age_seconds=60)
@@ -377,13 +336,15 @@ async def test_a_refused_part_keeps_the_later_ones_back(shoal: Shoal) -> None:
     assert (first.reason, second.reason) == ("CSI_FORBID", "earlier_part_refused")
 
 
-async def test_a_disable_between_two_parts_drops_the_later_one(shoal: Shoal) -> None:
+async def test_a_disable_between_two_parts_drops_the_later_one(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 60.0)
     unb = await shoal.add()
     await give_rule(shoal, parts=PAIR)
-    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.4, times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
     await ask(shoal, unb)
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
+    await shoal.sandbox.do("fault/release")
     _, second = await sendings(shoal, "sent", "dropped")
     assert second.reason == "disabled"
     assert await shoal.sandbox.seen(unb, "小鱼") == ["一"]
@@ -398,17 +359,31 @@ async def test_a_line_that_drops_between_two_parts_costs_neither(shoal: Shoal) -
     await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["一", "二"]
     await sendings(shoal, "sent", "sent")
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert await shoal.sandbox.seen(unb, "小鱼") == ["一", "二"]
 
 
-async def test_an_answer_waits_its_delay_and_takes_in_what_is_said_meanwhile(shoal: Shoal) -> None:
+async def test_an_answer_waits_its_delay(shoal: Shoal) -> None:
     unb = await shoal.add()
-    await give_rule(shoal, parts=[{"text": "{send_message}"}], delay_seconds=[0.6, 0.6])
+    await give_rule(shoal, delay_seconds=[0.4, 0.4])
+    began = time.monotonic()
     await ask(shoal, unb)
-    await asyncio.sleep(0.3)
-    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    assert time.monotonic() - began > 0.39  # the site tells its time in milliseconds
+
+
+async def test_an_answer_that_waits_takes_in_what_is_said_meanwhile(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(monkeypatch)
+    unb = await shoal.add()
+    await give_rule(shoal, parts=[{"text": "{send_message}"}], delay_seconds=Waits.DELAY)
+    await ask(shoal, unb)
+    await waits.begin()
     await ask(shoal, unb, "？")
+    await shoal.has_taken_all()
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    waits.end()
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["在吗\n？"]
 
 
@@ -416,27 +391,34 @@ async def test_an_answer_waits_its_delay_and_takes_in_what_is_said_meanwhile(sho
     ("meanwhile", "found"), [("spoken", Decision.PAUSED), ("spoken, no pause", Decision.HUMAN_ANSWERED)]
 )
 async def test_a_delayed_answer_that_the_owner_overtakes_is_dropped(
-    shoal: Shoal, meanwhile: str, found: Decision
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, meanwhile: str, found: Decision
 ) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=[0.8, 0.8])
+    await give_rule(shoal, delay_seconds=Waits.DELAY)
     if found is Decision.HUMAN_ANSWERED:
         await shoal.manager.update_settings("shop", {"pause_duration": 0}, caller=ANN)
     asked = await ask(shoal, unb)
-    await asyncio.sleep(0.2)
-    await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
+    await waits.begin()
+    said = await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
+    await verdict(shoal, said["message_id"], Decision.HUMAN)
+    waits.end()
     await verdict(shoal, asked, found)
     (dropped,) = await sendings(shoal, "dropped")
     assert (dropped.reason, dropped.row.text) == (found.value, "hi")
     assert await shoal.sandbox.seen(unb, "小鱼") == ["我来了"]
 
 
-async def test_a_delayed_answer_is_that_of_the_rules_at_its_moment(shoal: Shoal) -> None:
+async def test_a_delayed_answer_is_that_of_the_rules_at_its_moment(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add()
-    await give_rule(shoal, delay_seconds=[0.6, 0.6])
+    await give_rule(shoal, delay_seconds=Waits.DELAY)
     asked = await ask(shoal, unb)
-    await asyncio.sleep(0.2)
+    await waits.begin()
     await shoal.manager.update_rules("shop", lambda account: account.evolve(keywords=()), caller=ANN)
+    waits.end()
     await verdict(shoal, asked, Decision.NO_RULE)
     (dropped,) = await sendings(shoal, "dropped")
     assert dropped.reason == "no_rule"

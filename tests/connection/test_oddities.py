@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connection.test_conversations import ask, give_rule, sendings, verdict
+from chat_steps import ask, give_rule, sendings, verdict
 from sandboxed import Shoal
 from shoal import clock
 from shoal.accounts import edits

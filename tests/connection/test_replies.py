@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from typing import Any
 
+import aiohttp
 import pytest
 
-from sandboxed import UNANSWERED, Shoal
+from chat_steps import sendings
+from sandboxed import UNANSWERED, Shoal, Waits
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
+from shoal.messages import sender
+from shoal.messages.outbox import Outbox
 from shoal.messages.outbox_rows import Sending
 from shoal.rules.keywords import KeywordRow
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
+FAREWELL = "shoal.connection.xianyu_live.FAREWELL_SECONDS"
+ECHO_GRACE = "shoal.messages.sender.ECHO_GRACE_SECONDS"
 
 
 async def test_a_buyer_is_answered_by_the_rule_with_the_variables_filled_literally(shoal: Shoal) -> None:
@@ -32,16 +38,25 @@ async def test_a_keyword_change_answers_the_very_next_message_without_a_reconnec
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
 
 
-async def test_a_disabled_shop_sends_no_frame(shoal: Shoal) -> None:
+async def test_a_disabled_shop_sends_no_frame(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, send, enabled = Waits(monkeypatch), aiohttp.ClientWebSocketResponse.send_str, []
+
+    async def watched(line: aiohttp.ClientWebSocketResponse, *values: Any) -> None:
+        enabled.append(shoal.manager.account("shop").enabled)
+        await send(line, *values)
+
     unb = await shoal.add(keywords={"在吗": "hi"})
+    await shoal.manager.update_settings("shop", {"debounce_seconds": Waits.SECONDS}, caller=ANN)
+    monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "send_str", watched)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    await asyncio.sleep(0.01)
+    await waits.begin()
+    await until(lambda: len(enabled) > 1)  # it beats
     await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
-    published_ms = time.time() * 1000
-    await asyncio.sleep(1.2)
-    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
-    late = [frame for frame in frames if frame["direction"] == "in" and frame["wall_ms"] > published_ms + 1]
-    assert not late
+    waits.end()
+    await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
+    assert all(enabled)
+    assert (await shoal.sandbox.sockets(unb))["now"] == 0
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"], "still fresh, so answered now"
 
@@ -53,7 +68,7 @@ async def test_c1_the_same_text_again_is_answered_again_and_the_same_id_never_tw
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.sandbox.seen_soon(unb, "小鱼", 2)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗", message_id=said["message_id"])
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert len(await shoal.sandbox.seen(unb, "小鱼")) == 2
 
 
@@ -65,25 +80,32 @@ async def test_c2_a_duplicate_after_a_restart_is_not_answered(shoal: Shoal) -> N
     await shoal.open()
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗", message_id=said["message_id"])
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
 
 
 async def test_c3_a_burst_is_joined_and_gets_one_answer(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"多少钱": "10"})
+    await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=3)
     for text in ("多少钱", "?", "在吗"):
         await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=text)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["10"]
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
 
 
-async def test_c3_what_was_asked_before_the_line_dropped_is_answered_after_it_is_back(shoal: Shoal) -> None:
+async def test_c3_what_was_asked_before_the_line_dropped_is_answered_after_it_is_back(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.5}, caller=ANN)
+    await shoal.manager.update_settings("shop", {"debounce_seconds": Waits.SECONDS}, caller=ANN)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    await asyncio.sleep(0.1)
+    await waits.begin()
     await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+    await waits.begin(2)
+    assert await shoal.sandbox.seen(unb, "小鱼") == []
+    waits.end()
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
 
 
@@ -91,19 +113,24 @@ async def test_c4_our_own_echo_does_not_silence_the_chat_but_the_owner_does(shoa
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
     await shoal.sandbox.seen_soon(unb, "小鱼", 2)
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="我来了")
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗??")
-    await asyncio.sleep(0.4)
+    await shoal.is_done()
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi", "我来了"]
 
 
 @pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 @pytest.mark.parametrize("restart", [False, True])
-async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoal: Shoal, *, restart: bool) -> None:
+async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, restart: bool
+) -> None:
+    monkeypatch.setattr(FAREWELL, 0.1)
+    monkeypatch.setattr(ECHO_GRACE, Waits.SECONDS)
+    waits = Waits(monkeypatch, sender)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=True, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
@@ -113,7 +140,8 @@ async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoa
         await shoal.open()
         await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     else:
-        await asyncio.sleep(1.2)
+        await settled(shoal)
+        waits.end()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
     first = (await shoal.log.outbox.list_sendings(["shop"]))[-1]
@@ -121,8 +149,10 @@ async def test_c4_an_echo_whose_answer_never_came_does_not_silence_the_chat(shoa
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi", "hi"]
 
 
-@pytest.mark.settings(send_timeout_seconds=UNANSWERED)
-async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(shoal: Shoal) -> None:
+async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FAREWELL, 0.1)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
@@ -131,8 +161,7 @@ async def test_a_sending_that_a_disable_cuts_in_two_is_uncertain_at_once(shoal: 
             await asyncio.sleep(0.01)
     stopped = await shoal.manager.update_cookie_status("shop", False, caller=ANN)
     assert stopped.observation.state is AccountState.STOPPED
-    (sending,) = await shoal.log.outbox.list_sendings(["shop"])
-    assert sending.outcome == "uncertain"
+    await sendings(shoal, "uncertain")  # without another connection
 
 
 async def test_an_item_rule_comes_before_a_general_one_and_others_are_not_asked(shoal: Shoal) -> None:
@@ -153,26 +182,28 @@ async def test_a_refused_message_does_not_count_as_sent(shoal: Shoal) -> None:
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    async with asyncio.timeout(60):
-        while not (sendings := await shoal.log.outbox.list_sendings(["shop"])) or sendings[0].outcome == "sending":
-            await asyncio.sleep(0.02)
-    assert (sendings[0].outcome, sendings[0].reason) == ("refused", "CSI_FORBID")
+    (sending,) = await sendings(shoal, "refused")
+    assert sending.reason == "CSI_FORBID"
 
 
 async def settled(shoal: Shoal, count: int = 1) -> list[Sending]:
     """The sendings, oldest first, once there are so many and none is on its way."""
     async with asyncio.timeout(60):
         while True:
-            sendings = (await shoal.log.outbox.list_sendings(["shop"]))[::-1]
+            found = (await shoal.log.outbox.list_sendings(["shop"]))[::-1]
             open_still = {"sending", "waiting", "uncertain"}
-            if len(sendings) >= count and not any(sending.outcome in open_still for sending in sendings):
-                return sendings
+            if len(found) >= count and not any(sending.outcome in open_still for sending in found):
+                return found
             await asyncio.sleep(0.03)
 
 
 @pytest.mark.settings(send_timeout_seconds=UNANSWERED)
 @pytest.mark.parametrize("delivered", [True, False])
-async def test_a_message_that_nobody_confirmed_arrives_once_and_is_settled(shoal: Shoal, *, delivered: bool) -> None:
+async def test_a_message_that_nobody_confirmed_arrives_once_and_is_settled(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, delivered: bool
+) -> None:
+    monkeypatch.setattr(FAREWELL, 0.1)
+    monkeypatch.setattr(ECHO_GRACE, 60.0 if delivered else 0.1)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=delivered, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
@@ -188,17 +219,18 @@ async def test_f4_a_refusal_of_what_was_sent_again_leaves_it_uncertain(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first sending may have arrived all the same: it did here, and its echo is slow."""
-    monkeypatch.setattr("shoal.messages.sender.ECHO_GRACE_SECONDS", 2.0)
+    monkeypatch.setattr(ECHO_GRACE, 0.1)
+    begin_again = Outbox.begin_again
+
+    async def begin_and_refuse(*values: Any, **named: Any) -> bool:
+        await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
+        return await begin_again(*values, **named)
+
+    monkeypatch.setattr(Outbox, "begin_again", begin_and_refuse)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     async with asyncio.timeout(60):
-        while [s.outcome for s in await shoal.log.outbox.list_sendings(["shop"])] != ["uncertain"]:
+        while not (found := await shoal.log.outbox.list_sendings(["shop"])) or found[0].reason != "CSI_FORBID":
             await asyncio.sleep(0.02)
-    await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID", times=1)
-    async with asyncio.timeout(60):
-        while not (sending := (await shoal.log.outbox.list_sendings(["shop"]))[0]).resends or (
-            sending.outcome == "sending" or sending.reason == "no_answer"
-        ):
-            await asyncio.sleep(0.02)
-    assert (sending.outcome, sending.reason) == ("uncertain", "CSI_FORBID")
+    assert (found[0].outcome, found[0].resends) == ("uncertain", 1)
