@@ -350,12 +350,21 @@ async def test_a_disable_between_two_parts_drops_the_later_one(shoal: Shoal, mon
     assert await shoal.sandbox.seen(unb, "小鱼") == ["一"]
 
 
-async def test_a_line_that_drops_between_two_parts_costs_neither(shoal: Shoal) -> None:
+@pytest.mark.parametrize("echoed", [True, False])
+async def test_a_line_that_drops_between_two_parts_costs_neither(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, *, echoed: bool
+) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add()
-    await give_rule(shoal, parts=PAIR)
+    await give_rule(shoal, parts=PAIR, delay_seconds=Waits.DELAY)
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
     await ask(shoal, unb)
+    await waits.begin()
+    if not echoed:
+        await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
+    waits.end()
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.has_taken_all()
     await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["一", "二"]
     await sendings(shoal, "sent", "sent")

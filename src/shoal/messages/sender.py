@@ -183,8 +183,13 @@ class Sender:
         return await self._go_on(sent, later) if later else sent
 
     async def _go_on(self, before: Sent, later: Sequence[Sending]) -> Sent:
-        """Send the waiting parts one after another, as long as the previous one has arrived."""
+        """Send the waiting parts one after another, as long as the previous one has arrived.
+
+        When the socket has ended and it is unknown whether that one has, the parts wait for the next connection.
+        """
         for place, sending in enumerate(later):
+            if before.outcome is SendOutcome.UNCERTAIN and not self._socket.is_open:
+                return before
             if before.outcome is not SendOutcome.SENT:
                 await self._outbox.drop_waiting(
                     [waiting.id for waiting in later[place:]], f"earlier_part_{before.outcome}"
@@ -283,9 +288,13 @@ class Sender:
     # ── unanswered messages ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _insist(self, sent: Sent) -> Sent:
-        """Wait for the echo of what is uncertain; if none comes, send it once more with the same uuid."""
+        """Wait for the echo of what is uncertain; if none comes, send it once more with the same uuid.
+
+        When the socket has ended, that is for the next connection.
+        """
         await asyncio.sleep(ECHO_GRACE_SECONDS)
-        return await self._send_again(await self._outbox.get(sent.id), None)
+        sending = await self._outbox.get(sent.id)
+        return await self._send_again(sending, None) if self._socket.is_open else Sent.of(sending)
 
     async def _send_again(self, sending: Sending, guard: Guard | None) -> Sent:
         """Send an uncertain message again. It stays uncertain if it is not due, or gets no answer again."""
