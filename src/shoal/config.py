@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     """URL of Xianyu's sign-in service. Change it only to use the sandbox."""
     site_upload_url: str = "https://stream-upload.goofish.com"
     """URL for uploads of pictures to Xianyu. Change it only to use the sandbox."""
+    chrome_version: int = Field(151, ge=100, le=999)
+    """Version of Chrome that a shop presents to the site when the browser of its cookie is not known, and after a QR
+    login. 151 was seen at the site on 2026-08-28; each release renews it. Raise it when your own Chrome is newer."""
     lock_wait_seconds: float = Field(30.0, gt=0, le=300)
     """Seconds that a change waits for an earlier change of the same account; then it is refused with `lock_timeout`.
     Raise it when scripts change one account many times at once."""

@@ -14,6 +14,7 @@ from typing import Final, cast
 import aiohttp
 
 from shoal.xianyu import chat_history, frames, mtop_reply
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.packets import read_event
 from shoal.xianyu.push_events import ChatMessage
@@ -44,7 +45,7 @@ def entry(data: bytes) -> int:
 
 def frame(data: bytes) -> int:
     """A whole text frame, through a real socket object, and every entry of it."""
-    socket = LiveSocket(cast("aiohttp.ClientWebSocketResponse", None), lambda: True, StopSwitch())
+    socket = LiveSocket(cast("aiohttp.ClientWebSocketResponse", None), lambda: True, StopSwitch(), Browser("fuzz"))
     socket._take(data)
     socket._take(data.decode("utf-8", "surrogateescape"))
     read = 0

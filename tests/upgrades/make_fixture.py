@@ -27,7 +27,7 @@ SAID_AT_MS = 1_763_000_000_000
 """The time of the first message."""
 
 
-ROOMS = ("", "accounts.", "auth.", "messages.", "orders.", "server.", "storage.")
+ROOMS = ("", "accounts.", "auth.", "messages.", "orders.", "server.", "storage.", "xianyu.")
 """The packages of the modules below; in old versions they lie directly in ``shoal``."""
 
 
@@ -147,6 +147,12 @@ async def add_shops(manager: Any, owner_id: int) -> None:
     for name, number in (("shop", 1), ("quiet", 2), ("gone", 3)):
         cookie = f"unb=10000000{number}; cookie2=of-{name}; _m_h5_tk=a_1"
         await manager.add_cookie(name, cookie, owner_id=owner_id, caller=caller, remark=f"备注 {name}")
+    if has("browser"):
+        browser = (
+            "Cookie: unb=100000001; cookie2=of-shop; _m_h5_tk=a_1\nUser-Agent: Firefox/145.0\nAccept-Language: zh-CN"
+        )
+        await manager.update_cookie("shop", browser, caller=caller)
+        await manager.update_settings("shop", {"name": "鱼铺"}, caller=caller)
     await manager.update_keywords("shop", [("在吗", "在的"), ("多少钱", "标价")], caller=caller)
     await manager.update_settings("shop", {"paid_message": "网盘链接", "pause_duration": 25}, caller=caller)
     await manager.update_item("shop", "900001", {"reply": "这件包邮"}, caller=caller)

@@ -63,6 +63,9 @@ async def test_f2_data_of_an_older_version_opens_with_all_that_it_held(name: str
     async with app.router.lifespan_context(app):
         server: Server = app.state.server
         await holds_the_shops(server)
+        shop = server.manager.account("shop")
+        browser = '{"user_agent":"Firefox/145.0","language":"zh-CN"}'
+        assert (shop.browser, shop.name) == ((browser, "鱼铺") if migration_of(name) >= "0010" else (None, ""))
         await holds_the_past(server)
         await holds_the_numbers(server, name)
         await lets_users_in(server, app, name)

@@ -141,6 +141,8 @@ class Account:
 
     ``generation`` rises by one with each committed change and has no gaps; ``rev`` is the position of the
     last change in the journal of all accounts. ``cookie_version`` rises when the *owner* replaces the cookie.
+    ``browser`` is the browser of the cookie in the form of ``shoal.xianyu.browser``; ``None`` when it is not known.
+    ``name`` and ``picture`` (an address) are those of the seller on the site; ``remark`` is a note of the owner's.
     ``proxy`` is an address in the form of ``shoal.xianyu.proxy``, with its password; empty means a direct connection.
     ``timezone`` (empty: that of Shanghai) is the one in which the hours of rules are meant. ``matcher`` is ``keywords``
     compiled: a snapshot whose rules cannot be compiled cannot be made (``InvalidInput``).
@@ -152,9 +154,12 @@ class Account:
     cookie: str = field(repr=False)
     cookie_version: int = 1
     proxy: str = field(default="", repr=False)
+    browser: str | None = None
     enabled: bool = True
     auto_confirm: bool = False
     free_shipping: bool = False
+    name: str = ""
+    picture: str = ""
     remark: str = ""
     pause_duration: int = 10
     debounce_seconds: float | None = None
@@ -191,7 +196,7 @@ class Account:
     @property
     def run_key(self) -> RunKey:
         """What a running connection was started for: it must be renewed when, and only when, this changes."""
-        return (self.cookie_version, self.restart_nonce, self.proxy)
+        return (self.restart_nonce, self.cookie_version, self.proxy, self.browser)
 
     @property
     def park_key(self) -> tuple[int, int]:
@@ -226,8 +231,8 @@ class Account:
         return next((item for item in self.items if item.item_id == item_id), None)
 
 
-RunKey = tuple[int, int, str]
-"""Cookie version, restart nonce and proxy. Never to be shown: the proxy carries its password."""
+RunKey = tuple[int, int, str, str | None]
+"""Restart nonce, cookie version, proxy and browser. Never to be shown: the proxy carries its password."""
 
 SECRET_FIELDS = frozenset({"cookie", "proxy"})
 """Stored sealed, and shown in part only."""

@@ -29,6 +29,7 @@ from shoal.config import Settings
 from shoal.errors import AlreadyRemoved, Conflict, StaleGeneration, UnknownAccount, UnknownNumber
 from shoal.rules.keywords import KeywordRow
 from shoal.rules.rule import Rule
+from shoal.xianyu.browser import chrome
 from shoal.xianyu.cookie_string import require_cookie
 from shoal.xianyu.site_pages import SitePages
 
@@ -71,6 +72,7 @@ class CookieManager:
     ) -> None:
         self._store = store
         self._settings = settings
+        self.default_browser = chrome(settings.chrome_version)
         self.site_pages = SitePages(
             (settings.site_mtop_url, settings.site_ws_url, settings.site_passport_url, settings.site_upload_url)
         )
@@ -193,28 +195,33 @@ class CookieManager:
         caller: Caller,
         remark: str = "",
         proxy: str | None = None,
+        browser: str | None = None,
     ) -> Outcome:
         """Create an account, enabled, and start it; with ``proxy`` its very first call goes through that.
 
+        ``browser`` is the one of the cookie in its stored form; left out, it is what the text tells.
         One of a number that another owner's account holds is parked (``number_taken``) until that number is free.
         Raises ``InvalidInput`` (id, cookie, proxy), ``AccountExists``, ``AccountVanishing`` or ``DuplicateUnb``.
         """
         check_account_id(account_id)
         checked = require_cookie(cookie)
+        cookie, browser = checked.header, browser or edits.told_browser(checked)
         fresh = Account(
-            id=account_id, owner_id=owner_id, unb=checked.unb, cookie=checked.header, created_at_ms=now_ms()
+            id=account_id, owner_id=owner_id, unb=checked.unb, cookie=cookie, browser=browser, created_at_ms=now_ms()
         )
         account = edits.settings({"remark": remark, "proxy": proxy})(fresh)
         created = await self._path.create(account, caller)
         return await self._answer(created, caller, wait=self._settings.start_wait_seconds)
 
-    async def update_cookie(self, account_id: str, cookie: str, *, caller: Caller, proxy: str | None = None) -> Outcome:
-        """Replace the cookie, and the proxy too when one is given, in one change.
+    async def update_cookie(
+        self, account_id: str, cookie: str, *, caller: Caller, proxy: str | None = None, browser: str | None = None
+    ) -> Outcome:
+        """Replace the cookie and its browser (see ``edits.cookie``), and the proxy when one is given, in one change.
 
         A running account reconnects once; a parked one tries again. Raises ``OtherUnb`` when the new cookie belongs
         to another platform user.
         """
-        edit = edits.cookie(require_cookie(cookie))
+        edit = edits.cookie(require_cookie(cookie), browser=browser)
         if proxy is not None:
             edit = edits.both(edit, edits.settings({"proxy": proxy}))
         return await self._change(account_id, "update_cookie", edit, caller, wait=self._settings.start_wait_seconds)

@@ -25,11 +25,13 @@ from shoal.rules.keywords import (
 )
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part
 from shoal.rules.rule_edits import Values, Wanted, merged, replaced, with_changed_rule, with_order, with_rule
+from shoal.xianyu.browser import OWN, stored_form
 from shoal.xianyu.cookie_string import CookieCheck
 from shoal.xianyu.proxy import parse_proxy
 
 Edit = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 100
 MANY_RULES = 300
 """So many rules take longer to check and compile than the event loop should stand still."""
 
@@ -69,17 +71,28 @@ def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) 
     return edit
 
 
-def cookie(checked: CookieCheck) -> Edit:
-    """Replace the cookie by another one of the same seller. Raises ``OtherUnb`` for somebody else's."""
+def cookie(checked: CookieCheck, *, browser: str | None = None) -> Edit:
+    """Replace the cookie by another one of the same seller. Raises ``OtherUnb`` for somebody else's.
+
+    The browser is ``browser`` (in its stored form), else the one that the text told. If neither tells, the one that is
+    known stays, since owners mostly copy from the same one, unless the old cookie came by a scanned code.
+    """
+    told = browser or told_browser(checked)
 
     def edit(account: Account) -> Account:
         if checked.unb != account.unb:
             raise OtherUnb("the cookie belongs to another seller", expected=account.unb, found=checked.unb)
         if checked.header == account.cookie:
-            return account
-        return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1)
+            return _set(account, browser=told) if told else account
+        known = None if account.browser == OWN else account.browser
+        return account.evolve(cookie=checked.header, cookie_version=account.cookie_version + 1, browser=told or known)
 
     return edit
+
+
+def told_browser(checked: CookieCheck) -> str | None:
+    """Return the browser that a pasted text told, in its stored form."""
+    return stored_form(checked.browser) if checked.browser is not None else None
 
 
 def both(first: Edit, second: Edit) -> Edit:
@@ -225,6 +238,10 @@ def _remark(value: Any, name: str) -> str:
     return _text(value, name, MAX_REMARK_CHARACTERS)
 
 
+def _name(value: Any, name: str) -> str:
+    return _text(value, name, MAX_NAME_CHARACTERS)
+
+
 def _reply(value: Any, name: str) -> str:
     return _text(value, name, MAX_REPLY_CHARACTERS)
 
@@ -272,6 +289,7 @@ def _replies(value: Any, name: str) -> int | None:
 
 
 SETTINGS: dict[str, Callable[[Any, str], Any]] = {
+    "name": _name,
     "remark": _remark,
     "pause_duration": _pause,
     "debounce_seconds": _debounce,

@@ -8,7 +8,14 @@ from shoal.errors import AccountExists, StaleGeneration, UnknownAccount
 
 
 async def add_or_renew(
-    manager: CookieManager, account_id: str, cookie: str, *, owner_id: int, caller: Caller, proxy: str | None = None
+    manager: CookieManager,
+    account_id: str,
+    cookie: str,
+    *,
+    owner_id: int,
+    caller: Caller,
+    proxy: str | None = None,
+    browser: str | None = None,
 ) -> Outcome:
     """Add or renew, whichever fits when the account's turn comes: it may be added or removed during the wait.
 
@@ -21,10 +28,12 @@ async def add_or_renew(
             raise AccountExists(f"{account_id} is somebody else's", code="account_exists/foreign")
         try:
             if known is not None:
-                return await manager.update_cookie(account_id, cookie, caller=caller, proxy=proxy)
+                return await manager.update_cookie(account_id, cookie, caller=caller, proxy=proxy, browser=browser)
             if caller.if_match is not None:
                 raise StaleGeneration(f"there is no {account_id}")
-            return await manager.add_cookie(account_id, cookie, owner_id=owner_id, caller=caller, proxy=proxy)
+            return await manager.add_cookie(
+                account_id, cookie, owner_id=owner_id, caller=caller, proxy=proxy, browser=browser
+            )
         except (AccountExists, UnknownAccount):
             if not tries_left:
                 raise

@@ -31,11 +31,11 @@ from shoal.errors import (
     UnknownAccount,
 )
 from shoal.network.outbound import Outbound
+from shoal.xianyu.browser import OWN, browser_of, chrome
 from shoal.xianyu.cookie_string import require_cookie
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.proxy import parse_proxy
 from shoal.xianyu.qr_login import QrLogin, QrStatus
-from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 
 log = structlog.get_logger("shoal.qr_login")
 
@@ -103,6 +103,8 @@ class _Running:
     view: QrLoginView
     caller: Caller
     proxy: str | None = field(repr=False)
+    browser: str
+    """The browser that the login presents, in its stored form."""
     shown: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -168,7 +170,8 @@ class QrLogins:
         caller = Caller(
             actor=actor, owner_id=owner_id, most_shops=most_shops, op_id=op_id, origin=origin, wait_seconds=0
         )
-        running = self._logins[view.id] = _Running(view, caller, proxy)
+        browser = (known.browser if known is not None else None) or OWN
+        running = self._logins[view.id] = _Running(view, caller, proxy, browser)
         running.task = asyncio.create_task(self._follow(running, through), name=f"qr login:{view.id[:6]}")
         try:
             await running.shown.wait()
@@ -274,7 +277,7 @@ class QrLogins:
             site = QrLogin(
                 session,
                 settings.site_passport_url,
-                user_agent=DEFAULT_USER_AGENT,
+                browser=browser_of(running.browser, chrome(settings.chrome_version)),
                 timeout_seconds=settings.site_timeout_seconds,
             )
             running.view = replace(running.view, content=await site.begin())
@@ -331,7 +334,13 @@ class QrLogins:
             account_id = asked or self._account_of(owner_id, checked.unb)
             try:
                 await add_or_renew(
-                    self._manager, account_id, checked.header, owner_id=owner_id, caller=caller, proxy=running.proxy
+                    self._manager,
+                    account_id,
+                    checked.header,
+                    owner_id=owner_id,
+                    caller=caller,
+                    proxy=running.proxy,
+                    browser=running.browser,
                 )
                 break
             except StoreError:

@@ -39,12 +39,12 @@ from shoal.storage.credentials import Credentials
 from shoal.storage.sync_cursors import Position, SyncCursors
 from shoal.storage.token_cache import SocketToken
 from shoal.xianyu import frames
+from shoal.xianyu.browser import browser_of, chrome
 from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
 from shoal.xianyu.push_events import ChatMessage
-from shoal.xianyu.site_session import DEFAULT_USER_AGENT
 from shoal.xianyu.socket_errors import TokenRefused
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.uploads import UploadedPicture, upload_picture
@@ -106,6 +106,7 @@ class XianyuLive:
         self._link = link
         self._deps = deps
         self._settings = deps.settings
+        self._browser = browser_of(account.browser, chrome(deps.settings.chrome_version))
 
     async def main(self) -> None:
         """Connect and stay connected until an error. A renewed token only replaces the socket.
@@ -133,7 +134,7 @@ class XianyuLive:
             session,
             self._settings.site_mtop_url,
             login,
-            user_agent=DEFAULT_USER_AGENT,
+            browser=self._browser,
             timeout_seconds=self._settings.site_timeout_seconds,
             stop_switch=stop_switch,
             allows=self._link.allows,
@@ -183,7 +184,7 @@ class XianyuLive:
                 authorization.session,
                 self._settings.site_ws_url,
                 authorization.login.header(),
-                DEFAULT_USER_AGENT,
+                self._browser,
                 gate=self._link.allows,
                 stop_switch=authorization.stop_switch,
             ) as socket:
@@ -331,7 +332,7 @@ class XianyuLive:
                     picture.data,
                     media_type=picture.measured.format.media_type,
                     extension=picture.measured.format.extension,
-                    user_agent=DEFAULT_USER_AGENT,
+                    browser=self._browser,
                     timeout_seconds=self._settings.site_timeout_seconds,
                 )
 
@@ -345,7 +346,7 @@ class XianyuLive:
                 authorization.session,
                 self._settings.site_passport_url,
                 authorization.login,
-                user_agent=DEFAULT_USER_AGENT,
+                browser=self._browser,
                 timeout_seconds=self._settings.site_timeout_seconds,
             )
         if not alive:

@@ -25,12 +25,15 @@ class CookieFindings(BaseModel):
         missing_required=[],
         missing_renewable=["_m_h5_tk_enc"],
         fingerprint="1f0e9a3c",
+        browser="Chrome 151, Windows",
         cookie_expires_at=None,
     )
     unb: str
     missing_required: list[str]
     missing_renewable: list[str]
     fingerprint: str
+    browser: str
+    """The browser that the cookie came from; empty when the text does not tell."""
     cookie_expires_at: str | None
 
 
@@ -43,5 +46,6 @@ async def check_pasted_cookie(body: CookieCheckBody, _: WhoAddsShops) -> CookieF
         missing_required=list(found.missing_required),
         missing_renewable=list(found.missing_renewable),
         fingerprint=found.fingerprint,
+        browser=found.browser.name if found.browser is not None else "",
         cookie_expires_at=maybe_rfc3339(login_ends_at_ms(found.header)),
     )

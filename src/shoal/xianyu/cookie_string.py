@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shoal.errors import InvalidInput
+from shoal.xianyu.browser import Browser, browser_in
+from shoal.xianyu.pasted_text import Headers, curl_headers, curl_words, header_block, is_curl
 
 MAX_COOKIE_BYTES = 64 * 1024
 """The longest text that is parsed, in bytes of UTF-8."""
@@ -28,10 +29,6 @@ _REFUSED_IN_VALUE = re.compile(r"[;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 _LOGIN_ENDS = re.compile(r"(?:^|; )havana_lgc_exp=([0-9]{13})(?:;|$)")
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _HEADER_PREFIX = re.compile(r"cookie\s*:", re.IGNORECASE)
-_CURL = re.compile(r"curl(\.exe)?\s", re.IGNORECASE)
-_ANSI_QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'", re.DOTALL)
-_ANSI_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
-_ANSI_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 _NETSCAPE_FIELDS = 7
 
 
@@ -61,6 +58,8 @@ class CookieCheck:
     missing_required: tuple[str, ...]
     missing_renewable: tuple[str, ...]
     fingerprint: str
+    browser: Browser | None = None
+    """The browser that the cookie came from, when the text tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +74,10 @@ class _Found:
 def parse_cookie(text: str) -> dict[str, str]:
     """Read the pairs of a cookie in any form that browsers and their extensions export.
 
-    Accepted: a header line with or without ``Cookie:``, Copy-as-cURL (bash and Windows cmd), the JSON of the usual
-    extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and a Netscape cookie file.
-    When there are several domains, only the site's own count. The last of two equal names wins, but two different
-    ``unb`` mean two sellers.
+    Accepted: a header line with or without ``Cookie:``, a block of request headers, Copy-as-cURL (bash and Windows
+    cmd), the JSON of the usual extensions (a list of ``{name, value}``, ``{"cookies": […]}`` or an object of names) and
+    a Netscape cookie file. When there are several domains, only the site's own count. The last of two equal names wins,
+    but two different ``unb`` mean two sellers.
 
     Raises ``InvalidInput`` with code ``malformed_cookie`` and a ``reason`` (a ``Flaw``) for anything else.
     """
@@ -120,6 +119,7 @@ def check_cookie(text: str) -> CookieCheck:
         missing_required=tuple(name for name in missing if name in REQUIRED),
         missing_renewable=tuple(name for name in missing if name in RENEWABLE),
         fingerprint=fingerprint(header),
+        browser=browser_in(text),
     )
 
 
@@ -187,11 +187,12 @@ def _check_pair(name: str, value: str) -> None:
 def _read(text: str) -> Iterable[_Found]:
     if text.startswith(("{", "[")):
         return _read_json(text)
-    if _CURL.match(text):
+    if is_curl(text):
         return _read_curl(text)
     if text.startswith(("# Netscape", "# HTTP Cookie File")) or _netscape_lines(text):
         return _read_netscape(text)
-    return _read_header(text)
+    headers = header_block(text)
+    return _read_cookie_headers(headers) if headers else _read_header(text)
 
 
 def _of_the_site(found: Iterable[_Found]) -> list[_Found]:
@@ -259,40 +260,15 @@ def _read_netscape(text: str) -> list[_Found]:
 
 
 def _read_curl(text: str) -> list[_Found]:
-    unfolded = _undo_cmd(text) if '^"' in text else re.sub(r"\\\r?\n", " ", text)
-    quoted = _ANSI_QUOTED.sub(lambda match: shlex.quote(_undo_ansi(match[1])), unfolded)
     try:
-        words = shlex.split(re.sub(r"\^\r?\n", " ", quoted))
+        words = curl_words(text)
     except ValueError:
         raise _malformed(Flaw.OPEN_QUOTE) from None
-    found = [pair for header in _curl_headers(words) for pair in _read_header(header)]
+    found = _read_cookie_headers(curl_headers(words))
     if not found:
         raise _malformed(Flaw.CURL_WITHOUT_COOKIE)
     return found
 
 
-def _undo_cmd(text: str) -> str:
-    """Undo the escaping of the Windows command prompt: a caret before each special character."""
-    joined = re.sub(r"\^\r?\n", " ", text)
-    return re.sub(r"\^(.)", r"\1", joined, flags=re.DOTALL)
-
-
-def _undo_ansi(body: str) -> str:
-    def one(match: re.Match[str]) -> str:
-        escape = match[1]
-        if len(escape) > 1:
-            return chr(int(escape[1:], 16))
-        return _ANSI_LETTERS.get(escape, escape)
-
-    return _ANSI_ESCAPE.sub(one, body)
-
-
-def _curl_headers(words: list[str]) -> Iterable[str]:
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else ""
-        if word in {"-b", "--cookie"}:
-            yield following
-        elif word.startswith("--cookie="):
-            yield word.removeprefix("--cookie=")
-        elif word in {"-H", "--header"} and _HEADER_PREFIX.match(following):
-            yield following
+def _read_cookie_headers(headers: Headers) -> list[_Found]:
+    return [pair for name, value in headers if name == "cookie" for pair in _read_header(value)]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.identity import APP_KEY, address
 
 Frame = dict[str, object]
@@ -16,11 +17,6 @@ SESSION_REMOVED = "/s/session/remove"
 MOMENT = "/s/para"
 NEWEST_CURSOR = 2**53 - 1
 """The cursor of the newest page of a history."""
-
-REGISTRATION_USER_AGENT = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 "
-    "Safari/537.36 DingTalk(2.1.5) OS(Windows/10) Browser(Chrome/133.0.0.0) DingWeb/2.1.5 IMPaaS DingWeb/2.1.5"
-)
 
 _ECHOED_HEADERS = ("app-key", "ua", "dt")
 
@@ -87,7 +83,7 @@ def wants_position(push: Mapping[str, object]) -> bool:
     return isinstance(extra, dict) and extra.get("type") in (1, 2)
 
 
-def registration(mid: str, token: str, device_id: str) -> Frame:
+def registration(mid: str, token: str, device_id: str, browser: Browser) -> Frame:
     """Build ``/reg`` (§3.2). A URL-encoded token is decoded."""
     return {
         "lwp": "/reg",
@@ -95,7 +91,8 @@ def registration(mid: str, token: str, device_id: str) -> Frame:
             "cache-header": "app-key token ua wv",
             "app-key": APP_KEY,
             "token": unquote(token),
-            "ua": REGISTRATION_USER_AGENT,
+            "ua": f"{browser.user_agent} DingTalk(2.1.5) OS({browser.system}) Browser({browser.product}) "
+            "DingWeb/2.1.5 IMPaaS DingWeb/2.1.5",
             "dt": "j",
             "wv": "im:3,au:3,sy:6",
             "sync": "0,0;0;0;",

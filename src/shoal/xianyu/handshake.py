@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 
 from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.mtop_reply import is_risk_url
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_session import Redirected, code_of_failure
@@ -19,7 +20,7 @@ async def open_socket(
     session: aiohttp.ClientSession,
     url: str,
     cookie_header: str,
-    user_agent: str,
+    browser: Browser,
     *,
     max_frame_bytes: int,
     timeout_seconds: float,
@@ -34,7 +35,7 @@ async def open_socket(
         async with asyncio.timeout(timeout_seconds):
             return await session.ws_connect(
                 url,
-                headers=_headers(cookie_header, user_agent),
+                headers=_headers(cookie_header, browser),
                 compress=0,
                 max_msg_size=max_frame_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_SECONDS),
@@ -60,14 +61,14 @@ async def open_socket(
         ) from None
 
 
-def _headers(cookie_header: str, user_agent: str) -> dict[str, str]:
-    """Return the headers of §3.1; aiohttp adds ``Host`` and ``Connection``, once."""
+def _headers(cookie_header: str, browser: Browser) -> dict[str, str]:
+    """Return the headers of §3.1 (browsers send no client hints); aiohttp adds ``Host`` and ``Connection``, once."""
     return {
         "Cookie": cookie_header,
         "Origin": "https://www.goofish.com",
-        "User-Agent": user_agent,
+        "User-Agent": browser.user_agent,
         "Pragma": "no-cache",
         "Cache-Control": "no-cache",
         "Accept-Encoding": "gzip, deflate, br, zstd",
-        "Accept-Language": "zh-CN,zh;q=0.9",
+        "Accept-Language": browser.language,
     }

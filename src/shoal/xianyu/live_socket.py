@@ -16,6 +16,7 @@ import aiohttp
 
 from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.frames import Frame
 from shoal.xianyu.handshake import open_socket
 from shoal.xianyu.identity import FrameNames, mid_key, strip_address
@@ -68,7 +69,7 @@ async def connect(
     session: aiohttp.ClientSession,
     url: str,
     cookie_header: str,
-    user_agent: str,
+    browser: Browser,
     *,
     gate: Callable[[], bool] = _always,
     stop_switch: StopSwitch | None = None,
@@ -86,10 +87,10 @@ async def connect(
     stop_switch = stop_switch or StopSwitch()
     with stop_switch.guarding():
         link = await open_socket(
-            session, url, cookie_header, user_agent,
+            session, url, cookie_header, browser,
             max_frame_bytes=max_frame_bytes, timeout_seconds=connect_timeout_seconds,
         )  # fmt: skip
-    socket = LiveSocket(link, gate, stop_switch)
+    socket = LiveSocket(link, gate, stop_switch, browser)
     socket.start()
     try:
         yield socket
@@ -102,6 +103,7 @@ class LiveSocket:
 
     __slots__ = (
         "_arrived",
+        "_browser",
         "_ending",
         "_gate",
         "_is_taking",
@@ -116,12 +118,13 @@ class LiveSocket:
     )
 
     def __init__(
-        self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool], stop_switch: StopSwitch
+        self, link: aiohttp.ClientWebSocketResponse, gate: Callable[[], bool], stop_switch: StopSwitch, browser: Browser
     ) -> None:
         self.names = FrameNames()
         """Makes the mids and uuids of this connection."""
         self.dropped_frames = 0
         """How many incoming frames were neither reply nor push, or unreadable."""
+        self._browser = browser
         self._link = link
         self._gate = gate
         self._stop_switch = stop_switch
@@ -173,7 +176,8 @@ class LiveSocket:
         (``register_refused``: another reason), ``ActionRequired`` (``kicked_out``, ``risk_control``), and as
         ``request``.
         """
-        reply = await self.request(frames.registration(self.names.mid(), token, device_id), timeout_seconds)
+        asked = frames.registration(self.names.mid(), token, device_id, self._browser)
+        reply = await self.request(asked, timeout_seconds)
         if reply.get("code") != 200:
             raise self._refused(reply, "register_refused")
         headers, body = frames.headers_of(reply), frames.body_of(reply)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 
 from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
@@ -22,7 +23,7 @@ async def has_login(
     base_url: str,
     cookies: CookieSource,
     *,
-    user_agent: str,
+    browser: Browser,
     timeout_seconds: float = 20.0,
 ) -> bool:
     """Ask whether the login is valid; pass cookies that the answer renews to ``cookies.rotated``.
@@ -38,13 +39,7 @@ async def has_login(
             base_url.rstrip("/") + _PATH,
             params={"appName": "xianyu", "fromSite": "77"},
             data=_form(pairs),
-            headers={
-                "Accept": "application/json",
-                "Cookie": header,
-                "Origin": "https://www.goofish.com",
-                "Referer": "https://www.goofish.com/",
-                "User-Agent": user_agent,
-            },
+            headers={**browser.call_headers("application/json, text/plain, */*"), "Cookie": header},
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_seconds),
         ) as response:

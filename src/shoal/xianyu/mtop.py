@@ -16,6 +16,7 @@ import aiohttp
 
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, CallUnknown, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.identity import APP_KEY
 from shoal.xianyu.mtop_reply import Meaning, Verdict, is_risk_url, judge, risk_in_page
@@ -32,6 +33,8 @@ OBSERVED_TOKEN_SECONDS = 7200.0
 """The observed lifetime of a socket token; used when the site does not report one."""
 
 _NO_ROOM = "rate_limited"
+_MESSAGES, _ITEM, _ORDER = ("a21ybx.im.0.0", "a21ybx.item.0.0", "a21ybx.order-detail.0.0")
+"""The site's pages that make these calls: ``spm_cnt`` in the query."""
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _JSON_TYPES = frozenset({"application/json", "text/json"})
 
@@ -123,7 +126,7 @@ class MtopClient:
         base_url: str,
         cookies: CookieSource,
         *,
-        user_agent: str,
+        browser: Browser,
         timeout_seconds: float = 20.0,
         clock_ms: Callable[[], int] = now_ms,
         stop_switch: StopSwitch | None = None,
@@ -137,7 +140,7 @@ class MtopClient:
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._cookies = cookies
-        self._user_agent = user_agent
+        self._browser = browser
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._clock_ms = clock_ms
         self._stop_switch = stop_switch or StopSwitch()
@@ -179,7 +182,8 @@ class MtopClient:
     async def im_token(self, device_id: str) -> ImToken:
         """Get a message socket token: the most risk-sensitive call, so keep the answer (§2.4)."""
         api = "mtop.taobao.idlemessage.pc.login.token"
-        data = await self.call(api, _compact({"appKey": APP_KEY, "deviceId": device_id}))
+        data_text = _compact({"appKey": APP_KEY, "deviceId": device_id})
+        data = await self.call(api, data_text, extra_query=_on(_MESSAGES) | self._came_from())
         access, refresh = data.get("accessToken"), data.get("refreshToken")
         if not isinstance(access, str) or not access:
             raise TemporaryFailure(f"{api}: the reply has no token", code="bad_reply", api=api)
@@ -191,27 +195,36 @@ class MtopClient:
 
     async def login_user(self) -> dict[str, object]:
         """Ask which user is logged in: a cheap check (§2.5)."""
-        return await self.call("mtop.taobao.idlemessage.pc.loginuser.get", "{}")
+        return await self.call("mtop.taobao.idlemessage.pc.loginuser.get", "{}", extra_query=_on(_MESSAGES))
 
     async def item_detail(self, item_id: str) -> dict[str, object]:
         """Return an item's page; its facts are under ``itemDO`` (§2.5)."""
-        return await self.call("mtop.taobao.idle.pc.detail", _compact({"itemId": _digits(item_id)}))
+        data_text = _compact({"itemId": _digits(item_id)})
+        return await self.call("mtop.taobao.idle.pc.detail", data_text, extra_query=_on(_ITEM))
 
     async def order_detail(self, order_id: str) -> OrderDetail:
         """Return an order: what was bought, for how much, and its status (§2.6)."""
+        data_text = _compact({"tid": _digits(order_id)})
         return read_order_detail(
-            await self.call("mtop.idle.web.trade.order.detail", _compact({"tid": _digits(order_id)}))
+            await self.call("mtop.idle.web.trade.order.detail", data_text, extra_query=_on(_ORDER))
         )
 
     async def confirm_shipment(self, order_id: str) -> None:
         """Mark an order of virtual goods as shipped (§2.5). Irreversible: see ``CallUnknown``."""
         data_text = f'{{"orderId":"{_digits(order_id)}", "tradeText":"","picList":[],"newUnconsign":true}}'
-        await self.call("mtop.taobao.idle.logistic.consign.dummy", data_text, irreversible=True)
+        api = "mtop.taobao.idle.logistic.consign.dummy"
+        await self.call(api, data_text, extra_query=_on(_ORDER), irreversible=True)
 
     async def free_shipping(self, order_id: str, item_id: str, buyer_id: str) -> None:
         """Complete a group-price order (§2.5). Irreversible: see ``CallUnknown``."""
         data_text = f'{{"bizOrderId":"{_digits(order_id)}", "itemId":{_digits(item_id)},"buyerId":{_digits(buyer_id)}}}'
-        await self.call("mtop.idle.groupon.activity.seller.freeshipping", data_text, irreversible=True)
+        api = "mtop.idle.groupon.activity.seller.freeshipping"
+        await self.call(api, data_text, extra_query=_on(_ORDER), irreversible=True)
+
+    def _came_from(self) -> dict[str, str]:
+        """Return from where the owner came to the page, as the pasted call told it; it is never made up."""
+        words = {"spm_pre": self._browser.spm_pre, "log_id": self._browser.log_id}
+        return {name: word for name, word in words.items() if word}
 
     async def _ask(self, call: _Call) -> tuple[dict[str, object], Verdict]:
         self._stop_switch.check()
@@ -256,18 +269,7 @@ class MtopClient:
             )
 
     def _headers(self, cookie: str) -> dict[str, str]:
-        headers = {
-            "Accept": "application/json",
-            "Accept-Language": "zh-CN,zh;q=0.9",
-            "Cache-Control": "no-cache",
-            "Origin": "https://www.goofish.com",
-            "Pragma": "no-cache",
-            "Referer": "https://www.goofish.com/",
-            "Sec-Fetch-Dest": "empty",
-            "Sec-Fetch-Mode": "cors",
-            "Sec-Fetch-Site": "same-site",
-            "User-Agent": self._user_agent,
-        }
+        headers = self._browser.call_headers("application/json") | {"Cache-Control": "no-cache", "Pragma": "no-cache"}
         return headers | {"Cookie": cookie} if cookie else headers
 
     def _raise_for(self, call: _Call, verdict: Verdict) -> NoReturn:
@@ -287,6 +289,10 @@ class MtopClient:
 
     def _harmless(self, site_text: str) -> str:
         return without_secrets(site_text, self._cookies.header())
+
+
+def _on(page: str) -> dict[str, str]:
+    return {"spm_cnt": page}
 
 
 def _query(call: _Call, t: str, signature: str) -> dict[str, str]:

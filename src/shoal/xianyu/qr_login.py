@@ -16,6 +16,7 @@ from enum import StrEnum
 import aiohttp
 
 from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import format_cookie
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
 from shoal.xianyu.proxied_session import ProxyFailed
@@ -79,12 +80,12 @@ class QrLogin:
     """One login, from the code to the cookie, over a session without a cookie jar."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, *, user_agent: str, timeout_seconds: float = 20.0
+        self, session: aiohttp.ClientSession, base_url: str, *, browser: Browser, timeout_seconds: float = 20.0
     ) -> None:
         require_no_cookie_jar(session)
         self._session = session
         self._base_url = base_url.rstrip("/")
-        self._user_agent = user_agent
+        self._browser = browser
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._cookies: dict[str, str] = {}
         self._form: dict[str, str] = {}
@@ -136,13 +137,8 @@ class QrLogin:
     async def _call(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
     ) -> _Answer:
-        headers = {
-            "Accept": "application/json, text/plain, */*",
-            "Accept-Language": "zh-CN,zh;q=0.9",
-            "Origin": self._base_url,
-            "Referer": f"{self._base_url}/",
-            "User-Agent": self._user_agent,
-        }
+        accept = "application/json, text/plain, */*"
+        headers = self._browser.call_headers(accept, site="same-origin", referer=f"{self._base_url}/")
         if self._cookies:
             headers["Cookie"] = self.cookie
         try:

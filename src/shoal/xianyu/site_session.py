@@ -8,10 +8,6 @@ import aiohttp
 
 from shoal.network.fresh_sockets import open_socket
 
-DEFAULT_USER_AGENT = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36"
-)
-
 READ_BUFFER_BYTES = 16 * 1024
 UNREACHABLE, SITE_UNTRUSTED = "unreachable", "site_untrusted"
 """Why no connection was made: the site does not answer, or what answers cannot prove to be the site."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
 from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
@@ -57,7 +58,7 @@ async def upload_picture(
     *,
     media_type: str,
     extension: str,
-    user_agent: str,
+    browser: Browser,
     timeout_seconds: float = 20.0,
 ) -> UploadedPicture:
     """Upload a picture; pass cookies that the answer sets to ``cookies.rotated``.
@@ -76,11 +77,8 @@ async def upload_picture(
             params=_QUERY,
             data=form,
             headers={
-                "Accept": "application/json",
+                **browser.call_headers("application/json, text/javascript, */*; q=0.01"),
                 "Cookie": header,
-                "Origin": "https://www.goofish.com",
-                "Referer": "https://www.goofish.com/",
-                "User-Agent": user_agent,
                 "X-Requested-With": "XMLHttpRequest",
             },
             allow_redirects=False,

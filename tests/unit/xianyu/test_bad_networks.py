@@ -23,6 +23,7 @@ from proxies import small_proxy
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.network.outbound import Outbound
 from shoal.xianyu import frames
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.mtop import MtopClient
 from shoal.xianyu.proxied_session import session_through
@@ -103,7 +104,7 @@ PUSH = {"lwp": "/s/sync", "headers": {"mid": "p1 0", "sid": "s1"}, "body": {"say
 async def online(port: int, **values: Any) -> AsyncIterator[LiveSocket]:
     async with (
         open_site_session() as session,
-        connect(session, f"ws://127.0.0.1:{port}/", COOKIE, "Shoal-Test/1", **values) as socket,
+        connect(session, f"ws://127.0.0.1:{port}/", COOKIE, Browser("Shoal-Test/1"), **values) as socket,
     ):
         yield socket
 
@@ -253,7 +254,7 @@ async def test_a_peer_that_never_finishes_the_tls_handshake_is_given_up_in_time(
     async with peer(forever) as port, open_site_session() as session:
         started = asyncio.get_running_loop().time()
         with pytest.raises(TemporaryFailure) as caught:
-            async with connect(session, f"wss://127.0.0.1:{port}/", COOKIE, "T", connect_timeout_seconds=0.5):
+            async with connect(session, f"wss://127.0.0.1:{port}/", COOKIE, Browser("T"), connect_timeout_seconds=0.5):
                 pass
         assert caught.value.code == "unreachable"
         assert asyncio.get_running_loop().time() - started < 8
@@ -269,11 +270,11 @@ async def test_who_stands_in_for_the_site_is_told_nothing_and_named(tmp_path: Pa
     tls, _ = certificate(tmp_path, "hotel.test")
     async with peer(serve, tls) as port, open_site_session() as session:
         with pytest.raises(TemporaryFailure) as caught:
-            async with connect(session, f"wss://127.0.0.1:{port}/", COOKIE, "T"):
+            async with connect(session, f"wss://127.0.0.1:{port}/", COOKIE, Browser("T")):
                 pass
         assert caught.value.code == "site_untrusted"
         with pytest.raises(TemporaryFailure) as caught:
-            await MtopClient(session, f"https://127.0.0.1:{port}", _Cookies(), user_agent="T").login_user()
+            await MtopClient(session, f"https://127.0.0.1:{port}", _Cookies(), browser=Browser("T")).login_user()
         assert caught.value.code == "site_untrusted"
     assert not heard
 
@@ -344,11 +345,11 @@ async def test_what_is_no_handshake_is_a_passing_failure_without_secrets(head: b
 async def test_a_name_that_is_not_found_is_a_passing_failure() -> None:
     async with open_site_session() as session:
         with pytest.raises(TemporaryFailure) as caught:
-            async with connect(session, "wss://nowhere.invalid/", COOKIE, "T"):
+            async with connect(session, "wss://nowhere.invalid/", COOKIE, Browser("T")):
                 pass
         assert caught.value.code == "unreachable"
         with pytest.raises(TemporaryFailure) as caught:
-            await MtopClient(session, "https://nowhere.invalid", _Cookies(), user_agent="T").login_user()
+            await MtopClient(session, "https://nowhere.invalid", _Cookies(), browser=Browser("T")).login_user()
         assert caught.value.code == "unreachable"
 
 
@@ -385,7 +386,9 @@ async def test_all_accounts_share_one_tls_context_those_behind_proxies_too(monke
         for way in ("", "", proxy.url, proxy.url):
             async with session_through(way, direct, connect_timeout_seconds=5, outbound=LOOPBACK) as session:
                 with pytest.raises(TemporaryFailure):
-                    async with connect(session, f"wss://127.0.0.1:{port}/", COOKIE, "T", connect_timeout_seconds=5):
+                    async with connect(
+                        session, f"wss://127.0.0.1:{port}/", COOKIE, Browser("T"), connect_timeout_seconds=5
+                    ):
                         pass
     assert [said[:2] for said in heard] == [b"\x16\x03"] * 4, "each began to speak TLS"
     assert made == 0, "with the one that was there from the start"

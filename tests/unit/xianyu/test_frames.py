@@ -4,6 +4,7 @@ import json
 import pytest
 
 from shoal.xianyu import frames
+from shoal.xianyu.browser import Browser
 
 MID = "5501750000002123 0"
 ME = "2200000000002"
@@ -43,7 +44,7 @@ def test_an_image_message_carries_the_captured_bytes() -> None:
 
 
 def test_registration_carries_token_and_device_and_undoes_url_encoding() -> None:
-    headers = frames.headers_of(frames.registration(MID, "a%2Bb", "D-1"))
+    headers = frames.headers_of(frames.registration(MID, "a%2Bb", "D-1", Browser("T")))
     assert headers["token"] == "a+b"
     assert headers["did"] == "D-1"
     assert headers["mid"] == MID

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from shoal.errors import ActionRequired, ComeBackLater, SendUnknown, ShoalError, TemporaryFailure
 from shoal.xianyu import frames, handshake, live_socket
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.live_socket import LiveSocket, connect
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.socket_errors import GateClosed, ReplyTimeout, SendRefused, SocketClosed, TokenRefused
@@ -77,7 +78,9 @@ class Site:
     def open(
         self, gate: Callable[[], bool] = lambda: True, max_frame_bytes: int = 1024 * 1024
     ) -> AbstractAsyncContextManager[LiveSocket]:
-        return connect(self.session, self.url, COOKIE, "Shoal-Test/1", gate=gate, max_frame_bytes=max_frame_bytes)
+        return connect(
+            self.session, self.url, COOKIE, Browser("Shoal-Test/1"), gate=gate, max_frame_bytes=max_frame_bytes
+        )
 
 
 @pytest.fixture
@@ -141,7 +144,7 @@ async def test_a_refused_handshake_is_temporary_and_shows_no_cookie(site: Site) 
 
 async def test_a_site_that_is_not_there_is_temporary(site: Site) -> None:
     with pytest.raises(TemporaryFailure) as failure:
-        async with connect(site.session, "ws://127.0.0.1:9/", COOKIE, "x"):
+        async with connect(site.session, "ws://127.0.0.1:9/", COOKIE, Browser("x")):
             pass
     assert failure.value.code == "unreachable"
 
@@ -160,7 +163,9 @@ async def test_a_site_that_does_not_answer_the_handshake_is_temporary(site: Site
     port = server.sockets[0].getsockname()[1]
     async with server:
         with pytest.raises(TemporaryFailure):
-            async with connect(site.session, f"ws://127.0.0.1:{port}/", COOKIE, "x", connect_timeout_seconds=0.1):
+            async with connect(
+                site.session, f"ws://127.0.0.1:{port}/", COOKIE, Browser("x"), connect_timeout_seconds=0.1
+            ):
                 pass
         await asyncio.wait_for(gone.wait(), 20)
 
@@ -168,7 +173,7 @@ async def test_a_site_that_does_not_answer_the_handshake_is_temporary(site: Site
 async def test_a_session_with_a_jar_of_its_own_is_refused(site: Site) -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(TypeError):
-            async with connect(session, site.url, COOKIE, "x"):
+            async with connect(session, site.url, COOKIE, Browser("x")):
                 pass
 
 

@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shoal.errors import ActionRequired, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.login_check import has_login
 from shoal.xianyu.site_session import open_site_session
@@ -38,7 +39,9 @@ class Passport:
 
     async def ask(self, timeout_seconds: float = 30.0) -> bool:
         async with open_site_session() as session:
-            return await has_login(session, self.url, self, user_agent="Shoal-Test/1", timeout_seconds=timeout_seconds)
+            return await has_login(
+                session, self.url, self, browser=Browser("Shoal-Test/1"), timeout_seconds=timeout_seconds
+            )
 
 
 @pytest.fixture

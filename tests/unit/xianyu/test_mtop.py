@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from shoal.errors import ActionRequired, CallUnknown, InvalidInput, ShoalError, TemporaryFailure
 from shoal.xianyu import cookie_string
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.mtop import MtopClient, MtopRefused
 from shoal.xianyu.sign import sign
 from shoal.xianyu.site_session import open_site_session
@@ -67,7 +68,9 @@ class Site:
         self.answers.append(answer)
 
     def client(self, timeout_seconds: float = 5.0) -> MtopClient:
-        return MtopClient(self.session, self.url, self.jar, user_agent="Shoal-Test/1", timeout_seconds=timeout_seconds)
+        return MtopClient(
+            self.session, self.url, self.jar, browser=Browser("Shoal-Test/1"), timeout_seconds=timeout_seconds
+        )
 
     session: aiohttp.ClientSession
 
@@ -230,7 +233,7 @@ async def test_a_call_that_hangs_or_breaks_is_uncertain_when_irreversible(site: 
 
 
 async def test_a_site_that_is_not_there_certainly_did_nothing(site: Site) -> None:
-    client = MtopClient(site.session, "http://127.0.0.1:9", site.jar, user_agent="x", timeout_seconds=5)
+    client = MtopClient(site.session, "http://127.0.0.1:9", site.jar, browser=Browser("x"), timeout_seconds=5)
     with pytest.raises(TemporaryFailure) as failure:
         await client.confirm_shipment("4000000000000000001")
     assert failure.value.code == "unreachable"
@@ -293,7 +296,7 @@ async def test_ids_that_are_no_numbers_never_reach_the_site(site: Site) -> None:
 async def test_a_session_with_a_jar_of_its_own_is_refused() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(TypeError):
-            MtopClient(session, "http://127.0.0.1:9", Jar(), user_agent="x")
+            MtopClient(session, "http://127.0.0.1:9", Jar(), browser=Browser("x"))
 
 
 async def test_an_empty_cookie_still_asks_and_takes_its_first_token(site: Site) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.qr_login import QrLogin, QrStatus, _Answer, _content, _login_form
 from shoal.xianyu.site_session import open_site_session
 
@@ -64,7 +65,7 @@ async def site(
     app.router.add_get("/newlogin/qrcode/generate.do", code or says(CODE))
     app.router.add_post("/newlogin/qrcode/query.do", query or says({"qrCodeStatus": "NEW"}))
     async with TestServer(app) as server, open_site_session() as session:
-        yield QrLogin(session, str(server.make_url("/")), user_agent="browser", timeout_seconds=0.5)
+        yield QrLogin(session, str(server.make_url("/")), browser=Browser("browser"), timeout_seconds=0.5)
 
 
 async def test_the_whole_way_as_the_site_wants_it() -> None:

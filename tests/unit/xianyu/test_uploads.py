@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from picture_files import a_jpeg
 from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
+from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import merge
 from shoal.xianyu.site_session import open_site_session
 from shoal.xianyu.uploads import UploadedPicture, UploadRefused, _Answer, _understood, upload_picture
@@ -43,7 +44,7 @@ async def upload_to(handler: Handler, jar: Jar | None = None) -> UploadedPicture
     async with TestServer(app) as server, open_site_session() as session:
         return await upload_picture(
             session, str(server.make_url("/")), jar or Jar(), PICTURE,
-            media_type="image/jpeg", extension="jpg", user_agent="browser", timeout_seconds=0.5,
+            media_type="image/jpeg", extension="jpg", browser=Browser("browser"), timeout_seconds=0.5,
         )  # fmt: skip
 
 

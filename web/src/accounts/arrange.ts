@@ -59,7 +59,7 @@ export function arranged(list: Account[], filter: Filter, words: string, key: So
   const found = list.filter((account) => {
     if (!fits(account)) return false
     if (!wanted.length) return true
-    const text = `${account.id}\n${account.remark}\n${account.unb}`.toLowerCase()
+    const text = `${account.id}\n${account.name}\n${account.remark}\n${account.unb}`.toLowerCase()
     return wanted.every((word) => text.includes(word))
   })
   if (key !== 'shop') {

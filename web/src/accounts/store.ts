@@ -67,7 +67,7 @@ export const useAccounts = defineStore('accounts', () => {
   const get = (id: string): Account | undefined => rows.value.get(id)
 
   /** What its owner calls a shop: the remark without its tags, or else the id. */
-  const nameOf = (id: string): string => withoutTags(get(id)?.remark ?? '') || id
+  const nameOf = (id: string): string => get(id)?.name || withoutTags(get(id)?.remark ?? '') || id
 
   return { rows, list, loaded, counts, get, nameOf, follow, leave }
 })

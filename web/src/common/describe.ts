@@ -16,6 +16,12 @@ const UNSET: Record<string, Key> = {
   shop_replies_per_minute: 'account.serverSetting',
   timezone: 'account.timezoneDefault',
   proxy: 'account.fact.direct',
+  browser: 'account.fact.browserUnknown',
+}
+
+/** The user agent of a browser in its stored form; the server's own has none. */
+function browserText(stored: string): string {
+  return (JSON.parse(stored) as { user_agent?: string }).user_agent ?? 'Shoal'
 }
 
 /** A value of the journal in words. */
@@ -24,6 +30,7 @@ export function valueText(value: unknown, field = ''): string {
   if (value === false) return t('values.off')
   if (UNSET[field] && (value === null || value === '')) return t(UNSET[field])
   if (value === null || value === undefined || value === '') return t('values.nothing')
+  if (field === 'browser') return browserText(String(value))
   if (typeof value === 'object') return JSON.stringify(value)
   return String(value)
 }

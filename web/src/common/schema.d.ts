@@ -2293,6 +2293,11 @@ export interface components {
          *       "action_text": "",
          *       "action_url": "",
          *       "answers": "messages",
+         *       "browser": {
+         *         "name": "Chrome 151, Windows",
+         *         "source": "pasted",
+         *         "user_agent": "Mozilla/5.0 …"
+         *       },
          *       "cookie_expires_at": "2026-02-01T00:00:00.000Z",
          *       "created_at": "2026-01-01T00:00:00.000Z",
          *       "desired": {
@@ -2304,6 +2309,7 @@ export interface components {
          *         "free_shipping": false,
          *         "item_count": 0,
          *         "keyword_count": 2,
+         *         "name": "小鱼杂货铺",
          *         "paid_message": "",
          *         "pause_duration": 10,
          *         "proxy": "http://***@proxy.example.com:8080",
@@ -2315,6 +2321,7 @@ export interface components {
          *       "fingerprint": "1f0e9a3c",
          *       "generation": 7,
          *       "id": "my-shop",
+         *       "name": "小鱼杂货铺",
          *       "observed": {
          *         "connected_at": "2026-01-02T03:04:05.000Z",
          *         "crash_loop": false,
@@ -2341,8 +2348,11 @@ export interface components {
             owner_id: number;
             /** Unb */
             unb: string;
+            /** Name */
+            name: string;
             /** Remark */
             remark: string;
+            browser: components["schemas"]["BrowserBody"];
             /** Fingerprint */
             fingerprint: string;
             /** Cookie Expires At */
@@ -2745,6 +2755,24 @@ export interface components {
             file: string;
         };
         /**
+         * BrowserBody
+         * @description The browser that the account presents to the site.
+         *
+         *     ``source``: `pasted` with the cookie; `qr_login`, the server's own, with which the code was shown; or `unknown`:
+         *     then the server's own stands in, and it may not be the browser of the cookie.
+         */
+        BrowserBody: {
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "pasted" | "qr_login" | "unknown";
+            /** Name */
+            name: string;
+            /** User Agent */
+            user_agent: string;
+        };
+        /**
          * ChangePasswordBody
          * @description The current password and the new one.
          * @example {
@@ -3024,6 +3052,7 @@ export interface components {
          *
          *     Without the required names the seller is not logged in; the site sends the renewable ones again by itself.
          * @example {
+         *       "browser": "Chrome 151, Windows",
          *       "fingerprint": "1f0e9a3c",
          *       "missing_renewable": [
          *         "_m_h5_tk_enc"
@@ -3041,6 +3070,8 @@ export interface components {
             missing_renewable: string[];
             /** Fingerprint */
             fingerprint: string;
+            /** Browser */
+            browser: string;
             /** Cookie Expires At */
             cookie_expires_at: string | null;
         };
@@ -3172,6 +3203,8 @@ export interface components {
             enabled: boolean;
             /** Auto Confirm */
             auto_confirm: boolean;
+            /** Name */
+            name: string;
             /** Remark */
             remark: string;
             /** Pause Duration */
@@ -6851,6 +6884,8 @@ export interface components {
          *     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
          *     Answers never show its user name and password.
          *
+         *     ``name`` is the shop's name, at first that of the seller on the site; ``remark`` is a note.
+         *
          *     ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
          * @example {
          *       "debounce_seconds": 1.5,
@@ -6859,6 +6894,11 @@ export interface components {
          *     }
          */
         SettingsBody: {
+            /**
+             * Name
+             * @default
+             */
+            name: string;
             /**
              * Remark
              * @default

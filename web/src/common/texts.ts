@@ -14,6 +14,9 @@ const zh = {
   fields: {
     enabled: '启用',
     auto_confirm: '自动确认发货',
+    name: '名称',
+    picture: '头像',
+    browser: '浏览器',
     remark: '备注',
     cookie: 'Cookie',
     cookie_version: 'Cookie 版本',
@@ -66,6 +69,9 @@ const en: Texts<typeof zh> = {
   fields: {
     enabled: 'On',
     auto_confirm: 'Auto-confirm',
+    name: 'Name',
+    picture: 'Picture',
+    browser: 'Browser',
     remark: 'Remark',
     cookie: 'Cookie',
     cookie_version: 'Cookie version',

@@ -294,10 +294,13 @@ class SettingsBody(BaseModel):
     ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
     Answers never show its user name and password.
 
+    ``name`` is the shop's name, at first that of the seller on the site; ``remark`` is a note.
+
     ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
     """
 
     model_config = _example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
+    name: Text = ""
     remark: Text = ""
     pause_duration: int = 10
     debounce_seconds: float | None = Field(None, allow_inf_nan=False)

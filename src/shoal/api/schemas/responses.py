@@ -13,6 +13,7 @@ from shoal.accounts.journal import JournalEntry
 from shoal.accounts.undo import can_undo
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.auth.permission import Permission
+from shoal.xianyu.browser import OWN, browser_of
 from shoal.xianyu.proxy import shown_proxy
 
 _LAST_MS = 253_402_300_799_999
@@ -74,6 +75,7 @@ class DesiredBody(BaseModel):
 
     enabled: bool
     auto_confirm: bool
+    name: str
     remark: str
     pause_duration: int
     debounce_seconds: float | None
@@ -103,18 +105,33 @@ class ObservedBody(BaseModel):
     last_message_at: str | None
 
 
+class BrowserBody(BaseModel):
+    """The browser that the account presents to the site.
+
+    ``source``: `pasted` with the cookie; `qr_login`, the server's own, with which the code was shown; or `unknown`:
+    then the server's own stands in, and it may not be the browser of the cookie.
+    """
+
+    source: Literal["pasted", "qr_login", "unknown"]
+    name: str
+    user_agent: str
+
+
 class AccountBody(BaseModel):
     """One account: desired and observed state."""
 
     model_config = example(
-        id="my-shop", owner_id=1, unb="2200000000001", remark="", fingerprint="1f0e9a3c", enabled=True,
+        id="my-shop", owner_id=1, unb="2200000000001", name="小鱼杂货铺", remark="",
+        fingerprint="1f0e9a3c", enabled=True,
+        browser={"source": "pasted", "name": "Chrome 151, Windows", "user_agent": "Mozilla/5.0 …"},
         cookie_expires_at="2026-02-01T00:00:00.000Z",
         state="running", reason="", since="2026-01-02T03:04:05.000Z", next_attempt_at=None, action_url="",
         action_text="",
         generation=7, observed_generation=7, rev=120, stale=False, created_at="2026-01-01T00:00:00.000Z",
         answers="messages", permission="own",
         desired={
-            "enabled": True, "auto_confirm": False, "remark": "", "pause_duration": 10, "debounce_seconds": None,
+            "enabled": True, "auto_confirm": False, "name": "小鱼杂货铺", "remark": "", "pause_duration": 10,
+            "debounce_seconds": None,
             "buyer_replies_per_hour": None, "shop_replies_per_minute": 30,
             "paid_message": "", "free_shipping": False, "default_reply_enabled": False, "default_reply": "",
             "default_reply_once": False, "timezone": "", "proxy": "http://***@proxy.example.com:8080",
@@ -129,7 +146,10 @@ class AccountBody(BaseModel):
     id: str
     owner_id: int
     unb: str
+    name: str
+    """The name of the seller on the site, unless the owner changed it."""
     remark: str
+    browser: BrowserBody
     fingerprint: str
     cookie_expires_at: str | None
     """An estimate from the cookie's own fields, if it has them."""
@@ -168,7 +188,9 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
         id=account.id,
         owner_id=account.owner_id,
         unb=account.unb,
+        name=account.name,
         remark=account.remark,
+        browser=_browser_body(manager, account),
         fingerprint=account.fingerprint,
         cookie_expires_at=maybe_rfc3339(account.login_ends_at_ms),
         enabled=account.enabled,
@@ -190,11 +212,20 @@ def account_body(manager: CookieManager, account: Account, permission: Permissio
     )
 
 
+def _browser_body(manager: CookieManager, account: Account) -> BrowserBody:
+    browser = browser_of(account.browser, manager.default_browser)
+    source: Literal["pasted", "qr_login"] = "qr_login" if account.browser == OWN else "pasted"
+    return BrowserBody(
+        source=source if account.browser else "unknown", name=browser.name, user_agent=browser.user_agent
+    )
+
+
 def desired_body(account: Account) -> DesiredBody:
     """Return the desired state. Rules and items are only counted."""
     return DesiredBody(
         enabled=account.enabled,
         auto_confirm=account.auto_confirm,
+        name=account.name,
         remark=account.remark,
         pause_duration=account.pause_duration,
         debounce_seconds=account.debounce_seconds,
