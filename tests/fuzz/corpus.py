@@ -12,7 +12,8 @@ from starlette.websockets import WebSocket
 
 from shoal.sandbox import Clock, World, build_sandbox, codec
 from shoal.sandbox.im_socket import Socket
-from shoal.sandbox.mtop_site import IM_APP_KEY, sign
+from shoal.sandbox.mtop_apis import IM_APP_KEY
+from shoal.sandbox.mtop_site import sign
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Seller
 

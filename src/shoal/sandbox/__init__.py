@@ -6,7 +6,7 @@ that shared code cannot hide a mistake of the client.
 
 from shoal.sandbox.certificate import Certificate, make_certificate
 from shoal.sandbox.clock import Clock
-from shoal.sandbox.policy import Policy
+from shoal.sandbox.policy import Policy, strict_policy
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.world import World
@@ -20,4 +20,5 @@ __all__ = [
     "build_sandbox",
     "make_certificate",
     "serve_sandbox",
+    "strict_policy",
 ]

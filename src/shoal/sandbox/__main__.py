@@ -15,8 +15,10 @@ import uvloop
 
 from shoal.sandbox.certificate import make_certificate
 from shoal.sandbox.clock import Clock
+from shoal.sandbox.policy import strict_policy
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
+from shoal.sandbox.strict.rules import RULES
 from shoal.sandbox.world import World
 
 
@@ -32,6 +34,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tls", type=Path, metavar="DIRECTORY", help="serve TLS; the authority to trust is written into the directory"
     )
+    parser.add_argument("--strict", action="store_true", help="refuse what no browser sends (docs/sandbox.md)")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=sorted(RULES),
+        metavar="RULE",
+        help="a strict rule to leave out",
+    )
     parser.add_argument("--quiet", action="store_true", help="do not list the sellers on stderr")
     return parser.parse_args()
 
@@ -42,7 +53,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         buyers = 5 if arguments.buyers is None else arguments.buyers
         script = Script(interval_seconds=arguments.interval, buyers=buyers)
     certificate = make_certificate(arguments.tls) if arguments.tls else None
-    world = World(seed=arguments.seed, shops=arguments.shops, clock=Clock())
+    policy = strict_policy(*arguments.without) if arguments.strict else None
+    world = World(seed=arguments.seed, shops=arguments.shops, clock=Clock(), policy=policy)
     task = asyncio.current_task()
     if task:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any, cast
 
-from shoal.sandbox import codec, trade
+from shoal.sandbox import codec, real_shapes, trade
 from shoal.sandbox.bodies import (
     CardKind,
+    CheckBody,
     ClearBody,
     ClockBody,
     ExpireBody,
@@ -24,7 +26,9 @@ from shoal.sandbox.bodies import (
     TypedBody,
 )
 from shoal.sandbox.passport import LONG_LOGIN_MS
+from shoal.sandbox.policy import STRICT_LEVERS, Policy
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.checks import pass_check
 from shoal.sandbox.things import Chat, Item, Seller, UnknownThing
 
 
@@ -49,6 +53,7 @@ def say(site: Site, body: SayBody) -> dict[str, Any]:
             content_type=content_type,
             need_push=not body.system,
             tip=body.tip,
+            extra={"sessionType": body.session_type} | body.extra,
         )
         for _ in range(body.times)
     ]
@@ -81,11 +86,14 @@ def pay(site: Site, body: PayBody) -> dict[str, Any]:
     messages = []
     for kind in cards:
         status = trade.status_after(order, kind)
+        order.is_ready = order.is_ready or kind == "group_ready"
         if status != order.status:
             site.move_order(order, status)
         if body.quiet:
             continue
-        message = site.card(order, kind, message_id=body.message_id, mark=body.mark, as_update=body.as_update)
+        message = site.card(
+            order, kind, message_id=body.message_id, mark=body.mark, as_update=body.as_update, bare=body.bare
+        )
         messages.append(message.id)
     cid = site.chat_of(order).cid
     return {"order_id": order.id, "cid": cid, "buyer_id": buyer.id, "message_ids": messages}
@@ -102,8 +110,11 @@ def push(site: Site, body: PushBody) -> dict[str, Any]:
     """Push something other than a message."""
     chat = _chat(site, body.account, body.buyer)
     now, ids = site.clock.now_ms(), body.message_ids or [line.id for line in chat.lines][-1:]
-    if body.shape == "typing":
-        site.whisper(body.account, codec.typing(chat.cid, chat.buyer.id))
+    if body.shape in ("typing", "typing_ends"):
+        real = real_shapes.typing(chat.cid, chat.buyer.id, begins=body.shape == "typing")
+        site.whisper(body.account, real if site.is_real else codec.typing(chat.cid, chat.buyer.id))
+    elif body.shape == "payload":
+        site.push(body.account, payload_data(body))
     elif body.shape == "session_remove":
         for socket in site.sockets_of(body.account):
             socket.notify("/s/session/remove", {"reason": "session remove"})
@@ -116,13 +127,52 @@ def push(site: Site, body: PushBody) -> dict[str, Any]:
         about = (chat.cid, chat.buyer.id, chat.item_id, body.text)
         shapes: dict[str, Callable[[], str]] = {
             "read_receipt": lambda: codec.encode(codec.read_receipt(chat.cid, ids, now)),
+            "order_context": lambda: codec.encode(_context(site, chat, body.name or "")),
             "new_message": lambda: codec.encode(codec.new_message_mark(chat.cid, "".join(ids[-1:]), now)),
             "session_arouse": lambda: codec.encode_json(codec.session_arouse(*about)),
             "json_text": lambda: codec.encode_json(codec.json_text(*about)),
             "raw": lambda: body.data,
         }
-        site.push(body.account, shapes[body.shape]())
+        kinds = {"read_receipt": codec.RECEIPT, "session_arouse": codec.AROUSE}
+        if body.shape == "read_receipt" and site.is_real:
+            shapes["read_receipt"] = lambda: codec.encode(real_shapes.read_receipt(chat.cid, "".join(ids[-1:]), now))
+        site.push(body.account, shapes[body.shape](), kinds.get(body.shape, codec.MESSAGE))
     return {"cid": chat.cid}
+
+
+def _context(site: Site, chat: Chat, order_id: str) -> codec.Payload:
+    item = (chat.item_id, site.world.item(chat.item_id).title)
+    people = {"seller_id": chat.seller_id, "buyer_id": chat.buyer.id}
+    return real_shapes.order_context(cid=chat.cid, order_id=order_id, item=item, at_ms=site.clock.now_ms(), **people)
+
+
+def payload_data(body: PushBody) -> str:
+    """Return the data of an entry for the payload of a body, or of its file."""
+    found: Any = body.payload
+    if body.file:
+        try:
+            found = json.loads(Path(body.file).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as failure:
+            raise UnknownThing(f"no payload in {body.file}: {failure}") from None
+    if isinstance(found, list):
+        found = next((one for one in found if one.get("name") == body.name), None)
+    if isinstance(found, dict) and "payload" in found:
+        found = found["payload"]
+    if not isinstance(found, dict):
+        raise UnknownThing(f"no payload {body.name} in {body.file}")
+    text = json.dumps(found, ensure_ascii=False)
+    for old, new in body.replace.items():
+        text = text.replace(old, new)
+    payload = json.loads(text)
+    packed = any(name.isdecimal() for name in payload)
+    return codec.encode(_numbered(payload)) if packed else codec.encode_json(payload)
+
+
+def _numbered(value: Any) -> Any:
+    """Return a payload with numbers for the keys that are digits."""
+    if isinstance(value, dict):
+        return {int(key) if key.isdecimal() else key: _numbered(inner) for key, inner in value.items()}
+    return [_numbered(inner) for inner in value] if isinstance(value, list) else value
 
 
 def fault(site: Site, body: FaultBody) -> dict[str, Any]:
@@ -212,8 +262,23 @@ def qr(site: Site, body: QrBody) -> dict[str, Any]:
 
 def policy(site: Site, body: PolicyBody) -> dict[str, Any]:
     """Change the policy."""
-    site.world.change_policy(**body.model_dump(exclude_none=True))
-    return asdict(site.world.policy)
+    levers = body.model_dump(exclude_none=True, exclude={"strict", "without", "also"})
+    if body.strict is not None:
+        lenient = {name: getattr(Policy(), name) for name in STRICT_LEVERS}
+        levers = (STRICT_LEVERS if body.strict else lenient) | levers
+    rules = levers.get("rules", site.world.policy.rules)
+    levers["rules"] = (frozenset(rules) | set(body.also)) - set(body.without)
+    site.world.change_policy(**levers)
+    if "proof" not in levers["rules"]:
+        site.checks.clear()
+    return site.world.policy.view()
+
+
+def check(site: Site, body: CheckBody) -> dict[str, Any]:
+    """Let the owner pass the check of risk control in a browser; return the newest cookie, with its proof."""
+    x5sec = pass_check(site, body.account, body.user_agent)
+    seller = site.world.seller(body.account)
+    return {"x5sec": x5sec, "cookie": site.world.cookie_header(seller), "open": body.account in site.checks}
 
 
 def _item_view(item: Item) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shoal.sandbox.faults import API_NAMES, KINDS
+from shoal.sandbox.strict.rules import RULES
 
 _WHICH: Final = frozenset(API_NAMES.values())
 
@@ -14,8 +15,27 @@ Text = Annotated[str, Field(min_length=1, max_length=4000)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Digits = Annotated[str, Field(pattern=r"^\d{1,24}$")]
 CardKind = Literal[
-    "not_paid", "paid", "group", "shipped", "completed", "closed", "refund_asked", "refund_withdrawn", "refunded"
+    "not_paid",
+    "paid",
+    "paid_parcel",
+    "group",
+    "group_ready",
+    "shipped",
+    "completed",
+    "closed",
+    "refund_asked",
+    "refund_withdrawn",
+    "refunded",
 ]
+
+
+def _known_rule(name: str) -> str:
+    if name not in RULES:
+        raise ValueError(f"must be one of {', '.join(RULES)}")
+    return name
+
+
+Rule = Annotated[str, AfterValidator(_known_rule)]
 
 
 class Body(BaseModel):
@@ -30,7 +50,9 @@ class SayBody(Body):
     ``content_type`` and ``content`` (JSON text) send any other type of the protocol, such as a voice message (3), an
     item's card (7), a transfer (17) or a place (30); ``text`` is then its summary.
 
-    ``system`` sends it as a system message (``needPush`` false), ``tip`` as a marketing tip of the site.
+    ``system`` sends it as a system message (``needPush`` false), ``tip`` as a marketing tip of the site. A
+    ``session_type`` of 2 is a group; 3 and 53 are official senders, whose ``buyer`` is a short number such as 1400.
+    ``extra`` replaces or adds keys of map 10.
     """
 
     account: Digits
@@ -43,6 +65,8 @@ class SayBody(Body):
     content: Text | None = None
     system: bool = False
     tip: bool = False
+    session_type: Literal["1", "2", "3", "53"] = "1"
+    extra: dict[str, str] = Field(default_factory=dict)
     times: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @model_validator(mode="after")
@@ -64,7 +88,8 @@ class TypedBody(Body):
 class PayBody(Body):
     """A buyer orders an item. ``card`` pushes only that card; with ``order_id`` about an order that may exist.
 
-    ``quiet`` pushes nothing: the order changes, and only its page shows it. ``spec`` is ``name:value``.
+    ``quiet`` pushes nothing: the order changes, and only its page shows it. ``spec`` is ``name:value``. A ``bare`` card
+    names the order in its ``updateKey`` only.
     """
 
     account: Digits
@@ -79,6 +104,7 @@ class PayBody(Body):
     message_id: Annotated[str, Field(pattern=r"^\d+\.PNM$")] | None = None
     mark: bool = True
     as_update: bool = False
+    bare: bool = False
 
 
 class MarkBody(Body):
@@ -91,6 +117,11 @@ class MarkBody(Body):
 
 class PushBody(Body):
     """Push something other than a message; ``raw`` sends ``data`` unchanged.
+
+    ``payload`` sends any payload: from the body, or from the JSON ``file``, which holds a payload, an object with
+    ``payload``, or a list of such objects with a ``name``. Keys of digits become numbers, as in MessagePack; a payload
+    without such keys is sent as JSON. ``replace`` puts other texts, such as ids, for those in it. ``order_context``
+    takes the order's id as ``name``.
 
     ``session_remove`` is the push that asks the client to back off, ``resync`` the one that asks for a new sync
     position. With ``skipping`` the site's own position passes what was not acknowledged, which is then never pushed
@@ -106,13 +137,26 @@ class PushBody(Body):
         "session_arouse",
         "json_text",
         "raw",
+        "payload",
+        "order_context",
+        "typing_ends",
         "session_remove",
         "resync",
     ]
     text: Text = "还在吗"
     message_ids: list[str] = Field(default_factory=list)
     data: str = ""
+    payload: dict[str, Any] | None = None
+    file: str | None = None
+    name: str | None = None
+    replace: dict[str, str] = Field(default_factory=dict)
     skipping: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> PushBody:
+        if self.shape == "payload" and (self.payload is None) == (self.file is None):
+            raise ValueError("a payload needs payload or file")
+        return self
 
 
 class FaultBody(Body):
@@ -139,6 +183,11 @@ class FaultBody(Body):
     value: Text | None = None
     drop_old: bool | None = None
     punish: bool | None = None
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    ret: list[str] | None = None
+    body: dict[str, Any] | None = None
+    set_cookies: dict[str, str] | None = None
+    location: str | None = None
 
     @model_validator(mode="after")
     def _known(self) -> FaultBody:
@@ -148,7 +197,7 @@ class FaultBody(Body):
             value = getattr(self, name)
             if value is not None and value not in _WHICH and (name, value) != ("when", "now"):
                 raise ValueError(f"{name} must be one of {', '.join(sorted(_WHICH))}")
-        if self.kind in ("delay", "hold") and self.which is None:
+        if self.kind in ("delay", "hold", "answer") and self.which is None:
             raise ValueError(f"a {self.kind} needs which")
         return self
 
@@ -223,8 +272,18 @@ class QrBody(Body):
         return self
 
 
+class CheckBody(Body):
+    """The owner passes the check in a browser: the one of the newest login, else the one with ``user_agent``."""
+
+    account: Digits
+    user_agent: Annotated[str, Field(max_length=400)] | None = None
+
+
 class PolicyBody(Body):
-    """Change how the site behaves where its real behaviour is not certain; see ``world.Policy``."""
+    """Change how the site behaves where its real behaviour is not certain; see ``policy.Policy``.
+
+    ``strict`` sets what ``--strict`` sets; ``also`` and ``without`` add and take away rules by name.
+    """
 
     tk_seconds: Annotated[int, Field(gt=0)] | None = None
     im_token_seconds: Annotated[int, Field(gt=0)] | None = None
@@ -236,5 +295,17 @@ class PolicyBody(Body):
     cookie2_by_visit: bool | None = None
     qr_token: bool | None = None
     deletes_tk_elsewhere: bool | None = None
+    strict: bool | None = None
+    rules: list[Rule] | None = None
+    also: list[Rule] = Field(default_factory=list)
+    without: list[Rule] = Field(default_factory=list)
+    real_shapes: bool | None = None
+    ready_seconds: Annotated[float, Field(ge=-1, le=3600)] | None = None
+    oldest_chrome: Annotated[int, Field(ge=0)] | None = None
+    devices_of_login: Annotated[int, Field(ge=1)] | None = None
+    tokens_a_minute: Annotated[int, Field(ge=0)] | None = None
+    tokens_an_hour: Annotated[int, Field(ge=0)] | None = None
+    messages_a_second: Annotated[float, Field(ge=0)] | None = None
+    most_characters: Annotated[int, Field(ge=0)] | None = None
     push_to_latest_only: bool | None = None
     socket_seconds: Annotated[int, Field(ge=0)] | None = None

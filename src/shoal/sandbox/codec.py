@@ -13,6 +13,12 @@ from typing import Any, Final, Literal
 
 import msgpack  # type: ignore[import-untyped]  # ships neither stubs nor a marker
 
+MESSAGE: Final = 40_000
+"""the object type of a message or card in a push"""
+TYPING: Final = 40_006
+RECEIPT: Final = 40_103
+AROUSE: Final = 370_000
+
 TEXT: Final = 1
 IMAGE: Final = 2
 TIPS: Final = 14
@@ -191,6 +197,16 @@ CARDS: Final[dict[str, Card]] = {
         "查看订单",
         "fleamarket://order_detail?id={order}&role=seller",
     ),
+    "group_ready": Card(
+        "我已成功小刀，待发货",
+        "[卡片消息]",
+        "买家已成功小刀，待发货",
+        "等待卖家发货",
+        "2_group_ready_seller",
+        "小刀成功_待发货_卖家",
+        "去发货",
+        "fleamarket://order_detail?id={order}&role=seller",
+    ),
     "shipped": Card(
         "你已发货",
         "[你已发货，请等待买家确认收货]",
@@ -256,9 +272,13 @@ CARDS: Final[dict[str, Card]] = {
 }
 
 
+CARDS["paid_parcel"] = CARDS["paid"]
+
 STATUS_AFTER: Final[dict[str, OrderStatus]] = {
     "not_paid": "processing",
     "paid": "pending_ship",
+    "paid_parcel": "pending_ship",
+    "group_ready": "pending_ship",
     "group": "group_pending",
     "shipped": "shipped",
     "completed": "completed",
@@ -269,7 +289,7 @@ STATUS_AFTER: Final[dict[str, OrderStatus]] = {
 """the order status that each trade card reports"""
 
 
-def card_content(kind: str, order_id: str) -> str:
+def card_content(kind: str, order_id: str, hex_id: str = "") -> str:  # noqa: ARG001 - real_shapes has the same
     """Return the content of the trade card ``kind`` (a key of ``CARDS``) as JSON text (§3)."""
     card = CARDS[kind]
     main = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from starlette.routing import Route
 from shoal.sandbox import actions
 from shoal.sandbox.bodies import (
     Body,
+    CheckBody,
     ClearBody,
     ClockBody,
     ExpireBody,
@@ -52,11 +52,12 @@ async def _state(request: Request) -> Response:
             "orders": len(site.world.orders),
             "sockets": sum(len(feed.sockets) for feed in site.feeds.values()),
             "faults": [fault.view() for fault in site.faults.all()],
-            "policy": asdict(site.world.policy),
+            "policy": site.world.policy.view(),
             "last_seq": {
                 "frames": site.frames.last_seq,
                 "calls": site.calls.last_seq,
                 "events": site.events.last_seq,
+                "refusals": site.strict.lines.last_seq,
             },
         },
     )
@@ -95,9 +96,14 @@ async def _events(request: Request) -> Response:
     return await _journal(request, "events")
 
 
-async def _journal(request: Request, name: Literal["frames", "calls", "events"]) -> Response:
+async def _refusals(request: Request) -> Response:
+    return await _journal(request, "refusals")
+
+
+async def _journal(request: Request, name: Literal["frames", "calls", "events", "refusals"]) -> Response:
     site = _site(request)
-    journal = {"frames": site.frames, "calls": site.calls, "events": site.events}[name]
+    journals = {"frames": site.frames, "calls": site.calls, "events": site.events, "refusals": site.strict.lines}
+    journal = journals[name]
     query = request.query_params
     try:
         after, limit = int(query.get("after", "0")), int(query.get("limit", "1000"))
@@ -188,6 +194,7 @@ def control_routes() -> list[Route]:
         Route(f"{base}/frames", _frames),
         Route(f"{base}/calls", _calls),
         Route(f"{base}/events", _events),
+        Route(f"{base}/refusals", _refusals),
         Route(f"{base}/orders", _orders),
         Route(f"{base}/sellers", _sellers),
         Route(f"{base}/chats/{{account}}/{{buyer}}", _chat_seen),
@@ -205,5 +212,6 @@ def control_routes() -> list[Route]:
         Route(f"{base}/sellers", _action(SellerBody, actions.add_seller), methods=["POST"]),
         Route(f"{base}/expire", _action(ExpireBody, actions.expire), methods=["POST"]),
         Route(f"{base}/qr", _action(QrBody, actions.qr), methods=["POST"]),
+        Route(f"{base}/check", _action(CheckBody, actions.check), methods=["POST"]),
         Route(f"{base}/policy", _action(PolicyBody, actions.policy), methods=["POST"]),
     ]

@@ -14,6 +14,7 @@ from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies
 from shoal.sandbox.qr_logins import QrLogin
 from shoal.sandbox.qr_pages import give_login
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.http import look
 
 _OTHER_PAGES = {
     "sms": "<form action=\"/iv/mini/sms.do\"><input name=code placeholder='短信验证码'></form>",
@@ -24,6 +25,7 @@ _OTHER_PAGES = {
 def _login(request: Request) -> QrLogin | None:
     """Return the login whose check this is, if the request comes from the session that was confirmed."""
     site: Site = request.app.state.site
+    look(request, request.url.path.rpartition("/")[2], parse_cookies(request.headers.get("cookie", "")))
     login = site.qr_logins.by("htoken", request.query_params.get("htoken", ""))
     jar = parse_cookies(request.headers.get("cookie", "")).get("iv_jar")
     return login if login and login.iv_jar == jar else None
@@ -36,8 +38,8 @@ def _page(body: str) -> Response:
 async def normal_validate_endpoint(request: Request) -> Response:
     """Lead to the choice of checks by a script."""
     site: Site = request.app.state.site
-    log_call(site, "normal_validate.htm", {}, "SUCCESS" if _login(request) else "FAIL")
     login = _login(request)
+    log_call(site, "normal_validate.htm", {}, "SUCCESS" if login else "FAIL")
     if login is None:
         return _page("链接已失效")
     if login.page in _OTHER_PAGES:

@@ -62,6 +62,7 @@ KINDS: Final[dict[str, int | None]] = {
     "answer_lost": 1,
     "handshake_refused": None,
     "business_error": 1,
+    "answer": 1,
     "kickout": 1,
     "hold": None,
 }

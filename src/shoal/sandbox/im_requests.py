@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from shoal.sandbox import codec
+from shoal.sandbox import codec, real_shapes
 from shoal.sandbox.faults import Fault
 from shoal.sandbox.site import Connection, Site
+from shoal.sandbox.strict.socket import refuse_message
 from shoal.sandbox.things import Chat, Message
 
 Frame = dict[str, Any]
@@ -65,6 +66,8 @@ def _send(site: Site, socket: Connection, body: Any) -> Answer | None:
         raise Refused("receivers do not belong to the conversation", 200)
     content = base64.b64decode(order["content"]["custom"]["data"], validate=True).decode()
     text, content_type = _summary(content)
+    if broken := refuse_message(site, socket.unb, order, receivers, text, content):
+        return 200, broken
     refusal = site.faults.take("send_refused", socket.unb)
     if refusal:
         return 200, _send_refusal(refusal)
@@ -76,17 +79,14 @@ def _send(site: Site, socket: Connection, body: Any) -> Answer | None:
     if message is None:
         # the echo must follow the reply; the outbox keeps the order
         message = site.answer(chat, text, content, content_type, uuid=uuid, echo=False)
-        echo = codec.chat_message(site.chat_line(chat, message))
-        asyncio.get_running_loop().call_soon(site.push_payload, socket.unb, echo)
+        asyncio.get_running_loop().call_soon(site.echo, chat, message)
     if lost:
         return None
-    return 200, {
-        "messageId": message.id,
-        "uuid": uuid,
-        "createAt": message.at,
-        "receiverCount": 1,
-        "unreadCount": 1,
-    }
+    sent = {"messageId": message.id, "uuid": uuid, "createAt": message.at, "receiverCount": 1, "unreadCount": 1}
+    if site.is_real:
+        sent |= {"receiverCount": 2, "msgReadStatusSetting": 1, "msgReadStatusDowngrade": 0}
+        sent |= {name: order[name] for name in ("extension", "content") if name in order}
+    return 200, sent
 
 
 def _my_chat(site: Site, unb: str, cid: object) -> Chat:
@@ -127,8 +127,13 @@ def _history(site: Site, socket: Connection, body: Any) -> Answer:
     return 200, {
         "hasMore": int(len(older) > len(page)),
         "nextCursor": page[-1].at if page else before,
-        "userMessageModels": [{"message": _model(site, chat, line)} for line in page],
+        "userMessageModels": [_line(site, chat, line) for line in page],
     }
+
+
+def _line(site: Site, chat: Chat, line: Message) -> Frame:
+    model = _model(site, chat, line)
+    return real_shapes.history_line(model, line.content_type) if site.is_real else {"message": model}
 
 
 def _model(site: Site, chat: Chat, line: Message) -> Frame:

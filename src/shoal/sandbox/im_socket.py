@@ -16,8 +16,11 @@ from shoal.sandbox import codec
 from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.faults import short_name
 from shoal.sandbox.im_requests import HANDLERS, Answer, Refused
-from shoal.sandbox.mtop_site import IM_APP_KEY, RISK, parse_cookies, punish_url
+from shoal.sandbox.mtop_apis import IM_APP_KEY
+from shoal.sandbox.mtop_site import RISK, parse_cookies, punish_url
+from shoal.sandbox.real_shapes import AROUSES, session_arouse, without_place
 from shoal.sandbox.site import Entry, Site
+from shoal.sandbox.strict.socket import refuse_handshake, refuse_reg
 from shoal.sandbox.things import ImToken
 
 Frame = dict[str, Any]
@@ -44,6 +47,8 @@ class Socket:
     zombie: bool = False
     mute: bool = False
     push_number: int = 0
+    user_agent: str = ""
+    """the ``ua`` of ``/reg``"""
     in_flight: dict[str, list[Entry]] = field(default_factory=dict)
     outbox: asyncio.Queue[Frame | int] = field(default_factory=asyncio.Queue)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -138,7 +143,9 @@ class Socket:
         self._reply(mid, which, answer)
 
     def _risk(self, which: str) -> Answer | None:
-        """Refuse as risk control does, if a fault names this request; a fault without a name is for the gateway."""
+        """Answer as a fault says that names this request; risk control without a name is for the gateway."""
+        if told := self.site.faults.take("answer", self.unb, which):
+            return int(told.options.get("status") or 200), told.options.get("body")
         fault = self.site.faults.find("risk_control", self.unb, which)
         if fault is None or fault.options.get("which") != which:
             return None
@@ -148,6 +155,10 @@ class Socket:
     def _reply(self, mid: str, which: str, answer: Answer) -> None:
         code, body = answer
         headers = {"mid": mid, "sid": self.sid}
+        if self.site.is_real and which == "getstate":
+            headers["server-timestamp"] = str(self.site.clock.now_ms())
+        elif self.site.is_real and which == "send":
+            headers["dt"] = "j"
         if which == "reg" and code == 200:
             headers |= {
                 "reg-sid": f"rs{self.number}",
@@ -173,7 +184,7 @@ class Socket:
 
     def _replied(self, which: str, code: int) -> None:
         if which == "reg" and code == 200:
-            self.push([], "/s/vulcan")
+            self._first_push()
         close = self.site.faults.find("close", self.unb)
         if close and close.options.get("when") == which:
             self.site.faults.play(close)
@@ -183,6 +194,10 @@ class Socket:
         if lwp == "/reg":
             return self._register(frame["headers"])
         if lwp == "/!":
+            if not self.registered and self.site.strict.has("early_heartbeat"):
+                self.site.strict.add("early_heartbeat", "socket", self.unb, "a heartbeat before /reg", refused=True)
+                self.close(1008)
+                return None
             return 200, None
         handler = HANDLERS.get(lwp)
         if handler is None:
@@ -211,6 +226,9 @@ class Socket:
         if zombie and zombie.options.get("sticky"):
             self.zombie, self.mute = True, not zombie.options.get("heartbeats", True)
         now = self.site.clock.now_ms()
+        self.user_agent = str(headers.get("ua", ""))
+        if self.site.is_real:
+            return 200, {"unitName": "PNM", "cookie": "", "timestamp": now, "isFromChina": True}
         return 200, {"unitName": "center", "cookie": "c", "timestamp": now, "isFromChina": True}
 
     async def _grow_old(self, seconds: float) -> None:
@@ -224,6 +242,8 @@ class Socket:
         if refusal := faults.take("token_refused", self.unb):
             raise Refused(refusal.options.get("reason") or "invalid token")
         token = self.site.world.tokens.get(unquote(str(headers.get("token", ""))))
+        if reason := refuse_reg(self.site, headers, self.unb, token):
+            raise Refused(reason)
         if token is None:
             raise Refused("invalid token")
         if token.device_id != headers.get("did") or headers.get("app-key") != IM_APP_KEY:
@@ -236,20 +256,43 @@ class Socket:
 
     # -- pushes ---------------------------------------------------------------------------------------------------
 
-    def push(self, entries: list[Entry], lwp: str = "/s/sync", **extra: Any) -> None:
-        """Send entries in one push and wait for their ack (docs/protocol.md §3)."""
+    def _first_push(self) -> None:
+        if not self.site.is_real:
+            self.push([], "/s/vulcan")
+            return
+        now = self.site.clock.now_ms()
+        entries = real_entries(self.site, self.unb, now)
+        package = {"startSeq": 1, "endSeq": len(entries), "minCreateTime": now}
+        model = {"reconnectType": 1, "failover": 0, "fingerprint": -1_234_567_890}
+        self.push(entries, "/s/vulcan", package, syncExtensionModel=model, syncExtraType={"type": 3})
+
+    def _headers(self) -> dict[str, str]:
+        """Return the headers of the next push; captured ones give our app-key and ua back."""
         self.push_number += 1
-        mid = f"p{self.number}x{self.push_number} 0"
-        self.in_flight[mid] = entries
+        if not self.site.is_real:
+            return {"mid": f"p{self.number}x{self.push_number} 0", "sid": self.sid}
+        mid = f"{(self.number << 20 | self.push_number) & 0xFFFFFFFF:08x} 0"
+        return {"app-key": IM_APP_KEY, "mid": mid, "ua": self.user_agent, "sid": self.sid}
+
+    def push(self, entries: list[Entry], lwp: str = "/s/sync", package: Frame | None = None, /, **extra: Any) -> None:
+        """Send entries in one push and wait for their ack (docs/protocol.md §3)."""
+        headers = self._headers()
+        self.in_flight[headers["mid"]] = entries
         while len(self.in_flight) > IN_FLIGHT:
             del self.in_flight[next(iter(self.in_flight))]
+        body = self._package(entries, package or {})
+        if self.site.is_real and lwp == "/s/para":
+            body = without_place(body)
+        self.outbox.put_nowait({"lwp": lwp, "headers": headers, "body": body | extra})
+
+    def _package(self, entries: list[Entry], changes: Frame) -> Frame:
         now = self.site.clock.now_ms()
         data = [
             {
-                "bizType": 40,
+                "bizType": entry.object_type // 1000,
                 "data": entry.data,
                 "streamId": f"st{entry.pts}",
-                "objectType": 40000,
+                "objectType": entry.object_type,
                 "syncId": f"sy{entry.pts}",
             }
             for entry in entries
@@ -265,21 +308,33 @@ class Socket:
             "timestamp": now,
         }
         model = {"reconnectType": 0, "failover": 0, "fingerprint": 0}
-        body = {"syncPushPackage": package, "syncExtensionModel": model, **extra}
-        self.outbox.put_nowait({"lwp": lwp, "headers": {"mid": mid, "sid": self.sid}, "body": body})
+        return {"syncPushPackage": package | changes, "syncExtensionModel": model}
 
     def notify(self, lwp: str, body: dict[str, Any]) -> None:
         """Send a push that is not a sync package."""
-        self.push_number += 1
-        mid = f"p{self.number}x{self.push_number} 0"
-        self.outbox.put_nowait({"lwp": lwp, "headers": {"mid": mid, "sid": self.sid}, "body": body})
+        self.outbox.put_nowait({"lwp": lwp, "headers": self._headers(), "body": body})
+
+
+def real_entries(site: Site, unb: str, now_ms: int) -> list[Entry]:
+    """Return what the first push of a socket tells: phrases for the chats of the account, or for an invented one."""
+    chats = [(chat.cid, chat.buyer.id, chat.item_id) for chat in site.world.chats_of(unb)[:AROUSES]]
+    invented = ("59000000001", "2200000000009", next(iter(site.world.seller(unb).items), "800000000001"))
+    told = [chats[number % len(chats)] if chats else invented for number in range(AROUSES)]
+    place = site.feed(unb).acked_pts
+    entries = []
+    for cid, buyer_id, item_id in told:
+        item = (item_id, site.world.items[item_id].title if item_id in site.world.items else "宝贝")
+        payload = session_arouse(cid, seller_id=unb, buyer_id=buyer_id, item=item, text="还在吗", at_ms=now_ms)
+        entries.append(Entry(place, now_ms, codec.encode_json(payload), object_type=codec.AROUSE))
+    return entries
 
 
 async def im_endpoint(websocket: WebSocket) -> None:
     """Serve one socket."""
     site: Site = websocket.app.state.site
     header = websocket.headers.get("cookie", "")
-    unb = parse_cookies(header).get("unb", "")
+    cookies = parse_cookies(header)
+    unb = cookies.get("unb", "")
     feed = site.feed(unb)
     feed.handshakes += 1
     if site.faults.take("handshake_refused", unb):
@@ -288,4 +343,7 @@ async def im_endpoint(websocket: WebSocket) -> None:
     await websocket.accept()
     feed.cookie = header
     abort = getattr(websocket.state, "abort", None)
+    if site.world.policy.rules and refuse_handshake(site, websocket.headers, unb, cookies):
+        await websocket.close(1008)
+        return
     await Socket(site, websocket, next(site.socket_numbers), unb, unb, abort).live()

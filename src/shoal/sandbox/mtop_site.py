@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from shoal.sandbox import trade
 from shoal.sandbox.clock import wall_ms
-from shoal.sandbox.faults import short_name
+from shoal.sandbox.faults import API_NAMES, Fault, short_name
+from shoal.sandbox.mtop_apis import APIS, OPEN_APIS, SUCCESS, Call, Fail
 from shoal.sandbox.site import Site
-from shoal.sandbox.things import Chat, Order, Seller, Session, UnknownThing
+from shoal.sandbox.strict.checks import at_risk
+from shoal.sandbox.strict.mtop import VALIDATE, StrictCall
+from shoal.sandbox.things import Session
 
-IM_APP_KEY: Final = "444e9908a51d1cb236a27862abc769c9"
 MTOP_APP_KEY: Final = "34839810"
 COOKIE_DOMAIN: Final = ".goofish.com"
 
-SUCCESS: Final = "SUCCESS::调用成功"
 TOKEN_EMPTY: Final = "FAIL_SYS_TOKEN_EMPTY::令牌为空"  # noqa: S105 - a return code
 TOKEN_EXPIRED: Final = "FAIL_SYS_TOKEN_EXOIRED::令牌过期"  # noqa: S105 - a return code, the site's spelling
 SESSION_EXPIRED: Final = "FAIL_SYS_SESSION_EXPIRED::Session过期"
@@ -42,210 +40,16 @@ def sign(tk: str, t: str, data: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-@dataclass(slots=True)
-class Call:
-    """One call as it arrived, and its caller."""
-
-    site: Site
-    api: str
-    version: str
-    query: Mapping[str, str]
-    text: str
-    """the form field ``data`` before URL-encoding: the signature covers it"""
-    cookies: dict[str, str]
-    session: Session | None
-    set_cookies: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def account(self) -> str:
-        """Return the account of the call; cookies without a valid login still name one."""
-        return self.cookies.get("unb", "")
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Return the parsed parameters."""
-        try:
-            parsed = json.loads(self.text)
-        except ValueError:
-            return {}
-        return parsed if isinstance(parsed, dict) else {}
-
-
-class Fail(Exception):
-    """Ends the call with these ``ret`` entries and this data."""
-
-    def __init__(self, *ret: str, data: dict[str, Any] | None = None) -> None:
-        super().__init__(*ret)
-        self.ret = list(ret)
-        self.data = data or {}
-
-
-# -- the endpoints ------------------------------------------------------------------------------------------------
-
-
-def _token(call: Call, session: Session) -> dict[str, Any]:
-    data = call.data
-    device_id = str(data.get("deviceId", ""))
-    if data.get("appKey") != IM_APP_KEY or not device_id:
-        raise Fail("FAIL_BIZ_PARAM_ERROR::参数错误")
-    token = call.site.world.issue_token(session.unb, device_id)
-    life_ms = call.site.world.policy.im_token_seconds * 1000
-    return {
-        "accessToken": quote(token.token, safe=""),
-        "accessTokenExpiredTime": str(life_ms),
-        "refreshToken": f"r{hashlib.sha256(token.token.encode()).hexdigest()}",
-    }
-
-
-def _login_user(call: Call, session: Session) -> dict[str, Any]:
-    seller = call.site.world.seller(session.unb)
-    return {"userId": seller.unb, "displayName": seller.nick, "nick": seller.nick, "isLogin": "true"}
-
-
-def _detail(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have the same signature
-    try:
-        item = call.site.world.item(str(call.data.get("itemId", "")))
-    except UnknownThing:
-        raise Fail("FAIL_BIZ_ITEM_NOT_FOUND::宝贝不存在") from None
-    sku = {"price": item.price_fen, "quantity": item.quantity, "propertyList": []}
-    return {
-        "itemDO": {
-            "itemId": item.id,
-            "title": item.title,
-            "desc": item.desc,
-            "soldPrice": _yuan(item.price_fen),
-            "quantity": item.quantity,
-            "skuList": [sku],
-            "itemStatus": 0,
-        },
-    }
-
-
-def _items(call: Call, session: Session) -> dict[str, Any]:
-    data = call.data
-    number, size = int(data.get("pageNumber", 1)), int(data.get("pageSize", 20))
-    seller = call.site.world.sellers.get(str(data.get("userId", session.unb)))
-    items = list(seller.items.values()) if seller else []
-    start = (number - 1) * size
-    cards = [
-        {
-            "cardType": 1003,
-            "cardData": {
-                "id": item.id,
-                "title": item.title,
-                "priceInfo": {"preText": "¥", "price": _yuan(item.price_fen)},
-                "categoryId": "50025461",
-                "itemStatus": 0,
-                "detailUrl": f"fleamarket://item?id={item.id}",
-                "picInfo": {"picUrl": "https://sandbox.invalid/item.jpg", "width": 800, "height": 800},
-            },
-        }
-        for item in items[start : start + size]
-    ]
-    return {"cardList": cards, "nextPage": start + size < len(items), "totalCount": len(items)}
-
-
-def _yuan(fen: int) -> str:
-    return f"{fen / 100:.2f}"
-
-
-def _my_order(call: Call, session: Session, key: str) -> Order:
-    order = call.site.world.orders.get(str(call.data.get(key, "")))
-    if order is None or order.seller_id != session.unb:
-        raise Fail("FAIL_BIZ_ORDER_NOT_FOUND::订单不存在")
-    return order
-
-
-def _consign(call: Call, session: Session) -> dict[str, Any]:
-    order = _my_order(call, session, "orderId")
-    if order.status != "pending_ship":
-        refusal = "FAIL_BIZ_ORDER_STATUS_ERROR::当前订单状态不支持发货"
-        call.site.world.attempt(order, call.api, refusal)
-        raise Fail(refusal)
-    call.site.world.attempt(order, call.api, SUCCESS)
-    call.site.move_order(order, "shipped")
-    call.site.card(order, "shipped")
-    return {}
-
-
-def _free_shipping(call: Call, session: Session) -> dict[str, Any]:
-    order = _my_order(call, session, "bizOrderId")
-    given = (str(call.data.get("itemId")), str(call.data.get("buyerId")))
-    if order.status != "group_pending" or given != (order.item_id, order.buyer_id):
-        refusal = "FAIL_BIZ_ORDER_STATUS_ERROR::当前订单不支持免拼发货"
-        call.site.world.attempt(order, call.api, refusal)
-        raise Fail(refusal)
-    call.site.world.attempt(order, call.api, SUCCESS)
-    call.site.move_order(order, "pending_ship")
-    return {}
-
-
-def _order_page(call: Call, session: Session) -> dict[str, Any]:
-    return trade.order_page(_my_order(call, session, "tid"))
-
-
-def _sessions(call: Call, session: Session) -> dict[str, Any]:
-    """Return the chats, the one with the newest line first; clients list their conversations with it."""
-    wanted = max(1, int(call.data.get("fetchNum", 20)))
-    seller = call.site.world.seller(session.unb)
-    chats = call.site.world.chats_of(session.unb)
-    return {"sessions": [_session(seller, chat) for chat in chats[:wanted]], "hasMore": len(chats) > wanted}
-
-
-def _session(seller: Seller, chat: Chat) -> dict[str, Any]:
-    last = chat.lines[-1] if chat.lines else None
-    return {
-        "session": {
-            "sessionId": chat.cid,
-            "sessionType": 1,
-            "userInfo": {"userId": chat.buyer.id, "nick": chat.buyer.nick},
-            "ownerInfo": {"userId": seller.unb, "nick": seller.nick},
-        },
-        "message": {
-            "summary": {
-                "unread": chat.unread,
-                "summary": last.text if last else "",
-                "ts": last.at if last else 0,
-            },
-        },
-    }
-
-
-def _who_am_i(call: Call, session: Session) -> dict[str, Any]:
-    seller = call.site.world.seller(session.unb)
-    picture = f"https://img.alicdn.com/sns_logo/{seller.unb}.jpg"
-    return {"module": {"base": {"displayName": seller.nick, "avatar": picture}}}
-
-
-def _nothing(call: Call, session: Session) -> dict[str, Any]:  # noqa: ARG001 - all endpoints have the same signature
-    return {}
-
-
-_APIS: Final[dict[str, Callable[[Call, Session], dict[str, Any]]]] = {
-    "mtop.taobao.idlemessage.pc.login.token": _token,
-    "mtop.taobao.idlemessage.pc.loginuser.get": _login_user,
-    "mtop.taobao.idlemessage.pc.session.sync": _sessions,
-    "mtop.idle.web.user.page.nav": _who_am_i,
-    "mtop.taobao.idle.pc.detail": _detail,
-    "mtop.idle.web.xyh.item.list": _items,
-    "mtop.taobao.idle.logistic.consign.dummy": _consign,
-    "mtop.idle.groupon.activity.seller.freeshipping": _free_shipping,
-    "mtop.idle.trade.pc.message.headinfo": _nothing,
-    "mtop.idle.web.trade.order.detail": _order_page,
-}
-_OPEN_APIS: Final = frozenset({"mtop.gaia.nodejs.gaia.idle.data.gw.v2.index.get"})
-"""calls without a login; QR logins use one to get a first ``_m_h5_tk``"""
-
-
 # -- how a call is answered ---------------------------------------------------------------------------------------
 
 
 def _check(call: Call) -> Session | None:
     """Check a call as the site's gateway does: risk, then session, then ``_m_h5_tk``, then the signature."""
     site, which = call.site, short_name(call.api)
-    risk = site.faults.take("risk_control", call.account, which)
+    risk = at_risk(site, call.account, which, call.cookies, call.agent)
     if risk:
-        raise Fail(*_risk_ret(risk.options.get("order")), data={"url": punish_url(call.api)})
+        order = risk.options.get("order") if isinstance(risk, Fault) else None
+        raise Fail(*_risk_ret(order), data={"url": punish_url(call.api)})
     expired = site.faults.find("session_expired", call.account, which)
     if expired and call.cookies.get("cookie2") in expired.options.get("_logins", ()):
         site.faults.play(expired)
@@ -284,13 +88,15 @@ def punish_url(api: str) -> str:
     )
 
 
-def _perform(call: Call) -> dict[str, Any]:
+def _perform(call: Call, request: Request) -> dict[str, Any]:
+    if strict := StrictCall(request, call.session, call.cookies, call.text).refusal():
+        raise Fail(*strict, data={"url": punish_url(call.api)} if strict is VALIDATE else None)
     session = _check(call)
-    if call.api in _OPEN_APIS:
+    if call.api in OPEN_APIS:
         if call.site.world.policy.cookie2_by_visit and not call.cookies.get("cookie2"):
             call.set_cookies["cookie2"] = call.site.world.visit().cookie2
         return {}
-    endpoint = _APIS.get(call.api)
+    endpoint = APIS.get(call.api)
     if endpoint is None:
         raise Fail("FAIL_SYS_API_NOT_FOUNDED::请求API不存在")
     if session is None:
@@ -320,14 +126,15 @@ async def mtop_endpoint(request: Request) -> Response:
     cookies = parse_cookies(request.headers.get("cookie", ""))
     api, version = request.path_params["api"], request.path_params["version"]
     text = form.get("data", request.query_params.get("data", ""))
-    call = Call(site, api, version, request.query_params, text, cookies, site.world.session_of(cookies))
+    session, agent = site.world.session_of(cookies), request.headers.get("user-agent", "")
+    call = Call(site, api, version, request.query_params, text, cookies, session, agent)
     which = short_name(api)
     broken = broken_answer(site, call.account, which)
     if broken:
         site.calls.add(**_call_line(call, [f"HTTP {broken.status_code}"]))
         return broken
     try:
-        data, ret = _perform(call), [SUCCESS]
+        data, ret = _perform(call, request), [SUCCESS]
     except Fail as fail:
         data, ret = fail.data, fail.ret
     site.calls.add(**_call_line(call, ret))
@@ -339,6 +146,8 @@ async def mtop_endpoint(request: Request) -> Response:
 
 def broken_answer(site: Site, account: str, which: str) -> Response | None:
     """Return the answer of the faults ``http_500`` and ``html_answer``, if one of them applies."""
+    if told := site.faults.take("answer", account, which):
+        return _told_answer(told.options)
     if site.faults.take("http_500", account, which):
         return Response("Internal Server Error", 500, media_type="text/plain")
     page = site.faults.take("html_answer", account, which)
@@ -346,6 +155,22 @@ def broken_answer(site: Site, account: str, which: str) -> Response | None:
         script = f'<script>location.href="{punish_url(which)}"</script>' if page.options.get("punish") else ""
         return HTMLResponse(f"<html><head><title>亲，访问被拒绝</title></head><body>哎哟喂{script}</body></html>")
     return None
+
+
+def _told_answer(options: dict[str, Any]) -> Response:
+    """Return the answer that the fault ``answer`` describes."""
+    status, location = int(options.get("status") or 200), options.get("location")
+    if location:
+        response: Response = Response(status_code=status if status != 200 else 302, headers={"location": location})
+    elif options.get("ret"):
+        api = {short: name for name, short in API_NAMES.items()}[options["which"]]
+        body = {"api": api, "data": options.get("body") or {}, "ret": options["ret"], "v": "1.0"}
+        response = JSONResponse(body, status)
+    else:
+        response = JSONResponse(options.get("body") or {}, status)
+    for name, value in (options.get("set_cookies") or {}).items():
+        response.headers.append("set-cookie", f"{name}={value};Path=/")
+    return response
 
 
 def _call_line(call: Call, ret: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -10,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.checks import at_risk
+from shoal.sandbox.strict.http import look
 from shoal.sandbox.things import Session
 
 _PUNISH_URL = "//passport.goofish.com/newlogin/hasLogin.do/_____tmd_____/punish?x5secdata=sandbox&x5step=2"
@@ -39,7 +42,8 @@ async def has_login_endpoint(request: Request) -> Response:
     account = cookies.get("unb", "")
     if broken := broken_answer(site, account, "haslogin"):
         return broken
-    if site.faults.take("risk_control", account, "haslogin"):
+    look(request, "hasLogin.do", cookies)
+    if at_risk(site, account, "haslogin", cookies, request.headers.get("user-agent", "")):
         log_call(site, "hasLogin.do", cookies, "FAIL_SYS_USER_VALIDATE")
         return JSONResponse({"rgv587_flag": "sm", "url": _PUNISH_URL})
     session = site.world.session_of(cookies)
@@ -73,7 +77,11 @@ async def silent_has_login_endpoint(request: Request) -> Response:
     account = cookies.get("unb", "")
     if broken := broken_answer(site, account, "silent"):
         return broken
+    look(request, "silentHasLogin.do", cookies)
     session = site.world.sessions.get(cookies.get("cookie2", ""))
+    if site.strict.has("silent_query") and (why := _odd_silent_query(query)):
+        site.strict.add("silent_query", "silentHasLogin.do", account, why, refused=True)
+        session = None
     now, world = site.clock.now_ms(), site.world
     if session and (not session.alive or session.unb != account or _ended_by_fault(site, cookies, "silent")):
         session = None
@@ -92,12 +100,20 @@ async def silent_has_login_endpoint(request: Request) -> Response:
     return response
 
 
+def _odd_silent_query(query: Mapping[str, str]) -> str:
+    wanted = {"appName": "xianyu", "appEntrance": "xianyu_sdkSilent", "fromSite": "0"}
+    odd = [name for name, value in wanted.items() if query.get(name) != value]
+    odd += [] if query.get("documentReferer", "").startswith("https://www.goofish.com/") else ["documentReferer"]
+    return f"{' '.join(odd)} not as the page says" if odd else ""
+
+
 async def set_login_settings_endpoint(request: Request) -> Response:
     """Keep a login (``status=0``) or stop keeping it (``status=1``)."""
     site: Site = request.app.state.site
     form, cookies = await form_of(request), parse_cookies(request.headers.get("cookie", ""))
     if broken := broken_answer(site, cookies.get("unb", ""), "set_login"):
         return broken
+    look(request, "setLoginSettings.do", cookies)
     session = site.world.session_of(cookies)
     good = session is not None and form.get("status") in ("0", "1")
     log_call(site, "setLoginSettings.do", cookies, "SUCCESS" if good else "FAIL")
@@ -121,6 +137,7 @@ async def query_login_settings_endpoint(request: Request) -> Response:
     cookies = parse_cookies(request.headers.get("cookie", ""))
     if broken := broken_answer(site, cookies.get("unb", ""), "query_login"):
         return broken
+    look(request, "queryLoginSettings.do", cookies)
     session = site.world.session_of(cookies)
     log_call(site, "queryLoginSettings.do", cookies, "SUCCESS" if session else "FAIL")
     await site.faults.detain(cookies.get("unb", ""), "query_login")

@@ -11,8 +11,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_cookies
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.checks import at_risk
+from shoal.sandbox.strict.http import look
 
 MAX_BODY_BYTES: Final = 8 << 20
+_PICTURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"BM")
+"""how files of pictures begin"""
 MAX_IMAGES: Final = 200
 """how many pictures the site keeps"""
 
@@ -24,7 +28,8 @@ async def upload_endpoint(request: Request) -> Response:
     broken = broken_answer(site, cookies.get("unb", ""), "upload")
     if broken:
         return broken
-    if site.faults.take("risk_control", cookies.get("unb", ""), "upload"):
+    look(request, "upload.api", cookies)
+    if at_risk(site, cookies.get("unb", ""), "upload", cookies, request.headers.get("user-agent", "")):
         log_call(site, "upload.api", cookies, "RISK")
         await site.faults.detain(cookies.get("unb", ""), "upload")
         return RedirectResponse(f"{request.base_url}_____tmd_____/punish?x5secdata={site.world.hex(32)}&x5step=2", 302)
@@ -39,6 +44,9 @@ async def upload_endpoint(request: Request) -> Response:
         return JSONResponse({"success": False, "errorCode": "IMAGE_FORBIDDEN", "errorMsg": reason})
     body = await request.body()
     picture = _file_part(request.headers.get("content-type", ""), body)
+    if picture and site.strict.has("picture_file") and not picture[1].startswith(_PICTURES):
+        site.strict.add("picture_file", "upload.api", session.unb, f"begins with {picture[1][:8]!r}", refused=True)
+        picture = None
     if picture is None or len(body) > MAX_BODY_BYTES:
         log_call(site, "upload.api", cookies, "FAIL")
         return JSONResponse({"success": False, "errorCode": "PARAM_ERROR", "errorMsg": "文件错误"})

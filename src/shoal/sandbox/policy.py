@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from shoal.sandbox.strict.rules import STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,36 @@ class Policy:
     """an answer that sets ``_m_h5_tk`` also deletes the one of ``m.goofish.com``"""
     push_to_latest_only: bool = False
     """of several sockets with different devices only the newest gets pushes"""
+    rules: frozenset[str] = frozenset()
+    """the strict rules in force, by name (docs/sandbox.md)"""
+    real_shapes: bool = False
+    """pushes, answers and cards have the captured shapes"""
+    ready_seconds: float = 0.5
+    """how long after "free shipping" the site pushes a bargain's ready card; below 0: only ``pay`` pushes it"""
+    oldest_chrome: int = 139
+    """the oldest version that a browser of 2026 has"""
+    devices_of_login: int = 2
+    """how many device ids one login may use"""
+    tokens_a_minute: int = 3
+    tokens_an_hour: int = 10
+    messages_a_second: float = 1.0
+    most_characters: int = 2_000
+
+    def view(self) -> dict[str, Any]:
+        """Return the policy as JSON."""
+        return asdict(self) | {"rules": sorted(self.rules)}
+
+
+STRICT_LEVERS: Final[dict[str, Any]] = {
+    "rules": STRICT,
+    "real_shapes": True,
+    "cookie2_by_visit": True,
+    "deletes_tk_elsewhere": True,
+}
+"""what ``--strict`` sets"""
+
+
+def strict_policy(*without: str, **levers: Any) -> Policy:
+    """Return the policy of ``--strict``, without the rules that are named and with other levers."""
+    policy = replace(Policy(), **(STRICT_LEVERS | levers))
+    return replace(policy, rules=policy.rules - set(without))

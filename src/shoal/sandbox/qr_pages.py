@@ -12,6 +12,7 @@ from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_
 from shoal.sandbox.passport import BACKUP_MS, answer, form_of
 from shoal.sandbox.qr_logins import QrLogin
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.http import look
 
 QR_LIFETIME_MS: Final = 300_000
 _SAID: Final = {"SCANNED": "SCANED", "RISK": "CONFIRMED", "FACE": "CONFIRMED"}
@@ -24,6 +25,7 @@ async def mini_login_endpoint(request: Request) -> Response:
     """Serve the first page of a QR login; the form data is in ``window.viewData``."""
     site: Site = request.app.state.site
     world, cookies = site.world, parse_cookies(request.headers.get("cookie", ""))
+    look(request, "mini_login.htm", cookies)
     log_call(site, "mini_login.htm", cookies, "SUCCESS")
     data = {
         "appName": "xianyu",
@@ -50,6 +52,7 @@ async def qr_generate_endpoint(request: Request) -> Response:
     site: Site = request.app.state.site
     if broken := broken_answer(site, "", "qr_generate"):
         return broken
+    look(request, "qrcode/generate.do", parse_cookies(request.headers.get("cookie", "")))
     if site.faults.take("risk_control", None, "qr_generate"):
         log_call(site, "qrcode/generate.do", {}, "RISK")
         return RedirectResponse(f"{request.base_url}_____tmd_____/punish?x5secdata={site.world.hex(32)}", 302)
@@ -70,6 +73,7 @@ async def qr_query_endpoint(request: Request) -> Response:
     form = await form_of(request)
     if broken := broken_answer(site, "", "qr_query"):
         return broken
+    look(request, "qrcode/query.do", parse_cookies(request.headers.get("cookie", "")))
     login = site.qr_logins.get(form.get("ck", ""))
     if login is not None and (str(login.t_ms) != form.get("t") or _is_old(site, login)):
         login = None
@@ -115,6 +119,7 @@ async def qr_token_endpoint(request: Request) -> Response:
     form = await form_of(request)
     if broken := broken_answer(site, "", "qr_token"):
         return broken
+    look(request, "login_token/login.do", parse_cookies(request.headers.get("cookie", "")))
     login = site.qr_logins.by("token", form.get("token", ""))
     log_call(site, "login_token/login.do", {"unb": login.unb if login else ""}, "SUCCESS" if login else "FAIL")
     await site.faults.detain(None, "qr_token")
@@ -142,6 +147,8 @@ def give_login(request: Request, response: Response, login: QrLogin, *, silent: 
         visitor = world.visitors.pop(cookies.get("cookie2", ""), None)
         world.loose_tks.pop(cookies.get("_m_h5_tk", "").partition("_")[0], None)
         world.login(seller, visitor)
+        if visitor is None and site.strict.has("visit_before_code"):
+            site.strict.add("visit_before_code", "qrcode/query.do", seller.unb, "no cookie2 came before", refused=False)
         changes = {name: seller.jar[name] for name in _OF_A_LOGIN}
     site.happened("logged_in", seller.unb)
     if not silent:
@@ -156,6 +163,7 @@ async def message_page_endpoint(request: Request) -> Response:
         return broken
     if "from" not in request.query_params:
         return RedirectResponse("/im?from=login", 302)
+    look(request, "im", cookies)
     session = site.world.session_of(cookies)
     log_call(site, "im", cookies, "SUCCESS" if session else "FAIL")
     await site.faults.detain(cookies.get("unb", ""), "message_page")

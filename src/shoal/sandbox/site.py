@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from shoal.sandbox import codec
+from shoal.sandbox import codec, real_shapes
 from shoal.sandbox.clock import wall_ms
 from shoal.sandbox.codec import OrderStatus
 from shoal.sandbox.faults import Fault, Faults
 from shoal.sandbox.journal import Journal, Line
 from shoal.sandbox.qr_logins import QrLogins
-from shoal.sandbox.things import Chat, ImToken, Message, Order
+from shoal.sandbox.strict.record import StrictRecord
+from shoal.sandbox.things import Chat, ImToken, Message, Order, Proof
 from shoal.sandbox.world import World
 
 BACKLOG: Final = 256
@@ -29,6 +31,7 @@ class Entry:
     at_ms: int
     data: str
     acked: bool = False
+    object_type: int = codec.MESSAGE
 
 
 class Connection(Protocol):
@@ -41,8 +44,10 @@ class Connection(Protocol):
     mute: bool
     in_flight: dict[str, list[Entry]]
 
-    def push(self, entries: list[Entry], lwp: str = "/s/sync", **extra: Any) -> None:
-        """Send entries in one push."""
+    def push(
+        self, entries: list[Entry], lwp: str = "/s/sync", package: dict[str, Any] | None = None, /, **extra: Any
+    ) -> None:
+        """Send entries in one push; ``package`` changes what is told of them."""
 
     def notify(self, lwp: str, body: dict[str, Any]) -> None:
         """Send a push that is not a sync package."""
@@ -65,11 +70,13 @@ class Feed:
     most_at_once: int = 0
     cookie: str = ""
     """the cookie header of the newest handshake"""
+    sent_times: list[int] = field(default_factory=list)
+    """when the account sent messages in the last seconds, in ms"""
 
-    def add(self, data: str, now_ms: int) -> Entry:
+    def add(self, data: str, now_ms: int, object_type: int = codec.MESSAGE) -> Entry:
         """Append an entry at a new position."""
         self.last_pts = max(self.last_pts + 1, now_ms * 1000)
-        entry = Entry(self.last_pts, now_ms, data)
+        entry = Entry(self.last_pts, now_ms, data, object_type=object_type)
         self.entries.append(entry)
         return entry
 
@@ -99,12 +106,17 @@ class Site:
         self.feeds: dict[str, Feed] = {}
         self.images: dict[str, tuple[str, bytes]] = {}
         self.qr_logins = QrLogins()
+        self.strict = StrictRecord(world)
+        self.checks: dict[str, int] = {}
+        """accounts that must pass a check, and since when"""
+        self.proofs: dict[str, Proof] = {}
+        """by ``x5sec``"""
         self.socket_numbers = itertools.count(1)
 
     def close(self) -> None:
         """Release every waiting reader and held answer before the site ends."""
         self.faults.clear()
-        for journal in (self.frames, self.calls, self.events):
+        for journal in (self.frames, self.calls, self.events, self.strict.lines):
             journal.close()
 
     def feed(self, unb: str) -> Feed:
@@ -127,12 +139,17 @@ class Site:
             **more,
         )
 
+    @property
+    def is_real(self) -> bool:
+        """Return whether the shapes are the captured ones."""
+        return self.world.policy.real_shapes
+
     # -- pushing --------------------------------------------------------------------------------------------------
 
-    def push(self, unb: str, data: str) -> None:
+    def push(self, unb: str, data: str, object_type: int = codec.MESSAGE) -> None:
         """Push one entry (base64, or plain text for a broken one) to an account, subject to the faults."""
         feed = self.feed(unb)
-        entries = [feed.add(data, self.clock.now_ms())]
+        entries = [feed.add(data, self.clock.now_ms(), object_type)]
         batch = self.faults.find("batch_push", unb)
         if batch:
             feed.gathered += entries
@@ -148,14 +165,14 @@ class Site:
             for _ in range(int(twice.options.get("copies", 1)) if twice else 0):
                 socket.push(entries)
 
-    def push_payload(self, unb: str, payload: codec.Payload) -> None:
+    def push_payload(self, unb: str, payload: codec.Payload, object_type: int = codec.MESSAGE) -> None:
         """Push one MessagePack payload to an account."""
-        self.push(unb, codec.encode(payload))
+        self.push(unb, codec.encode(payload), object_type)
 
     def whisper(self, unb: str, payload: codec.Payload) -> None:
         """Push something about the moment, such as typing: it is not stored and never repeated."""
         feed = self.feed(unb)
-        entry = Entry(feed.last_pts, self.clock.now_ms(), codec.encode(payload))
+        entry = Entry(feed.last_pts, self.clock.now_ms(), codec.encode(payload), object_type=codec.TYPING)
         for socket in self._listeners(feed):
             socket.push([entry], "/s/para")
 
@@ -236,13 +253,15 @@ class Site:
         content_type: int = codec.TEXT,
         need_push: bool = True,
         tip: bool = False,
+        extra: Mapping[str, str] | None = None,
     ) -> Message:
         """Let the buyer send a message: a line in the chat, pushed to the seller."""
         buyer = chat.buyer
         content = content or codec.text_content(text)
         message = self.world.write(chat, buyer.id, text, content, content_type, message_id=message_id)
         self.happened("said", chat.seller_id, buyer=buyer.nick, text=text, message_id=message.id)
-        message.extra = codec.tip_extra(message.hex_id) if tip else {}
+        message.extra = real_shapes.phone_extra() if self.is_real else {}
+        message.extra |= (codec.tip_extra(message.hex_id) if tip else {}) | dict(extra or {})
         line = self.chat_line(chat, message, need_push=need_push)
         self.push_payload(chat.seller_id, codec.chat_message(line))
         return message
@@ -261,33 +280,61 @@ class Site:
         """Let the seller send a message: the buyer sees it, and the seller's sockets get the echo."""
         message = self.world.write(chat, chat.seller_id, text, content, content_type, uuid=uuid)
         self.happened(kind, chat.seller_id, buyer=chat.buyer.nick, text=text, message_id=message.id)
-        payload = codec.chat_message(self.chat_line(chat, message))
+        message.extra = real_shapes.web_extra() if self.is_real else {}
         if echo:
-            self.push_payload(chat.seller_id, payload)
+            self.echo(chat, message)
         if chat.buyer.id in self.world.sellers:
-            self.push_payload(chat.buyer.id, payload)
+            self.push_payload(chat.buyer.id, codec.chat_message(self.chat_line(chat, message)))
         return message
+
+    def echo(self, chat: Chat, message: Message) -> None:
+        """Push to the seller what the seller said."""
+        line = self.chat_line(chat, message, need_push=not self.is_real)
+        self.push_payload(chat.seller_id, codec.chat_message(line))
 
     # -- trade ----------------------------------------------------------------------------------------------------
 
     def card(
-        self, order: Order, kind: str, *, message_id: str | None = None, mark: bool = True, as_update: bool = False
+        self,
+        order: Order,
+        kind: str,
+        *,
+        message_id: str | None = None,
+        mark: bool = True,
+        as_update: bool = False,
+        bare: bool = False,
     ) -> Message:
         """Push a trade card about an order to its seller, together with the order mark of the chat."""
         chat = self.chat_of(order)
         card = codec.CARDS[kind]
         sender_id = order.seller_id if card.from_seller else order.buyer_id
-        content = codec.card_content(kind, order.id)
-        message = self.world.write(chat, sender_id, card.reminder, content, codec.TRADE_CARD, message_id=message_id)
+        message = self.world.write(chat, sender_id, card.reminder, "", codec.TRADE_CARD, message_id=message_id)
         message.item_id = order.item_id
-        message.extra = codec.card_extra(
+        shapes = real_shapes if self.is_real else codec
+        message.content = shapes.card_content(kind, order.id, message.hex_id)
+        if bare:
+            message.content = real_shapes.bare_content()
+        message.extra = shapes.card_extra(
             kind, order.id, cid=chat.cid, hex_id=message.hex_id, receiver_id=order.seller_id
         )
         line = self.chat_line(chat, message)
-        self.push_payload(order.seller_id, codec.card_update(line) if as_update else codec.chat_message(line))
+        self.push_payload(order.seller_id, shapes.card_update(line) if as_update else codec.chat_message(line))
         if mark:
             self.push_payload(order.seller_id, codec.order_mark(chat.cid, card.red_reminder, message.at))
         return message
+
+    def ready_soon(self, order: Order) -> None:
+        """Push the ready card of a bargain as the policy says."""
+        seconds = self.world.policy.ready_seconds
+        if seconds >= 0:
+            asyncio.get_running_loop().call_later(seconds, self.make_ready, order)
+
+    def make_ready(self, order: Order) -> None:
+        """Push the ready card of a bargain, once: it may be shipped now."""
+        if not order.is_ready:
+            order.is_ready = True
+            self.move_order(order, "pending_ship")
+            self.card(order, "group_ready")
 
     def chat_of(self, order: Order) -> Chat:
         """Return the chat an order belongs to."""

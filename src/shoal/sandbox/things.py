@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shoal.sandbox.codec import OrderStatus
+from shoal.sandbox.strict.browser import Browser
 
 CHAT_LINES: Final = 500
 """how many lines a chat keeps"""
@@ -54,6 +55,13 @@ class Session:
     backup_until_ms: int = 0
     """``cookie3_bak_exp``: until then ``c2r=true`` renews it"""
 
+    browser: Browser | None = None
+    """the identity of the browser that uses it, once it is known"""
+    devices: list[str] = field(default_factory=list)
+    """the device ids that asked for tokens"""
+    token_times: list[int] = field(default_factory=list)
+    """when tokens were asked for in the last hour, in ms"""
+
     def is_over(self, now_ms: int) -> bool:
         """Return whether it must be renewed before it is used again."""
         return 0 < self.ends_ms <= now_ms
@@ -79,6 +87,17 @@ class ImToken:
     expires_ms: int
     number: int
     """counts the site's tokens; a higher number is a newer token"""
+    agent: str = ""
+    """the ``User-Agent`` of the call that brought it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """An ``x5sec`` that a browser got when its user passed the check; ``agent`` empty: of any browser."""
+
+    unb: str
+    agent: str
+    at_ms: int
 
 
 @dataclass(slots=True)
@@ -140,6 +159,8 @@ class Order:
     history: list[tuple[OrderStatus, int]]
     attempts: list[Attempt] = field(default_factory=list)
     quantity: int = 1
+    is_ready: bool = True
+    """a bargain may be shipped only after its ready card"""
     spec: str = ""
     """the chosen variant, ``name:value``; empty when there is none"""
 

@@ -201,6 +201,10 @@ class World:
             return None
         return session
 
+    def browser_session(self, cookies: Mapping[str, str]) -> Session | None:
+        """Return the login of these cookies, or the visitor that has no login yet."""
+        return self.session_of(cookies) or self.visitors.get(cookies.get("cookie2", ""))
+
     def renew_tk(self, session: Session) -> dict[str, str]:
         """Give the session a valid ``_m_h5_tk`` pair and return both cookies; a pair that is still valid is returned
         again.
@@ -256,11 +260,11 @@ class World:
 
     # -- IM tokens ------------------------------------------------------------------------------------------------
 
-    def issue_token(self, unb: str, device_id: str) -> ImToken:
+    def issue_token(self, unb: str, device_id: str, agent: str = "") -> ImToken:
         """Issue an IM access token, bound to the device (docs/protocol.md §2.1)."""
         self._next_token += 1
         expires_ms = self.clock.now_ms() + self.policy.im_token_seconds * 1000
-        token = ImToken(f"oauth_k1:{self.hex(80)}==", unb, device_id, expires_ms, self._next_token)
+        token = ImToken(f"oauth_k1:{self.hex(80)}==", unb, device_id, expires_ms, self._next_token, agent)
         self.tokens[token.token] = token
         self.newest_token[unb, device_id] = token
         while len(self.tokens) > 20_000:
