@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import msgpack  # type: ignore[import-untyped]  # ships neither stubs nor a marker
 
-from shoal.sandbox import Clock, Script, World, build_sandbox, serve_sandbox
+from shoal.sandbox import Clock, Policy, Script, World, build_sandbox, serve_sandbox
 from shoal.sandbox.site import Site
 from shoal.sandbox.things import Seller
 
@@ -184,10 +184,15 @@ class Box:
 
 @contextlib.asynccontextmanager
 async def sandbox(
-    *, seed: int = 0, shops: int = 2, clock: Clock | None = None, script: bool | Script = False
+    *,
+    seed: int = 0,
+    shops: int = 2,
+    clock: Clock | None = None,
+    script: bool | Script = False,
+    policy: Policy | None = None,
 ) -> AsyncIterator[Box]:
     """Run a sandbox whose clock stands still unless another is given."""
-    world = World(seed=seed, shops=shops, clock=clock or Clock(START_MS))
+    world = World(seed=seed, shops=shops, clock=clock or Clock(START_MS), policy=policy)
     app = build_sandbox(world, script=script)
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve_sandbox(app=app, ready=ready))

@@ -103,7 +103,7 @@ async def test_cookie2_comes_by_the_visit_and_the_confirmation_makes_it_a_login(
 
 async def test_without_a_visit_the_login_is_worth_nothing() -> None:
     async with sandbox() as box:
-        await box.post("policy", cookie2_by_visit=True)
+        await box.post("policy", cookie2_by_visit=True, also=["visit_before_code"])
         browser = Browser(box)
         ask = await browser.code()
         await confirm(box)
@@ -111,6 +111,7 @@ async def test_without_a_visit_the_login_is_worth_nothing() -> None:
         assert browser.jar["unb"] == box.shop().unb
         assert "cookie2" not in browser.jar
         assert not await browser.is_logged_in()
+        assert [line["rule"] for line in (await box.get("refusals"))["items"]] == ["visit_before_code"]
 
 
 async def test_by_default_every_cookie_comes_with_the_confirmation() -> None:

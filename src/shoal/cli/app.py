@@ -146,6 +146,7 @@ def sandbox(
     script: Annotated[bool, typer.Option("--script", help=words("cli.app.help.script"))] = False,
     buyers: Annotated[int, typer.Option(min=1, max=1_000, help=words("cli.app.help.buyers"))] = 5,
     interval: Annotated[float, typer.Option(min=0.05, help=words("cli.app.help.interval"))] = 4.0,
+    strict: Annotated[bool, typer.Option("--strict", help=words("cli.app.help.strict"))] = False,
     tls: Annotated[
         Path | None,
         typer.Option(
@@ -157,6 +158,7 @@ def sandbox(
     """Run a local stand-in for the site until Ctrl-C. It prints its address, and each seller with a cookie to use."""
     from shoal.sandbox.certificate import make_certificate
     from shoal.sandbox.clock import Clock
+    from shoal.sandbox.policy import Policy, strict_policy
     from shoal.sandbox.script import Script
     from shoal.sandbox.server import build_sandbox, serve_sandbox
     from shoal.sandbox.world import World
@@ -165,7 +167,8 @@ def sandbox(
         certificate = make_certificate(tls) if tls else None
     except OSError as error:
         raise ConfigError("startup.no_room_for_certificate", path=tls, why=error.strerror) from None
-    world = World(seed=seed, shops=shops, clock=Clock())
+    policy = strict_policy() if strict else Policy()
+    world = World(seed=seed, shops=shops, clock=Clock(), policy=policy)
     story = Script(interval_seconds=interval, buyers=buyers) if script else False
 
     def ready(url: str) -> None:

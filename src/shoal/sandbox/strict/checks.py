@@ -20,8 +20,9 @@ def at_risk(site: Site, account: str, which: str, cookies: Mapping[str, str], ag
     since = site.checks.get(account)
     if since is None:
         return False
-    if _is_fresh(site.proofs.get(cookies.get("x5sec", "")), account, since, agent):
-        del site.checks[account]
+    x5sec = cookies.get("x5sec", "")
+    if _is_fresh(site.proofs.get(x5sec), account, since, agent):
+        del site.checks[account], site.proofs[x5sec]
         return False
     site.strict.add("proof", which, account, "no fresh x5sec of the browser that passed the check", refused=True)
     return True

@@ -89,7 +89,7 @@ def _few_devices(call: StrictCall) -> str:
     if call.api != TOKEN_API or call.session is None:
         return ""
     most, devices = call.site.world.policy.devices_of_login, call.session.devices
-    if call.device_id in devices:
+    if call.device_id in devices or not call.device_id.endswith(f"-{call.session.unb}"):
         return ""
     if len(devices) >= most:
         return f"device id number {len(devices) + 1} of this login"
