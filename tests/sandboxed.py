@@ -21,8 +21,10 @@ from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.cookie_manager import CookieManager
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
+from shoal.connection import xianyu_live
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive
 from shoal.messages import conversations
+from shoal.messages.live_connections import LiveConnections
 from shoal.messages.message_log import MessageLog
 from shoal.messages.pictures import Pictures
 from shoal.messages.uploaded_pictures import UploadedPictures
@@ -115,9 +117,25 @@ class Waits:
         """Wait until so many have begun."""
         await until(lambda: self.begun >= count)
 
-    def end(self) -> None:
-        """End those that have begun, and every later one at once."""
+    def pass_by(self, seconds: float) -> None:
+        """Let what is due after a while be due now."""
+        self._ahead += seconds
+
+    def end(self, *, later: bool = True) -> None:
+        """End those that have begun; ``later``: and every later one at once."""
         self._over.set()
+        if not later:
+            self._over = asyncio.Event()
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let ``HistorySync`` or ``SyncCursor`` give the site up soon; all others wait as long as a busy machine needs."""
+    patient = getattr(xianyu_live, name)
+
+    def made(*values: Any, timeout_seconds: float, **named: Any) -> Any:
+        return patient(*values, timeout_seconds=min(timeout_seconds, 0.2), **named)
+
+    monkeypatch.setattr(xianyu_live, name, made)
 
 
 class Sandbox:
@@ -194,8 +212,14 @@ def settings_for(sandbox: Sandbox, **values: Any) -> Settings:
     return Settings(**{**site, **QUICK_SITE, **values})
 
 
+_OUT = {AccountState.STOPPED, AccountState.PARKED}
 _WORK = {"chat", "reply", "echo", "outbox", "order", "orders", "catch-up"}
 """What a connection names its tasks that answer, serve and catch up, before the account's id."""
+
+
+def is_heartbeat(line: dict[str, Any]) -> bool:
+    """Whether a line of the sandbox's frames is a heartbeat of ours."""
+    return line["direction"] == "in" and isinstance(line["frame"], dict) and line["frame"].get("lwp") == "/!"
 
 
 class Shoal:
@@ -212,6 +236,7 @@ class Shoal:
         self.book: OrderStore
         self.store: DBManager
         self.credentials: Credentials
+        self.live_connections: LiveConnections
         self.rng = Random(3)
         self._stack = AsyncExitStack()
 
@@ -247,6 +272,7 @@ class Shoal:
             rng=self.rng,
             outbound=Outbound.of(config.allow_private_targets),
         )
+        self.live_connections = around.live_connections
 
         async def connect(account: Account, link: Link) -> None:
             await XianyuLive(account, link, around).main()
@@ -290,6 +316,20 @@ class Shoal:
         """
         await until(lambda: self._has_taken_all(account_id) and not self._is_at_work(account_id))
 
+    async def is_out(self, account_id: str = "shop") -> None:
+        """Wait until a shop is off or parked and no connection of it is left, and let it look again: it stays so."""
+        await until(lambda: self.manager.observation(account_id).state in _OUT and not self._is_at_work(account_id))
+        said = str(self.manager.observation(account_id).since_ms)
+        seen = (await self.manager.update_settings(account_id, {"remark": said}, caller=ANN)).observation
+        assert seen.state in _OUT, seen
+        assert not self._is_at_work(account_id)
+
+    async def beats(self, times: int = 1, account_id: str = "shop") -> None:
+        """Wait until a shop has beaten so often from now on, and has begun what is due with each heartbeat."""
+        frames, unb = self.sandbox.site.frames, self.manager.account(account_id).unb
+        since = frames.last_seq
+        await until(lambda: sum(is_heartbeat(line) for line in frames.after(since, account=unb)) > times)
+
     def _has_taken_all(self, account_id: str) -> bool:
         if self.manager.observation(account_id).state is not AccountState.RUNNING:
             return False
@@ -297,7 +337,8 @@ class Shoal:
             socket.in_flight for socket in self.sandbox.site.sockets_of(self.manager.account(account_id).unb)
         )
 
-    @staticmethod
-    def _is_at_work(account_id: str) -> bool:
+    def _is_at_work(self, account_id: str) -> bool:
+        """Whether one of those tasks is there, or a connection that is to be none."""
+        kinds = _WORK | ({"connection"} if self.manager.observation(account_id).state in _OUT else set())
         names = (task.get_name().split(":", 2) for task in asyncio.all_tasks())
-        return any(name[0] in _WORK and name[1:2] == [account_id] for name in names)
+        return any(name[0] in kinds and name[1:2] == [account_id] for name in names)

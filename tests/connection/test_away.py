@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from order_steps import action_state
-from sandboxed import Shoal
+from sandboxed import Shoal, impatient
 from shoal.accounts.account import AccountState
 from shoal.accounts.change_path import Caller
 from shoal.orders.order_store import Action, ActionState
@@ -17,10 +17,6 @@ from shoal.storage.engines import DATABASE_FILE
 from standins import ANN, until
 
 QUICK = Caller(actor="user:ann", wait_seconds=0)
-
-
-async def running(shoal: Shoal) -> None:
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
 
 
 async def handled_all(shoal: Shoal, count: int) -> None:
@@ -45,7 +41,7 @@ async def test_b15_what_buyers_say_while_the_shop_is_away_is_answered_once(shoal
     await shoal.open()
     assert await shoal.sandbox.seen_soon(unb, "甲", 2) == ["hi", "hi"]
     assert await shoal.sandbox.seen_soon(unb, "乙", 1) == ["hi"]
-    await asyncio.sleep(0.5)
+    await shoal.is_done()
     assert len(await shoal.sandbox.seen(unb, "甲")) == 2
     assert len(await shoal.sandbox.seen(unb, "乙")) == 1
 
@@ -68,7 +64,7 @@ async def test_b15_an_order_that_is_paid_while_the_shop_is_away_is_served(shoal:
 async def test_a_long_absence_is_pulled_page_by_page(shoal: Shoal) -> None:
     await shoal.sandbox.do("policy", replays_missed=False)
     unb = await shoal.add()
-    await running(shoal)
+    await shoal.runs()
     await shoal.close()
     for number in range(25):
         await shoal.sandbox.do("say", account=unb, buyer=f"buyer{number}", text="在吗")
@@ -88,19 +84,22 @@ async def test_the_owners_own_words_meanwhile_silence_the_chat(shoal: Shoal) -> 
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text="有的")
     await shoal.open()
     await handled_all(shoal, 2)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await handled_all(shoal, 3)
     assert await shoal.sandbox.seen(unb, "小鱼") == ["有的"]
 
 
-async def test_what_failed_to_be_pulled_is_pulled_at_the_next_look(shoal: Shoal) -> None:
+async def test_what_failed_to_be_pulled_is_pulled_at_the_next_look(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, "HistorySync")
     await shoal.sandbox.do("policy", replays_missed=False)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.close()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations", times=1)
-    await shoal.open(probe_seconds=0.3, site_timeout_seconds=0.5)
+    await shoal.open(probe_seconds=0.2, heartbeat_seconds=0.1)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
 
 
@@ -109,7 +108,7 @@ async def test_a_shop_that_is_new_here_does_not_dig_in_the_past(shoal: Shoal) ->
     await shoal.sandbox.do("policy", replays_missed=False)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.add(keywords={"在吗": "hi"})
-    await asyncio.sleep(0.5)
+    await shoal.is_done()
     assert not await shoal.log.list_messages(["shop"])
     frames = (await shoal.sandbox.get("frames", account=unb))["items"]
     assert not [frame for frame in frames if "listNewestPagination" in str(frame["frame"])]
@@ -124,21 +123,22 @@ async def test_the_place_in_the_feed_is_told_and_kept_over_a_restart(shoal: Shoa
         (position,) = database.execute("SELECT position FROM sync_positions WHERE account_id = 'shop'").fetchone()
     last = (await shoal.sandbox.get("frames", account=unb))["last_seq"]
     await shoal.open()
-    await running(shoal)
+    await shoal.runs()
     frames = [line["frame"] for line in (await shoal.sandbox.get("frames", account=unb, after=str(last)))["items"]]
     (said,) = [frame["body"][0] for frame in frames if frame.get("lwp") == "/r/SyncStatus/ackDiff"]
     assert position == f'{{"pts":{said["pts"]}}}'
 
 
-async def test_a_site_that_remembers_no_place_is_told_ours(shoal: Shoal) -> None:
+async def test_a_site_that_remembers_no_place_is_told_ours(shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient(monkeypatch, "SyncCursor")
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     await shoal.close()
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="getstate")
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
-    await shoal.open(site_timeout_seconds=0.5)
+    await shoal.open()
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
 
 
@@ -152,7 +152,7 @@ async def test_a_message_that_cannot_be_stored_is_not_acknowledged_and_comes_aga
         assert shoal.manager.observation("shop").reason in {"not_applied", ""}
         database.execute("DROP TRIGGER full")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     assert (await shoal.sandbox.sockets(unb))["unacked"] == 0
 
 
@@ -172,6 +172,13 @@ async def kept_place_moves_from(shoal: Shoal, before: str) -> str:
     return place
 
 
+async def place_is_kept(shoal: Shoal, unb: str) -> str:
+    """Wait until the place after all that was pushed is kept; returns it."""
+    place = str(shoal.sandbox.site.feed(unb).last_pts)
+    await until(lambda: place in kept_place(shoal))
+    return kept_place(shoal)
+
+
 async def test_what_the_site_passes_over_is_pulled_before_the_new_place_is_kept(shoal: Shoal) -> None:
     await shoal.sandbox.do("policy", replays_missed=False)
     await shoal.close()
@@ -179,23 +186,22 @@ async def test_what_the_site_passes_over_is_pulled_before_the_new_place_is_kept(
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
+    await shoal.is_done()
+    before = await place_is_kept(shoal, unb)
     await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=99)
-    await asyncio.sleep(0.3)
-    before = kept_place(shoal)
-    assert before
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations", times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗?")
     await shoal.sandbox.do("push", account=unb, shape="resync", skipping=True)
     await shoal.sandbox.do("faults/clear", account=unb, kind="batch_push")
     await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗")
     await shoal.sandbox.seen_soon(unb, "小虾", 1)
-    await asyncio.sleep(0.3)
+    await shoal.beats(3)  # with each of them the place would be kept
     assert kept_place(shoal) == before, "a kill now must not skip what was passed over"
     assert len(await shoal.sandbox.seen(unb, "小鱼")) == 1
     await shoal.sandbox.do("fault/release")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 2) == ["hi", "hi"]
     await kept_place_moves_from(shoal, before)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
     assert [len(await shoal.sandbox.seen(unb, buyer)) for buyer in ("小鱼", "小虾")] == [2, 1]
 
@@ -221,7 +227,7 @@ async def test_a_site_that_asks_again_and_again_is_not_stormed(shoal: Shoal) -> 
     unb = await shoal.add()
     for _ in range(20):
         await shoal.sandbox.do("push", account=unb, shape="resync")
-        await asyncio.sleep(0.05)
+        await shoal.has_taken_all()
     frames = (await shoal.sandbox.get("frames", account=unb))["items"]
     asked = [frame for frame in frames if "listNewestPagination" in str(frame["frame"]) and frame["direction"] == "in"]
     assert 1 <= len(asked) <= 2

@@ -7,14 +7,28 @@ from typing import Any
 
 import pytest
 
-from sandboxed import Hours, Shoal
+from sandboxed import Hours, Shoal, Waits, impatient
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged
 from shoal.clock import reading
+from shoal.connection import keepalive
+from shoal.errors import StoreError
 from standins import until
 
 LOOKS: dict[str, Any] = {"probe_seconds": 0.3, "heartbeat_seconds": 0.1}
+
+
+async def looks(shoal: Shoal, unb: str, count: int) -> None:
+    """Wait until the shop has looked so often from now on; all looks but the last are over then."""
+    frames = shoal.sandbox.site.frames
+    since = frames.last_seq
+
+    def looked() -> int:
+        asked = [line for line in frames.after(since, account=unb) if line["direction"] == "in"]
+        return sum("listNewestPagination" in str(line["frame"]) for line in asked)
+
+    await until(lambda: looked() >= count)
 
 
 async def reopened(shoal: Shoal, **settings: Any) -> None:
@@ -47,6 +61,28 @@ async def test_b4_a_line_whose_token_died_is_found_deaf_and_renewed_and_the_buye
     assert told, "the owner sees that the line was down"
 
 
+async def test_a_look_that_the_database_does_not_answer_ends_no_line_and_the_next_one_does(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reopened(shoal)
+    unb, tries = await shoal.add(keywords={"在吗": "hi"}), 0
+
+    async def broken(*_: object) -> set[str]:
+        nonlocal tries
+        tries += 1
+        raise StoreError("disk broken")
+
+    with monkeypatch.context() as reading_fails:
+        reading_fails.setattr(shoal.log, "known", broken)
+        await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
+        await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+        await until(lambda: tries > 2)
+        assert (await shoal.sandbox.sockets(unb))["total"] == 1
+        assert shoal.manager.observation("shop").state is AccountState.RUNNING
+    assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
+    assert (await shoal.sandbox.sockets(unb))["total"] == 2
+
+
 async def test_a_deaf_line_says_so_and_its_token_gets_a_second_chance_but_no_third(shoal: Shoal) -> None:
     hours, slow = Hours(shoal.sandbox), BackoffLimits(first_seconds=0.4, longest_seconds=0.5)
     with reading(hours.now_ms):
@@ -63,12 +99,15 @@ async def test_a_deaf_line_says_so_and_its_token_gets_a_second_chance_but_no_thi
             assert len(await shoal.sandbox.calls("login.token", unb)) == calls, "a young token is never blamed"
 
 
-async def test_a_line_that_is_deaf_and_has_still_to_catch_up_is_found_deaf(shoal: Shoal) -> None:
+async def test_a_line_that_is_deaf_and_has_still_to_catch_up_is_found_deaf(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, "HistorySync")
     await shoal.sandbox.do("policy", replays_missed=False)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.close()
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations", times=1)
-    await shoal.open(probe_seconds=1.0, heartbeat_seconds=0.1, site_timeout_seconds=0.5)
+    await shoal.open(probe_seconds=0.5, heartbeat_seconds=0.1)
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
@@ -85,32 +124,39 @@ async def test_a_quiet_line_and_a_busy_one_are_left_alone(shoal: Shoal) -> None:
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
     await shoal.sandbox.do("seller_say", account=unb, buyer="小虾", text="你好")
     await shoal.sandbox.do("pay", account=unb, buyer="小虾", item=shoal.item_of(unb))
-    await asyncio.sleep(1.5)
-    frames = (await shoal.sandbox.get("frames", account=unb))["items"]
-    looks = [frame for frame in frames if "listNewestPagination" in str(frame["frame"])]
-    assert looks, "it has looked"
+    await looks(shoal, unb, 3)
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
 
 
-async def test_a_message_that_was_only_slow_is_no_reason_to_reconnect(shoal: Shoal) -> None:
+async def test_a_message_that_was_only_slow_is_no_reason_to_reconnect(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepalive, "ON_ITS_WAY_SECONDS", Waits.SECONDS)
+    waits = Waits(monkeypatch, keepalive)
     await shoal.close()
-    await shoal.open(probe_seconds=2.0, heartbeat_seconds=0.1)
+    await shoal.open(probe_seconds=60.0, heartbeat_seconds=0.1)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="batch_push", size=2)  # kept back until there are two
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
-    async with asyncio.timeout(60):
-        while "listNewestPagination" not in str((await shoal.sandbox.get("frames", account=unb))["items"]):
-            await asyncio.sleep(0.02)
+    waits.pass_by(60)
+    await waits.begin()
     await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗")
-    await asyncio.sleep(2.5)
+    await shoal.is_done()
+    waits.end()
+    waits.pass_by(60)
+    await looks(shoal, unb, 1)  # the look before has found nothing
+    await shoal.beats()
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
     assert await shoal.sandbox.seen(unb, "小鱼") == ["hi"]
 
 
-async def test_a_site_that_refuses_its_lists_is_no_reason_to_reconnect(shoal: Shoal) -> None:
-    await reopened(shoal, site_timeout_seconds=0.3)
+async def test_a_site_that_refuses_its_lists_is_no_reason_to_reconnect(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch, "HistorySync")
+    await reopened(shoal)
     unb = await shoal.add()
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="conversations")
-    await asyncio.sleep(1.5)
+    await looks(shoal, unb, 3)
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
     assert shoal.manager.observation("shop").state is AccountState.RUNNING

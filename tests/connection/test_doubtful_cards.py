@@ -162,7 +162,7 @@ async def test_an_echo_that_comes_late_lets_the_order_go_on_over_the_same_connec
     await shoal.sandbox.do("fault", account=unb, kind="send_timeout", delivered=False)
     order_id = await pay(shoal, unb)
     await order_soon(shoal, order_id, problem="message_uncertain")
-    await asyncio.sleep(orders.ECHO_GRACE_SECONDS + 0.3)
+    await shoal.is_done()
     assert await calls(shoal, CONSIGN, unb) == 0
     await shoal.sandbox.do("seller_say", account=unb, buyer="小鱼", text=f"网盘链接 {order_id}")
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)

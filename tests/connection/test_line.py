@@ -45,6 +45,7 @@ async def test_b6_a_drop_just_after_a_push_reconnects_at_once_with_the_same_toke
     assert len(await shoal.sandbox.calls("login.token", unb)) == before
 
 
+@pytest.mark.settings(heartbeat_seconds=0.05)
 async def test_a_connection_that_has_nothing_to_store_comes_up_and_stays_while_the_disk_is_full(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,11 +60,11 @@ async def test_a_connection_that_has_nothing_to_store_comes_up_and_stays_while_t
         while (await shoal.sandbox.sockets(unb))["total"] < 2:
             await asyncio.sleep(0.02)
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
-    await asyncio.sleep(1.0)
+    await shoal.beats(3)
     assert await shoal.sandbox.sockets(unb) | {"now": 1, "total": 2} == await shoal.sandbox.sockets(unb)
 
 
-async def test_what_cannot_be_stored_or_read_beside_the_pushes_ends_no_line_and_is_done_later(
+async def test_what_cannot_be_stored_beside_the_pushes_ends_no_line_and_is_done_later(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await shoal.close()
@@ -81,15 +82,19 @@ async def test_what_cannot_be_stored_or_read_beside_the_pushes_ends_no_line_and_
     await shoal.sandbox.do("fault", account=unb, kind="rotate_cookie", which="loginuser", name="sgcookie", value="new")
     before = await shoal.sandbox.sockets(unb)
 
+    tries = 0
+
     async def full(*_: object) -> Any:
+        nonlocal tries
+        tries += 1
         raise StoreError("disk full")
 
     with monkeypatch.context() as broken:
         broken.setattr("shoal.orders.orders.FIRST_WAIT_SECONDS", 0.2, raising=False)
         broken.setattr(shoal.database, "write", full)
-        broken.setattr(shoal.log, "known", full)
         await shoal.manager.update_cookie_status("shop", True, caller=ANN)
-        await asyncio.sleep(1.5)
+        await until(lambda: tries > 10)
+        await shoal.beats(3)
         assert shoal.manager.observation("shop").state is AccountState.RUNNING
     assert "hi" in await shoal.sandbox.seen_soon(unb, "小鱼", 3)
     await order_soon(shoal, order_id, status="shipped", problem="")
@@ -103,7 +108,7 @@ async def test_b8_a_site_that_closes_after_every_registration_is_not_stormed(sho
     unb = await shoal.add()
     await shoal.sandbox.do("fault", account=unb, kind="close", code=code, when="reg")
     await shoal.manager.resume("shop", caller=QUICK)
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(1.0)  # a storm would not need more
     tries = (await shoal.sandbox.sockets(unb))["total"] - 1
     assert 1 <= tries <= 10, "waits of up to 0.2, 0.4, 0.8, … s, and the longest from the ninth failure on"
     assert len(await shoal.sandbox.calls("login.token", unb)) == 1
@@ -170,7 +175,7 @@ async def test_c18_a_message_is_acknowledged_only_once_it_is_stored(shoal: Shoal
     try:
         said = await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
         await until(lambda: shoal.database.group_writer.waiting > 0)  # the message waits for its turn to be stored
-        for _ in range(20):
+        for _ in range(5):
             assert (await shoal.sandbox.sockets(unb))["unacked"] == 1
             await asyncio.sleep(0.02)
     finally:

@@ -15,12 +15,6 @@ from standins import ANN, until
 DEFAULT = {"default_reply_enabled": True, "default_reply": "您好"}
 
 
-async def acknowledged(shoal: Shoal, unb: str) -> None:
-    async with asyncio.timeout(60):
-        while (await shoal.sandbox.sockets(unb))["unacked"]:
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("shape", ["typing", "read_receipt", "new_message", "session_arouse", "resync"])
 async def test_marks_receipts_and_typing_are_no_messages(shoal: Shoal, shape: str) -> None:
     unb = await shoal.add()
@@ -28,8 +22,7 @@ async def test_marks_receipts_and_typing_are_no_messages(shoal: Shoal, shape: st
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["您好"]
     await shoal.sandbox.do("push", account=unb, buyer="小鱼", shape=shape)
-    await acknowledged(shoal, unb)
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert await shoal.sandbox.seen(unb, "小鱼") == ["您好"]
     assert len(await shoal.log.list_messages(["shop"])) == 2, "the question and the echo of the answer"
     assert (await shoal.sandbox.sockets(unb))["total"] == 1
@@ -40,8 +33,7 @@ async def test_what_the_site_says_itself_is_stored_and_not_answered(shoal: Shoal
     unb = await shoal.add()
     await shoal.manager.update_settings("shop", DEFAULT, caller=ANN)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="卖家人不错？送Ta闲鱼小红花", **kind)
-    await acknowledged(shoal, unb)
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert not await shoal.sandbox.seen(unb, "小鱼")
     (logged,) = await shoal.log.list_messages(["shop"])
     assert logged.message.handled
@@ -52,8 +44,7 @@ async def test_every_push_is_acknowledged_once_and_no_answer_of_the_site_is(shoa
     await shoal.sandbox.do("fault", account=unb, kind="duplicate_push", copies=2, times=1)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
     await shoal.sandbox.seen_soon(unb, "小鱼", 1)
-    await acknowledged(shoal, unb)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     frames = (await shoal.sandbox.get("frames", account=unb))["items"]
     pushed = [
         line["frame"]["headers"]["mid"] for line in frames if line["direction"] == "out" and "lwp" in line["frame"]

@@ -25,7 +25,7 @@ from order_steps import (
     words,
 )
 from sandboxed import UNANSWERED, Shoal
-from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
 from shoal.errors import StoreError
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.orders.order_store import Action, ActionState, OrderUpdate
@@ -70,7 +70,7 @@ async def test_it_dies_while_the_message_is_answered(shoal: Shoal, tmp_path: Pat
     order_id = await pay(shoal, unb)
     await held(shoal, "send")
     heir = await heir_of(shoal, tmp_path, heirs)
-    await asyncio.sleep(0.5)
+    await heir.is_done()
     assert len(await words(heir, unb)) == 1
     state = await action_state(heir.book, "shop", order_id, Action.PAID_MESSAGE)
     (sending,) = await heir.log.outbox.list_sendings(["shop"], order_id=order_id)
@@ -107,7 +107,7 @@ async def test_f4_an_uncertain_paid_message_is_never_sent_again_by_a_later_conne
         await shoal.sandbox.do("faults/clear")
         await shoal.open()
         await running(shoal)
-        await asyncio.sleep(0.5)
+        await shoal.is_done()
     assert await words(shoal, unb) == before
     (sending,) = await shoal.log.outbox.list_sendings(["shop"], order_id=order_id)
     assert sending.resends == 0
@@ -143,7 +143,7 @@ async def test_it_dies_before_the_confirmation_is_sent(shoal: Shoal, tmp_path: P
     await heir.open()
     await heir.manager.update_cookie_status("shop", True, caller=ANN)
     await order_soon(heir, second, problem="confirm_uncertain")
-    await asyncio.sleep(0.2)
+    await heir.is_done()
     assert await calls(heir, CONSIGN, unb) == 1  # that of the first order
 
 
@@ -169,7 +169,7 @@ async def test_it_dies_while_a_group_price_is_completed(shoal: Shoal, tmp_path: 
     await shoal.sandbox.do("fault", account=unb, kind="http_500", which="order", times=99)
     heir = await heir_of(shoal, tmp_path, heirs)
     await order_soon(heir, order_id, problem="free_shipping_uncertain")
-    await asyncio.sleep(0.2)
+    await heir.is_done()
     assert await calls(heir, FREE, unb) == 1
     assert await words(heir, unb) == []
     assert await heir.book.owner_settles("shop", order_id, Action.FREE_SHIPPING, ActionState.DONE, actor="user:ann")
@@ -188,14 +188,17 @@ async def test_what_is_under_way_when_the_server_closes_is_finished_or_told(shoa
     assert await calls(shoal, CONSIGN, unb) == 1
 
 
-async def test_c9_switching_off_while_the_message_is_answered_confirms_nothing(shoal: Shoal) -> None:
+async def test_c9_switching_off_while_the_message_is_answered_confirms_nothing(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 60.0)
     unb = await paying_shop(shoal)
-    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.5, times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
     order_id = await pay(shoal, unb)
-    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.INTENDED)
-    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
-    await asyncio.sleep(0.7)
+    await held(shoal, "send")
+    await shoal.manager.update_cookie_status("shop", False, caller=Caller(actor="user:ann", wait_seconds=0))
+    await shoal.sandbox.do("fault/release")
+    await shoal.is_out()
     assert await calls(shoal, CONSIGN, unb) == 0
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
@@ -204,10 +207,11 @@ async def test_c9_switching_off_while_the_message_is_answered_confirms_nothing(s
 
 async def test_c9_switching_the_confirmation_off_meanwhile_confirms_nothing(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
-    await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.3, times=1)
+    await shoal.sandbox.do("fault", account=unb, kind="hold", which="send", times=1)
     order_id = await pay(shoal, unb)
-    await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.INTENDED)
+    await held(shoal, "send")
     await shoal.manager.update_auto_confirm_setting("shop", False, caller=ANN)
+    await shoal.sandbox.do("fault/release")
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.NOT_NEEDED)
     assert await calls(shoal, CONSIGN, unb) == 0
 
@@ -242,7 +246,7 @@ async def test_many_copies_of_a_card_and_a_restart_among_them_serve_once(shoal: 
     await running(shoal)
     await pay(shoal, unb, card="paid", order_id=order_id)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
 
 
@@ -256,7 +260,7 @@ async def test_c8_an_account_that_is_added_again_under_another_id_serves_no_orde
     await shoal.manager.update_settings("another", {"paid_message": "网盘链接 {order_id}"}, caller=ANN)
     await shoal.manager.update_auto_confirm_setting("another", True, caller=ANN)
     await pay(shoal, unb, card="paid", order_id=order_id)
-    await asyncio.sleep(0.4)
+    await shoal.is_done("another")
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)
 
 

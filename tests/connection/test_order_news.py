@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from order_steps import (
@@ -74,7 +72,7 @@ async def test_c10_a_typed_trigger_text_or_a_card_without_an_order_is_no_order(s
     await pushed(shoal, unb, typed, content_type=codec.TIPS, summary=paid)
     bare = '{"contentType":26,"dxCard":{"item":{"main":{"exContent":{"title":"我已付款，等待你发货"}}}}}'
     await pushed(shoal, unb, bare, content_type=codec.TRADE_CARD, summary=paid, bizTag="{}")
-    await asyncio.sleep(0.5)
+    await shoal.is_done()
     assert await shoal.book.orders(["shop"]) == []
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
@@ -83,7 +81,7 @@ async def test_c10_a_card_of_our_own_purchase_is_no_order_of_ours(shoal: Shoal) 
     unb = await paying_shop(shoal)
     card = codec.card_content("paid", "4500000000000000077").replace("role=seller", "role=buyer")
     await pushed(shoal, unb, card, content_type=codec.TRADE_CARD, summary="[我已付款，等待你发货]", bizTag="{}")
-    await asyncio.sleep(0.4)
+    await shoal.is_done()
     assert await shoal.book.orders(["shop"]) == []
     assert await calls(shoal, CONSIGN, unb) == 0
 
@@ -130,7 +128,7 @@ async def test_c13_a_close_mark_cancels_the_order_it_can_only_mean(shoal: Shoal)
     await order_soon(shoal, order_id, status="cancelled")
     assert [event.source for event in await shoal.book.events("shop", order_id)][-1] == "mark"
     await pay(shoal, unb, card="paid", order_id=order_id)
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert (await order_soon(shoal, order_id, status="cancelled")).problem == ""
 
 
@@ -140,7 +138,7 @@ async def test_c13_a_waiting_mark_makes_nobody_deliver(shoal: Shoal) -> None:
     await order_soon(shoal, order_id, status="processing")
     await shoal.sandbox.do("order_mark", account=unb, buyer="小鱼", red_reminder="等待卖家发货")
     await order_soon(shoal, order_id, status="pending_ship", problem="paid_without_card")
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
 
@@ -152,7 +150,7 @@ async def test_c14_a_withdrawn_refund_leads_back_and_the_order_is_served(shoal: 
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     order = await order_soon(shoal, order_id, status="refunding")
     assert order.problem == "refund_asked"
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     sent_before = await words(shoal, unb)
     await pay(shoal, unb, card="refund_withdrawn", order_id=order_id)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
@@ -167,7 +165,7 @@ async def test_a_refund_that_succeeds_ends_the_order_and_nothing_is_sent(shoal: 
         await pay(shoal, unb, card=card, order_id=order_id)
     await shoal.manager.update_cookie_status("shop", True, caller=ANN)
     await order_soon(shoal, order_id, status="cancelled")
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
 
@@ -207,7 +205,7 @@ async def test_a_card_from_before_the_account_was_added_is_left_alone(shoal: Sho
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", card="paid", order_id=order_id, message_id=card.id)
     await order_soon(shoal, order_id, status="pending_ship")
     await order_action(shoal, order_id, Action.PAID_MESSAGE, ActionState.NOT_NEEDED)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     assert (await calls(shoal, CONSIGN, unb), await words(shoal, unb)) == (0, [])
 
 
@@ -220,7 +218,7 @@ async def test_a_group_price_is_completed_then_served_each_once(shoal: Shoal) ->
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await pay(shoal, unb, card="group", order_id=order_id)
     await pay(shoal, unb, card="paid", order_id=order_id)
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert (await calls(shoal, FREE, unb), await calls(shoal, CONSIGN, unb)) == (1, 1)
     assert len(await words(shoal, unb)) == 1
     apis = [call["api"] for call in (await shoal.sandbox.get("calls", account=unb))["items"]]
@@ -275,5 +273,5 @@ async def test_c8_two_copies_of_one_card_in_one_push_serve_once(shoal: Shoal) ->
     for _ in range(2):
         await pay(shoal, unb, card="paid", order_id=order_id, mark=False)
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     assert (await calls(shoal, CONSIGN, unb), len(await words(shoal, unb))) == (1, 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from order_steps import CONSIGN, action_state, held, order_action, order_soon, pay, paying_shop
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
@@ -11,7 +9,7 @@ from shoal.connection.xianyu_live import ORDER_CALLS_AT_ONCE
 from shoal.orders.order_store import Action, ActionState
 from standins import ANN, until
 
-CALLS_PER_SECOND, SLACK_SECONDS = 8.0, 0.2
+CALLS_PER_SECOND, SLACK_SECONDS = 20.0, 0.2
 
 
 async def test_a_paid_order_gets_its_message_first_and_is_confirmed_once(shoal: Shoal) -> None:
@@ -31,7 +29,7 @@ async def test_c8_a_repeated_paid_card_delivers_once_even_after_a_restart(shoal:
     await shoal.open()
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
-    await asyncio.sleep(0.4)
+    await shoal.is_done()
     words = [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
     assert len(words) == 1
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1
@@ -47,7 +45,7 @@ async def test_an_order_that_was_cancelled_while_the_shop_was_off_gets_nothing(s
     await order_action(shoal, paid["order_id"], Action.PAID_MESSAGE, ActionState.NOT_NEEDED)
     await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.NOT_NEEDED)
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert not [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
     assert not await shoal.sandbox.calls("consign.dummy", unb)
 
@@ -87,7 +85,7 @@ async def test_an_old_paid_card_does_not_unship_an_order(shoal: Shoal) -> None:
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item)
     await order_action(shoal, paid["order_id"], Action.CONFIRM, ActionState.DONE)
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     order = await shoal.book.order("shop", paid["order_id"])
     assert order is not None
     assert order.status == "shipped"
@@ -106,7 +104,7 @@ async def test_c6_c7_a_refused_paid_message_confirms_nothing(shoal: Shoal) -> No
     await shoal.sandbox.do("fault", account=unb, kind="send_refused", reason="CSI_FORBID")
     paid = await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=shoal.item_of(unb))
     await order_action(shoal, paid["order_id"], Action.PAID_MESSAGE, ActionState.FAILED)
-    await asyncio.sleep(0.2)
+    await shoal.is_done()
     assert not await shoal.sandbox.calls("consign.dummy", unb)
     order = await shoal.book.order("shop", paid["order_id"])
     assert order is not None
@@ -128,7 +126,7 @@ async def test_c6_nothing_configured_confirms_nothing_but_nothing_to_send_does(s
 async def test_c10_a_typed_trigger_text_is_no_order(shoal: Shoal) -> None:
     unb = await paying_shop(shoal)
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="[我已付款，等待你发货] orderId=1234567890123456789")
-    await asyncio.sleep(0.4)
+    await shoal.is_done()
     assert not await shoal.sandbox.calls("consign.dummy", unb)
     assert not await shoal.sandbox.seen(unb, "小鱼")
 
@@ -141,7 +139,7 @@ async def test_an_unanswered_confirmation_is_uncertain_and_never_repeated(shoal:
     await shoal.close()
     await shoal.open()
     await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
-    await asyncio.sleep(0.3)
+    await shoal.is_done()
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) <= 1
 
 
@@ -154,7 +152,7 @@ async def test_an_id_that_is_taken_again_serves_no_old_order(shoal: Shoal) -> No
     await until(lambda: "shop" not in shoal.manager.tasks)
     assert await paying_shop(shoal) == unb
     await shoal.sandbox.do("pay", account=unb, buyer="小鱼", item=item, card="paid", order_id=paid["order_id"])
-    await asyncio.sleep(0.4)
+    await shoal.is_done()
     words = [line for line in await shoal.sandbox.seen(unb, "小鱼") if line.startswith("网盘链接")]
     assert len(words) == 1
     assert len(await shoal.sandbox.calls("consign.dummy", unb)) == 1

@@ -13,6 +13,7 @@ from sqlalchemy import update
 from picture_files import a_png
 from sandboxed import Shoal
 from shoal.accounts.account import AccountState
+from shoal.accounts.change_path import Caller
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.keywords import with_image
 from shoal.rules.rule import Part
@@ -162,7 +163,7 @@ async def test_risk_control_at_an_upload_parks_with_the_link_and_no_further_call
     assert seen.reason == "risk_control"
     assert "punish" in seen.action_url
     calls = len((await shoal.sandbox.get("calls", account=unb))["items"])
-    await asyncio.sleep(0.4)
+    await shoal.is_out()
     assert len((await shoal.sandbox.get("calls", account=unb))["items"]) == calls
     assert await uploads_of(shoal, unb) == ["RISK"]
     await shoal.sandbox.do("faults/clear")
@@ -170,7 +171,10 @@ async def test_risk_control_at_an_upload_parks_with_the_link_and_no_further_call
     assert len(await shoal.sandbox.seen_soon(unb, "小鱼", 1)) == 1, "the buyer is answered after all"
 
 
-async def test_an_account_that_is_switched_off_during_an_upload_sends_nothing(shoal: Shoal) -> None:
+async def test_an_account_that_is_switched_off_during_an_upload_sends_nothing(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 60.0)
     unb = await shoal.add()
     await give_picture(shoal)
     fault = await shoal.sandbox.do("fault", account=unb, kind="hold", which="upload")
@@ -178,9 +182,9 @@ async def test_an_account_that_is_switched_off_during_an_upload_sends_nothing(sh
     async with asyncio.timeout(60):
         while not (await shoal.sandbox.get("state"))["faults"][0]["held"]:
             await asyncio.sleep(0.02)
-    await shoal.manager.update_cookie_status("shop", False, caller=ANN)
+    await shoal.manager.update_cookie_status("shop", False, caller=Caller(actor="user:ann", wait_seconds=0))
     await shoal.sandbox.do("fault/release", id=fault["id"])
-    await asyncio.sleep(0.3)
+    await shoal.is_out()
     assert await shoal.sandbox.seen(unb, "小鱼") == []
 
 

@@ -123,7 +123,7 @@ async def test_another_proxy_reconnects_a_running_account_once_and_never_by_two_
         assert (counts["total"], counts["now"], counts["max"]) == (2, 1, 1)
         same = await shoal.manager.update_settings("shop", {"proxy": proxy.url}, caller=ANN)
         assert not same.changed
-        await asyncio.sleep(0.2)
+        await shoal.is_done()
         assert (await shoal.sandbox.sockets(unb))["total"] == 2
 
 
@@ -136,7 +136,7 @@ async def test_another_proxy_does_not_unpark(shoal: Shoal) -> None:
     async with small_proxy("http") as proxy:
         outcome = await shoal.manager.update_settings("shop", {"proxy": proxy.url}, caller=ANN)
         assert (outcome.observation.state, outcome.observation.reason) == (AccountState.PARKED, "risk_control")
-        await asyncio.sleep(0.2)
+        await shoal.is_out()
         assert proxy.knocks == 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from connection.test_proxies import behind
+from order_steps import held
 from proxies import SITE, small_proxy, tripwire
 from sandboxed import Machine, Sandbox, Shoal
 from shoal.accounts.account import AccountState
@@ -33,6 +34,12 @@ async def qr_logins(shoal: Shoal, **values: Any) -> AsyncIterator[QrLogins]:
             yield logins
         finally:
             await logins.close()
+
+
+async def is_over(login: QrLoginView) -> None:
+    """Wait until no task of a login is left that would ask the site or store a cookie."""
+    mine = {f"qr login:{login.id[:6]}", f"qr cookie:{login.id[:6]}"}
+    await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name() in mine])
 
 
 async def begin(logins: QrLogins, account_id: str = "", **values: Any) -> QrLoginView:
@@ -103,7 +110,7 @@ async def test_a_code_that_leads_nowhere_ends_and_asks_no_more(shoal: Shoal, sta
         await scan(shoal, login, status)
         assert (await ended(logins, login)).state is state
         asked = len((await shoal.sandbox.get("calls"))["items"])
-        await asyncio.sleep(0.2)
+        await is_over(login)
         assert len((await shoal.sandbox.get("calls"))["items"]) == asked
         assert not shoal.manager.accounts
 
@@ -122,7 +129,7 @@ async def test_risk_control_is_told_with_its_page_and_never_tried_again(shoal: S
         assert view.state is QrLoginState.NEEDS_OWNER
         assert "identity_verify" in view.action_url
         asked = len((await shoal.sandbox.get("calls"))["items"])
-        await asyncio.sleep(0.2)
+        await is_over(login)
         assert len((await shoal.sandbox.get("calls"))["items"]) == asked
 
 
@@ -169,7 +176,7 @@ async def test_a_cancelled_login_asks_no_more_and_its_code_is_worth_nothing_here
         login = await begin(logins, "shop")
         assert (await logins.cancel(OWNER, login.id)).state is QrLoginState.CANCELLED
         await scan(shoal, login, "CONFIRMED")
-        await asyncio.sleep(0.3)
+        await is_over(login)
         assert not shoal.manager.accounts
         assert (await logins.cancel(OWNER, login.id)).state is QrLoginState.CANCELLED
 
@@ -270,7 +277,8 @@ async def test_a_clock_that_is_set_neither_ends_a_code_nor_keeps_it(
     async with qr_logins(shoal, lifetime_seconds=60.0) as logins:
         login = await begin(logins)
         machine.shown_ahead_ms = set_by_ms
-        await asyncio.sleep(0.3)
+        asked = shoal.sandbox.site.calls.last_seq
+        await until(lambda: shoal.sandbox.site.calls.last_seq > asked + 2)
         assert logins.get(OWNER, login.id).state is QrLoginState.WAITING
         machine.passed_ms = 61_000
         assert (await ended(logins, login)).state is QrLoginState.EXPIRED
@@ -288,7 +296,7 @@ async def test_a_caller_who_leaves_before_there_is_a_code_leaves_nothing_behind(
     async with qr_logins(shoal) as logins:
         await shoal.sandbox.do("fault", kind="hold", which="qr_generate")
         asking = asyncio.create_task(begin(logins))
-        await asyncio.sleep(0.2)
+        await held(shoal, "qr_generate")
         asking.cancel()
         await asyncio.wait({asking})
         assert asking.cancelled()
@@ -337,11 +345,11 @@ async def test_a_database_that_fails_for_a_moment_costs_no_second_scan(
 async def test_a_login_that_is_cancelled_while_its_cookie_is_stored_is_done(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, storing = shoal.manager.add_cookie, asyncio.Event()
+    add, storing, go_on = shoal.manager.add_cookie, asyncio.Event(), asyncio.Event()
 
     async def slow(*arguments: Any, **values: Any) -> Any:
         storing.set()
-        await asyncio.sleep(0.2)
+        await go_on.wait()
         return await add(*arguments, **values)
 
     monkeypatch.setattr(shoal.manager, "add_cookie", slow)
@@ -349,7 +357,10 @@ async def test_a_login_that_is_cancelled_while_its_cookie_is_stored_is_done(
         login = await begin(logins, "shop")
         await scan(shoal, login, "CONFIRMED")
         await storing.wait()
-        assert (await logins.cancel(OWNER, login.id)).state is QrLoginState.DONE
+        cancelling = asyncio.create_task(logins.cancel(OWNER, login.id))
+        await asyncio.wait({cancelling}, timeout=0.05)  # it waits for what is stored
+        go_on.set()
+        assert (await cancelling).state is QrLoginState.DONE
         assert "shop" in shoal.manager.accounts
 
 

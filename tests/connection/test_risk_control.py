@@ -93,7 +93,9 @@ async def asked_so_far(shoal: Shoal, unb: str) -> tuple[int, int]:
 
 async def is_silent(shoal: Shoal, unb: str) -> None:
     before = await asked_so_far(shoal, unb)
-    await asyncio.sleep(1.0)
+    await shoal.is_out()
+    await asyncio.sleep(0.1)  # longer than the back-off of a shop that would be tried again
+    assert (await shoal.sandbox.sockets(unb))["now"] == 0
     assert await asked_so_far(shoal, unb) == before, "nothing leaves before the owner has acted"
 
 
@@ -142,7 +144,10 @@ async def test_several_calls_in_flight_that_all_meet_it_make_one_incident(shoal:
 
 
 @pytest.mark.parametrize("ending", ["the site hangs up", "the owner switches off"])
-async def test_an_answer_that_comes_while_the_line_ends_parks_all_the_same(shoal: Shoal, ending: str) -> None:
+async def test_an_answer_that_comes_while_the_line_ends_parks_all_the_same(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 60.0)
     unb = await ready(shoal, login_check_seconds=60)
     await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign")
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="consign")
@@ -150,11 +155,12 @@ async def test_an_answer_that_comes_while_the_line_ends_parks_all_the_same(shoal
     async with asyncio.timeout(60):
         while not await shoal.sandbox.calls("consign.dummy", unb):
             await asyncio.sleep(0.02)
+    live = shoal.live_connections
     if ending == "the site hangs up":
         await reconnect(shoal, unb)
     else:
         await shoal.manager.update_cookie_status("shop", False, caller=QUICK)
-    await asyncio.sleep(0.1)
+    await until(lambda: live.sender("shop") is None)  # what is under way may still finish
     await shoal.sandbox.do("fault/release")
     if ending == "the owner switches off":
         await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)

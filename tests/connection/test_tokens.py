@@ -29,7 +29,7 @@ async def hours(shoal: Shoal) -> Hours:
 async def begin(shoal: Shoal, unb_keywords: dict[str, str] | None = None) -> str:
     """Open again with the clock that now applies, and add a shop."""
     await shoal.close()
-    await shoal.open(heartbeat_seconds=0.05)
+    await shoal.open(heartbeat_seconds=0.05, reply_debounce_seconds=0.0)
     return await shoal.add(keywords=unb_keywords)
 
 
@@ -50,7 +50,7 @@ async def test_b3_three_hours_cost_two_token_calls_and_one_device(shoal: Shoal, 
         device = (await shoal.sandbox.sockets(unb))["devices"]
         for _ in range(18):
             await hours.pass_by(600)
-            await asyncio.sleep(0.1)
+            await shoal.beats()
         await registered(shoal, unb, 2)
         assert await token_calls(shoal, unb) == 2, "one at the start, one after 110 minutes"
         assert (await shoal.sandbox.sockets(unb))["devices"] == device
@@ -65,6 +65,7 @@ async def test_b5_a_busy_shop_renews_its_token_all_the_same(shoal: Shoal, hours:
             await hours.pass_by(240)
             await shoal.sandbox.do("say", account=unb, buyer="小鱼", text=f"在吗{number}")
             await shoal.sandbox.seen_soon(unb, "小鱼", number)
+        await registered(shoal, unb, 3)
         assert await token_calls(shoal, unb) == 3, "at the start and every 55 minutes"
         assert (await shoal.sandbox.sockets(unb))["total"] == 3
         assert shoal.manager.observation("shop").state is AccountState.RUNNING
@@ -76,7 +77,7 @@ async def test_a_renewal_replaces_the_socket_and_nobody_sees_it(shoal: Shoal, ho
         with shoal.manager.events.subscribe() as events:
             await hours.pass_by(111 * 60)
             await registered(shoal, unb, 2)
-            await asyncio.sleep(0.2)
+            await shoal.beats(2)
             sockets = await shoal.sandbox.sockets(unb)
             assert (sockets["now"], sockets["max"], sockets["zombies"]) == (1, 1, 0)
             assert await token_calls(shoal, unb) == 2
@@ -87,18 +88,18 @@ async def test_a_renewal_replaces_the_socket_and_nobody_sees_it(shoal: Shoal, ho
 async def test_what_is_said_while_the_token_is_renewed_is_answered_once(shoal: Shoal, hours: Hours) -> None:
     with reading(hours.now_ms):
         unb = await begin(shoal, {"在吗": "hi"})
-        await shoal.sandbox.do("fault", account=unb, kind="delay", which="token", seconds=0.3, times=1)
-        await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.3, times=1)
-        await shoal.sandbox.do("fault", account=unb, kind="delay", which="reg", seconds=0.3, times=1)
+        await shoal.sandbox.do("fault", account=unb, kind="delay", which="token", seconds=0.15, times=1)
+        await shoal.sandbox.do("fault", account=unb, kind="delay", which="send", seconds=0.15, times=1)
+        await shoal.sandbox.do("fault", account=unb, kind="delay", which="reg", seconds=0.15, times=1)
         buyers = [f"buyer{number}" for number in range(12)]
         await hours.pass_by(111 * 60)
         for buyer in buyers:
             await shoal.sandbox.do("say", account=unb, buyer=buyer, text="在吗")
-            await asyncio.sleep(0.08)
+            await asyncio.sleep(0.04)  # so that some come before, some while and some after it is renewed
         for buyer in buyers:
             assert await shoal.sandbox.seen_soon(unb, buyer, 1) == ["hi"]
         await registered(shoal, unb, 2)
-        await asyncio.sleep(0.3)
+        await shoal.is_done()
         assert [await shoal.sandbox.seen(unb, buyer) for buyer in buyers] == [["hi"]] * len(buyers)
         assert {sending.outcome for sending in await shoal.log.outbox.list_sendings(["shop"])} == {"sent"}
 
@@ -111,7 +112,7 @@ async def test_a_renewal_that_fails_for_now_keeps_the_line_and_is_tried_again(sh
         async with asyncio.timeout(60):
             while await token_calls(shoal, unb) < 2:
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)
+        await shoal.beats(2)
         assert await token_calls(shoal, unb) == 2, "not before a minute has passed"
         assert shoal.manager.observation("shop").state is AccountState.RUNNING
         await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
@@ -129,7 +130,7 @@ async def test_risk_control_at_a_renewal_parks_at_once(shoal: Shoal, hours: Hour
         await until(lambda: shoal.manager.observation("shop").state is AccountState.PARKED)
         assert shoal.manager.observation("shop").reason == "risk_control"
         await hours.pass_by(3600)
-        await asyncio.sleep(0.3)
+        await shoal.is_out()
         assert await token_calls(shoal, unb) == 2
 
 
@@ -288,9 +289,9 @@ async def test_a_clock_that_is_set_makes_no_token_older_or_younger(
     machine = Machine(monkeypatch)
     unb = await begin(shoal)
     machine.shown_ahead_ms = set_by_ms
-    await asyncio.sleep(0.3)
+    await shoal.beats(2)
     await dropped(shoal, unb)
-    await asyncio.sleep(0.3)
+    await shoal.beats(2)
     assert await token_calls(shoal, unb) == 1, "nothing has become old"
     machine.passed_ms = 111 * 60_000
     await registered(shoal, unb, 3)
@@ -306,7 +307,7 @@ async def test_after_a_restart_with_the_clock_put_back_a_token_is_used_but_not_f
     machine.shown_ahead_ms = -3 * DAY_MS
     await shoal.open(heartbeat_seconds=0.05)
     await registered(shoal, unb, 2)
-    await asyncio.sleep(0.3)
+    await shoal.beats(2)
     assert await token_calls(shoal, unb) == 1
     machine.passed_ms = 111 * 60_000
     await registered(shoal, unb, 3)
