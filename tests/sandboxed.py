@@ -342,3 +342,15 @@ class Shoal:
         kinds = _WORK | ({"connection"} if self.manager.observation(account_id).state in _OUT else set())
         names = (task.get_name().split(":", 2) for task in asyncio.all_tasks())
         return any(name[0] in kinds and name[1:2] == [account_id] for name in names)
+
+
+async def looks(shoal: Shoal, unb: str, count: int) -> None:
+    """Wait until the shop has looked so often from now on; all looks but the last are over then."""
+    frames = shoal.sandbox.site.frames
+    since = frames.last_seq
+
+    def looked() -> int:
+        asked = [line for line in frames.after(since, account=unb) if line["direction"] == "in"]
+        return sum("listNewestPagination" in str(line["frame"]) for line in asked)
+
+    await until(lambda: looked() >= count)

@@ -8,7 +8,7 @@ import pytest
 
 from chat_steps import PAIR, ask, give_rule, held_up, pass_by, reopen, sendings, verdict
 from order_steps import pushed
-from sandboxed import Machine, Shoal
+from sandboxed import Machine, Shoal, Waits
 from shoal.messages.decisions import Decision
 from shoal.messages.outbox_rows import SendOutcome
 from shoal.rules.keywords import KeywordRow
@@ -21,31 +21,36 @@ async def test_f4_a_buyer_who_never_pauses_is_answered_all_the_same(
 ) -> None:
     monkeypatch.setattr("shoal.messages.conversations.LONGEST_BURST_FACTOR", 2)
     unb = await shoal.add(keywords={"在吗": "hi"})
-    await shoal.manager.update_settings("shop", {"debounce_seconds": 1.5}, caller=ANN)
-    for _ in range(80):
+    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.6}, caller=ANN)
+    for _ in range(600):
         await ask(shoal, unb)
         if await shoal.sandbox.seen(unb, "小鱼"):
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # much shorter than the quiet that would end the burst
     raise AssertionError("no answer while the buyer went on writing")
 
 
-async def test_f4_a_burst_is_about_the_last_item_that_was_named_in_it(shoal: Shoal) -> None:
+async def test_f4_a_burst_is_about_the_last_item_that_was_named_in_it(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(monkeypatch)
     unb = await shoal.add()
-    await shoal.manager.update_settings("shop", {"debounce_seconds": 0.6}, caller=ANN)
+    await shoal.manager.update_settings("shop", {"debounce_seconds": Waits.SECONDS}, caller=ANN)
     item = shoal.item_of(unb)
     await shoal.manager.update_text_keywords("shop", [KeywordRow(keyword="在吗", reply="general")], caller=ANN)
     await give_rule(shoal, item_ids=[item], parts=[{"text": "bound {item_id}"}])
     await ask(shoal, unb, item=item)
     await pushed(shoal, unb, codec.text_content("？"), content_type=codec.TEXT, summary="？")  # names no item
+    await shoal.has_taken_all()
+    waits.end()
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == [f"bound {item}"]
 
 
 async def test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", 3.0)
-    machine = Machine(monkeypatch)
+    monkeypatch.setattr("shoal.messages.conversations.LONGEST_ROOM_WAIT_SECONDS", Waits.SECONDS)
+    machine, waits = Machine(monkeypatch), Waits(monkeypatch)
     await shoal.close()
     await shoal.open()
     unb = await shoal.add(keywords={"在吗": "hi"})
@@ -53,9 +58,13 @@ async def test_f4_who_waits_for_room_in_the_shops_minute_is_overtaken_by_nobody(
     await verdict(shoal, await ask(shoal, unb, buyer="小鱼"), Decision.ANSWERED)
     first = await ask(shoal, unb, buyer="小虾")
     await held_up(shoal, 1)
-    await pass_by(shoal, machine, 61)  # there is room now, and 小虾 looks for it every three seconds
+    await waits.begin()
+    await pass_by(shoal, machine, 61)  # there is room now, and 小虾 looks for it later
     second = await ask(shoal, unb, buyer="小蟹")
+    await verdict(shoal, second, Decision.SHOP_LIMIT)
+    waits.end(later=False)
     await verdict(shoal, first, Decision.ANSWERED)
+    await waits.begin(2)  # 小蟹 is next, and there is no room any more
     sent = await shoal.log.outbox.list_sendings(["shop"], outcome=SendOutcome.SENT)
     assert second not in {sending.row.message_id for sending in sent}
     await verdict(shoal, second, Decision.SHOP_LIMIT)

@@ -6,21 +6,15 @@ import asyncio
 
 import pytest
 
+from chat_steps import pass_by
 from order_steps import held, order_action, pay, paying_shop
-from sandboxed import Machine, Shoal
-from shoal.accounts.account import AccountState
+from sandboxed import Machine, Shoal, Waits
 from shoal.messages.decisions import Decision
 from shoal.orders.order_store import Action, ActionState
-from standins import ANN, until
+from standins import ANN
 
 HOUR_MS = 3600_000
 WRONG = [-30 * HOUR_MS, 30 * HOUR_MS]
-
-
-async def pass_by(shoal: Shoal, machine: Machine, seconds: int) -> None:
-    """Time passes for everybody."""
-    machine.passed_ms += seconds * 1000
-    await shoal.sandbox.do("clock", advance=seconds)
 
 
 async def verdict_of(shoal: Shoal, text: str) -> str:
@@ -31,10 +25,6 @@ async def verdict_of(shoal: Shoal, text: str) -> str:
                 if logged.message.text == text and logged.message.handled:
                     return logged.message.decision.value
             await asyncio.sleep(0.02)
-
-
-async def running(shoal: Shoal) -> None:
-    await until(lambda: shoal.manager.observation("shop").state is AccountState.RUNNING)
 
 
 @pytest.mark.parametrize("wrong_by_ms", WRONG)
@@ -65,15 +55,14 @@ async def test_a_wrong_clock_answers_what_is_new_and_nothing_that_is_old(
 async def test_a_clock_that_is_set_makes_nothing_too_old_that_waits_for_its_answer(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
 ) -> None:
-    machine = Machine(monkeypatch)
+    machine, waits = Machine(monkeypatch), Waits(monkeypatch)
     await shoal.close()
-    await shoal.open(reply_debounce_seconds=0.6)
+    await shoal.open(reply_debounce_seconds=Waits.SECONDS)
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
-    async with asyncio.timeout(60):
-        while not await shoal.log.list_messages(["shop"]):
-            await asyncio.sleep(0.01)
+    await waits.begin()
     machine.shown_ahead_ms = set_by_ms
+    waits.end()
     assert await verdict_of(shoal, "在吗1") == Decision.ANSWERED
 
 
@@ -81,18 +70,20 @@ async def test_a_clock_that_is_set_makes_nothing_too_old_that_waits_for_its_answ
 async def test_what_waits_over_a_restart_is_as_old_as_it_is_though_the_clock_was_set(
     shoal: Shoal, monkeypatch: pytest.MonkeyPatch, set_by_ms: int
 ) -> None:
+    monkeypatch.setattr("shoal.connection.xianyu_live.FAREWELL_SECONDS", 0.1)
     machine = Machine(monkeypatch)
     unb = await paying_shop(shoal)
     await shoal.manager.update_keywords("shop", [("在吗", "hi")], caller=ANN)
     await shoal.close()
     await shoal.open(reply_debounce_seconds=30.0)
-    await running(shoal)
+    await shoal.runs()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗1")
     await pass_by(shoal, machine, 600)
     await shoal.sandbox.do("say", account=unb, buyer="小虾", text="在吗2")
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="order", times=1)
     order_id = await pay(shoal, unb, buyer="小蟹")
     await held(shoal, "order")
+    await shoal.has_taken_all()
     assert len(await shoal.log.list_messages(["shop"])) >= 2
     await shoal.close()
     await shoal.sandbox.do("faults/clear")
@@ -103,7 +94,7 @@ async def test_what_waits_over_a_restart_is_as_old_as_it_is_though_the_clock_was
     await order_action(shoal, order_id, Action.CONFIRM, ActionState.DONE)
     await shoal.close()
     await shoal.open(reply_debounce_seconds=30.0)
-    await running(shoal)
+    await shoal.runs()
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗3")
     async with asyncio.timeout(60):
         while "在吗3" not in [logged.message.text for logged in await shoal.log.list_messages(["shop"])]:

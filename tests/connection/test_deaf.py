@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandboxed import Hours, Shoal, Waits, impatient
+from sandboxed import Hours, Shoal, Waits, impatient, looks
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged
@@ -17,18 +17,6 @@ from shoal.errors import StoreError
 from standins import until
 
 LOOKS: dict[str, Any] = {"probe_seconds": 0.3, "heartbeat_seconds": 0.1}
-
-
-async def looks(shoal: Shoal, unb: str, count: int) -> None:
-    """Wait until the shop has looked so often from now on; all looks but the last are over then."""
-    frames = shoal.sandbox.site.frames
-    since = frames.last_seq
-
-    def looked() -> int:
-        asked = [line for line in frames.after(since, account=unb) if line["direction"] == "in"]
-        return sum("listNewestPagination" in str(line["frame"]) for line in asked)
-
-    await until(lambda: looked() >= count)
 
 
 async def reopened(shoal: Shoal, **settings: Any) -> None:

@@ -6,15 +6,15 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from sandboxed import Sandbox, Shoal
+from chat_steps import pass_by
+from sandboxed import Machine, Shoal, Waits, standing_sandbox
 from shoal.accounts.account import AccountState
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.observed_state import is_of_the_site
+from shoal.connection import keepalive
 from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
-from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import ANN, quick_settings, until
 
 SHOPS = 16
@@ -25,18 +25,13 @@ SITS_LONG = BackoffLimits(first_seconds=0.05, longest_seconds=300.0, crash_loop_
 async def test_f3_after_an_outage_shops_follow_the_first_that_got_in_and_not_those_that_were_refused(
     tmp_path: Path,
 ) -> None:
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    world = World(seed=5, shops=SHOPS)
-    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
-    async with aiohttp.ClientSession() as http:
-        shoal = Shoal(Sandbox(await ready, world, http), tmp_path / "data")
+    async with standing_sandbox(shops=SHOPS) as sandbox:
+        shoal = Shoal(sandbox, tmp_path / "data")
         await shoal.open(backoff=SITS_LONG, reconnects_per_second=50.0)
         try:
             await _outage(shoal)
         finally:
             await shoal.close()
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
 
 
 async def _outage(shoal: Shoal) -> None:
@@ -64,7 +59,7 @@ async def _outage(shoal: Shoal) -> None:
     assert shoal.manager.observation(f"shop{SHOPS - 1}").reason == "connect_limit"
     knocks = (await shoal.sandbox.sockets(refused))["handshakes"]
     await shoal.sandbox.do("faults/clear")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.2)  # their waits are five minutes; a shop that did not wait would be in by now
     assert {state(number) for number in range(SHOPS)} == {AccountState.RETRYING}, "they sit out their waits"
 
     await shoal.manager.update_cookie_status("shop0", True, caller=ANN)
@@ -99,12 +94,20 @@ def test_f3_a_quiet_line_is_looked_at_twice_before_a_message_is_too_old(age: flo
     assert quick_settings(message_age_seconds=age, probe_seconds=0.2).look_seconds == 0.2
 
 
-async def test_f3_what_a_deaf_line_kept_back_is_answered_while_it_is_young(shoal: Shoal) -> None:
+async def test_f3_what_a_deaf_line_kept_back_is_answered_while_it_is_young(
+    shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_its_way = keepalive.ON_ITS_WAY_SECONDS
+    monkeypatch.setattr(keepalive, "ON_ITS_WAY_SECONDS", 0.2)
+    machine, waits = Machine(monkeypatch), Waits(monkeypatch, keepalive)
     await shoal.close()
     await shoal.sandbox.do("policy", replays_missed=False)
-    await shoal.open(message_age_seconds=8.0, heartbeat_seconds=0.1)
+    await shoal.open(message_age_seconds=60.0, heartbeat_seconds=0.1)
     assert shoal.settings.probe_seconds > 60
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.sandbox.do("fault", account=unb, kind="silent_zombie")
     await shoal.sandbox.do("say", account=unb, buyer="小鱼", text="在吗")
+    look_seconds = shoal.settings.look_seconds
+    await pass_by(shoal, machine, round(look_seconds + on_its_way))  # so old it is when it is missed twice
+    waits.pass_by(look_seconds)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import aiohttp
 import pytest
 import uvloop
 
-from sandboxed import Sandbox, Shoal
-from shoal.accounts.account import AccountState
+from sandboxed import Sandbox, Shoal, standing_sandbox
+from shoal.accounts.account import AccountState, Observation
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.events import AccountStateChanged
-from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 
 SHOPS = 6
@@ -57,19 +55,13 @@ class Counted:
 
 
 async def bad_hours(data_dir: Path) -> None:
-    world = World(seed=5, shops=SHOPS)
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
-    async with aiohttp.ClientSession() as http:
-        sandbox = Sandbox(await ready, world, http)
+    async with standing_sandbox(shops=SHOPS) as sandbox:
         shoal = Shoal(sandbox, data_dir)
         await shoal.open(backoff=LIMITS, heartbeat_seconds=0.1, heartbeat_timeout_seconds=0.5, site_timeout_seconds=0.8)
         try:
             await _bad_hours(shoal, sandbox)
         finally:
             await shoal.close()
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
 
 
 async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
@@ -84,6 +76,16 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
         for unb in unbs:
             assert await sandbox.seen_soon(unb, "小鱼", times) == ["hi"] * times
 
+    async def each_is(wanted: Callable[[Observation], bool]) -> None:
+        """Wait until each shop has been seen so at some time: while it tries again it is not."""
+        so: set[int] = set()
+
+        def all_were() -> bool:
+            so.update(n for n in range(SHOPS) if wanted(shoal.manager.observation(f"shop{n}")))
+            return len(so) == SHOPS
+
+        await until(all_were)
+
     def runs(account_id: str) -> bool:
         return shoal.manager.observation(account_id).state is AccountState.RUNNING
 
@@ -96,10 +98,8 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
         await sandbox.do("fault", kind="handshake_refused")
         await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
         await everybody_asks()
-        await until(
-            lambda: all(shoal.manager.observation(f"shop{n}").reason == "handshake_refused" for n in range(SHOPS))
-        )
-        await asyncio.sleep(0.5)
+        await each_is(lambda seen: seen.reason == "handshake_refused")
+        await asyncio.sleep(0.5)  # in which they might storm
         told = [event.observation for event in await events.take() if isinstance(event, AccountStateChanged)]
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
@@ -111,8 +111,8 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
     counted = await Counted(sandbox, unbs).begin()
     await sandbox.do("fault", kind="silent_zombie", heartbeats=False, sticky=True)
     await everybody_asks()
-    await until(lambda: all(shoal.manager.observation(f"shop{n}").state is AccountState.RETRYING for n in range(SHOPS)))
-    await asyncio.sleep(0.5)
+    await each_is(lambda seen: seen.state is AccountState.RETRYING)
+    await asyncio.sleep(0.5)  # in which they might storm
     handshakes, token_calls, most = await counted.end()
     assert max(handshakes) <= most
     assert token_calls == [0] * SHOPS
@@ -124,8 +124,8 @@ async def _bad_hours(shoal: Shoal, sandbox: Sandbox) -> None:
     await sandbox.do("fault", kind="http_500", which="token", times=10_000)
     await sandbox.do("fault", kind="close", code=1006, when="now", times=1)
     await everybody_asks()
-    await until(lambda: all(shoal.manager.observation(f"shop{n}").reason == "temporary_failure" for n in range(SHOPS)))
-    await asyncio.sleep(0.5)
+    await each_is(lambda seen: seen.reason == "temporary_failure")
+    await asyncio.sleep(0.5)  # in which they might storm
     handshakes, token_calls, most = await counted.end()
     assert max(token_calls) <= most
     assert max(handshakes) <= most

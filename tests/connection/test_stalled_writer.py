@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Connection
 
 from order_steps import CONSIGN, PATIENCE, calls, order_action, order_soon, pay, paying_shop, running, words
-from sandboxed import Shoal
+from sandboxed import Shoal, looks
 from shoal.accounts.account import AccountState
+from shoal.accounts.events import AccountStateChanged
 from shoal.connection import xianyu_live
 from shoal.messages.message_log import Direction
 from shoal.messages.outbox_rows import SendOutcome
@@ -31,8 +32,10 @@ def _a_short_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def standing(shoal: Shoal, place: str, begins: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
-    """The writer stands still at that place of the first group after ``begins`` is true."""
+async def standing(
+    shoal: Shoal, place: str, begins: Callable[[], bool] = lambda: True
+) -> AsyncIterator[Callable[[], bool]]:
+    """The writer stands still at that place of the first group after ``begins`` is true; yields whether it stands."""
     stands, go_on = threading.Event(), threading.Event()
 
     def at(point: str) -> None:
@@ -42,7 +45,7 @@ async def standing(shoal: Shoal, place: str, begins: Callable[[], bool] = lambda
 
     shoal.database.group_writer._point = at
     try:
-        yield
+        yield stands.is_set
     finally:
         go_on.set()
 
@@ -76,13 +79,14 @@ async def look_forward_only(shoal: Shoal) -> None:
 
 async def dropped(shoal: Shoal, unb: str) -> None:
     """Let the line drop, and give the next connection time to begin, if it does not wait for the writer."""
-    total = (await shoal.sandbox.sockets(unb))["total"]
-    await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
-    loop = asyncio.get_running_loop()
-    late = loop.time() + 0.6
-    while loop.time() < late and (await shoal.sandbox.sockets(unb))["total"] == total:
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.3)
+    with shoal.manager.events.subscribe() as events:
+        await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+        async with asyncio.timeout(PATIENCE):
+            while AccountState.STARTING not in {
+                event.observation.state for event in await events.take() if isinstance(event, AccountStateChanged)
+            }:
+                pass
+    await asyncio.sleep(0.2)  # it would register within that time
 
 
 async def outcomes(shoal: Shoal) -> list[str]:
@@ -98,6 +102,11 @@ async def asked(shoal: Shoal, unb: str) -> None:
             await asyncio.sleep(0.01)
 
 
+async def answer_waits(stands: Callable[[], bool]) -> None:
+    """Wait until the burst has ended, its answer is to be queued, and the writer stands."""
+    await until(lambda: stands() and any(task.get_name().startswith("reply:") for task in asyncio.all_tasks()))
+
+
 async def is_at_rest(shoal: Shoal, unb: str) -> None:
     """Nothing is said any more, also not by the next connection, and no row waits for a sender that is gone."""
     await shoal.sandbox.do("faults/clear")
@@ -107,8 +116,7 @@ async def is_at_rest(shoal: Shoal, unb: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await shoal.sandbox.sockets(unb))["total"] == total:
             await asyncio.sleep(0.02)
-    await running(shoal)
-    await asyncio.sleep(0.7)  # as long as a sending again would take, and an answer
+    await shoal.is_done()
     assert SendOutcome.SENDING not in await outcomes(shoal)
 
 
@@ -120,8 +128,8 @@ async def test_f1_an_answer_that_waits_for_the_writer_when_the_line_drops_is_giv
     await shoal.manager.update_settings("shop", {"debounce_seconds": 0.2}, caller=ANN)
     await look_forward_only(shoal)
     await asked(shoal, unb)
-    async with standing(shoal, place):
-        await asyncio.sleep(0.4)  # the burst ends, and its answer waits
+    async with standing(shoal, place) as stands:
+        await answer_waits(stands)
         await dropped(shoal, unb)
     assert await shoal.sandbox.seen_soon(unb, "小鱼", 1) == ["hi"]
     await is_at_rest(shoal, unb)
@@ -134,10 +142,12 @@ async def test_f1_an_answer_that_waits_for_the_writer_is_given_once_when_the_sit
     unb = await shoal.add(keywords={"在吗": "hi"})
     await shoal.manager.update_settings("shop", {"debounce_seconds": 0.2}, caller=ANN)
     await asked(shoal, unb)
-    async with standing(shoal, "statement"):
-        await asyncio.sleep(0.4)  # the burst ends, and its answer waits
+    async with standing(shoal, "statement") as stands:
+        await answer_waits(stands)
         await shoal.sandbox.do("fault", account=unb, kind="hold", which="reg")
-        await dropped(shoal, unb)
+        await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
+        await until(lambda: shoal.live_connections.sender("shop") is None)
+        await asyncio.sleep(xianyu_live.FAREWELL_SECONDS * 2)  # its farewell is over, and it waits for the writer
     await shoal.database.settled()
     await shoal.sandbox.do("faults/clear")
     await shoal.sandbox.do("fault/release")
@@ -154,10 +164,9 @@ async def test_f1_an_act_that_waits_for_the_writer_when_the_line_drops_is_done_o
     unb = await paying_shop(shoal)
     await look_forward_only(shoal)
     begins = beginning(shoal, monkeypatch, act, place)
-    async with standing(shoal, place, begins.is_set):
+    async with standing(shoal, place, begins.is_set) as stands:
         order_id = await pay(shoal, unb)
-        await until(begins.is_set)
-        await asyncio.sleep(0.3)
+        await until(stands)
         await dropped(shoal, unb)
     if act is Action.CONFIRM and place == "commit":  # it stands there as begun, and nobody can know that it was not
         await order_soon(shoal, order_id, problem="confirm_uncertain")
@@ -175,14 +184,15 @@ async def test_f1_an_act_that_was_begun_is_told_at_once_although_its_shop_is_swi
 ) -> None:
     unb = await paying_shop(shoal)
     begins, off = beginning(shoal, monkeypatch, Action.CONFIRM, "commit"), None
-    async with standing(shoal, "commit", begins.is_set):
+    async with standing(shoal, "commit", begins.is_set) as stands:
         order_id = await pay(shoal, unb)
-        await until(begins.is_set)
-        await asyncio.sleep(0.3)
+        await until(stands)
         await shoal.sandbox.do("fault", account=unb, kind="close", code=1006, when="now", times=1)
-        await asyncio.sleep(0.5)  # it says farewell, and is told to stop on top of it
+        await until(lambda: shoal.live_connections.sender("shop") is None)
+        await asyncio.sleep(0.2)  # it says farewell for half of that, and is told to stop on top of it
+        waiting = shoal.database.group_writer.waiting
         off = asyncio.create_task(shoal.manager.update_cookie_status("shop", False, caller=ANN))
-        await asyncio.sleep(0.2)
+        await until(lambda: shoal.database.group_writer.waiting > waiting)
     await off
     await until(lambda: shoal.manager.observation("shop").state is AccountState.STOPPED)
     assert (await order_soon(shoal, order_id, problem="confirm_uncertain")).status == "pending_ship"
@@ -198,7 +208,7 @@ async def test_f1_a_line_whose_pushes_wait_for_the_writer_is_not_taken_for_deaf(
     async with standing(shoal, "statement"):
         for number in range(3):
             await shoal.sandbox.do("say", account=unb, buyer=f"小鱼{number}", text="在吗")
-        await asyncio.sleep(1.5)
+        await looks(shoal, unb, 3)
     for number in range(3):
         assert await shoal.sandbox.seen_soon(unb, f"小鱼{number}", 1) == ["hi"]
     assert (await shoal.sandbox.sockets(unb))["total"] == total
@@ -211,12 +221,14 @@ async def test_f1_what_its_caller_has_left_before_it_was_written_is_not_written(
     def job(_: Connection) -> None:
         ran.append(True)
 
-    async with standing(shoal, "statement"):
+    writer = shoal.database.group_writer
+    async with standing(shoal, "statement") as stands:
         first = asyncio.create_task(shoal.database.write(lambda _: None))
-        await asyncio.sleep(0.1)
+        await until(stands)
+        waiting = writer.waiting
         leaves = asyncio.create_task(shoal.database.announce(job))
         stays = asyncio.create_task(shoal.database.write(job))
-        await asyncio.sleep(0.1)
+        await until(lambda: writer.waiting == waiting + 2)
         leaves.cancel()
     await asyncio.gather(first, stays, leaves, return_exceptions=True)
     assert len(ran) == 1
