@@ -8,11 +8,14 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from compiled_statements import share_compiled_statements
 from garbage_free_reports import pytest_runtest_makereport  # noqa: F401  (a hook)
 
 settings.register_profile("any machine", deadline=None)
 """However slow the machine is: a timing fails no test."""
 settings.load_profile("any machine")
+
+share_compiled_statements()
 
 _PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 """By default structlog draws a traceback with the variables of each frame, which takes half a second of a processor."""
