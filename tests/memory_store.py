@@ -126,10 +126,6 @@ class MemoryStore:
             tombstones=dict(self._tombstones), newest_rev=self._newest_rev,
         )  # fmt: skip
 
-    async def load_account(self, account_id: str) -> Account | None:
-        """Read one account."""
-        return self._accounts.get(account_id)
-
     async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
         """Read one account beside its journal."""
         entries = [entry for entry in self._journal if entry.account_id == account_id]
@@ -211,10 +207,6 @@ class MemoryStore:
     async def op(self, op_id: str) -> OpRecord | None:
         """What became of an op."""
         return self._ops.get(op_id)
-
-    async def baselines(self) -> dict[str, Baseline]:
-        """From where the journal is to be folded."""
-        return dict(self._baselines)
 
     async def oldest_rev(self) -> int:
         """The position of the last pruned entry."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from shoal.accounts.account import Account
-from shoal.accounts.journal import JournalEntry
+from shoal.accounts.journal import Baseline, JournalEntry
 from shoal.accounts.store import AccountStore, Change, Committed, Op, Settlement, Unsettled
 from shoal.storage.database import Database
+from shoal.storage.db_manager import DBManager
+from shoal.storage.history_rows import read_baselines
 
 
 @dataclass
@@ -88,9 +90,21 @@ async def created(store: AccountStore, *accounts: Account) -> list[Account]:
     return [await living(store, account.id) for account in accounts]
 
 
+async def stored(store: AccountStore, name: str) -> Account | None:
+    """Read an account as it is stored now; ``None`` when there is none."""
+    return (await store.load()).accounts.get(name)
+
+
+async def baselines_of(store: AccountStore) -> dict[str, Baseline]:
+    """From where the journal that is left is to be folded, by account id. Read the journal before."""
+    if isinstance(store, DBManager):
+        return await store._database.read(read_baselines)
+    return dict(store._baselines)  # type: ignore[attr-defined]
+
+
 async def living(store: AccountStore, name: str) -> Account:
     """Read an account that must be there."""
-    account = await store.load_account(name)
+    account = await stored(store, name)
     if account is None:
         raise AssertionError(f"{name} is not there")
     return account

@@ -23,6 +23,7 @@ from shoal.language.catalogue import placeholders, say
 from shoal.language.choice import Language, language_of
 from shoal.xianyu.cookie_string import Flaw
 from standins import cookie_of, until
+from store_steps import stored
 
 EN = {"Accept-Language": "en"}
 
@@ -253,12 +254,12 @@ async def test_a14_a17_a_refused_write_changes_neither_memory_nor_database(
                 "detail": say("problems.not_applied", Language.ZH), "code": "not_applied", "params": {}, "op_id": "k1",
             }  # fmt: skip
     assert door.account() is before
-    assert await door.server.store.load_account("shop") == before
+    assert await stored(door.server.store, "shop") == before
     assert (await door.call("GET", "/ops/k1"))["state"] == "not_applied"
     await door.call("PUT", "/cookies/shop/auto-confirm", json={"auto_confirm": True})
-    stored = await door.server.store.load_account("shop")
-    assert stored is not None
-    assert stored.auto_confirm
+    now = await stored(door.server.store, "shop")
+    assert now is not None
+    assert now.auto_confirm
     assert door.account().auto_confirm
 
 

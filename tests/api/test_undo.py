@@ -9,6 +9,7 @@ import pytest
 from doors import Door, another_person, client_of
 from shoal.api.routes import history
 from standins import cookie_of, until
+from store_steps import stored
 
 
 async def _remark(door: Door, text: str) -> int:
@@ -73,7 +74,7 @@ async def test_removed_rules_return_with_their_ids_and_places(door: Door) -> Non
     rev = (await door.call("POST", "/keywords/shop", json={"keywords": {"b": "other"}}))["rev"]
     await door.call("POST", f"/history/{rev}/undo")
     assert await door.call("GET", "/keywords/shop") == before
-    assert await door.server.store.load_account("shop") == door.account()
+    assert await stored(door.server.store, "shop") == door.account()
 
 
 async def test_items_return_too(door: Door) -> None:

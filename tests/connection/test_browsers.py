@@ -105,7 +105,7 @@ async def test_a_new_cookie_brings_its_browser_and_a_bare_one_keeps_it(shoal: Sh
     assert set(entry.changes) == {"browser"}
     undone = await shoal.manager.undo(entry, caller=ANN)
     assert undone.account.browser is None
-    assert (await shoal.store.load_account("shop")) == undone.account
+    assert (await shoal.store.get_cookie_details("shop")) == undone.account
 
 
 async def test_a_scanned_code_presents_the_shops_browser_or_our_own(shoal: Shoal) -> None:

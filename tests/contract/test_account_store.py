@@ -24,6 +24,7 @@ from store_steps import (
     edit,
     living,
     settled,
+    stored,
     unchanged,
 )
 
@@ -93,7 +94,7 @@ async def test_a_new_store_is_empty(store: AccountStore) -> None:
     assert (dict(contents.accounts), dict(contents.observations), dict(contents.tombstones)) == ({}, {}, {})
     assert contents.newest_rev == 0
     assert await store.journal() == []
-    assert await store.load_account("shop") is None
+    assert await stored(store, "shop") is None
 
 
 async def test_a_taken_id_is_refused(store: AccountStore) -> None:
@@ -195,7 +196,7 @@ async def test_a_deleted_account_leaves_a_tombstone_and_goes_on_counting(store: 
     assert dict(contents.accounts) == {}
     tombstone = contents.tombstones["shop"]
     assert (tombstone.generation, tombstone.purged) == (2, False)
-    assert await store.load_account("shop") is None
+    assert await stored(store, "shop") is None
     assert isinstance(await refusal(store, creation(an_account())), AccountVanishing)
 
     await store.purge("shop")
@@ -216,7 +217,7 @@ async def test_only_a_deleted_account_can_be_purged(store: AccountStore) -> None
     for name in ("shop", "nobody"):
         with pytest.raises(UnknownAccount):
             await store.purge(name)
-    assert await store.load_account("shop") is not None
+    assert await stored(store, "shop") is not None
 
 
 async def test_a_set_is_applied_whole(store: AccountStore) -> None:

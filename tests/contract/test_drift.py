@@ -23,7 +23,7 @@ from shoal.storage.history_tables import journal
 from shoal.storage.schema import account_tables, accounts, rules, shard_of
 from shoal.storage.vault import Vault
 from standins import ANN, FakeSite, cookie_of, managing, unb_of, until
-from store_steps import an_op, settled
+from store_steps import an_op, baselines_of, settled
 
 Write = Callable[[Connection], object]
 SHOP = accounts.c.id == "shop"
@@ -55,7 +55,7 @@ async def _in_step(store: DBManager, manager: CookieManager) -> None:
     """Published, stored and folded are the same for every account."""
     stored = {name: projection(account) for name, account in (await store.load()).accounts.items()}
     assert {name: projection(account) for name, account in manager.accounts.items()} == stored
-    assert fold(await store.journal(), (await store.baselines()).values()) == stored
+    assert fold(await store.journal(), (await baselines_of(store)).values()) == stored
     assert await manager.compare_with_db(take_over=False) == []
     assert not manager.pending
     assert len(manager.locks) == 0

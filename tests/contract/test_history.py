@@ -21,7 +21,19 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.history_tables import journal, ops, state_moves
 from shoal.storage.vault import Vault
-from store_steps import Place, an_account, committed, created, creation, deletion, edit, living, unchanged
+from store_steps import (
+    Place,
+    an_account,
+    baselines_of,
+    committed,
+    created,
+    creation,
+    deletion,
+    edit,
+    living,
+    stored,
+    unchanged,
+)
 
 RUNNING = Observation(state=AccountState.RUNNING)
 
@@ -37,7 +49,7 @@ def an_op(at_ms: int) -> Op:
 async def assert_whole(store: AccountStore) -> None:
     """The fold of what is left equals the rows, without a gap, whatever was pruned."""
     contents = await store.load()
-    entries, baselines = await store.journal(), await store.baselines()
+    entries, baselines = await store.journal(), await baselines_of(store)
     folded = fold(entries, baselines.values())
     assert folded == {name: projection(account) for name, account in contents.accounts.items()}
     oldest = await store.oldest_rev()
@@ -60,7 +72,7 @@ async def a_long_story(store: AccountStore, steps: int = 40) -> int:
     at = 0
     for at in range(1, steps + 1):
         name = rng.choice(names)
-        account = await store.load_account(name)
+        account = await stored(store, name)
         if account is None:
             if name in (await store.load()).tombstones:
                 await store.purge(name)
@@ -92,7 +104,7 @@ def _some_wish(account: Account, rng: Random) -> dict[str, Any]:
 
 async def test_nothing_is_pruned_of_a_new_store(store: AccountStore) -> None:
     assert await prune(store, 2**50) == Pruned()
-    assert (await store.baselines(), await store.oldest_rev()) == ({}, 0)
+    assert (await baselines_of(store), await store.oldest_rev()) == ({}, 0)
 
 
 async def test_the_fold_holds_wherever_the_journal_is_cut(store: AccountStore) -> None:
@@ -124,24 +136,24 @@ async def test_everything_goes_on_after_everything_was_pruned(store: AccountStor
     await assert_whole(store)
     await prune(store, 2**50)
     await assert_whole(store)
-    assert (await store.baselines())["two"].generation == 3
+    assert (await baselines_of(store))["two"].generation == 3
 
 
 async def test_a_deleted_account_leaves_its_generation_and_nothing_of_its_wishes(store: AccountStore) -> None:
     (account,) = await created(store, an_account(remark="private"))
     await prune(store, 2**50)
-    assert "private" in str((await store.baselines())["shop"])
+    assert "private" in str((await baselines_of(store))["shop"])
     await committed(store, deletion(account))
     await store.purge("shop")
     await prune(store, 2**50)
-    baseline = (await store.baselines())["shop"]
+    baseline = (await baselines_of(store))["shop"]
     assert (baseline.generation, baseline.deleted, baseline.projection) == (2, True, None)
 
 
 async def test_no_baseline_knows_a_cookie(store: AccountStore) -> None:
     (account,) = await created(store, an_account(cookie="cookie2=canary"))
     await prune(store, 2**50)
-    baseline = (await store.baselines())["shop"]
+    baseline = (await baselines_of(store))["shop"]
     assert "canary" not in str(baseline)
     assert account.fingerprint in str(baseline)
 
@@ -171,7 +183,7 @@ async def test_a_reader_between_two_prunings_folds_as_well(store: AccountStore) 
     entries = await store.journal()
     await prune(store, last // 2)
     contents = await store.load()
-    folded = fold(entries, (await store.baselines()).values())
+    folded = fold(entries, (await baselines_of(store)).values())
     assert folded == {name: projection(account) for name, account in contents.accounts.items()}
 
 
@@ -181,7 +193,7 @@ async def test_a_missing_entry_is_still_noticed_behind_a_baseline(store: Account
     for number in range(2):
         await committed(store, edit(account, remark=str(number)))
         account = await living(store, "shop")
-    entries, baselines = await store.journal(), (await store.baselines()).values()
+    entries, baselines = await store.journal(), (await baselines_of(store)).values()
     with pytest.raises(ValueError, match="generation gap"):
         fold(entries[1:], baselines)
     with pytest.raises(ValueError, match="generation gap"):
@@ -192,7 +204,7 @@ async def test_a_baseline_is_not_touched_by_folding_on_it(store: AccountStore) -
     (account,) = await created(store, an_account(keywords=(Rule.simple(id="r1", keyword="k"),)))
     await prune(store, 2**50)
     await committed(store, edit(account, keywords=(), remark="x"))
-    baselines = await store.baselines()
+    baselines = await baselines_of(store)
     before = str(baselines)
     fold(await store.journal(), baselines.values())
     assert str(baselines) == before
@@ -298,7 +310,7 @@ async def test_a_journal_that_does_not_fold_is_kept(manager: DBManager, database
         await prune(manager, 2**50)
     assert caught.value.code == "journal_broken"
     assert len(await manager.journal()) == 2
-    assert await manager.baselines() == {}
+    assert await baselines_of(manager) == {}
 
 
 async def test_an_op_stays_while_its_idempotency_key_is_valid(manager: DBManager, database: Database) -> None:

@@ -153,8 +153,7 @@ async def test_what_changes_meanwhile_is_kept_and_ends_under_the_new_key(
     async with rotation(database, vault, key_file) as living:
         await living.rotate()
         for number in range(60):
-            account = await manager.load_account(f"shop{number}")
-            assert account is not None
+            account = await manager.get_cookie_details(f"shop{number}")
             await committed(manager, edit(account, proxy=f"http://new:password{number}@proxy.example.com:1"))
         figures = await settled(living)
     assert figures.old == 0

@@ -34,7 +34,7 @@ from shoal.storage.history_tables import baselines, journal, observed
 from shoal.storage.migrations import steps
 from shoal.storage.schema import account_tables, accounts, item_settings, metadata, rules, shard_of
 from shoal.storage.vault import Vault
-from store_steps import Place, an_account, created
+from store_steps import Place, an_account, baselines_of, created
 
 HEAD = migrations.newest()
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
@@ -113,7 +113,7 @@ async def test_accounts_of_the_first_schema_live_on_in_the_present_one(
     database = await place.open_again()
     assert await database.read(differences) == []
     manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
-    assert await manager.load_account("shop") == account
+    assert await manager.get_cookie_details("shop") == account
     assert (await manager.oldest_rev(), await manager.timeline("shop")) == (0, [])
     assert len(list(place.data_dir.glob("*.before-0001-*"))) == int(database.is_sqlite)
 
@@ -163,9 +163,9 @@ async def test_rules_of_one_keyword_become_rules_of_words_in_the_past_too(
         await database.close()
     database = await place.open_again()
     manager = DBManager(database, await open_vault(database, place.data_dir / "secret.key"))
-    stored = await manager.load_account("shop")
+    stored = await manager.get_cookie_details("shop")
     assert stored == account.evolve(keywords=NEW_RULES)
-    folded = fold(await manager.journal(), (await manager.baselines()).values())
+    folded = fold(await manager.journal(), (await baselines_of(manager)).values())
     assert folded == {"shop": projection(stored)}
 
 

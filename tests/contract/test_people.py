@@ -16,6 +16,7 @@ from shoal.auth.invitations import Invitations
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions
 from shoal.auth.totp import Factor, Totp
+from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, UnknownUser
 from shoal.storage.database import Database
@@ -73,7 +74,7 @@ async def test_a_link_is_used_once_and_ends_in_time(
 
 
 async def test_sessions_are_ended_by_their_names(database: Database, users: Users, clock: Clock) -> None:
-    opened = Sessions(database, hours=1, idle_hours=1, now_ms=clock)
+    opened = Sessions(UserReplica(database), hours=1, idle_hours=1, now_ms=clock)
     ann, bob = await users.create("ann", PASSWORD), await users.create("bob", PASSWORD)
     await opened.open(ann.id)
     await opened.open(bob.id)
@@ -91,7 +92,7 @@ async def test_sessions_are_ended_by_their_names(database: Database, users: User
 async def test_a_second_factor_and_all_that_names_a_person_goes_with_them(
     database: Database, passwords: Passwords, users: Users, clock: Clock
 ) -> None:
-    factor = Totp(database, Vault([b"k" * 32]), now_ms=clock)
+    factor = Totp(UserReplica(database), Vault([b"k" * 32]), now_ms=clock)
     ann = await users.create("ann", PASSWORD)
     seed = await factor.begin(ann)
     totp = pyotp.TOTP(seed.secret)
@@ -110,7 +111,7 @@ async def test_a_second_factor_and_all_that_names_a_person_goes_with_them(
     fresh = await factor.renew_recovery_codes(ann.id)
     assert await factor.accept(ann.id, codes[1]) is None
     assert await factor.accept(ann.id, fresh[0]) is Factor.RECOVERY
-    opened = Sessions(database, hours=1, idle_hours=0, now_ms=clock)
+    opened = Sessions(UserReplica(database), hours=1, idle_hours=0, now_ms=clock)
     await opened.open(ann.id)
     links = Invitations(database, passwords, now_ms=clock)
     await links.invite(Role.OWNER, hours=1, invited_by=ann.id)

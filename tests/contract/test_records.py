@@ -12,6 +12,7 @@ from sqlalchemy import select
 from quick_start import cheap_hasher
 from shoal.auth.passwords import Passwords
 from shoal.auth.sessions import Sessions, token_hash
+from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import Role, Users
 from shoal.errors import Conflict, InvalidInput, Unauthenticated, UnknownUser
 from shoal.storage.database import Database
@@ -35,7 +36,7 @@ async def users(database: Database, clock: Clock) -> AsyncIterator[Users]:
 
 @pytest.fixture
 def opened(database: Database, clock: Clock) -> Sessions:
-    return Sessions(database, hours=24, idle_hours=0, now_ms=clock)
+    return Sessions(UserReplica(database), hours=24, idle_hours=0, now_ms=clock)
 
 
 async def test_the_first_administrator_is_made_once(users: Users) -> None:
@@ -146,7 +147,7 @@ async def test_a_session_lives_as_long_as_it_may(
 
 async def test_a_session_that_nobody_uses_ends_before_its_time(users: Users, database: Database, clock: Clock) -> None:
     ann = await users.create("ann", PASSWORD)
-    opened = Sessions(database, hours=24, idle_hours=1, now_ms=clock)
+    opened = Sessions(UserReplica(database), hours=24, idle_hours=1, now_ms=clock)
     used, left = await opened.open(ann.id), await opened.open(ann.id)
     for _ in range(3):
         clock.now += 40 * 60_000
@@ -196,7 +197,7 @@ async def test_an_old_hash_is_renewed_at_sign_in(database: Database, users: User
     await passwords.close()
     assert proof is not None
     assert "t=2" in proof.password_hash
-    assert await Sessions(database, hours=1, idle_hours=0).open(ann.id, password_hash=proof.password_hash)
+    assert await Sessions(UserReplica(database), hours=1, idle_hours=0).open(ann.id, password_hash=proof.password_hash)
     assert await users.verify("ann", PASSWORD) is not None
 
 

@@ -15,6 +15,7 @@ from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.history_tables import ops
+from store_steps import baselines_of
 
 KEY_FILE = "secret.key"
 Version = dict[str, Any]
@@ -68,7 +69,7 @@ async def durable_at(place: Path, url: str = "") -> Durable:
         store = DBManager(database, await open_vault(database, place / KEY_FILE))
         contents = await store.load()
         journal = tuple(await store.journal())
-        baselines = await store.baselines()
+        baselines = await baselines_of(store)
         assert not baselines, "nothing was pruned here"
         applied = await database.read(_applied_ops)
     durable = Durable(contents=contents, journal=journal, ops=applied, versions=versions_in(journal))

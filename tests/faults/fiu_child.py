@@ -24,7 +24,7 @@ from shoal.accounts.store import Committed, Op, Refused, Settlement
 from shoal.errors import StoreError
 from shoal.storage.database import Database
 from shoal.storage.db_manager import DBManager, open_vault
-from store_steps import Settlements, edit, settled
+from store_steps import Settlements, edit, settled, stored
 
 POINTS = (b"posix/io/rw/*", b"posix/io/sync/*", b"posix/io/oc/*", b"posix/mm/mmap")
 WRITER_THREAD = "shoal-writer"
@@ -137,7 +137,7 @@ async def _publish(place: Path, scenario: str, fail_at: int, mode: str) -> dict[
 
 async def _goes_on(store: DBManager) -> bool:
     """Whether a later change is written. It leaves no op but its own."""
-    account = await store.load_account("shop3")
+    account = await stored(store, "shop3")
     if account is None:
         return False
     change = edit(account, Op(op_id="afterwards", actor="user:ann", at_ms=1), pause_duration=account.pause_duration + 1)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memory_store import MemoryStore
-from shoal.accounts.account import Account, Observation
+from shoal.accounts.account import Observation
 from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import (
     Change,
@@ -223,9 +223,6 @@ class FaultyStore(MemoryStore):
 
     async def load(self) -> Contents:
         return await self._read(super().load())
-
-    async def load_account(self, account_id: str) -> Account | None:
-        return await self._read(super().load_account(account_id))
 
     async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
         return await self._read(super().glimpse(account_id, after_rev=after_rev))

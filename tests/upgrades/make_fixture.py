@@ -130,7 +130,7 @@ async def add_users(database: Any) -> dict[str, int]:
     if has("seller_numbers"):
         ids["wei"] = (await users.create("wei", PASSWORD)).id
     if has("sessions"):
-        sessions = module("sessions").Sessions(database, hours=24 * 3650, idle_hours=0)
+        sessions = module("sessions").Sessions(replica_of(database), hours=24 * 3650, idle_hours=0)
         token = await sessions.open(mei.id)
         await sessions.close()
     else:
@@ -139,6 +139,11 @@ async def add_users(database: Any) -> dict[str, int]:
     await closing()
     await database.remember("fixture:session", token)
     return ids
+
+
+def replica_of(database: Any) -> Any:
+    """Return the store of sessions and tokens: a replica, or the database in versions without one."""
+    return module("user_replica").UserReplica(database) if has("user_replica") else database
 
 
 async def add_shops(manager: Any, owner_id: int) -> None:
@@ -192,7 +197,7 @@ async def add_permissions(database: Any, manager: Any, users: dict[str, int]) ->
     if not has("api_tokens"):
         return
     permission = named(module("permission", "right"), "Permission", "Right")
-    tokens = module("api_tokens").ApiTokens(database)
+    tokens = module("api_tokens").ApiTokens(replica_of(database))
     token, _ = await tokens.make(users["mei"], "script", permission.OPERATE, days=3650)
     await database.remember("fixture:api-token", token)
     authorization = named(module("authorization", "access"), "Authorization", "Access")

@@ -26,6 +26,7 @@ from shoal.storage.database import Database
 from shoal.storage.engines import DATABASE_FILE
 from shoal.storage.migrations import steps
 from standins import FakeSite, quick_settings
+from store_steps import baselines_of
 from upgrades.make_fixture import KEY, PASSWORD, SAID_AT_MS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
@@ -113,7 +114,7 @@ async def holds_the_past(server: Server) -> None:
     (order,) = await server.order_store.orders(["shop"])
     assert (order.order_id, order.status, order.buyer_id, order.item_id) == ("o1", "completed", "200000001", "900001")
     assert [event.status for event in await server.order_store.events("shop", "o1")] == ["completed"]
-    folded = fold(await server.store.journal(), (await server.store.baselines()).values())
+    folded = fold(await server.store.journal(), (await baselines_of(server.store)).values())
     assert folded == {name: projection(account) for name, account in server.manager.accounts.items()}
 
 

@@ -163,13 +163,11 @@ class AccountStore(Protocol):
     async def load(self) -> Contents:
         """Read everything at once."""
 
-    async def load_account(self, account_id: str) -> Account | None:
-        """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
-
     async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
         """Read one account beside its journal, with the entries beyond ``after_rev``.
 
-        Raises ``StoreError`` (``journal_broken``) when the journal does not fold.
+        Its ``account`` is ``None`` when there is none (or only a tombstone). Raises ``StoreError``
+        (``journal_broken``) when the journal does not fold.
         """
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
@@ -221,12 +219,6 @@ class AccountStore(Protocol):
 
     async def op(self, op_id: str) -> OpRecord | None:
         """What became of an op, or ``None``: it was never applied."""
-
-    async def baselines(self) -> dict[str, Baseline]:
-        """From where the journal that is left is to be folded, by account id; only accounts with pruned entries.
-
-        Read the journal first and then these: ``fold`` passes over what both contain.
-        """
 
     async def oldest_rev(self) -> int:
         """The smallest cursor after which the journal is still complete: the position of the last pruned entry."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
 from shoal.auth.permission import Permission
 from shoal.auth.sessions import token_hash
-from shoal.auth.user_replica import UserStore
+from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import Conflict, StoreError
@@ -55,7 +55,7 @@ class ApiToken:
 class ApiTokens:
     """Makes, finds and revokes tokens."""
 
-    def __init__(self, database: UserStore, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: UserReplica, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
         self._used: dict[str, int] = {}

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, RowMapping, Select, delete, func, literal, select, update
 
-from shoal.auth.user_replica import UserStore
+from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import USER_COLUMNS, User, user_of
 from shoal.clock import now_ms
 from shoal.errors import StoreError, Unauthenticated
@@ -55,7 +55,7 @@ class Sessions:
     """Opens, finds and ends sessions. ``idle_hours``: a session that is not used for so long ends (0: never)."""
 
     def __init__(
-        self, database: UserStore, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
+        self, database: UserReplica, *, hours: float, idle_hours: float, now_ms: Callable[[], int] = now_ms
     ) -> None:
         self.lifetime_seconds = hours * 3600
         self._database = database

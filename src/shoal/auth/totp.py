@@ -18,7 +18,7 @@ from typing import Final
 import pyotp
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from shoal.auth.user_replica import UserStore
+from shoal.auth.user_replica import UserReplica
 from shoal.auth.users import User
 from shoal.clock import now_ms
 from shoal.errors import Conflict, Forbidden, UnknownUser
@@ -56,7 +56,7 @@ class Seed:
 class Totp:
     """Sets up second factors, checks their codes and removes them."""
 
-    def __init__(self, database: UserStore, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, database: UserReplica, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._vault = vault
         self._now_ms = now_ms

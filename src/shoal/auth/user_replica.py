@@ -46,20 +46,13 @@ class ReplicaTimes:
 
 
 class UserStore(Protocol):
-    """The store of users, sessions and tokens: a database, or a replica over it."""
-
-    @property
-    def degraded(self) -> bool:
-        """Whether no writes are accepted now."""
+    """The store of users and invitations: a database, or a replica over it."""
 
     async def read(self, job: Job[T]) -> T:
         """Read as ``Database.read``."""
 
     async def write(self, job: Job[T]) -> T:
         """Write as ``Database.write``."""
-
-    async def write_through(self, job: Job[T]) -> T:
-        """Write as ``write``, but it may wait in memory where there is one. ``job`` may be repeated without harm."""
 
 
 MOST_KEPT: Final = 1000

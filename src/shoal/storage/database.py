@@ -243,10 +243,6 @@ class Database:
         """Wait until all that was sent to be written before is settled (see ``GroupWriter.settled``)."""
         await self.group_writer.settled()
 
-    async def write_through(self, job: Callable[[Connection], T]) -> T:
-        """The same: there is no memory here in which it could wait (see ``UserReplica``)."""
-        return await self.write(job)
-
     def write_beside(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction on a database that is not open here, and that a server may be using.
 

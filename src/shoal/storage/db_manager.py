@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, delete, select, update
 
 from shoal.accounts.account import Account, Observation, StateMove
-from shoal.accounts.journal import Baseline, JournalEntry
+from shoal.accounts.journal import JournalEntry
 from shoal.accounts.store import (
     Change,
     Committed,
@@ -159,10 +159,6 @@ class DBManager:
 
         return await self._database.read(job)
 
-    async def load_account(self, account_id: str) -> Account | None:
-        """Read one account as it is stored now; ``None`` when there is none (or only a tombstone)."""
-        return await self._database.read(lambda connection: self._rows.read(connection, account_id).get(account_id))
-
     async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
         """Read one account beside its journal (see ``AccountStore``)."""
 
@@ -250,10 +246,6 @@ class DBManager:
         """What became of an op, or ``None``: it was never applied."""
         return await self._database.read(lambda connection: read_op(connection, op_id))
 
-    async def baselines(self) -> dict[str, Baseline]:
-        """From where the journal that is left is to be folded, by account id."""
-        return await self._database.read(read_baselines)
-
     async def oldest_rev(self) -> int:
         """The smallest cursor after which the journal is still complete."""
         return await self._database.read(oldest_rev)
@@ -305,7 +297,8 @@ class DBManager:
         return await self._stored(cookie_id)
 
     async def _stored(self, account_id: str) -> Account:
-        account = await self.load_account(account_id)
+        rows = await self._database.read(lambda connection: self._rows.read(connection, account_id))
+        account = rows.get(account_id)
         if account is None:
             raise UnknownAccount(account_id)
         return account

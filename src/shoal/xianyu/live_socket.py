@@ -113,7 +113,6 @@ class LiveSocket:
         "_stop_switch",
         "_waiting",
         "_waiting_bytes",
-        "dropped_frames",
         "names",
     )
 
@@ -122,8 +121,6 @@ class LiveSocket:
     ) -> None:
         self.names = FrameNames()
         """Makes the mids and uuids of this connection."""
-        self.dropped_frames = 0
-        """How many incoming frames were neither reply nor push, or unreadable."""
         self._browser = browser
         self._link = link
         self._gate = gate
@@ -294,20 +291,15 @@ class LiveSocket:
         try:
             frame = parse_json_object(data)
         except UndecodableFrame:
-            self.dropped_frames += 1
             return
         if frames.is_push(frame):
             self._take_push(frame, len(data))
         elif frames.is_reply(frame):
             self._take_reply(frame)
-        else:
-            self.dropped_frames += 1
 
     def _take_reply(self, frame: Frame) -> None:
         waiter = self._waiting.get(mid_key(frames.mid_of(frame)))
-        if waiter is None or waiter.done():
-            self.dropped_frames += 1
-        else:
+        if waiter is not None and not waiter.done():
             waiter.set_result(frame)
         url = risk_url(frame)
         if url is not None:
