@@ -98,8 +98,8 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "what another writer did is told in another order",
         "accounts/published.py",
-        "            for entry in entries:\n",
-        "            for entry in reversed(entries):\n",
+        "        for entry in entries:\n",
+        "        for entry in reversed(entries):\n",
         f"{_MANAGER}test_f4_what_another_writer_did_is_told_in_the_order_in_which_it_was_done",
     ),
     Noticed(

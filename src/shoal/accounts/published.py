@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -71,13 +71,17 @@ class PublishedAccounts:
     def publish(self, account_id: str, account: Account | None, entries: Sequence[JournalEntry]) -> None:
         """Replace the account's snapshot, then publish the entries that led to it."""
         self.put(account_id, account)
+        for entry in entries:
+            self._count(entry)
+            self._call(account_id, self.events.publish, AccountChanged(entry=entry))
+        for listener in self._listeners:
+            self._call(account_id, listener, account_id, account)
+
+    def _call(self, account_id: str, listener: Callable[..., None], *args: Any) -> None:
         try:
-            for entry in entries:
-                self._fan_out(entry)
-            for listener in self._listeners:
-                listener(account_id, account)
-        except Exception:  # a listener that fails must not stop the publication of the group's other changes
-            log.exception("a committed change was not heard by all", account=account_id, rev=self.newest_rev)
+            listener(*args)
+        except Exception:  # must neither keep the others from hearing nor stop the group's other changes
+            log.exception("a listener failed at a committed change", account=account_id, rev=self.newest_rev)
 
     def publish_event(self, event: MessageEvent) -> None:
         """Publish what happened in a chat or to an order, under the account's owner."""
@@ -89,7 +93,7 @@ class PublishedAccounts:
         """Replace the account's snapshot, without events."""
         old = self._accounts.get(account_id)
         if (old and old.unb) != (account and account.unb):
-            self._count_number(account_id, old, account)
+            self._move_number(account_id, old, account)
         if old is not None:
             self._shops_of[old.owner_id] -= 1
         if account is not None:
@@ -98,7 +102,7 @@ class PublishedAccounts:
         else:
             self._accounts.pop(account_id, None)
 
-    def _count_number(self, account_id: str, old: Account | None, new: Account | None) -> None:
+    def _move_number(self, account_id: str, old: Account | None, new: Account | None) -> None:
         if old is not None:
             others = tuple(other for other in self._of_number[old.unb] if other != account_id)
             if others:
@@ -108,13 +112,12 @@ class PublishedAccounts:
         if new is not None:
             self._of_number[new.unb] = (*self._of_number.get(new.unb, ()), account_id)
 
-    def _fan_out(self, entry: JournalEntry) -> None:
+    def _count(self, entry: JournalEntry) -> None:
         self.newest_rev = max(self.newest_rev, entry.rev)
         if entry.is_deletion:
             self._gone_at[entry.account_id] = entry.rev
         else:
             self._gone_at.pop(entry.account_id, None)
-        self.events.publish(AccountChanged(entry=entry))
 
 
 class PublishedView(Mapping[str, Value]):

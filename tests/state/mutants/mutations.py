@@ -92,10 +92,11 @@ MUTATIONS = (
     _one(
         "fan out, then publish",
         "accounts/published.py",
-        "        self.put(account_id, account)\n        try:\n            for entry in entries:\n"
-        "                self._fan_out(entry)\n",
-        "        try:\n            for entry in entries:\n"
-        "                self._fan_out(entry)\n            self.put(account_id, account)\n",
+        "        self.put(account_id, account)\n        for entry in entries:\n            self._count(entry)\n"
+        "            self._call(account_id, self.events.publish, AccountChanged(entry=entry))\n",
+        "        for entry in entries:\n            self._count(entry)\n"
+        "            self._call(account_id, self.events.publish, AccountChanged(entry=entry))\n"
+        "        self.put(account_id, account)\n",
     ),
     Mutation(
         "no generation check in the rows",

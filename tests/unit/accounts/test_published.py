@@ -1,0 +1,49 @@
+"""Published snapshots reach every listener."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoal.accounts.account import Account
+from shoal.accounts.events import EventBus
+from shoal.accounts.journal import JournalEntry
+from shoal.accounts.published import PublishedAccounts
+from store_steps import an_account
+
+
+class BrokenSubscriptionError(Exception):
+    """What a listener with a defect raises."""
+
+
+def _entry(account: Account) -> JournalEntry:
+    return JournalEntry(
+        account_id=account.id, owner_id=account.owner_id, generation=1, rev=1, changes={}, actor="user:ann", op_id="op",
+        at_ms=1,
+    )  # fmt: skip
+
+
+def _broken(*_: object) -> None:
+    raise BrokenSubscriptionError
+
+
+def test_a_listener_that_fails_keeps_no_other_from_hearing() -> None:
+    published = PublishedAccounts(EventBus())
+    told: list[tuple[str, Account | None]] = []
+    published.subscribe(_broken)
+    published.subscribe(lambda account_id, account: told.append((account_id, account)))
+    account = an_account()
+    with published.events.subscribe() as events:
+        published.publish(account.id, account, [_entry(account)])
+        assert len(events._waiting) == 1
+    assert told == [(account.id, account)]
+
+
+def test_an_event_that_cannot_be_handed_out_keeps_no_listener_from_hearing(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = PublishedAccounts(EventBus())
+    told: list[str] = []
+    published.subscribe(lambda account_id, _: told.append(account_id))
+    monkeypatch.setattr(published.events, "publish", _broken)
+    account = an_account()
+    published.publish(account.id, account, [_entry(account)])
+    assert told == [account.id]
+    assert published.newest_rev == 1
