@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 
 from shoal.api.http import body_limit
 from shoal.api.http.route_rules import Asks, routes_of, rule_of
-from shoal.api.schemas import requests as bodies
+from shoal.api.schemas import request_texts
 from shoal.auth import api_tokens, passwords, totp
 from shoal.auth import authorization as access
 from shoal.auth.audit_log import AuditEvent
@@ -136,7 +136,7 @@ def test_the_figures_of_the_page_are_those_of_the_program() -> None:
         f"{connections.MOST_CONNECTIONS} at most (`max_connections`)",
         f"A person holds {settings['streams_per_user'].default} pages and streams open",
         f"{MAX_PATTERNS} regular expressions",
-        f"{bodies.MAX_BATCH} accounts in a batch",
+        f"{request_texts.MAX_BATCH} accounts in a batch",
         f"{access.MOST_STAFF} people for a shop",
         f"{qr_logins.MOST_OF_ONE_OWNER} QR logins of a person",
         f"{settings['session_calls_per_minute'].default} calls of a sign-in",

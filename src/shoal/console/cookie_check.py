@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from shoal.api.http.caller import WhoAddsShops
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import CookieCheckBody
+from shoal.api.schemas.account_requests import CookieCheckBody
 from shoal.api.schemas.responses import example, maybe_rfc3339
 from shoal.xianyu.cookie_string import check_cookie, login_ends_at_ms
 

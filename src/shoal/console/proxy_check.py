@@ -14,7 +14,7 @@ from shoal.api.advice import advice_on
 from shoal.api.http.caller import TheServer, WhoAddsNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import ProxyCheckBody
+from shoal.api.schemas.account_requests import ProxyCheckBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal

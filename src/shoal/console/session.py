@@ -21,8 +21,8 @@ from shoal.api.http.session_cookie import (
     set_cookie,
 )
 from shoal.api.routes.auth import MessageAnswer, is_admin, note_sign_out, sign_in
-from shoal.api.schemas.requests import ConsoleLoginBody
 from shoal.api.schemas.responses import example
+from shoal.api.schemas.user_requests import ConsoleLoginBody
 from shoal.api.server import Server
 from shoal.auth.audit_log import AuditEvent
 from shoal.errors import Forbidden

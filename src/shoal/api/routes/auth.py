@@ -24,8 +24,8 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.schemas.responses import example
+from shoal.api.schemas.user_requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.server import Server
 from shoal.auth.audit_log import AuditEvent
 from shoal.auth.login import SignedIn

@@ -16,8 +16,8 @@ from shoal.api.http.idempotency import PASSING, ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
+from shoal.api.schemas.account_requests import BatchStatusBody
 from shoal.api.schemas.op_ids import shown_op_id
-from shoal.api.schemas.requests import BatchStatusBody
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal

@@ -15,8 +15,8 @@ from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.routes.messages import OfAccount, OfChat, asked_for
+from shoal.api.schemas.chat_requests import TakeOverBody
 from shoal.api.schemas.cursors import cursor_of, mixed_place_of
-from shoal.api.schemas.requests import TakeOverBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.clock import now_ms
 from shoal.messages.chats import Chat

@@ -25,7 +25,7 @@ from shoal.api.http.changes import changed, removed
 from shoal.api.http.idempotency import ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING, CHANGING_COMPAT, READING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import CookieBody, NewAccountBody, StatusBody
+from shoal.api.schemas.account_requests import CookieBody, NewAccountBody, StatusBody
 from shoal.api.schemas.responses import (
     CHANGE_EXAMPLE,
     AccountBody,

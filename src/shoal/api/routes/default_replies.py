@@ -13,7 +13,7 @@ from shoal.api.http.changes import changed, require_current
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, READING, READING_COMPAT
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import DefaultReplyBody
+from shoal.api.schemas.account_requests import DefaultReplyBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.messages.decisions import forget_once_replies
 

@@ -14,8 +14,8 @@ from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of, ad
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.route_rules import ANYBODY
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import InvitationBody, JoinBody, LinkBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.user_requests import InvitationBody, JoinBody, LinkBody
 from shoal.api.server import Server
 from shoal.auth.audit_log import AuditEvent
 from shoal.auth.invitations import Invitation

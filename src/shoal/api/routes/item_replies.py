@@ -17,7 +17,7 @@ from shoal.api.http.changes import changed
 from shoal.api.http.idempotency import ChangingRoute, leave_open
 from shoal.api.http.openapi_errors import CHANGING_RULES, READING, READING_COMPAT, problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import ItemRepliesBody, ItemReplyBody
+from shoal.api.schemas.account_requests import ItemRepliesBody, ItemReplyBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.server import Server
 from shoal.auth.permission import Permission

@@ -13,7 +13,7 @@ from shoal.api.http.changes import changed, facts_of, made
 from shoal.api.http.idempotency import ChangingRoute
 from shoal.api.http.openapi_errors import CHANGING, READING_ONE
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import ItemBody
+from shoal.api.schemas.account_requests import ItemBody
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, ItemShape, etag_of, example, item_shape
 from shoal.errors import InvalidInput
 

@@ -18,7 +18,8 @@ from shoal.api.http.large_responses import has_many_rules, large_answer
 from shoal.api.http.openapi_errors import CHANGING_COMPAT, CHANGING_RULES, READING_COMPAT, READING_ONE
 from shoal.api.http.routing import Routes
 from shoal.api.http.table_files import TABLE, check_name, table_answer, telling_rows
-from shoal.api.schemas.requests import KeywordRowsBody, KeywordsBody, Text
+from shoal.api.schemas.account_requests import KeywordRowsBody, KeywordsBody
+from shoal.api.schemas.request_texts import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, etag_of, example
 from shoal.api.schemas.rules import TheLanguage
 from shoal.clock import now_ms

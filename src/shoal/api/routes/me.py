@@ -14,8 +14,8 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.auth import MessageAnswer, change_password, note_recovery_code
 from shoal.api.routes.invitations import NoStore
-from shoal.api.schemas.requests import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
 from shoal.api.schemas.responses import example, rfc3339
+from shoal.api.schemas.user_requests import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
 from shoal.api.server import Server
 from shoal.auth.audit_log import AuditEvent
 from shoal.auth.login_throttle import Guess

@@ -27,12 +27,13 @@ from shoal.api.schemas.orders import (
     OrderList,
     OrderShape,
     OrderStatusShape,
+    ServeBody,
+    SettleBody,
     compat_order,
     full_order,
     order_shape,
     reason_of,
 )
-from shoal.api.schemas.requests import ServeBody, SettleBody
 from shoal.api.server import Server
 from shoal.errors import Conflict, InvalidInput
 from shoal.language.choice import Language, language_of

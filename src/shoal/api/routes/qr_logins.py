@@ -13,8 +13,8 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.problems import problem_of
 from shoal.api.http.routing import Routes
 from shoal.api.routes.cookies import require_all_shops, require_own
+from shoal.api.schemas.account_requests import QrLoginBody
 from shoal.api.schemas.op_ids import new_op_id
-from shoal.api.schemas.requests import QrLoginBody
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal

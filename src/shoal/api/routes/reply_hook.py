@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from shoal.api.http.caller import TheServer, WhoRepliesNamed
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import ReplyHookBody
+from shoal.api.schemas.chat_requests import ReplyHookBody
 from shoal.api.schemas.responses import example
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms

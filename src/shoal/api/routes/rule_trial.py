@@ -16,7 +16,7 @@ from shoal.api.http.disconnects import while_here
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.diagnosis import facts_of, told
-from shoal.api.schemas.requests import TryBody
+from shoal.api.schemas.chat_requests import TryBody
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
 from shoal.api.server import Server

@@ -11,8 +11,8 @@ from shoal.accounts.account import Account
 from shoal.api.http.caller import Me, Origin, OwnAccount, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
-from shoal.api.schemas.requests import StaffBody
 from shoal.api.schemas.responses import PermissionWord, example, permission_word, rfc3339
+from shoal.api.schemas.user_requests import StaffBody
 from shoal.api.server import Server
 from shoal.auth.audit_log import AuditEvent
 from shoal.auth.authorization import Grant

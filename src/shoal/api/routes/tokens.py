@@ -12,8 +12,8 @@ from shoal.api.http.caller import Me, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NoStore
-from shoal.api.schemas.requests import NewTokenBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.user_requests import NewTokenBody
 from shoal.auth.api_tokens import ApiToken
 from shoal.auth.audit_log import AuditEvent
 from shoal.auth.authorization import Principal

@@ -15,8 +15,8 @@ from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
-from shoal.api.schemas.requests import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
+from shoal.api.schemas.user_requests import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.server import Server
 from shoal.auth.audit_log import AuditEvent
 from shoal.auth.users import Role, User

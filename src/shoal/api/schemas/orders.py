@@ -1,15 +1,16 @@
-"""Orders in answers: the row, its actions, its timeline, and what the owner must do."""
+"""Orders in answers (the row, its actions, its timeline, what the owner must do), and what a caller may ask of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from shoal.api.advice import advice_on
+from shoal.api.schemas.request_texts import body_example
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.language.choice import Language
 from shoal.orders.order_status import OrderProblem, OrderStatus
@@ -274,3 +275,21 @@ def _line(event: OrderEvent) -> LineShape:
 
 def _sqlite_time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+AnyAction = Literal["free_shipping", "paid_message", "confirm"]
+
+
+class ServeBody(BaseModel):
+    """The order action to do; without one, all that failed or are uncertain."""
+
+    model_config = body_example(action="confirm")
+    action: AnyAction | None = None
+
+
+class SettleBody(BaseModel):
+    """The result that the owner states: the action was ``done``, or is ``not_needed``."""
+
+    model_config = body_example(action="confirm", outcome="done")
+    action: AnyAction
+    outcome: Literal["done", "not_needed"]

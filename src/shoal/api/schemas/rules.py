@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-from shoal.api.schemas.requests import Text
+from shoal.api.schemas.request_texts import Text
 from shoal.api.schemas.responses import CHANGE_EXAMPLE, ChangeFacts, example, rfc3339
 from shoal.language.catalogue import say
 from shoal.language.choice import Language, language_of

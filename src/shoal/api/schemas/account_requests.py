@@ -1,0 +1,191 @@
+"""Request bodies about accounts: cookies, switches, settings, items, keywords."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shoal.api.schemas.request_texts import MAX_BATCH, Secret, Text, body_example
+
+_COOKIE = "unb=2200000000001; cookie2=1f0e…; _m_h5_tk=…"
+
+
+class CookieBody(BaseModel):
+    """An account's id and its whole cookie, as the browser shows it."""
+
+    model_config = body_example(id="my-shop", value=_COOKIE)
+    id: Text
+    value: Text
+
+
+class NewAccountBody(CookieBody):
+    """An account's id and its whole cookie. With ``proxy``, the account's first call already uses it."""
+
+    model_config = body_example(id="my-shop", value=_COOKIE, proxy="socks5://user:password@proxy.example.com:1080")
+    proxy: Secret | None = None
+
+
+class CookieCheckBody(BaseModel):
+    """A cookie in any of the known formats."""
+
+    model_config = body_example(value=_COOKIE)
+    value: Text
+
+
+class ProxyCheckBody(BaseModel):
+    """A proxy in the form of an account's setting, or null to test without one.
+
+    With ``account`` alone, the account's own proxy is tested.
+    """
+
+    model_config = body_example(proxy="socks5://user:password@proxy.example.com:1080")
+    proxy: Secret | None = None
+    account: Text | None = None
+
+
+class QrLoginBody(BaseModel):
+    """The account to add or renew. Left out: the account of the seller who scans.
+
+    ``proxy`` is used for the login and connection of an account that is added. An account that is renewed uses its own.
+    """
+
+    model_config = body_example(account="my-shop")
+    account: Text | None = None
+    proxy: Secret | None = None
+
+
+class StatusBody(BaseModel):
+    """Whether the account is enabled."""
+
+    model_config = body_example(enabled=True)
+    enabled: bool
+
+
+class BatchStatusBody(BaseModel):
+    """Whether each account is enabled, by id."""
+
+    model_config = body_example(updates={"my-shop": True, "other-shop": False})
+    updates: dict[Text, bool] = Field(max_length=MAX_BATCH)
+
+
+class AutoConfirmBody(BaseModel):
+    """Whether paid orders are confirmed as shipped automatically."""
+
+    model_config = body_example(auto_confirm=False)
+    auto_confirm: bool
+
+
+class RemarkBody(BaseModel):
+    """A note for the owner."""
+
+    model_config = body_example(remark="phone cases")
+    remark: Text
+
+
+class PauseBody(BaseModel):
+    """How many minutes (0 to 60) automatic replies pause after the owner answered in a chat."""
+
+    model_config = body_example(pause_duration=10)
+    pause_duration: int
+
+
+class AccountInfoBody(BaseModel):
+    """Any of these fields. Platform name, password and ``show_browser`` are for old scripts only and never stored."""
+
+    model_config = body_example(value=_COOKIE)
+    value: Text | None = None
+    username: Text | None = None
+    password: Text | None = None
+    show_browser: bool | None = None
+
+
+class SettingsBody(BaseModel):
+    """Settings of an account to change; those left out stay.
+
+    ``null`` for a duration or a limit means the server's setting; a limit of 0 means no limit. ``free_shipping``:
+    complete the orders of a group price (小刀) automatically.
+
+    ``proxy`` is ``http://`` or ``socks5://``, with ``user:password@`` if needed; ``null`` means a direct connection.
+    Answers never show its user name and password.
+
+    ``name`` is the shop's name, at first that of the seller on the site; ``remark`` is a note.
+
+    ``timezone`` is a name such as ``Europe/Paris``, for the hours of rules; empty means ``Asia/Shanghai``.
+    """
+
+    model_config = body_example(debounce_seconds=1.5, default_reply_enabled=True, default_reply="在的，请说")
+    name: Text = ""
+    remark: Text = ""
+    pause_duration: int = 10
+    debounce_seconds: float | None = Field(None, allow_inf_nan=False)
+    buyer_replies_per_hour: int | None = None
+    shop_replies_per_minute: int | None = None
+    paid_message: Text = ""
+    free_shipping: bool = False
+    default_reply_enabled: bool = False
+    default_reply: Text = ""
+    default_reply_once: bool = False
+    timezone: Text = ""
+    proxy: Secret | None = None
+
+
+class ItemBody(BaseModel):
+    """Settings of one item to change; those left out stay."""
+
+    model_config = body_example(reply="这款今天发货", paid_message="感谢购买！提取码在这里", nothing_to_send=False)
+    reply: Text = ""
+    paid_message: Text = ""
+    nothing_to_send: bool = False
+
+
+class DefaultReplyBody(BaseModel):
+    """Whether the default reply is on, its text, and whether each chat gets it only once."""
+
+    model_config = body_example(enabled=True, reply_content="在的，请说", reply_once=False)
+    enabled: bool
+    reply_content: Text | None = None
+    reply_once: bool = False
+
+
+class ItemReplyBody(BaseModel):
+    """The reply about one item when no rule matches."""
+
+    model_config = body_example(reply_content="这款今天发货")
+    reply_content: Text
+
+
+class ItemOfAccountBody(BaseModel):
+    """One item of one account."""
+
+    model_config = body_example(cookie_id="my-shop", item_id="700000000001")
+    cookie_id: Text
+    item_id: Text
+
+
+class ItemRepliesBody(BaseModel):
+    """Items of accounts."""
+
+    model_config = body_example(items=[{"cookie_id": "my-shop", "item_id": "700000000001"}])
+    items: list[ItemOfAccountBody] = Field(max_length=MAX_BATCH)
+
+
+class KeywordsBody(BaseModel):
+    """All general text rules: keyword and reply. An empty reply means: match, but send nothing."""
+
+    model_config = body_example(keywords={"在吗": "在的", "包邮吗": "全国包邮"})
+    keywords: dict[Text, Text]
+
+
+class KeywordRowBody(BaseModel):
+    """One text rule. Rows that were read before may be sent back unchanged: unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    keyword: Text
+    reply: Text
+    item_id: Text | None = None
+
+
+class KeywordRowsBody(BaseModel):
+    """All text rules, general (``item_id`` empty or null) and item-bound."""
+
+    model_config = body_example(keywords=[{"keyword": "尺寸", "reply": "长 20 厘米", "item_id": "700000000001"}])
+    keywords: list[KeywordRowBody]
