@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from doors import Door, another_person, client_of, open_door
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.errors import ConfigError
 from shoal.server.open_storage import KEY_FILE
 

@@ -11,18 +11,8 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from quick_start import cheap_hasher
-from shoal.auth.audit_log import (
-    FOLDED_MS,
-    MOST_WAITING,
-    REFUSAL_EVERY_MS,
-    REFUSALS_AT_ONCE,
-    REFUSED,
-    AuditEntry,
-    AuditEvent,
-    AuditLog,
-    Reader,
-    Sought,
-)
+from shoal.auth.audit_entries import REFUSED, AuditEntry, AuditEvent, Reader, Sought
+from shoal.auth.audit_log import FOLDED_MS, MOST_WAITING, REFUSAL_EVERY_MS, REFUSALS_AT_ONCE, AuditLog
 from shoal.auth.passwords import Passwords
 from shoal.auth.users import Users
 from shoal.errors import NotApplied

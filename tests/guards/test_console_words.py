@@ -9,7 +9,7 @@ import pytest
 
 from shoal.accounts.account import SCALAR_FIELDS, ParkReason, StopReason
 from shoal.api.schemas.orders import OrderStatusShape
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.language.catalogue import ROOT, read_catalogue
 from shoal.orders.order_store import Action, ActionState, Why
 

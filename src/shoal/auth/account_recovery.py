@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
-from shoal.auth.audit_log import AuditEntry, AuditEvent, add_entry
+from shoal.auth.audit_entries import AuditEntry, AuditEvent, write_entries
 from shoal.auth.passwords import Passwords, made_up_password
 from shoal.auth.totp import forget_factor
 from shoal.auth.users import replace_password
@@ -74,10 +74,5 @@ def _find(connection: Connection, username: str) -> int:
 
 def _note(connection: Connection, kind: AuditEvent, user_id: int) -> None:
     now = now_ms()
-    add_entry(
-        connection,
-        AuditEntry(
-            kind=kind.value, actor=ACTOR, user_id=user_id, origin=ORIGIN, outcome="ok", account_id=None, facts={},
-            at_ms=now, last_at_ms=now,
-        ),
-    )  # fmt: skip
+    entry = AuditEntry(kind=kind.value, actor=ACTOR, user_id=user_id, origin=ORIGIN, at_ms=now, last_at_ms=now)
+    write_entries(connection, [entry.row()])

@@ -24,7 +24,7 @@ from shoal.api.routes.auth import MessageAnswer, is_admin, note_sign_out, sign_i
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.user_requests import ConsoleLoginBody
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.errors import Forbidden
 from shoal.logs.redaction import redact_path
 

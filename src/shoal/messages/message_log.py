@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, not_, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, not_, or_, select, update
 
 from shoal.accounts.events import MessageEvent, Publish, publish_nothing
 from shoal.clock import now_ms
@@ -289,17 +289,8 @@ class MessageLog:
         old_messages = messages.c.received_at_ms < moment_ms
         old_sendings = and_(outbox.c.created_at_ms < moment_ms, outbox.c.outcome.not_in(_STILL_TO_GO))
         await self._database.write(lambda connection: chats.forget_older_than(connection, moment_ms))
-        await self._forget(outbox, old_sendings, rows)
-        return await self._forget(messages, old_messages, rows)
-
-    async def _forget(self, table: Table, old: ColumnElement[bool], rows: int) -> int:
-        step = table.delete().where(table.c.id.in_(select(table.c.id).where(old).order_by(table.c.id).limit(rows)))
-        forgotten = 0
-        while True:
-            deleted: int = await self._database.write(lambda connection: connection.execute(step).rowcount)
-            forgotten += deleted
-            if deleted < rows:
-                return forgotten
+        await self._database.delete_in_steps(outbox, old_sendings, rows)
+        return await self._database.delete_in_steps(messages, old_messages, rows)
 
 
 _MESSAGE_FIELDS = tuple(entry.name for entry in fields(IncomingMessage))

@@ -10,7 +10,7 @@ from shoal.accounts.account import Account
 from shoal.accounts.account_task import Connect, Link
 from shoal.accounts.events import EventBus
 from shoal.accounts.published import PublishedAccounts
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.concurrency.fair_limiter import evenly
 from shoal.config import Settings
 from shoal.connection.xianyu_live import ConnectionDeps, XianyuLive

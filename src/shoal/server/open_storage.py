@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from shoal.auth.audit_log import AuditEvent, AuditLog
+from shoal.auth.audit_entries import AuditEvent
+from shoal.auth.audit_log import AuditLog
 from shoal.config import Settings
 from shoal.errors import ConfigError
 from shoal.server.closing import Closing

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shoal.auth.api_tokens import ApiTokens
-from shoal.auth.audit_log import AuditEvent, AuditLog
+from shoal.auth.audit_entries import AuditEvent, places_of_sign_ins
+from shoal.auth.audit_log import AuditLog
 from shoal.auth.device_marks import DeviceMarks
 from shoal.auth.invitations import Invitations
 from shoal.auth.login import Login
@@ -22,6 +23,7 @@ from shoal.config import Settings
 from shoal.errors import ConfigError, InvalidInput
 from shoal.server.closing import Closing
 from shoal.server.open_storage import ITSELF, Storage
+from shoal.storage.database import Database
 from shoal.storage.db_manager import DEVICES_SECRET, own_secret
 
 SETUP_LINK_HOURS = 24
@@ -56,7 +58,7 @@ async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[User
         api_tokens = ApiTokens(replica)
         closing.later("tokens", api_tokens.close)
         users, totp, delays = Users(replica, passwords), Totp(replica, storage.vault), LoginThrottle()
-        await _remember_places(storage.audit_log, delays)
+        await _remember_places(storage.database, delays)
         devices = DeviceMarks(await own_secret(storage.database, storage.vault, DEVICES_SECRET))
         yield UserParts(
             users=users,
@@ -68,9 +70,10 @@ async def open_users(storage: Storage, settings: Settings) -> AsyncIterator[User
         )
 
 
-async def _remember_places(audit_log: AuditLog, delays: LoginThrottle) -> None:
+async def _remember_places(database: Database, delays: LoginThrottle) -> None:
     """A restart forgets who guessed, but not where people signed in: there nobody else's guesses hold them up."""
-    places = await audit_log.places_of_sign_ins(now_ms() - FAMILIAR_DAYS * 86_400_000)
+    since_ms = now_ms() - FAMILIAR_DAYS * 86_400_000
+    places = await database.read(lambda connection: places_of_sign_ins(connection, since_ms))
     for user, address in reversed(places):
         for name in (user.username, user.email):
             if name:

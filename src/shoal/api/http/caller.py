@@ -18,7 +18,7 @@ from shoal.api.http.session_cookie import SAFE_METHODS, cookie_token, is_own_ori
 from shoal.api.schemas.op_ids import new_op_id
 from shoal.api.server import Server
 from shoal.auth.api_tokens import PREFIX
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal, permission_missing
 from shoal.auth.permission import Permission
 from shoal.auth.sessions import Session

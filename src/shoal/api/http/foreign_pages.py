@@ -6,7 +6,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.api.http.session_cookie import cookie_counts, cookie_token
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.logs.redaction import redact_path
 
 _TELLS_ITSELF = "/console/session"

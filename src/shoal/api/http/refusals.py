@@ -8,7 +8,7 @@ from fastapi import Request
 
 from shoal.api.http.caller import actor_of, origin_of
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal
 from shoal.errors import Forbidden, ShoalError, TooManyCalls
 

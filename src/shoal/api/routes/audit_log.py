@@ -20,7 +20,8 @@ from shoal.api.routes.history import NO_NUL, Cursor, Limit
 from shoal.api.schemas.cursors import cursor_of, place_of
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent, AuditLog, Reader, Sought, StoredEntry
+from shoal.auth.audit_entries import AuditEvent, Reader, Sought, StoredEntry
+from shoal.auth.audit_log import AuditLog
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.auth.users import User

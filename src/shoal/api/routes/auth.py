@@ -27,7 +27,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.api.schemas.user_requests import ChangePasswordBody, LoginBody, RegisterBody
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.login import SignedIn
 from shoal.auth.login_throttle import Guess, place_of
 from shoal.auth.sessions import Session

@@ -17,7 +17,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.schemas.user_requests import InvitationBody, JoinBody, LinkBody
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.invitations import Invitation
 from shoal.auth.login_throttle import Guess
 from shoal.auth.users import Role

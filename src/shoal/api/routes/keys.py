@@ -9,7 +9,7 @@ from shoal.api.http.caller import Administrator, Origin, TheServer, actor_of
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.storage.key_rotation import KeyFigures
 
 routes = Routes(tags=["system"])

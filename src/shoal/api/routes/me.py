@@ -17,7 +17,7 @@ from shoal.api.routes.invitations import NoStore
 from shoal.api.schemas.responses import example, rfc3339
 from shoal.api.schemas.user_requests import CodeBody, PasswordBody, ProofAndCodeBody, ProofBody
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.login_throttle import Guess
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, Forbidden, Unauthenticated, UnknownUser

@@ -16,7 +16,7 @@ from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import example
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 
 routes = Routes(tags=["system"], route_class=ChangingRoute)
 

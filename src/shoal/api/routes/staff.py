@@ -14,7 +14,7 @@ from shoal.api.http.routing import Routes
 from shoal.api.schemas.responses import PermissionWord, example, permission_word, rfc3339
 from shoal.api.schemas.user_requests import StaffBody
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Grant
 from shoal.auth.permission import Permission
 from shoal.auth.users import User

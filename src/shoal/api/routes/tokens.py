@@ -15,7 +15,7 @@ from shoal.api.routes.invitations import NoStore
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.schemas.user_requests import NewTokenBody
 from shoal.auth.api_tokens import ApiToken
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
 from shoal.clock import now_ms

@@ -18,7 +18,7 @@ from shoal.api.routes.invitations import NewLinkAnswer, NoStore, new_link
 from shoal.api.schemas.responses import example, maybe_rfc3339, rfc3339
 from shoal.api.schemas.user_requests import NewUserBody, PasswordLinkBody, UserChangeBody
 from shoal.api.server import Server
-from shoal.auth.audit_log import AuditEvent
+from shoal.auth.audit_entries import AuditEvent
 from shoal.auth.users import Role, User
 from shoal.errors import Conflict, UnknownUser
 
