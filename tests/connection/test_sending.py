@@ -13,9 +13,8 @@ import pytest
 
 from doors import Door, another_person, client_of
 from sandboxed import UNANSWERED, Sandbox, settings_for
-from shoal.messages.outbox_rows import OutboxRow
-from shoal.messages.sender import Sender
 from shoal.server.reply_server import build_app
+from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.socket_errors import GateClosed
 from standins import FakeSite, until
 
@@ -193,16 +192,16 @@ async def test_f1_a_letter_that_the_next_connection_took_over_is_told_as_it_went
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One whose picture took long to upload, until the gate was shut."""
-    begun, goes_on, hand_over = asyncio.Event(), asyncio.Event(), Sender._hand_over
+    begun, goes_on, send = asyncio.Event(), asyncio.Event(), LiveSocket.send
 
-    async def slowly(outbox: Sender, row: OutboxRow) -> Any:
+    async def slowly(socket: LiveSocket, *message: Any) -> Any:
         if not begun.is_set():
             begun.set()
             await goes_on.wait()
             raise GateClosed("the account may not send at the moment")
-        return await hand_over(outbox, row)
+        return await send(socket, *message)
 
-    monkeypatch.setattr(Sender, "_hand_over", slowly)
+    monkeypatch.setattr(LiveSocket, "send", slowly)
     sending = asyncio.create_task(counter.send())
     await begun.wait()
     cookie = f"{counter.door.account().cookie}; extra=1"

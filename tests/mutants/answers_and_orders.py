@@ -51,7 +51,7 @@ NOTICED: tuple[Noticed, ...] = (
     one(
         "a refused resend counts as refused although the first may have arrived",
         "messages/sender.py",
-        "Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id)",
+        "Sent(SendOutcome.UNCERTAIN if again else SendOutcome.REFUSED, refusal.reason, row_id)",
         "Sent(SendOutcome.REFUSED, refusal.reason, row_id)",
         "tests/connection/test_replies.py::test_f4_a_refusal_of_what_was_sent_again_leaves_it_uncertain",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
@@ -17,7 +18,7 @@ from shoal.config import Settings
 from shoal.messages.decisions import Decision
 from shoal.messages.message_log import Direction, IncomingMessage, MessageLog
 from shoal.messages.outbox_rows import SendOutcome
-from shoal.messages.replies import Answer, AnswerSource, Asked, chosen, joined
+from shoal.messages.replies import AnswerSource, Asked, Choice, choose, joined
 from shoal.messages.send_guards import MINUTE_MS, Intended, guard_of
 from shoal.messages.sender import DecidedBefore, Reply, Sender, Sent
 from shoal.messages.task_drain import TaskDrain, begin
@@ -54,7 +55,7 @@ class _Burst:
     said_at: dict[str, int] = field(default_factory=dict)
     began: float = 0.0
     grew: float = 0.0
-    waited_for: _Choice | None = None
+    waited_for: Choice | None = None
     delay_ms: int = 0
     place: _Place = _Place.NONE
     held_up: set[str] = field(default_factory=set)
@@ -84,16 +85,6 @@ class _Burst:
         """Return the messages sent before ``oldest`` (by ``steady_ms``), and the others."""
         old = [message for message in self.messages if self.said_at[message.message_id] < oldest]
         return old, [message for message in self.messages if self.said_at[message.message_id] >= oldest]
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """The choice for a burst: an answer that may still be held back, or the decision against one."""
-
-    asked: Asked
-    answer: Answer | None = None
-    decision: Decision = Decision.PENDING
-    rule_id: str = ""
 
 
 class Conversations:
@@ -207,33 +198,26 @@ class Conversations:
         """Answer a chat until no message is left."""
         try:
             while (burst := self._bursts.get(chat_id)) is not None:
-                await self._until_quiet(burst)
                 await self._until_its_moment(burst)
-                if await self._answered(chat_id):
-                    continue
-                async with self._room:  # in order of arrival, one at a time: no burst when the limit allows more
+                async with AsyncExitStack() as room:
                     while True:
+                        del self._bursts[chat_id]  # later messages start the next burst
+                        is_first_try = burst.place is _Place.NONE
+                        name = f"reply:{self._account_id}:{chat_id}"
+                        task = self._work.start(self._answer(chat_id, burst), name=name)
+                        if task is not None:
+                            await asyncio.wait({task})
+                        if task is None or burst.place is not _Place.IN_LINE:
+                            break
+                        if (later := self._bursts.get(chat_id)) is not None:
+                            burst.join(later)
+                        self._bursts[chat_id] = burst
+                        if is_first_try:  # in order of arrival, one at a time: no burst when the limit allows more
+                            await room.enter_async_context(self._room)
                         await asyncio.sleep(self._room_seconds())
                         burst.come_first()
-                        if await self._answered(chat_id):
-                            break
         finally:
             self._talking.discard(chat_id)
-
-    async def _answered(self, chat_id: str) -> bool:
-        """Answer a chat's burst. Return ``False`` when the limit delays it, together with later messages."""
-        burst = self._bursts.pop(chat_id)  # later messages start the next burst
-        task = self._work.start(self._answer(chat_id, burst), name=f"reply:{self._account_id}:{chat_id}")
-        if task is None:
-            return True
-        await asyncio.wait({task})
-        if burst.place is not _Place.IN_LINE:
-            return True
-        later = self._bursts.get(chat_id)
-        if later is not None:
-            burst.join(later)
-        self._bursts[chat_id] = burst
-        return False
 
     def _room_seconds(self) -> float:
         """Return the average interval that the account's limit per minute allows between replies."""
@@ -244,25 +228,23 @@ class Conversations:
         own = account.shop_replies_per_minute if account is not None else None
         return self._settings.shop_replies_per_minute if own is None else own
 
-    async def _until_quiet(self, burst: _Burst) -> None:
-        loop = asyncio.get_running_loop()
-        quiet = self._quiet_seconds()
-        ends_at = burst.began + quiet * LONGEST_BURST_FACTOR
-        while (rest := min(burst.grew + quiet, ends_at) - loop.time()) > 0:  # noqa: ASYNC110  it waits for quiet
-            await asyncio.sleep(rest)
-
     def _quiet_seconds(self) -> float:
         account = self._link.current()
         own = account.debounce_seconds if account else None
         return self._settings.reply_debounce_seconds if own is None else own
 
     async def _until_its_moment(self, burst: _Burst) -> None:
-        """Wait for the answer's delay, counted from the buyer's message. Later messages join the burst.
+        """Wait until the buyer pauses, then for the answer's delay. Later messages join the burst.
 
-        So a restart or a lost connection does not make a buyer wait twice.
+        The delay is counted from the buyer's message, so a restart or a lost connection makes no buyer wait twice.
         """
-        choice = await self._choose(self._link.current(), burst.messages)
-        if choice.answer is None or not choice.answer.delay_seconds[1]:
+        loop, quiet = asyncio.get_running_loop(), self._quiet_seconds()
+        ends_at = burst.began + quiet * LONGEST_BURST_FACTOR
+        while (rest := min(burst.grew + quiet, ends_at) - loop.time()) > 0:  # noqa: ASYNC110  it waits for quiet
+            await asyncio.sleep(rest)
+        async with self._choosing:
+            choice = await choose(self._link.current(), _joined(burst.messages))
+        if choice.answer is None or choice.answer.is_silent or not choice.answer.delay_seconds[1]:
             return
         delay_ms = round(self._rng.uniform(*choice.answer.delay_seconds) * 1000)
         burst.waited_for, burst.delay_ms = choice, delay_ms
@@ -285,9 +267,10 @@ class Conversations:
         if not fresh:
             return
         account = self._link.current()
-        choice = await self._choose(account, fresh)
+        async with self._choosing:
+            choice = await choose(account, _joined(fresh))
         ids = [message.message_id for message in fresh]
-        if account is None or choice.answer is None:
+        if account is None or choice.decision is not Decision.PENDING:
             await self._hold_back(choice, ids, waited_for)
             return
         intended = self._intended(account, choice, fresh)
@@ -312,27 +295,14 @@ class Conversations:
             rule=choice.rule_id,
         )  # fmt: skip
 
-    async def _hold_back(self, choice: _Choice, ids: list[str], waited_for: _Choice | None) -> None:
+    async def _hold_back(self, choice: Choice, ids: list[str], waited_for: Choice | None) -> None:
         if waited_for is not None:
             await self._sender.drop(_reply(waited_for, ids), choice.decision)
         else:
             await self._log.decide(self._account_id, ids, choice.decision, rule_id=choice.rule_id)
         log.info("not replied", account=self._account_id, decision=choice.decision.value, rule=choice.rule_id)
 
-    async def _choose(self, account: Account | None, messages: Sequence[IncomingMessage]) -> _Choice:
-        asked = _joined(messages)
-        if account is None or not account.enabled:
-            return _Choice(asked, decision=Decision.DISABLED)
-        async with self._choosing:
-            answer = await chosen(account, asked)
-        if answer is None:
-            return _Choice(asked, decision=Decision.NO_RULE)
-        rule_id = answer.rule_id or answer.source.value
-        if answer.is_silent:
-            return _Choice(asked, decision=Decision.SILENT_RULE, rule_id=rule_id)
-        return _Choice(asked, answer=answer, rule_id=rule_id)
-
-    def _intended(self, account: Account, choice: _Choice, messages: Sequence[IncomingMessage]) -> Intended:
+    def _intended(self, account: Account, choice: Choice, messages: Sequence[IncomingMessage]) -> Intended:
         answer, settings = choice.answer, self._settings
         buyer_limit = account.buyer_replies_per_hour
         is_default = answer is not None and answer.source is AnswerSource.DEFAULT_REPLY
@@ -350,7 +320,7 @@ class Conversations:
         )
 
 
-def _reply(choice: _Choice, ids: list[str], *, once: bool = False) -> Reply:
+def _reply(choice: Choice, ids: list[str], *, once: bool = False) -> Reply:
     return Reply(
         chat_id=choice.asked.chat_id,
         buyer_id=choice.asked.buyer_id,

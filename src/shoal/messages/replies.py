@@ -10,6 +10,7 @@ from enum import StrEnum
 from shoal.accounts.account import Account
 from shoal.clock import now_ms
 from shoal.concurrency.fair_threads import beside_for_buyers
+from shoal.messages.decisions import Decision
 from shoal.rules.matcher import Considered
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, Part, Rule
 from shoal.rules.schedule import Moment, moment_in
@@ -88,11 +89,34 @@ def choose_answer(account: Account, asked: Asked, *, at_ms: int | None = None) -
     return answer_of(rule, asked) if rule is not None else _answer_without_rule(account, asked)
 
 
-async def chosen(account: Account, asked: Asked) -> Answer | None:
-    """Choose the answer for now without blocking the event loop, even with slow regular expressions."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice for a message: an answer to give (``PENDING``), or the decision against one.
+
+    A silent rule's answer stands beside the decision.
+    """
+
+    asked: Asked
+    answer: Answer | None
+    decision: Decision
+    rule_id: str = ""
+
+
+async def choose(account: Account | None, asked: Asked) -> Choice:
+    """Choose from an account's rules for now, without blocking the loop even with slow regular expressions.
+
+    ``None``: the account was removed.
+    """
+    if account is None or not account.enabled:
+        return Choice(asked, None, Decision.DISABLED)
     if account.matcher.takes_long(asked.text):
-        return await beside_for_buyers(account.owner_id, choose_answer, account, asked)
-    return choose_answer(account, asked)
+        answer = await beside_for_buyers(account.owner_id, choose_answer, account, asked)
+    else:
+        answer = choose_answer(account, asked)
+    if answer is None:
+        return Choice(asked, None, Decision.NO_RULE)
+    decision = Decision.SILENT_RULE if answer.is_silent else Decision.PENDING
+    return Choice(asked, answer, decision, answer.rule_id or answer.source.value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from shoal.messages.send_guards import nobody_spoke_since
 from shoal.messages.site_pictures import SitePictures
 from shoal.rules.rule import Part
 from shoal.xianyu import frames
-from shoal.xianyu.live_socket import LiveSocket, SendReceipt
+from shoal.xianyu.live_socket import LiveSocket
 from shoal.xianyu.socket_errors import GateClosed, SendRefused
 
 log = structlog.get_logger("shoal.outbox")
@@ -208,7 +208,8 @@ class Sender:
             try:
                 sent = await self._deliver(sending)
             except GateClosed:
-                return await self._settled(sending.id, Sent(SendOutcome.DROPPED, _DISABLED, sending.id))
+                await self._outbox.settle(sending.id, SendOutcome.DROPPED, _DISABLED)
+                return Sent(SendOutcome.DROPPED, _DISABLED, sending.id)
             except (TemporaryFailure, ActionRequired):
                 await self._outbox.put_back(sending.id)
                 raise
@@ -253,35 +254,33 @@ class Sender:
         answers = () if is_decided else reply.answers
         await self._outbox.drop_answer(self._rows(reply), decision, answers=answers)
 
-    async def _deliver(self, sending: Sending) -> Sent:
-        """Send for the first time. Raise ``GateClosed``, or the error that ended the socket: then it was not sent."""
-        row_id, row = sending.id, sending.row
+    async def _deliver(self, sending: Sending, *, again: bool = False) -> Sent:
+        """Send a message, wait for the site's answer and store the outcome.
+
+        ``again``: the first time may have arrived, so a message that is refused now stays uncertain. Raise
+        ``GateClosed``, or the error that ended the socket: then it was not sent now.
+        """
+        row_id, row, ids = sending.id, sending.row, self._socket.names
         try:
-            receipt = await self._hand_over(row)
+            if row.image_url:
+                async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
+                    frame = frames.send_image(
+                        ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id,
+                        url=picture.url, width=picture.width, height=picture.height,
+                    )  # fmt: skip
+                    receipt = await self._socket.send(frame, row.uuid, self._timeout)
+            else:
+                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, row.text)
+                receipt = await self._socket.send(frame, row.uuid, self._timeout)
+            sent = Sent(SendOutcome.SENT, "sent_again" if again else "", row_id, receipt.message_id)
         except SendRefused as refusal:
             log.warning("message refused", account=self._account_id, chat=row.chat_id, reason=refusal.reason)
-            sent = Sent(SendOutcome.REFUSED, refusal.reason, row_id)
+            sent = Sent(SendOutcome.UNCERTAIN if again else SendOutcome.REFUSED, refusal.reason, row_id)
         except SendUnknown:
+            if again:
+                return Sent.of(sending)
             log.warning("message uncertain", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
             sent = Sent(SendOutcome.UNCERTAIN, "no_answer", row_id)
-        else:
-            sent = Sent(SendOutcome.SENT, "", row_id, receipt.message_id)
-        await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
-        return sent
-
-    async def _hand_over(self, row: OutboxRow) -> SendReceipt:
-        if row.image_url:
-            async with self._pictures.shown(row.image_url, width=row.width, height=row.height) as picture:
-                frame = frames.send_image(
-                    self._socket.names.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id,
-                    url=picture.url, width=picture.width, height=picture.height,
-                )  # fmt: skip
-                return await self._socket.send(frame, row.uuid, self._timeout)
-        mid = self._socket.names.mid()
-        frame = frames.send_text(mid, row.uuid, row.chat_id, row.buyer_id, self._my_id, row.text)
-        return await self._socket.send(frame, row.uuid, self._timeout)
-
-    async def _settled(self, row_id: int, sent: Sent) -> Sent:
         await self._outbox.settle(row_id, sent.outcome, sent.reason, sent.message_id)
         return sent
 
@@ -304,12 +303,9 @@ class Sender:
                 return Sent.of(await self._outbox.get(row_id))
             log.info("message sent again", account=self._account_id, chat=row.chat_id, uuid=row.uuid)
             try:
-                receipt = await self._hand_over(row)
-            except SendRefused as refusal:  # the first send may have arrived anyway
-                return await self._settled(row_id, Sent(SendOutcome.UNCERTAIN, refusal.reason, row_id))
+                return await self._deliver(sending, again=True)
             except (GateClosed, TemporaryFailure):
                 return Sent.of(sending)
-            return await self._settled(row_id, Sent(SendOutcome.SENT, "sent_again", row_id, receipt.message_id))
 
     async def take_up(self, newer_than_ms: int) -> None:
         """Continue what the last connection left: send uncertain messages again, then the waiting parts.

@@ -9,21 +9,25 @@ def _one(name: str, file: str, old: str, new: str) -> Mutation:
     return Mutation(name, (Edit(file, old, new),))
 
 
-_ANOTHER_UUID = '__import__("dataclasses").replace(row, uuid=self._socket.names.uuid())'
+_SEND_TEXT = (
+    "                frame = frames.send_text(ids.mid(), row.uuid, row.chat_id, row.buyer_id, self._my_id, row.text)\n"
+    "                receipt = await self._socket.send(frame, row.uuid, self._timeout)\n"
+)
+_REPLACE = '__import__("dataclasses").replace'
+_WITH_ANOTHER_UUID = f"{_REPLACE}(sending, row={_REPLACE}(row, uuid=self._socket.names.uuid()))"
 
 MUTATIONS = (
     _one(
         "a reply is sent twice",
         "messages/sender.py",
-        "            receipt = await self._hand_over(row)\n        except SendRefused as refusal:\n            log.",
-        f"            receipt = await self._hand_over(row)\n            await self._hand_over({_ANOTHER_UUID})\n"
-        "        except SendRefused as refusal:\n            log.",
+        _SEND_TEXT,
+        _SEND_TEXT + _SEND_TEXT.replace("row.uuid, row.chat_id", "ids.uuid(), row.chat_id"),
     ),
     _one(
         "what nobody answered is sent again under another number",
         "messages/sender.py",
-        "            try:\n                receipt = await self._hand_over(row)\n",
-        f"            try:\n                receipt = await self._hand_over({_ANOTHER_UUID})\n",
+        "                return await self._deliver(sending, again=True)\n",
+        f"                return await self._deliver({_WITH_ANOTHER_UUID}, again=True)\n",
     ),
     _one(
         "a confirmation that was cut off is repeated",

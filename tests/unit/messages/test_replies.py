@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shoal.accounts.account import Account, ItemSetting
-from shoal.messages.replies import LONGEST_HEARD, Asked, choose_answer, chosen, explain, fill, joined
+from shoal.messages.replies import LONGEST_HEARD, Asked, choose, choose_answer, explain, fill, joined
 from shoal.rules.matcher import Matcher
 from shoal.rules.rule import MAX_REPLY_CHARACTERS, VARIABLES, MatchMode, Part, Rule
 from shoal.rules.schedule import Moment
@@ -109,7 +109,7 @@ async def test_slow_patterns_are_looked_for_beside_the_event_loop(monkeypatch: p
 
     monkeypatch.setattr(Matcher, "first", noted)
     for text in ("x" * 5_000 + "在吗", "在吗"):
-        answer = await chosen(account, asked(text))
+        answer = (await choose(account, asked(text))).answer
         assert answer is not None
         assert answer.rule_id == "r"
     assert [thread == threading.get_ident() for thread in where] == [False, True]

@@ -17,7 +17,7 @@ from shoal.auth.permission import Permission
 from shoal.clock import now_ms
 from shoal.errors import InvalidInput
 from shoal.messages.decisions import count_hit, first_once
-from shoal.messages.replies import AnswerSource, Asked, chosen
+from shoal.messages.replies import AnswerSource, Asked, choose
 
 routes = Routes(tags=["replies"])
 
@@ -56,15 +56,15 @@ async def get_reply_words(
         buyer_name=body.send_user_name,
         item_id=body.item_id or None,
     )
-    answer = await chosen(account, asked) if account.enabled else None
-    if answer is None:
+    choice = await choose(account, asked)
+    if (answer := choice.answer) is None:
         raise InvalidInput("nothing answers this", code="no_reply")
     once = account.default_reply_once and answer.source is AnswerSource.DEFAULT_REPLY
 
     def job(connection: Connection) -> bool:
         if once and not first_once(connection, account.id, body.chat_id, now_ms()):
             return False
-        count_hit(connection, account.id, answer.rule_id or answer.source.value, now_ms())
+        count_hit(connection, account.id, choice.rule_id, now_ms())
         return True
 
     if not await server.database.write(job):
