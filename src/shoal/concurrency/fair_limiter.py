@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+
+from shoal.concurrency.fair_queues import FairQueues
 
 _ROUNDING = 1e-9
 
 
-class _Waiting:
-    """The waiting turns of one owner. ``late`` ones are given when no other is left."""
-
-    __slots__ = ("_late", "_prompt")
-
-    def __init__(self) -> None:
-        self._prompt: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._late: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-
-    def __bool__(self) -> bool:
-        return bool(self._prompt or self._late)
-
-    def add(self, turn: asyncio.Future[None], *, late: bool) -> None:
-        (self._late if late else self._prompt)[turn] = None
-
-    def discard(self, turn: asyncio.Future[None]) -> None:
-        self._prompt.pop(turn, None)
-        self._late.pop(turn, None)
-
-    def pop(self) -> asyncio.Future[None]:
-        return (self._prompt or self._late).popitem(last=False)[0]
-
-
 class FairLimiter:
-    """Gives at most ``per_second`` turns, of which ``burst`` may come at once. Each step takes constant time.
-
-    An owner who waits gets a turn after at most one turn of each other owner. Belongs to one event loop.
-    """
+    """Gives at most ``per_second`` turns, of which ``burst`` may come at once; in fair turns (``FairQueues``)."""
 
     def __init__(self, per_second: float, *, burst: float) -> None:
         self._per_second = per_second
         self._burst = burst
         self._used = 0.0
         self._used_at = 0.0
-        self._owners: OrderedDict[int, _Waiting] = OrderedDict()
+        self._queues = FairQueues()
         self._timer: asyncio.TimerHandle | None = None
 
     def has_room(self) -> bool:
         """Return whether a turn requested now comes at once."""
-        return not self._owners and self._wait_seconds() <= 0
+        return not self._queues and self._wait_seconds() <= 0
 
-    async def acquire(self, owner_id: int, *, late: bool = False) -> None:
+    async def acquire(self, owner_id: int = 0, *, late: bool = False) -> None:
         """Wait for a turn of that owner. ``late``: after all other turns of the same owner, later requests included."""
         if self.has_room():
             self._used += 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._owners.setdefault(owner_id, _Waiting()).add(turn, late=late)
         self._set_timer()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._leave(owner_id, turn)
-            else:  # the caller was cancelled after the turn was given: pass it to the next one
-                self._used -= 1
-                self._serve()
-            raise
+        await self._queues.wait(owner_id, self._give_back, late=late)
+
+    def _give_back(self) -> None:
+        """Pass a turn to the next one: its caller was cancelled after it was given."""
+        self._used -= 1
+        self._serve()
 
     def _wait_seconds(self) -> float:
         """Return the seconds until the next turn may be given."""
@@ -77,33 +47,18 @@ class FairLimiter:
 
     def _serve(self) -> None:
         """Give every turn that may be given now: one to each owner, then again from the first owner."""
-        while self._owners and self._wait_seconds() <= 0:
-            owner_id, waiting = self._owners.popitem(last=False)
-            turn = waiting.pop()
-            if waiting:
-                self._owners[owner_id] = waiting
-            if not turn.done():
-                turn.set_result(None)
-                self._used += 1
-        self._set_timer()
+        while self._wait_seconds() <= 0 and self._queues.give() is not None:
+            self._used += 1
+        if self._queues:
+            self._set_timer()
 
     def _set_timer(self) -> None:
-        if self._owners and self._timer is None:
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._wait_seconds(), self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
         self._serve()
-
-    def _leave(self, owner_id: int, turn: asyncio.Future[None]) -> None:
-        waiting = self._owners.get(owner_id)
-        if waiting is not None:
-            waiting.discard(turn)
-            if not waiting:
-                del self._owners[owner_id]
-        if not self._owners and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 def in_bursts(per_second: float) -> FairLimiter:

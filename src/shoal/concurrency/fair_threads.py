@@ -44,17 +44,17 @@ class FairThreads:
 
     async def run_for(self, user: int | None, function: Callable[[], _T]) -> _T:
         """Call a function like ``run``, in the turn of that user."""
-        user = await self._turns.take(user)
+        taker = await self._turns.take(user)
         call = functools.partial(contextvars.copy_context().run, function)
         try:
             work = asyncio.get_running_loop().run_in_executor(self._threads, call)
         except RuntimeError:  # the threads were shut down
-            self._turns.give_back(user)
+            self._turns.give_back(taker)
             raise
-        work.add_done_callback(functools.partial(self._done, user))
+        work.add_done_callback(functools.partial(self._done, taker))
         return await asyncio.shield(work)
 
-    def _done(self, user: int | None, work: asyncio.Future[Any]) -> None:
+    def _done(self, user: int, work: asyncio.Future[Any]) -> None:
         self._turns.give_back(user)
         if not work.cancelled():
             work.exception()  # marks the exception as retrieved: the waiting caller gets it

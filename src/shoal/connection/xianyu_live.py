@@ -8,7 +8,6 @@ from random import Random
 
 import aiohttp
 import structlog
-from aiolimiter import AsyncLimiter
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
@@ -272,7 +271,7 @@ class XianyuLive:
             mtop,
             self._deps.order_store,
             account_id=self._account.id,
-            pace=AsyncLimiter(ORDER_CALLS_AT_ONCE, ORDER_CALLS_AT_ONCE / self._settings.order_calls_per_second),
+            pace=FairLimiter(self._settings.order_calls_per_second, burst=ORDER_CALLS_AT_ONCE),
             clock_set_ms=clock_set_ms,
         )
 

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 import structlog
-from aiolimiter import AsyncLimiter
 
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.clock import now_ms
+from shoal.concurrency.fair_limiter import FairLimiter
 from shoal.errors import ActionRequired, CallUnknown, InvalidInput, StoreError, TemporaryFailure
 from shoal.messages.outbox_rows import OutboxKind, Sending, SendOutcome
 from shoal.messages.replies import Asked, fill, variables
@@ -52,7 +52,7 @@ class Orders:
         order_store: OrderStore,
         *,
         account_id: str,
-        pace: AsyncLimiter,
+        pace: FairLimiter,
         clock_set_ms: int = 0,
     ) -> None:
         """``pace`` limits the calls to the site.
