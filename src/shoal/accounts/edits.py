@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from shoal.accounts.account import MAX_DEBOUNCE_SECONDS, MAX_PAUSE_MINUTES, MAX_REPLIES, Account, ItemSetting
-from shoal.concurrency.fair_threads import beside
+from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput, OtherUnb
 from shoal.rules.keywords import (
     KeywordRow,
@@ -54,9 +54,7 @@ class RuleEdit:
 
 async def apply_edit(edit: Edit, account: Account) -> Account:
     """Return what the edit makes of the account. Many rules are compiled on another thread, while the loop goes on."""
-    if isinstance(edit, RuleEdit) and edit.takes_long(account):
-        return await beside(edit, account)
-    return edit(account)
+    return await beside_if(isinstance(edit, RuleEdit) and edit.takes_long(account), edit, account)
 
 
 def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) -> Edit:

@@ -75,6 +75,11 @@ async def beside(function: Callable[_P, _T], /, *arguments: _P.args, **named: _P
     return await _threads("shoal-work", THREADS, WAITING_EACH, WAITING_ALL).run(function, *arguments, **named)
 
 
+async def beside_if(lasting: bool, function: Callable[_P, _T], /, *arguments: _P.args, **named: _P.kwargs) -> _T:
+    """Call a function: outside the event loop if it is ``lasting`` (see ``beside``), otherwise at once."""
+    return await beside(function, *arguments, **named) if lasting else function(*arguments, **named)
+
+
 async def beside_for_buyers(
     owner_id: int, function: Callable[_P, _T], /, *arguments: _P.args, **named: _P.kwargs
 ) -> _T:

@@ -15,7 +15,7 @@ from shoal.api.http.large_responses import has_many_rules
 from shoal.api.schemas.op_ids import shown_op_id
 from shoal.api.schemas.responses import account_body, etag, etag_of
 from shoal.api.server import Server
-from shoal.concurrency.fair_threads import beside
+from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import AlreadyRemoved, StaleGeneration
 
 Shown = Callable[[Account], Any]
@@ -101,10 +101,8 @@ async def _add_current(server: Server, account_id: str, error: StaleGeneration, 
     account = server.manager.accounts.get(account_id)
     if account is None:
         return
-    if shown and has_many_rules(account):
-        current = await beside(lambda: jsonable_encoder(shown(account)))
-    else:
-        current = jsonable_encoder(shown(account) if shown else account_body(server.manager, account, None))
-    error.params["current"] = current
+    show = shown or (lambda account: account_body(server.manager, account, None))
+    large = shown is not None and has_many_rules(account)
+    error.params["current"] = await beside_if(large, lambda: jsonable_encoder(show(account)))
     error.params["generation"] = account.generation
     error.params["etag"] = etag_of(account)

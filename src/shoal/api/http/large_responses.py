@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from shoal.accounts.account import Account
 from shoal.accounts.edits import MANY_RULES
-from shoal.concurrency.fair_threads import beside
+from shoal.concurrency.fair_threads import beside_if
 
 
 def has_many_rules(account: Account) -> bool:
@@ -26,9 +26,5 @@ async def large_answer(
     ``make`` must use only values that do not change. The route names its ``response_model`` for the reference only; the
     body is not validated against it.
     """
-    body = await beside(_written, make) if large else _written(make)
+    body = await beside_if(large, lambda: to_json(make()))
     return Response(body, status_code=status, media_type="application/json", headers=headers)
-
-
-def _written(make: Callable[[], Any]) -> bytes:
-    return to_json(make())

@@ -16,7 +16,7 @@ from shoal.api.http.changes import made
 from shoal.api.http.large_responses import has_many_rules
 from shoal.api.schemas.rules import WarningShape, rule_shape, warning_shapes
 from shoal.api.server import Server
-from shoal.concurrency.fair_threads import beside
+from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput
 from shoal.language.choice import Language
 from shoal.messages.pictures import is_kept
@@ -41,9 +41,7 @@ def new_rule_id(caller: Caller, number: int) -> str:
 
 async def warnings_found(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:
     """Return the warnings about some rules; on another thread when the account has many rules."""
-    if has_many_rules(account):
-        return await beside(warnings_about, account, about, language)
-    return warnings_about(account, about, language)
+    return await beside_if(has_many_rules(account), warnings_about, account, about, language)
 
 
 def warnings_about(account: Account, about: Collection[str], language: Language) -> list[WarningShape]:

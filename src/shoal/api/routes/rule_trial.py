@@ -10,9 +10,9 @@ from sqlalchemy import Connection, exists, select
 
 from shoal.accounts.account import Account
 from shoal.accounts.diagnosis import CheckName, Facts, diagnose
-from shoal.accounts.edits import MANY_RULES
 from shoal.api.http.caller import ReadAccount, TheServer
 from shoal.api.http.disconnects import while_here
+from shoal.api.http.large_responses import has_many_rules
 from shoal.api.http.openapi_errors import problems
 from shoal.api.http.routing import Routes
 from shoal.api.routes.diagnosis import facts_of, told
@@ -21,7 +21,7 @@ from shoal.api.schemas.responses import example
 from shoal.api.schemas.rules import PartShape, RuleShape, TheLanguage, rule_shape
 from shoal.api.server import Server
 from shoal.clock import now_ms
-from shoal.concurrency.fair_threads import beside
+from shoal.concurrency.fair_threads import beside_if
 from shoal.errors import InvalidInput
 from shoal.language.catalogue import say
 from shoal.language.choice import Language
@@ -94,10 +94,8 @@ async def try_message(
         item_id=body.item_id or None,
     )
     at_ms = _moment(body.at)
-    if len(account.keywords) >= MANY_RULES or account.matcher.takes_long(asked.text):
-        found = await while_here(request, beside(explain, account, asked, at_ms=at_ms))
-    else:
-        found = explain(account, asked, at_ms=at_ms)
+    lasting = has_many_rules(account) or account.matcher.takes_long(asked.text)
+    found = await while_here(request, beside_if(lasting, explain, account, asked, at_ms=at_ms), lasting=lasting)
     code, detail, do = await _blocked(server, account, asked, found, language)
     answer, hits = found.answer, await hits_of(server.database, account.id)
     parts = answer.parts if answer else ()
