@@ -4,6 +4,9 @@ After a few failures the caller waits a minute, after more failures longer, at m
 the count of the user, never that of the address. Attempts of a user who signed in recently from the same address or
 browser are counted separately: a stranger who guesses at the name, or from the address, does not lock the user out. The
 counts are lost when the process ends, and each of several processes counts for itself.
+
+``limits`` counts the failures in their windows. It knows nothing of attempts under way (which may all fail), of users
+who are known at an address, and of networks; that is what this module adds.
 """
 
 from __future__ import annotations
@@ -34,8 +37,8 @@ _BUSY_RETRY_SECONDS: Final = 5
 _IPV6_NET: Final = 64
 """The smallest IPv6 network that one customer is given: its holder has every address in it."""
 
-_Counted = Sequence[tuple[str, Sequence[RateLimitItem]]]
-"""The keys that an attempt counts for, each with the windows that limit its failures."""
+_Counted = Sequence[tuple[RateLimitItem, str]]
+"""The windows that limit the failures of an attempt, with the key that each counts for."""
 
 
 class Guess(StrEnum):
@@ -97,7 +100,7 @@ class LoginThrottle:
             Guess.LINK: [],
             Guess.TOKEN: [],
         }
-        self._under_way: Counter[str] = Counter()
+        self._under_way: Counter[tuple[RateLimitItem, str]] = Counter()
         self._turn = asyncio.Condition()
         self._waiting = 0
         self._familiar: OrderedDict[str, float] = OrderedDict()
@@ -114,23 +117,18 @@ class LoginThrottle:
         async with self._turn:
             if not self._has_room(counted):
                 await self._wait_for_room(counted)
-            for key, _ in counted:
-                self._under_way[key] += 1
+            self._under_way.update(counted)
         attempt = Attempt()
         try:
             yield attempt
         finally:
-            if attempt.failed:
-                for key, windows in counted:
-                    for window in windows:
-                        self._limiter.hit(window, key)
-            elif attempt.failed is False and name:
-                self._forget([(key, windows) for key, windows in counted if not key.startswith("address:")])
+            for window, key in counted:
+                if attempt.failed:
+                    self._limiter.hit(window, key)
+                elif attempt.failed is False and name and not key.startswith("address:"):
+                    self._limiter.clear(window, key)
             async with self._turn:
-                for key, _ in counted:
-                    self._under_way[key] -= 1
-                    if not self._under_way[key]:
-                        del self._under_way[key]
+                self._under_way -= Counter(counted)  # drops what is zero
                 self._turn.notify_all()
 
     def _counted(self, guess: Guess, place: str, name: str, known: Known) -> _Counted:
@@ -138,28 +136,30 @@ class LoginThrottle:
 
         A known user has separate windows; a mark with used-up windows does not count.
         """
-        strangers = [(f"address:{place}", self._by_address)]
+        strangers = [(window, f"address:{place}") for window in self._by_address]
         if not name:
             return strangers
-        user, windows = user_digest(name), self._by_user[guess]
-        own = [(f"{guess.value}:{known.value}:{user}", windows)]
+        user = user_digest(name)
+
+        def theirs(key: str) -> _Counted:
+            return [(window, f"{guess.value}:{key}") for window in self._by_user[guess]]
+
+        own = theirs(f"{known.value}:{user}")
         if known is Known.SIGNED_IN or (known is Known.BY_MARK and not self._seconds_to_wait(own)):
             return own
         if self._is_familiar(pair := f"{user}@{place}"):
-            return [(f"{guess.value}:{pair}", windows)]
-        return [*strangers, (f"{guess.value}:{user}", windows)]
+            return theirs(pair)
+        return [*strangers, *theirs(user)]
 
     def count_wrong_token(self, address: str) -> None:
         """Count a token that is not valid. Raises ``TooManyAttempts`` after too many of them from the address.
 
         The caller looks tokens up first, so a valid one never waits, whatever others try from the same address.
         """
-        counted = [(f"{Guess.TOKEN.value}:{place_of(address)}", self._by_address)]
-        if wait := self._seconds_to_wait(counted):
-            raise TooManyAttempts(retry_after=math.ceil(wait))
-        for key, windows in counted:
-            for window in windows:
-                self._limiter.hit(window, key)
+        counted = [(window, f"{Guess.TOKEN.value}:{place_of(address)}") for window in self._by_address]
+        self._refuse_too_many(counted)
+        for window, key in counted:
+            self._limiter.hit(window, key)
 
     async def _wait_for_room(self, counted: _Counted) -> None:
         """Wait until an attempt under way ends: all of them may fail, and one more would then exceed the limit."""
@@ -185,28 +185,19 @@ class LoginThrottle:
 
     def _has_room(self, counted: _Counted) -> bool:
         """Return whether one more attempt may begin now. Raises when the failures alone forbid it."""
+        self._refuse_too_many(counted)
+        return all(self._limiter.get_window_stats(*one).remaining > self._under_way[one] for one in counted)
+
+    def _refuse_too_many(self, counted: _Counted) -> None:
         if wait := self._seconds_to_wait(counted):
             raise TooManyAttempts(retry_after=math.ceil(wait))
-        return all(
-            self._limiter.get_window_stats(window, key).remaining > self._under_way[key]
-            for key, windows in counted
-            for window in windows
-        )
 
     def _seconds_to_wait(self, counted: _Counted) -> float:
         """Return for how long the failures alone forbid another attempt; 0: they do not."""
-        wait = 0.0
-        for key, windows in counted:
-            for window in windows:
-                stats = self._limiter.get_window_stats(window, key)
-                if stats.remaining <= 0:
-                    wait = max(wait, stats.reset_time - time.time(), 1.0)
-        return wait
-
-    def _forget(self, counted: _Counted) -> None:
-        for key, windows in counted:
-            for window in windows:
-                self._limiter.clear(window, key)
+        all_stats = [self._limiter.get_window_stats(*one) for one in counted]
+        return max(
+            (max(1.0, stats.reset_time - time.time()) for stats in all_stats if stats.remaining <= 0), default=0.0
+        )
 
 
 def place_of(address: str) -> str:
