@@ -9,11 +9,12 @@ run changes nothing more.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from enum import Enum, auto
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
+
+import re2
 
 from shoal.logs.fingerprint import fingerprint
 
@@ -39,31 +40,26 @@ _SECRET_KEY = re.compile(
 _HARMLESS_KEY = re.compile(r"fingerprint$|_(id|hash|count|names?|version|seconds)$", _IGNORING_CASE)
 
 
-class _Kind(Enum):
-    GUESSABLE = auto()
-    SECRET = auto()
-    HARMLESS = auto()
-
-
 def redact_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Remove secrets at any depth. Texts, numbers, lists and mappings keep their type; all else becomes a text."""
     return {name: _by_key(name, value, 0) for name, value in fields.items()}
 
 
 @lru_cache(maxsize=1024)
-def _kind_of_key(name: str) -> _Kind:
+def _how_to_hide(name: str) -> Callable[[Any], Any] | None:
+    """Return what a value becomes beside that name; ``None``: nothing else, if its text holds no secret."""
     if _GUESSABLE_KEY.search(name):
-        return _Kind.GUESSABLE
-    return _Kind.SECRET if _SECRET_KEY.search(name) and not _HARMLESS_KEY.search(name) else _Kind.HARMLESS
+        return lambda _: HIDDEN
+    return _hidden if _SECRET_KEY.search(name) and not _HARMLESS_KEY.search(name) else None
 
 
 def _by_key(name: object, value: Any, depth: int) -> Any:
     if isinstance(name, bytes):
         name = name.decode("latin-1")
-    kind = _kind_of_key(name) if isinstance(name, str) else _Kind.HARMLESS
-    if kind is _Kind.HARMLESS or _says_nothing(value):
+    hide = _how_to_hide(name) if isinstance(name, str) else None
+    if hide is None or _says_nothing(value):
         return _cleaned(value, depth, multiline=name in {"exception", "stack"})
-    return HIDDEN if kind is _Kind.GUESSABLE else _hidden(value)
+    return hide(value)
 
 
 def _says_nothing(value: Any) -> bool:
@@ -144,6 +140,8 @@ _NAMED = re.compile(
 """A name before its value: in a query, a cookie, JSON, a dictionary's ``repr``, the arguments of a call; also in a text
 inside a text, where quotes follow backslashes.
 """
+_NAMES = re2.compile(f"(?i){_GUESSABLE}|{_RANDOM}")
+"""Finds quickly whether a text holds a name at all; most hold none."""
 _OPENING = re.compile(r"[bBuU]?(\\*[\"'])")
 _BARE = re.compile(r"[^\s;,&\"'<>(){}\[\]\\]*")
 _END_OF_TYPED = re.compile(r"[\r\n&]|\s[\w.-]{1,64}\s?=")
@@ -205,19 +203,14 @@ def _redacted(text: str, encodings: int) -> str:
         text = _RUN.sub(lambda run: _without_user(run[0]), text)
     if encodings and "%" in text:
         text = _RUN.sub(lambda run: _decoded(run[0], encodings - 1), text)
-    text = _OTPAUTH.sub(rf"\1{HIDDEN}", text)
-    text = _USER_BEFORE_HOST.sub(f"{HIDDEN}@", text)
-    text = _AFTER_JOIN.sub(rf"\1{HIDDEN}", text)
-    text = _OWN_TOKEN.sub(lambda found: f"shoal_{_mark(found[0])}", text)
-    text = _SIX_DIGITS.sub(rf"\1{HIDDEN}", text)
-    text = _BOT.sub(rf"\1{HIDDEN}", text)
-    text = _COOKIES.sub(lambda found: _cookies(found[0]), text)
-    text = _LINE_HEADER.sub(lambda found: f"{found[1]}{found[2]}{_mark(found[3])}", text)
-    text = _BEARER.sub(lambda found: f"{found[1]}{found[2]}{_mark(found[3])}", text)
-    text = _TUPLE.sub(lambda found: f"{found[1]}{_mark(found[4])}", text)
-    text = _without_named(text)
-    text = _IN_QUERY.sub(lambda found: f"{found[1]}{_mark(found[2])}", text)
-    text = _NETSCAPE.sub(lambda found: f"{found[1]}{_mark(found[2])}", text)
+    for needed, pattern, stand_in in _FORMS:
+        if needed in text:
+            text = pattern.sub(stand_in, text)
+    if _NAMES.search(text):
+        text = _LINE_HEADER.sub(_marked, text)
+        text = _TUPLE.sub(lambda found: f"{found[1]}{_mark(found[4])}", text)
+        text = _without_named(text)
+    text = _IN_QUERY.sub(_marked, text)
     if _COOKIE_IN_JSON.search(text):
         text = _VALUE_OF_COOKIE.sub(lambda found: f"{found[1]}{_mark(found[3])}", text)
     return _BASE32.sub(lambda found: HIDDEN if _DIGIT.search(found[0]) else found[0], text)
@@ -303,8 +296,28 @@ def _closing_bracket(text: str, start: int) -> int:
     return min(len(text), start + _MOST_LISTED)
 
 
+def _marked(found: re.Match[str]) -> str:
+    """Return the groups of a match, the last of them as a mark."""
+    *kept, secret = found.groups()
+    return "".join(kept) + _mark(secret)
+
+
 def _mark(secret: str) -> str:
     """Return the mark of a secret: enough to see that two secrets are equal, useless to a thief."""
     if not secret or _MARK.fullmatch(secret):
         return secret
     return f"#{fingerprint(secret)}" if len(secret) >= 8 else HIDDEN
+
+
+_FORMS: Final[tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
+    ("://", _OTPAUTH, rf"\1{HIDDEN}"),
+    ("@", _USER_BEFORE_HOST, f"{HIDDEN}@"),
+    ("#", _AFTER_JOIN, rf"\1{HIDDEN}"),
+    ("shoal_", _OWN_TOKEN, lambda found: f"shoal_{_mark(found[0])}"),
+    ("", _SIX_DIGITS, rf"\1{HIDDEN}"),
+    ("/bot", _BOT, rf"\1{HIDDEN}"),
+    (";", _COOKIES, lambda found: _cookies(found[0])),
+    ("", _BEARER, _marked),
+    ("", _NETSCAPE, _marked),
+)
+"""What a text must hold for a form, how the form looks, and what takes its place."""
