@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -45,6 +45,7 @@ class FakeSite:
         self.links: dict[str, Link] = {}
         self.behave: Callable[[Account, Link], Awaitable[None]] | None = None
         self.farewell_seconds = 0.0
+        self.released: asyncio.Event | None = None
 
     async def connect(self, account: Account, link: Link) -> None:
         """A connection that stays until it is told to go, unless ``behave`` says otherwise."""
@@ -61,9 +62,17 @@ class FakeSite:
             link.running()
             await asyncio.Event().wait()
         finally:
-            if self.farewell_seconds:
+            if self.released is not None:
+                with suppress(TimeoutError):  # a test that fails before it releases them
+                    await asyncio.shield(asyncio.wait_for(self.released.wait(), 60))
+            elif self.farewell_seconds:
                 await asyncio.shield(asyncio.sleep(self.farewell_seconds))
             self.live[name] -= 1
+
+    def hold_farewells(self) -> asyncio.Event:
+        """Let no connection end before the returned event is set."""
+        self.released = asyncio.Event()
+        return self.released
 
 
 def quick_settings(**values: Any) -> Settings:

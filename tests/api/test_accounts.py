@@ -48,10 +48,11 @@ async def test_a20_a_removed_account_can_be_added_again_and_runs(door: Door) -> 
 
 
 async def test_an_account_that_is_still_vanishing_cannot_be_added(door: Door) -> None:
-    door.site.farewell_seconds = 0.3
+    released = door.site.hold_farewells()
     await door.call("DELETE", "/cookies/shop", params={"wait": 0})
     body = await door.call("POST", "/cookies", 409, json={"id": "shop", "value": cookie_of(1)})
     assert body["code"] == "account_vanishing"
+    released.set()
     await until(lambda: "shop" not in door.server.manager.tasks)
 
 
@@ -72,25 +73,28 @@ RENEW: tuple[str, str, Any] = ("POST", "/cookies", {"json": {"id": "shop", "valu
 
 
 async def test_a_renewal_that_waited_for_a_removal_hears_that_the_account_is_vanishing(door: Door) -> None:
-    door.site.farewell_seconds = 0.3
+    released = door.site.hold_farewells()
     gone, renewed = await _in_turn(door, REMOVE, RENEW)
     assert gone.status_code == 200
     assert (renewed.status_code, renewed.json()["code"]) == (409, "account_vanishing")
+    released.set()
     await until(lambda: "shop" not in door.server.manager.tasks)
     assert (await door.call(*RENEW[:2], **RENEW[2]))["generation"] == 3
 
 
 async def test_a_renewal_with_a_condition_that_waited_for_a_removal_is_refused(door: Door) -> None:
-    door.site.farewell_seconds = 0.3
+    released = door.site.hold_farewells()
     conditional = (*RENEW[:2], {**RENEW[2], "headers": {"If-Match": '"g1"'}})
     _, renewed = await _in_turn(door, REMOVE, conditional)
+    released.set()
     assert (renewed.status_code, renewed.json()["code"]) == (412, "stale_generation")
 
 
 async def test_other_changes_that_waited_for_a_removal_find_no_account(door: Door) -> None:
-    door.site.farewell_seconds = 0.3
+    released = door.site.hold_farewells()
     remark = ("PUT", "/cookies/shop/remark", {"json": {"remark": "late"}})
     gone, changed, again = await _in_turn(door, REMOVE, remark, REMOVE)
+    released.set()
     assert [answer.status_code for answer in (gone, changed, again)] == [200, 403, 403]
 
 

@@ -306,11 +306,12 @@ async def test_a_condition_that_did_not_hold_is_asked_anew(door: Door) -> None:
 
 
 async def test_an_account_that_was_still_vanishing_may_be_added_with_the_same_key_later(door: Door) -> None:
-    door.site.farewell_seconds = 0.3
+    released = door.site.hold_farewells()
     await door.call("DELETE", "/cookies/shop", params={"wait": 0})
     request: Request = ("POST", "/cookies", {"id": "shop", "value": cookie_of(1)})
     early = await _send(door, request)
     assert (early.status_code, early.json()["code"]) == (409, "account_vanishing")
+    released.set()
     await until(lambda: "shop" not in door.server.manager.tasks)
     done = await _send(door, request)
     assert (done.status_code, done.json()["generation"]) == (200, 3)
@@ -421,12 +422,13 @@ async def test_a_caller_who_leaves_before_the_whole_body_came_is_no_defect(door:
 async def test_a_twin_waits_no_longer_than_for_a_lock(tmp_path: Path) -> None:
     async with open_door(tmp_path, lock_wait_seconds=0.2) as door:
         await door.add()
-        door.site.farewell_seconds = 0.6
+        released = door.site.hold_farewells()
         first = asyncio.create_task(_send(door, CHANGES["switch"]))
         await until(lambda: bool(door.server.idempotency_keys._turns))
         answer = await _send(door, CHANGES["switch"])
         assert (answer.status_code, answer.json()["code"]) == (503, "lock_timeout")
         assert "PUT /cookies/shop/status" in answer.json()["detail"]
+        released.set()
         answered = await first
         _same(await _send(door, CHANGES["switch"]), answered)
 

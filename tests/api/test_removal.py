@@ -83,10 +83,11 @@ async def test_f5_the_shops_of_a_removed_person_can_be_added_at_once(
 async def test_f5_a_removal_that_has_not_ended_within_its_wait_says_so(tmp_path: Path) -> None:
     async with open_door(tmp_path / "data", stop_wait_seconds=0.2) as door:
         await door.add()
-        door.site.farewell_seconds = 0.6
+        released = door.site.hold_farewells()
         gone = await door.call("DELETE", "/cookies/shop")
         assert (gone["msg"], gone["purged"], gone["state"]) == ("removing", False, "stopping")
         assert (await door.call("GET", "/cookies")) == []
+        released.set()
         await until(lambda: "shop" not in door.server.manager.tasks)
         assert (await _again(door, "shop", 1))["generation"] == 3
 
@@ -110,12 +111,13 @@ async def test_f5_a_purge_that_the_database_refuses_is_told_and_a_repeat_waits_f
 
 
 async def test_f5_a_removal_that_is_asked_again_waits_for_the_purge_of_the_first(door: Door) -> None:
-    door.site.farewell_seconds = 0.3
+    released = door.site.hold_farewells()
     key = {"Idempotency-Key": "k1"}
     first = await door.call("DELETE", "/cookies/shop", params={"wait": 0}, headers=key)
     assert (first["msg"], first["purged"]) == ("removing", False)
     early = await door.client.post("/cookies", json={"id": "shop", "value": cookie_of(1)})
     assert (early.status_code, early.json()["code"]) == (409, "account_vanishing")
+    released.set()
     await until(lambda: "shop" not in door.server.manager.tasks)
     again = await door.call("DELETE", "/cookies/shop", params={"wait": 0}, headers=key)
     assert (again["msg"], again["purged"], again["generation"]) == ("removed", True, first["generation"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -194,6 +195,8 @@ def test_watching_prints_each_change_as_it_happens(demo: Demo) -> None:
         [sys.executable, "-m", "shoal", "accounts", "list", "--watch"],
         env={**demo.environment, "SHOAL_URL": demo.ready["url"], "SHOAL_PASSWORD": demo.ready["password"]},
         stdout=subprocess.PIPE, text=True,
+        # A background job of a shell ignores SIGINT, and so do its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     assert watching.stdout is not None
     try:
