@@ -180,6 +180,12 @@ class Settings(BaseSettings):
     """Format of log lines: `text` for people, `json` for log collectors."""
 
     @property
+    def site_page_url(self) -> str:
+        """URL of the site's own pages; the sandbox has them where it has its passport."""
+        usual = type(self).model_fields["site_passport_url"].default
+        return "https://www.goofish.com" if self.site_passport_url == usual else self.site_passport_url.rstrip("/")
+
+    @property
     def look_seconds(self) -> float:
         """How often a quiet connection is checked, in seconds.
 

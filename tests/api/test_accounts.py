@@ -135,15 +135,33 @@ async def test_a24_details_say_what_is_wanted_and_what_really_happens(door: Door
     (row,) = await door.call("GET", "/cookies/details")
     assert (row["enabled"], row["state"], row["reason"]) == (True, "parked", "risk_control")
     account = await door.call("GET", "/cookies/shop")
-    assert account["action_url"] == "https://h5api.m.goofish.com/slider"
+    assert account["action_url"] == "https://www.goofish.com/im"
+    assert account["action_text"] == "https://h5api.m.goofish.com/slider"
     assert account["desired"]["enabled"] is True
     assert account["observed"]["parked_since"].endswith("Z")
     assert (await door.call("GET", "/cookies/check"))["hasValidCookies"] is False
     door.site.behave = None
     again = await door.call("PUT", "/cookies/shop/status", json={"enabled": True})
     assert again["state"] == "parked", "saying true again does not un-park"
-    assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "running"
+    assert (await door.call("POST", "/cookies/shop/resume?anyway=true"))["state"] == "running"
     assert (await door.call("GET", "/cookies/check"))["validCount"] == 1
+
+
+async def test_resuming_with_the_cookie_that_the_site_stopped_is_told_first(door: Door) -> None:
+    async def stop(account: Account, link: Link) -> None:
+        raise ActionRequired("risk_control", action_url="https://h5api.m.goofish.com/slider")
+
+    door.site.behave = stop
+    assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "parked"
+    door.site.behave = None
+    starts = door.site.ever["shop"]
+    refused = await door.call("POST", "/cookies/shop/resume", 409, headers={"Accept-Language": "en"})
+    assert refused["code"] == "cookie_unchanged"
+    assert "www.goofish.com/im" in refused["detail"]
+    assert door.site.ever["shop"] == starts, "nothing was tried"
+    body = {"id": "shop", "value": cookie_of(1, secret="newest")}
+    assert (await door.call("PUT", "/cookies/shop", json=body))["state"] == "running"
+    assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "running", "nothing to be told any more"
 
 
 async def test_each_person_sees_the_own_accounts_only(door: Door) -> None:
@@ -299,7 +317,7 @@ async def test_items(door: Door) -> None:
 
 async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> None:
     page, other = "https://h5api.m.goofish.com:443//h5/x/punish?x5secdata=a", "https://goofish.com.example.org/punish"
-    named = ""
+    named, messages = "", "https://www.goofish.com/im"
 
     async def park(account: Account, link: Link) -> None:
         raise ActionRequired("risk_control", action_url=named)
@@ -308,8 +326,9 @@ async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> N
     events = account_events(door.server, await door.principal(), None, beat_seconds=60)
     async with aclosing(events), asyncio.timeout(60):
         await anext(events)  # the snapshot: what comes now is told
-        for named, told in ((page, (page, "")), (other, ("", other))):
-            assert (await door.call("POST", "/cookies/shop/resume"))["state"] == "parked"
+        for named in (page, other):
+            told = (messages, named)
+            assert (await door.call("POST", "/cookies/shop/resume?anyway=true"))["state"] == "parked"
             account = await door.call("GET", "/cookies/shop")
             assert (account["action_url"], account["action_text"]) == told
             async for event in events:
@@ -318,4 +337,4 @@ async def test_f14_only_a_page_of_the_site_over_https_is_a_link(door: Door) -> N
                     break
             checks = (await door.call("GET", "/cookies/shop/diagnosis"))["checks"]
             advice = next(check["do"] for check in checks if check["name"] == "parked")
-            assert (named in advice) is (named == page)
+            assert (messages in advice, named in advice) == (True, False)

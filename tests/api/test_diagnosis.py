@@ -45,7 +45,7 @@ async def test_a_parked_account_names_the_page_to_open(door: Door) -> None:
     await door.call("POST", "/cookies/shop/resume")
     replying, checks = await _checks(door)
     assert not replying
-    assert "https://h5api.m.goofish.com/slider" in checks["parked"]["do"]
+    assert "https://www.goofish.com/im" in checks["parked"]["do"]
     assert not checks["connected"]["ok"]
     await door.call("PUT", "/cookies/shop/status", json={"enabled": False})
     _, checks = await _checks(door)

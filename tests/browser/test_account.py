@@ -8,7 +8,7 @@ from browser.conftest import Console
 from shoal.accounts.account import Account, ParkReason
 from shoal.accounts.account_task import Link
 from shoal.errors import ActionRequired
-from standins import until
+from standins import cookie_of, until
 
 
 async def test_a_shop_is_opened_from_the_table_and_its_pages_are_one_step_apart(console: Console) -> None:
@@ -53,11 +53,14 @@ async def test_a_parked_shop_shows_its_next_step_and_what_it_cost_in_uptime(cons
     await expect(timeline.locator("[data-test=uptime-day]")).to_contain_text("%")
     await expect(timeline.locator("[data-test=uptime-day]")).not_to_contain_text("100%")
     parked = page.locator("[data-test=diagnosis] [data-check=parked]")
-    await expect(parked.get_by_role("link", name="去验证")).to_have_attribute(
-        "href", "https://h5api.m.goofish.com/check"
-    )
-    console.door.site.behave = None
     await parked.locator("[data-test=resume]").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Cookie 还没有换过")
+    await page.locator("[data-test=paste-newest]").click()
+    box = page.locator("[data-test=newest-cookie]")
+    await expect(box).to_contain_text("https://h5api.m.goofish.com/check")
+    console.door.site.behave = None
+    await box.locator("textarea").fill(cookie_of(1, secret="newest"))
+    await box.locator("[data-test=save-newest]").click()
     await expect(parked).to_have_count(0)
     await expect(timeline.locator("li").first).to_contain_text("运行中")
 

@@ -93,6 +93,8 @@ async def test_a_parked_shop_says_why_and_is_resumed_from_its_menu(console: Cons
     console.door.site.behave = None
     await _row(page, "afu").locator("[data-test=menu]").click()
     await page.get_by_text("恢复连接").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Cookie 还没有换过")
+    await page.locator("[data-test=resume-anyway]").click()
     await expect(page.get_by_text("没有符合条件的店铺")).to_be_visible()
     await until(lambda: console.door.server.manager.observation("afu").state == "running")
 

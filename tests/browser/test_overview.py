@@ -35,18 +35,23 @@ async def test_a_shop_that_needs_a_hand_appears_with_its_next_step_and_goes_when
     await until(lambda: console.door.server.manager.observation("muzi").state == "running")
 
 
-async def test_a_check_is_opened_in_a_window_of_its_own_and_the_shop_resumed(console: Console) -> None:
+async def test_after_a_check_the_box_for_the_newest_cookie_is_one_step_away(console: Console) -> None:
     async def asks_for_a_check(_: Account, __: Link) -> None:
         raise ActionRequired(ParkReason.RISK_CONTROL, action_url="https://h5api.m.goofish.com/check")
 
     console.door.site.behave = asks_for_a_check
     await console.door.call("POST", "/cookies/afu/resume")
     page = await console.page()
-    link = page.get_by_role("link", name="去验证")
-    await expect(link).to_have_attribute("href", "https://h5api.m.goofish.com/check")
+    await page.locator("[data-todo=afu] [data-test=newest]").click()
+    steps = page.locator("[data-test=after-check]")
+    link = steps.get_by_role("link", name="闲鱼消息页")
+    await expect(link).to_have_attribute("href", "https://www.goofish.com/im")
     await expect(link).to_have_attribute("rel", "noopener noreferrer")
+    await steps.get_by_text("闲鱼给出的验证地址").click()
+    await expect(steps.locator("[data-test=action-text]")).to_have_text("https://h5api.m.goofish.com/check")
     console.door.site.behave = None
-    await page.locator("[data-todo=afu] [data-test=resume]").click()
+    await page.locator("textarea[name=cookie]").fill(cookie_of(1, secret="newest"))
+    await page.locator("[data-test=save]").click()
     await until(lambda: console.door.server.manager.observation("afu").state == "running")
 
 

@@ -269,6 +269,15 @@ class Observation:
     last_heartbeat_at_ms: int | None = None
     last_message_at_ms: int | None = None
 
+    @property
+    def wants_check(self) -> bool:
+        """Whether the site stopped it for a check by a person: passing it gives the proof to the browser, not to us."""
+        return self.parked_for is not None and self.parked_reason == ParkReason.RISK_CONTROL
+
+    def has_old_cookie(self, account: Account) -> bool:
+        """Whether the cookie is still the one with which the site asked for the check."""
+        return self.wants_check and self.parked_for is not None and self.parked_for[0] == account.cookie_version
+
     def evolve(self, **changes: Any) -> Self:
         """A copy with some fields replaced."""
         return replace(self, **changes)

@@ -11,7 +11,7 @@ from typing import Any
 from shoal.accounts.account import Account, AccountState, Answers, Observation, ParkReason
 from shoal.accounts.account_locks import SLOW_SECONDS
 from shoal.xianyu.proxy import shown_proxy
-from shoal.xianyu.site_pages import SITE_URL
+from shoal.xianyu.site_pages import MESSAGES_URL, SITE_URL
 
 PROXY_REASONS = frozenset(
     {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}
@@ -140,14 +140,19 @@ def _lock(facts: Facts) -> Check:
 def _parked(facts: Facts) -> Check:
     seen = facts.seen
     if seen.state is not AccountState.PARKED and seen.parked_for == facts.account.park_key:
-        params = {"url": seen.action_url or SITE_URL, "reason": seen.parked_reason}
+        params = {"url": _page_of(seen), "reason": seen.parked_reason}
         return Check(name=CheckName.PARKED, finding="parked_before", ok=False, blocks=True, params=params)
     if seen.state is not AccountState.PARKED:
         return Check(name=CheckName.PARKED, finding="not_parked", blocks=True)
     known = {reason.value for reason in ParkReason}
     finding = f"parked_{seen.reason}" if seen.reason in known else "parked_otherwise"
-    params = {"url": seen.action_url or SITE_URL, "reason": seen.reason}
+    params = {"url": _page_of(seen), "reason": seen.reason}
     return Check(name=CheckName.PARKED, finding=finding, ok=False, blocks=True, params=params)
+
+
+def _page_of(seen: Observation) -> str:
+    """Where to act: the address that the site gave with a check belongs to one call, and is dead soon."""
+    return MESSAGES_URL if seen.wants_check else SITE_URL
 
 
 def _retrying(facts: Facts) -> Check:

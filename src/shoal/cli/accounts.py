@@ -127,9 +127,13 @@ def disable_account(account_ids: AccountIds, url: Url = None) -> None:
 
 
 @accounts.command("resume", help=words("cli.accounts.help.resume"))
-def resume_account(account_id: AccountId, url: Url = None) -> None:
+def resume_account(
+    account_id: AccountId,
+    anyway: Annotated[bool, typer.Option("--anyway", help=words("cli.accounts.help.anyway"))] = False,
+    url: Url = None,
+) -> None:
     """Let an account that waits for you try again, after you did what was asked."""
-    run(_resume(url, account_id))
+    run(_resume(url, account_id, anyway=anyway))
 
 
 @accounts.command("remove", help=words("cli.accounts.help.remove"))
@@ -249,9 +253,9 @@ async def _switch(url: str | None, account_ids: list[str], *, enabled: bool) -> 
             await _publish(client, account_id)
 
 
-async def _resume(url: str | None, account_id: str) -> None:
+async def _resume(url: str | None, account_id: str, *, anyway: bool) -> None:
     async with signed_in(url) as client:
-        await client.call("POST", "cookies", account_id, "resume")
+        await client.call("POST", "cookies", account_id, "resume", params={"anyway": "true"} if anyway else None)
         await _publish(client, account_id)
 
 

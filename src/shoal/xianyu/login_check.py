@@ -10,7 +10,7 @@ from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
-from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
+from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
 
@@ -92,9 +92,12 @@ def _verdict(status: int, location: str, body: bytes | None) -> bool:
         if url is not None:
             raise ActionRequired("risk_control", action_url=url) from None
         raise _no_answer("the answer is not JSON") from None
-    url = risk_in(answer)
-    if url is not None:
-        raise ActionRequired("risk_control", action_url=url)
+    try:
+        require_good(answer, "login check")
+    except ActionRequired as why:
+        if why.reason == "risk_control":
+            raise
+        return False
     content = answer.get("content")
     success = content.get("success") if isinstance(content, dict) else None
     if not isinstance(success, bool):

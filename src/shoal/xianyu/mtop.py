@@ -13,6 +13,7 @@ from typing import NoReturn, Protocol
 from urllib.parse import quote
 
 import aiohttp
+import structlog
 
 from shoal.clock import now_ms
 from shoal.errors import ActionRequired, CallUnknown, ComeBackLater, InvalidInput, ShoalError, TemporaryFailure
@@ -27,6 +28,8 @@ from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secre
 from shoal.xianyu.site_session import code_of_failure, require_no_cookie_jar
 from shoal.xianyu.stop_switch import StopSwitch
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
+
+log = structlog.get_logger("shoal.mtop")
 
 DEFAULT_BASE_URL = "https://h5api.m.goofish.com"
 OBSERVED_TOKEN_SECONDS = 7200.0
@@ -71,6 +74,12 @@ class MtopRefused(ShoalError):
         if self.ret_code.startswith("FAIL_SYS_"):
             return False
         return any(word in self.ret_code for word in ("NOT_FOUND", "NOT_EXIST")) or "不存在" in self.ret_text
+
+
+class ApiGone(MtopRefused):
+    """The site no longer offers a call that Shoal needs; only a newer Shoal helps."""
+
+    code = "api_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +291,9 @@ class MtopClient:
                 raise call.unanswered("the site rejects the token that it has just renewed", "token_rejected")
             case Meaning.BUSY:
                 raise call.unanswered("the site has no room", _NO_ROOM)
+            case Meaning.GONE:
+                log.error("the site no longer offers a call; look for a newer Shoal", api=call.api)
+                raise ApiGone(call.api, verdict.code, self._harmless(verdict.text))
             case Meaning.REFUSED:
                 raise MtopRefused(call.api, self._harmless(verdict.code), self._harmless(verdict.text))
             case _:

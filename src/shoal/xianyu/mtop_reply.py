@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shoal.errors import ActionRequired, ComeBackLater, TemporaryFailure
+
 
 class Meaning(enum.Enum):
     """Every meaning of an answer, in the order in which they are checked."""
@@ -17,6 +19,7 @@ class Meaning(enum.Enum):
     TOKEN = "the signing token is stale; its successor came with the answer"  # noqa: S105 - a sentence
     BUSY = "the site has no room at the moment and did nothing"
     FAULT = "something inside the site broke; it may have done what was asked"
+    GONE = "the site no longer offers this call"
     REFUSED = "the site refuses this call for a reason of its own"
     OK = "done"
     UNREADABLE = "the answer has no verdict"
@@ -32,13 +35,27 @@ class Verdict:
     url: str = field(default="", repr=False)
 
 
-_RISK_CODES = frozenset({"FAIL_SYS_USER_VALIDATE", "RGV587_ERROR", "FAIL_SYS_ILLEGAL_ACCESS"})
+_RISK_CODES = frozenset(
+    {
+        "FAIL_SYS_USER_VALIDATE",
+        "RGV587_ERROR",
+        "RRXVv_ERROR",
+        "FAIL_SYS_RGV587_ERROR",
+        "FAIL_SYS_ILLEGAL_ACCESS",
+        "FAIL_BIZ_WUA_IS_MACHINE",
+    }
+)
+_RISK_MARK = "SM"
+"""What stands before the second ``::`` of an entry that wants a check, however its code is spelled."""
 _RISK_TEXTS = ("被挤爆", "挤爆了", "captcha", "punish?x5secdata")
 _RISK_URLS = ("punish", "captcha", "validate")
-_SESSION_CODES = frozenset({"FAIL_SYS_SESSION_EXPIRED"})
+_SESSION_CODES = frozenset({"FAIL_SYS_SESSION_EXPIRED", "FAIL_BIZ_USER_NOT_LOGIN"})
 _SESSION_TEXTS = ("会话过期", "Session过期")
-_TOKEN_CODES = frozenset({"FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAIL_SYS_TOKEN_EXPIRED"})
-_BUSY_WORDS = ("FLOWLIMIT", "TRAFFIC_LIMIT")
+_TOKEN_CODES = frozenset(
+    {"FAIL_SYS_TOKEN_EMPTY", "FAIL_SYS_TOKEN_EXOIRED", "FAIL_SYS_TOKEN_EXPIRED", "FAIL_SYS_TOKEN_ILLEGAL"}
+)
+_BUSY_WORDS = ("FLOWLIMIT", "TRAFFIC_LIMIT", "USER_LIMIT")
+_GONE_CODES = frozenset({"FAIL_SYS_API_NOT_FOUNDED", "FAIL_SYS_SERVICE_NOT_EXIST"})
 _FAULT_WORDS = ("TIMEOUT", "FAULT")
 _MAX_URL_CHARACTERS = 8192
 _CHECK_PAGE = re.compile(rb"punish\?x5secdata|/_____tmd_____/")
@@ -55,7 +72,7 @@ def judge(reply: Mapping[str, object]) -> Verdict:
     succeeded = any(code == "SUCCESS" for code, _ in entries) and not any(
         code.startswith("FAIL") for code, _ in entries
     )
-    url = "" if succeeded else _url(reply.get("data"))
+    url = "" if succeeded else _url(reply.get("data")) or _web_address(reply.get("url"))
     for meaning, matches in (
         (Meaning.RISK, _is_risk),
         (Meaning.SESSION, _is_session),
@@ -64,7 +81,7 @@ def judge(reply: Mapping[str, object]) -> Verdict:
         for code, text in entries:
             if matches(code, text):
                 return Verdict(meaning, code, text, url)
-    if is_risk_url(url):
+    if is_risk_url(url) or (reply.get("rgv587_flag") and not succeeded):
         return Verdict(Meaning.RISK, url=url)
     if succeeded:
         return Verdict(Meaning.OK)
@@ -76,24 +93,36 @@ def is_risk_url(url: str) -> bool:
     return any(word in url for word in _RISK_URLS)
 
 
-def risk_in(reply: Mapping[str, object]) -> str | None:
-    """Return the address to open if an answer of another service means risk control, otherwise ``None``.
+def require_good(reply: Mapping[str, object], where: str) -> None:
+    """Raise for an answer of another service that tells what signed calls are told (docs/protocol.md §2.3).
 
-    The address is empty when the answer names none. The passport and the upload report risk control as the signed
-    calls do, or by ``url`` alone (docs/protocol.md §2.7).
+    The passport and the upload report risk control as the signed calls do, or by ``url`` alone (§2.7).
+
+    ``ActionRequired`` (``risk_control`` with the address, or ``login_expired``), ``ComeBackLater`` when the site has no
+    room, ``TemporaryFailure`` (``token_rejected``, ``api_gone``). ``where`` names the service in the message.
     """
     verdict = judge(reply)
-    url = _web_address(reply.get("url"))
-    if verdict.meaning is Meaning.RISK:
-        return verdict.url or url
-    return url if is_risk_url(url) else None
+    match verdict.meaning:
+        case Meaning.RISK:
+            raise ActionRequired("risk_control", action_url=verdict.url)
+        case Meaning.SESSION:
+            raise ActionRequired("login_expired")
+        case Meaning.BUSY:
+            raise ComeBackLater(f"{where}: the site has no room", code="rate_limited")
+        case Meaning.TOKEN:
+            raise TemporaryFailure(f"{where}: the signing token is stale", code="token_rejected")
+        case Meaning.GONE:
+            raise TemporaryFailure(f"{where}: the site no longer offers this", code="api_gone")
 
 
 def risk_in_refusal(body: Mapping[str, object]) -> str | None:
-    """Do the same for the body of a refusal on the message socket (docs/protocol.md §3.2)."""
+    """Return the address to open if a refusal on the message socket means risk control (§3.2), otherwise ``None``.
+
+    The address is empty when the answer names none.
+    """
     words = [str(body.get(name, "")) for name in ("reason", "code", "developerMessage", "moreInfo")]
     url = _web_address(body.get("url")) or _url(body.get("data"))
-    told = any(code in text for text in words for code in (*_RISK_CODES, *_RISK_TEXTS))
+    told = any(code in text for text in words for code in (*_RISK_CODES, *_RISK_TEXTS, f"::{_RISK_MARK}::"))
     return url if told or is_risk_url(url) else None
 
 
@@ -110,6 +139,8 @@ def _business(entries: list[tuple[str, str]]) -> Verdict:
     if not failures:
         return Verdict(Meaning.UNREADABLE)
     code, text = failures[0]
+    if code in _GONE_CODES:
+        return Verdict(Meaning.GONE, code, text)
     if code.startswith("FAIL_SYS_") and any(word in code for word in _BUSY_WORDS):
         return Verdict(Meaning.BUSY, code, text)
     if code.startswith("FAIL_SYS_") and any(word in code for word in _FAULT_WORDS):
@@ -136,7 +167,11 @@ def _web_address(url: object) -> str:
 
 
 def _is_risk(code: str, text: str) -> bool:
-    return code in _RISK_CODES or any(word in code or word in text for word in _RISK_TEXTS)
+    return (
+        code in _RISK_CODES
+        or text.partition("::")[0] == _RISK_MARK
+        or any(word in code or word in text for word in _RISK_TEXTS)
+    )
 
 
 def _is_session(code: str, text: str) -> bool:

@@ -18,7 +18,7 @@ import aiohttp
 from shoal.errors import ActionRequired, TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import format_cookie
-from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
+from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by
 from shoal.xianyu.site_session import require_no_cookie_jar
@@ -196,9 +196,7 @@ def _content(answer: _Answer) -> dict[str, object]:
         if url is not None:
             raise _risk(url) from None
         raise _failed("the answer is not JSON") from None
-    url = risk_in(reply)
-    if url is not None:
-        raise _risk(url)
+    require_good(reply, "QR login")
     content = reply.get("content")
     if not isinstance(content, dict) or content.get("success") is not True:
         raise _failed("the site says no")

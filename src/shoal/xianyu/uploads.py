@@ -11,7 +11,7 @@ from shoal.errors import ActionRequired, ShoalError, TemporaryFailure
 from shoal.xianyu.browser import Browser
 from shoal.xianyu.cookie_string import parse_cookie
 from shoal.xianyu.mtop import CookieSource
-from shoal.xianyu.mtop_reply import is_risk_url, risk_in, risk_in_page
+from shoal.xianyu.mtop_reply import is_risk_url, require_good, risk_in_page
 from shoal.xianyu.proxied_session import ProxyFailed
 from shoal.xianyu.site_answer import bounded_body, cookies_set_by, without_secrets
 from shoal.xianyu.wire_bytes import UndecodableFrame, parse_json_object
@@ -112,9 +112,7 @@ def _understood(answer: _Answer, header: str) -> UploadedPicture:
         if risk is not None:
             raise ActionRequired("risk_control", action_url=risk) from None
         raise _failed("the answer is not JSON") from None
-    risk = risk_in(reply)
-    if risk is not None:
-        raise ActionRequired("risk_control", action_url=risk)
+    require_good(reply, "upload")
     lies = reply.get("object")
     url = lies.get("url") if isinstance(lies, dict) else None
     if not isinstance(lies, dict) or not isinstance(url, str) or reply.get("success") is False:

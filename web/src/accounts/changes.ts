@@ -1,7 +1,7 @@
 /** Changing accounts: shown at once, taken back when the server refuses, and undone when somebody thinks better of it. */
 import { defineStore } from 'pinia'
-import { reactive } from 'vue'
-import { type Account, type ChangeFacts, call, path, why } from '../common/api'
+import { reactive, ref } from 'vue'
+import { type Account, type ChangeFacts, call, path, Refusal, why } from '../common/api'
 import { useToasts } from '../common/toasts'
 import { t, told } from '../i18n'
 import { isMute } from './arrange'
@@ -55,11 +55,19 @@ export const useChanges = defineStore('changes', () => {
     }
   }
 
-  async function resume(account: Account): Promise<void> {
+  /** The shop that was to be resumed with the cookie that the site stopped: somebody is asked about it. */
+  const unchanged = ref<Account | null>(null)
+
+  async function resume(account: Account, anyway = false): Promise<void> {
+    unchanged.value = null
     try {
-      await call('POST', path('cookies', account.id, 'resume'), { query: { wait: 0 } })
+      await call('POST', path('cookies', account.id, 'resume'), { query: { wait: 0, ...(anyway && { anyway: true }) } })
       toasts.done(t('change.resumed', { id: account.id }))
     } catch (error) {
+      if (error instanceof Refusal && error.code === 'cookie_unchanged') {
+        unchanged.value = account
+        return
+      }
       toasts.refused(t('change.refused', { id: account.id, why: why(error) }))
     }
   }
@@ -78,7 +86,7 @@ export const useChanges = defineStore('changes', () => {
     }
   }
 
-  return { flag, isAsked, setFlag, resume, undo, undoing, shown }
+  return { flag, isAsked, setFlag, resume, unchanged, undo, undoing, shown }
 })
 
 /** Why an account is as it is, for a person; empty when there is nothing to say. */

@@ -706,6 +706,9 @@ export interface paths {
         /**
          * Resume a parked account
          * @description Resume a parked account and connect again, after its owner did what the site asked for.
+         *
+         *     The proof of having passed a check is in the browser's newest cookie. While the account still has the one that the
+         *     site stopped, this is refused with `cookie_unchanged`; with `anyway` it connects all the same.
          */
         post: operations["resume_cookie"];
         delete?: never;
@@ -11138,6 +11141,7 @@ export interface operations {
     resume_cookie: {
         parameters: {
             query?: {
+                anyway?: boolean;
                 /** @description Seconds to wait for the account to start or stop; 0 means do not wait. */
                 wait?: number | null;
             };

@@ -10,10 +10,9 @@ from typing import Any
 
 from shoal.accounts.events import AccessChanged, AccountChanged, AccountStateChanged, Event, MessageEvent, Subscription
 from shoal.accounts.journal import JournalEntry
-from shoal.api.schemas.responses import account_body, maybe_rfc3339, rfc3339
+from shoal.api.schemas.responses import account_body, action_of, maybe_rfc3339, rfc3339
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
-from shoal.xianyu.site_pages import SitePages
 
 QUEUE_LIMIT = 10_000
 MISSED_LIMIT = 50_000
@@ -127,8 +126,7 @@ def _without_lost(server: Server, who: Principal, snapshot: Told) -> Told:
 
 def _all_told(server: Server, who: Principal, events: Sequence[Event]) -> list[Told]:
     """Return the events that the reader may see now."""
-    pages = server.manager.site_pages
-    told = (_told(event, pages) for event in events if not isinstance(event, AccessChanged))
+    told = (_told(event) for event in events if not isinstance(event, AccessChanged))
     return [one for one in told if _is_for(server, who, one)]
 
 
@@ -158,10 +156,10 @@ def _snapshot(server: Server, who: Principal, rev: int) -> Told:
     return Told({"type": "snapshot", "rev": rev, "accounts": accounts}, rev)
 
 
-def _told(event: AccountChanged | AccountStateChanged | MessageEvent, pages: SitePages) -> Told:
+def _told(event: AccountChanged | AccountStateChanged | MessageEvent) -> Told:
     if isinstance(event, AccountChanged):
         return _told_change(event)
-    body = _talk(event) if isinstance(event, MessageEvent) else _state(event, pages)
+    body = _talk(event) if isinstance(event, MessageEvent) else _state(event)
     return Told(body, None, event.account_id, event.owner_id)
 
 
@@ -190,9 +188,9 @@ def _talk(event: MessageEvent) -> dict[str, Any]:
     return {"type": event.kind, "account": event.account_id, **facts, "at": rfc3339(event.at_ms)}
 
 
-def _state(event: AccountStateChanged, pages: SitePages) -> dict[str, Any]:
+def _state(event: AccountStateChanged) -> dict[str, Any]:
     seen = event.observation
-    link, text = pages.split(seen.action_url)
+    link, text = action_of(seen)
     return {
         "type": "state",
         "account": event.account_id,

@@ -240,6 +240,7 @@ _ROWS = (
     # ── the rest ──
     Problem("temporary_failure", 503),
     Problem("needs_owner", 409),
+    Problem("cookie_unchanged", 409),
     Problem("not_found", 404),
     Problem("method_not_allowed", 405),
     Problem("internal_error", 500),

@@ -39,7 +39,7 @@ from shoal.api.schemas.responses import (
 from shoal.api.server import Server
 from shoal.auth.authorization import Principal
 from shoal.auth.permission import Permission
-from shoal.errors import Forbidden, InvalidInput
+from shoal.errors import Conflict, Forbidden, InvalidInput
 
 routes = Routes(tags=["accounts"], route_class=ChangingRoute)
 
@@ -199,8 +199,16 @@ async def update_cookie_status(
 
 
 @routes.post("/cookies/{cid}/resume", summary="Resume a parked account", responses=CHANGING)
-async def resume_cookie(account: OperateAccount, server: TheServer, caller: TheCaller, response: Response) -> MsgAnswer:
-    """Resume a parked account and connect again, after its owner did what the site asked for."""
+async def resume_cookie(
+    account: OperateAccount, server: TheServer, caller: TheCaller, response: Response, anyway: bool = False
+) -> MsgAnswer:
+    """Resume a parked account and connect again, after its owner did what the site asked for.
+
+    The proof of having passed a check is in the browser's newest cookie. While the account still has the one that the
+    site stopped, this is refused with `cookie_unchanged`; with `anyway` it connects all the same.
+    """
+    if not anyway and server.manager.observation(account.id).has_old_cookie(account):
+        raise Conflict("the cookie is the one that the site stopped", code="cookie_unchanged")
     change = server.manager.resume(account.id, caller=caller)
     return MsgAnswer(msg="resumed", **await changed(server, response, account.id, change))
 

@@ -89,7 +89,7 @@ async def facts_of(server: Server, account: Account) -> Facts:
     holder = server.manager.locks.holder(account.id)
     return Facts(
         account=account,
-        seen=seen.evolve(action_url=server.manager.site_pages.split(seen.action_url)[0]),
+        seen=seen,
         now_ms=now,
         heartbeat_limit_ms=round((settings.heartbeat_seconds + settings.heartbeat_timeout_seconds) * 1000),
         message_age_ms=message_age_ms,

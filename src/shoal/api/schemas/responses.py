@@ -15,6 +15,7 @@ from shoal.api.schemas.op_ids import shown_op_id
 from shoal.auth.permission import Permission
 from shoal.xianyu.browser import OWN, browser_of
 from shoal.xianyu.proxy import shown_proxy
+from shoal.xianyu.site_pages import MESSAGES_URL
 
 _LAST_MS = 253_402_300_799_999
 """The last time that RFC 3339 can represent."""
@@ -159,9 +160,9 @@ class AccountBody(BaseModel):
     since: str
     next_attempt_at: str | None
     action_url: str
-    """The page where the owner must act: an HTTPS page of the site, safe to show as a link."""
+    """The page where the owner must act: after a check, the message page of the site."""
     action_text: str
-    """The site's text when it is not a known page of the site: show it as text, not as a link."""
+    """The address that the site gave with the check, as text: it belongs to one call and is soon worth nothing."""
     generation: int
     observed_generation: int
     rev: int
@@ -180,10 +181,15 @@ def permission_word(permission: Permission | None) -> PermissionWord:
     return _PERMISSION_WORDS[permission or Permission.READ]
 
 
+def action_of(seen: Observation) -> tuple[str, str]:
+    """Return the page where the owner must act, and the address that the site gave: the latter is never a link."""
+    return (MESSAGES_URL if seen.wants_check else "", seen.action_url)
+
+
 def account_body(manager: CookieManager, account: Account, permission: Permission | None) -> AccountBody:
     """Return all that a reader with that permission may see of an account."""
     seen = manager.observation(account.id)
-    link, text = manager.site_pages.split(seen.action_url)
+    link, text = action_of(seen)
     return AccountBody(
         id=account.id,
         owner_id=account.owner_id,
