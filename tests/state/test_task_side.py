@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from shoal.accounts.account_task import Link
 from shoal.accounts.backoff import BackoffLimits
 from shoal.accounts.change_path import Caller
 from shoal.accounts.cookie_manager import CookieManager
+from shoal.errors import TemporaryFailure
 from standins import ANN, FakeSite, cookie_of
 from state.virtual_loop import VirtualLoop
 from state.world import settings
@@ -159,6 +161,55 @@ def test_a_crash_loop_is_flagged_for_as_long_as_it_lasts_and_tried_every_five_mi
         assert (outcome.observation.state, outcome.changed) == (AccountState.RUNNING, False)
         assert loop.time() - asked_at < 1, "saying it again skips the wait"
         assert not outcome.observation.crash_loop
+        await manager.close()
+
+    on_virtual_time(scenario())
+
+
+def test_f3_a_shop_whose_line_is_cut_every_ten_seconds_is_back_within_half_a_minute_each_time() -> None:
+    async def scenario() -> None:
+        site = FakeSite()
+        began = starts(site)
+
+        async def cut(account: Account, link: Link) -> None:
+            link.running()
+            await asyncio.sleep(10)
+            raise TemporaryFailure(code="socket_closed")
+
+        site.behave = cut
+        manager = CookieManager(MemoryStore(), site.connect, settings(), rng=Random(2))
+        await manager.open()
+        await manager.add_cookie("shop", cookie_of(1), owner_id=1, caller=ANN)
+        await asyncio.sleep(3600)
+        assert len(began) > 3600 / 41
+        assert max(later - before for before, later in pairwise(began)) <= 40.1
+        assert not manager.observation("shop").crash_loop
+        await manager.close()
+
+    on_virtual_time(scenario())
+
+
+def test_f3_shops_whose_lines_were_cut_follow_the_first_that_got_in_again() -> None:
+    async def scenario() -> None:
+        site, cut = FakeSite(), asyncio.Event()
+
+        async def until_the_cut(account: Account, link: Link) -> None:
+            link.running()
+            await cut.wait()
+            raise TemporaryFailure(code="socket_closed")
+
+        site.behave = until_the_cut
+        sits_long = BackoffLimits(first_seconds=10_000.0, longest_seconds=10_000.0, lost_line_seconds=10_000.0)
+        manager = CookieManager(await populated(30), site.connect, settings(), rng=Random(2), backoff=sits_long)
+        await manager.open()
+        await asyncio.sleep(10)
+        cut.set()
+        await asyncio.sleep(1)
+        assert {manager.observation(name).state for name in manager.accounts} == {AccountState.RETRYING}
+        site.behave = None
+        await manager.update_cookie_status("shop0", True, caller=ANN)
+        await asyncio.sleep(1)
+        assert {manager.observation(name).state for name in manager.accounts} == {AccountState.RUNNING}
         await manager.close()
 
     on_virtual_time(scenario())

@@ -367,9 +367,14 @@ class AccountTask:
 
     def _failed(self, error: BaseException | None) -> None:
         ran = 0.0 if self._connected_at is None else self._loop.time() - self._connected_at
-        wait = self._backoff.failed(self._loop.time(), ran_seconds=ran, patient=isinstance(error, ComeBackLater))
+        self._kept_out = is_of_the_site(error)
+        wait = self._backoff.failed(
+            self._loop.time(),
+            ran_seconds=ran,
+            patient=isinstance(error, ComeBackLater),
+            lost_line=self._kept_out and self._connected_at is not None,
+        )
         self._failed_for = self._running_for
-        self._kept_out = self._connected_at is None and is_of_the_site(error)
         if self._kept_out:
             self._deps.kept_out(self.account_id)
         self._next_attempt_at = self._loop.time() + wait
