@@ -11,13 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from doors import Door, another_person, client_of, in_shell, open_door, served
-from sandboxed import Sandbox
+from sandboxed import Sandbox, standing_sandbox
 from shoal.accounts.account import AccountState
-from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 
 EN = {"Accept-Language": "en"}
@@ -25,13 +23,8 @@ EN = {"Accept-Language": "en"}
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    world = World(seed=5, shops=3)
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
-    async with aiohttp.ClientSession() as http:
-        yield Sandbox(await ready, world, http)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    async with standing_sandbox() as standing:
+        yield standing
 
 
 @pytest.fixture

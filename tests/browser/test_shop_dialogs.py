@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from browser.conftest import Console, OpenConsole
 from proxies import small_proxy
-from sandboxed import Sandbox
+from sandboxed import Sandbox, standing_sandbox
 from shoal.accounts.account import Account
 from shoal.accounts.account_task import Link
 from shoal.connection.qr_logins import QrLoginState
 from shoal.errors import TemporaryFailure
-from shoal.sandbox import World, build_sandbox, serve_sandbox
 from standins import until
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A site that knows three sellers."""
-    world = World(seed=5, shops=3)
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(serve_sandbox(app=build_sandbox(world), ready=ready))
-    async with aiohttp.ClientSession() as http:
-        yield Sandbox(await ready, world, http)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
+    async with standing_sandbox() as standing:
+        yield standing
 
 
 @pytest_asyncio.fixture(loop_scope="session")

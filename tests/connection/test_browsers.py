@@ -90,6 +90,7 @@ async def test_every_door_is_told_the_same_browser(sandbox: Sandbox, tmp_path: P
         await shoal.close()
 
 
+@pytest.mark.lenient("one_browser", "reg_agent")  # the first browser counts as the cookie's
 async def test_a_new_cookie_brings_its_browser_and_a_bare_one_keeps_it(shoal: Shoal) -> None:
     unb = await shoal.add()
     sockets = (await shoal.sandbox.sockets(unb))["total"]
@@ -108,6 +109,7 @@ async def test_a_new_cookie_brings_its_browser_and_a_bare_one_keeps_it(shoal: Sh
     assert (await shoal.store.get_cookie_details("shop")) == undone.account
 
 
+@pytest.mark.lenient("one_browser", "reg_agent")
 async def test_a_scanned_code_presents_the_shops_browser_or_our_own(shoal: Shoal) -> None:
     async with qr_logins(shoal) as logins:
         login = await begin(logins, "shop")

@@ -14,6 +14,7 @@ from shoal.orders.order_store import Action, ActionState
 from standins import ANN
 
 HOUR_MS = 3600_000
+pytestmark = pytest.mark.lenient("time")
 WRONG = [-30 * HOUR_MS, 30 * HOUR_MS]
 
 

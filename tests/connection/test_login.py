@@ -146,6 +146,7 @@ async def test_b10_b13_risk_control_at_a_confirmation_parks_after_one_call(shoal
     unb = await shoal.add()
     await shoal.manager.update_settings("shop", {"paid_message": "网盘链接"}, caller=ANN)
     await shoal.manager.update_auto_confirm_setting("shop", True, caller=ANN)
+    shoal.sandbox.expected.add("proof")  # of the orders that were under way
     await shoal.sandbox.do("fault", account=unb, kind="risk_control", which="consign")
     await shoal.sandbox.do("fault", account=unb, kind="hold", which="consign", times=1)
     with shoal.manager.events.subscribe() as events:
@@ -185,8 +186,9 @@ async def test_a_parked_shop_makes_no_call_after_a_restart_until_its_owner_acts(
     assert shoal.manager.observation("shop").state is AccountState.PARKED
     assert (await shoal.sandbox.get("calls", account=unb))["last_seq"] == before
     await shoal.sandbox.do("faults/clear")
-    resumed = await shoal.manager.resume("shop", caller=ANN)
-    assert resumed.observation.state is AccountState.RUNNING
+    passed = await shoal.sandbox.do("check", account=unb)
+    renewed = await shoal.manager.update_cookie("shop", passed["cookie"], caller=ANN)
+    assert renewed.observation.state is AccountState.RUNNING
 
 
 async def test_the_login_is_kept_alive_and_what_that_renews_is_kept(shoal: Shoal) -> None:

@@ -155,6 +155,11 @@ def test_a_paid_order_gets_its_message_and_is_confirmed_where_the_owner_wants_it
     assert any("提取码" in line["text"] for line in seen)
 
 
+def test_a_strict_site_would_refuse_nothing_of_it(demo: Demo) -> None:
+    assert len(demo.site.get("/state").json()["policy"]["rules"]) > 20
+    assert demo.site.get("/refusals").json()["items"] == []
+
+
 def test_the_shell_works_against_it(demo: Demo) -> None:
     refused = demo.shell("accounts", "list")
     assert refused.returncode == 1

@@ -120,7 +120,7 @@ async def test_it_stops_with_sockets_open_and_readers_waiting() -> None:
 
 
 def test_it_shares_no_code_with_the_client() -> None:
-    for path in Path(sandbox_package.__file__).parent.glob("*.py"):
+    for path in Path(sandbox_package.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module]

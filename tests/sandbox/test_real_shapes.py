@@ -177,6 +177,9 @@ async def test_the_context_of_an_order_names_everything() -> None:
 
 
 PACKED = {"1": {"1": {"1": "2200000000001@goofish"}, "2": "51000000001@goofish", "5": 9}, "3": {"needPush": "true"}}
+MARKED = {
+    "1": {"2": "51000000001@goofish", "6": {"3": {"5": {"$json": {"contentType": 1}}, "1": {"$base64": {"a": 1}}}}}
+}
 PLAIN = {"bizType": "IDLE_SPACE_PRICING", "x": 1}
 
 
@@ -206,6 +209,15 @@ async def test_any_payload_is_pushed_from_a_body_and_from_a_file(payload: dict[s
             for wrong in ({"file": str(whole), "name": "none"}, {"file": str(tmp_path / "nothing")}):
                 await box.post("push", expect=404, account=page.unb, shape="payload", **wrong)
             await box.post("push", expect=422, account=page.unb, shape="payload")
+
+
+async def test_texts_of_json_in_a_payload_may_be_written_plainly() -> None:
+    async with strict() as box:
+        page = Page(box)
+        async with page.online() as socket:
+            await box.post("push", account=page.unb, shape="payload", payload=MARKED)
+            _, payload = await pushed(box, socket)
+            assert payload[1][6][3] == {5: '{"contentType":1}', 1: base64.b64encode(b'{"a":1}').decode()}
 
 
 async def test_a_lenient_site_keeps_the_plain_shapes() -> None:

@@ -91,6 +91,16 @@ async def test_one_login_has_one_browser_at_every_door() -> None:
         assert (await Page(box, 1).token(headers=other))["ret"] == OK, "another login, another browser"
 
 
+async def test_a_cookie_is_of_the_browser_that_it_was_given_to() -> None:
+    async with strict() as box:
+        page = Page(box)
+        await box.post("sellers", unb=page.unb, headers={"User-Agent": FIREFOX, "Accept-Language": "zh-CN,zh;q=0.9"})
+        page = Page(box)
+        assert code(await page.token()) == VALIDATE
+        assert (await page.token(headers={"User-Agent": FIREFOX, **HINTS}))["ret"] == OK
+        assert await bitten(box) == ["one_browser"]
+
+
 async def test_the_clock_of_a_browser_is_right_to_ten_minutes() -> None:
     async with strict() as box:
         page = Page(box)
@@ -262,7 +272,7 @@ def test_every_rule_stands_in_the_docs_as_in_the_table() -> None:
         guess = " (guess)" if rule.guess else ""
         assert f"| `{name}` | {rule.door} | {rule.refuses} | {rule.answer}{guess} |\n" in page
     for name in NOT_YET:
-        assert f"`{name}`" in page.partition("Shoal itself does not pass yet")[2]
+        assert f"`{name}`" in page.partition("What Shoal itself does not pass yet")[2]
 
 
 def test_a_rule_bites_in_some_test_of_this_directory() -> None:

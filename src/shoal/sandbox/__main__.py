@@ -15,7 +15,7 @@ import uvloop
 
 from shoal.sandbox.certificate import make_certificate
 from shoal.sandbox.clock import Clock
-from shoal.sandbox.policy import strict_policy
+from shoal.sandbox.policy import STRICT_LEVERS, strict_policy
 from shoal.sandbox.script import Script
 from shoal.sandbox.server import build_sandbox, serve_sandbox
 from shoal.sandbox.strict.rules import RULES
@@ -39,9 +39,9 @@ def _arguments() -> argparse.Namespace:
         "--without",
         action="append",
         default=[],
-        choices=sorted(RULES),
+        choices=[*RULES, *STRICT_LEVERS],
         metavar="RULE",
-        help="a strict rule to leave out",
+        help="a rule or switch to leave out",
     )
     parser.add_argument("--quiet", action="store_true", help="do not list the sellers on stderr")
     return parser.parse_args()

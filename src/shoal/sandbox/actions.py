@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from shoal.sandbox.bodies import (
 from shoal.sandbox.passport import LONG_LOGIN_MS
 from shoal.sandbox.policy import STRICT_LEVERS, Policy
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.browser import browser_of
 from shoal.sandbox.strict.checks import pass_check
 from shoal.sandbox.things import Chat, Item, Seller, UnknownThing
 
@@ -163,9 +165,21 @@ def payload_data(body: PushBody) -> str:
     text = json.dumps(found, ensure_ascii=False)
     for old, new in body.replace.items():
         text = text.replace(old, new)
-    payload = json.loads(text)
+    payload = _written(json.loads(text))
     packed = any(name.isdecimal() for name in payload)
     return codec.encode(_numbered(payload)) if packed else codec.encode_json(payload)
+
+
+def _written(value: Any) -> Any:
+    """Return a payload with the text of JSON for ``{"$json": …}``, and with its base64 for ``{"$base64": …}``."""
+    if isinstance(value, list):
+        return [_written(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    plain = {key: _written(inner) for key, inner in value.items()}
+    if "$json" in plain:
+        return codec.compact(plain["$json"])
+    return base64.b64encode(codec.compact(plain["$base64"]).encode()).decode() if "$base64" in plain else plain
 
 
 def _numbered(value: Any) -> Any:
@@ -216,8 +230,10 @@ def add_seller(site: Site, body: SellerBody) -> dict[str, Any]:
     known = seller is not None
     if seller is None:
         seller = world.add_seller(body.nick, body.items, body.unb)
-    if known or body.kept:
-        world.login(seller, keep_until_ms=site.clock.now_ms() + LONG_LOGIN_MS if body.kept else 0)
+    if known or body.kept or body.headers:
+        login = world.login(seller, keep_until_ms=site.clock.now_ms() + LONG_LOGIN_MS if body.kept else 0)
+        if body.headers:
+            login.browser = browser_of({name.lower(): value for name, value in body.headers.items()})
     return seller_view(site, seller)
 
 

@@ -232,12 +232,16 @@ class ClockBody(Body):
 
 
 class SellerBody(Body):
-    """Open a shop; with the ``unb`` of an existing one, log it in again. A ``kept`` login can be renewed silently."""
+    """Open a shop; with the ``unb`` of an existing one, log it in again. A ``kept`` login can be renewed silently.
+
+    ``headers`` are those of the browser that logs in: the login is its own.
+    """
 
     nick: Name | None = None
     unb: Digits | None = None
     items: Annotated[int, Field(ge=0, le=1000)] = 3
     kept: bool = False
+    headers: dict[str, str] | None = None
 
 
 class ExpireBody(Body):

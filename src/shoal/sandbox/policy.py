@@ -69,6 +69,7 @@ STRICT_LEVERS: Final[dict[str, Any]] = {
 
 
 def strict_policy(*without: str, **levers: Any) -> Policy:
-    """Return the policy of ``--strict``, without the rules that are named and with other levers."""
-    policy = replace(Policy(), **(STRICT_LEVERS | levers))
+    """Return the policy of ``--strict``, without the rules and switches that are named and with other levers."""
+    off = {name: False for name in without if name in STRICT_LEVERS}
+    policy = replace(Policy(), **(STRICT_LEVERS | off | levers))
     return replace(policy, rules=policy.rules - set(without))

@@ -12,6 +12,7 @@ from shoal.sandbox.mtop_site import broken_answer, log_call, parse_cookies, set_
 from shoal.sandbox.passport import BACKUP_MS, answer, form_of
 from shoal.sandbox.qr_logins import QrLogin
 from shoal.sandbox.site import Site
+from shoal.sandbox.strict.browser import browser_of
 from shoal.sandbox.strict.http import look
 
 QR_LIFETIME_MS: Final = 300_000
@@ -140,16 +141,17 @@ def give_login(request: Request, response: Response, login: QrLogin, *, silent: 
     site: Site = request.app.state.site
     world, seller = site.world, site.world.seller(login.unb)
     if not world.policy.cookie2_by_visit:
-        world.login(seller)
+        session = world.login(seller)
         changes = seller.jar
     else:
         cookies = parse_cookies(request.headers.get("cookie", ""))
         visitor = world.visitors.pop(cookies.get("cookie2", ""), None)
         world.loose_tks.pop(cookies.get("_m_h5_tk", "").partition("_")[0], None)
-        world.login(seller, visitor)
+        session = world.login(seller, visitor)
         if visitor is None and site.strict.has("visit_before_code"):
             site.strict.add("visit_before_code", "qrcode/query.do", seller.unb, "no cookie2 came before", refused=False)
         changes = {name: seller.jar[name] for name in _OF_A_LOGIN}
+    session.browser = browser_of(request.headers)
     site.happened("logged_in", seller.unb)
     if not silent:
         set_cookies(request, response, changes)

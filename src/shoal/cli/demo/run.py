@@ -25,6 +25,7 @@ from shoal.cli.demo.shops import add_shops
 from shoal.cli.words import words
 from shoal.config import PREFIX, load_settings
 from shoal.errors import ShoalError, TemporaryFailure
+from shoal.sandbox.strict.rules import NOT_YET
 from shoal.server.listener import bind
 
 DEFAULT_DIRECTORY: Final = ".demo"
@@ -111,7 +112,8 @@ class _Demo:
         return await self._sandbox.start(
             "shoal.sandbox",
             *("--host", "127.0.0.1", "--port", "0", "--seed", _SEED, "--shops", "0"),
-            *("--script", "--interval", "2.5", "--quiet"),
+            *("--script", "--interval", "2.5", "--quiet", "--strict"),
+            *(f"--without={rule}" for rule in NOT_YET),
             env=_plain_environment(),
             cwd=self._directory,
             ready=r'^SANDBOX \{"url": "([^"]+)"',
