@@ -1,1 +1,1 @@
-"""The state plane: what an owner wants, what is happening, and the one path of every change."""
+"""The state plane: desired state, observed state, and the single path of every change."""

@@ -1,4 +1,4 @@
-"""What an owner wants of one account, and what is happening to it: frozen values, nothing else."""
+"""The desired and the observed state of one account, as frozen values."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ RESERVED_IDS = frozenset({"details", "check", "status", "batch"})
 _FORBIDDEN_IN_ID = re.compile(r"[/?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _BLANKS = " \u3000"
-"""The blanks of a keyboard; others look like these and are not."""
+"""The blanks of a keyboard. Other blanks look like these and are refused."""
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | {
     chr(code) for code in (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 }
-"""What Unicode calls ignorable, or draws as nothing, and does not class as a format character."""
+"""Characters that Unicode calls ignorable, or that have no visible form, and that are not format characters."""
 
 
 def check_account_id(account_id: str) -> str:
-    """Return the id unchanged, or raise ``InvalidInput`` that says what is wrong with it.
+    """Return the id unchanged. Raise ``InvalidInput`` that says what is wrong with it.
 
-    The dot segments are refused because HTTP clients fold ``/cookies/..`` away before it is sent. Characters that
-    nobody sees, or that turn the direction of writing, are refused because two ids that look alike must be one.
+    Dot segments are refused because HTTP clients fold ``/cookies/..`` away before sending. Invisible characters, and
+    characters that change the direction of writing, are refused because two ids that look alike must be the same id.
     """
     if not 1 <= len(account_id) <= MAX_ID_CHARACTERS or account_id.strip() != account_id:
         raise InvalidInput("an account id has 1 to 64 characters and no outer blanks", code="bad_account_id")
@@ -55,78 +55,77 @@ def _is_unseen(character: str) -> bool:
 
 
 class AccountState(StrEnum):
-    """What is happening to an account. Each member says what comes next and who must act."""
+    """The observed state of an account. Each member says what comes next and who must act."""
 
     STOPPED = "stopped"
-    """Not wanted. Nothing happens until the owner enables it."""
+    """Disabled. Nothing happens until the owner enables it."""
     WAITING = "waiting"
-    """Wanted, queued behind the start limiter. Starts by itself."""
+    """Enabled, queued behind the start limiter. Starts by itself."""
     STARTING = "starting"
     """Fetching a token, connecting, registering. Becomes running, retrying or parked by itself."""
     RUNNING = "running"
-    """Registered *and* heartbeats answered. Nobody need act."""
+    """Registered *and* heartbeats answered. No action is needed."""
     RETRYING = "retrying"
-    """Failed; the next attempt is at a known time. Nobody need act."""
+    """Failed; the next attempt is at a known time. No action is needed."""
     PARKED = "parked"
     """The owner must act (see the reason): no cookie, login expired, risk control, kicked out."""
     STOPPING = "stopping"
-    """Told to stop and not ended yet. It is never started over while in this state."""
+    """Stopping, not ended yet. It is never started again while in this state."""
     ELSEWHERE = "elsewhere"
-    """Another machine owns it. This one does nothing."""
+    """Another machine owns it. This machine does nothing."""
 
     @property
     def settled(self) -> bool:
-        """Whether a caller who waits for a start or stop need wait no longer."""
+        """Whether a caller who waits for a start or stop can stop waiting."""
         return self not in {AccountState.STARTING, AccountState.STOPPING}
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing runs and nothing is tried, so that a server's end changes nothing about it."""
+        """Whether nothing runs and nothing is tried, so that the end of a server does not change it."""
         return self in {AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
 
     @property
     def needs_owner(self) -> bool:
-        """Whether only a person can move the account out of this state."""
+        """Whether only the owner can move the account out of this state."""
         return self is AccountState.PARKED
 
 
 class ParkReason(StrEnum):
-    """Why an account is parked: each is something that a person must mend."""
+    """The reason why an account is parked. Each needs action by the owner."""
 
     NO_COOKIE = "no_cookie"
     LOGIN_EXPIRED = "login_expired"
     RISK_CONTROL = "risk_control"
     KICKED_OUT = "kicked_out"
     NUMBER_TAKEN = "number_taken"
-    """Another shop holds the seller's number. It starts by itself once the number is free, and not before."""
+    """Another account holds the seller's number. The account starts by itself once the number is free."""
 
 
 class StopReason(StrEnum):
-    """Why a wanted account is stopped all the same. An account that is not wanted is stopped without a reason."""
+    """The reason why an enabled account is stopped. A disabled account is stopped without a reason."""
 
     SERVER_STOPPED = "server_stopped"
-    """The server ended in good order."""
+    """The server stopped regularly."""
     SERVER_DOWN = "server_down"
-    """The server ended without a farewell; the moment is that of its last sign of life."""
+    """The server ended without a regular stop. The time of this entry is the last known sign of life."""
 
 
 class Answers(StrEnum):
-    """What a shop can answer at all while it runs, by what its owner has set."""
+    """What an account can answer while it runs, by its settings."""
 
     MESSAGES = "messages"
-    """Some message may get a reply: by a rule, an item's reply or the default reply."""
+    """Some messages may get a reply: from a rule, an item or the default reply."""
     ORDERS = "orders"
-    """No message gets one, but paid orders are served."""
+    """No message gets a reply, but paid orders are handled."""
     NOTHING = "nothing"
-    """It has nothing to say to anybody."""
+    """The account answers nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemSetting:
-    """What the owner wants for one item: its reply, and what a buyer gets after paying.
+    """The settings of one item: its reply, and what a buyer gets after paying.
 
-    ``nothing_to_send`` is the owner's word that a paid order of this item needs no message, so that the
-    shipment may be confirmed without one.
+    ``nothing_to_send``: a paid order of this item needs no message, so the shipment may be confirmed without one.
     """
 
     item_id: str
@@ -185,32 +184,33 @@ class Account:
 
     @property
     def fingerprint(self) -> str:
-        """What may be shown of the cookie."""
+        """The part of the cookie that may be shown."""
         return fingerprint(self.cookie)
 
     @property
     def login_ends_at_ms(self) -> int | None:
-        """When the cookie says that its login ends, if it does."""
+        """When the login ends according to the cookie, if it says so."""
         return login_ends_at_ms(self.cookie)
 
     @property
     def run_key(self) -> RunKey:
-        """What a running connection was started for: it must be renewed when, and only when, this changes."""
+        """The values that a running connection was started with: it must reconnect when, and only when, they change."""
         return (self.restart_nonce, self.cookie_version, self.proxy, self.browser)
 
     @property
     def park_key(self) -> tuple[int, int]:
-        """What an account was parked for: it stays parked until this changes. A new proxy alone is no reason."""
+        """The values that an account was parked with: it stays parked until they change. A new proxy alone is no
+        reason."""
         return (self.cookie_version, self.restart_nonce)
 
     @property
     def has_default_reply(self) -> bool:
-        """Whether a message that nothing else fits gets the default reply."""
+        """Whether a message without a matching rule or item reply gets the default reply."""
         return self.default_reply_enabled and bool(self.default_reply)
 
     @property
     def answers(self) -> Answers:
-        """What it can answer at all. Whether it is on, and connected, is not asked."""
+        """What the account can answer by its settings, whether it is enabled and connected or not."""
         if (
             self.has_default_reply
             or any(rule.active and rule.parts for rule in self.keywords)
@@ -227,7 +227,7 @@ class Account:
         return replace(self, **changes)
 
     def item(self, item_id: str | None) -> ItemSetting | None:
-        """What the owner set for that item, if anything."""
+        """Return the settings of an item, if there are any."""
         return next((item for item in self.items if item.item_id == item_id), None)
 
 
@@ -235,23 +235,23 @@ RunKey = tuple[int, int, str, str | None]
 """Restart nonce, cookie version, proxy and browser. Never to be shown: the proxy carries its password."""
 
 SECRET_FIELDS = frozenset({"cookie", "proxy"})
-"""Stored sealed, and shown in part only."""
+"""Stored encrypted, and shown only in part."""
 
 SCALAR_FIELDS = tuple(
     entry.name
     for entry in fields(Account)
     if entry.name not in {"id", "keywords", "items", "generation", "rev", "matcher"}
 )
-"""The fields of an account that live in its own row, in order."""
+"""The fields of an account that are columns of its own row, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """What is happening to an account, as its task reports it. ``next_attempt_at_ms`` only when retrying.
+    """The observed state of an account, as its task reports it. ``next_attempt_at_ms`` is set only when retrying.
 
-    The park record stands apart from the state: an account that is switched off while parked is ``stopped``,
-    and parked again when a batch switches it on. It holds while the account's ``park_key`` is ``parked_for``. A number
-    that is taken parks without a record, as long as it is taken.
+    The park record is independent of the state: an account that is disabled while parked is ``stopped``, and is parked
+    again when a batch enables it. The record is valid while the account's ``park_key`` is ``parked_for``. A taken
+    number parks an account without a record, as long as the number is taken.
     """
 
     state: AccountState = AccountState.STOPPED
@@ -285,7 +285,7 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateMove:
-    """One step of an account's history: from ``at_ms`` (since 1970) on it was in this state, for this reason."""
+    """One entry of an account's state history: from ``at_ms`` (since 1970) it was in this state, for this reason."""
 
     account_id: str
     state: AccountState

@@ -1,4 +1,4 @@
-"""How many accounts are to be connected, and how they stand: for readiness, which anybody may ask for."""
+"""Counts of accounts that should be connected, by state, for the public readiness check."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shoal.accounts.account import AccountState
 from shoal.accounts.cookie_manager import CookieManager
 
 FRESH_SECONDS: Final = 1.0
-"""A count of thousands of accounts takes milliseconds: a flood of questions costs one of them in that time."""
+"""Counting thousands of accounts takes milliseconds: many requests within this time share one count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountCounts:
-    """``wanted``: how many are to be connected. The others: how many of those stand in that state."""
+    """``wanted``: how many accounts should be connected. The other fields: how many of those are in each state."""
 
     wanted: int
     running: int
@@ -27,14 +27,14 @@ class AccountCounts:
 
 
 class AccountCounter:
-    """Counts the accounts of everybody; what it says is as old as ``FRESH_SECONDS`` at most."""
+    """Counts the accounts of all users. A count is at most ``FRESH_SECONDS`` old."""
 
     def __init__(self, manager: CookieManager) -> None:
         self._manager = manager
         self._counted: tuple[float, AccountCounts] | None = None
 
     def counts(self) -> AccountCounts:
-        """How the accounts stand, now or a moment ago."""
+        """Return the counts, now or a moment ago."""
         now = time.monotonic()
         if self._counted is None or now - self._counted[0] >= FRESH_SECONDS:
             self._counted = (now, self._count())

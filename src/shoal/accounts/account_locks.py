@@ -1,4 +1,4 @@
-"""One FIFO lock per account: whose turn it is, for how long already, and how long anybody may wait for it."""
+"""One FIFO lock per account, with the time of each hold and a limit for each wait."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from shoal.errors import LockTimeout, ShoalError
 log = structlog.get_logger("shoal.locks")
 
 SLOW_SECONDS = 5.0
-"""Who has a turn for longer than this is worth a word."""
+"""A lock that is held longer than this is logged."""
 
 
 Refusal = Callable[[], ShoalError]
-"""Makes the error that those hear who shall not wait for a turn."""
+"""Creates the error for callers who should not wait for the lock."""
 
 
 @dataclass(slots=True, eq=False)
 class _Wait:
-    """Somebody who waits for a turn: until when, and what ended the wait before that."""
+    """A waiting caller: the deadline, and the error that ended the wait before it."""
 
     limit: asyncio.Timeout
     refusal: Refusal | None = None
@@ -33,7 +33,7 @@ class _Wait:
 
 @dataclass(slots=True, eq=False)
 class _Turns:
-    """The lock of one account. It lives as long as anybody holds it or waits for it, and no longer."""
+    """The lock of one account. It exists only while it is held or waited for."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
@@ -44,7 +44,7 @@ class _Turns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockStats:
-    """What the locks have been doing since start. Seconds are sums unless named otherwise."""
+    """Statistics of the locks since start. Seconds are sums unless named otherwise."""
 
     held: int
     waiting: int
@@ -60,7 +60,7 @@ class LockStats:
 
 
 class Hold:
-    """A turn that was given. ``release`` ends it; ending it twice is harmless."""
+    """A held lock. ``release`` ends the hold; a second ``release`` does nothing."""
 
     def __init__(
         self,
@@ -81,18 +81,18 @@ class Hold:
 
     @property
     def held_seconds(self) -> float:
-        """How long the turn has lasted."""
+        """How long the lock has been held."""
         return time.monotonic() - self.since
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Let the next caller in."""
         if not self._released:
             self._released = True
             self._warning.cancel()
             self._leave(self)
 
     def refuse_others(self, refusal: Refusal) -> None:
-        """Let nobody wait for the end of this turn: it comes when what ``refusal`` tells of is over."""
+        """Refuse all callers who wait for this lock, until it is released: its end depends on what ``refusal`` says."""
         if not self._released:
             self._refuse(refusal)
 
@@ -106,7 +106,7 @@ class Hold:
 
 
 class AccountLocks:
-    """The map of locks. It never breaks a lock: the database's own deadline ends every hold."""
+    """The locks of all accounts. A hold is never interrupted: the deadline of the database ends each hold."""
 
     def __init__(self, *, wait_seconds: float = 30.0, slow_seconds: float = SLOW_SECONDS) -> None:
         self._wait_seconds = wait_seconds
@@ -116,10 +116,10 @@ class AccountLocks:
         self._wait_total = self._hold_total = self._longest_wait = self._longest_hold = 0.0
 
     async def acquire(self, account_id: str, operation: str, *, wait_seconds: float | None = None) -> Hold:
-        """Wait for the account's turn, first come first served.
+        """Wait for the account's lock, first come first served.
 
-        Raises ``LockTimeout`` (nothing was touched) when it does not come within the limit; the limit covers only the
-        wait, never the work that follows. Raises what its holder said at once, if that refuses others.
+        Raises ``LockTimeout`` (nothing was changed) when it is not free within the limit; the limit covers only the
+        wait, not the work that follows. Raises the holder's refusal at once, if it refuses others.
         """
         turns = self._turns.setdefault(account_id, _Turns())
         if turns.refusal is not None:
@@ -184,12 +184,12 @@ class AccountLocks:
         return len(self._turns)
 
     def holder(self, account_id: str) -> Hold | None:
-        """Who has the account's turn now."""
+        """Return the current hold of the account's lock."""
         turns = self._turns.get(account_id)
         return None if turns is None else turns.holder
 
     def figures(self) -> LockStats:
-        """What to show of the locks now."""
+        """Return what can be shown of the locks now."""
         holders: list[Hold] = [turns.holder for turns in self._turns.values() if turns.holder is not None]
 
         oldest = min(holders, key=attrgetter("since"), default=None)

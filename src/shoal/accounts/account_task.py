@@ -1,6 +1,6 @@
-"""The owner of one account's running connection: compares the wish with the fact, acts, and reports.
+"""The owner of one account's running connection: compares the desired with the actual state, acts, and reports.
 
-Level-triggered: ``wake`` only says "look again". What runs is decided by what is published at that moment, so lost,
+Level-triggered: ``wake`` only requests a comparison. The snapshot that is published at that moment decides, so lost,
 doubled or reordered wake-ups do no harm. There is never more than one connection: a new one starts only after the old
 one has really ended, however long that takes.
 """
@@ -28,32 +28,32 @@ log = structlog.get_logger("shoal.task")
 
 
 FAILURES_THAT_MAKE_LATE = 2
-"""After so many attempts in a row that did not come to run, the next ones wait for all others of the owner."""
+"""After this many failed attempts in a row, the next attempts queue behind the owner's other accounts."""
 
 
 class Connect(Protocol):
     """Runs one connection until it ends.
 
-    Raises ``ActionRequired`` when the owner must act, anything else when another attempt may help. A return is a clean
-    end: the account connects again.
+    Raises ``ActionRequired`` when the owner must act, any other error when another attempt may help. A return is a
+    regular end: the account connects again.
     """
 
     async def __call__(self, account: Account, link: Link) -> None:
-        """Connect, register, stay, answer."""
+        """Connect, register, and stay connected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDeps:
-    """What every account's task shares with its siblings."""
+    """What the tasks of all accounts share."""
 
     connect: Connect
     published: Callable[[str], Account | None]
     owns: Callable[[str], bool]
     report: Report
     kept_out: Callable[[str], None]
-    """Told when the site let an account not in, for no reason of the account's own."""
+    """Called when the site refused an account for a reason that is not the account's own."""
     got_in: Callable[[str], None]
-    """Told when the site lets an account in that it had kept out."""
+    """Called when the site accepts an account that it had refused."""
     numbers: SellerNumbers
     limiters: StartLimiters
     backoff: BackoffLimits
@@ -61,7 +61,7 @@ class TaskDeps:
 
 
 class Link:
-    """What a connection may ask of, and tell to, the task that owns it."""
+    """The interface of a connection to the task that owns it."""
 
     def __init__(self, task: AccountTask, turn: NumberTurn) -> None:
         self._task = task
@@ -69,44 +69,44 @@ class Link:
         self._closed = False
 
     def current(self) -> Account | None:
-        """The published snapshot at this moment: the only place to read rules and switches from."""
+        """The published snapshot at this moment: the only source of rules and switches."""
         return self._task.published()
 
     def allows(self) -> bool:
-        """The gate before every outbound frame: still enabled, still ours, still this connection."""
+        """The check before every outgoing frame: still enabled, still ours, still this connection."""
         return not self._closed and self._task.allows(self)
 
     def running(self) -> None:
-        """Registered, and a heartbeat was answered."""
+        """Report that the connection is registered and a heartbeat was answered."""
         if not self._closed:
             self._task.link_running(self)
 
     def received(self, *, message: bool = False) -> None:
-        """The site answered a heartbeat, or sent a message."""
+        """Report that the site answered a heartbeat or sent a message."""
         if not self._closed:
             self._task.link_heard(message=message)
 
     @property
     def keeps_failing(self) -> bool:
-        """Whether the last attempts ended before they ran, so that this one may wait for others of its owner."""
+        """Whether the last attempts failed, so that this one queues behind other accounts of its owner."""
         return self._task.keeps_failing
 
     async def hold_number(self) -> None:
-        """The site let the account in: it holds its seller's number from now on.
+        """Hold the seller's number for this account: the site accepted it.
 
-        Raises ``NumberTaken`` when another does, and ``StoreError``.
+        Raises ``NumberTaken`` when another account holds it, and ``StoreError``.
         """
         await self._task.hold_number(self)
 
     def lending_number(self) -> AbstractAsyncContextManager[None]:
-        """For a wait that may take long: let other shops with the same number try meanwhile.
+        """Let other accounts with the same number connect during a wait that may take long.
 
-        Afterwards raises ``NumberTaken`` when one of them was let in.
+        Afterwards raises ``NumberTaken`` when one of them was accepted.
         """
         return self._turn.lent()
 
     def close(self) -> None:
-        """From here on the gate is shut."""
+        """Refuse all further outgoing frames."""
         self._closed = True
 
 
@@ -134,25 +134,25 @@ class AccountTask:
 
     @property
     def observation(self) -> Observation:
-        """What is happening to the account."""
+        """The observed state."""
         return self._observed.now
 
     def published(self) -> Account | None:
-        """The wish, as committed."""
+        """The desired state, as committed."""
         return self._deps.published(self.account_id)
 
     @property
     def alive(self) -> bool:
-        """Whether a connection exists, whatever its health."""
+        """Whether a connection exists, in any condition."""
         return self._connection is not None
 
     @property
     def keeps_failing(self) -> bool:
-        """Whether the last attempts with this cookie and this proxy all ended before they ran."""
+        """Whether all recent attempts with this cookie and this proxy failed."""
         return self._failures_in_a_row >= FAILURES_THAT_MAKE_LATE
 
     def allows(self, link: Link) -> bool:
-        """Whether a frame of that link may leave now."""
+        """Whether a frame of this link may be sent now."""
         account = self.published()
         return (
             account is not None
@@ -169,21 +169,21 @@ class AccountTask:
         return self.observation.parked_for == account.park_key
 
     def wake(self, *, skip_backoff: bool = False) -> None:
-        """Look again soon. Many calls make one look."""
+        """Compare again soon. Many calls cause one comparison."""
         if skip_backoff:
             self._next_attempt_at = None
         if self._wake_up is None and not self._closed:
             self._wake_up = self._loop.call_soon(self._reconcile)
 
     def follow(self) -> bool:
-        """Try again now if the site kept this account out and it waits. False: it does not."""
+        """Try again now if the account waits because the site refused it. Return whether it does."""
         waits = self._kept_out and self._connection is None and self._next_attempt_at is not None
         if waits:
             self.wake(skip_backoff=True)
         return waits
 
     async def settled(self, timeout_seconds: float) -> Observation:
-        """Wait until the account neither starts nor stops, at most so long, and say how it stands."""
+        """Wait until the account neither starts nor stops, at most this long, and return its state."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 while self._is_about_to_move() or not self.observation.state.settled:
@@ -191,7 +191,7 @@ class AccountTask:
         return self.observation
 
     def _is_about_to_move(self) -> bool:
-        """Whether the state is that of a moment ago: it will be looked at, or a start has yet to ask for its turn."""
+        """Whether the state is not up to date: a comparison is due, or a start has not asked for its turn yet."""
         return self._wake_up is not None or (self.alive and not self._at_the_limiter)
 
     async def ended(self) -> None:
@@ -200,7 +200,7 @@ class AccountTask:
             await self._next_change()
 
     async def close(self, timeout_seconds: float) -> bool:
-        """End the connection for good; say whether it ended in time. The published wish is left as it is."""
+        """End the connection permanently. Return whether it ended in time. The published snapshot stays as it is."""
         self._closed = True
         for handle in (self._wake_up, self._timer):
             if handle is not None:
@@ -243,7 +243,7 @@ class AccountTask:
         self._notify()
 
     def _rest_state(self, account: Account | None) -> AccountState | None:
-        """The state in which nothing shall run, or ``None`` when a connection is wanted."""
+        """Return the state in which nothing should run, or ``None`` when a connection is wanted."""
         if account is None or not account.enabled:
             return AccountState.STOPPED
         if not self._deps.owns(self.account_id):
@@ -295,7 +295,7 @@ class AccountTask:
 
     async def _attempt(self, account: Account, link: Link, limiter: FairLimiter, turn: NumberTurn) -> None:
         try:
-            # Asked here, in the order of the turns: before, a thousand accounts would all see the same free place.
+            # Checked here, in the order of the turns: otherwise a thousand accounts would all see the same free number.
             self._at_the_limiter = True
             waits = not limiter.has_room() or turn.must_wait()
             self._transition(AccountState.WAITING if waits else AccountState.STARTING, account)
@@ -321,7 +321,7 @@ class AccountTask:
     # -- what the connection tells -------------------------------------------------------------------------------
 
     def link_running(self, link: Link) -> None:
-        """The connection is registered and its heartbeat was answered."""
+        """Record that the connection is registered and its heartbeat was answered."""
         if link is self._link and not self._stopping and self.observation.state is not AccountState.RUNNING:
             self._connected_at = self._loop.time()
             self._failures_in_a_row = 0
@@ -338,7 +338,7 @@ class AccountTask:
             await self._deps.numbers.hold(account)
 
     def link_heard(self, *, message: bool) -> None:
-        """Remember when the site was last heard."""
+        """Record when the site was last heard."""
         self._observed.heard(message=message)
 
     def _connection_ended(self, connection: asyncio.Task[None]) -> None:
@@ -352,7 +352,7 @@ class AccountTask:
             and (isinstance(error, ActionRequired) or not stopped_by_us)
         ):
             self._failures_in_a_row += 1
-        if isinstance(error, ActionRequired):  # also while stopping: only the owner can end this, so no retry
+        if isinstance(error, ActionRequired):  # also while stopping: only the owner can end this, so do not retry
             self._observed.park(self._would_park_for, error)
         elif stopped_by_us or isinstance(error, NumberTaken):
             if error is not None and not isinstance(error, ShoalError):
@@ -389,7 +389,7 @@ class AccountTask:
     # -- reporting -----------------------------------------------------------------------------------------------
 
     def _transition(self, state: AccountState, account: Account | None, **facts: Any) -> None:
-        """The one place where the state changes."""
+        """Change the state. No other method does."""
         self._observed.moved(state, account, crash_loop=self._backoff.crash_loop, **facts)
         self._notify()
 

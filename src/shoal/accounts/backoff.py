@@ -1,4 +1,4 @@
-"""How long to wait before trying again: a value that learns from failures, without any I/O of its own."""
+"""The wait before the next attempt, computed from earlier failures, without I/O."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class BackoffLimits:
 
 
 class Backoff:
-    """Exponential, with full jitter so that a thousand accounts that fell together do not rise together."""
+    """Exponential wait with full jitter, so that a thousand accounts that failed together do not retry together."""
 
     def __init__(self, limits: BackoffLimits, rng: Random) -> None:
         self._limits = limits
         self._rng = rng
         self._attempt = 0
         self._failures: list[float] = []
-        """When the last ones were. A list, since most accounts have none and an empty deque takes 600 bytes."""
+        """The times of the last failures. A list, because most accounts have none and an empty deque takes 600 bytes.
+        """
         self.crash_loop = False
 
     def failed(self, now: float, *, ran_seconds: float, patient: bool = False, lost_line: bool = False) -> float:
@@ -63,7 +64,7 @@ class Backoff:
         return min(self._limits.longest_seconds, self._limits.first_seconds * 2.0 ** min(steps, 60))
 
     def forget(self) -> None:
-        """Start afresh: the owner changed something."""
+        """Forget all failures: the owner changed something."""
         self._attempt = 0
         self._failures.clear()
         self.crash_loop = False

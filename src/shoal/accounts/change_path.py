@@ -1,7 +1,7 @@
-"""The one path of every change: lock, compare, memory (an invisible draft), database, publish.
+"""The single path of every change: lock, compare, memory (an unpublished draft), database, publish.
 
-Publishing and unlocking belong to the database writer's completion (``_settle``), not to the request: a caller who
-goes away, a time-out or a cancellation cannot separate a commit from its publication.
+Publishing and unlocking belong to the completion by the database writer (``_settle``), not to the request: a
+disconnect, a timeout or a cancellation cannot separate a commit from its publication.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ from shoal.errors import (
 log = structlog.get_logger("shoal.changes")
 
 Draft = Callable[[Account, Op], Awaitable[Change]]
-"""Builds the change from the account as it is when its turn has come."""
+"""Builds the change from the account as it is once the lock is held."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who asks, from where, under which op id, and what they assume. ``wait_seconds`` ``None`` means the usual wait.
+    """The caller: who, from where, under which op id, and what they assume. ``wait_seconds`` ``None`` means the
+    default.
 
-    ``owner_id``: the account must be that person's when its turn comes, not only when the request arrived.
-    ``permit``: raises what the caller hears when they may not do it (any more). Asked in the account's turn, too.
-    ``most_shops``: no shop is added for an owner who has so many; ``None`` is no limit.
-    ``repeats``: this op may have been tried before; what it did then is not done again.
+    ``owner_id``: the account must belong to this user once the lock is held, not only when the request arrived.
+    ``permit``: raises the error for a caller without permission; also called under the lock. ``most_shops``: no account
+    is added for an owner with this many; ``None`` means no limit. ``repeats``: the op may have been tried before; what
+    it did then is not done again.
     """
 
     actor: str
@@ -69,14 +70,14 @@ class Caller:
         return assumed is not None and account.generation not in assumed
 
     def op(self, suffix: str = "") -> Op:
-        """The op of this call, with an id made here when the caller gave none."""
+        """The op of this call, with a new id when the caller gave none."""
         op_id = f"{self.op_id}{suffix}" if self.op_id else uuid.uuid4().hex
         return Op(op_id=op_id, actor=self.actor, at_ms=now_ms(), origin=self.origin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """What an op came to: the generation and rev that it made, and the account as it is now (removed: as it was)."""
+    """The result of an op: the generation and rev that it made, and the account as it is now (removed: as it was)."""
 
     account: Account
     changed: bool
@@ -86,7 +87,7 @@ class Done:
 
 
 class ChangePath:
-    """Carries every change from its check to its publication."""
+    """Carries out each change, from its check to its publication."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class ChangePath:
         deadline_seconds: float,
         is_vanishing: Callable[[str], bool],
     ) -> None:
-        """``is_vanishing`` says whether a deletion has not ended yet: asked only by who has the account's turn."""
+        """``is_vanishing`` returns whether a deletion is still in progress; called only under the account's lock."""
         self._store = store
         self._locks = locks
         self._published = published
@@ -110,17 +111,17 @@ class ChangePath:
         self.pending: Mapping[str, Account | None] = MappingProxyType(self._pending)
 
     def is_stale(self, account_id: str) -> bool:
-        """Whether a change of the account is unsettled, so that what is shown may be old."""
+        """Whether a change of the account is unsettled, so that the published snapshot may be out of date."""
         return account_id in self._unsettled
 
     def close_to(self, owner_id: int) -> None:
-        """Let that person add no account from now on; what is being added shows in ``pending``."""
+        """Refuse new accounts for this user. An addition in progress shows in ``pending``."""
         self._closed_to.add(owner_id)
 
     # -- changes -------------------------------------------------------------------------------------------------
 
     async def create(self, account: Account, caller: Caller) -> Done:
-        """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was touched."""
+        """Commit and publish a new account. Raises ``Conflict`` kinds or ``StoreError``; then nothing was changed."""
         op = caller.op()
         async with self._turn(account.id, "add_cookie", op, look=caller.repeats) as (hold, before):
             if before is None:
@@ -131,13 +132,13 @@ class ChangePath:
         change = Change(old=None, new=account, op=op)
         try:
             entries = await self._commit([change], [hold])
-        except AccountExists:  # made elsewhere meanwhile
+        except AccountExists:  # created by another server in the meantime
             await self.drift.refresh(account.id)
             raise
         return self._done(change, entries)
 
     async def change(self, account_id: str, operation: str, edit: Edit, caller: Caller) -> Done:
-        """Commit and publish what ``edit`` makes of the account."""
+        """Commit and publish the result of ``edit`` on the account."""
 
         async def built(old: Account, op: Op) -> Change:
             return _built(old, await apply_edit(edit, old), op)
@@ -148,7 +149,7 @@ class ChangePath:
     async def delete(self, account_id: str, caller: Caller) -> Done:
         """Commit a tombstone; the account is invisible from then on.
 
-        Raises ``AlreadyRemoved`` when this very op did so before.
+        Raises ``AlreadyRemoved`` when the same op already did so.
         """
 
         async def buried(old: Account, op: Op) -> Change:
@@ -178,10 +179,10 @@ class ChangePath:
     async def _turn(
         self, account_id: str, operation: str, op: Op, *, look: bool
     ) -> AsyncIterator[tuple[Hold, OpRecord | None]]:
-        """Take the account's turn, and look up what this op did before.
+        """Take the account's lock, and look up what this op did before.
 
-        The end of the block gives the turn back if the block failed or the op was done before; else the hold stays, for
-        a commit to release.
+        At the end of the block the lock is released if the block failed or the op was done before; otherwise the commit
+        releases it.
         """
         hold = await self._locks.acquire(account_id, operation)
         try:
@@ -196,7 +197,7 @@ class ChangePath:
     async def change_all(
         self, edits: Mapping[str, Edit], operation: str, caller: Caller, *, wait_seconds: float
     ) -> dict[str, Done]:
-        """Change many accounts, all or none. Locks are taken in sorted order under one wait limit."""
+        """Change many accounts, all or none. The locks are taken in sorted order under one wait limit."""
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + wait_seconds
         holds: list[Hold] = []
@@ -226,7 +227,7 @@ class ChangePath:
         return {change.account_id: self._done(change, entries) for change in changes}
 
     async def _done_before(self, account_id: str, op: Op, look: bool) -> OpRecord | None:
-        """What this op did to the account when it was tried before. To be asked in the account's turn."""
+        """Return what this op did to the account in an earlier try. Call it under the account's lock."""
         record = await self._store.op(op.op_id) if look else None
         return record if record is not None and record.account_id == account_id else None
 
@@ -247,7 +248,7 @@ class ChangePath:
         account = change.old if change.new is None else self._published.accounts.get(change.account_id, change.new)
         if account is None:
             raise ValueError("a change has an old or a new account")
-        stamp = entries.get(change.account_id, change.new or account)  # not what was published since
+        stamp = entries.get(change.account_id, change.new or account)  # not what was published since then
         return Done(
             account=account,
             changed=not change.is_noop,
@@ -268,7 +269,7 @@ class ChangePath:
                 raise DuplicateUnb(f"this seller already stands under {other}", id=other, unb=account.unb)
 
     def _refuse_too_many(self, owner_id: int, limit: int | None) -> None:
-        """Count those too that are on their way into the database: two that come at once must not both fit."""
+        """Also count additions in progress: two at the same time must not both fit."""
         if limit is None or self._published.count_of(owner_id) + len(self._pending) < limit:
             return
         coming = sum(
@@ -287,7 +288,7 @@ class ChangePath:
     def _owned(self, account_id: str, caller: Caller) -> Account:
         account = self._published.current(account_id)
         if caller.owner_id is not None and account.owner_id != caller.owner_id:
-            raise UnknownAccount(account_id)  # deleted, and made anew by somebody else, during the wait
+            raise UnknownAccount(account_id)  # deleted, and created again by another user, during the wait
         if caller.permit is not None:
             caller.permit(account)
         return account
@@ -295,7 +296,7 @@ class ChangePath:
     async def _committed_fresh(
         self, changes: Sequence[Change], holds: Sequence[Hold], caller: Caller
     ) -> Mapping[str, JournalEntry] | None:
-        """Commit; ``None`` when a row had moved on elsewhere (what is stored is published then, to build on)."""
+        """Commit. Return ``None`` when another server changed a row (its value is published then, to build on)."""
         try:
             return await self._commit(changes, holds)
         except StaleGeneration:
@@ -308,9 +309,9 @@ class ChangePath:
     async def _commit(
         self, changes: Sequence[Change], holds: Sequence[Hold], missed: Sequence[JournalEntry] = ()
     ) -> Mapping[str, JournalEntry]:
-        """Hand the changes to the store and wait, at most the database deadline, for the entries they made.
+        """Send the changes to the store and wait, at most the database deadline, for their entries.
 
-        ``missed``: entries of other servers to tell before the one by which a row is taken over.
+        ``missed``: entries of other servers, to publish before the entry by which a row is adopted.
         """
         settled: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
         for change in changes:
@@ -333,7 +334,7 @@ class ChangePath:
             if not settled.done():
                 self._unsettled.update(change.account_id for change in changes)
                 raise CommitUnknown("the database has not answered yet", op_id=changes[0].op.op_id) from None
-            settlement = settled.result()  # it came while the loop was busy, which saw the deadline in the same turn
+            settlement = settled.result()  # settled while the loop was busy and reached the deadline in the same turn
         if not isinstance(settlement, Committed):
             raise _failure(settlement, changes[0].op)
         return {entry.account_id: entry for entry in settlement.entries}
@@ -347,7 +348,7 @@ class ChangePath:
         settlement: Settlement,
         missed: Sequence[JournalEntry],
     ) -> None:
-        """Called by the store, on the loop, in commit order: publish or drop, then let the next one in."""
+        """Called by the store, on the loop, in commit order: publish or drop, then let the next caller in."""
         if isinstance(settlement, Unsettled):
             self._unsettled.update(change.account_id for change in changes)
             for hold in holds:
@@ -388,7 +389,7 @@ class ChangePath:
 
 
 def _failure(settlement: Refused | Unsettled, op: Op) -> ShoalError:
-    """What the caller hears: where nobody knows, with the id by which to ask."""
+    """Return the error for the caller; with an unknown outcome it carries the id for a look-up."""
     if isinstance(settlement, Refused):
         return settlement.error
     return CommitUnknown(str(settlement.error), op_id=op.op_id)

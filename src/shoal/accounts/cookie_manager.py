@@ -1,4 +1,4 @@
-"""The one writer of account state: keeps every account the same in memory, in the database and in its task."""
+"""The only writer of account state: keeps memory, database and task of every account in step."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ LONGEST_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of a change: the account as it is now (of a removal: as it was) and how its task stands.
+    """The result of a change: the account as it is now (removed: as it was) and the state of its task.
 
-    ``generation`` and ``rev`` are those that the change made (one that changed nothing: those it found). ``purged``: a
-    removal has ended, so that the id may be taken again.
+    ``generation`` and ``rev`` are those that the change made (an unchanged value: the current ones). ``purged``: a
+    removal has ended, so the id is free again.
     """
 
     changed: bool
@@ -54,9 +54,9 @@ class Outcome:
 
 
 class CookieManager:
-    """Every change of an account goes through here, and so does every question about one.
+    """All changes and all reads of accounts.
 
-    All methods live on one event loop; another thread may use ``asyncio.run_coroutine_threadsafe``.
+    All methods run on one event loop; another thread can use ``asyncio.run_coroutine_threadsafe``.
     """
 
     def __init__(
@@ -109,17 +109,17 @@ class CookieManager:
     # -- life ----------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Load everything, then start what is wanted. Raises ``StoreError``, and then nothing was started."""
+        """Load all accounts, then start the enabled ones. Raises ``StoreError``; then nothing was started."""
         await self._load_from_db()
         for account_id in self.accounts:
             self._start_cookie_task(account_id)
 
     def ownership_changed(self) -> None:
-        """Stop what this process may run no more, and start what it may run again."""
+        """Stop what this process may no longer run, and start what it may run again."""
         self._task_manager.wake_all()
 
     async def close(self) -> None:
-        """End every connection within the stop wait. The wishes stay as they are."""
+        """End every connection within the stop wait. The desired state stays as it is."""
         await self._task_manager.close()
 
     async def _load_from_db(self) -> None:
@@ -133,9 +133,9 @@ class CookieManager:
                 self._stop_cookie_task(account_id)
 
     async def reload_from_db(self) -> int:
-        """Read the store again, publish what differs and bring the tasks along. Returns how many differed.
+        """Read the store again, publish what differs and update the tasks. Return how many accounts differed.
 
-        Raises why one of them could not be taken over, when all others have been.
+        When some could not be published, raises the reason of one of them after all others are done.
         """
         found = await self.compare_with_db(take_over=True)
         for one in found:
@@ -144,7 +144,8 @@ class CookieManager:
         return len(found)
 
     async def compare_with_db(self, *, take_over: bool) -> list[Difference]:
-        """What is stored otherwise than it is published; with ``take_over`` it is published, and tasks follow."""
+        """Return the accounts whose row differs from the snapshot; with ``take_over`` publish the rows and update the
+        tasks."""
         if take_over:
             await self._task_manager.numbers.load()
         return await self._path.drift.compare(take_over=take_over)
@@ -152,31 +153,31 @@ class CookieManager:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def get_cookie_status(self, account_id: str) -> bool:
-        """Whether the owner wants the account on, from the published snapshot. Raises ``UnknownAccount``."""
+        """Return whether the account is enabled, from the published snapshot. Raises ``UnknownAccount``."""
         return self.account(account_id).enabled
 
     def account(self, account_id: str) -> Account:
-        """The published snapshot. Raises ``UnknownAccount``."""
+        """Return the published snapshot. Raises ``UnknownAccount``."""
         return self._published.current(account_id)
 
     def observation(self, account_id: str) -> Observation:
-        """What is happening to the account. Raises ``UnknownAccount``."""
+        """Return the observed state. Raises ``UnknownAccount``."""
         if account_id not in self.accounts:
             raise UnknownAccount(account_id)
         return self._task_manager.task(account_id).observation
 
     def is_stale(self, account_id: str) -> bool:
-        """Whether a change of the account is still unsettled, so that what is shown may be old."""
+        """Return whether a change of the account is unsettled, so that the snapshot may be out of date."""
         return self._path.is_stale(account_id)
 
     @property
     def locks(self) -> AccountLocks:
-        """The per-account locks, to be watched."""
+        """The per-account locks, for monitoring."""
         return self._task_locks
 
     @property
     def pending(self) -> Mapping[str, Account | None]:
-        """The drafts of changes in progress: empty at rest, to be watched."""
+        """The drafts of changes in progress, for monitoring; empty at rest."""
         return self._path.pending
 
     @property
@@ -227,46 +228,47 @@ class CookieManager:
         return await self._change(account_id, "update_cookie", edit, caller, wait=self._settings.start_wait_seconds)
 
     async def update_cookie_status(self, account_id: str, enabled: bool, *, caller: Caller) -> Outcome:
-        """Switch the account on or off, as a person asks.
+        """Enable or disable the account.
 
-        Saying ``True`` again revives a dead task and skips a back-off. Switching a parked account off and on is the
-        owner's word to try once more; saying ``True`` to a parked one that is on is not.
+        ``True`` again restarts a failed task and skips a retry delay. Disabling and enabling a parked account makes it
+        try again; ``True`` for a parked account that is enabled does not.
         """
         wait = self._settings.start_wait_seconds if enabled else self._settings.stop_wait_seconds
         edit = edits.switched(enabled, self._task_manager.is_parked)
         return await self._change(account_id, "update_cookie_status", edit, caller, wait=wait, revive=enabled)
 
     async def update_auto_confirm_setting(self, account_id: str, auto_confirm: bool, *, caller: Caller) -> Outcome:
-        """Switch automatic shipment confirmation. A running connection reads it at the moment it decides."""
+        """Switch automatic shipment confirmation. A running connection reads it at each decision."""
         return await self._change(account_id, "update_auto_confirm_setting", edits.auto_confirm(auto_confirm), caller)
 
     async def update_keywords(self, account_id: str, kw_list: Sequence[tuple[str, str]], *, caller: Caller) -> Outcome:
-        """Replace the general text rules; item-bound and image rules stay. Applies to the very next message."""
+        """Replace the general text rules; item-bound and image rules stay. Applies from the next message on."""
         return await self._change(account_id, "update_keywords", edits.general_keywords(kw_list), caller)
 
     async def update_text_keywords(self, account_id: str, rows: Sequence[KeywordRow], *, caller: Caller) -> Outcome:
-        """Replace every text rule, general and item-bound; image rules stay."""
+        """Replace all text rules, general and item-bound; image rules stay."""
         return await self._change(account_id, "update_keywords", edits.text_keywords(rows), caller)
 
     async def remove_keyword(self, account_id: str, which: int | str, *, caller: Caller) -> Outcome:
-        """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
+        """Delete one rule, by its position in the shown list (``int``) or by its id (``str``)."""
         return await self._change(account_id, "remove_keyword", edits.no_keyword(which), caller)
 
     async def update_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
-        """Edit the rules by a wish of ``wishes.rules``. Applies to the very next message."""
+        """Change the rules with an edit of ``edits.rules``. Applies from the next message on."""
         return await self._change(account_id, "update_keywords", edit, caller)
 
     async def preview_rules(self, account_id: str, edit: Edit, *, caller: Caller) -> Account:
-        """What the account would be after that wish. Raises what the change would, but for what others do meanwhile."""
+        """Return the account as it would be after the edit. Raises like the change itself, except for concurrent
+        changes."""
         account = self.account(account_id)
         if caller.is_mistaken_about(account):
             raise StaleGeneration(f"{account_id} is at generation {account.generation}", id=account_id)
         return await edits.apply_edit(edit, account)
 
     async def update_settings(self, account_id: str, values: Mapping[str, Any], *, caller: Caller) -> Outcome:
-        """Set some of ``wishes.SETTINGS``. Raises ``InvalidInput`` that names the field.
+        """Change some of ``edits.SETTINGS``. Raises ``InvalidInput`` that names the field.
 
-        A running account that gets another proxy reconnects through it; a parked one stays parked.
+        A running account with a new proxy reconnects through it; a parked one stays parked.
         """
         wait = self._settings.start_wait_seconds if "proxy" in values else 0.0
         return await self._change(account_id, "update_settings", edits.settings(values), caller, wait=wait)
@@ -274,19 +276,19 @@ class CookieManager:
     async def update_item(
         self, account_id: str, item_id: str, values: Mapping[str, Any] | None, *, caller: Caller
     ) -> Outcome:
-        """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
+        """Change some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` deletes the item."""
         return await self._change(account_id, "update_item", edits.item(item_id, values), caller)
 
     async def update_items(self, account_id: str, edit: Edit, *, caller: Caller) -> Outcome:
-        """Edit what is set for items by a wish of ``edits``."""
+        """Change the settings of items with an edit of ``edits``."""
         return await self._change(account_id, "update_item", edit, caller)
 
     async def resume(self, account_id: str, *, caller: Caller) -> Outcome:
-        """Try again after the owner acted: un-parks and reconnects."""
+        """Resume a parked account and reconnect, after the owner acted."""
         return await self._change(account_id, "resume", edits.resume, caller, wait=self._settings.start_wait_seconds)
 
     async def undo(self, entry: JournalEntry, *, caller: Caller) -> Outcome:
-        """Put back what a journal entry changed, as a new change. Raises what ``shoal.accounts.undo.undo`` says."""
+        """Undo a journal entry by a new change. Raises like ``shoal.accounts.undo.undo``."""
         edit = undo(entry)
         enabled = entry.changes.get("enabled", [None])[0]
         waits = {True: self._settings.start_wait_seconds, False: self._settings.stop_wait_seconds}
@@ -295,8 +297,8 @@ class CookieManager:
     async def remove_cookie(self, account_id: str, *, caller: Caller) -> Outcome:
         """Delete the account: invisible at once, then its task is stopped, then its rows are purged.
 
-        Waits for the end of all that at most the stop wait; ``purged`` says whether it came. Raises ``AlreadyRemoved``
-        when this very op did so before, after the same wait.
+        Waits at most the stop wait; ``purged`` says whether all of it is done. Raises ``AlreadyRemoved``, after the
+        same wait, when the same op already did so.
         """
         limit = self._limit(caller, self._settings.stop_wait_seconds)
         try:
@@ -309,42 +311,43 @@ class CookieManager:
         return replace(outcome, observation=Observation(), purged=True) if purged else outcome
 
     def accounts_of_number(self, number: str) -> list[Account]:
-        """Every account that names that seller's number."""
+        """Return every account with that seller's number."""
         return [self.accounts[account_id] for account_id in self._published.of_number(number)]
 
     async def free_number(self, number: str, *, caller: Caller, holder: str = "") -> str:
-        """Take a seller's number from the account that holds it, which is switched off. Returns that account's id.
+        """Take a seller's number from the account that holds it, and disable that account. Return its id.
 
-        The others with that number start; who is let in first holds it from then on. Raises ``UnknownNumber`` when no
-        account holds it, ``Conflict`` (``other_holder``) when another than ``holder`` does, and ``StoreError``, after
-        which it may be repeated.
+        The other accounts with that number start; the first that the site accepts holds it from then on. Raises
+        ``UnknownNumber`` when no account holds it, ``Conflict`` (``other_holder``) when another than ``holder`` does,
+        and ``StoreError``, after which the call may be repeated.
         """
         holds = self.number_holders.get(number)
         if holds is None:
             raise UnknownNumber(number)
         if holder not in {"", holds}:
             raise Conflict("another account holds that number now", code="other_holder", number=number)
-        with suppress(UnknownAccount):  # just being deleted
+        with suppress(UnknownAccount):  # deletion in progress
             await self.update_cookie_status(holds, False, caller=caller)
         await self._task_manager.numbers.free(number, holds)
         return holds
 
     def close_to(self, owner_id: int) -> None:
-        """Let that person add no account from now on: they are being removed."""
+        """Refuse new accounts for this user, because the user is being removed."""
         self._path.close_to(owner_id)
 
     async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
-        """Wait until a deleted account's connection has ended and its rows are purged; says whether it came in time."""
+        """Wait until a deleted account's connection has ended and its rows are purged. Return whether that happened in
+        time."""
         return await self._task_manager.seen_off(account_id, within_seconds=within_seconds)
 
     async def batch_update_cookie_status(
         self, updates: Mapping[str, bool], *, caller: Caller, atomic: bool = False, dry_run: bool = False
     ) -> list[BatchResult]:
-        """Switch many accounts; one result per account, in the order asked.
+        """Enable or disable many accounts; one result per account, in the order of the request.
 
-        ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); else each stands
-        alone. A batch never un-parks, and waits for no account to start or stop unless the caller's ``wait_seconds``
-        say so.
+        ``atomic`` changes all or none (at most 500, locks in sorted order under one wait limit); otherwise each account
+        stands alone. A batch never un-parks, and does not wait for accounts to start or stop unless the caller's
+        ``wait_seconds`` says so.
         """
         if atomic:
             self._batch.require_size(updates)
@@ -372,7 +375,7 @@ class CookieManager:
         return await self._answer(done, caller, wait=wait)
 
     async def _answer(self, done: Done, caller: Caller, *, wait: float) -> Outcome:
-        """Give the task its time to start or stop (``wait`` is the usual one); say how it stands then."""
+        """Give the task time to start or stop (``wait`` is the default). Return its state then."""
         limit = self._limit(caller, wait) if wait else 0.0
         observation = await self._task_manager.settled(done.account.id, limit)
         return Outcome(
@@ -386,15 +389,15 @@ class CookieManager:
 
     @staticmethod
     def _limit(caller: Caller, usual: float) -> float:
-        """How long that caller waits for a task: the usual wait, unless they say otherwise."""
+        """Return how long the caller waits for a task."""
         return usual if caller.wait_seconds is None else min(caller.wait_seconds, LONGEST_WAIT_SECONDS)
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
     def _start_cookie_task(self, account_id: str) -> None:
-        """Let the account's task look at what is published, and start, renew or stop its connection."""
+        """Let the account's task read the published snapshot, and start, renew or stop its connection."""
         self._task_manager.wake(account_id)
 
     def _stop_cookie_task(self, account_id: str) -> None:
-        """See a deleted account off: its connection is stopped, then its rows are purged."""
+        """Stop a deleted account's connection, then purge its rows."""
         self._task_manager.vanish(account_id)

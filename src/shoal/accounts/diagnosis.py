@@ -1,4 +1,4 @@
-"""Why an account does not reply: everything that may stand in the way, in the order in which to look. Pure."""
+"""Why an account does not reply: all possible causes, in the order in which to check them. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shoal.xianyu.site_pages import MESSAGES_URL, SITE_URL
 PROXY_REASONS = frozenset(
     {"proxy_unreachable", "proxy_refused", "proxy_no_route", "proxy_untrusted", "proxy_not_allowed"}
 )
-"""The reasons of a retry that only the account's proxy is to blame for."""
+"""The retry reasons that only the account's proxy can cause."""
 
 
 class CheckName(StrEnum):
-    """What is looked at, in order."""
+    """The checks, in order."""
 
     ENABLED = "enabled"
     OWNED_HERE = "owned_here"
@@ -45,7 +45,7 @@ class CheckName(StrEnum):
 class Check:
     """One finding. ``finding`` names its sentences, ``params`` fill them in.
 
-    ``blocks``: while it is not ``ok``, no buyer gets a reply at all. Other findings concern some chats only.
+    ``blocks``: while it is not ``ok``, no buyer gets a reply. Other findings concern single chats only.
     """
 
     name: CheckName
@@ -59,10 +59,10 @@ class Check:
 class ReplyStats:
     """Counts of one account.
 
-    ``paused_buyers`` are the names (else the chats) of some of the ``paused_chats``, the last of which is silent until
-    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were held back so;
-    ``cooling_rules`` are some of the rules that were. ``last_failure`` is the outcome of the last sending that failed
-    (empty: none did), with its reason.
+    ``paused_buyers`` are names (or chat ids) of some of the ``paused_chats``; the last of these pauses ends at
+    ``paused_until_ms``. ``buyer_limited``, ``shop_limited`` and ``cooled_down`` count messages that were not answered
+    for that reason; ``cooling_rules`` are some of the rules. ``last_failure`` is the outcome of the last failed
+    sending, with its reason (empty: none failed).
     """
 
     paused_chats: int = 0
@@ -80,35 +80,35 @@ class ReplyStats:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What is known of an account at a moment."""
+    """The known facts about an account at one time."""
 
     account: Account
     seen: Observation
     now_ms: int
     heartbeat_limit_ms: int
-    """A connection whose last heartbeat is older is not alive, whatever its state says."""
+    """A connection whose last heartbeat is older is not alive, whatever its state is."""
     message_age_ms: int
     degraded: bool = False
     unsettled: bool = False
     busy_with: str = ""
-    """The operation that has had the account's turn for ``busy_seconds``, if any."""
+    """The operation that has held the account's lock for ``busy_seconds``, if any."""
     busy_seconds: float = 0.0
     token_expires_at_ms: int | None = None
     figures: ReplyStats = field(default_factory=ReplyStats)
     orders_in_need: int = 0
-    """Orders that are not served before their owner does something."""
+    """Orders that wait for their owner."""
     buyer_replies_per_hour: int = 0
     shop_replies_per_minute: int = 0
-    """The limits that hold for this account; 0 is none."""
+    """The limits of this account; 0 means no limit."""
 
 
 def diagnose(facts: Facts) -> list[Check]:
-    """Every check, in order."""
+    """Return every check, in order."""
     return [check(facts) for check in _CHECKS]
 
 
 def is_replying(checks: Iterable[Check]) -> bool:
-    """Whether a buyer who writes now may get a reply."""
+    """Return whether a buyer who writes now may get a reply."""
     return all(check.ok or not check.blocks for check in checks)
 
 
@@ -130,7 +130,7 @@ def _store(facts: Facts) -> Check:
 
 
 def _lock(facts: Facts) -> Check:
-    """A change that takes long keeps no buyer waiting, but what it changes does not hold yet."""
+    """A long change does not delay replies, but it does not apply yet."""
     if not facts.busy_with or facts.busy_seconds < SLOW_SECONDS:
         return Check(name=CheckName.LOCK, finding="lock_free")
     params = {"operation": facts.busy_with, "seconds": int(facts.busy_seconds)}

@@ -1,7 +1,7 @@
-"""Drift: what of an account is otherwise in its row than it is published here, and how that is taken over.
+"""Drift: differences between an account's row and its published snapshot, and how the row is adopted.
 
-What another server wrote is told by the journal and needs no word of ours. What the journal does not tell was written
-by another program: taking it over adds the entry that is missing, so that the journal folds to the row again.
+The journal has the changes of other servers, so these need no new entry. What the journal does not have was written by
+another program: adopting it adds the missing entry, so that the journal folds to the row again.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from shoal.clock import now_ms
 from shoal.errors import ShoalError, StaleGeneration, StoreError
 
 OUTSIDE: Final = "outside"
-"""The actor of what another program wrote into the database."""
+"""The actor of changes that another program wrote into the database."""
 
 
 COMPARED_AT_ONCE = 50
 """How many accounts are compared with their rows at a time."""
 STALE_RETRIES = 3
-"""How often a change is built anew when the row moved under it (another machine wrote it)."""
+"""How often a change is built again when another machine changed the row in the meantime."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What was otherwise in the row of an account than it was published: ``{field: [published, stored]}``.
+    """The differences between an account's row and its snapshot: ``{field: [published, stored]}``.
 
-    ``outside``: the journal did not tell of it. ``error``: why it could not be taken over.
+    ``outside``: the journal has no entry for it. ``error``: why it could not be adopted.
     """
 
     account_id: str
@@ -45,14 +45,14 @@ class Difference:
 
 
 def is_same(published: Account | None, stored: Account | None) -> bool:
-    """Whether both say the same in every field, secrets among them, and stand at the same position."""
+    """Whether both have the same values in every field, including secrets, and the same position."""
     if published is None or stored is None:
         return published is stored
     return _in_order(published) == _in_order(stored)
 
 
 def differing(published: Mapping[str, Account], stored: Mapping[str, Account]) -> list[str]:
-    """The ids of the accounts that are otherwise stored than published."""
+    """Return the ids of the accounts whose row differs from the snapshot."""
     return [
         account_id
         for account_id in sorted({*published, *stored})
@@ -61,7 +61,7 @@ def differing(published: Mapping[str, Account], stored: Mapping[str, Account]) -
 
 
 def difference(account_id: str, published: Account | None, glimpse: Glimpse) -> Difference:
-    """What differs, field by field; a position that differs alone too."""
+    """Return the differences by field; also a position that differs alone."""
     stored = glimpse.account
     subject = stored or published
     changes: Changes = changes_between(published, stored) if subject is not None else {}
@@ -79,7 +79,7 @@ def difference(account_id: str, published: Account | None, glimpse: Glimpse) -> 
 
 
 def is_outside(published: Account | None, glimpse: Glimpse) -> bool:
-    """Whether the journal does not fold to the row, so that another program wrote it."""
+    """Return whether the journal does not fold to the row, so that another program wrote it."""
     stored, told = glimpse.account, glimpse.told
     if stored is None:
         return _told_projection(told) is not None
@@ -87,13 +87,13 @@ def is_outside(published: Account | None, glimpse: Glimpse) -> bool:
         return True
     if _told_projection(told) != projection(stored):
         return True
-    # A password of the same proxy is not in the journal: only memory tells it apart.
+    # The journal has no proxy passwords: only memory shows that one changed.
     same_place = published is not None and (published.generation, published.rev) == (stored.generation, stored.rev)
     return same_place and not is_same(published, stored)
 
 
 def taken_over(published: Account | None, glimpse: Glimpse, op: Op) -> Change:
-    """The change that brings the journal up to the row: its next entry, and the row's position."""
+    """Return the change that brings the journal up to the row: the next entry, and the row's position."""
     stored, told = glimpse.account, glimpse.told
     generation = told.generation if told is not None else 0
     if stored is None:
@@ -106,7 +106,7 @@ def taken_over(published: Account | None, glimpse: Glimpse, op: Op) -> Change:
 
 
 def _cookie_version(published: Account | None, stored: Account) -> int:
-    """A cookie that is not the one in use counts as a newer one: connections and rotated cookies go by its version."""
+    """Return the row with a newer cookie version if its cookie differs: connections and cookie jars depend on it."""
     if published is None or published.cookie == stored.cookie:
         return stored.cookie_version
     return max(stored.cookie_version, published.cookie_version + 1)
@@ -121,11 +121,11 @@ def _in_order(account: Account) -> Account:
 
 
 Commit = Callable[[Sequence[Change], Sequence[Hold], Sequence[JournalEntry]], Awaitable[Mapping[str, JournalEntry]]]
-"""Commits changes under their holds, and tells the entries that were missed before theirs."""
+"""Commits changes under their locks, and publishes missed entries before theirs."""
 
 
 class Drift:
-    """Compares stored rows with the published snapshots, and publishes the rows on demand."""
+    """Compares stored rows with the published snapshots, and publishes the rows on request."""
 
     def __init__(self, store: AccountStore, locks: AccountLocks, published: PublishedAccounts, commit: Commit) -> None:
         self._store = store
@@ -134,9 +134,9 @@ class Drift:
         self._commit = commit
 
     async def compare(self, *, take_over: bool) -> list[Difference]:
-        """Read the whole store again and tell what differs from what is published; with ``take_over`` publish it.
+        """Read the whole store again and return what differs from the snapshots; with ``take_over`` publish it.
 
-        Each account for itself: one that cannot be taken over says why, and keeps no other from it.
+        Accounts are independent: one that cannot be adopted reports the reason and does not affect the others.
         """
         contents = await self._store.load()
         names = await asyncio.to_thread(differing, dict(self._published.accounts), contents.accounts)
@@ -145,7 +145,7 @@ class Drift:
         return [one for one in found if one is not None]
 
     async def refresh(self, account_id: str) -> None:
-        """Publish what is stored for one account, with the events that were missed. Takes its turn for it."""
+        """Publish the row of one account, with the events that were missed. Takes the account's lock."""
         found = await self._compare(account_id, take_over=True)
         if found is not None and found.error is not None:
             raise found.error
@@ -160,7 +160,8 @@ class Drift:
                 return Difference(account_id=account_id, owner_id=owner_id, changes={}, error=error)
 
     async def _compare(self, account_id: str, *, take_over: bool) -> Difference | None:
-        """What of one account is stored otherwise; with ``take_over`` it is published, by an entry if none tells it."""
+        """Return the differences of one account; with ``take_over`` publish its row, with a new entry if the journal
+        has none."""
         for _ in range(STALE_RETRIES):
             hold = await self._locks.acquire(account_id, "reload_from_db")
             try:
@@ -178,7 +179,7 @@ class Drift:
                 return found
             try:
                 await self._commit([change], [hold], glimpse.entries)
-            except StaleGeneration:  # it moved on meanwhile: look again
+            except StaleGeneration:  # changed in the meantime: compare again
                 continue
             except StoreError as error:
                 return found and replace(found, error=error)

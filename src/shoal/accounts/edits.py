@@ -1,6 +1,6 @@
-"""What an owner may wish: each wish turns one snapshot into the next, or refuses with a sentence.
+"""The edits: each turns one snapshot into the next, or refuses with an error.
 
-A wish that changes nothing returns the very same object, by which the change path knows that nothing is to be done.
+An edit that changes nothing returns the same object; the change path then knows that nothing is to be done.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ Edit = Callable[[Account], Account]
 MAX_REMARK_CHARACTERS = 200
 MAX_NAME_CHARACTERS = 100
 MANY_RULES = 300
-"""So many rules take longer to check and compile than the event loop should stand still."""
+"""With more rules than this, checking and compiling would block the event loop for too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleEdit:
-    """A wish about rules, with how many rules its caller sent."""
+    """An edit of rules, with the number of rules that its caller sent."""
 
     edit: Edit
     sent: int = 1
 
     def __call__(self, account: Account) -> Account:
-        """What the wish makes of the account."""
+        """Return the edited account."""
         return self.edit(account)
 
     def takes_long(self, account: Account) -> bool:
-        """Whether it is to be made off the event loop."""
+        """Return whether to run the edit off the event loop."""
         return len(account.keywords) + self.sent >= MANY_RULES
 
 
 async def apply_edit(edit: Edit, account: Account) -> Account:
-    """Return what the edit makes of the account. Many rules are compiled on another thread, while the loop goes on."""
+    """Return the edited account. Many rules are compiled on another thread, so that the loop continues."""
     return await beside_if(isinstance(edit, RuleEdit) and edit.takes_long(account), edit, account)
 
 
 def switched(enabled: bool, is_parked: Callable[[Account], bool] | None = None) -> Edit:
-    """Switch the account on or off; with ``is_parked``, switching a parked one on makes it try again."""
+    """Enable or disable the account; with ``is_parked``, enabling a parked one resumes it."""
 
     def edit(account: Account) -> Account:
         if account.enabled == enabled:
@@ -94,7 +94,7 @@ def told_browser(checked: CookieCheck) -> str | None:
 
 
 def both(first: Edit, second: Edit) -> Edit:
-    """Two wishes as one change."""
+    """Combine two edits into one change."""
     return lambda account: second(first(account))
 
 
@@ -104,12 +104,12 @@ def auto_confirm(value: bool) -> Edit:
 
 
 def resume(account: Account) -> Account:
-    """Try again after the owner acted."""
+    """Resume after the owner acted."""
     return account.evolve(restart_nonce=account.restart_nonce + 1)
 
 
 def rules(edit: Callable[[Rules], Rules], *, sent: int = 1) -> Edit:
-    """Edit the rules. ``sent`` is how many of them the caller sent."""
+    """Edit the rules. ``sent`` is the number of rules that the caller sent."""
     return RuleEdit(lambda account: _set(account, keywords=edit(account.keywords)), sent)
 
 
@@ -120,7 +120,7 @@ def general_keywords(pairs: Sequence[tuple[str, str]]) -> Edit:
 
 
 def text_keywords(rows: Sequence[KeywordRow]) -> Edit:
-    """Replace every text rule, general and item-bound. Refuses bad input at once."""
+    """Replace all text rules, general and item-bound. Refuses bad input at once."""
     check_rows(rows)
     return rules(lambda before: replace_text(before, rows), sent=len(rows))
 
@@ -132,7 +132,7 @@ def image_keyword(keyword: str, item_id: str | None, picture: Part) -> Edit:
 
 
 def no_keyword(which: int | str) -> Edit:
-    """Remove one rule, by its place in the shown list (``int``) or by its id (``str``)."""
+    """Delete one rule, by its position in the shown list (``int``) or by its id (``str``)."""
     if isinstance(which, int):
         return rules(lambda before: without_index(before, which))
     return rules(lambda before: without_rule(before, which))
@@ -150,22 +150,22 @@ def changed_rule(rule_id: str, values: Values) -> Edit:
 
 
 def rule_order(ids: Sequence[str], priorities: Mapping[str, int] | None = None) -> Edit:
-    """Ask the rules in that order, some of them with another priority."""
+    """Put the rules in this order, some of them with another priority."""
     return rules(lambda before: with_order(before, ids, priorities))
 
 
 def all_rules(wanted: Sequence[Wanted]) -> Edit:
-    """Replace every rule by these."""
+    """Replace all rules."""
     return rules(lambda before: replaced(before, wanted), sent=len(wanted))
 
 
 def more_rules(wanted: Sequence[Wanted]) -> Edit:
-    """Add these rules, and edit those that are there already; the others stay."""
+    """Add these rules, and edit the existing ones among them; the others stay."""
     return rules(lambda before: merged(before, wanted), sent=len(wanted))
 
 
 def settings(values: Mapping[str, Any]) -> Edit:
-    """Set some of the plain settings of ``SETTINGS``. Raises ``InvalidInput`` that names the field."""
+    """Change some of ``SETTINGS``. Raises ``InvalidInput`` that names the field."""
     unknown = sorted(set(values) - set(SETTINGS))
     if unknown:
         raise InvalidInput(f"{unknown[0]} is no setting of an account", code="unknown_setting", field=unknown[0])
@@ -174,7 +174,7 @@ def settings(values: Mapping[str, Any]) -> Edit:
 
 
 def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
-    """Set some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` removes the item."""
+    """Change some of an item's ``reply``, ``paid_message`` and ``nothing_to_send``; ``None`` deletes the item."""
     if not 1 <= len(item_id) <= 64 or not (item_id.isascii() and item_id.isalnum()):
         raise InvalidInput("an item id has 1 to 64 letters or digits", code="bad_item_id")
     checks: dict[str, Callable[[Any, str], Any]] = {"reply": _reply, "paid_message": _reply, "nothing_to_send": _flag}
@@ -197,7 +197,7 @@ def item(item_id: str, values: Mapping[str, Any] | None) -> Edit:
 
 
 def no_item_reply(item_id: str) -> Edit:
-    """Remove an item's reply; all else that is set for it stays. Raises ``InvalidInput`` when there is none."""
+    """Delete an item's reply; its other settings stay. Raises ``InvalidInput`` when there is none."""
 
     def edit(account: Account) -> Account:
         found = account.item(item_id)
@@ -209,7 +209,7 @@ def no_item_reply(item_id: str) -> Edit:
 
 
 def no_item_replies(item_ids: Sequence[str]) -> Edit:
-    """Remove the replies of some items, where there are any; all else that is set for them stays."""
+    """Delete the replies of some items, where there are any; their other settings stay."""
     chosen = frozenset(item_ids)
 
     def edit(account: Account) -> Account:
@@ -220,7 +220,7 @@ def no_item_replies(item_ids: Sequence[str]) -> Edit:
 
 
 def _set(account: Account, **values: Any) -> Account:
-    """The account with those values, or the same object when nothing differs."""
+    """Return the account with these values, or the same object when nothing differs."""
     if all(getattr(account, name) == value for name, value in values.items()):
         return account
     return account.evolve(**values)

@@ -1,4 +1,4 @@
-"""What happened, as frozen facts, and the bus that carries them to whoever listens."""
+"""Events as frozen values, and the bus that delivers them to subscribers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from shoal.accounts.journal import JournalEntry
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccountChanged:
-    """A change was committed. Fanned out after it was published, exactly once, in order of ``rev``."""
+    """A committed change. Published after its snapshot, exactly once, in order of ``rev``."""
 
     entry: JournalEntry
 
     @property
     def account_id(self) -> str:
-        """Whose event this is."""
+        """The account of this event."""
         return self.entry.account_id
 
     @property
     def owner_id(self) -> int:
-        """Who may see it."""
+        """The user who may see the event."""
         return self.entry.owner_id
 
 
@@ -42,11 +42,11 @@ class AccountStateChanged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageEvent:
-    """Something was said, decided, sent or paused in a chat, or happened to an order.
+    """Something was received, decided, sent or paused in a chat, or happened to an order.
 
     ``kind`` is ``message``, ``sending``, ``pause`` or ``order``.
 
-    ``key`` names it among its kind; only the latest word about it matters. ``facts`` are plain values, times in
+    ``key`` names it among its kind; only the latest event with this key matters. ``facts`` are plain values, times in
     milliseconds since 1970 under names that end in ``_ms``.
     """
 
@@ -60,33 +60,33 @@ class MessageEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessChanged:
-    """What a person may see or do changed: a grant, a token, a sign-in. Whoever tells them anything looks again."""
+    """A user's permissions changed: a grant, a token, a session. Subscribers check the permissions again."""
 
     user_id: int
 
 
 Publish = Callable[[MessageEvent], None]
-"""Takes what happened in a chat or to an order, and fills in whose it is."""
+"""Takes an event of a chat or an order, and fills in its account's owner."""
 
 
 def publish_nothing(_: MessageEvent) -> None:
-    """For who listens to no chat."""
+    """For callers that publish no events."""
 
 
 Event = AccountChanged | AccountStateChanged | MessageEvent | AccessChanged
 
 
 class Subscription:
-    """One listener's bounded queue. A listener that is too slow loses everything at once, and is told so."""
+    """One subscriber's bounded queue. A subscriber that is too slow loses all waiting events, and gets notice of it."""
 
     def __init__(self, limit: int) -> None:
         self._waiting: OrderedDict[tuple[str, str | int], Event] = OrderedDict()
         self._limit = limit
         self._ready = asyncio.Event()
         self.lost = False
-        """Whether events were dropped: the listener must start over from a snapshot."""
+        """Whether events were dropped: the subscriber must start again from a snapshot."""
         self.ended = False
-        """Whether nothing comes any more, and the listener should go."""
+        """Whether no more events come, so that the subscriber should end."""
 
     def put(self, event: Event) -> None:
         """Queue an event; a newer state of an account replaces the older one."""
@@ -104,14 +104,14 @@ class Subscription:
         self._ready.set()
 
     def end(self) -> None:
-        """Let the listener go, when it has taken what waits."""
+        """End the subscription after the waiting events are taken."""
         self.ended = True
         self._ready.set()
 
     async def take(self) -> list[Event]:
-        """Everything that waits, oldest first; waits for the first.
+        """Return all waiting events, oldest first; waits for the first.
 
-        Empty exactly when events were lost, or none come any more.
+        Empty exactly when events were lost, or no more come.
         """
         await self._ready.wait()
         if not self.ended:
@@ -122,7 +122,7 @@ class Subscription:
 
 
 def _key(event: AccountStateChanged | MessageEvent | AccessChanged) -> tuple[str, str]:
-    """What a later event replaces."""
+    """Return what a later event replaces."""
     if isinstance(event, AccessChanged):
         return ("access", str(event.user_id))
     if isinstance(event, MessageEvent):
@@ -131,7 +131,7 @@ def _key(event: AccountStateChanged | MessageEvent | AccessChanged) -> tuple[str
 
 
 class EventBus:
-    """Hands each event to every subscription, without ever waiting for one."""
+    """Delivers each event to every subscription, without waiting for any."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
@@ -139,17 +139,17 @@ class EventBus:
 
     @property
     def readers(self) -> int:
-        """How many listen now."""
+        """The number of subscriptions."""
         return len(self._subscriptions)
 
     def publish(self, event: Event) -> None:
-        """Hand out one event."""
+        """Deliver one event."""
         for subscription in self._subscriptions:
             subscription.put(event)
 
     @contextmanager
     def subscribe(self, limit: int = 10_000) -> Iterator[Subscription]:
-        """Listen until the block ends."""
+        """Subscribe until the block ends."""
         subscription = Subscription(limit)
         self._subscriptions.add(subscription)
         if self._ended:
@@ -160,7 +160,7 @@ class EventBus:
             self._subscriptions.discard(subscription)
 
     def end(self) -> None:
-        """Let every listener go, also those who come later: the server stops."""
+        """End all subscriptions, including later ones: the server stops."""
         self._ended = True
         for subscription in self._subscriptions:
             subscription.end()

@@ -1,9 +1,9 @@
-"""The journal: one entry per committed change, from which every account can be folded again.
+"""The journal: one entry per committed change. All accounts can be folded from it.
 
-Old entries are folded into a baseline for each account and dropped; the fold goes on from there.
+Old entries are folded into a baseline for each account and deleted; the fold continues from the baseline.
 
 A cookie appears as its fingerprint only, a proxy without user name and password; rules and item settings appear as what
-was added, removed and edited. A field that came to the program later than an entry had its default then.
+was added, removed and edited. A field that is newer than an entry had its default then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DEFAULTS: dict[str, Any] = {
 class JournalEntry:
     """One committed change: who changed what of which account, when, from where, and at which position.
 
-    ``origin`` is by what it was asked for, and from which address: ``console 192.0.2.7``; empty where nobody knows.
+    ``origin`` is the kind of client and its address: ``console 192.0.2.7``; empty when unknown.
     """
 
     rev: int
@@ -49,13 +49,13 @@ class JournalEntry:
 
     @property
     def is_deletion(self) -> bool:
-        """Whether the account was deleted by it."""
+        """Whether the change deleted the account."""
         return "deleted" in self.changes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """What an account's entries up to ``rev`` fold to. ``projection`` is ``None`` when the last one deleted it."""
+    """The fold of an account's entries up to ``rev``. ``projection`` is ``None`` when the last entry deleted it."""
 
     account_id: str
     rev: int
@@ -69,7 +69,7 @@ class Baseline:
 
 
 def changes_between(old: Account | None, new: Account | None) -> Changes:
-    """What differs between two snapshots. ``old is None`` is a creation, ``new is None`` a deletion."""
+    """Return the differences between two snapshots. ``old is None`` is a creation, ``new is None`` a deletion."""
     if new is None:
         return {"deleted": [False, True]}
     changes: Changes = {}
@@ -84,7 +84,7 @@ def changes_between(old: Account | None, new: Account | None) -> Changes:
 
 
 def changes_from(told: Mapping[str, Any] | None, new: Account) -> Changes:
-    """What leads from what a journal folds to (``None``: no account) to a snapshot."""
+    """Return the changes from the fold of a journal (``None``: no account) to a snapshot."""
     before, after = told or {}, projection(new)
     changes: Changes = {
         name: [before.get(name), after[name]]
@@ -134,7 +134,7 @@ def _delta_of_rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, 
 
 
 def projection(account: Account) -> dict[str, Any]:
-    """An account as the journal can know it: everything but the cookie, whose fingerprint stands for it."""
+    """Return an account as the journal has it: everything but the cookie, which its fingerprint represents."""
     return {
         "generation": account.generation,
         "rev": account.rev,
@@ -145,23 +145,23 @@ def projection(account: Account) -> dict[str, Any]:
 
 
 def fold(entries: Iterable[JournalEntry], baselines: Iterable[Baseline] = ()) -> dict[str, dict[str, Any]]:
-    """Replay entries (in order of ``rev``) to the projection of every account that lives at the end.
+    """Replay entries (in order of ``rev``). Return the projection of every account that exists at the end.
 
-    ``baselines`` stand for the entries that were pruned; an entry that a baseline contains already is passed over, so
-    read the journal first and the baselines after it. Raises ``ValueError`` where a generation is missing or an old
-    value does not meet its predecessor.
+    ``baselines`` stand for pruned entries; an entry that a baseline already contains is skipped, so read the journal
+    first and the baselines after it. Raises ``ValueError`` where a generation is missing or an old value does not match
+    its predecessor.
     """
     ends = advance(baselines, entries)
     return {name: told for name, end in ends.items() if (told := told_of(end)) is not None}
 
 
 def told_of(end: Baseline) -> dict[str, Any] | None:
-    """What a fold that ended there says of the account; ``None`` when it was deleted."""
+    """Return the account of a fold that ended there; ``None`` when it was deleted."""
     return None if end.projection is None else {**_DEFAULTS, **end.projection}
 
 
 def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> dict[str, Baseline]:
-    """The baselines with later entries folded in, one for each account named by either. Raises as ``fold`` does."""
+    """Return the baselines with later entries folded in, one for each account in either. Raises like ``fold``."""
     starts = {baseline.account_id: baseline for baseline in baselines}
     ends: dict[str, Baseline] = dict(starts)
     for entry in entries:
@@ -181,7 +181,7 @@ def advance(baselines: Iterable[Baseline], entries: Iterable[JournalEntry]) -> d
 
 
 def _copy(row: dict[str, Any] | None) -> dict[str, Any]:
-    """A row of our own to write in: that of a baseline stays as it is."""
+    """A copy to write in: the baseline's own stays as it is."""
     if row is None:
         return {"keywords": {}, "items": {}}
     return {**_DEFAULTS, **row, "keywords": dict(row["keywords"]), "items": dict(row["items"])}

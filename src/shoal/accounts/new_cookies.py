@@ -1,4 +1,4 @@
-"""A cookie that arrives for an id: it makes an account, or renews the one that is there."""
+"""A cookie that arrives for an id: creates the account, or replaces its cookie."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ async def add_or_renew(
     proxy: str | None = None,
     browser: str | None = None,
 ) -> Outcome:
-    """Add or renew, whichever fits when the account's turn comes: it may be added or removed during the wait.
+    """Add or renew, whichever fits once the lock is held: the account may be added or removed during the wait.
 
-    Raises ``AccountVanishing`` when it was removed meanwhile and is not gone yet, ``AccountExists``
-    (``account_exists/foreign``) when it is somebody else's, and as the manager's two calls.
+    Raises ``AccountVanishing`` when it was removed in the meantime and its deletion is in progress, ``AccountExists``
+    (``account_exists/foreign``) when it belongs to another user, and like the manager's two calls.
     """
     for tries_left in (2, 1, 0):
         known = manager.accounts.get(account_id)

@@ -1,4 +1,4 @@
-"""The state of one account as its task observes it: which facts it keeps, and what is reported of it."""
+"""The observed state of one account: which facts it keeps, and what it reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Report = Callable[[str, Observation, bool], None]
 """``(account id, observation, whether the state is new)``."""
 
 _AT_EASE = {AccountState.RUNNING, AccountState.STOPPED, AccountState.PARKED, AccountState.ELSEWHERE}
-"""States in which nothing crashes, whatever happened before."""
+"""States without failures, whatever happened before."""
 
 _OF_THE_SITE = {
     "unreachable",
@@ -28,12 +28,12 @@ _OF_THE_SITE = {
     "socket_closed",
     "temporary_failure",
 }
-"""Failures that say nothing of the account: the site, or the way to it, did not answer."""
+"""Failures that are not caused by the account: the site, or the network to it, did not answer."""
 _SERVER_ERROR: Final = 500
 
 
 def is_of_the_site(error: BaseException | None) -> bool:
-    """Whether a failure is one that every account would have met, and not a refusal of this one."""
+    """Return whether a failure would affect every account, and is not a refusal of this one."""
     if not isinstance(error, TemporaryFailure) or isinstance(error, ComeBackLater):
         return False
     return error.code in _OF_THE_SITE and error.params.get("status", _SERVER_ERROR) >= _SERVER_ERROR
@@ -45,7 +45,7 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def storable(text: str, longest: int = LONGEST_DETAIL) -> str:
-    """A text that may be the site's own, as every database takes it."""
+    """Return a text, possibly from the site, in a form that every database accepts."""
     return _UNSTORABLE.sub("\ufffd", text[:longest])
 
 
@@ -53,7 +53,7 @@ class ObservedState:
     """Holds the newest observation of an account, and reports each new one."""
 
     def __init__(self, account_id: str, seen: Observation | None, report: Report) -> None:
-        """``seen``: what was observed before a restart. Only why it is parked, and its last message, still holds."""
+        """``seen``: the last observation before a restart. Only its park reason and last message are still valid."""
         before = seen or Observation()
         self._account_id = account_id
         self._report = report
@@ -67,7 +67,7 @@ class ObservedState:
         )
 
     def moved(self, state: AccountState, account: Account | None, *, crash_loop: bool, **facts: Any) -> None:
-        """Note the state, and report it. Facts that are not given are cleared."""
+        """Set the state, and report it. Facts that are not given are cleared."""
         before = self.now
         self.now = before.evolve(
             **{
@@ -90,18 +90,19 @@ class ObservedState:
         self._report(self._account_id, self.now, is_new)
 
     def saw(self, account: Account | None) -> None:
-        """Report that the account's newest generation was looked at."""
+        """Report that the account's newest generation was compared."""
         if account is not None and account.generation != self.now.observed_generation:
             self.now = self.now.evolve(observed_generation=account.generation)
             self._report(self._account_id, self.now, False)
 
     def heard(self, *, message: bool) -> None:
-        """Note when the site was last heard. No report: it would be one every few seconds per account."""
+        """Record when the site was last heard. It is not reported: that would be an event every few seconds per
+        account."""
         seen = {"last_heartbeat_at_ms": now_ms()} | ({"last_message_at_ms": now_ms()} if message else {})
         self.now = self.now.evolve(**seen)
 
     def park(self, park_key: tuple[int, int] | None, error: ActionRequired) -> None:
-        """Note what the owner must do before this cookie may be tried again."""
+        """Record what the owner must do before this cookie is tried again."""
         log.warning("account parked", account=self._account_id, reason=error.reason)
         self.now = self.now.evolve(
             parked_for=park_key,
@@ -111,6 +112,6 @@ class ObservedState:
         )
 
     def unpark(self) -> None:
-        """Forget why the account was parked."""
+        """Clear the park record."""
         if self.now.parked_for is not None:
             self.now = self.now.evolve(parked_for=None, parked_reason="", parked_since_ms=None, action_url="")

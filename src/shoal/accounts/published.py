@@ -1,4 +1,4 @@
-"""The published snapshots: what every account is, as committed, and who is told of a new one."""
+"""The published snapshots: the committed state of every account, and the subscribers to new ones."""
 
 from __future__ import annotations
 
@@ -34,37 +34,37 @@ class PublishedAccounts:
         self._listeners: list[Listener] = []
         self._loaded_rev = 0
         self._gone_at: dict[str, int] = {}
-        """The rev of the deletion of each account that was told and is not there now."""
+        """The rev of the published deletion of each account that does not exist now."""
         self.newest_rev = 0
         self.accounts: Mapping[str, Account] = MappingProxyType(self._accounts)
 
     def subscribe(self, listener: Listener) -> None:
-        """Call ``listener`` after each new snapshot, right after its event went out."""
+        """Call ``listener`` after each new snapshot, right after its event."""
         self._listeners.append(listener)
 
     def load(self, contents: Contents) -> None:
-        """Publish what was read at start, without events."""
+        """Publish the accounts that were read at start, without events."""
         self.newest_rev = self._loaded_rev = contents.newest_rev
         for account_id, account in contents.accounts.items():
             self.put(account_id, account)
 
     def current(self, account_id: str) -> Account:
-        """The snapshot of an account. Raises ``UnknownAccount``."""
+        """Return the snapshot of an account. Raises ``UnknownAccount``."""
         account = self._accounts.get(account_id)
         if account is None:
             raise UnknownAccount(account_id)
         return account
 
     def of_number(self, number: str) -> tuple[str, ...]:
-        """The accounts that name that seller's number, each of another owner."""
+        """Return the accounts with that seller's number, each of another owner."""
         return self._of_number.get(number, ())
 
     def count_of(self, owner_id: int) -> int:
-        """How many accounts that user has."""
+        """Return the number of accounts of that user."""
         return self._shops_of[owner_id]
 
     def told_up_to(self, account_id: str) -> int:
-        """The journal position up to which events told of the account."""
+        """Return the journal position up to which events of the account were published."""
         account = self._accounts.get(account_id)
         return account.rev if account else self._gone_at.get(account_id, self._loaded_rev)
 
@@ -84,7 +84,7 @@ class PublishedAccounts:
             log.exception("a listener failed at a committed change", account=account_id, rev=self.newest_rev)
 
     def publish_event(self, event: MessageEvent) -> None:
-        """Publish what happened in a chat or to an order, under the account's owner."""
+        """Publish an event of a chat or an order, with the account's owner."""
         account = self._accounts.get(event.account_id)
         if account is not None:
             self.events.publish(replace(event, owner_id=account.owner_id))
@@ -121,7 +121,7 @@ class PublishedAccounts:
 
 
 class PublishedView(Mapping[str, Value]):
-    """One field of every published account, by account id. It cannot be written."""
+    """One field of every published account, by account id. Read-only."""
 
     def __init__(self, published: Mapping[str, Account], field: Callable[[Account], Value]) -> None:
         self._published = published

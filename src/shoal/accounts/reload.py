@@ -1,4 +1,4 @@
-"""``Reload``: an administrator's look at what is stored against what is published, one at a time."""
+"""``Reload``: compares stored accounts with published ones for an administrator, one run at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shoal.concurrency.single_flight import SingleFlight
 
 
 class Reload:
-    """Reads every account anew for who asks. Who asks during a run shares the next, which sees all that they wrote."""
+    """Reads every account again. Callers during a run share the next one, which sees everything they wrote."""
 
     def __init__(self, manager: CookieManager) -> None:
         self._manager = manager
@@ -19,15 +19,15 @@ class Reload:
         self._take_over = SingleFlight(lambda: self._compare(take_over=True), name="reload from the database")
 
     async def look(self) -> list[Difference]:
-        """What is stored otherwise than it is published. Changes nothing."""
+        """Return the differences between stored and published accounts. Changes nothing."""
         return await self._look.next_result()
 
     async def take_over(self) -> list[Difference]:
-        """The same, published; each that could not be says why."""
+        """Publish the differences and return them; an account that could not be published carries the reason."""
         return await self._take_over.next_result()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the current run."""
         await self._look.close()
         await self._take_over.close()
 

@@ -1,8 +1,9 @@
-"""Seller numbers: which shop holds each, and whose turn it is to connect with one that no shop holds yet.
+"""Seller numbers: which account holds each, and which account may connect with a number that no account holds.
 
-A cookie names its seller's number, and anybody can write one. So two shops may name the same number, but at most one
-connects. The shop that the site lets in first holds the number, stored, also while it is off or parked, until it is
-deleted or an administrator frees the number. The others with that number stay away from the site meanwhile.
+A cookie names its seller's number, and anyone can write one. So two accounts may have the same number, but at most one
+connects. The account that the site accepts first holds the number. This is stored, and stays while the account is
+disabled or parked, until it is deleted or an administrator frees the number. Until then the other accounts with that
+number do not contact the site.
 """
 
 from __future__ import annotations
@@ -24,39 +25,40 @@ log = structlog.get_logger("shoal.numbers")
 
 
 class SellerNumbers:
-    """The holders as they are stored, and the turns of those who try. Lives on one event loop."""
+    """The stored holders, and the turns of accounts that try to connect. Lives on one event loop."""
 
     def __init__(self, store: AccountStore, changed: Callable[[str], None]) -> None:
-        """``changed`` is told of each number that another shop holds now, or none."""
+        """``changed`` is called with each number whose holder changed."""
         self._store = store
         self._changed = changed
         self._holders: dict[str, str] = {}
         self._held: dict[str, str] = {}
-        """The number that each shop holds."""
+        """The number that each account holds."""
         self._turns: dict[str, deque[asyncio.Future[None]] | None] = {}
-        """The numbers with which a shop connects or is connected, and those who wait for it to end, if any do."""
+        """The numbers with which an account connects or is connected, and the accounts that wait for its end."""
         self._reading = asyncio.Lock()
         self._changed_since: set[str] = set()
-        """The numbers that got another holder, or none, while the holders are read."""
+        """The numbers whose holder changed while the holders are read."""
         self.holders: Mapping[str, str] = MappingProxyType(self._holders)
 
     async def load(self) -> None:
-        """Read who holds what. Raises ``StoreError``."""
+        """Read all holders. Raises ``StoreError``."""
         async with self._reading:
             self._changed_since.clear()
             stored = await self._store.number_holders()
-            changed = frozenset(self._changed_since)  # what is known of those is newer
+            changed = frozenset(self._changed_since)  # their values here are newer
             for number in {*self._holders, *stored} - changed:
                 self._put(number, stored.get(number))
 
     def is_taken(self, account: Account) -> bool:
-        """Whether another shop holds the account's number."""
+        """Return whether another account holds the account's number."""
         return self._holders.get(account.unb, account.id) != account.id
 
     async def hold(self, account: Account) -> None:
-        """The site let the account in: from now on it holds its number, unless another does.
+        """Let the account hold its number, unless another does: the site accepted it.
 
-        Raises ``NumberTaken``; ``StoreError`` when that cannot be stored; ``TemporaryFailure`` when it is gone.
+        Raises ``NumberTaken``; ``StoreError`` when it cannot be stored; ``TemporaryFailure`` when the account is
+        deleted.
         """
         if account.unb not in self._holders:
             holder = await self._store.hold_number(account.unb, account.id, now_ms())
@@ -68,13 +70,13 @@ class SellerNumbers:
             raise NumberTaken(f"the number of {account.id} is another shop's")
 
     async def free(self, number: str, holder: str) -> None:
-        """Take the number from that holder, if it still holds it: who is let in next does. Raises ``StoreError``."""
+        """Take the number from this holder, if it still holds it. Raises ``StoreError``."""
         await self._store.free_number(number, holder)
         if self._holders.get(number) == holder:
             self._put(number, None)
 
     def forget(self, account_id: str) -> None:
-        """The account is gone, and its rows with it: its number is free."""
+        """Free the number of a deleted account, whose rows are deleted too."""
         number = self._held.get(account_id)
         if number is not None:
             self._put(number, None)
@@ -98,15 +100,15 @@ class SellerNumbers:
     # -- turns ---------------------------------------------------------------------------------------------------
 
     def turn(self, account: Account) -> NumberTurn:
-        """The turn of one connection of the account, not taken yet."""
+        """Return the turn of one connection of the account, not taken yet."""
         return NumberTurn(self, account)
 
     def is_busy(self, number: str) -> bool:
-        """Whether a shop connects with the number, or is connected."""
+        """Return whether an account connects with the number, or is connected."""
         return number in self._turns
 
     async def begin(self, number: str) -> None:
-        """Wait until nobody connects with the number, first come first served."""
+        """Wait until no account connects with the number, first come first served."""
         if number not in self._turns:
             self._turns[number] = None
             return
@@ -119,14 +121,14 @@ class SellerNumbers:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                with suppress(ValueError):  # passed over in this very moment
+                with suppress(ValueError):  # skipped at this moment
                     waiting.remove(turn)
-            else:  # the turn had come, and its caller went
+            else:  # the turn had come, and its caller was cancelled
                 self.end(number)
             raise
 
     def end(self, number: str) -> None:
-        """Let the next one connect with the number."""
+        """Let the next account connect with the number."""
         waiting = self._turns[number]
         while waiting:
             turn = waiting.popleft()
@@ -137,7 +139,7 @@ class SellerNumbers:
 
 
 class NumberTurn:
-    """One connection's turn with its number: taken before anything is said to the site, kept until the end."""
+    """One connection's turn with its number: taken before the first contact with the site, kept until the end."""
 
     def __init__(self, numbers: SellerNumbers, account: Account) -> None:
         self._numbers = numbers
@@ -145,11 +147,11 @@ class NumberTurn:
         self._taken = False
 
     def must_wait(self) -> bool:
-        """Whether another connection has the turn."""
+        """Return whether another connection has the turn."""
         return self._numbers.is_busy(self._account.unb)
 
     async def take(self) -> None:
-        """Wait for the turn. Raises ``NumberTaken`` when another shop was let in meanwhile."""
+        """Wait for the turn. Raises ``NumberTaken`` when the site accepted another account in the meantime."""
         await self._numbers.begin(self._account.unb)
         self._taken = True
         if self._numbers.is_taken(self._account):
@@ -163,7 +165,7 @@ class NumberTurn:
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[None]:
-        """Let others try while this connection only waits; who holds the number lends it to nobody."""
+        """Let others try while this connection only waits. The holder of the number does not lend it."""
         if self._numbers.holders.get(self._account.unb) == self._account.id:
             yield
             return

@@ -1,4 +1,4 @@
-"""The history of states, as one server writes it: a move for each new state, waiting here until it is stored."""
+"""The state history, as one server writes it: a move for each new state, queued here until it is stored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shoal.accounts.account import Account, AccountState, Observation, StateMove
 log = structlog.get_logger("shoal.tasks")
 
 MOST_WAITING = 10_000
-"""How many moves wait for a store that does not answer; beyond it the oldest are lost."""
+"""How many moves wait while the store does not answer; beyond it the oldest are lost."""
 _TIE_MS = 1_000
 
 
 class StateHistory:
-    """What is the last move of each account, and which moves wait to be stored."""
+    """The last move of each account, and the moves that wait to be stored."""
 
     def __init__(self) -> None:
         self._last: dict[str, StateMove] = {}
@@ -25,9 +25,9 @@ class StateHistory:
         self._overflowed = False
 
     def begin(self, seen: Mapping[str, Observation], wanted: Mapping[str, bool]) -> None:
-        """Go on from what was stored last. What was not at rest then has stopped with the server, unseen.
+        """Continue from the last stored moves. Accounts that were not at rest stopped with the server, without a move.
 
-        Its last sign of life is as old as the observation: at most one resync, in a server that was well.
+        Their last sign of life is as old as the observation: at most one resync, in a healthy server.
         """
         for account_id, observation in seen.items():
             if not observation.since_ms:
@@ -40,37 +40,37 @@ class StateHistory:
                 self._stopped(account_id, StopReason.SERVER_DOWN, wanted[account_id], _last_sign_ms(observation))
 
     def saw(self, account_id: str, observation: Observation, at_ms: int) -> None:
-        """Remember a move, if the state or its reason is another than before."""
+        """Add a move, if the state or its reason changed."""
         last = self._last.get(account_id)
         if last is None or (last.state, last.reason) != (observation.state, observation.reason):
             self._add(account_id, observation.state, observation.reason, at_ms)
 
     def end(self, account: Account, at_ms: int) -> StateMove | None:
-        """The server ends: the account's last move, if it was not at rest."""
+        """Add the account's last move at the end of the server, if it was not at rest."""
         last = self._last.get(account.id)
         if last is None or last.state.at_rest:
             return None
         return self._stopped(account.id, StopReason.SERVER_STOPPED, account.enabled, at_ms)
 
     def forget(self, account_id: str) -> None:
-        """The account is gone."""
+        """Forget a deleted account."""
         self._last.pop(account_id, None)
         if any(move.account_id == account_id for move in self._waiting):
             self._waiting = deque(move for move in self._waiting if move.account_id != account_id)
 
     def take(self) -> list[StateMove]:
-        """The moves that wait, to be stored now."""
+        """Return the waiting moves, to be stored now."""
         moves = list(self._waiting)
         self._waiting.clear()
         return moves
 
     def put_back(self, moves: list[StateMove]) -> None:
-        """They could not be stored: they wait again, before those that came meanwhile."""
+        """Put moves that could not be stored back, before later ones."""
         self._waiting.extendleft(reversed(moves))
         self._drop_surplus()
 
     def stored(self) -> None:
-        """Moves were stored: the next loss is news again."""
+        """Record that moves were stored: the next loss is logged again."""
         self._overflowed = False
 
     def _stopped(self, account_id: str, reason: StopReason, wanted: bool, at_ms: int) -> StateMove:
@@ -79,7 +79,7 @@ class StateHistory:
     def _add(self, account_id: str, state: AccountState, reason: str, at_ms: int) -> StateMove:
         last = self._last.get(account_id)
         if last is not None and 0 <= last.at_ms - at_ms < _TIE_MS:
-            at_ms = last.at_ms + 1  # moves of one moment keep their order; a clock that was put back is believed
+            at_ms = last.at_ms + 1  # moves of the same time keep their order; a clock that was set back is accepted
         move = self._last[account_id] = StateMove(account_id=account_id, state=state, reason=reason, at_ms=at_ms)
         self._waiting.append(move)
         self._drop_surplus()
@@ -95,6 +95,6 @@ class StateHistory:
 
 
 def _last_sign_ms(observation: Observation) -> int:
-    """The latest moment at which the account was known to be as observed."""
+    """Return the latest time at which the account was known to be as observed."""
     signs = (observation.since_ms, observation.last_heartbeat_at_ms, observation.last_message_at_ms)
     return max(sign or 0 for sign in signs)

@@ -1,4 +1,4 @@
-"""Switching many accounts on or off in one call: each for itself, or all or none."""
+"""Enabling or disabling many accounts in one call: each for itself, or all or none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from shoal.errors import InvalidInput, ShoalError, UnknownAccount
 
 ATOMIC_BATCH_LIMIT = 500
 BATCH_AT_ONCE = 250
-"""How many accounts of a batch are changed at a time: the loop turns in between, and none waits long for its commit."""
+"""How many accounts of a batch are changed at a time: the loop runs in between, and no account waits long for its
+commit."""
 _OPERATION = "batch_update_cookie_status"
 
 
@@ -32,7 +33,7 @@ class BatchResult:
 
 
 class StatusBatch:
-    """Carries out batches over the one change path. A batch never un-parks an account."""
+    """Carries out batches over the change path. A batch never un-parks an account."""
 
     def __init__(self, path: ChangePath, tasks: TaskManager, published: PublishedAccounts) -> None:
         self._path = path
@@ -41,7 +42,7 @@ class StatusBatch:
 
     @staticmethod
     def require_size(updates: Mapping[str, bool]) -> None:
-        """Raise ``InvalidInput`` (``batch_too_large``) for too many accounts to be switched all or none."""
+        """Raise ``InvalidInput`` (``batch_too_large``) for too many accounts in an all-or-none batch."""
         if len(updates) > ATOMIC_BATCH_LIMIT:
             raise InvalidInput(
                 f"an atomic batch has at most {ATOMIC_BATCH_LIMIT} accounts",
@@ -50,7 +51,7 @@ class StatusBatch:
             )
 
     def preview(self, updates: Mapping[str, bool]) -> list[BatchResult]:
-        """What each account's part would come to. Changes nothing."""
+        """Return the result that each account would have. Changes nothing."""
         return [self._preview(account_id, enabled) for account_id, enabled in updates.items()]
 
     def _preview(self, account_id: str, enabled: bool) -> BatchResult:
@@ -66,7 +67,7 @@ class StatusBatch:
         )
 
     async def each(self, updates: Mapping[str, bool], caller: Caller, *, wait_seconds: float) -> list[BatchResult]:
-        """Switch each account for itself, then wait at most so long for its task to start or stop."""
+        """Change each account for itself, then wait at most this long for its task to start or stop."""
         room = asyncio.Semaphore(BATCH_AT_ONCE)
 
         async def one(account_id: str, enabled: bool) -> BatchResult:
@@ -84,7 +85,7 @@ class StatusBatch:
     async def all_or_none(
         self, updates: Mapping[str, bool], caller: Caller, *, lock_wait_seconds: float, wait_seconds: float
     ) -> list[BatchResult]:
-        """Switch all accounts or none, with the locks taken in sorted order under one wait limit."""
+        """Change all accounts or none, with the locks taken in sorted order under one wait limit."""
         switched = {account_id: edits.switched(enabled) for account_id, enabled in updates.items()}
         changed = await self._path.change_all(switched, _OPERATION, caller, wait_seconds=lock_wait_seconds)
         return list(

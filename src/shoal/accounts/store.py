@@ -1,4 +1,4 @@
-"""The ``AccountStore`` port: where accounts are kept, and what a store promises."""
+"""The ``AccountStore`` port: how accounts are stored, and what a store guarantees."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shoal.errors import ShoalError, StoreError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Op:
-    """Who asked, from where, and under which id the outcome can be looked up for as long as ops are kept."""
+    """The caller, their origin, and the id under which the outcome can be looked up while ops are kept."""
 
     op_id: str
     actor: str
@@ -23,7 +23,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What another program wrote: the generation of the account's last journal entry, and what that does not tell."""
+    """A change by another program: the generation of the account's last journal entry, and what the journal lacks."""
 
     generation: int
     changes: Changes
@@ -33,11 +33,11 @@ class Found:
 class Change:
     """One change of one account, built on the snapshot ``old`` and leading to ``new``.
 
-    ``old is None`` creates, ``new is None`` deletes (a tombstone), ``old is new`` is an unchanged value: only its
-    op is stored. ``new.generation`` is ``old.generation + 1``; ``new.rev`` is filled in by the store.
+    ``old is None`` creates, ``new is None`` deletes (a tombstone), ``old is new`` is an unchanged value: only its op is
+    stored. ``new.generation`` is ``old.generation + 1``; the store fills in ``new.rev``.
 
-    With ``found`` the row holds ``old`` already, which nobody but it tells of (``new is None``: there is no living row
-    any more, and ``old`` is what was known): written are the entry after ``found.generation`` and the row's position.
+    With ``found`` the row already holds ``old``, but the journal does not (``new is None``: the row no longer exists,
+    and ``old`` is the last known value): the entry after ``found.generation`` and the row's position are written.
     """
 
     old: Account | None
@@ -47,7 +47,7 @@ class Change:
 
     @property
     def account_id(self) -> str:
-        """The account that this change is about."""
+        """The id of the changed account."""
         account = self.new or self.old
         if account is None:
             raise ValueError("a change has an old or a new account")
@@ -55,18 +55,18 @@ class Change:
 
     @property
     def is_noop(self) -> bool:
-        """Whether nothing but the op is to be stored."""
+        """Whether only the op is to be stored."""
         return self.old is self.new
 
     @property
     def changes(self) -> Changes:
-        """What the journal will say."""
+        """The changes for the journal."""
         return changes_between(self.old, self.new) if self.found is None else self.found.changes
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The transaction is durable. ``entries`` are its journal rows, one per change that was no no-op."""
+    """The transaction is durable. ``entries`` are its journal rows, one per change that was not a no-op."""
 
     entries: tuple[JournalEntry, ...] = ()
 
@@ -80,7 +80,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Nobody knows yet. A second settlement (``Committed`` or ``Refused``) follows when it is known."""
+    """The outcome is unknown. A second settlement (``Committed`` or ``Refused``) follows when it is known."""
 
     error: ShoalError
 
@@ -91,7 +91,7 @@ Settle = Callable[[Settlement], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tombstone:
-    """A deleted account. While ``purged`` is false its rows are still there and the id cannot be taken again."""
+    """A deleted account. While ``purged`` is false its rows still exist and the id cannot be used again."""
 
     account_id: str
     generation: int
@@ -100,7 +100,7 @@ class Tombstone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpRecord:
-    """What became of an op: its account, and the generation and rev it made (of a no-op: those it found)."""
+    """The result of an op: its account, and the generation and rev it made (of a no-op: the current ones)."""
 
     op_id: str
     actor: str
@@ -113,7 +113,7 @@ class OpRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """Everything the manager needs at start, from one consistent read."""
+    """Everything that the manager needs at start, from one consistent read."""
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
     observations: Mapping[str, Observation] = field(default_factory=dict)
@@ -123,9 +123,9 @@ class Contents:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Glimpse:
-    """One account from one consistent read: its row, what its journal folds to, and the entries that were asked for.
+    """One account from one consistent read: its row, the fold of its journal, and the requested entries.
 
-    ``told`` is ``None`` when the journal never heard of it.
+    ``told`` is ``None`` when the journal has no entry of it.
     """
 
     account: Account | None = None
@@ -135,7 +135,7 @@ class Glimpse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
-    """How many rows a pruning removed."""
+    """How many rows were pruned."""
 
     entries: int = 0
     ops: int = 0
@@ -171,36 +171,36 @@ class AccountStore(Protocol):
         """
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
-        """Store what tasks observed and the moves that led there, in one transaction.
+        """Store observations and the moves that led to them, in one transaction.
 
-        Those of accounts that do not exist are left out. An account has one move into a state at a millisecond: the
-        same move again is left out too, so that a caller who does not know what became of his call may repeat it.
+        Those of accounts that do not exist are ignored. An account has one move into a state at a millisecond: the same
+        move again is ignored too, so a caller with an unknown outcome can repeat the call.
         """
 
     async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
-        """The account's moves in the order in which they were stored, from ``since_ms`` on.
+        """Return the account's moves in the order in which they were stored, from ``since_ms`` on.
 
-        The last move before ``since_ms`` comes first, so that the state at that moment is known. With ``limit`` only
-        the newest moves. Empty for an account that does not exist.
+        The last move before ``since_ms`` comes first, so that the state at that time is known. With ``limit`` only the
+        newest moves. Empty for an account that does not exist.
         """
 
     async def purge(self, account_id: str) -> None:
-        """Remove every row of a deleted account but its journal, its baseline and its tombstone.
+        """Delete every row of a deleted account except its journal, its baseline and its tombstone.
 
-        The number that it held is free then. Repeating it is harmless.
+        Its number is free then. Repeating the call is harmless.
         """
 
     async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
-        """Let an account hold a seller's number if no other does. Returns who holds it from then on.
+        """Let an account hold a seller's number if no other does. Return its holder.
 
-        It holds no other one then. ``None``: nobody, since there is no such account any more.
+        The account then holds no other number. ``None``: the account does not exist any more.
         """
 
     async def free_number(self, number: str, holder: str) -> None:
-        """Take a seller's number from that account, if it holds it. Repeating it is harmless."""
+        """Take a seller's number from that account, if it holds it. Repeating the call is harmless."""
 
     async def number_holders(self) -> dict[str, str]:
-        """Which account holds which seller's number: account ids by number."""
+        """Return account ids by the seller's number that they hold."""
 
     async def journal(
         self,
@@ -212,28 +212,28 @@ class AccountStore(Protocol):
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
-        """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
+        """Return journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
 
-        With ``owner_id`` those of one person's accounts, and of ``or_accounts``.
+        With ``owner_id`` those of one user's accounts, and of ``or_accounts``.
         """
 
     async def op(self, op_id: str) -> OpRecord | None:
-        """What became of an op, or ``None``: it was never applied."""
+        """Return the result of an op, or ``None`` if it was never applied."""
 
     async def oldest_rev(self) -> int:
-        """The smallest cursor after which the journal is still complete: the position of the last pruned entry."""
+        """Return the smallest cursor after which the journal is complete: the position of the last pruned entry."""
 
     async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
-        """Remove what is older than these moments, in steps of which each leaves the store whole.
+        """Delete rows that are older than these times, in steps that each leave the store consistent.
 
-        Journal entries go in order of ``rev`` into the baselines, up to the first that is not older. Of an account's
-        moves the last old one stays: it says what the state was. An op stays while its idempotency key is valid.
-        Raises ``StoreError``; what earlier steps removed stays removed then.
+        Journal entries are folded in order of ``rev`` into the baselines, up to the first that is not older. The last
+        old move of an account stays: it says what the state was. An op stays while its idempotency key is valid. Raises
+        ``StoreError``; what earlier steps deleted stays deleted.
         """
 
 
 def told_by(entries: Iterable[JournalEntry], starts: Iterable[Baseline], account_id: str) -> Baseline | None:
-    """What one account's entries fold to. Raises ``StoreError`` (``journal_broken``) when they do not fold."""
+    """Return the fold of one account's entries. Raises ``StoreError`` (``journal_broken``) when they do not fold."""
     try:
         return advance(starts, entries).get(account_id)
     except (ValueError, KeyError, TypeError):

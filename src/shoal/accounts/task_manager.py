@@ -1,4 +1,4 @@
-"""The task manager: one ``AccountTask`` per account, what they observe kept and told, the deleted ones seen off."""
+"""The task manager: one ``AccountTask`` per account; stores and publishes observations, and purges deleted accounts."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from shoal.errors import StoreError, UnknownAccount
 log = structlog.get_logger("shoal.tasks")
 
 FOLLOWERS = 4
-"""How many try again for each one that the site lets in after an outage: a site that is weak is not stormed."""
+"""How many accounts retry for each one that the site accepts after an outage, so that a weak site is not overloaded."""
 
 LAST_WRITE_WAITS_SECONDS = (0.1, 0.5)
-"""How long to wait before the second and the third attempt to store what was observed last."""
+"""The waits before the second and the third attempt to store the last observations."""
 
 
 class TaskManager:
-    """Lets tasks look at what is published; stores and fans out what they report."""
+    """Wakes tasks after changes; stores and publishes what they report."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class TaskManager:
         self.tasks: Mapping[str, AccountTask] = MappingProxyType(self._tasks)
 
     def open(self, seen: Mapping[str, Observation]) -> None:
-        """Remember what was observed before the restart, and begin to keep house."""
+        """Load the observations from before the restart, and start the background tasks."""
         self._tasks.update({name: AccountTask(name, self._deps, observed) for name, observed in seen.items()})
         self._history.begin(seen, {name: self._is_wanted(name) for name in seen})
         self._house = [
@@ -89,9 +89,9 @@ class TaskManager:
         ]
 
     async def close(self) -> None:
-        """End every connection (at most the stop wait) and store what was observed last."""
+        """End every connection (at most the stop wait) and store the last observations."""
         self._closed = True
-        tasks = dict(self._tasks)  # a purge that ends meanwhile takes its task out of the other
+        tasks = dict(self._tasks)  # a purge that ends now removes its task from the original
         ended = await asyncio.gather(*(task.close(self._stop_wait_seconds) for task in tasks.values()))
         for account_id, in_time in zip(tasks, ended, strict=True):
             if not in_time:
@@ -104,7 +104,7 @@ class TaskManager:
         await self._store_last()
 
     async def _store_last(self) -> None:
-        """Store what was observed last: a reason to park that is lost here would be tried again at the next start."""
+        """Store the last observations: a park record that is lost here would be tried again at the next start."""
         moves = self._history.take()
         for wait in (*LAST_WRITE_WAITS_SECONDS, None):
             try:
@@ -121,7 +121,7 @@ class TaskManager:
                 return
 
     def _end_history(self) -> None:
-        """Say of every account that was not at rest that it stopped with the server."""
+        """Record for every account that was not at rest that it stopped with the server."""
         for account_id, task in self._tasks.items():
             account = self._published(account_id)
             move = self._history.end(account, now_ms()) if account is not None else None
@@ -133,28 +133,28 @@ class TaskManager:
         return account is not None and account.enabled
 
     def task(self, account_id: str) -> AccountTask:
-        """The account's task, made at need."""
+        """Return the account's task; create it if needed."""
         task = self._tasks.get(account_id)
         if task is None:
             task = self._tasks[account_id] = AccountTask(account_id, self._deps)
         return task
 
     def wake(self, account_id: str, *, skip_backoff: bool = False) -> None:
-        """Let the account's task look at what is published and act on it."""
+        """Let the account's task read the published snapshot and act on it."""
         if not self._closed:
             self.task(account_id).wake(skip_backoff=skip_backoff)
 
     def is_parked(self, account: Account) -> bool:
-        """Whether its owner must act before this account may run again."""
+        """Return whether the owner must act before this account may run again."""
         return self.task(account.id).is_parked(account)
 
     def revive(self, account_id: str) -> None:
-        """Wake the task at once, whatever it waits for; an account that was removed meanwhile gets no task again."""
+        """Wake the task at once, whatever it waits for; an account that was removed gets no new task."""
         if self._published(account_id) is not None:
             self.wake(account_id, skip_backoff=True)
 
     async def settled(self, account_id: str, within_seconds: float) -> Observation:
-        """Give the account's task so long to start or stop, and say how it stands; it may be purged meanwhile."""
+        """Give the account's task this long to start or stop. Return its state; it may be purged in the meantime."""
         task = self._tasks.get(account_id)
         if task is None:
             return Observation()
@@ -170,7 +170,8 @@ class TaskManager:
         self._kept_out[account_id] = None
 
     def _follow(self, account_id: str) -> None:
-        """The site lets accounts in again: a few of those that it kept out try at once, and are followed themselves."""
+        """Let a few of the refused accounts retry at once, because the site accepts accounts again. Their success lets
+        more retry."""
         self._kept_out.pop(account_id, None)
         followers = 0
         while self._kept_out and followers < FOLLOWERS:
@@ -180,27 +181,27 @@ class TaskManager:
             followers += task is not None and task.follow()
 
     def wake_all(self) -> None:
-        """Let every task look again: what this process may run has changed."""
+        """Let every task compare again: this process may run other accounts now."""
         for account_id in list(self._tasks):
             self.wake(account_id)
 
     def _number_changed(self, number: str) -> None:
-        """Let every account with that number look again: it may start now, or must go."""
+        """Let every account with that number compare again: it may start now, or must stop."""
         for account_id in self._of_number(number):
             self.wake(account_id)
 
     def is_vanishing(self, account_id: str) -> bool:
-        """Whether a deletion of that account has not ended yet."""
+        """Return whether a deletion of that account is in progress."""
         return account_id in self._vanishing
 
     def vanish(self, account_id: str) -> None:
-        """Stop a deleted account, then purge its rows. Goes on after a restart."""
+        """Stop a deleted account, then purge its rows. Continues after a restart."""
         if account_id not in self._vanishing and not self._closed:
             self.wake(account_id)
             self._vanishing[account_id] = asyncio.create_task(self._purge(account_id), name=f"purge:{account_id}")
 
     async def seen_off(self, account_id: str, *, within_seconds: float | None = None) -> bool:
-        """Wait for the end of a deletion, if there is one under way; says whether it came in time."""
+        """Wait for the end of a deletion in progress, if there is one. Return whether it ended in time."""
         task = self._vanishing.get(account_id)
         if task is not None:
             await asyncio.wait({task}, timeout=within_seconds)
@@ -213,7 +214,7 @@ class TaskManager:
             try:
                 await self._store.purge(account_id)
                 break
-            except UnknownAccount:  # another machine purged it, and the id may be taken again already
+            except UnknownAccount:  # another machine purged it, and the id may already be in use again
                 break
             except StoreError as error:
                 log.warning("purge failed, trying again", account=account_id, why=error.code, wait_seconds=wait)
@@ -253,33 +254,33 @@ class TaskManager:
                 self._keep_for_later(batch, moves)
                 log.warning("observations not stored", why=error.code)
                 await asyncio.sleep(1.0)
-            except Exception:  # something in one of them cannot be stored: that must not keep the others from it
+            except Exception:  # one of them cannot be stored: that must not prevent the others
                 log.exception("observations cannot be stored together")
                 await self._store_singly(batch, moves)
-            except asyncio.CancelledError:  # the server closes, and nobody knows what becomes of this write
+            except asyncio.CancelledError:  # the server closes, and the outcome of this write is unknown
                 self._keep_for_later(batch, moves)
                 raise
 
     async def _store_singly(self, batch: Mapping[str, Observation], moves: Sequence[StateMove]) -> None:
-        """Store each account's for itself; what cannot be stored is lost, and the log says whose it was."""
+        """Store each account's observation by itself; the log names those that cannot be stored and are lost."""
         for account_id, observation in batch.items():
             try:
                 await self._store.observe(
                     {account_id: observation}, [move for move in moves if move.account_id == account_id]
                 )
-            except Exception:  # each for itself
+            except Exception:  # independent of each other
                 log.exception("an observation is lost", account=account_id)
 
     def _keep_for_later(self, batch: dict[str, Observation], moves: list[StateMove]) -> None:
-        """What was not (or not certainly) stored waits again; storing it twice does no harm."""
+        """Queue again what was not (or not certainly) stored; storing it twice is harmless."""
         self._dirty = batch | self._dirty
         self._history.put_back(moves)
         self._dirt.set()
 
     async def _resync(self) -> None:
-        """Look at every account again now and then: a lost wake-up must not last.
+        """Compare every account at intervals: a lost wake-up must not have a lasting effect.
 
-        What runs is stored as seen now, so that after a crash its last sign of life is known.
+        Running accounts are stored as seen now, so that their last sign of life is known after a crash.
         """
         while True:
             await asyncio.sleep(self._resync_seconds)

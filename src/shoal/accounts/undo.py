@@ -1,7 +1,7 @@
-"""Undoing a journal entry: a wish that puts back what the entry changed, where nobody changed it since.
+"""Undo of a journal entry: an edit that restores what the entry changed, if it was not changed since.
 
-All or nothing: one field that was changed since refuses the whole. What has its old value already needs nothing, so
-that undoing twice changes nothing the second time. An undo is a change like any other, and can be undone.
+All or nothing: one field that was changed since refuses the whole undo. A field that already has its old value needs
+nothing, so a second undo changes nothing. An undo is a change like any other, and can be undone.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ from shoal.rules.rule import MAX_RULES, Rule, in_order
 from shoal.rules.rule_rows import rule_of
 
 NEVER_BACK = frozenset({"cookie_version", "restart_nonce"})
-"""They only count: an old number would be taken for an old connection."""
+"""Counters: an old number would be taken for an old connection."""
 _SCALARS = frozenset(SCALAR_FIELDS) - NEVER_BACK - SECRET_FIELDS
 
 Part = TypeVar("Part", Rule, ItemSetting)
 
 
 def can_undo(entry: JournalEntry, account: Account | None) -> bool:
-    """Whether the entry is of a kind that can be undone, and of this very account. It may still conflict.
+    """Return whether the entry is of this account and of a kind that can be undone. It may still conflict.
 
-    Cookies and proxies do not stand in the journal as they are, and so neither a new cookie, nor another proxy, nor a
-    creation, nor a deletion can be undone.
+    The journal has no cookies and no full proxies, so a new cookie, another proxy, a creation and a deletion cannot be
+    undone.
     """
     return account is not None and bool(_changes(entry)) and not _is_of_an_earlier(entry, account)
 
 
 def _changes(entry: JournalEntry) -> Changes:
-    """What an undo puts back; nothing when the entry cannot be undone."""
+    """Return what an undo restores; empty when the entry cannot be undone."""
     changes = {name: change for name, change in entry.changes.items() if name not in NEVER_BACK}
     return changes if changes.keys() <= _SCALARS | {"keywords", "items"} else {}
 
 
 def _is_of_an_earlier(entry: JournalEntry, account: Account) -> bool:
-    """Whether an account of the same id, which was removed, was meant."""
+    """Return whether the entry belongs to a deleted account with the same id."""
     return account.id != entry.account_id or account.created_at_ms > entry.at_ms
 
 
 def undo(entry: JournalEntry) -> Edit:
-    """The wish that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when no wish could (``can_undo``).
+    """Return the edit that undoes the entry. Raises ``InvalidInput`` (``not_undoable``) when there is none
+    (``can_undo``).
 
-    The wish raises ``Conflict`` (``undo_conflict``) that names what was changed since.
+    The edit raises ``Conflict`` (``undo_conflict``) that names what was changed since.
     """
     changes = _changes(entry)
     if not changes:
@@ -74,7 +75,7 @@ def undo(entry: JournalEntry) -> Edit:
 
 
 def _count(delta: Mapping[str, Any]) -> int:
-    """How many rules come back, go or change."""
+    """Return how many rules come back, are deleted or change."""
     return sum(len(rules) for rules in delta.values())
 
 
@@ -92,7 +93,7 @@ def _rules_back(rules: tuple[Rule, ...], delta: Mapping[str, Any], conflicts: li
     for rule in (rule for rule in back.values() if rule.is_simple):
         twin = keys.setdefault(rule.key, rule)
         if twin is not rule:
-            lost.append(rule)  # somebody gave its keyword to another rule since
+            lost.append(rule)  # another rule got its keyword since
     conflicts += _named("keywords", (rule.keyword for rule in lost))
     if len(back) > MAX_RULES:
         raise InvalidInput(f"at most {MAX_RULES} rules per account", code="too_many_keywords", limit=MAX_RULES)
@@ -114,7 +115,7 @@ def _parts_back(
     parse: Callable[[Mapping[str, Any]], tuple[str, Part]],
     lost: list[Part],
 ) -> dict[str, Part]:
-    """The parts with a delta taken back; those that were changed since are collected in ``lost``."""
+    """Return the parts with a delta reversed; parts that were changed since are collected in ``lost``."""
     back = dict(present)
     for row in delta.get("added", ()):
         key, added = parse(row)

@@ -1,9 +1,9 @@
-"""How long an account was in which state, and which share of the time in which it was wanted it ran.
+"""How long an account was in each state, and its uptime: the share of the time in which it ran while enabled.
 
-What counts: time in ``running`` is up. ``stopped`` is not counted, for nobody wanted more; unless it was the server
-that stopped: then the account was wanted and did not run. Nor is ``elsewhere``: whether it ran is for the other machine
-to say. Every other state (waiting, starting, retrying, parked, stopping) is wanted and not up, and so is the time in
-which the server was down. Before the first move nothing is known, and nothing counted.
+Time in ``running`` is up. ``stopped`` is not counted, because the account was disabled; unless the server stopped: then
+the account was enabled and did not run. ``elsewhere`` is not counted either: the other machine knows whether it ran.
+Every other state (waiting, starting, retrying, parked, stopping) is enabled and not up, and so is the time in which the
+server was down. Before the first move nothing is known, and nothing counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shoal.accounts.account import AccountState, StateMove, StopReason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """One stretch of time in one state; the last one ends now."""
+    """A period of time in one state; the last one ends now."""
 
     state: AccountState
     reason: str
@@ -26,20 +26,20 @@ class Interval:
 
     @property
     def wanted(self) -> bool:
-        """Whether the owner wanted the account to run."""
+        """Whether the account was enabled."""
         if self.state is AccountState.STOPPED:
             return self.reason in set(StopReason)
         return self.state is not AccountState.ELSEWHERE
 
     def since(self, moment_ms: int) -> int:
-        """How many milliseconds of it lie after that moment."""
+        """Return how many milliseconds of it lie after that time."""
         return max(0, self.to_ms - max(self.from_ms, moment_ms))
 
 
 def intervals(moves: Iterable[StateMove], now_ms: int) -> list[Interval]:
-    """The stretches between an account's moves, in their order, up to ``now_ms``.
+    """Return the periods between an account's moves, in order, up to ``now_ms``.
 
-    Where a clock was put back a stretch has no length rather than a negative one.
+    Where a clock was set back a period has length zero, not a negative length.
     """
     steps = list(moves)
     ends = [after.at_ms for _, after in pairwise(steps)] + [now_ms]
@@ -50,9 +50,9 @@ def intervals(moves: Iterable[StateMove], now_ms: int) -> list[Interval]:
 
 
 def uptime(moves: Iterable[StateMove], *, since_ms: int, now_ms: int) -> float | None:
-    """The share (0 to 1) of the time since ``since_ms`` in which the account was wanted that it was running.
+    """Return the share (0 to 1) of the enabled time since ``since_ms`` in which the account was running.
 
-    ``moves`` are those of ``AccountStore.timeline(since_ms=…)``. ``None`` when it was never wanted.
+    ``moves`` are those of ``AccountStore.timeline(since_ms=…)``. ``None`` when it was never enabled.
     """
     wanted = [interval for interval in intervals(moves, now_ms) if interval.wanted]
     total = sum(interval.since(since_ms) for interval in wanted)

@@ -1,1 +1,1 @@
-"""The database and everything that is kept in it."""
+"""The database and everything stored in it."""

@@ -1,4 +1,4 @@
-"""Accounts as rows: how snapshots are read from the tables and changes are written to them in bulk."""
+"""Accounts as rows: reads snapshots from the tables and writes changes in bulk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shoal.storage.vault import Vault
 COOKIE_COLUMN = "accounts.cookie"
 PROXY_COLUMN = "accounts.proxy"
 _PLAIN_FIELDS = tuple(name for name in SCALAR_FIELDS if name not in SECRET_FIELDS)
-_JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number will do, if every node uses the same
+_JOURNAL_LOCK = 0x53686F616C  # "Shoal": any number works, as long as every node uses the same
 
 ChangeSet = tuple[Change, ...]
 
@@ -43,7 +43,7 @@ _ITEM = and_(item_settings.c.account_id == bindparam("b_account"), item_settings
 
 
 class AccountRows:
-    """Reads accounts and writes changes, sealing and opening secrets on the way. Runs on the database's threads."""
+    """Reads accounts and writes changes; encrypts and decrypts secrets. Runs on the database's threads."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -51,7 +51,7 @@ class AccountRows:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, connection: Connection, account_id: str | None = None) -> dict[str, Account]:
-        """Every living account (or the one), by id. Raises ``StoreError`` naming the first that is unreadable."""
+        """Return all existing accounts (or one), by id. Raises ``StoreError`` that names the first unreadable one."""
         query = select(accounts).where(not_(accounts.c.deleted)).order_by(accounts.c.id)
         rule_query, item_query = select(rules), select(item_settings)
         if account_id is not None:
@@ -90,7 +90,8 @@ class AccountRows:
         return account
 
     def _proxy_of(self, row: RowMapping) -> str:
-        """The proxy. One that cannot be opened raises: an account must not go out directly for want of a key."""
+        """Return the proxy. Raises when it cannot be decrypted: an account must not connect directly because a key is
+        missing."""
         if row["proxy_sealed"] is None:
             return ""
         return self._vault.open(row["proxy_sealed"], account_id=row["id"], column=PROXY_COLUMN)
@@ -98,12 +99,12 @@ class AccountRows:
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def write_checked(self, connection: Connection, changes: ChangeSet) -> tuple[JournalEntry, ...]:
-        """Write one set of changes; raises the ``Conflict`` that says what does not fit."""
+        """Write one set of changes; raises the ``Conflict`` that says what does not match."""
         self._check(connection, changes)
         return self.write(connection, [changes])[0]
 
     def write(self, connection: Connection, sets: Sequence[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
-        """Write sets of changes (each account at most once) in bulk; raises when any row does not fit."""
+        """Write sets of changes (each account at most once) in bulk; raises when any row does not match."""
         noops = [change for changes in sets for change in changes if change.is_noop]
         asked = [change for changes in sets for change in changes if not change.is_noop]
         real = sorted(asked, key=lambda change: change.account_id)  # one order on every node: no deadlocks
@@ -122,7 +123,7 @@ class AccountRows:
         return [tuple(entries[id(change)] for change in changes if not change.is_noop) for changes in sets]
 
     def _confirm(self, connection: Connection, found: Iterable[Change]) -> None:
-        """Compare what another program was found to have written with what stands there now."""
+        """Compare the found changes of another program with the stored values now."""
         for change in found:
             stored = self.read(connection, change.account_id).get(change.account_id)
             if stored != (None if change.new is None else change.old):
@@ -130,7 +131,7 @@ class AccountRows:
 
     @staticmethod
     def _tombstones(connection: Connection, ids: list[str]) -> dict[str, int]:
-        """Ids of purged accounts that are created again, with the generation their tombstone has."""
+        """Return ids of purged accounts that are created again, with the generation of their tombstone."""
         if not ids:
             return {}
         query = select(accounts.c.id, accounts.c.generation).where(accounts.c.id.in_(ids), accounts.c.purged)
@@ -140,7 +141,7 @@ class AccountRows:
     def _write_journal(
         connection: Connection, asked: list[Change], tombstones: dict[str, int]
     ) -> dict[int, JournalEntry]:
-        """One row for each change; their positions rise in the order of the changes."""
+        """Insert one row for each change; their positions rise in the order of the changes."""
         if connection.dialect.name == "postgresql":
             # Held until the commit is visible: positions become visible in order, on every node.
             connection.execute(_LOCK_JOURNAL, {"key": _JOURNAL_LOCK})
@@ -201,7 +202,7 @@ class AccountRows:
             connection.execute(insert(accounts), fresh)
 
     def _changed_columns(self, old: Account | None, new: Account) -> Row:
-        """The columns of the account's own row that differ, the secrets sealed."""
+        """Return the changed columns of the account's own row, with encrypted secrets."""
         row: Row = {
             name: getattr(new, name)
             for name in _PLAIN_FIELDS
@@ -217,7 +218,7 @@ class AccountRows:
 
     @staticmethod
     def _check(connection: Connection, changes: ChangeSet) -> None:
-        """Compare one set with the rows, to refuse it by name before a constraint refuses it without."""
+        """Compare one set with the rows, to refuse it with a name before a constraint refuses it without one."""
         ids = [change.account_id for change in changes]
         unbs = [change.new.unb for change in changes if change.new is not None and not change.is_noop]
         columns = (accounts.c.id, accounts.c.generation, accounts.c.deleted, accounts.c.purged)
@@ -230,7 +231,7 @@ class AccountRows:
         for change in changes:
             row = stored.get(change.account_id)
             if change.found is not None:
-                continue  # what was found is compared with the whole row, where it is written
+                continue  # found changes are compared with the whole row when they are written
             if change.old is not None:
                 if row is None or row.deleted or row.generation != change.old.generation:
                     raise StaleGeneration(f"{change.account_id} has moved on")
@@ -267,7 +268,7 @@ def _last_generation(change: Change, tombstones: dict[str, int]) -> int:
 
 
 def _bury(connection: Connection, account: Account, stamp: Row) -> None:
-    """Leave a tombstone, to be purged, for an account whose row another program deleted, or marked so."""
+    """Leave a tombstone, to be purged, for an account whose row another program deleted or marked as deleted."""
     tombstone = {**stamp, "deleted": True, "purged": False}
     marked = connection.execute(update(accounts).where(accounts.c.id == account.id).values(tombstone))
     if not marked.rowcount:
@@ -304,7 +305,7 @@ def _write_items(connection: Connection, real: Iterable[Change]) -> None:
 
 
 def _parts(real: Iterable[Change], name: str, key: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """For each account whose parts differ: its id, the parts before and the parts after, by key."""
+    """Return for each account whose parts differ: its id, the parts before and the parts after, by key."""
     for change in real:
         if change.new is None:
             continue
@@ -368,7 +369,7 @@ def _op_row(change: Change, entry: JournalEntry | None) -> Row:
 
 
 def _write_ops(connection: Connection, rows: list[Row]) -> None:
-    """Store the ops. The first change of an op speaks for it; a row reserved for an idempotency key is filled in."""
+    """Store the ops. The first change of an op represents it; a row reserved for an idempotency key is filled in."""
     if not rows:
         return
     firsts = {row["op_id"]: row for row in reversed(rows)}
@@ -381,7 +382,7 @@ def _write_ops(connection: Connection, rows: list[Row]) -> None:
 
 
 def read_op(connection: Connection, op_id: str) -> OpRecord | None:
-    """What became of an op; ``None`` when it was never applied (or only reserved)."""
+    """Return the result of an op; ``None`` when it was never applied (or only reserved)."""
     query = select(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_not(None))
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else OpRecord(**{entry.name: row[entry.name] for entry in fields(OpRecord)})

@@ -1,4 +1,4 @@
-"""The kinds of columns that tables share, once for SQLite and PostgreSQL. Times are epoch milliseconds (``*_ms``)."""
+"""Column types that tables share, for SQLite and PostgreSQL. Times are epoch milliseconds (``*_ms``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ metadata = MetaData(
 )
 
 RowId = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite counts by itself only in a column declared INTEGER."""
+"""SQLite numbers rows automatically only in a column declared INTEGER."""
 
 
 def text_column(name: str, default: str = "") -> Column[str]:
@@ -28,17 +28,17 @@ def number_column(name: str, default: int = 0) -> Column[int]:
 
 
 def flag_column(name: str, *, default: bool = False) -> Column[bool]:
-    """A yes or no."""
+    """A boolean."""
     return Column(name, Boolean, nullable=False, server_default=true() if default else false())
 
 
 def time_column(name: str) -> Column[int]:
-    """A moment in milliseconds; 0 is none."""
+    """A time in milliseconds; 0 means none."""
     return Column(name, BigInteger, nullable=False, server_default=text("0"))
 
 
 def maybe_time_column(name: str) -> Column[int]:
-    """A moment in milliseconds, or none."""
+    """A time in milliseconds, or NULL."""
     return Column(name, BigInteger, nullable=True)
 
 
@@ -48,6 +48,6 @@ def account_column(*, primary_key: bool = False) -> Column[str]:
 
 
 def user_column(name: str = "user_id", *, primary_key: bool = False, nullable: bool = False) -> Column[int]:
-    """A person; a row that names one goes when the person goes."""
+    """A user; the row is deleted with the user."""
     key = ForeignKey("users.id", ondelete="CASCADE")
     return Column(name, RowId, key, primary_key=primary_key, nullable=nullable)

@@ -1,4 +1,4 @@
-"""Finds out what became of a COMMIT that failed."""
+"""Finds out the outcome of a failed COMMIT."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BARRIER = update(store_meta).where(store_meta.c.key == bindparam("b_key")).valu
 
 
 class CommitOutcome:
-    """One writer's row of ``store_meta``: every transaction stamps a token into it, by which its outcome is found.
+    """One writer's row of ``store_meta``: every transaction writes a token into it, which shows its outcome.
 
-    After a failed COMMIT a barrier transaction updates the same row on a fresh connection: it waits for a commit still
-    in flight, supersedes one that only half reached the disk, and reads whether the token, and with it the group's ops
-    and journal rows, is there.
+    After a failed COMMIT a barrier transaction updates the same row on a new connection: it waits for a commit in
+    progress, supersedes one that only partly reached the disk, and reads whether the token, and with it the group's ops
+    and journal rows, is stored.
     """
 
     def __init__(self, engine: Engine, key: str, point: Callable[[str], None]) -> None:
@@ -33,17 +33,17 @@ class CommitOutcome:
         self._point = point
 
     def stamp(self, connection: Connection, token: str) -> None:
-        """Write the token in the transaction that it stands for."""
+        """Write the token in the transaction that it represents."""
         stamped = connection.execute(_STAMP, {"b_key": self._key, "value": token})
         if stamped.rowcount != 1:
             connection.execute(insert_or(connection, store_meta).values(key=self._key, value=token))
 
     def forget(self, connection: Connection) -> None:
-        """Remove the row of a writer that ends."""
+        """Delete the row of a writer that ends."""
         connection.execute(delete(store_meta).where(store_meta.c.key == self._key))
 
     def ask_within(self, token: str, seconds: float) -> bool | None:
-        """Whether the token was committed; ``None`` when the database does not say it in time."""
+        """Return whether the token was committed; ``None`` when the database does not answer in time."""
         deadline = time.monotonic() + seconds
         while True:
             applied = self._ask(token)
@@ -52,7 +52,7 @@ class CommitOutcome:
             time.sleep(min(0.1, seconds / 10))
 
     def ask_for_ever(self, token: str, waits: tuple[float, float], stop: threading.Event) -> bool | None:
-        """Ask with growing waits until the database answers; ``None`` only when it is told to stop."""
+        """Ask with growing waits until the database answers; ``None`` only when stopped."""
         wait, longest = waits
         while not stop.wait(wait):
             applied = self._ask(token)
@@ -62,7 +62,7 @@ class CommitOutcome:
         return None
 
     def _ask(self, token: str) -> bool | None:
-        """Whether the token was committed; ``None`` while the database does not say."""
+        """Return whether the token was committed; ``None`` while the database does not answer."""
         connection: Connection | None = None
         try:
             self._point("barrier")

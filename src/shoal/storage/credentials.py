@@ -1,4 +1,4 @@
-"""What the site gave us, kept sealed: the rotated cookies (the jar) and the access token with its device."""
+"""Data from the site, stored encrypted: the rotated cookies (the jar) and the access token with its device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOKEN = "tokens.sealed"  # noqa: S105 - a column's name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredToken:
-    """An access token as it was obtained: by which device, and with which version of the owner's cookie."""
+    """An access token: with its device and the version of the owner's cookie that it was fetched with."""
 
     device_id: str
     access_token: str = field(repr=False)
@@ -32,10 +32,10 @@ class StoredToken:
 
 
 class Credentials:
-    """Cookie jars and tokens. They are observed, not wished: no generation, no journal.
+    """Cookie jars and tokens. They are observations, not settings: no generation, no journal.
 
-    Each names the ``cookie_version`` it is based on, and is worth nothing once the owner has set a newer cookie.
-    ``shelf`` holds the tokens of this process, those too that the database would not take.
+    Each names the ``cookie_version`` it is based on, and is invalid once the owner has set a newer cookie. ``shelf``
+    holds the tokens of this process, including those that the database did not store.
     """
 
     def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
@@ -45,7 +45,8 @@ class Credentials:
         self.shelf = TokenCache()
 
     async def jar(self, account: Account) -> dict[str, str] | None:
-        """The cookies as the site last rotated them; ``None`` when none were, or the owner's cookie is newer."""
+        """Return the cookies as the site last rotated them; ``None`` when there are none, or the owner's cookie is
+        newer."""
         query = select(cookie_jars.c.sealed).where(
             cookie_jars.c.account_id == account.id, cookie_jars.c.based_on == account.cookie_version
         )
@@ -59,7 +60,7 @@ class Credentials:
             raise StoreError(f"the cookie jar of account {account.id} is damaged", code="unreadable_secret") from None
 
     async def save_jar(self, account_id: str, pairs: Mapping[str, str], based_on: int) -> bool:
-        """Store rotated cookies; False, and nothing is stored, when the owner has set another cookie since."""
+        """Store rotated cookies. Return False and store nothing when the owner has set another cookie since."""
         text = msgspec.json.encode(dict(pairs)).decode()
         now = self._now_ms()
 
@@ -87,7 +88,7 @@ class Credentials:
         return await self._database.write(job)
 
     async def token(self, account: Account) -> StoredToken | None:
-        """The cached token; ``None`` when there is none, it has expired, or the owner's cookie is newer."""
+        """Return the cached token; ``None`` when there is none, it has expired, or the owner's cookie is newer."""
         query = select(tokens).where(
             tokens.c.account_id == account.id,
             tokens.c.based_on == account.cookie_version,
@@ -115,9 +116,9 @@ class Credentials:
         based_on: int,
         obtained_at_ms: int | None = None,
     ) -> bool:
-        """Cache a token; False, and nothing is stored, when the owner has set another cookie since.
+        """Cache a token. Return False and store nothing when the owner has set another cookie since.
 
-        ``obtained_at_ms`` is now when it is not said.
+        ``obtained_at_ms`` defaults to now.
         """
         obtained = self._now_ms() if obtained_at_ms is None else obtained_at_ms
 
@@ -146,7 +147,7 @@ class Credentials:
         return await self._database.write(job)
 
     async def forget_token(self, account_id: str) -> None:
-        """Drop the cached token. The device stays."""
+        """Delete the cached token. The device stays."""
         statement = (
             update(tokens)
             .where(tokens.c.account_id == account_id)
@@ -156,7 +157,7 @@ class Credentials:
         self.shelf.forgotten(account_id)
 
     async def device_id(self, account_id: str, make: Callable[[], str]) -> str:
-        """The account's device: made once, the same ever after. ``make`` may be called in vain."""
+        """Return the account's device: created once, then always the same. The result of ``make`` may be unused."""
         query = select(tokens.c.device_id).where(tokens.c.account_id == account_id)
         stored: str | None = await self._database.read(lambda connection: connection.scalar(query))
         if stored is not None:
@@ -177,6 +178,6 @@ class Credentials:
 
 
 def _still_based_on(connection: Connection, account_id: str, based_on: int) -> bool:
-    """Whether the owner's cookie is still that version. Locks the row on PostgreSQL until the commit."""
+    """Return whether the owner's cookie still has that version. Locks the row on PostgreSQL until the commit."""
     query = select(accounts.c.cookie_version).where(accounts.c.id == account_id, not_(accounts.c.deleted))
     return bool(connection.scalar(query.with_for_update()) == based_on)

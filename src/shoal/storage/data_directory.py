@@ -14,7 +14,7 @@ MARKER_FILE = "shoal.marker"
 
 
 def make_private_directory(path: Path) -> None:
-    """Make the directory, or take it, for this user alone. Raises ``ConfigError`` when it cannot be written."""
+    """Create the directory, or open it, for this user only. Raises ``ConfigError`` when it cannot be written."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -44,7 +44,7 @@ def lock_directory(path: Path) -> int:
 
 
 def read_marker(path: Path | None) -> str | None:
-    """The mark of the database that the directory held; ``None`` when it held none."""
+    """Return the mark of the database that the directory held; ``None`` when it held none."""
     try:
         return (path / MARKER_FILE).read_text(encoding="ascii").strip() if path is not None else None
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The database: opened with care, read on a few threads of its own, written by the group writer alone."""
+"""The database: reads on several threads of its own; only the group writer writes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from shoal.storage.searches import SEARCHERS, Searches
 T = TypeVar("T")
 
 WRITER_BUSY_SECONDS = 4.0
-"""How long the writer waits for a lock: works queued behind one such wait are still answered within 10 s."""
+"""How long the writer waits for a lock: work queued behind one such wait is still answered within 10 s."""
 READER_BUSY_SECONDS = 2.0
 
 
 class Database:
-    """One SQLite file in a data directory, or one PostgreSQL database. Made closed; ``open`` it on a running loop.
+    """One SQLite file in a data directory, or one PostgreSQL database. Created closed; ``open`` it on a running loop.
 
-    ``read`` and ``write`` take a function of a connection and run it on a thread. What they raise is ``StoreError``
+    ``read`` and ``write`` take a function of a connection and run it on a thread. They raise ``StoreError``
     (``NotApplied`` or ``CommitUnknown`` from a write) or what the function itself raised.
     """
 
@@ -52,10 +52,8 @@ class Database:
         reopen_seconds: tuple[float, float] | None = None,
         guard: Callable[[Engine], None] | None = None,
     ) -> None:
-        """``guard`` keeps a second server out of a PostgreSQL database. It is called with an engine of its own, on a
-        thread, while the directory is locked, before and after the schema is brought up to date. What it raises ends
-        ``open``.
-        """
+        """``guard`` keeps a second server out of a PostgreSQL database. It is called with its own engine, on a thread,
+        while the directory is locked, before and after the schema is updated. An error from it ends ``open``."""
         self.data_dir = data_dir
         self._url = database_url(url, data_dir)
         self._readers = readers
@@ -90,7 +88,7 @@ class Database:
 
     @property
     def degraded(self) -> bool:
-        """Whether writes are refused because nobody knows what became of a commit."""
+        """Whether writes are refused because the outcome of a commit is unknown."""
         return self._group_writer is not None and self._group_writer.degraded
 
     @property
@@ -105,7 +103,7 @@ class Database:
     async def open(self) -> Self:
         """Lock the data directory, check and migrate the database, start its threads.
 
-        Raises ``ConfigError`` or ``StoreError`` with a sentence that says what to do; then nothing stays open.
+        Raises ``ConfigError`` or ``StoreError`` that says what to do; then nothing stays open.
         """
         self._threads = ThreadPoolExecutor(self._readers, thread_name_prefix="shoal-read")
         self._searches = Searches()
@@ -124,7 +122,7 @@ class Database:
         return self
 
     async def close(self) -> None:
-        """Write what waits, end the threads, close every connection, release the data directory."""
+        """Write queued work, end the threads, close every connection, release the data directory."""
         if self._group_writer is not None:
             await self._group_writer.close()
         for threads in (self._threads, self._searches):
@@ -156,7 +154,7 @@ class Database:
             guard()
             migrate(engine, database_file=self.file)
             guard()
-            if not self.is_sqlite:  # of a file, its lock says that the process and all its writes have ended
+            if not self.is_sqlite:  # with a file, its lock shows that the process and all its writes have ended
                 await_predecessors(engine)
             with engine.begin() as connection:
                 stored = _remember(connection, "marker", secrets.token_hex(16))
@@ -204,10 +202,11 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, job)
 
     async def search(self, job: Callable[[Connection], T]) -> T:
-        """As ``read``, for what may look through everything: on threads of its own, in fair turns, and bounded.
+        """Run ``job`` like ``read``, for reads that may scan everything: on separate threads, in fair turns, and
+        bounded.
 
-        A caller who leaves ends the search. Raises ``TemporaryFailure`` (``search_takes_long``) after
-        ``SEARCH_SECONDS``, and as ``FairTurns.take`` does.
+        A caller who is cancelled ends the search. Raises ``TemporaryFailure`` (``search_takes_long``) after
+        ``SEARCH_SECONDS``, and like ``FairTurns.take``.
         """
         if self._searches is None:
             raise StoreError("the database is not open", code="store_closed")
@@ -218,13 +217,13 @@ class Database:
             return job(connection)
 
     async def write(self, job: Callable[[Connection], T]) -> T:
-        """Run ``job`` in a savepoint of the next group; returns when that is durable (see ``GroupWriter.run``)."""
+        """Run ``job`` in a savepoint of the next group; returns when it is durable (see ``GroupWriter.run``)."""
         return await self.group_writer.run(job)
 
     async def announce(self, job: Callable[[Connection], T]) -> T:
-        """As ``write``, for what only the caller carries out: it is not written once he has left.
+        """Run ``job`` like ``write``, but skip it if its caller is cancelled before.
 
-        If he leaves in the very moment in which it is written, it may stand there all the same.
+        A caller who is cancelled at the moment of the write may find it stored.
         """
         waits = True
 
@@ -250,13 +249,13 @@ class Database:
         return deleted
 
     async def settled(self) -> None:
-        """Wait until all that was sent to be written before is settled (see ``GroupWriter.settled``)."""
+        """Wait until all earlier writes are settled (see ``GroupWriter.settled``)."""
         await self.group_writer.settled()
 
     def write_beside(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction on a database that is not open here, and that a server may be using.
 
-        Nothing is made or migrated. Raises ``ConfigError`` when there is none, or one of another version, and
+        Nothing is created or migrated. Raises ``ConfigError`` when there is none, or one of another version, and
         ``StoreError``.
         """
         if self.file is not None and not self.file.is_file():
@@ -270,7 +269,7 @@ class Database:
             engine.dispose()
 
     def write_changes_with(self, change_writer: ChangeWriter) -> None:
-        """Say how changes become rows; once, before the first ``submit``."""
+        """Set how changes become rows; once, before the first ``submit``."""
         self._change_writer = change_writer
         if self._group_writer is not None:
             self._group_writer.change_writer = change_writer
@@ -284,10 +283,10 @@ class Database:
     # ── facts of the store ──────────────────────────────────────────────────────────────────────────────────────
 
     async def remember_site(self, site: str) -> None:
-        """Bind the store to the site that it talks to. Raises ``ConfigError`` when it is bound to another.
+        """Bind the store to its site. Raises ``ConfigError`` when it is bound to another.
 
-        ``site``: the site's addresses, with blanks. The first Shoal bound its data to one of them; all of them take its
-        place then.
+        ``site``: the site's addresses, separated by blanks. The first Shoal bound its data to one of them; all of them
+        replace it then.
         """
 
         def job(connection: Connection) -> str:
@@ -302,15 +301,15 @@ class Database:
             raise ConfigError("startup.other_site", bound=bound, site=site, code="other_site")
 
     async def fact(self, key: str) -> str | None:
-        """A value of ``store_meta``."""
+        """Return a value of ``store_meta``."""
         return await self.read(lambda connection: connection.scalar(_fact(key)))
 
     async def remember(self, key: str, value: str) -> str:
-        """Store a value of ``store_meta`` unless there is one; returns the one that stands."""
+        """Store a value of ``store_meta`` unless there is one. Return the stored one."""
         return await self.write(lambda connection: _remember(connection, key, value))
 
     async def replace_fact(self, key: str, value: str) -> None:
-        """Store a value of ``store_meta`` in the place of any other."""
+        """Store a value of ``store_meta`` in place of any other."""
 
         def job(connection: Connection) -> None:
             _remember(connection, key, value)
@@ -319,9 +318,9 @@ class Database:
         await self.write(job)
 
     async def empty_log(self) -> None:
-        """Bring what SQLite's log holds into the file and cut the log to nothing: replaced values stand in it else.
+        """Copy SQLite's log into the file and truncate the log: otherwise replaced values stay in it.
 
-        As good as it goes: a reader that is under way keeps the log as it is until the next time.
+        Best effort: an active reader postpones the checkpoint.
         """
         path = self.file
         if path is None:

@@ -1,4 +1,4 @@
-"""What a database error is called, and what its reader should do about it."""
+"""Names of database errors, and what the operator should do about them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from shoal.errors import ConfigError, NotApplied, StoreError
 
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
-"""What a failing database raises."""
+"""The exceptions of a failing database."""
 
 
 def translated(error: BaseException) -> StoreError:
-    """A database error as ``NotApplied``. Its text names the kind of failure and never a value."""
+    """Return a database error as ``NotApplied``. Its text names the kind of failure and never a value."""
     name, sentence = kind_of(error)
     return NotApplied(f"the database refused: {sentence} ({name})", reason=name)
 
@@ -48,7 +48,7 @@ _SQLSTATE_SENTENCES = {
 
 
 def kind_of(error: BaseException) -> tuple[str, str]:
-    """The driver's name of the failure, and a sentence."""
+    """Return the driver's name of the failure, and a message."""
     origin: BaseException = (error.orig or error) if isinstance(error, DBAPIError) else error
     if isinstance(origin, sqlite3.Error):
         name = getattr(origin, "sqlite_errorname", None) or type(origin).__name__
@@ -72,7 +72,7 @@ def as_store_error() -> Iterator[None]:
 
 @contextlib.contextmanager
 def opening(database: str, file: Path | None) -> Iterator[None]:
-    """Failures while opening, as sentences for the operator."""
+    """Raise failures while opening as messages for the operator."""
     try:
         yield
     except DATABASE_ERRORS as error:
@@ -98,13 +98,13 @@ _REMEDIES = {
 
 
 def _remedy(reason: str) -> str:
-    """What the operator is to do about a failure that is named so."""
+    """Return what the operator should do about a failure of this name."""
     kind = "_".join(reason.split("_")[:2])
     return _REMEDIES.get(kind, "see that the database is well and lets this user in, and start again")
 
 
 def damaged(path: Path) -> StoreError:
-    """The error of a file that cannot be read as a database."""
+    """Return the error for a file that cannot be read as a database."""
     return StoreError(
         f"the database file {path} is damaged; keep it, and restore your newest backup in its place",
         code="database_damaged",

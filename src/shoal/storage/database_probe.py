@@ -1,4 +1,4 @@
-"""Whether the database takes writes and answers now: known from the last write, else found out by an empty one."""
+"""Whether the database accepts writes now: from the last write, or from an empty test write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from shoal.errors import StoreError
 from shoal.storage.database import Database
 
 FRESH_SECONDS: Final = 5.0
-"""A write that was committed within that time tells enough; after an older one an empty write is tried."""
+"""A write that was committed within this time is enough; after an older one a test write is made."""
 
 
 class DatabaseProbe:
-    """Looks at the database for whoever asks: one look at a time, however many ask. Owns it, until ``close``."""
+    """Checks the database for all callers: one check at a time, shared by simultaneous callers. Owns it, until
+    ``close``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,12 +24,12 @@ class DatabaseProbe:
         self._read = SingleFlight(self._read_a_fact, name="read probe")
 
     async def close(self) -> None:
-        """End a look under way."""
+        """End the current check."""
         await self._write.close()
         await self._read.close()
 
     async def takes_writes(self, *, within_seconds: float) -> bool:
-        """Whether a change that is sent now can be stored. ``False`` too when that is not known in time."""
+        """Return whether a change can be stored now. ``False`` also when that is not known in time."""
         writer = self._database.group_writer
         if writer.degraded:
             return False
@@ -36,12 +37,12 @@ class DatabaseProbe:
             return True
         try:
             async with asyncio.timeout(within_seconds):
-                return await self._write.result()  # another program may hold the lock, and nobody have written since
+                return await self._write.result()  # another program may hold the lock although there was no write since
         except TimeoutError:
             return False
 
     async def answers(self, *, within_seconds: float) -> bool:
-        """Whether it takes writes and can be read."""
+        """Return whether it accepts writes and can be read."""
         try:
             async with asyncio.timeout(within_seconds):
                 return await self.takes_writes(within_seconds=within_seconds) and await self._read.result()

@@ -1,4 +1,4 @@
-"""What the store is and how it fares: its kind and version, its schema, its size, what waits to be written."""
+"""Statistics of the store: its kind and version, its schema, its size, and its queue."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from shoal.storage.database import Database
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatabaseStats:
-    """Sizes in bytes. What could not be read is ``None``: the figures come also while the database does not answer."""
+    """Sizes in bytes. What could not be read is ``None``, so there are statistics even while the database does not
+    answer."""
 
     kind: str
     version: str | None = None
     schema: str | None = None
-    """The newest step of the migrations that was run on it."""
+    """The newest migration that was run on it."""
     size: int | None = None
     free: int | None = None
-    """What is left on the disk of the data directory."""
+    """Free bytes on the disk of the data directory."""
     waiting: int = 0
-    """Writes that wait for the next group."""
+    """The number of writes that wait for the next group."""
     degraded: bool
 
 
 async def database_stats(database: Database, data_dir: Path) -> DatabaseStats:
-    """Ask the database and the disk."""
+    """Query the database and the disk."""
     read: tuple[str, str | None, int] | None = None
     with suppress(StoreError):
         read = await database.read(_read_sqlite if database.is_sqlite else _read_postgresql)

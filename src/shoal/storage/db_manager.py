@@ -1,4 +1,4 @@
-"""``DBManager``: the ``AccountStore`` on a database, and single fields by names that sellers' tools know."""
+"""``DBManager``: the ``AccountStore`` on a database, and single fields by the method names of sellers' tools."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ _CHECK_COLUMN = "store_meta.key_check"
 _CHECK_TEXT = "the right key opens this"
 ANSWERS_SECRET = "answers_secret"  # noqa: S105 - a name
 DEVICES_SECRET = "devices_secret"  # noqa: S105 - a name
-"""The fact by which the hashes of requests with idempotency keys are keyed."""
+"""The ``store_meta`` key of the secret that keys the request hashes of idempotency keys."""
 SEALED_FACTS: dict[str, dict[str, Any]] = {
     "key_check": {"account_id": "", "column": _CHECK_COLUMN},
     ANSWERS_SECRET: {"column": "store_meta.answers_secret"},
     DEVICES_SECRET: {"column": "store_meta.devices_secret"},
 }
-"""Facts of ``store_meta`` that are sealed, and whose the vault is told they are."""
+"""Values of ``store_meta`` that are encrypted, with the vault's arguments for each."""
 
 
 async def open_vault(database: Database, key_file: Path, secret_key: str | None = None) -> Vault:
-    """Load the keys for an open database, and prove on a stored value that they are the right ones.
+    """Load the keys for an open database, and verify them with a stored value.
 
-    A new database gets a new key file when there is none. A ``secret_key`` that is not this database's, and does not
-    name the old key beside the new one, is taken for a mistake. Raises ``ConfigError`` that says what to do.
+    A new database gets a new key file when there is none. A ``secret_key`` of another database, without this database's
+    old key beside it, is treated as a mistake. Raises ``ConfigError`` that says what to do.
     """
     stored = await database.fact("key_check")
     vault = Vault.load(key_file, secret_key, create=stored is None and not await database.read(has_sealed_values))
@@ -87,7 +87,7 @@ async def open_vault(database: Database, key_file: Path, secret_key: str | None 
 
 
 async def own_secret(database: Database, vault: Vault, name: str) -> bytes:
-    """32 random bytes of this database, kept sealed among its facts; made anew where none can be opened.
+    """Return 32 random bytes of this database, stored encrypted; created again if they cannot be decrypted.
 
     ``name`` is one of ``SEALED_FACTS``.
     """
@@ -106,12 +106,12 @@ async def own_secret(database: Database, vault: Vault, name: str) -> bytes:
 
 
 async def renew_facts(database: Database, vault: Vault) -> None:
-    """Seal the facts that are sealed with the newest key."""
+    """Encrypt the encrypted values of ``store_meta`` again with the newest key."""
     for name, bound in SEALED_FACTS.items():
         stored = await database.fact(name)
         if stored is None or vault.is_current(bytes.fromhex(stored)):
             continue
-        with contextlib.suppress(StoreError):  # one that cannot be opened is made anew by the next start
+        with contextlib.suppress(StoreError):  # the next start creates one that cannot be decrypted again
             text = vault.open(bytes.fromhex(stored), **bound)
             await database.replace_fact(name, vault.seal(text, **bound).hex())
 
@@ -121,14 +121,14 @@ def _key_check(vault: Vault) -> str:
 
 
 def _opens(vault: Vault, stored: str) -> bool:
-    """Whether the stored check was sealed with one of these keys."""
+    """Return whether one of these keys encrypted the stored check."""
     with contextlib.suppress(StoreError, ValueError):
         return vault.open(bytes.fromhex(stored), account_id="", column=_CHECK_COLUMN) == _CHECK_TEXT
     return False
 
 
 class DBManager:
-    """Accounts in a database. Reads raise ``StoreError``; a failure never turns into a default."""
+    """Accounts in a database. Reads raise ``StoreError``; a failure never becomes a default."""
 
     def __init__(self, database: Database, vault: Vault, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
@@ -143,7 +143,7 @@ class DBManager:
         self._database.group_writer.submit(changes, settle)
 
     async def load(self) -> Contents:
-        """Read everything from one snapshot; one unreadable row raises, naming the account."""
+        """Read everything from one snapshot; one unreadable row raises with the account's name."""
 
         def job(connection: Connection) -> Contents:
             columns = select(accounts.c.id, accounts.c.generation, accounts.c.purged).where(accounts.c.deleted)
@@ -160,7 +160,7 @@ class DBManager:
         return await self._database.read(job)
 
     async def glimpse(self, account_id: str, *, after_rev: int) -> Glimpse:
-        """Read one account beside its journal (see ``AccountStore``)."""
+        """Read one account and its journal (see ``AccountStore``)."""
 
         def job(connection: Connection) -> Glimpse:
             entries = read_journal(connection, account_id=account_id)
@@ -174,7 +174,7 @@ class DBManager:
         return await self._database.read(job)
 
     async def observe(self, observations: Mapping[str, Observation], moves: Sequence[StateMove] = ()) -> None:
-        """Store what tasks observed and the moves that led there, in one transaction (see ``AccountStore``)."""
+        """Store observations and the moves that led to them, in one transaction (see ``AccountStore``)."""
         seen, made = dict(observations), tuple(moves)
 
         def job(connection: Connection) -> None:
@@ -185,11 +185,11 @@ class DBManager:
             await self._database.write(job)
 
     async def timeline(self, account_id: str, *, since_ms: int = 0, limit: int | None = None) -> list[StateMove]:
-        """The account's moves, oldest first, with the last one before ``since_ms``; with ``limit`` the newest."""
+        """Return the account's moves, oldest first, with the last before ``since_ms``; with ``limit`` the newest."""
         return await self._database.read(lambda connection: read_timeline(connection, account_id, since_ms, limit))
 
     async def purge(self, account_id: str) -> None:
-        """Remove every row of a deleted account but its journal, its baseline, its ops and its bare tombstone.
+        """Delete every row of a deleted account except its journal, its baseline, its ops and its tombstone.
 
         Raises ``UnknownAccount`` when there is no such tombstone.
         """
@@ -208,7 +208,7 @@ class DBManager:
         await self._database.write(job)
 
     async def hold_number(self, number: str, account_id: str, at_ms: int) -> str | None:
-        """Let an account hold a seller's number if no other does; who holds it then (see ``AccountStore``)."""
+        """Let an account hold a seller's number if no other does. Return its holder (see ``AccountStore``)."""
         return await self._database.write(lambda connection: hold_number(connection, number, account_id, at_ms))
 
     async def free_number(self, number: str, holder: str) -> None:
@@ -216,7 +216,7 @@ class DBManager:
         await self._database.write(lambda connection: free_number(connection, number, holder))
 
     async def number_holders(self) -> dict[str, str]:
-        """Which account holds which seller's number."""
+        """Return which account holds which seller's number."""
         return await self._database.read(read_number_holders)
 
     async def journal(
@@ -229,7 +229,7 @@ class DBManager:
         limit: int | None = None,
         newest_first: bool = False,
     ) -> list[JournalEntry]:
-        """Journal entries beyond ``after_rev`` (see ``AccountStore``)."""
+        """Return journal entries beyond ``after_rev`` (see ``AccountStore``)."""
         return await self._database.read(
             lambda connection: read_journal(
                 connection,
@@ -243,15 +243,15 @@ class DBManager:
         )
 
     async def op(self, op_id: str) -> OpRecord | None:
-        """What became of an op, or ``None``: it was never applied."""
+        """Return the result of an op, or ``None`` if it was never applied."""
         return await self._database.read(lambda connection: read_op(connection, op_id))
 
     async def oldest_rev(self) -> int:
-        """The smallest cursor after which the journal is still complete."""
+        """Return the smallest cursor after which the journal is complete."""
         return await self._database.read(oldest_rev)
 
     async def prune(self, *, journal_before_ms: int, ops_before_ms: int, moves_before_ms: int) -> Pruned:
-        """Remove what is old, step by step, so that changes are written in between (see ``AccountStore``)."""
+        """Delete old rows step by step, so that changes can be written in between (see ``AccountStore``)."""
         up_to = await self._database.read(lambda connection: last_rev_before(connection, journal_before_ms))
         return Pruned(
             entries=await self._in_steps(lambda connection: prune_journal(connection, up_to)),
@@ -260,7 +260,7 @@ class DBManager:
         )
 
     async def _in_steps(self, step: Callable[[Connection], int]) -> int:
-        """Repeat a step, each in a transaction of its own, until it finds nothing to do; returns the sum."""
+        """Repeat a step, each in its own transaction, until it finds nothing to do. Return the sum."""
         total = 0
         while done := await self._database.write(step):
             total += done
@@ -269,19 +269,19 @@ class DBManager:
     # ── single fields, by the names of the system that sellers come from ────────────────────────────────────────
 
     async def save_cookie_status(self, cookie_id: str, enabled: bool, *, actor: str = "store") -> None:
-        """Store whether the account is wanted, with its journal row."""
+        """Store whether the account is enabled, with its journal row."""
         await self._save(cookie_id, actor, enabled=enabled)
 
     async def get_cookie_status(self, cookie_id: str) -> bool:
-        """Whether the account is wanted. Raises ``UnknownAccount``; there is no default."""
+        """Return whether the account is enabled. Raises ``UnknownAccount``; there is no default."""
         return (await self._stored(cookie_id)).enabled
 
     async def save_auto_confirm(self, cookie_id: str, auto_confirm: bool, *, actor: str = "store") -> None:
-        """Store whether paid orders are confirmed by themselves, with its journal row."""
+        """Store whether paid orders are confirmed automatically, with its journal row."""
         await self._save(cookie_id, actor, auto_confirm=auto_confirm)
 
     async def get_auto_confirm(self, cookie_id: str) -> bool:
-        """Whether paid orders are confirmed by themselves. Raises ``UnknownAccount``."""
+        """Return whether paid orders are confirmed automatically. Raises ``UnknownAccount``."""
         return (await self._stored(cookie_id)).auto_confirm
 
     async def save_keywords(self, cookie_id: str, keywords: Sequence[Rule], *, actor: str = "store") -> None:
@@ -289,11 +289,11 @@ class DBManager:
         await self._save(cookie_id, actor, keywords=tuple(keywords))
 
     async def get_keywords(self, cookie_id: str) -> tuple[Rule, ...]:
-        """The account's rules, in order. Raises ``UnknownAccount``."""
+        """Return the account's rules, in order. Raises ``UnknownAccount``."""
         return (await self._stored(cookie_id)).keywords
 
     async def get_cookie_details(self, cookie_id: str) -> Account:
-        """The whole account as it is stored now. Raises ``UnknownAccount``."""
+        """Return the whole account as it is stored now. Raises ``UnknownAccount``."""
         return await self._stored(cookie_id)
 
     async def _stored(self, account_id: str) -> Account:
@@ -313,7 +313,7 @@ class DBManager:
 
 
 async def commit(store: DBManager, changes: Sequence[Change]) -> tuple[JournalEntry, ...]:
-    """Submit and wait for the first settlement. Raises what refused the changes, or ``CommitUnknown``."""
+    """Submit and wait for the first settlement. Raises the reason of a refusal, or ``CommitUnknown``."""
     future: asyncio.Future[Settlement] = asyncio.get_running_loop().create_future()
 
     def settle(settlement: Settlement) -> None:

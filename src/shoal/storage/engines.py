@@ -1,4 +1,4 @@
-"""Engines: how connections to SQLite and PostgreSQL are opened, so that what is committed is durable."""
+"""Engines: open connections to SQLite and PostgreSQL so that every commit is durable."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DATABASE_FILE = "shoal.db"
 
 
 def is_sqlite(url: URL) -> bool:
-    """Whether the URL names an SQLite file."""
+    """Return whether the URL names an SQLite file."""
     return url.get_backend_name() == "sqlite"
 
 
 def open_engine(url: URL, *, busy_seconds: float, begin: str, read_only: bool = False, **pool: Any) -> Engine:
-    """An engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock."""
+    """Return an engine whose transactions begin with ``begin`` and wait at most ``busy_seconds`` for a lock."""
     if is_sqlite(url):
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds}, **pool)
         _teach_sqlite(engine, begin, read_only=read_only)
@@ -50,7 +50,7 @@ def open_engine(url: URL, *, busy_seconds: float, begin: str, read_only: bool = 
 def _teach_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(raw: sqlite3.Connection, _: object) -> None:
-        raw.isolation_level = None  # we say BEGIN ourselves
+        raw.isolation_level = None  # BEGIN is sent explicitly
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             raw.execute(f"PRAGMA {pragma}").close()
         if read_only:
@@ -64,7 +64,7 @@ def _teach_sqlite(engine: Engine, begin: str, *, read_only: bool) -> None:
 def _teach_postgresql(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(raw: psycopg.Connection[Any], _: object) -> None:
-        """Committed means durable, even where the server's default is otherwise."""
+        """Make each commit durable, even if the server's default is otherwise."""
         with raw.cursor() as cursor:
             cursor.execute(
                 "SELECT set_config('synchronous_commit', 'on', false) "
@@ -74,7 +74,7 @@ def _teach_postgresql(engine: Engine) -> None:
 
 
 def database_url(url: str, data_dir: Path | None) -> URL:
-    """The URL of the settings, or that of the file in the data directory. Raises ``ConfigError``."""
+    """Return the URL of the settings, or that of the file in the data directory. Raises ``ConfigError``."""
     if not url:
         if data_dir is None:
             raise ConfigError("startup.no_data_dir", code="bad_database_url")
@@ -92,7 +92,7 @@ def database_url(url: str, data_dir: Path | None) -> URL:
 
 
 def in_transaction(connection: Connection) -> bool:
-    """Whether the database still holds the transaction: SQLite ends it by itself on some errors."""
+    """Return whether the database still holds the transaction: SQLite ends it by itself on some errors."""
     if connection.invalidated or connection.closed:
         return False
     raw: object = connection.connection.dbapi_connection
@@ -100,7 +100,7 @@ def in_transaction(connection: Connection) -> bool:
 
 
 def dispose(connection: Connection) -> None:
-    """Close for good, whatever state the link is in: closing rolls back."""
+    """Close permanently, in any state of the connection: closing rolls back."""
     try:
         connection.invalidate()
     except Exception:  # noqa: BLE001 - the link may be beyond closing

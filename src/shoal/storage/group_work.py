@@ -1,4 +1,4 @@
-"""Units of work of the group writer, and what becomes of each."""
+"""Units of work of the group writer, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ ChangeSet = tuple[Change, ...]
 
 
 class ChangeWriter(Protocol):
-    """What turns changes into rows. Both methods raise, having written anything or nothing, when a row does not fit."""
+    """Writes changes as rows. Both methods raise when a row does not match; they may have written a part then."""
 
     def write(self, connection: Connection, sets: Sequence[ChangeSet]) -> list[tuple[JournalEntry, ...]]:
-        """Write sets that touch every account at most once, in few bulk statements."""
+        """Write sets that contain every account at most once, in few bulk statements."""
 
     def write_checked(self, connection: Connection, changes: ChangeSet) -> tuple[JournalEntry, ...]:
-        """Write one set, and raise the ``Conflict`` that says what does not fit."""
+        """Write one set, and raise the ``Conflict`` that says what does not match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job's own outcome: what it returned."""
+    """A job's outcome: its return value."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A job's own outcome: it raised something that is no matter of the database."""
+    """A job's outcome: an exception that did not come from the database."""
 
     error: Exception
 
@@ -60,22 +60,22 @@ class Changes:
         return len(self.changes)
 
     def deliver(self, outcome: Outcome) -> None:
-        """Tell whoever waits."""
+        """Report the outcome to the caller."""
         if isinstance(outcome, Committed | Refused | Unsettled):
             self.settle(outcome)
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A function of a connection, written in a savepoint."""
+    """A function of a connection, run in a savepoint."""
 
     run: Callable[[Connection], Any]
     future: asyncio.Future[Any]
     size: int = 1
 
     def deliver(self, outcome: Outcome) -> None:
-        """Tell whoever waits."""
-        if self.future.done():  # the caller went away, or it was told "unknown" before
+        """Report the outcome to the caller."""
+        if self.future.done():  # cancelled by the caller, or already answered with "unknown"
             return
         match outcome:
             case Done(value):
@@ -88,13 +88,13 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Mark:
-    """Nothing to write: it is told when all that was sent before it is settled."""
+    """An empty unit of work: it is settled when all earlier work is settled."""
 
     future: asyncio.Future[None]
     size: int = 0
 
     def deliver(self, outcome: Outcome) -> None:
-        """Tell whoever waits."""
+        """Report the outcome to the caller."""
         if self.future.done():
             return
         if isinstance(outcome, Refused):
@@ -108,21 +108,21 @@ Delivery = tuple[Work, Outcome]
 
 
 def is_refusal_by_database(outcome: Outcome) -> bool:
-    """Whether the database refused the work, and not the work itself."""
+    """Return whether the database refused the work, and not the work itself."""
     return isinstance(outcome, Refused) and isinstance(outcome.error, NotApplied)
 
 
 def hand_over(deliveries: Sequence[Delivery]) -> None:
-    """Tell each unit what became of it."""
+    """Report its outcome to each unit."""
     for work, outcome in deliveries:
         try:
             work.deliver(outcome)
-        except Exception:  # one listener's defect must not keep the others from their outcome
+        except Exception:  # a defect in one listener must not keep the outcome from the others
             log.exception("a settlement was not taken")
 
 
 def failure_of(error: Exception, work: Work) -> Outcome:
-    """What becomes of a work that raised."""
+    """Return the outcome of work that raised."""
     if isinstance(error, ShoalError):
         return Refused(error)
     if isinstance(work, Changes) or isinstance(error, DATABASE_ERRORS):

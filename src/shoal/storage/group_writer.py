@@ -1,7 +1,8 @@
-"""The one thread that writes to the database: it takes all work that waits and commits it as one group.
+"""The one thread that writes to the database: it takes all queued work and commits it as one group.
 
 A unit of work is either the changes of one ``submit`` (all or nothing) or a job (a function of a connection). Only a
-group that fails is written again unit by unit, each in its own savepoint, so that one bad change harms no other.
+group that fails is written again unit by unit, each in its own savepoint, so that one bad change does not affect the
+others.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ T = TypeVar("T")
 MAX_GROUP_CHANGES = 500
 """How many changes (a job counts as one) are committed together; one ``submit`` is never split."""
 SETTLE_SECONDS = 5.0
-"""How long the outcome of a failed COMMIT is looked for before it is reported as unknown."""
+"""How long to look for the outcome of a failed COMMIT before it is reported as unknown."""
 REOPEN_SECONDS = (1.0, 30.0)
 """First and longest wait between attempts to reopen a degraded store."""
 
@@ -55,11 +56,11 @@ FaultPoint = Callable[[str], None]
 
 
 class _CannotBeginError(Exception):
-    """No transaction was opened: there is no point in writing the group again."""
+    """No transaction could be opened: writing the group again is useless."""
 
 
 class _CommitFailedError(Exception):
-    """COMMIT raised: nobody knows. Carries what would be true if it was applied after all."""
+    """COMMIT raised: the outcome is unknown. Carries the results for the case that it was applied."""
 
     def __init__(self, token: str, outcomes: list[Outcome]) -> None:
         super().__init__("commit failed")
@@ -70,7 +71,7 @@ class _CommitFailedError(Exception):
 class GroupWriter:
     """Owns the writing thread. ``submit`` and ``run`` may be called from any thread and never block.
 
-    After a failed COMMIT nothing else is written until ``CommitOutcome`` knows what became of it.
+    After a failed COMMIT nothing else is written until ``CommitOutcome`` knows the outcome.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class GroupWriter:
         self._waiting: deque[Work] = deque()
         self._wake = threading.Condition()
         self._busy = False
-        """Whether a group is under way: taken from those that wait, and not settled."""
+        """Whether a group is in progress: taken from the queue, and not settled."""
         self._closing = False
         self._stop = threading.Event()
         self._commit_outcome = CommitOutcome(
@@ -106,21 +107,21 @@ class GroupWriter:
         self.on_degraded: Callable[[bool], None] | None = None
         self.degraded = False
         self.refused_last = False
-        """Whether the database refused everything of the last group: what is sent now may meet the same."""
+        """Whether the database refused the whole last group: new work may be refused too."""
         self.committed_at = -math.inf
         """When the last group was committed, by ``time.monotonic``."""
         self.groups_committed = 0
         self.works_committed = 0
 
     def start(self) -> None:
-        """Start the thread; settlements arrive on the loop that runs now."""
+        """Start the thread; settlements are called on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
         self._thread = threading.Thread(target=self._run, name="shoal-writer", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
-        """Refuse new work, write what waits, end the thread. What is still unsettled stays unknown."""
+        """Refuse new work, write queued work, end the thread. Work that is still unsettled stays unknown."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -131,7 +132,7 @@ class GroupWriter:
 
     @property
     def waiting(self) -> int:
-        """How many changes and jobs wait for the next group."""
+        """Return how many changes and jobs wait for the next group."""
         return len(self._waiting)
 
     def submit(self, changes: Sequence[Change], settle: Settle) -> None:
@@ -139,21 +140,21 @@ class GroupWriter:
         self._enqueue(Changes(tuple(changes), settle))
 
     async def run(self, job: Callable[[Connection], T]) -> T:
-        """Run a job in a savepoint of the next group and return its result once that is durable.
+        """Run a job in a savepoint of the next group and return its result once it is durable.
 
-        A job may run twice, the first time rolled back, and must neither commit nor touch anything but its
-        connection. Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
+        A job may run twice, the first time rolled back, and must neither commit nor use anything but its connection.
+        Raises what the job raised, ``NotApplied``, or ``CommitUnknown``.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._enqueue(Job(job, future))
         return await future
 
     async def settled(self) -> None:
-        """Wait until all that was sent before is settled: committed, or certainly not applied, now and later.
+        """Wait until all earlier work is settled: committed, or certainly not applied.
 
-        What is read after that is not overtaken by a write whose caller has left. It writes nothing, and does not wait
-        when nothing is under way; while the store is degraded it waits for its end. Raises ``NotApplied`` when the
-        store is closed.
+        A read after that cannot be overtaken by a write whose caller was cancelled. It writes nothing, and does not
+        wait when nothing is in progress; while the store is degraded it waits for its recovery. Raises ``NotApplied``
+        when the store is closed.
         """
         mark = Mark(asyncio.get_running_loop().create_future())
         with self._wake:
@@ -188,27 +189,27 @@ class GroupWriter:
             works: list[Work] = [work for work in group if not isinstance(work, Mark)]
             if works:
                 self._settle(works)
-            # only the end of a store that is degraded still leaves something unsettled here
+            # only the end of a degraded store leaves work unsettled here
             passed: Outcome = Refused(_closed()) if self.degraded else Done(None)
             self._deliver([(mark, passed) for mark in group if isinstance(mark, Mark)])
         self._forget_writer()
         self._close_connection()
 
     def _settle(self, group: list[Work]) -> None:
-        """Write a group and tell what became of it; comes back when that is known, or the store closes."""
+        """Write a group and report its outcome; returns when it is known, or the store closes."""
         try:
             outcomes = self._commit_group(group)
             self.refused_last = all(is_refusal_by_database(outcome) for outcome in outcomes)
             self._deliver(list(zip(group, outcomes, strict=True)))
         except _CommitFailedError as failed:
             self._find_out(group, failed)
-        except Exception:  # the writing thread must outlive a defect, and its callers must hear of it
+        except Exception:  # the writing thread must survive a defect, and report it to its callers
             log.exception("the group writer met a defect")
             self._close_connection()
             self._deliver([(work, Refused(NotApplied("the store met a defect"))) for work in group])
 
     def _next_group(self) -> list[Work] | None:
-        """Everything that waits, up to the limit and up to the second work on one account; ``None`` at the end."""
+        """Return all queued work, up to the limit and up to the second unit for one account; ``None`` at the end."""
         with self._wake:
             self._busy = False
             while not self._waiting:
@@ -293,7 +294,7 @@ class GroupWriter:
         return [self._guarded(connection, work) for work in group]
 
     def _guarded(self, connection: Connection, work: Work) -> Outcome:
-        """Write one work in its own savepoint. Raises only when the whole transaction is lost."""
+        """Write one unit in its own savepoint. Raises only when the whole transaction is lost."""
         savepoint = connection.begin_nested()
         try:
             outcome: Outcome
@@ -378,7 +379,7 @@ class GroupWriter:
             self._connection.begin()
             self._commit_outcome.forget(self._connection)
             self._connection.commit()
-        except SQLAlchemyError:  # a left-over row does no harm
+        except SQLAlchemyError:  # a leftover row is harmless
             self._close_connection()
 
     def _deliver(self, deliveries: list[Delivery]) -> None:
@@ -388,9 +389,9 @@ class GroupWriter:
         if self._loop is None:
             raise RuntimeError("the group writer was not started")
         try:
-            # in the context of whoever started us, not of this thread: what begins there reads the same clock
+            # in the context of the caller of start, not of this thread, so that it reads the same clock
             self._loop.call_soon_threadsafe(callback, argument, context=self._context.copy())
-        except RuntimeError:  # the loop is closed: nobody is left to hear it
+        except RuntimeError:  # the loop is closed: nothing can receive the outcome
             log.warning("the event loop ended before the store was closed")
 
 

@@ -1,6 +1,6 @@
-"""The past as rows: state moves and baselines, and how what is old is removed step by step.
+"""The past as rows: state moves and baselines, and how old rows are deleted step by step.
 
-Each function of a connection is one transaction's work. A step of pruning is small, so that no change waits long.
+Each function of a connection is the work of one transaction. A step of pruning is small, so that no change waits long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shoal.storage.history_tables import baselines, journal, ops, state_moves
 from shoal.storage.schema import accounts, insert_or
 
 STEP_ROWS = 2_000
-"""How many rows a step of pruning removes at most."""
+"""How many rows a step of pruning deletes at most."""
 STEP_CHARACTERS = 1_000_000
 """How much text a step folds at most (but always one entry)."""
 _PRUNING_LOCK = 0x53686F616C01  # as for the journal's lock: any number that every node uses
@@ -42,9 +42,9 @@ def read_journal(
     limit: int | None = None,
     newest_first: bool = False,
 ) -> list[JournalEntry]:
-    """Journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
+    """Return journal entries beyond ``after_rev`` (with ``newest_first``: before it, when it is not 0).
 
-    With ``owner_id`` those of one person's accounts, and of ``or_accounts``.
+    With ``owner_id`` those of one user's accounts, and of ``or_accounts``.
     """
     query = select(*_ENTRY_COLUMNS).limit(limit)
     if newest_first:
@@ -65,18 +65,18 @@ def read_journal(
 
 
 def newest_rev(connection: Connection) -> int:
-    """The position of the last journal entry, pruned or not; 0 when there never was one."""
+    """Return the position of the last journal entry, pruned or not; 0 when there never was one."""
     newest = connection.scalar(select(func.max(journal.c.rev)))
     return oldest_rev(connection) if newest is None else newest
 
 
 def oldest_rev(connection: Connection) -> int:
-    """The position of the last pruned entry, 0 when none was pruned."""
+    """Return the position of the last pruned entry, 0 when none was pruned."""
     return connection.scalar(select(func.max(baselines.c.rev))) or 0
 
 
 def read_baselines(connection: Connection, account_ids: Sequence[str] | None = None) -> dict[str, Baseline]:
-    """Every baseline, or those of these accounts."""
+    """Return all baselines, or those of these accounts."""
     query = select(baselines)
     if account_ids is not None:
         query = query.where(baselines.c.account_id.in_(account_ids))
@@ -93,7 +93,7 @@ def _baseline_of(row: RowMapping) -> Baseline:
 
 
 def last_rev_before(connection: Connection, moment_ms: int) -> int:
-    """The last position up to which every entry was made before that moment; 0 when there is none."""
+    """Return the last position up to which every entry was made before that time; 0 when there is none."""
     first_young = connection.scalar(
         select(journal.c.rev).where(journal.c.at_ms >= moment_ms).order_by(journal.c.rev).limit(1)
     )
@@ -104,9 +104,9 @@ def last_rev_before(connection: Connection, moment_ms: int) -> int:
 
 
 def prune_journal(connection: Connection, up_to_rev: int, *, rows: int = STEP_ROWS) -> int:
-    """Fold the oldest entries up to that position into the baselines and remove them; returns how many.
+    """Fold the oldest entries up to that position into the baselines and delete them. Return how many.
 
-    Raises ``StoreError``, having removed nothing, when they do not fold: then they are evidence, not refuse.
+    Raises ``StoreError``, without deleting anything, when they do not fold: then they are needed to find the defect.
     """
     if not _alone(connection):
         return 0
@@ -124,14 +124,14 @@ def prune_journal(connection: Connection, up_to_rev: int, *, rows: int = STEP_RO
 
 
 def _alone(connection: Connection) -> bool:
-    """Whether no other node prunes now. Never waits, so that nobody waits for us in a circle."""
+    """Return whether no other node prunes now. Does not wait, so that there is no deadlock."""
     if connection.dialect.name != "postgresql":
         return True
     return bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _PRUNING_LOCK}))
 
 
 def _end_of_step(connection: Connection, up_to_rev: int, rows: int) -> int | None:
-    """The last position that one step takes; ``None`` when nothing is left."""
+    """Return the last position of one step; ``None`` when nothing is left."""
     query = (
         select(
             journal.c.rev,
@@ -171,7 +171,7 @@ def _write_baselines(connection: Connection, ends: Sequence[Baseline]) -> None:
 
 
 def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
-    """Remove ops from before that moment whose idempotency key had ended by then; returns how many."""
+    """Delete ops from before that time whose idempotency key had expired by then. Return how many."""
     old = (
         select(ops.c.op_id)
         .where(ops.c.at_ms < moment_ms, or_(ops.c.expires_at_ms.is_(None), ops.c.expires_at_ms < moment_ms))
@@ -185,7 +185,7 @@ def prune_ops(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) 
 
 
 def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
-    """Store moves in the order given; those of accounts that do not exist, and those stored before, are left out."""
+    """Store moves in the given order; moves of accounts that do not exist, and already stored ones, are ignored."""
     named = sorted({move.account_id for move in moves})
     living = set(connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(named), not_(accounts.c.deleted))))
     rows = [
@@ -199,7 +199,7 @@ def write_moves(connection: Connection, moves: Sequence[StateMove]) -> None:
 
 
 def read_timeline(connection: Connection, account_id: str, since_ms: int, limit: int | None) -> list[StateMove]:
-    """The account's moves, oldest first (see ``AccountStore.timeline``)."""
+    """Return the account's moves, oldest first (see ``AccountStore.timeline``)."""
     mine = state_moves.c.account_id == account_id
     first = select(func.coalesce(func.max(state_moves.c.id), 0)).where(mine, state_moves.c.at_ms < since_ms)
     query = (
@@ -222,7 +222,7 @@ def _move_of(row: Row[Any]) -> StateMove:
 
 
 def prune_moves(connection: Connection, moment_ms: int, *, rows: int = STEP_ROWS) -> int:
-    """Remove moves from before that moment, but each account's last one of these; returns how many."""
+    """Delete moves from before that time, except each account's last one of these. Return how many."""
     later = state_moves.alias("later")
     followed = exists().where(
         later.c.account_id == state_moves.c.account_id, later.c.id > state_moves.c.id, later.c.at_ms < moment_ms

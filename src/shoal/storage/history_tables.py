@@ -1,4 +1,4 @@
-"""The tables of what happened: the journal and its baselines, ops, what tasks observed and the moves between states."""
+"""The tables of the past: the journal and its baselines, ops, observations and the moves between states."""
 
 from __future__ import annotations
 

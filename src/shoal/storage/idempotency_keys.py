@@ -1,7 +1,7 @@
-"""Answers to requests that carry an idempotency key: a row is reserved before anything is done, and answered once.
+"""Answers to requests with an idempotency key: a row is reserved before the change, and answered once.
 
-The change fills in the same row with what it made, in its own transaction. So after a crash between the change and its
-answer, whoever finds the row without an answer knows from it whether the change was made.
+The change writes its result to the same row, in its own transaction. So after a crash between the change and its
+answer, the row without an answer shows whether the change was made.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from shoal.storage.history_tables import ops
 from shoal.storage.schema import insert_or
 
 KEPT_MS = 24 * 3600 * 1000
-"""How long a key stands for its request."""
+"""How long a key is valid for its request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyedRequest:
-    """A request with an idempotency key. One person's key on one path by one method stands for one ``request_hash``."""
+    """A request with an idempotency key. A user's key on one path with one method belongs to one ``request_hash``."""
 
     user_id: int
     actor: str
@@ -43,7 +43,7 @@ class KeyedRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredAnswer:
-    """A final answer, to be given again byte for byte."""
+    """A final answer, to be repeated byte for byte."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -52,7 +52,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reservation:
-    """The op of a request. ``is_new``: it was never tried before. ``answer``: what it was answered."""
+    """The op of a request. ``is_new``: it was never tried before. ``answer``: its final answer."""
 
     op_id: str
     is_new: bool
@@ -61,7 +61,7 @@ class Reservation:
 
 
 class IdempotencyKeys:
-    """The requests with keys, and what they were answered."""
+    """The requests with keys, and their answers."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class IdempotencyKeys:
         secret: bytes = b"",
         now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """``wait_seconds``: how long a request waits for its twin that is being answered. ``secret`` keys its hash."""
+        """``wait_seconds``: how long a request waits for a request with the same key. ``secret`` keys its hash."""
         self._database = database
         self._wait_seconds = wait_seconds
         self._secret = secret
@@ -80,12 +80,13 @@ class IdempotencyKeys:
         self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
 
     def hash_of(self, content: bytes) -> str:
-        """What tells two requests apart. It is keyed: nobody who reads the database can try out passwords on it."""
+        """Return a hash to compare requests. It is keyed, so that readers of the database cannot guess passwords."""
         return hmac.new(self._secret, content, "sha256").hexdigest()
 
     @asynccontextmanager
     async def turn(self, request: KeyedRequest) -> AsyncIterator[None]:
-        """One at a time for each key, first come first served. Raises ``LockTimeout``; the limit covers the wait."""
+        """Run requests with the same key one at a time, first come first served. Raises ``LockTimeout``; the limit
+        covers the wait."""
         key = _scoped(request.user_id, request.key, request.token_id)
         scope = (key, request.method, request.path)
         lock = self._turns.setdefault(scope, asyncio.Lock())
@@ -107,11 +108,11 @@ class IdempotencyKeys:
             lock.release()
 
     def is_under_way(self, user_id: int, key: str, token_id: int | None = None) -> bool:
-        """Whether a request of that person (by that API token) with that key is being carried out here and now."""
+        """Return whether a request of that user (with that API token) and that key is running on this server."""
         return _scoped(user_id, key, token_id) in self._under_way
 
     async def reserve(self, request: KeyedRequest, op_id: str) -> Reservation:
-        """The op of the request: ``op_id`` when its key is new, or was used longer than ``KEPT_MS`` ago.
+        """Return the op of the request: ``op_id`` when its key is new, or was used longer than ``KEPT_MS`` ago.
 
         Raises ``InvalidInput`` (``idempotency_mismatch``) when the key belongs to another request.
         """
@@ -145,7 +146,7 @@ class IdempotencyKeys:
         return await self._database.write(job)
 
     async def keep(self, op_id: str, answer: StoredAnswer) -> None:
-        """Store the final answer of a reserved op. The first one stands."""
+        """Store the final answer of a reserved op. The first one stays."""
         packed = msgspec.json.encode({"headers": answer.headers, "body": answer.body}).decode()
         statement = (
             update(ops).where(ops.c.op_id == op_id, ops.c.status.is_(None)).values(status=answer.status, answer=packed)
@@ -153,12 +154,12 @@ class IdempotencyKeys:
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def release(self, op_id: str) -> None:
-        """Give the key back: its request could not even be read."""
+        """Free the key: its request could not be read."""
         statement = delete(ops).where(ops.c.op_id == op_id, ops.c.account_id.is_(None), ops.c.status.is_(None))
         await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def forget_expired(self) -> int:
-        """Drop the answers whose day is over, and give their keys back; the ops stay. Returns how many."""
+        """Delete expired answers, and free their keys; the ops stay. Return how many."""
         statement = (
             update(ops)
             .where(ops.c.expires_at_ms <= self._now_ms(), or_(ops.c.idem_key.is_not(None), ops.c.request_hash != ""))
@@ -167,14 +168,14 @@ class IdempotencyKeys:
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def begun(self, op_id: str) -> bool:
-        """Whether anything of that op was applied: the op itself, or a part of its batch."""
+        """Return whether anything of that op was applied: the op itself, or a part of its batch."""
         applied = ops.c.account_id.is_not(None)
         mine = or_(ops.c.op_id == op_id, ops.c.op_id.startswith(f"{op_id}:", autoescape=True))
         query = select(exists().where(applied, mine))
         return await self._database.read(lambda connection: bool(connection.scalar(query)))
 
     async def newest(self, user_id: int, actor: str, key: str, token_id: int | None = None) -> Reservation | None:
-        """The last request of that person (by that API token) with that key, on whatever path."""
+        """Return the last request of that user (with that API token) and that key, on any path."""
         query = (
             select(ops)
             .where(ops.c.actor == actor, ops.c.idem_key == _scoped(user_id, key, token_id))
@@ -188,7 +189,8 @@ class IdempotencyKeys:
 
 
 def _scoped(user_id: int, key: str, token_id: int | None) -> str:
-    """A key is its person's; one that came with an API token is that token's, for another one may do less."""
+    """A key belongs to its user; with an API token it belongs to the token, because another token may have fewer
+    permissions."""
     return f"u{user_id}:{key}" if token_id is None else f"u{user_id}t{token_id}:{key}"
 
 

@@ -1,4 +1,4 @@
-"""``KeyRotation``: a new key for the secrets of a running server, and every sealed value brought under it."""
+"""``KeyRotation``: a new key for the secrets of a running server, and the encryption of every value with it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from shoal.storage.vault import KEY_BYTES, Vault, key_id, read_key_file, write_k
 log = structlog.get_logger("shoal.keys")
 
 BATCH = 50
-"""How many values are sealed anew in one transaction: changes of accounts are written between two."""
+"""How many values are encrypted again in one transaction: changes of accounts are written in between."""
 PAUSE_SECONDS = 0.01
 AGAIN_SECONDS = (1.0, 60.0)
-"""First and longest wait before what the database refused is tried again."""
+"""First and longest wait before a refused write is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFigure:
-    """One key by its id, and how many values are sealed with it."""
+    """One key by its id, and how many values it encrypts."""
 
     key_id: str
     values: int
@@ -37,10 +37,10 @@ class KeyFigure:
 
 @dataclass(frozen=True, slots=True)
 class KeyFigures:
-    """The keys, the newest first, then those that are named by values and not here.
+    """The keys, the newest first, then missing keys that values name.
 
-    ``from_setting``: they stand in ``SHOAL_SECRET_KEY``, which a server cannot write. ``unreadable``: values that were
-    met under an old key and cannot be opened; they stay as they are.
+    ``from_setting``: they come from ``SHOAL_SECRET_KEY``, which a server cannot change. ``unreadable``: values under an
+    old key that could not be decrypted; they stay as they are.
     """
 
     keys: tuple[KeyFigure, ...]
@@ -55,15 +55,15 @@ class KeyFigures:
 
     @property
     def old(self) -> int:
-        """How many have another."""
+        """How many values have another key."""
         return sum(key.values for key in self.keys[1:])
 
 
 class KeyRotation:
-    """Brings every sealed value under the newest key while the server serves. Owns one task, until ``close``.
+    """Encrypts every value with the newest key while the server runs. Owns one task, until ``close``.
 
-    Nothing is remembered about it but the keys and the values themselves: after a crash the next start finds values
-    under an old key and goes on.
+    The keys and the values are its only state: after a crash the next start finds values under an old key and
+    continues.
     """
 
     def __init__(self, database: Database, vault: Vault, key_file: Path, *, from_setting: bool) -> None:
@@ -77,7 +77,7 @@ class KeyRotation:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Go on where an earlier run was ended, or seal anew for a key that the operator put in front."""
+        """Continue an interrupted run, or encrypt again for a key that the operator put first."""
         if len(self._vault.key_ids) > 1:
             self._begin()
 
@@ -90,7 +90,7 @@ class KeyRotation:
             self._task = None
 
     async def figures(self) -> KeyFigures:
-        """Which key seals how many values now. Every sealed value is counted: once for all who ask meanwhile."""
+        """Return how many values each key encrypts. Every value is counted: once for all callers that wait."""
         return await self._counting.result()
 
     async def _count(self) -> KeyFigures:
@@ -100,10 +100,10 @@ class KeyRotation:
         return KeyFigures((*here, *gone), self._from_setting, self._is_running, self._unreadable)
 
     async def rotate(self) -> KeyFigures:
-        """Make a new key, keep it durably, seal with it from now on, and begin to seal anew what is there.
+        """Create a key, store it durably, use it from now on, and start to encrypt existing values again.
 
         Raises ``Conflict``: ``keys_from_setting`` (the operator must put the new key there), ``rotation_under_way``
-        (values under an older key are left); ``StoreError`` (``key_file_unwritable``) when the file cannot be kept.
+        (values under an older key are left); ``StoreError`` (``key_file_unwritable``) when the file cannot be written.
         """
         async with self._turn:
             if self._from_setting:
@@ -113,7 +113,7 @@ class KeyRotation:
                 raise Conflict("the last rotation has not ended", code="rotation_under_way", values=figures.old)
             fresh = os.urandom(KEY_BYTES)
             keys = [fresh, *await asyncio.to_thread(self._keys_of_file)]
-            # On the disk before it seals anything: a crash from here on loses nothing.
+            # On the disk before it is used: a crash from here on loses nothing.
             await asyncio.to_thread(write_key_file, self._key_file, keys)
             self._vault.take_up(keys)
             log.info("a new key seals from now on", key=key_id(fresh).hex())
@@ -121,7 +121,7 @@ class KeyRotation:
             return await self._count()
 
     async def forget(self) -> KeyFigures:
-        """Drop every key but the newest from the key file and from memory.
+        """Delete every key but the newest from the key file and from memory.
 
         Raises ``Conflict``: ``keys_from_setting``, ``no_old_key``, ``old_key_needed`` (values are left under one).
         """
@@ -132,7 +132,7 @@ class KeyRotation:
             if not old:
                 raise Conflict("there is one key only", code="no_old_key")
             await renew_facts(self._database, self._vault)
-            counted = await self._database.write(count_by_key)  # after every write that was asked for before
+            counted = await self._database.write(count_by_key)  # after every earlier write
             left = sum(count for one, count in counted.items() if one != newest)
             if left:
                 raise Conflict("an old key is still needed", code="old_key_needed", values=left)
@@ -144,10 +144,10 @@ class KeyRotation:
             return await self._count()
 
     def _keys_of_file(self) -> list[bytes]:
-        """The keys as they stand in the file; that must be those which are in use."""
+        """Return the keys in the file; they must be those in use."""
         try:
             keys = read_key_file(self._key_file, required=True)
-        except ConfigError as error:  # the process holds the last copy: nobody must be told to start it again
+        except ConfigError as error:  # this process holds the last copy: the message must not suggest a restart
             code = "key_file_gone" if error.code == "key_file_missing" else "key_file_unusable"
             raise StoreError(str(error), code=code) from None
         if tuple(dict.fromkeys(map(key_id, keys))) != self._vault.key_ids:

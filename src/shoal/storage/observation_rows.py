@@ -1,4 +1,4 @@
-"""What tasks observed, as rows of ``observed``."""
+"""Observations of tasks, as rows of ``observed``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SEEN_FIELDS = tuple(entry.name for entry in fields(Observation) if entry.name !
 
 
 def read_observations(connection: Connection) -> dict[str, Observation]:
-    """What was last observed of every living account."""
+    """Return the last observation of every existing account."""
     query = select(observed).join(accounts).where(not_(accounts.c.deleted))
     return {row["account_id"]: _observation_of(row) for row in connection.execute(query).mappings()}
 
 
 def _observation_of(row: RowMapping) -> Observation:
-    """A row of ``observed`` as a value. Raises ``StoreError`` when its state is unknown."""
+    """Return a row of ``observed`` as a value. Raises ``StoreError`` when its state is unknown."""
     values: dict[str, Any] = {name: row[name] for name in _SEEN_FIELDS}
     try:
         values["state"] = type(Observation().state)(row["state"])
@@ -36,7 +36,7 @@ def _observation_of(row: RowMapping) -> Observation:
 
 
 def write_observations(connection: Connection, seen: dict[str, Observation]) -> None:
-    """Store observations; those of accounts that do not exist are left out."""
+    """Store observations; those of accounts that do not exist are ignored."""
     living = connection.scalars(select(accounts.c.id).where(accounts.c.id.in_(seen), accounts.c.deleted == false()))
     rows = []
     for name in sorted(living):

@@ -1,4 +1,4 @@
-"""What a server that was killed had sent to its PostgreSQL: the last COMMIT may still be under way there."""
+"""Work of a killed server in PostgreSQL: its last COMMIT may still be in progress there."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shoal.storage.schema import store_meta
 log = structlog.get_logger("shoal.predecessors")
 
 WRITER_ROWS = "writer:"
-"""With this begin the keys of the rows of which each writer holds its own in every transaction."""
+"""The prefix of the keys of the rows that each writer locks in every transaction."""
 
 
 def await_predecessors(engine: Engine) -> None:
-    """Wait until no transaction of another writer is under way, for as long as one statement may take.
+    """Wait until no transaction of another writer is in progress, for as long as one statement may take.
 
-    What is read after that is not overtaken by it. A transaction that takes longer belongs to a program whose machine
-    is gone: its COMMIT never comes.
+    A read after that cannot be overtaken by it. A longer transaction belongs to a program whose machine is gone: its
+    COMMIT never comes.
     """
     rows = select(store_meta.c.key).where(store_meta.c.key.startswith(WRITER_ROWS, autoescape=True))
     try:

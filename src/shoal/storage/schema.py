@@ -1,7 +1,7 @@
-"""The tables, once for SQLite and PostgreSQL. Times are epoch milliseconds in columns named ``*_ms``.
+"""The tables, for SQLite and PostgreSQL. Times are epoch milliseconds in columns named ``*_ms``.
 
-A new table that holds anything of an account carries ``account_id``: a purge then empties it by itself
-(see ``account_tables``).
+A new table with data of an account has a column ``account_id``: a purge then empties it automatically (see
+``account_tables``).
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ from shoal.storage.columns import (
 )
 
 SHARDS = 1024
-"""How many shards the accounts are spread over: fixed for ever."""
+"""How many shards the accounts are spread over. It never changes."""
 
 OUTBOX_OPEN = "outcome IN ('waiting', 'sending', 'uncertain')"
-"""What of the outbox may still change; spelled out, for an index on it is used only where a query says just that."""
+"""The outbox rows that may still change; spelled out, because the index is used only for queries with this condition.
+"""
 
 metadata = columns.metadata
 """All tables: those below, and those of ``history_tables`` and ``user_tables``."""
 
 
 def shard_of(account_id: str) -> int:
-    """The shard of an account: the first 8 bytes of SHA-256 of its id, big-endian, modulo ``SHARDS``."""
+    """Return the shard of an account: the first 8 bytes of SHA-256 of its id, big-endian, modulo ``SHARDS``."""
     return int.from_bytes(hashlib.sha256(account_id.encode()).digest()[:8], "big") % SHARDS
 
 
@@ -104,7 +105,7 @@ seller_numbers = Table(
     time_column("since_ms"),
     UniqueConstraint("account_id"),
 )
-"""Which account holds which seller's number, and so may connect with it: the site let it in first."""
+"""Which account holds which seller's number and may connect with it: the site accepted it first."""
 
 rules = Table(
     "rules",
@@ -361,11 +362,11 @@ store_meta = Table(
 )
 
 _OUTLIVE_A_PURGE = frozenset({"journal", "baselines", "ops", "intents", "security_notes"})
-"""The past, and what was done for ever: an id that is taken again must not serve an old order a second time."""
+"""The past and irreversible actions: an account with a reused id must not handle an old order again."""
 
 
 def account_tables() -> list[Table]:
-    """Every table a purge must empty of an account: all that name one, but those that outlive it."""
+    """Return every table that a purge must empty of an account: all with an account id, except those that are kept."""
     return [
         table
         for table in reversed(metadata.sorted_tables)
@@ -374,9 +375,10 @@ def account_tables() -> list[Table]:
 
 
 def insert_or(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can say ``on_conflict_do_nothing`` and ``on_conflict_do_update`` on the connected database."""
+    """Return an INSERT that supports ``on_conflict_do_nothing`` and ``on_conflict_do_update`` on the connected
+    database."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 Row = dict[str, Any]
-"""The values of one row by column name."""
+"""Return the values of one row by column name."""

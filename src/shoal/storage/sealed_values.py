@@ -1,4 +1,4 @@
-"""Every sealed value of the database: where it stands, whose it is, with which key it was sealed, sealed anew."""
+"""Every encrypted value of the database: its column, its owner and its key, and how to encrypt it again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shoal.storage.vault import KEY_ID_AT, KEY_ID_BYTES, Vault
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A column of sealed values, by one convention: it is binary, and named ``sealed`` or ``…_sealed``.
+    """A column of encrypted values, by one convention: it is binary, and named ``sealed`` or ``…_sealed``.
 
-    ``label`` is the ``column`` that the vault is told: ``accounts.cookie`` for ``accounts.cookie_sealed``.
+    ``label`` is the vault's name of the ``column``: ``accounts.cookie`` for ``accounts.cookie_sealed``.
     """
 
     table: Table
@@ -26,11 +26,11 @@ class SealedColumn:
 
     @property
     def label(self) -> str:
-        """What the vault calls the column."""
+        """The vault's name of the column."""
         return f"{self.table.name}.{self.name.removesuffix('_sealed')}"
 
     def whose(self, row: RowMapping) -> dict[str, Any]:
-        """Whose value it is, as the vault's arguments: an account's, a person's, else the server's."""
+        """Return whose value it is, as the vault's arguments: an account's, a user's, or the server's."""
         for kind, owners in (("account_id", "accounts"), ("user_id", "users")):
             if self.table.name == owners:
                 return {kind: row["id"]}
@@ -41,7 +41,8 @@ class SealedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step did: how many values it sealed anew, which it could not open, and where the next one begins."""
+    """The result of one step: how many values were encrypted again, which could not be decrypted, and where the next
+    step begins."""
 
     renewed: int
     unreadable: int
@@ -50,7 +51,7 @@ class Batch:
 
 @cache
 def sealed_columns() -> tuple[SealedColumn, ...]:
-    """Every column that holds sealed values."""
+    """Return every column with encrypted values."""
     return tuple(
         SealedColumn(table, column.name)
         for table in metadata.sorted_tables
@@ -60,7 +61,7 @@ def sealed_columns() -> tuple[SealedColumn, ...]:
 
 
 def count_by_key(connection: Connection) -> Counter[bytes]:
-    """How many values are sealed with which key, by its id."""
+    """Return how many values each key encrypts, by key id."""
     counted: Counter[bytes] = Counter()
     for place in sealed_columns():
         key = _key_of(place)
@@ -73,7 +74,7 @@ def count_by_key(connection: Connection) -> Counter[bytes]:
 def seal_anew(
     connection: Connection, vault: Vault, place: SealedColumn, *, after: tuple[Any, ...] | None, limit: int
 ) -> Batch:
-    """Seal the next values of a column that have not the newest key, with it. A value that cannot be opened stays."""
+    """Encrypt the next values of a column that do not have the newest key. A value that cannot be decrypted stays."""
     column, keys = place.table.c[place.name], list(place.table.primary_key.columns)
     old = (
         select(place.table).where(column.is_not(None), _key_of(place) != vault.key_ids[0]).order_by(*keys).limit(limit)
@@ -100,7 +101,7 @@ def _key_of(place: SealedColumn) -> Any:
 
 
 def _beyond(keys: list[Any], after: tuple[Any, ...]) -> Any:
-    """Rows whose key comes after the given one, in the order of the keys."""
+    """Return rows whose key comes after the given one, in the order of the keys."""
     return or_(
         *(
             and_(*(key == value for key, value in zip(keys[:place], after, strict=False)), keys[place] > after[place])
@@ -110,7 +111,7 @@ def _beyond(keys: list[Any], after: tuple[Any, ...]) -> Any:
 
 
 def has_sealed_values(connection: Connection) -> bool:
-    """Whether any column holds a secret that only the present keys can open."""
+    """Return whether any column holds a secret that only the present keys can decrypt."""
     return any(
         connection.scalar(select(exists().where(column.is_not(None))))
         for table in metadata.sorted_tables

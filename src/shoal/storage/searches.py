@@ -1,4 +1,4 @@
-"""Searches: reads that may look through everything, on threads of their own, in fair turns and bounded in time."""
+"""Searches: reads that may scan everything, on separate threads, in fair turns and limited in time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from shoal.storage.database_errors import as_store_error
 T = TypeVar("T")
 
 SEARCHERS = 2
-"""Threads and connections for searches, which may look through every message."""
+"""Threads and connections for searches, which may scan every message."""
 SEARCHES_WAITING_EACH = 8
 SEARCHES_WAITING_ALL = 64
 SEARCH_SECONDS = 15.0
-"""A search that takes longer is ended."""
+"""A longer search is ended."""
 
 
 class Searches:
-    """The threads of searches, and whose turn it is."""
+    """The threads of searches, and their order."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="shoal-search")
@@ -36,7 +36,7 @@ class Searches:
         self._threads.shutdown()
 
     async def run(self, engine: Engine, job: Callable[[Connection], T]) -> T:
-        """Run ``job`` on one read-only snapshot; ended when its caller leaves, or after ``SEARCH_SECONDS``."""
+        """Run ``job`` on one read-only snapshot; ended when its caller is cancelled, or after ``SEARCH_SECONDS``."""
         async with self._turns.turn():
             search = Interruptible(engine, job)
             running = asyncio.get_running_loop().run_in_executor(self._threads, _searched, search)
@@ -56,7 +56,7 @@ def _searched(search: Interruptible[T]) -> T:
 
 
 async def _give_up(search: Interruptible[T], running: asyncio.Future[T]) -> None:
-    """End a search whose result is no longer wanted; its thread is free only then."""
+    """End a search whose result is not needed; its thread is free only then."""
     while not running.done():
         await asyncio.to_thread(search.stop)
         await asyncio.wait({running}, timeout=0.1)

@@ -1,4 +1,4 @@
-"""Which account holds which seller's number, as rows. The table's key lets one number have one holder, on any node."""
+"""Which account holds which seller's number, as rows. The table's key allows one holder per number, on any node."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from shoal.storage.schema import accounts, insert_or, seller_numbers
 
 
 def hold_number(connection: Connection, number: str, account_id: str, at_ms: int) -> str | None:
-    """Let a living account hold a number that no other holds, in the place of any that it held before.
+    """Let an existing account hold a number that no other holds, in place of its earlier one.
 
-    Returns who holds it then, if any.
+    Return the holder then, if any.
     """
     living = select(accounts.c.id).where(accounts.c.id == account_id, not_(accounts.c.deleted))
     if connection.scalar(living) is not None:
@@ -29,5 +29,5 @@ def free_number(connection: Connection, number: str, holder: str) -> None:
 
 
 def read_number_holders(connection: Connection) -> dict[str, str]:
-    """Account ids by the number that they hold."""
+    """Return account ids by the number that they hold."""
     return {row.unb: row.account_id for row in connection.execute(select(seller_numbers))}

@@ -1,11 +1,11 @@
-"""The lease on a PostgreSQL database: one server at a time serves it, wherever its data directory is.
+"""The lease on a PostgreSQL database: one server at a time serves it, with any data directory.
 
-A row says who holds it and until when, by the database's clock. Who holds it renews it every few seconds and acts for
-accounts only while it is certain to hold; another server starts only once it has run out. A process on the same data
-directory takes over at once: the lock on the directory says that its predecessor has ended. A lock of a session would
-be free as soon as the database restarts, while the holder still has its connections.
+A row has the holder and the expiry, by the database's clock. The holder renews it every few seconds and acts for
+accounts only while it certainly holds the lease; another server starts only after the lease expired. A process on the
+same data directory takes over at once: the lock on the directory shows that its predecessor has ended. A session lock
+would be free as soon as the database restarts, while the holder still has its connections.
 
-Several nodes on one database (one row per node, shards) take the place of this by another ``Ownership``.
+Several nodes on one database (one row per node, shards) will replace this with another ``Ownership``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shoal.errors import ConfigError
 log = structlog.get_logger("shoal.lease")
 
 FACT: Final = "server_lease"
-"""The row's key in ``store_meta``; its ``counter`` is when the lease runs out, in ms."""
+"""The row's key in ``store_meta``; its ``counter`` is the expiry of the lease, in ms."""
 _NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _TAKE: Final = text(f"""
     INSERT INTO store_meta (key, value, counter) VALUES (:fact, :me, {_NOW} + :lease)
@@ -48,7 +48,7 @@ _HOLDER: Final = text("SELECT value, counter FROM store_meta WHERE key = :fact")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeaseTimes:
-    """How long a lease holds, how often it is renewed, and how much earlier its holder stops than others may start."""
+    """How long a lease is valid, how often it is renewed, and how long before its expiry its holder stops."""
 
     lease_seconds: float = 30.0
     renew_seconds: float = 5.0
@@ -56,12 +56,12 @@ class LeaseTimes:
 
 
 class ServerLease:
-    """An ``Ownership`` of every account while the lease is certain to hold."""
+    """An ``Ownership`` of every account while the lease is certainly valid."""
 
     epoch = 1
 
     def __init__(self, lock_file: Path, times: LeaseTimes | None = None) -> None:
-        """``lock_file``: the one that is locked as long as a process serves its directory."""
+        """``lock_file``: the file that a process locks while it serves its directory."""
         self._lock_file = lock_file
         self._times = times or LeaseTimes()
         self._engine: Engine | None = None
@@ -73,18 +73,18 @@ class ServerLease:
         self._lapse: asyncio.TimerHandle | None = None
         self._changed: Callable[[], None] = lambda: None
         self._told = True
-        """What was told last: whether accounts may be acted for."""
+        """The last reported value: whether accounts may be acted for."""
 
     def owns(self, account_id: str) -> bool:  # noqa: ARG002  the port's signature
-        """Whether the lease certainly holds at this moment."""
+        """Return whether the lease is certainly valid now."""
         return _clock() < self._deadline
 
     # ── taking ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, engine: Engine) -> None:
-        """Take the lease, on a thread, while the directory is locked; on a database without tables do nothing yet.
+        """Take the lease, on a thread, while the directory is locked; do nothing yet on a database without tables.
 
-        Waits for the lease of another server to run out. Raises ``ConfigError`` as soon as that one is seen to live.
+        Waits for the lease of another server to expire. Raises ``ConfigError`` as soon as that server renews it.
         """
         self._engine = engine
         place = self._place = self._place or _place_of(self._lock_file)
@@ -108,7 +108,7 @@ class ServerLease:
             time.sleep(min(1.0, self._times.renew_seconds / 4))
 
     def _try(self, connection: Connection, place: str) -> Any:
-        """Take the lease if it is free; who holds it if it is not."""
+        """Take the lease if it is free. Return its holder if it is not."""
         before = _clock()
         values = {"fact": FACT, "me": self._me, "place": place, "lease": self._lease_ms}
         if connection.execute(_TAKE, values).first() is None:
@@ -121,13 +121,13 @@ class ServerLease:
         return round(self._times.lease_seconds * 1000)
 
     def _hold(self, since: float) -> None:
-        """It holds from the moment before it was asked for; the margin is for clocks that run unlike."""
+        """The lease is valid from the time before the request; the margin covers clocks of different speed."""
         self._deadline = since + self._times.lease_seconds - self._times.margin_seconds
 
     # ── keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def keep(self, changed: Callable[[], None]) -> None:
-        """Renew from now on. ``changed`` is called when accounts may be acted for no more, or again."""
+        """Renew from now on. ``changed`` is called when accounts may no longer be acted for, or may be again."""
         self._changed = changed
         self._watch_deadline()
         self._keeping = asyncio.create_task(self._keep(), name="server lease")
@@ -164,7 +164,7 @@ class ServerLease:
         return False
 
     def _watch_deadline(self) -> None:
-        """Stop what runs when the lease runs out, also while the database does not answer."""
+        """Stop all accounts when the lease expires, also while the database does not answer."""
         if self._lapse is not None:
             self._lapse.cancel()
         loop = asyncio.get_running_loop()
@@ -176,14 +176,14 @@ class ServerLease:
         self._publish()
 
     def _publish(self) -> None:
-        """Tell when it is otherwise than it was told last; it may have run out, and hold again, in one renewal."""
+        """Report a change since the last report; the lease may expire and be valid again within one renewal."""
         held = self.owns("")
         if held is not self._told:
             self._told = held
             self._changed()
 
     async def close(self) -> None:
-        """Give the lease up, so that another server can start at once."""
+        """Give up the lease, so that another server can start at once."""
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
@@ -206,12 +206,12 @@ class ServerLease:
 
 
 def _clock() -> float:
-    """Seconds that go on while the machine sleeps, where the system has such a clock."""
+    """Return seconds that continue while the machine sleeps, where the system has such a clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _place_of(lock_file: Path) -> str:
-    """The locked file, on this start of this machine: who has its lock knows that its predecessor has ended."""
+    """Return the identity of the locked file on this boot: its lock shows that the predecessor has ended."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

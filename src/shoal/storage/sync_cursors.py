@@ -1,4 +1,4 @@
-"""How far each account has heard the site's feed of pushes: one row per account (docs/protocol.md §3.3)."""
+"""How far each account has received the site's feed of pushes: one row per account (docs/protocol.md §3.3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shoal.storage.schema import insert_or, sync_positions
 class Position:
     """Everything up to ``pts`` (microseconds, the site's count) is stored here; known at ``known_at_ms``.
 
-    ``ahead_ms``: what the site's clock showed beyond ours then.
+    ``ahead_ms``: how far the site's clock was ahead of ours then.
     """
 
     pts: int
@@ -26,14 +26,14 @@ class Position:
 
 
 class SyncCursors:
-    """The positions of every account. They are observed, not wished: no generation, no journal."""
+    """The positions of all accounts. They are observations, not settings: no generation, no journal."""
 
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = now_ms) -> None:
         self._database = database
         self._now_ms = now_ms
 
     async def position(self, account_id: str) -> Position | None:
-        """Where the account stood last; ``None`` when it was never connected. Raises ``StoreError``."""
+        """Return the account's last position; ``None`` when it was never connected. Raises ``StoreError``."""
         query = select(sync_positions).where(sync_positions.c.account_id == account_id)
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
@@ -42,7 +42,7 @@ class SyncCursors:
         return Position(pts=kept.get("pts", 0), known_at_ms=row.updated_at_ms, ahead_ms=kept.get("ahead_ms", 0))
 
     async def keep(self, account_id: str, pts: int, ahead_ms: int = 0) -> None:
-        """Store that everything up to ``pts`` is stored, and how far ahead of ours the site's clock is.
+        """Record that everything up to ``pts`` is stored, and how far the site's clock is ahead of ours.
 
         Raises ``StoreError``.
         """

@@ -1,4 +1,4 @@
-"""What the site gave the accounts in this process: over all their connections, and whatever the database takes."""
+"""Data from the site for this process's accounts: kept across connections, even if the database fails."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shoal.accounts.account import Account
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketToken:
-    """What ``/reg`` wants. ``is_cached``: it was not fetched just now, so the site may have forgotten it.
+    """The token for ``/reg``. ``is_cached``: it was not fetched just now, so the site may not know it any more.
 
-    Its age is counted by ``steady_ms``: setting the machine's clock makes it neither older nor younger.
+    Its age is counted by ``steady_ms``, so setting the machine's clock does not change it.
     """
 
     access_token: str = field(repr=False)
@@ -23,11 +23,11 @@ class SocketToken:
 
 @dataclass(slots=True)
 class TokenSlot:
-    """What is known of one account's token, and of the cookies that the site rotated, under one cookie of the owner's.
+    """One account's token, and the cookies that the site rotated, for one cookie of the owner.
 
-    ``token`` is ``None`` where there is none; until ``is_known``, the database is to be asked. ``is_unkept``: the
-    database does not know of it yet. ``not_before_steady_ms`` and ``wait_ms`` ration the calls for the next one.
-    ``unkept_jar`` is what the site rotated, while the database does not have it.
+    ``token`` is ``None`` when there is none; until ``is_known``, the database must be asked. ``is_unkept``: the
+    database does not have it yet. ``not_before_steady_ms`` and ``wait_ms`` limit the calls for the next one.
+    ``unkept_jar`` has the rotated cookies while the database does not have them.
     """
 
     belongs_to: tuple[int, int]
@@ -39,18 +39,18 @@ class TokenSlot:
     unkept_jar: dict[str, str] | None = field(default=None, repr=False)
 
     def put(self, token: SocketToken | None, *, is_unkept: bool) -> None:
-        """From here on this is the token (or there is none)."""
+        """Replace the token (or delete it)."""
         self.token, self.is_known, self.is_unkept = token, True, is_unkept
 
 
 class TokenCache:
-    """One slot per account. Nothing of an earlier cookie, nor of a removed account of the same id, is found in it."""
+    """One slot per account, without data of an earlier cookie or of a deleted account with the same id."""
 
     def __init__(self) -> None:
         self._slots: dict[str, TokenSlot] = {}
 
     def slot(self, account: Account) -> TokenSlot:
-        """The account's slot; a new one when its cookie is another than that of the last."""
+        """Return the account's slot; a new one when its cookie differs from that of the last."""
         belongs_to = (account.created_at_ms, account.cookie_version)
         slot = self._slots.get(account.id)
         if slot is None or slot.belongs_to != belongs_to:
@@ -58,7 +58,7 @@ class TokenCache:
         return slot
 
     def forgotten(self, account_id: str) -> None:
-        """The database has forgotten the account's token: so do we."""
+        """Clear the account's token, as the database did."""
         slot = self._slots.get(account_id)
         if slot is not None:
             slot.put(None, is_unkept=False)

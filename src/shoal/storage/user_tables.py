@@ -1,4 +1,4 @@
-"""The tables of users: sign-ins, tokens, permissions, the audit log."""
+"""The tables of users: sessions, tokens, permissions, the audit log."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ grants = Table(
     text_column("given_by"),
     Index("ix_grants_user_id", "user_id"),
 )
-"""What a person may do with a shop of somebody else. ``account_since_ms`` tells it from an earlier one of that id."""
+"""What a user may do with another user's account. ``account_since_ms`` distinguishes it from an earlier account of that
+id."""
 
 api_tokens = Table(
     "api_tokens",

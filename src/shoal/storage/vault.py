@@ -1,4 +1,4 @@
-"""Secrets at rest: AES-256-GCM, each value bound to whose it is and to the column that it was sealed for."""
+"""Encryption of secrets: AES-256-GCM, each value bound to its owner and its column."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shoal.errors import ConfigError, StoreError
 KEY_BYTES = 32
 _VERSION = b"\x01"
 KEY_ID_AT = 1
-"""Where in a sealed value the id of its key begins."""
+"""The offset of the key id in an encrypted value."""
 KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
 _HEADER_BYTES = len(_VERSION) + KEY_ID_BYTES + _NONCE_BYTES
@@ -31,9 +31,9 @@ _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Vault:
-    """Seals and opens secrets. The first key seals; every key opens what its id stands in.
+    """Encrypts and decrypts secrets. The first key encrypts; every key decrypts the values that name it.
 
-    A sealed value is version (1 byte), key id (8), nonce (12), then ciphertext and tag.
+    An encrypted value is version (1 byte), key id (8), nonce (12), then ciphertext and tag.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -46,8 +46,8 @@ class Vault:
     def load(cls, path: Path, secret_key: str | None = None, *, create: bool) -> Self:
         """Read the keys: ``secret_key`` (the setting) first, then the key file, newest first, if there is one.
 
-        With ``create`` (the database holds nothing sealed) a missing file is made, mode 0600. Raises ``ConfigError``
-        when there is no key at all, when a key cannot be read, or when others may read the file.
+        With ``create`` (the database has no encrypted values) a missing file is created, mode 0600. Raises
+        ``ConfigError`` when there is no key at all, when a key cannot be read, or when other users may read the file.
         """
         keys = parse_keys(secret_key, origin="SHOAL_SECRET_KEY") if secret_key else []
         if not keys and create:
@@ -56,14 +56,14 @@ class Vault:
         return cls(list(dict.fromkeys(keys)))
 
     def seal(self, plaintext: str, *, column: str, account_id: str | None = None, user_id: int | None = None) -> bytes:
-        """Encrypt for one column of one account, of one person, or (when neither is named) of the server."""
-        loaded = self._loaded  # one look: another thread may take up a new key meanwhile
+        """Encrypt for one column of one account, of one user, or (when neither is named) of the server."""
+        loaded = self._loaded  # read once: another thread may replace the keys at any time
         header = _VERSION + loaded.newest + os.urandom(_NONCE_BYTES)
         bound = _bound_to(header, _whose(account_id, user_id), column)
         return header + loaded.ciphers[loaded.newest].encrypt(header[-_NONCE_BYTES:], plaintext.encode(), bound)
 
     def open(self, sealed: bytes, *, column: str, account_id: str | None = None, user_id: int | None = None) -> str:
-        """Decrypt. Raises ``StoreError`` when the value is damaged, moved, or sealed with a key that is not here."""
+        """Decrypt. Raises ``StoreError`` when the value is damaged, moved, or has a missing key."""
         header, body = bytes(sealed[:_HEADER_BYTES]), bytes(sealed[_HEADER_BYTES:])
         named = f"the {column} of {_named(account_id, user_id)}"
         if len(header) != _HEADER_BYTES or header[:1] != _VERSION:
@@ -81,24 +81,23 @@ class Vault:
             raise StoreError(f"{named} is damaged or belongs to another row", code="unreadable_secret") from None
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether the value was sealed with the newest key (else sealing it again would renew it)."""
+        """Return whether the value has the newest key (otherwise encrypting it again would renew it)."""
         return key_id_of(sealed) == self._loaded.newest
 
     @property
     def key_ids(self) -> tuple[bytes, ...]:
-        """The ids of the keys, the newest first. An id tells keys apart and nothing about them."""
+        """The ids of the keys, the newest first. An id identifies a key and reveals nothing about it."""
         return tuple(self._loaded.ciphers)
 
     def take_up(self, keys: Sequence[bytes]) -> None:
-        """Use these keys from now on; the first one seals. Values that are being sealed meanwhile have the old or the
-        new one, whole.
-        """
+        """Use these keys from now on; the first one encrypts. A value that is being encrypted now has the old or the
+        new key."""
         self._loaded = _loaded(keys)
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """The ciphers by key id, in the order of the keys; and the id of the one that seals."""
+    """Return the ciphers by key id, in the order of the keys; and the id of the one that encrypts."""
 
     ciphers: dict[bytes, AESGCM]
     newest: bytes
@@ -111,7 +110,7 @@ def _loaded(keys: Sequence[bytes]) -> _Loaded:
 
 
 def parse_keys(text: str, *, origin: str) -> list[bytes]:
-    """The keys in a text, one per word (hex or base64 of 32 bytes; ``#`` starts a remark), newest first."""
+    """Return the keys in a text, one per word (hex or base64 of 32 bytes; ``#`` starts a comment), newest first."""
     keys = []
     for line in text.splitlines():
         for word in line.partition("#")[0].replace(",", " ").split():
@@ -135,17 +134,17 @@ def _parse_key(word: str) -> bytes | None:
 
 
 def key_id(key: bytes) -> bytes:
-    """What a key is told by: 8 bytes of a hash, from which nobody finds the key."""
+    """Return the id of a key: 8 bytes of a hash, which does not reveal the key."""
     return hashlib.sha256(b"shoal key id" + key).digest()[:KEY_ID_BYTES]
 
 
 def key_id_of(sealed: bytes) -> bytes:
-    """The id of the key with which a value was sealed."""
+    """Return the id of the key of an encrypted value."""
     return bytes(sealed[KEY_ID_AT : KEY_ID_AT + KEY_ID_BYTES])
 
 
 def _whose(account_id: str | None, user_id: int | None) -> str:
-    """Whose a value is, so that no two are alike: an account's begins with a digit, the others with a letter."""
+    """Return a unique name of a value's owner: an account's begins with a digit, the others with a letter."""
     if account_id is not None and user_id is not None:
         raise ValueError("a secret is of an account or of a person")
     if account_id is not None:
@@ -164,7 +163,7 @@ def _bound_to(header: bytes, whose: str, column: str) -> bytes:
 
 
 def read_key_file(path: Path, *, required: bool) -> list[bytes]:
-    """The keys of the file, newest first; none when it is missing and not ``required``.
+    """Return the keys of the file, newest first; none when it is missing and not ``required``.
 
     Raises ``ConfigError`` when it is missing, cannot be read, holds no key, or may be read by others.
     """
@@ -186,9 +185,9 @@ def read_key_file(path: Path, *, required: bool) -> list[bytes]:
 
 
 def write_key_file(path: Path, keys: Sequence[bytes]) -> None:
-    """Put these keys into the file, newest first: whole or not at all, and durable when this returns.
+    """Write these keys to the file, newest first: all or nothing, and durable when this returns.
 
-    Raises ``StoreError`` (``key_file_unwritable``); the file is then as it was.
+    Raises ``StoreError`` (``key_file_unwritable``); the file is unchanged then.
     """
     try:
         with _written_aside(path, keys) as aside:
@@ -201,7 +200,8 @@ def write_key_file(path: Path, keys: Sequence[bytes]) -> None:
 
 
 def _create_key_file(path: Path) -> None:
-    """Make the file whole or not at all: it is written aside, then linked to its name, which fails when taken."""
+    """Create the file, all or nothing: it is written under another name, then linked, which fails when the name is
+    taken."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _written_aside(path, [os.urandom(KEY_BYTES)]) as aside, contextlib.suppress(FileExistsError):
@@ -215,7 +215,8 @@ def _create_key_file(path: Path) -> None:
 
 @contextlib.contextmanager
 def _written_aside(path: Path, keys: Sequence[bytes]) -> Iterator[Path]:
-    """The file under another name beside its own, mode 0600, durable; removed at the end unless it was renamed."""
+    """Create the file under another name in the same directory, mode 0600, durable; deleted at the end unless it was
+    renamed."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this program, step by step, after an automatic copy."""
+"""Migrations: bring a database to the schema of this program, step by step, after an automatic copy."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from shoal.errors import ConfigError
 
-# Alembic is a tenth of a start, and nearly every start finds its steps done.
+# Alembic takes a tenth of the start-up, and nearly every start has nothing to migrate.
 # ruff: noqa: PLC0415
 
 _MIGRATION_LOCK = 0x53686F616D
 
 
 def migrate(engine: Engine, *, database_file: Path | None = None) -> str | None:
-    """Run every missing step, in one transaction. Returns the revision that was found (``None``: a new database).
+    """Run every missing step, in one transaction. Return the found revision (``None``: a new database).
 
-    An SQLite file that already holds data is copied first, beside itself. Raises ``ConfigError`` when the database is
-    newer than this program or is not one of Shoal's.
+    An SQLite file with data is copied first, into the same directory. Raises ``ConfigError`` when the database is newer
+    than this program or is not one of Shoal's.
     """
     with engine.connect() as connection, connection.begin():
         if connection.dialect.name == "postgresql":  # nodes that start together migrate one after the other
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         if _stored(connection) == newest():
             return newest()
-        if connection.dialect.name == "postgresql":  # the limit of a request: a step may rewrite years of messages
+        if connection.dialect.name == "postgresql":  # the limit for requests: a step may rewrite years of messages
             connection.execute(text("SET LOCAL statement_timeout = 0"))
         from shoal.storage.migrations.steps import run_missing_steps
 
@@ -41,7 +41,7 @@ def check_is_newest(connection: Connection) -> None:
 
 @cache
 def newest() -> str:
-    """The revision of this program's last step: each file is named after the revision that it leads to."""
+    """Return the revision of this program's last step: each file is named after its revision."""
     return max(path.name.partition("_")[0] for path in Path(__file__).parent.glob("versions/[0-9]*.py"))
 
 

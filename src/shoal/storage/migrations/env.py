@@ -1,4 +1,4 @@
-"""Alembic's entry: the caller hands over a connection in an open transaction."""
+"""Alembic's entry point: the caller provides a connection in an open transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps themselves, run by Alembic, which only a database that lacks some of them needs to load."""
+"""The migration steps, run by Alembic, which is loaded only for a database that lacks some of them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sqlalchemy import Connection, inspect
 from shoal.errors import ConfigError
 
 PARTIAL = ".partial"
-"""The end of the name of a copy that is being written."""
+"""The end of the name of an unfinished copy."""
 
 
 def run_missing_steps(connection: Connection, *, database_file: Path | None) -> str | None:
-    """Bring the database to the newest schema; returns the revision that was found. Raises as ``migrate`` does."""
+    """Bring the database to the newest schema. Return the found revision. Raises like ``migrate``."""
     config = _config()
     found = MigrationContext.configure(connection).get_current_revision()
     _check(connection, config, found)
@@ -58,7 +58,7 @@ def _check(connection: Connection, config: Config, found: str | None) -> None:
 
 
 def _copy(database_file: Path, found: str) -> Path:
-    """Copy a database that nobody writes to now. The copy has its name only once it is whole and synced."""
+    """Copy a database that has no writers now. The copy gets its name only when it is complete and synced."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     target = database_file.with_name(f"{database_file.name}.before-{found}-{stamp}")
     partial = target.with_name(target.name + PARTIAL)
@@ -77,7 +77,7 @@ def _copy(database_file: Path, found: str) -> Path:
         _sync(database_file.parent)
     except (OSError, sqlite3.Error) as error:
         with contextlib.suppress(OSError):
-            _remove_partial_copies(database_file)  # they fill the disk that is to be made room on
+            _remove_partial_copies(database_file)  # they fill the disk on which space is needed
         raise ConfigError(
             "startup.no_copy", why=type(error).__name__, path=target, code="no_copy_before_upgrade"
         ) from None
@@ -85,7 +85,7 @@ def _copy(database_file: Path, found: str) -> Path:
 
 
 def _remove_partial_copies(database_file: Path) -> None:
-    """Remove what a copy left that ended before it was whole, and SQLite's own files beside it."""
+    """Delete unfinished copies, and SQLite's own files beside them."""
     for path in database_file.parent.iterdir():
         if path.name.startswith(f"{database_file.name}.before-") and PARTIAL in path.name:
             path.unlink()
